@@ -1,0 +1,91 @@
+"""Every error that flumelab raises on purpose.
+
+::
+
+    FlumeError
+    ├── SettingsError             a value given by a person is out of range
+    ├── ProtocolError
+    │   ├── RemoteProtocolError   the peer sent something that is not the protocol
+    │   └── IllegalCommandError   the command is not allowed in the session's present state
+    ├── NetworkError           a socket could not be opened, or the peer went away
+    ├── SourceError            a video cannot be read or carried in MPEG-TS
+    ├── PlayerError            libvlc cannot play here
+    └── LabError
+        ├── EngineError           the Docker engine is absent, silent, or refused
+        ├── SetupError            the machine could not be prepared
+        └── EvidenceError         a capture or counter cannot be trusted
+
+A message says what was attempted, on what, what was seen, and what to try. Vendor errors are translated in
+the one file that imports the vendor, with ``raise … from``.
+"""
+
+from collections.abc import Sequence
+
+
+class FlumeError(Exception):
+    """Base of all; :attr:`exit_code` is what a command-line program ends with."""
+
+    exit_code = 1
+
+
+class SettingsError(FlumeError):
+    """A setting is outside its range: names the key, the value seen and what is allowed."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        """Compose the message from the *key*, the *value* seen and the *allowed* range in words."""
+        super().__init__(f"{key}={value!r} is not possible: {allowed}")
+        self.key = key
+
+
+class ProtocolError(FlumeError):
+    """Base of the two sides of a protocol fault."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer's bytes are not the protocol; :attr:`code` is the machine-readable reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Keep the *code* apart from the *message*, so that replies can carry both."""
+        super().__init__(message)
+        self.code = code
+
+
+class IllegalCommandError(ProtocolError):
+    """The command is not allowed in this state; nothing changed."""
+
+    def __init__(self, command: str, state: str, allowed: Sequence[str]) -> None:
+        """Name the *command*, the *state* and what is *allowed* now."""
+        super().__init__(f"{command!r} is not possible while the session is {state}: send {' or '.join(allowed)}")
+        self.command, self.state, self.allowed = command, state, tuple(allowed)
+
+
+class NetworkError(FlumeError):
+    """A socket could not be opened, or the other side went away."""
+
+
+class SourceError(FlumeError):
+    """A video cannot be opened, decoded or carried."""
+
+
+class PlayerError(FlumeError):
+    """Playback is not possible here."""
+
+
+class LabError(FlumeError):
+    """The lab, not the product, is at fault. Exit status 3 stands for the verdict ERROR."""
+
+    exit_code = 3
+
+
+class EngineError(LabError):
+    """The Docker engine is absent, does not answer, or refused."""
+
+
+class SetupError(LabError):
+    """The machine could not be prepared for the lab."""
+
+
+class EvidenceError(LabError):
+    """A capture or a counter is missing, truncated or contradictory: no verdict may rest on it."""

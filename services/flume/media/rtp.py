@@ -1,0 +1,65 @@
+"""RTP headers (RFC 3550, section 5.1) and 16-bit sequence arithmetic.
+
+Only what MPEG-TS over RTP needs (RFC 2250): version 2, payload type 33, a 90 kHz timestamp. What arrives is
+parsed in full, so that padding, CSRC lists and extensions of other senders are skipped correctly.
+"""
+
+import struct
+from typing import NamedTuple
+
+from flume.errors import RemoteProtocolError
+
+HEADER_BYTES = 12
+PAYLOAD_TYPE_MP2T = 33
+CLOCK_HZ = 90_000
+SEQUENCE_MODULUS = 1 << 16
+
+_HEADER = struct.Struct("!BBHII")
+
+
+class RtpPacket(NamedTuple):
+    """The parts of a received RTP packet; *payload* is a view into the datagram."""
+
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: memoryview
+
+
+def pack_header_into(buffer: bytearray | memoryview, offset: int, *, sequence: int, timestamp: int, ssrc: int) -> None:
+    """Write the 12 header bytes at *offset*; *timestamp* counts at 90 kHz and is taken modulo 2^32."""
+    _HEADER.pack_into(buffer, offset, 0x80, PAYLOAD_TYPE_MP2T, sequence % SEQUENCE_MODULUS, timestamp % (1 << 32), ssrc)
+
+
+def parse_untrusted(datagram: bytes | bytearray | memoryview) -> RtpPacket:
+    """Return the parts of *datagram*, or raise :class:`RemoteProtocolError` and nothing else."""
+    view = memoryview(datagram)
+    if len(view) < HEADER_BYTES:
+        raise RemoteProtocolError("rtp_short", f"an RTP packet has at least {HEADER_BYTES} bytes, this one {len(view)}")
+    first, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(view)
+    if first >> 6 != 2 or kind & 0x7F != PAYLOAD_TYPE_MP2T:
+        raise RemoteProtocolError("rtp_foreign", "not RTP version 2 with payload type 33 (MPEG-TS)")
+    start = HEADER_BYTES + 4 * (first & 0x0F)
+    if first & 0x10:
+        if len(view) < start + 4:
+            raise RemoteProtocolError("rtp_short", "the RTP header extension is cut off")
+        start += 4 + 4 * int.from_bytes(view[start + 2 : start + 4], "big")
+    end = len(view)
+    if first & 0x20:
+        padding = view[-1]
+        if padding == 0:
+            raise RemoteProtocolError("rtp_padding", "RTP padding of length 0")
+        end -= padding
+    if end < start:
+        raise RemoteProtocolError("rtp_short", "header, extension and padding are longer than the packet")
+    return RtpPacket(sequence, timestamp, ssrc, view[start:end])
+
+
+def sequence_distance(newer: int, older: int) -> int:
+    """Return how far *newer* is ahead of *older*, from -32768 to 32767, across the wrap (RFC 1982)."""
+    return ((newer - older + 0x8000) & 0xFFFF) - 0x8000
+
+
+def extend_sequence(sequence: int, reference: int) -> int:
+    """Return the unbounded number nearest to *reference* whose low 16 bits are *sequence*."""
+    return reference + sequence_distance(sequence, reference & 0xFFFF)

@@ -1,0 +1,131 @@
+"""Settings of the programs, checked when they are built, and the figures that both ends must share.
+
+Units stand in the names. A value out of range raises :class:`~flume.errors.SettingsError` with the key, the
+value seen and the range allowed; nothing is clipped silently.
+"""
+
+import ipaddress
+from typing import Literal
+
+import msgspec
+
+from flume.errors import SettingsError
+
+DEFAULT_PORT = 5004
+"""RTP's registered port (IANA). Control (TCP) and media (UDP) share the number: one firewall rule to name."""
+
+PayloadKind = Literal["rtp", "ts"]
+"""``rtp``: RTP carrying MPEG-TS (RFC 2250, payload type 33). ``ts``: the bare transport packets."""
+
+MAX_LINE_BYTES = 4096
+"""Longest control line in either direction, the newline included. The longest legal one is below 1 KiB."""
+
+TOKEN_INTERVAL_S = 2.0
+"""How often a client repeats its token: well inside the 30 s for which common NATs keep a UDP mapping
+(RFC 4787 asks for 120 s, many give 30)."""
+
+CONSENT_TIMEOUT_S = 7.0
+"""Silence from the media socket after which consent is over: three lost tokens and a second of grace."""
+
+
+def check(condition: bool, key: str, value: object, allowed: str) -> None:  # noqa: FBT001 - reads as a sentence
+    """Raise :class:`SettingsError` for *key* unless *condition* holds."""
+    if not condition:
+        raise SettingsError(key, value, allowed)
+
+
+def check_port(key: str, port: int, *, lowest: int = 1) -> None:
+    """Check a TCP/UDP port; *lowest* is 0 where the kernel may choose."""
+    check(lowest <= port <= 65535, key, port, f"a port from {lowest} to 65535")
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``flume serve`` runs with."""
+
+    host: str = "0.0.0.0"
+    port: int = DEFAULT_PORT
+    tick_ms: float = 10.0
+    """Sending interval. 5 to 10 ms keep the delay of collecting a batch below one video frame."""
+    batch_datagrams: int = 8
+    """Most datagrams in one segmentation batch; a larger one needs deeper queues at the bottleneck."""
+    catch_up_factor: float = 4.0
+    """A joining client gets the datagrams since the last keyframe at this multiple of the stream's rate."""
+    token_interval_s: float = TOKEN_INTERVAL_S
+    consent_timeout_s: float = CONSENT_TIMEOUT_S
+    max_sessions: int = 1000
+    max_sessions_per_address: int = 64
+    idle_control_s: float = 60.0
+    """A control connection without a session is closed after this long without a line."""
+    keepalive_s: float = 5.0
+    """How often the server says that it is alive on a control connection that has a session."""
+    segmentation: bool = True
+    """Try UDP segmentation offload (UDP_SEGMENT); off for study and for devices known to fail."""
+
+    def __post_init__(self) -> None:
+        """Check every range."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            raise SettingsError("host", self.host, "an IPv4 or IPv6 address of this machine") from None
+        check_port("port", self.port, lowest=0)
+        check(1 <= self.tick_ms <= 100, "tick_ms", self.tick_ms, "1 to 100 milliseconds")
+        check(1 <= self.batch_datagrams <= 48, "batch_datagrams", self.batch_datagrams, "1 to 48 datagrams")
+        check(1 < self.catch_up_factor <= 100, "catch_up_factor", self.catch_up_factor, "above 1, at most 100")
+        check(0.1 <= self.token_interval_s <= 30, "token_interval_s", self.token_interval_s, "0.1 to 30 seconds")
+        check(
+            self.consent_timeout_s >= 2 * self.token_interval_s,
+            "consent_timeout_s",
+            self.consent_timeout_s,
+            f"at least twice token_interval_s ({self.token_interval_s} s), or one lost datagram ends the stream",
+        )
+        check(1 <= self.max_sessions <= 100_000, "max_sessions", self.max_sessions, "1 to 100000")
+        check(
+            1 <= self.max_sessions_per_address <= self.max_sessions,
+            "max_sessions_per_address",
+            self.max_sessions_per_address,
+            f"1 to max_sessions ({self.max_sessions})",
+        )
+        check(self.idle_control_s > 0, "idle_control_s", self.idle_control_s, "above 0 seconds")
+        check(self.keepalive_s > 0, "keepalive_s", self.keepalive_s, "above 0 seconds")
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``flume watch`` runs with."""
+
+    host: str
+    port: int = DEFAULT_PORT
+    payload: PayloadKind = "rtp"
+    reorder_ms: float = 60.0
+    """How long a hole may wait for a late datagram before it counts as lost and the rest goes on."""
+    buffer_datagrams: int = 4096
+    """Most datagrams that the jitter buffer holds: 1.4 s at 30 Mbit/s, 5 MiB."""
+    receive_buffer_bytes: int = 4 << 20
+    """SO_RCVBUF asked for. The kernel's default holds about 90 datagrams: a tenth of a second at 8 Mbit/s."""
+    network_caching_ms: int = 300
+    """libvlc's own buffer behind ours."""
+    connect_timeout_s: float = 5.0
+    reconnect: bool = True
+    reconnect_max_s: float = 10.0
+    """Longest pause between two attempts; they begin at 0.25 s and double."""
+
+    def __post_init__(self) -> None:
+        """Check every range."""
+        check(bool(self.host.strip()), "host", self.host, "the server's name or address")
+        check_port("port", self.port)
+        check(self.payload in {"rtp", "ts"}, "payload", self.payload, "rtp or ts")
+        check(0 <= self.reorder_ms <= 5000, "reorder_ms", self.reorder_ms, "0 to 5000 milliseconds")
+        check(16 <= self.buffer_datagrams <= 65536, "buffer_datagrams", self.buffer_datagrams, "16 to 65536")
+        check(
+            4096 <= self.receive_buffer_bytes <= 1 << 30,
+            "receive_buffer_bytes",
+            self.receive_buffer_bytes,
+            "4096 to 1073741824 bytes",
+        )
+        check(
+            0 <= self.network_caching_ms <= 60000,
+            "network_caching_ms",
+            self.network_caching_ms,
+            "0 to 60000 ms",
+        )
+        check(0.1 <= self.connect_timeout_s <= 300, "connect_timeout_s", self.connect_timeout_s, "0.1 to 300 s")
+        check(0.1 <= self.reconnect_max_s <= 3600, "reconnect_max_s", self.reconnect_max_s, "0.1 to 3600 s")
