@@ -1,0 +1,64 @@
+"""The command ``flume``: finds its subcommands only when asked for, so that each image carries only its own."""
+
+import importlib
+import sys
+
+import click
+
+from flume import __version__
+from flume.errors import FlumeError
+
+_COMMANDS = {
+    "serve": ("flume.server.cli", "serve", "Stream a video to many hosts."),
+    "watch": ("flume.client.cli", "watch", "Receive and show the video of a server."),
+    "health": ("flume.client.cli", "health", "Answer a health check of a server or client."),
+    "lab": ("flume.lab.cli", "lab", "Run server and clients on a network you control."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on first use; ``--help`` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the table."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command; a missing extra is named with its cure."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module_name, attribute, _ = _COMMANDS[cmd_name]
+        try:
+            command = getattr(importlib.import_module(module_name), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "flume":
+                raise
+            extra = module_name.split(".")[1]
+            raise FlumeError(
+                f"'flume {cmd_name}' needs the package {error.name}: pip install 'flumelab[{extra}]'"
+            ) from error
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, _, summary) in _COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "FLUME"})
+@click.version_option(__version__, prog_name="flume")
+def flume() -> None:
+    """Stream one video to many hosts over UDP, steer each over TCP, and prove what each received."""
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on standard error and its own exit status."""
+    try:
+        flume(prog_name="flume", standalone_mode=True)
+    except FlumeError as error:
+        click.echo(f"flume: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The datagrams of the recent past, numbered, in one block of memory that every client is served from.
+
+A datagram has an *index* that counts from 0 for ever; its RTP sequence number is the index plus a random start,
+modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them is one ``memoryview``
+and one ``send`` with UDP segmentation.
+
+One thread appends. Another may ask :meth:`Ring.start_after`, which reads two integers and no more.
+"""
+
+from flume.media import rtp
+from flume.media.packetizer import PAYLOAD_BYTES
+
+DATAGRAM_BYTES = rtp.HEADER_BYTES + PAYLOAD_BYTES
+"""1328 on the wire for RTP; every datagram is full, so a batch has one segment size."""
+
+DEFAULT_SLOTS = 16_384
+"""21 MiB: 4 s at 40 Mbit/s, 17 s at 10. A group of pictures longer than that cannot be joined at its start."""
+
+
+class Ring:
+    """The last *slots* datagrams, and where the latest random access point stands."""
+
+    def __init__(
+        self, *, ssrc: int, first_sequence: int, timestamp_offset: int = 0, slots: int = DEFAULT_SLOTS
+    ) -> None:
+        """Reserve the memory; *ssrc*, *first_sequence*, *timestamp_offset* are to be random (RFC 3550, 5.1)."""
+        self.ssrc = ssrc
+        self._first_sequence = first_sequence
+        self._timestamp_offset = timestamp_offset
+        self._slots = slots
+        self._memory = bytearray(slots * DATAGRAM_BYTES)
+        self._view = memoryview(self._memory).toreadonly()
+        self._next = 0
+        self._join: int | None = None
+
+    @property
+    def next_index(self) -> int:
+        """The index that the next datagram will have: the live edge."""
+        return self._next
+
+    def sequence(self, index: int) -> int:
+        """Return the RTP sequence number of *index*."""
+        return (self._first_sequence + index) % rtp.SEQUENCE_MODULUS
+
+    def append(self, payload: bytes, *, stream_s: float, random_access: bool) -> None:
+        """Number and store one datagram of :data:`PAYLOAD_BYTES`; *stream_s* gives its RTP timestamp."""
+        if len(payload) != PAYLOAD_BYTES:
+            message = f"a datagram carries {PAYLOAD_BYTES} bytes, not {len(payload)}"
+            raise ValueError(message)
+        index = self._next
+        offset = index % self._slots * DATAGRAM_BYTES
+        timestamp = self._timestamp_offset + round(stream_s * rtp.CLOCK_HZ)
+        rtp.pack_header_into(self._memory, offset, sequence=self.sequence(index), timestamp=timestamp, ssrc=self.ssrc)
+        self._memory[offset + rtp.HEADER_BYTES : offset + DATAGRAM_BYTES] = payload
+        if random_access:
+            self._join = index
+        self._next = index + 1
+
+    def forget(self) -> None:
+        """Let nobody join in the past: what is stored belongs to a stream that was stopped."""
+        self._join = None
+
+    def start_after(self, last_index: int | None) -> int:
+        """Return where a client begins: at the latest keyframe, but never before *last_index* + 1.
+
+        A client that was interrupted within the present group of pictures goes on with the very next datagram;
+        any other gets everything since the keyframe; without one, the live edge. So no index comes twice.
+        """
+        join, edge = self._join, self._next
+        start = edge if join is None or not self.holds(join) else join
+        return start if last_index is None else max(start, last_index + 1)
+
+    def holds(self, index: int) -> bool:
+        """Whether *index* is stored, with a margin for what is appended before it is read."""
+        return self._next - self._slots + self._slots // 8 <= index < self._next
+
+    def oldest_index(self) -> int:
+        """Return the lowest index whose bytes are still intact."""
+        return max(0, self._next - self._slots)
+
+    def run(self, start: int, stop: int) -> memoryview:
+        """Return datagrams *start* to *stop* - 1, headers included, cut short where the memory wraps."""
+        first = start % self._slots
+        count = min(stop - start, self._slots - first)
+        return self._view[first * DATAGRAM_BYTES : (first + count) * DATAGRAM_BYTES]
+
+
+def strip_headers(run: memoryview) -> bytes:
+    """Return *run* without its RTP headers, for players that take bare MPEG-TS."""
+    return b"".join(run[at + rtp.HEADER_BYTES : at + DATAGRAM_BYTES] for at in range(0, len(run), DATAGRAM_BYTES))

@@ -1,0 +1,185 @@
+"""The TCP port: the only file of the server that makes control sockets.
+
+Every connection has its own task, a bounded queue of lines and a bounded write buffer: a slow, silent or
+malicious peer costs the others nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+from flume.control.codec import Line, LineAssembler
+from flume.control.messages import Closed, Event, Reply, encode, parse_request_untrusted
+from flume.control.session import State
+from flume.errors import NetworkError, RemoteProtocolError
+from flume.server.client_session import ClientSession
+from flume.server.media_port import Address, explain_bind_error
+from flume.server.sessions import SessionTable
+
+MAX_QUEUED_LINES = 32
+"""Lines of one client that wait for their turn; beyond that we stop reading from it."""
+
+MAX_UNSENT_BYTES = 64 << 10
+"""Unsent replies and events of one client; beyond that it is not reading, and is cut off."""
+
+MAX_PROTOCOL_ERRORS = 16
+"""In a row. Somebody is not speaking to us but at us."""
+
+USER_TIMEOUT_MS = 15_000
+"""TCP_USER_TIMEOUT: data unacknowledged for so long means that the peer is gone (RFC 5482)."""
+
+_log = logging.getLogger(__name__)
+
+
+class ControlConnection(asyncio.Protocol):
+    """One client's control connection."""
+
+    def __init__(self, table: SessionTable, connections: set["ControlConnection"]) -> None:
+        """Register with *connections* while the connection lasts."""
+        self._table = table
+        self._connections = connections
+        self._assembler = LineAssembler()
+        self._lines: asyncio.Queue[Line | None] = asyncio.Queue()
+        self._paused = False
+        self._transport: asyncio.Transport | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Open a session, or say why not."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(transport)
+        self._transport = transport
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        name = transport.get_extra_info("peername")
+        peer: Address = (name[0], name[1])
+        try:
+            session = self._table.open(peer, self.send)
+        except NetworkError as error:
+            _log.warning("%s:%d is turned away: %s", *peer, error)
+            self.send(Closed(state=State.CLOSED, code="busy", message=str(error)))
+            transport.close()
+            return
+        self._connections.add(self)
+        self.task = asyncio.get_running_loop().create_task(self._serve(session))
+
+    def data_received(self, data: bytes) -> None:
+        """Queue complete lines."""
+        for line in self._assembler.feed_untrusted(data):
+            self._lines.put_nowait(line)
+        if self._lines.qsize() > MAX_QUEUED_LINES and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the task end."""
+        _log.debug("control connection lost: %s", exc)
+        self._lines.put_nowait(None)
+
+    def send(self, message: Reply | Event) -> None:
+        """Queue *message*; a peer that does not read is cut off."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            _log.warning("a client does not read its control connection: cut off")
+            transport.abort()
+            return
+        transport.write(encode(message))
+
+    def close(self) -> None:
+        """Close once what was queued is written."""
+        if self._transport is not None:
+            self._transport.close()
+        self._lines.put_nowait(None)
+
+    async def _serve(self, session: ClientSession) -> None:
+        try:
+            errors = 0
+            while (line := await self._next_line(session)) is not None:
+                errors = 0 if await self._answer(session, line) else errors + 1
+                if errors >= MAX_PROTOCOL_ERRORS:
+                    session.refuse(None, "too_many_errors", f"{errors} lines in a row were not the protocol: goodbye")
+                    break
+        finally:
+            await self._table.drop(session)
+            self._connections.discard(self)
+            self.close()
+
+    async def _next_line(self, session: ClientSession) -> Line | None:
+        """Return the next line, ``None`` at the end or after a silence that means nobody is there."""
+        idle_s = self._table.settings.idle_control_s
+        while True:
+            pending = self._assembler.pending_bytes
+            try:
+                line = await asyncio.wait_for(self._lines.get(), idle_s)
+            except TimeoutError:
+                if pending and pending == self._assembler.pending_bytes:
+                    session.refuse(
+                        None, "incomplete_line", f"{pending} bytes of a line came, then {idle_s:g} s nothing"
+                    )
+                    return None
+                if session.state is State.CLOSED:
+                    session.refuse(None, "idle", f"no session and no command for {idle_s:g} s: goodbye")
+                    return None
+                continue
+            if self._paused and self._lines.qsize() <= MAX_QUEUED_LINES // 2 and self._transport is not None:
+                self._paused = False
+                with contextlib.suppress(RuntimeError):  # it may be closing
+                    self._transport.resume_reading()
+            return line
+
+    async def _answer(self, session: ClientSession, line: Line) -> bool:
+        """Carry out one line; ``False`` if it was not the protocol."""
+        try:
+            if isinstance(line, RemoteProtocolError):
+                raise line
+            request = parse_request_untrusted(line)
+        except RemoteProtocolError as error:
+            session.refuse(None, error.code, str(error))
+            return False
+        await session.command(request)
+        return True
+
+
+class ControlListener:
+    """The listening TCP socket and its connections."""
+
+    def __init__(self, table: SessionTable) -> None:
+        """Serve sessions of *table*."""
+        self._table = table
+        self._connections: set[ControlConnection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept connections on the bound socket *sock*."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: ControlConnection(self._table, self._connections), sock=sock)
+
+    async def close(self, *, timeout_s: float = 2.0) -> None:
+        """Take no more connections, let what was said be read, and end the tasks."""
+        if self._server is not None:
+            self._server.close()
+        tasks = [connection.task for connection in self._connections if connection.task is not None]
+        for connection in tuple(self._connections):
+            connection.close()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+
+def bind_control(host: str, port: int) -> socket.socket:
+    """Return a TCP socket bound to *host*:*port* (0: the kernel chooses); raises :class:`NetworkError`."""
+    control = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        control.bind((host, port))
+        control.listen(128)
+        control.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except OSError as error:
+        control.close()
+        raise NetworkError(explain_bind_error("TCP", host, port, error)) from error
+    return control

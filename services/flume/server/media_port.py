@@ -1,0 +1,119 @@
+"""The UDP port: the only file of the server that makes media sockets.
+
+One unconnected socket hears newcomers. Each client then has a connected, non-blocking socket of its own on the
+same local port: a sleeping or dead client fills its own send buffer and nobody else's, a closed port shows as
+ECONNREFUSED within milliseconds, and the kernel sorts what comes in by client.
+"""
+
+import contextlib
+import errno
+import logging
+import socket
+import struct
+
+from flume.errors import NetworkError
+from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.ring import DATAGRAM_BYTES
+from flume.settings import PayloadKind
+
+UDP_SEGMENT = 103
+"""linux/udp.h; Python's socket module does not name it yet."""
+
+SEND_BUFFER_BYTES = 1 << 20
+"""A client's share of kernel memory: half a second at 16 Mbit/s while a link recovers. Not more: what lies
+here cannot be taken back."""
+
+Address = tuple[str, int]
+
+_log = logging.getLogger(__name__)
+
+
+def datagram_bytes(payload: PayloadKind) -> int:
+    """Return the size on the wire, above UDP, of every datagram of *payload*."""
+    return DATAGRAM_BYTES if payload == "rtp" else PAYLOAD_BYTES
+
+
+class MediaPort:
+    """The bound UDP port of one server."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Bind *host*:*port*; raises :class:`NetworkError` naming both and the cure."""
+        self._host = host
+        self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self.listener = self._bound_socket(port)
+        except OSError as error:
+            raise NetworkError(explain_bind_error("UDP", host, port, error)) from error
+        self.port: int = self.listener.getsockname()[1]
+
+    def _bound_socket(self, port: int) -> socket.socket:
+        bound = socket.socket(self._family, socket.SOCK_DGRAM)
+        try:
+            bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            # Both are needed for many sockets on one port: SO_REUSEPORT admits them, SO_REUSEADDR lets a
+            # newcomer bind beside connected ones.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind((self._host, port))
+        except OSError:
+            bound.close()
+            raise
+        return bound
+
+    def open_for(self, peer: Address) -> socket.socket:
+        """Return a socket connected to *peer*; raises :class:`NetworkError` if the kernel has no route to it."""
+        media = self._bound_socket(self.port)
+        try:
+            media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            media.connect(peer)
+        except OSError as error:
+            media.close()
+            raise NetworkError(f"no way to send media to {peer[0]}:{peer[1]}: {error.strerror}") from error
+        return media
+
+    def close(self) -> None:
+        """Stop hearing newcomers."""
+        self.listener.close()
+
+
+def enable_segmentation(media: socket.socket, payload: PayloadKind) -> bool:
+    """Let one send of *media* carry a whole batch; return whether the kernel takes the option."""
+    try:
+        media.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, datagram_bytes(payload))
+    except OSError as error:
+        _log.warning("no UDP segmentation on this socket (%s): one send a datagram", error.strerror)
+        return False
+    return True
+
+
+def disable_segmentation(media: socket.socket) -> None:
+    """Go back to one datagram a send on *media*."""
+    with contextlib.suppress(OSError):  # a kernel without the option needs no undoing
+        media.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
+
+
+def probe_segmentation() -> bool:
+    """Whether this kernel cuts one send into datagrams: tried on loopback, with two of them."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(1.0)
+        sender.connect(receiver.getsockname())
+        try:
+            sender.sendmsg([bytes(200)], [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 100))])
+            return [len(receiver.recv(2048)) for _ in range(2)] == [100, 100]
+        except OSError:
+            return False
+
+
+def explain_bind_error(transport: str, host: str, port: int, error: OSError) -> str:
+    """Return one line that says why *transport* *host*:*port* could not be had, and what to do."""
+    cures = {
+        errno.EADDRINUSE: f"another program has it (see: ss -lnp 'sport = :{port}'); end it or choose another --port",
+        errno.EACCES: "ports below 1024 need privileges; choose a higher --port",
+        errno.EADDRNOTAVAIL: "this machine has no such address; choose another --host (0.0.0.0 is all of them)",
+    }
+    cure = cures.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot listen on {transport} {host} port {port}: {cure}"

@@ -1,0 +1,194 @@
+"""The session table: carries out what the pure session decides, for every control connection.
+
+Everything here runs on the event loop. The only meeting point with the sender thread is the roster: after a
+recipient is taken off it, :meth:`SessionTable.settled` waits until the sender has let go of every older
+roster, and only then is the command acknowledged.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from flume.control import messages as m
+from flume.control.session import Signal, State
+from flume.errors import NetworkError
+from flume.media.ring import Ring
+from flume.server.client_session import ClientSession
+from flume.server.media_port import Address, MediaPort
+from flume.server.roster import Recipient, RosterBoard
+from flume.settings import ServerSettings
+
+TOKEN_BYTES = 16
+_log = logging.getLogger(__name__)
+
+
+class ServerView(Protocol):
+    """What a ``status`` reply tells of the server as a whole."""
+
+    def server_status(self) -> m.ServerStatus:
+        """Return the present status."""
+
+
+class SessionTable:
+    """All sessions, their tokens and their media sockets."""
+
+    def __init__(
+        self,
+        *,
+        settings: ServerSettings,
+        ring: Ring,
+        board: RosterBoard,
+        media_port: MediaPort,
+        segmentation: bool,
+        wake_sender: Callable[[], None],
+        on_active_change: Callable[[int], None],
+        view: ServerView,
+    ) -> None:
+        """Serve from *ring* over *media_port*; *on_active_change* hears how many receive now."""
+        self.settings = settings
+        self.ring = ring
+        self.media_port = media_port
+        self.segmentation = segmentation
+        self.view = view
+        self._board = board
+        self._wake_sender = wake_sender
+        self._on_active_change = on_active_change
+        self._sessions: set[ClientSession] = set()
+        self._by_token: dict[str, ClientSession] = {}
+        self._by_recipient: dict[Recipient, ClientSession] = {}
+        self._settled_generation = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
+        """Datagrams that reached the media port and were not for anybody, by reason."""
+
+    # -- connections ---------------------------------------------------------------------------------------
+
+    def open(self, peer: Address, send: Callable[[m.Reply | m.Event], None]) -> ClientSession:
+        """Return a session for a new control connection; raises :class:`NetworkError` beyond the caps."""
+        if len(self._sessions) >= self.settings.max_sessions:
+            raise NetworkError(f"this server takes {self.settings.max_sessions} sessions and has them: try later")
+        same = sum(session.peer[0] == peer[0] for session in self._sessions)
+        if same >= self.settings.max_sessions_per_address:
+            raise NetworkError(f"{peer[0]} has {same} sessions already, which is the most for one address")
+        session = self._make_session(peer, send)
+        self._sessions.add(session)
+        return session
+
+    def _make_session(self, peer: Address, send: Callable[[m.Reply | m.Event], None]) -> ClientSession:
+        return ClientSession(self, peer, send)
+
+    async def drop(self, session: ClientSession) -> None:
+        """The control connection of *session* ended."""
+        await session.signal(Signal.PEER_GONE)
+        self._sessions.discard(session)
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions are not closed."""
+        return sum(session.state is not State.CLOSED for session in self._sessions)
+
+    @property
+    def active_count(self) -> int:
+        """How many clients receive now."""
+        return len(self._board.current.recipients)
+
+    async def signal_all(self, signal: Signal, detail: str = "") -> None:
+        """Give every session *signal*."""
+        await asyncio.gather(*(session.signal(signal, detail) for session in tuple(self._sessions)))
+
+    def sweep(self, now_s: float) -> None:
+        """End sessions whose consent has expired, and say ``alive`` to the others. Called twice a second."""
+        for session in tuple(self._sessions):
+            if session.expires_s is not None and now_s >= session.expires_s:
+                session.expires_s = None
+                self.spawn_signal(session, Signal.CONSENT_EXPIRED)
+            session.keep_alive(now_s)
+
+    def spawn_signal(self, session: ClientSession, signal: Signal) -> None:
+        """Give *session* a *signal* from a callback."""
+        task = asyncio.get_running_loop().create_task(session.signal(signal))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- tokens --------------------------------------------------------------------------------------------
+
+    def issue_token(self, session: ClientSession) -> str:
+        """Return a fresh token (128 random bits, hexadecimal) that stands for *session*."""
+        token = secrets.token_hex(TOKEN_BYTES)
+        self._by_token[token] = session
+        return token
+
+    def forget_token(self, token: str) -> None:
+        """*token* stands for nobody from now on."""
+        self._by_token.pop(token, None)
+
+    def on_newcomer(self) -> None:
+        """Read what the unconnected media socket has; called by the event loop."""
+        for _ in range(64):  # then let others have the loop
+            try:
+                data, source = self.media_port.listener.recvfrom(2048)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                _log.debug("media port: %s", error)
+                return
+            self._consent_untrusted(data, (source[0], source[1]))
+
+    def _consent_untrusted(self, data: bytes, source: Address) -> None:
+        session = self._by_token.get(data.decode("ascii", "replace")) if len(data) == 2 * TOKEN_BYTES else None
+        if session is None:
+            self.counts["unknown_token"] += 1
+        elif session.peer[0] != source[0]:
+            self.counts["token_from_other_address"] += 1
+            session.notice(
+                "token_from_other_address",
+                f"the token came from {source[0]}, but this control connection from {session.peer[0]}: "
+                "send it from the host that receives",
+            )
+        else:
+            session.media_address = source
+            self.spawn_signal(session, Signal.CONSENT)
+
+    # -- the roster ----------------------------------------------------------------------------------------
+
+    def add_recipient(self, session: ClientSession, recipient: Recipient) -> None:
+        """Datagrams flow to *recipient* from the next tick on."""
+        self._by_recipient[recipient] = session
+        self._board.add(recipient)
+        self._on_active_change(self.active_count)
+        self._wake_sender()
+
+    async def remove_recipient(self, recipient: Recipient) -> None:
+        """Return when the last datagram to *recipient* has left."""
+        self._by_recipient.pop(recipient, None)
+        roster = self._board.remove(recipient)
+        self._wake_sender()
+        await self.settled(roster.generation)
+        self._on_active_change(self.active_count)
+
+    async def settled(self, generation: int) -> None:
+        """Wait until the sender uses no roster older than *generation*: at most one tick."""
+        if self._settled_generation >= generation:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append((generation, waiter))
+        await waiter
+
+    def on_settled(self, generation: int) -> None:
+        """The sender has let go of every roster older than *generation*; on the event loop."""
+        self._settled_generation = max(generation, self._settled_generation)
+        ready = [waiter for wanted, waiter in self._waiters if wanted <= generation]
+        self._waiters = [entry for entry in self._waiters if entry[0] > generation]
+        for waiter in ready:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def on_refused(self, recipient: Recipient) -> None:
+        """The sender saw ICMP port unreachable for *recipient*; on the event loop."""
+        session = self._by_recipient.get(recipient)
+        if session is not None:
+            self.spawn_signal(session, Signal.PORT_UNREACHABLE)
