@@ -1,0 +1,118 @@
+"""Where a decoder can begin: keyframes found in the first bytes of a video PES, by codec.
+
+libvlc's multiplexer never sets random_access_indicator (measured), so the bytes themselves have to be read. Its
+packetizers put parameter sets before each keyframe, hence into the PES's first transport packet.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from flume.media.mpegts import PCR_HZ, is_random_access
+
+SPACING_TICKS = PCR_HZ
+"""Audio can begin anywhere; once a second is enough, each costs a PAT, a PMT and some filling."""
+
+UNREADABLE_VIDEO_TICKS = 10 * PCR_HZ
+"""After ten seconds without a keyframe (intra refresh, an unusual codec) any picture has to do."""
+
+VIDEO_CODECS: Mapping[int, str] = {
+    0x01: "MPEG-1",
+    0x02: "MPEG-2",
+    0x10: "MPEG-4 Visual",
+    0x1B: "H.264",
+    0x24: "H.265",
+    0x33: "H.266",
+    0xEA: "VC-1",
+}
+"""Video by stream type (ISO/IEC 13818-1, table 2-34; VC-1 by SMPTE RP 227)."""
+
+AUDIO_CODECS: Mapping[int, str] = {
+    0x03: "MPEG-1 audio",
+    0x04: "MPEG-2 audio",
+    0x0F: "AAC",
+    0x11: "AAC (LATM)",
+    0x81: "AC-3",
+    0x82: "DTS",
+    0x87: "E-AC-3",
+}
+"""Audio by stream type; 0x81 and up are the user-private values of ATSC A/53, which libvlc writes too."""
+
+
+def _units(data: bytes | bytearray) -> Iterator[int]:
+    """Yield the byte after each start code 00 00 01."""
+    position = data.find(b"\0\0\1")
+    while 0 <= position < len(data) - 3:
+        yield data[position + 3]
+        position = data.find(b"\0\0\1", position + 3)
+
+
+def _h264(unit: int) -> bool:
+    return unit & 0x1F in {5, 7}  # IDR slice, sequence parameter set
+
+
+def _h265(unit: int) -> bool:
+    kind = unit >> 1 & 0x3F
+    return 16 <= kind <= 21 or kind in {32, 33}  # IRAP pictures (BLA, IDR, CRA); VPS, SPS
+
+
+def _mpeg12(unit: int) -> bool:
+    return unit == 0xB3  # sequence_header_code
+
+
+def _mpeg4(unit: int) -> bool:
+    return unit == 0xB0 or 0x20 <= unit <= 0x2F  # visual object sequence, video object layer
+
+
+def _vc1(unit: int) -> bool:
+    return unit == 0x0F  # sequence header
+
+
+_TESTS: Mapping[int, Callable[[int], bool]] = {
+    0x01: _mpeg12,
+    0x02: _mpeg12,
+    0x10: _mpeg4,
+    0x1B: _h264,
+    0x24: _h265,
+    0xEA: _vc1,
+}
+
+
+def can_recognize(stream_type: int) -> bool:
+    """Say whether :func:`begins_keyframe` knows this codec."""
+    return stream_type in _TESTS
+
+
+def begins_keyframe(stream_type: int, data: bytes | bytearray) -> bool:
+    """Say whether *data*, the first bytes of a video PES's payload, begins a picture that decodes on its own."""
+    test = _TESTS.get(stream_type)
+    return test is not None and any(test(unit) for unit in _units(data))
+
+
+class RandomAccessFinder:
+    """Decides at which PES starts of the main stream a client may begin; times are clock ticks at 27 MHz."""
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self.found = 0
+        self._last: int | None = None
+
+    def begin_item(self) -> None:
+        """The next item is another stream; its first PES start counts anew."""
+        self._last = None
+
+    def is_random_access_untrusted(self, packet: bytearray, start: int, stream_type: int, now: int) -> bool:
+        """Say whether a client may begin with *packet*, whose PES has its payload at *start*. Never raises."""
+        if is_random_access(packet) or begins_keyframe(stream_type, packet[start:]):
+            return self._accept(now)
+        # Audio, and video that we cannot read: any start will do, or nobody could ever join.
+        patience = UNREADABLE_VIDEO_TICKS if can_recognize(stream_type) else SPACING_TICKS
+        if self._last is None:
+            if can_recognize(stream_type):
+                self._last = now
+                return False
+            return self._accept(now)
+        return now - self._last >= patience and self._accept(now)
+
+    def _accept(self, now: int) -> bool:
+        self._last = now
+        self.found += 1
+        return True

@@ -1,0 +1,195 @@
+"""MPEG-2 transport packets (ISO/IEC 13818-1, section 2.4.3): sync, headers, PCR, and PES timestamps.
+
+A packet is a ``bytearray`` of 188 bytes that the restamping changes in place. Timestamps are plain integers: PCR at
+27 MHz, PTS and DTS at 90 kHz, each modulo its field; unwrapping them is the clock's job. Everything here tolerates
+arbitrary bytes: what cannot be read is ``None``.
+"""
+
+from typing import NamedTuple
+
+PACKET_BYTES = 188
+SYNC_BYTE = 0x47
+NULL_PID = 0x1FFF
+PAT_PID = 0x0000
+
+PCR_HZ = 27_000_000
+PTS_HZ = 90_000
+TICKS_PER_PTS = PCR_HZ // PTS_HZ
+PTS_MODULUS = 1 << 33
+PCR_MODULUS = PTS_MODULUS * TICKS_PER_PTS
+
+NULL_PACKET = bytes([SYNC_BYTE, 0x1F, 0xFF, 0x10]) + b"\xff" * (PACKET_BYTES - 4)
+"""Carries nothing; receivers skip it. Its continuity counter is undefined by the standard."""
+
+_STREAM_IDS_WITHOUT_HEADER = frozenset({0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF})
+"""Section 2.4.3.6: program stream map, padding, private 2, ECM, EMM, DSM-CC, H.222.1 E and the directory carry no
+PES header after the length."""
+
+
+class PesStart(NamedTuple):
+    """Where things are in the packet that begins a PES; ``None`` for what it does not carry."""
+
+    pts: int | None
+    dts: int | None
+    pts_offset: int | None
+    dts_offset: int | None
+    payload_offset: int
+
+
+def find_sync(buffer: bytes | bytearray, start: int) -> int | None:
+    """Return the first position from *start* where two packets in a row begin, or ``None`` when there is none yet."""
+    last = len(buffer) - PACKET_BYTES
+    position = buffer.find(SYNC_BYTE, start)
+    while 0 <= position < last:
+        if buffer[position + PACKET_BYTES] == SYNC_BYTE:
+            return position
+        position = buffer.find(SYNC_BYTE, position + 1)
+    return None
+
+
+def pid_of(packet: bytes | bytearray) -> int:
+    """Return the packet identifier, 0 to 8191."""
+    return (packet[1] & 0x1F) << 8 | packet[2]
+
+
+def set_pid(packet: bytearray, pid: int) -> None:
+    """Write *pid* and leave the flags beside it alone."""
+    packet[1] = packet[1] & 0xE0 | pid >> 8
+    packet[2] = pid & 0xFF
+
+
+def has_payload(packet: bytes | bytearray) -> bool:
+    """Say whether the continuity counter moves with this packet."""
+    return bool(packet[3] & 0x10)
+
+
+def starts_unit(packet: bytes | bytearray) -> bool:
+    """Say whether a PES or a section begins here (payload_unit_start_indicator)."""
+    return packet[1] & 0x40 != 0 and packet[3] & 0x10 != 0
+
+
+def payload_offset(packet: bytes | bytearray) -> int:
+    """Return where the payload begins; 188 when there is none or the adaptation field claims everything."""
+    if not packet[3] & 0x10:
+        return PACKET_BYTES
+    if not packet[3] & 0x20:
+        return 4
+    return min(5 + packet[4], PACKET_BYTES)
+
+
+def _has_adaptation_flags(packet: bytes | bytearray) -> bool:
+    return packet[3] & 0x20 != 0 and 0 < packet[4] < PACKET_BYTES - 4
+
+
+def read_pcr(packet: bytes | bytearray) -> int | None:
+    """Return the program clock reference at 27 MHz, or ``None`` when the packet carries none."""
+    if not (_has_adaptation_flags(packet) and packet[5] & 0x10 and packet[4] >= 7):
+        return None
+    base = int.from_bytes(packet[6:10], "big") << 1 | packet[10] >> 7
+    return base * TICKS_PER_PTS + ((packet[10] & 1) << 8 | packet[11])
+
+
+def write_pcr(packet: bytearray, pcr: int) -> None:
+    """Overwrite the clock reference of a packet that has one; *pcr* is taken modulo its field."""
+    base, extension = divmod(pcr % PCR_MODULUS, TICKS_PER_PTS)
+    packet[6:10] = (base >> 1).to_bytes(4, "big")
+    packet[10] = (base & 1) << 7 | 0x7E | extension >> 8
+    packet[11] = extension & 0xFF
+
+
+def is_random_access(packet: bytes | bytearray) -> bool:
+    """Say whether the sender marked the packet with random_access_indicator."""
+    return _has_adaptation_flags(packet) and packet[5] & 0x40 != 0
+
+
+def mark_random_access(packet: bytearray) -> None:
+    """Set random_access_indicator where there is an adaptation field to hold it; making room would move the PES."""
+    if _has_adaptation_flags(packet):
+        packet[5] |= 0x40
+
+
+def _read_timestamp(packet: bytes | bytearray, offset: int) -> int:
+    return (
+        (packet[offset] >> 1 & 7) << 30
+        | packet[offset + 1] << 22
+        | (packet[offset + 2] >> 1) << 15
+        | packet[offset + 3] << 7
+        | packet[offset + 4] >> 1
+    )
+
+
+def write_timestamp(packet: bytearray, offset: int, value: int) -> None:
+    """Overwrite the PTS or DTS at *offset*, keeping its four prefix bits; *value* is taken modulo 2^33."""
+    value %= PTS_MODULUS
+    packet[offset] = packet[offset] & 0xF0 | value >> 29 & 0x0E | 1
+    packet[offset + 1] = value >> 22 & 0xFF
+    packet[offset + 2] = value >> 14 & 0xFE | 1
+    packet[offset + 3] = value >> 7 & 0xFF
+    packet[offset + 4] = value << 1 & 0xFE | 1
+
+
+def parse_pes_start_untrusted(packet: bytes | bytearray) -> PesStart | None:
+    """Return the PES header that begins in *packet*, or ``None`` when none does or it is scrambled. Never raises.
+
+    A header that is cut off by the end of the packet yields no timestamps: no multiplexer we know writes one.
+    """
+    start = payload_offset(packet)
+    if (
+        not starts_unit(packet)
+        or packet[3] & 0xC0
+        or packet[start : start + 3] != b"\0\0\1"
+        or start + 9 > PACKET_BYTES
+    ):
+        return None
+    if packet[start + 3] in _STREAM_IDS_WITHOUT_HEADER:
+        return PesStart(None, None, None, None, start + 6)
+    flags = packet[start + 7] >> 6
+    payload = min(start + 9 + packet[start + 8], PACKET_BYTES)
+    pts_at = start + 9 if flags & 2 and start + 14 <= payload else None
+    dts_at = start + 14 if flags == 3 and start + 19 <= payload else None
+    pts = None if pts_at is None else _read_timestamp(packet, pts_at)
+    dts = pts if dts_at is None else _read_timestamp(packet, dts_at)
+    return PesStart(pts, dts, pts_at, dts_at, payload)
+
+
+class Framer:
+    """Finds the packets in bytes that arrive in pieces; finds the beginning again where it was lost."""
+
+    def __init__(self) -> None:
+        """Begin with no bytes."""
+        self.resyncs = 0
+        self.skipped_bytes = 0
+        self._lost = False
+        self._buffer = bytearray()
+
+    def feed_untrusted(self, data: bytes) -> list[bytearray]:
+        """Return the packets that *data* completes. Never raises; keeps at most two packets for the next call."""
+        buffer = self._buffer
+        buffer += data
+        packets = []
+        position, last = 0, len(buffer) - PACKET_BYTES
+        while position <= last:
+            if self._lost or buffer[position] != SYNC_BYTE:
+                target = self._find_again(position, last)
+                self.skipped_bytes += target - position
+                position = target
+                if self._lost:
+                    break
+            packets.append(buffer[position : position + PACKET_BYTES])
+            position += PACKET_BYTES
+        del buffer[:position]
+        return packets
+
+    def _find_again(self, position: int, last: int) -> int:
+        if not self._lost:
+            self.resyncs += 1
+        found = find_sync(self._buffer, position)
+        self._lost = found is None
+        # From *last* on there may yet be a beginning, whose successor has not arrived.
+        return max(position, last) if found is None else found
+
+    def clear(self) -> None:
+        """Drop the beginning of a packet that will not be completed."""
+        self.skipped_bytes += len(self._buffer)
+        self._buffer.clear()
+        self._lost = False

@@ -1,0 +1,232 @@
+"""Cuts one endless MPEG-TS out of many items into datagrams, each with the time at which it is due.
+
+Bytes of one item go in as its multiplexer wrote them; out come datagrams of exactly seven packets that a receiver
+cannot tell from one uninterrupted broadcast:
+
+- identifiers and table versions stay the same over all items (each item has a multiplexer of its own); PAT and PMT
+  are our own; null packets and what is not in the PMT are dropped (:mod:`flume.media.program`);
+- timestamps and continuity counters run on (:mod:`flume.media.clock`);
+- every random access point begins a datagram, with PAT, PMT and then the keyframe's first packet, so that a client
+  may begin with that datagram; the one before is filled up with null packets;
+- a datagram's due time is interpolated between clock references by its place (:mod:`flume.media.pacing`).
+
+Counters that jump *inside* an item still jump in what goes out: the source's losses are not to be hidden.
+"""
+
+import msgspec
+
+from flume.media import mpegts
+from flume.media.clock import FirstTimestamps, StreamClock
+from flume.media.keyframes import RandomAccessFinder
+from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
+from flume.media.pacing import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram, DatagramPacer
+from flume.media.program import ProgramMap, Route
+
+__all__ = [
+    "PACKETS_PER_DATAGRAM",
+    "PAYLOAD_BYTES",
+    "TS_PACKET_BYTES",
+    "Datagram",
+    "Packetizer",
+    "PacketizerStatistics",
+]
+
+TS_PACKET_BYTES = mpegts.PACKET_BYTES
+
+MAX_HELD_PACKETS = 8192
+"""Most packets of a new item that wait for its first clock reference and timestamps, 1.5 MB."""
+
+MAX_HELD_TICKS = PCR_HZ
+"""Longest stretch of a new item that waits for the first timestamp of each of its streams, 1 s."""
+
+DTS_LEAD_TICKS = PCR_HZ // 5
+"""An item without any PCR is paced by its DTS, this much earlier: 0.2 s for the decoder's buffer."""
+
+
+class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen so far, over all items; codecs and *video_pid* (outgoing) are the present item's."""
+
+    items: int
+    datagrams: int
+    packets: int
+    random_access_points: int
+    null_packets: int
+    """Written to fill up the datagram before a random access point and an item's last one."""
+    foreign_packets: int
+    """Dropped: null packets, tables other than PAT and PMT, streams that are not in the PMT."""
+    damaged_packets: int
+    """Dropped: marked with transport_error_indicator."""
+    resyncs: int
+    skipped_bytes: int
+    continuity_gaps: int
+    """Packets that the source had lost: their counters jump in what goes out, too."""
+    pcr_jumps: int
+    unclocked_datagrams: int
+    """Given the last known rate, because no clock reference came in time."""
+    video_codec: str | None
+    audio_codecs: tuple[str, ...]
+    video_pid: int | None
+
+
+class Packetizer:
+    """See the module. Call :meth:`begin_item`, :meth:`feed_untrusted` as often as needed, :meth:`end_item`; again."""
+
+    def __init__(self) -> None:
+        """Begin before the first item."""
+        self._framer = mpegts.Framer()
+        self._program = ProgramMap()
+        self._clock = StreamClock()
+        self._finder = RandomAccessFinder()
+        self._pacer = DatagramPacer()
+        self._items = self._damaged = 0
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        self._held: list[tuple[bytearray, Route]] | None = []
+        self._held_pcr: int | None = None
+        self._firsts: dict[int, FirstTimestamps] = {}
+        self._paced_by_dts = False
+
+    def begin_item(self) -> None:
+        """The bytes that follow are another item's: another multiplexer, another clock."""
+        self._items += 1
+        self._framer.clear()
+        self._program.begin_item()
+        self._clock.begin_item()
+        self._finder.begin_item()
+        self._hold_back()
+
+    def feed_untrusted(self, data: bytes) -> list[Datagram]:
+        """Take the item's next bytes, in pieces of any length; return the datagrams whose time is known now.
+
+        Never raises: what is no transport stream is skipped and counted.
+        """
+        for packet in self._framer.feed_untrusted(data):
+            self._take(packet)
+        return self._pacer.collect()
+
+    def end_item(self) -> list[Datagram]:
+        """Return what is left of the item; its last datagram is filled up with null packets."""
+        self._framer.clear()
+        if self._held:
+            self._release(self._held)
+        self._held = []
+        self._pacer.end(self._clock.end_of_item())
+        return self._pacer.collect()
+
+    def _take(self, packet: bytearray) -> None:
+        if packet[1] & 0x80:
+            self._damaged += 1
+            return
+        route = self._program.route_untrusted(packet)
+        if route is not None:
+            if self._held is None:
+                self._pass_on(packet, route)
+            else:
+                self._hold(self._held, packet, route)
+        elif self._program.tables_due and self._held is None:
+            self._write_tables()
+
+    # --- the beginning of an item ------------------------------------------------------------------------------
+
+    def _hold(self, held: list[tuple[bytearray, Route]], packet: bytearray, route: Route) -> None:
+        """Keep *packet* until it is known where on the timeline its item begins."""
+        held.append((packet, route))
+        pcr = mpegts.read_pcr(packet) if route.is_clock else None
+        if self._held_pcr is None:
+            self._held_pcr = pcr
+        pes = mpegts.parse_pes_start_untrusted(packet) if route.is_timed else None
+        if pes is not None and pes.pts is not None and pes.dts is not None:
+            self._firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
+        if len(held) >= MAX_HELD_PACKETS or (self._held_pcr is not None and self._has_waited_enough(pcr)):
+            self._release(held)
+
+    def _has_waited_enough(self, pcr: int | None) -> bool:
+        if not self._clock.follows_an_item:
+            return True
+        if all(route.pid in self._firsts for route in self._program.routes if route.is_timed):
+            return True
+        return pcr is not None and self._held_pcr is not None and not 0 <= pcr - self._held_pcr < MAX_HELD_TICKS
+
+    def _release(self, held: list[tuple[bytearray, Route]]) -> None:
+        self._held = None
+        if self._held_pcr is not None:
+            self._clock.anchor(self._held_pcr, self._firsts)
+        else:
+            self._paced_by_dts = True
+            earliest = min((first.dts for first in self._firsts.values()), default=0)
+            pcr = earliest * TICKS_PER_PTS - DTS_LEAD_TICKS
+            self._clock.anchor(pcr, self._firsts)
+            self._clock.restamp_pcr(pcr)
+        for packet, route in held:
+            self._pass_on(packet, route)
+
+    # --- the way out -------------------------------------------------------------------------------------------
+
+    def _write_tables(self) -> None:
+        for table in self._program.tables():
+            self._pacer.write(table)
+
+    def _pass_on(self, packet: bytearray, route: Route) -> None:
+        pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
+        clock = self._restamp_pcr(packet, route)
+        if pes is not None:
+            if clock is None and self._paced_by_dts and pes.dts is not None and route is self._program.main:
+                clock = self._clock.restamp_pcr(pes.dts * TICKS_PER_PTS - DTS_LEAD_TICKS)
+            self._restamp_pes(packet, route, pes)
+            self._begin_random_access(packet, route, pes)
+        self._program.readdress(packet, route)
+        self._pacer.write(packet, clock)
+
+    def _restamp_pcr(self, packet: bytearray, route: Route) -> int | None:
+        pcr = mpegts.read_pcr(packet)
+        if pcr is None:
+            return None
+        if not route.is_clock:  # nobody reads it, but it shall not stand there with another timeline's value
+            mpegts.write_pcr(packet, self._clock.move(pcr))
+            return None
+        self._paced_by_dts = False
+        clock = self._clock.restamp_pcr(pcr)
+        mpegts.write_pcr(packet, clock)
+        return clock
+
+    def _restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> None:
+        if pes.pts is None or pes.dts is None or pes.pts_offset is None:
+            return
+        if route.is_timed:
+            pts, dts = self._clock.restamp_pes(route.pid, pes.pts, pes.dts)
+        else:
+            pts, dts = (self._clock.move(value * TICKS_PER_PTS) // TICKS_PER_PTS for value in (pes.pts, pes.dts))
+        mpegts.write_timestamp(packet, pes.pts_offset, pts)
+        if pes.dts_offset is not None:
+            mpegts.write_timestamp(packet, pes.dts_offset, dts)
+
+    def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
+        if route is not self._program.main:
+            return
+        now = self._clock.now
+        if self._finder.is_random_access_untrusted(packet, pes.payload_offset, route.stream_type, now):
+            self._pacer.begin_random_access()
+            self._write_tables()
+            mpegts.mark_random_access(packet)
+
+    def statistics(self) -> PacketizerStatistics:
+        """Return a snapshot of the counters."""
+        program, pacer = self._program, self._pacer
+        return PacketizerStatistics(
+            items=self._items,
+            datagrams=pacer.datagrams,
+            packets=pacer.packets,
+            random_access_points=self._finder.found,
+            null_packets=pacer.null_packets,
+            foreign_packets=program.foreign_packets,
+            damaged_packets=self._damaged,
+            resyncs=self._framer.resyncs,
+            skipped_bytes=self._framer.skipped_bytes,
+            continuity_gaps=program.continuity_gaps,
+            pcr_jumps=self._clock.pcr_jumps,
+            unclocked_datagrams=pacer.unclocked,
+            video_codec=program.video_codec,
+            audio_codecs=program.audio_codecs,
+            video_pid=program.video_pid,
+        )

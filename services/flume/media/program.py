@@ -1,0 +1,194 @@
+"""The program that goes out: identifiers, tables and continuity counters that stay the same over all items."""
+
+import enum
+
+from flume.media import psi
+from flume.media.keyframes import AUDIO_CODECS, VIDEO_CODECS
+from flume.media.mpegts import NULL_PID, PAT_PID, pid_of, set_pid
+from flume.media.psi import ElementaryStream, Program, SectionAssembler
+
+PROGRAM_NUMBER = 1
+PMT_PID = 0x1000
+CLOCK_PID = 0x1F0
+"""For a PCR on a PID of its own."""
+STREAMS_PER_KIND = 16
+"""Most video, audio and other streams that are carried, each; the rest is dropped as foreign."""
+
+
+class StreamKind(enum.IntEnum):
+    """What an elementary stream is; the value is the first outgoing PID of its kind."""
+
+    VIDEO = 0x100
+    AUDIO = 0x110
+    OTHER = 0x120
+    CLOCK = CLOCK_PID
+
+
+class Route:
+    """Where one incoming PID goes, and how its continuity counter runs on."""
+
+    __slots__ = ("counter_shift", "is_clock", "kind", "last_counter", "pid", "stream_type")
+
+    def __init__(self, pid: int, kind: StreamKind, stream_type: int, *, is_clock: bool) -> None:
+        """Lead to the outgoing *pid*; *is_clock* when the program's PCR comes with it."""
+        self.pid, self.kind, self.stream_type, self.is_clock = pid, kind, stream_type, is_clock
+        self.counter_shift: int | None = None
+        self.last_counter = 0
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its timestamps tell where an item begins and ends; subtitles are too sparse."""
+        return self.kind in {StreamKind.VIDEO, StreamKind.AUDIO}
+
+
+def _kind_of(stream_type: int) -> StreamKind:
+    if stream_type in VIDEO_CODECS:
+        return StreamKind.VIDEO
+    return StreamKind.AUDIO if stream_type in AUDIO_CODECS else StreamKind.OTHER
+
+
+class ProgramMap:
+    """Reads the incoming tables, routes packets, and writes PAT and PMT."""
+
+    def __init__(self) -> None:
+        """Begin before the first item."""
+        self.foreign_packets = 0
+        self.continuity_gaps = 0
+        self._counters: dict[int, int] = {}
+        self._version = -1
+        self._sent: Program | None = None
+        self._tables: tuple[bytes, ...] = ()
+        self._routes: dict[int, Route] = {}
+        self.begin_item()
+
+    def begin_item(self) -> None:
+        """Forget the incoming tables and identifiers; the outgoing ones stay."""
+        self._pat, self._pmt = SectionAssembler(), SectionAssembler()
+        self._pmt_pid: int | None = None
+        self._pmt_section = b""
+        self._routes = {}
+        self.tables_due = False
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The present item's streams, video first, then audio."""
+        return tuple(sorted(self._routes.values(), key=lambda route: route.pid))
+
+    @property
+    def main(self) -> Route | None:
+        """The stream at which a client may begin: the first video, or audio, or whatever there is."""
+        return next((route for route in self.routes if route.kind is not StreamKind.CLOCK), None)
+
+    # --- in ----------------------------------------------------------------------------------------------------
+
+    def route_untrusted(self, packet: bytearray) -> Route | None:
+        """Return where *packet* goes, or ``None`` when it is a table or is dropped. Never raises.
+
+        Sets :attr:`tables_due` when a PMT was complete, that is, where the incoming stream repeats its tables.
+        """
+        pid = pid_of(packet)
+        route = self._routes.get(pid)
+        if route is not None:
+            return route
+        if pid == PAT_PID:
+            self._read_pat(packet)
+        elif pid == self._pmt_pid:
+            self._read_pmt(packet)
+        else:
+            self.foreign_packets += 1
+        return None
+
+    def _read_pat(self, packet: bytearray) -> None:
+        section = self._pat.feed_untrusted(packet)
+        pid = None if section is None else psi.parse_pat_untrusted(section)
+        if pid is not None and pid not in {PAT_PID, NULL_PID} and pid != self._pmt_pid:
+            self._pmt_pid, self._pmt, self._pmt_section = pid, SectionAssembler(), b""
+
+    def _read_pmt(self, packet: bytearray) -> None:
+        section = self._pmt.feed_untrusted(packet)
+        if section is None:
+            return
+        if section != self._pmt_section:
+            program = psi.parse_pmt_untrusted(section)
+            if program is None:
+                return
+            self._pmt_section = section
+            self._adopt(program)
+        self.tables_due = bool(self._tables)
+
+    def _adopt(self, program: Program) -> None:
+        counts = dict.fromkeys(StreamKind, 0)
+        routes: dict[int, Route] = {}
+        streams = []
+        for stream in program.streams:
+            kind = _kind_of(stream.stream_type)
+            if counts[kind] == STREAMS_PER_KIND or stream.pid in routes or stream.pid in {PAT_PID, NULL_PID}:
+                continue
+            pid = kind + counts[kind]
+            counts[kind] += 1
+            routes[stream.pid] = Route(pid, kind, stream.stream_type, is_clock=stream.pid == program.pcr_pid)
+            streams.append(ElementaryStream(stream.stream_type, pid, stream.descriptors))
+        if program.pcr_pid not in routes and program.pcr_pid not in {PAT_PID, NULL_PID}:
+            routes[program.pcr_pid] = Route(CLOCK_PID, StreamKind.CLOCK, 0, is_clock=True)
+        for pid, route in self._routes.items():
+            if pid in routes and routes[pid].pid == route.pid:
+                routes[pid].counter_shift, routes[pid].last_counter = route.counter_shift, route.last_counter
+        self._routes = routes
+        clock = routes[program.pcr_pid].pid if program.pcr_pid in routes else NULL_PID
+        self._build_tables(Program(clock, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid))))
+
+    # --- out ---------------------------------------------------------------------------------------------------
+
+    def _build_tables(self, program: Program) -> None:
+        if program == self._sent:
+            return
+        self._sent = program
+        self._version = (self._version + 1) % 32
+        pat = psi.build_pat(program_number=PROGRAM_NUMBER, pmt_pid=PMT_PID, version=0)
+        try:
+            pmt = psi.build_pmt(program, program_number=PROGRAM_NUMBER, version=self._version)
+        except ValueError:  # 48 streams with long descriptors; players do without those
+            bare = tuple(row._replace(descriptors=b"") for row in program.streams)
+            pmt = psi.build_pmt(Program(program.pcr_pid, b"", bare), program_number=1, version=self._version)
+        self._tables = psi.packets_of_section(pat, PAT_PID) + psi.packets_of_section(pmt, PMT_PID)
+
+    def tables(self) -> list[bytearray]:
+        """Return PAT and PMT as packets, numbered on from the last ones."""
+        self.tables_due = False
+        packets = [bytearray(packet) for packet in self._tables]
+        for packet in packets:
+            pid = pid_of(packet)
+            self._counters[pid] = counter = (self._counters.get(pid, -1) + 1) % 16
+            packet[3] |= counter
+        return packets
+
+    def readdress(self, packet: bytearray, route: Route) -> None:
+        """Write the outgoing PID and a continuity counter that runs on from the item before."""
+        counter, carries = packet[3] & 0x0F, packet[3] >> 4 & 1
+        if route.counter_shift is None:
+            route.counter_shift = (self._counters.get(route.pid, -1) + carries - counter) % 16
+        elif counter not in {(route.last_counter + carries) % 16, route.last_counter}:
+            self.continuity_gaps += 1
+        route.last_counter = counter
+        self._counters[route.pid] = outgoing = (counter + route.counter_shift) % 16
+        packet[3] = packet[3] & 0xF0 | outgoing
+        set_pid(packet, route.pid)
+
+    # --- names -------------------------------------------------------------------------------------------------
+
+    @property
+    def video_pid(self) -> int | None:
+        """The first video's outgoing PID."""
+        main = self.main
+        return main.pid if main is not None and main.kind is StreamKind.VIDEO else None
+
+    @property
+    def video_codec(self) -> str | None:
+        """The first video's codec."""
+        main = self.main
+        return VIDEO_CODECS.get(main.stream_type) if main is not None else None
+
+    @property
+    def audio_codecs(self) -> tuple[str, ...]:
+        """All audio codecs, in order."""
+        return tuple(AUDIO_CODECS[route.stream_type] for route in self.routes if route.kind is StreamKind.AUDIO)
