@@ -1,0 +1,116 @@
+"""The standard input and output of a running container: commands in, lines out. Owns the attached socket."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from flume.errors import EngineError
+
+_HEADER = struct.Struct(">BxxxL")
+"""Docker Engine API, ContainerAttach: stream kind (1 stdout, 2 stderr) and length before each frame."""
+
+_STDERR = 2
+_MAX_LINE_BYTES = 1 << 20
+"""A line longer than this is not one of ours; it is cut there so that memory stays bounded."""
+
+
+class LineSplitter:
+    """Lines out of one stream's pieces, wherever they were cut."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Yield the lines that *data* completes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _MAX_LINE_BYTES:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            yield line.decode(errors="replace").rstrip("\r")
+
+    def end(self) -> Iterator[str]:
+        """Yield what stands after the last newline."""
+        if self._rest:
+            yield self._rest.decode(errors="replace")
+            self._rest = b""
+
+
+class AttachedIo:
+    """One attachment to a container. A thread takes its output; lines go to *on_line* (stdout) and *on_error*."""
+
+    def __init__(
+        self,
+        name: str,
+        stream: socket.socket,
+        reader: BinaryIO,
+        on_line: Callable[[str], None],
+        on_error: Callable[[str], None],
+    ) -> None:
+        """Take over *stream*, the socket on which the engine has switched to raw frames.
+
+        *reader* is what read the HTTP answer from it, and may already hold the first frames.
+        """
+        self._name = name
+        self._stream = stream
+        self._reader = reader
+        self._send_lock = threading.Lock()
+        self._callbacks = {1: on_line, _STDERR: on_error}
+        self._thread = threading.Thread(target=self._run, name=f"attached-{name}", daemon=True)
+        stream.settimeout(None)
+        self._thread.start()
+
+    def write_line(self, line: str) -> None:
+        """Send *line* to the container's standard input. Raises :class:`EngineError` when it has ended."""
+        try:
+            with self._send_lock:
+                self._stream.sendall(line.encode() + b"\n")
+        except OSError as error:
+            raise EngineError(f"{self._name} no longer takes input ({error}): see its log") from error
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container's output is over."""
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Let go of the container, which runs on. Idempotent."""
+        with contextlib.suppress(OSError):
+            self._stream.shutdown(socket.SHUT_RDWR)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5)
+        self._stream.close()
+
+    def __enter__(self) -> "AttachedIo":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    def _run(self) -> None:
+        """Take frames until the container ends or we close."""
+        splitters = {kind: LineSplitter() for kind in self._callbacks}
+        while (header := self._read(_HEADER.size)) is not None:
+            kind, length = _HEADER.unpack(header)
+            data = self._read(length)
+            if data is None:
+                break
+            if kind in splitters:
+                for line in splitters[kind].feed(data):
+                    self._callbacks[kind](line)
+        for kind, splitter in splitters.items():
+            for line in splitter.end():
+                self._callbacks[kind](line)
+
+    def _read(self, size: int) -> bytes | None:
+        """Return exactly *size* bytes; ``None`` at the end."""
+        try:
+            data = self._reader.read(size)
+        except (OSError, ValueError):  # ValueError: closed by us
+            return None
+        return data if len(data) == size else None

@@ -1,0 +1,185 @@
+"""One container of a lab: what it is, what it says, and how to run something in it.
+
+Made by :mod:`flume.lab.engine`, which hands in the SDK's client and the translation of its errors; this file
+imports neither.
+"""
+
+import contextlib
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flume.errors import EngineError
+from flume.lab import archive
+from flume.lab.attached import AttachedIo
+from flume.lab.topology import LABEL_INDEX, LABEL_LAB, LABEL_ROLE, LABEL_RUN
+
+Errors = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
+class Output(msgspec.Struct, frozen=True):
+    """Where a container's lines go. Called from one thread of its own for each container; must not block."""
+
+    on_line: Callable[[str], None]
+    """Standard output."""
+    on_error: Callable[[str], None]
+    """Standard error."""
+
+
+class ExecResult(msgspec.Struct, frozen=True):
+    """How a command in a container ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the engine knows of a container. *health* is healthy, unhealthy, starting, or none without a check."""
+
+    status: str
+    exit_code: int
+    health: str
+    health_detail: str = ""
+
+
+class Container:
+    """A container that exists. The values are those of the last :meth:`refresh`."""
+
+    def __init__(self, api: Any, errors: Errors, identity: str, name: str) -> None:
+        """Use :class:`flume.lab.engine.Engine` instead."""
+        self._api = api
+        self._errors = errors
+        self._seen: dict[str, Any] = {}
+        self.id = identity
+        self.name = name
+        self.io: AttachedIo | None = None
+        """The attachment made before the start, when it was asked for."""
+
+    def refresh(self) -> None:
+        """Ask the engine again."""
+        with self._errors(f"inspect {self.name}"):
+            self._seen = self._api.inspect_container(self.id)
+
+    def _label(self, key: str) -> str:
+        return str((self._seen["Config"]["Labels"] or {}).get(key, ""))
+
+    @property
+    def lab(self) -> str:
+        """The lab it belongs to."""
+        return self._label(LABEL_LAB)
+
+    @property
+    def run(self) -> str:
+        """The run that made it."""
+        return self._label(LABEL_RUN)
+
+    @property
+    def role(self) -> str:
+        """server, client or probe."""
+        return self._label(LABEL_ROLE)
+
+    @property
+    def index(self) -> int | None:
+        """Its number among those of its role."""
+        text = self._label(LABEL_INDEX)
+        return int(text) if text else None
+
+    @property
+    def pid(self) -> int:
+        """Its first process, in the numbers of the engine's host; 0 when it does not run."""
+        return int(self._seen["State"]["Pid"])
+
+    @property
+    def address(self) -> str:
+        """Its IPv4 address on the lab's network; empty when it has none."""
+        networks = self._seen["NetworkSettings"]["Networks"].values()
+        return next((one["IPAddress"] for one in networks if one["IPAddress"]), "")
+
+    @property
+    def image(self) -> str:
+        """The name of its image."""
+        return str(self._seen["Config"]["Image"])
+
+    def state(self) -> State:
+        """Ask the engine how it is now."""
+        self.refresh()
+        seen = self._seen["State"]
+        health = seen.get("Health") or {}
+        last = (health.get("Log") or [{}])[-1].get("Output", "")
+        return State(seen["Status"], seen["ExitCode"], health.get("Status", "none"), " ".join(last.split())[:300])
+
+    def logs(self, *, tail: int | None = None) -> str:
+        """Return what it has written so far, both streams, or the last *tail* lines."""
+        with self._errors(f"read the log of {self.name}"):
+            data: bytes = self._api.logs(self.id, tail="all" if tail is None else tail)
+        return data.decode(errors="replace")
+
+    def exec(self, arguments: Sequence[str], *, user: str = "") -> ExecResult:
+        """Run a command in it and wait for its end. Raises :class:`EngineError` when it cannot be started."""
+        with self._errors(f"run {arguments[0]} in {self.name}"):
+            created = self._api.exec_create(self.id, list(arguments), user=user)
+            stdout, stderr = self._api.exec_start(created["Id"], demux=True)
+            code = self._api.exec_inspect(created["Id"])["ExitCode"]
+        return ExecResult(int(code), (stdout or b"").decode(errors="replace"), (stderr or b"").decode(errors="replace"))
+
+    def run_checked(self, arguments: Sequence[str], *, user: str = "") -> str:
+        """Run a command in it and return its output; raise :class:`EngineError` with its last words if it fails."""
+        result = self.exec(arguments, user=user)
+        if result.code:
+            words = " ".join((result.stderr or result.stdout).split())[-300:]
+            raise EngineError(f"{' '.join(arguments)[:80]} in {self.name} ended with status {result.code}: {words}")
+        return result.stdout
+
+    def attach(self, output: Output | None = None) -> AttachedIo:
+        """Attach to its input, and to its output from now on when *output* is given."""
+        wanted = int(output is not None)
+        with self._errors(f"attach to {self.name}"):
+            raw = self._api.attach_socket(
+                self.id, params={"stdin": 1, "stdout": wanted, "stderr": wanted, "stream": 1, "logs": 0}
+            )
+        # The HTTP library's buffered reader may have read frames together with the answer's header: read on from
+        # that, not from the bare socket, or the first line is lost now and then.
+        reader = raw._response.raw._fp.fp  # noqa: SLF001 - the SDK offers no other way
+        if output is None:
+            output = Output(lambda _line: None, lambda _line: None)
+        return AttachedIo(self.name, raw._sock, reader, output.on_line, output.on_error)  # noqa: SLF001
+
+    def fetch(self, path: str, directory: Path) -> list[Path]:
+        """Copy the file *path*, or the files of the folder *path*, from its image or volumes into *directory*.
+
+        Not from a tmpfs, which the engine does not see. Raises :class:`EngineError`, also for a full disk here.
+        """
+        with self._errors(f"copy {path} out of {self.name}"):
+            chunks, _ = self._api.get_archive(self.id, path, chunk_size=1 << 20)
+            try:
+                return archive.unpack_files(chunks, directory)
+            except tarfile.TarError as error:
+                raise EngineError(f"{path} from {self.name} arrived incomplete: {error}") from error
+            except OSError as error:
+                raise EngineError(f"{path} from {self.name} could not be written to {directory}: {error}") from error
+
+    def stop(self, *, timeout_s: float = 10.0) -> None:
+        """Ask it to end, and end it after *timeout_s*."""
+        with self._errors(f"stop {self.name}"):
+            self._api.stop(self.id, timeout=max(0, round(timeout_s)))
+        self.refresh()
+
+    def wait(self, *, timeout_s: float) -> int:
+        """Wait for its end; return its exit status. Raises :class:`EngineError` with its last lines if it goes on."""
+        try:
+            with self._errors(f"wait for the end of {self.name}"):
+                return int(self._api.wait(self.id, timeout=timeout_s)["StatusCode"])
+        except EngineError as error:
+            words = " | ".join(self.logs(tail=3).splitlines())
+            raise EngineError(f"{self.name} did not end within {timeout_s:g} s; its last lines: {words}") from error
+
+    def remove(self) -> None:
+        """Remove it, running or not, with its anonymous volumes."""
+        if self.io is not None:
+            self.io.close()
+        with self._errors(f"remove {self.name}"):
+            self._api.remove_container(self.id, force=True, v=True)

@@ -1,0 +1,398 @@
+"""The Docker engine: images, networks, containers. The one file that imports the Docker SDK.
+
+Works alike on a local engine, a remote ``DOCKER_HOST`` and Docker Desktop: nothing here uses a path, a process or
+an interface of the engine's host. Every failure is an :class:`~flume.errors.EngineError` of one line.
+"""
+
+import contextlib
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import docker.types
+import docker.utils
+import msgspec
+import requests.exceptions
+import urllib3.exceptions
+
+from flume.errors import EngineError
+from flume.lab import archive, topology
+from flume.lab.container import Container, ExecResult, Output, State
+from flume.lab.image_store import ImageStore
+from flume.lab.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service, Topology
+
+__all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
+
+_REQUEST_TIMEOUT_S = 60.0
+"""For ordinary requests: a start on a busy User Mode Linux engine took 7 s."""
+
+_PARALLEL = 8
+"""Requests at once; more only queue in the engine."""
+
+_MAX_CONNECTIONS = 32
+"""Connections kept open to the engine: requests side by side, and one attachment for each client."""
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Which engine this is, for the report."""
+
+    name: str
+    version: str
+    kernel: str
+    operating_system: str
+    architecture: str
+    cpus: int
+    memory_bytes: int
+    endpoint: str
+
+
+class Network(msgspec.Struct, frozen=True):
+    """A network of a lab."""
+
+    name: str
+    id: str
+    subnet: str
+    gateway: str
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """One container to start."""
+
+    service: str
+    """The service's name in the topology; the container answers to it on its network."""
+    role: Role
+    index: int | None = None
+    network: Network | None = None
+    files: Mapping[str, Path] = {}
+    """Path in the container, inside one of its volumes → local file, copied before the start."""
+    environment: Mapping[str, str] = {}
+    command: Sequence[str] | None = None
+    """Instead of the topology's."""
+    output: Output | None = None
+    """Takes the container's lines from the very first one; otherwise they go to the log alone."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An object of a lab that exists: *kind* is container, network or volume."""
+
+    kind: str
+    name: str
+    lab: str
+    run: str
+    role: str
+
+
+@contextlib.contextmanager
+def _translated(what: str, endpoint: str) -> Iterator[None]:
+    """Raise :class:`EngineError` for everything that the SDK and the libraries under it raise."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        reason = error.explanation or str(error)
+        raise EngineError(f"the Docker engine could not {what}: {_one_line(reason)}") from error
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
+        message = f"the Docker engine at {endpoint} does not answer ({what}): is it hung? restart it, then try again"
+        raise EngineError(message) from error
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as error:
+        if "timed out" in str(error):
+            raise EngineError(f"the Docker engine at {endpoint} does not answer ({what}): is it hung?") from error
+        raise EngineError(f"no Docker engine at {endpoint} ({what}): {_one_line(str(error))}") from error
+
+
+def _one_line(text: str, limit: int = 300) -> str:
+    """Return *text* without line breaks and not longer than *limit*."""
+    return " ".join(str(text).split())[:limit]
+
+
+class Engine:
+    """A Docker engine that answered. Thread-safe."""
+
+    def __init__(self, api: Any, info: EngineInfo) -> None:
+        """Use :meth:`connect` instead."""
+        # Any: the published type stubs of the SDK's low-level client are incomplete.
+        self._api = api
+        self.info = info
+        self.images = ImageStore(api, self._errors)
+
+    @classmethod
+    def connect(cls, *, timeout_s: float = 10.0, environment: Mapping[str, str] | None = None) -> "Engine":
+        """Return the engine that ``DOCKER_HOST`` names, or the local one, once it has answered.
+
+        Raises :class:`EngineError` that names the endpoint when it is absent, or silent for *timeout_s*.
+        """
+        environment = os.environ if environment is None else environment
+        endpoint = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        with _translated("ask for its version", endpoint):
+            settings: dict[str, Any] = {
+                "base_url": endpoint,
+                **docker.utils.kwargs_from_env(environment=dict(environment)),
+            }
+            settings |= {"version": "auto", "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
+            api: Any = docker.APIClient(**settings)
+            seen = api.info()
+        api.timeout = _REQUEST_TIMEOUT_S
+        return cls(api, _info(seen, endpoint))
+
+    def close(self) -> None:
+        """Close the connections to the engine; nothing in it changes."""
+        self._api.close()
+
+    def __enter__(self) -> "Engine":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return _translated(what, self.info.endpoint)
+
+    # Networks
+
+    def ensure_network(self, lab: str, run: str, *, description: topology.Network, hosts: int = 8) -> Network:
+        """Create the lab's network in a free subnet of the pool; return the one it has, if it has one.
+
+        Raises :class:`EngineError` when the pool is used up.
+        """
+        name = topology.object_name(lab, "network")
+        with self._errors(f"create network {name}"):
+            existing = self._api.networks(filters={"label": [f"{LABEL_LAB}={lab}"]})
+            if existing:
+                return _network(existing[0])
+            subnets = topology.candidate_subnets(
+                hosts, taken=self._taken_subnets(), start=zlib.crc32(f"{lab}{run}".encode())
+            )
+            for subnet in subnets:
+                try:
+                    return self._create_network(name, lab, run, str(subnet), description)
+                except docker.errors.APIError as error:
+                    # Another lab took it between our look and our request.
+                    if "overlaps" not in str(error.explanation):
+                        raise
+        raise EngineError(f"every subnet of {topology.POOL} is in use: remove labs that are no longer needed")
+
+    def _taken_subnets(self) -> tuple[str, ...]:
+        """Return the subnets of all networks of the engine."""
+        networks = self._api.networks()
+        return tuple(one["Subnet"] for each in networks for one in (each["IPAM"]["Config"] or ()) if "Subnet" in one)
+
+    def _create_network(self, name: str, lab: str, run: str, subnet: str, description: topology.Network) -> Network:
+        created = self._api.create_network(
+            name,
+            driver=description.driver,
+            options=description.driver_opts,
+            ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)]),
+            labels=topology.labels(lab, run, "network"),
+            check_duplicate=True,
+        )
+        return _network(self._api.inspect_network(created["Id"]))
+
+    # Containers
+
+    def start(self, lab: str, run: str, layout: Topology, starts: Sequence[Start]) -> list[Container]:
+        """Start several containers side by side; return them in the order asked for.
+
+        Raises the first failure after all others have come to an end; what did start is found by its labels.
+        """
+        return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts)
+
+    def start_service(self, lab: str, run: str, layout: Topology, start: Start) -> Container:
+        """Create a container as *layout* describes it, copy its files in, attach, start; return it running."""
+        service = layout.service(start.service)
+        name = topology.object_name(lab, start.service, start.index)
+        marks = topology.labels(lab, run, start.role, start.index)
+        with self._errors(f"start {name}"):
+            for mount in topology.mounts(service):
+                volume = topology.object_name(lab, mount.source)
+                self._api.create_volume(volume, labels=topology.labels(lab, run, "media"))
+            created = self._api.create_container(name=name, labels=marks, **self._arguments(lab, service, start))
+            container = Container(self._api, self._errors, str(created["Id"]), name)
+            self._copy_in(container, start.files)
+            io = container.attach(start.output) if start.output is not None else None
+            try:
+                self._api.start(container.id)
+                container.refresh()
+            except BaseException:
+                if io is not None:
+                    io.close()
+                raise
+            container.io = io
+        return container
+
+    def _arguments(self, lab: str, service: Service, start: Start) -> dict[str, Any]:
+        """Return the SDK's arguments for one container."""
+        environment = {**service.environment, **start.environment}
+        command = list(service.command if start.command is None else start.command)
+        arguments: dict[str, Any] = {
+            "image": service.image,
+            "command": command or None,
+            "environment": environment,
+            "user": service.user or None,
+            "stdin_open": service.stdin_open,
+            "stop_signal": None,
+            "healthcheck": _healthcheck(service),
+            "host_config": self._host_config(lab, service, start.network),
+        }
+        if start.network is not None:
+            endpoint = self._api.create_endpoint_config(aliases=[start.service])
+            arguments["networking_config"] = self._api.create_networking_config({start.network.name: endpoint})
+        return arguments
+
+    def _host_config(self, lab: str, service: Service, network: Network | None) -> dict[str, Any]:
+        """Return the part of a container's description that concerns the engine's host."""
+        binds = [
+            f"{topology.object_name(lab, mount.source)}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
+            for mount in topology.mounts(service)
+        ]
+        log = service.logging
+        return dict(
+            self._api.create_host_config(
+                binds=binds,
+                network_mode=network.name if network is not None else (service.network_mode or "none"),
+                pid_mode=service.pid,
+                read_only=service.read_only,
+                tmpfs=dict(entry.partition(":")[::2] for entry in service.tmpfs),
+                cap_drop=list(service.cap_drop),
+                cap_add=list(service.cap_add),
+                security_opt=list(service.security_opt),
+                sysctls=dict(service.sysctls),
+                init=service.init or None,
+                log_config=docker.types.LogConfig(type=log.driver, config=dict(log.options)) if log else None,
+            )
+        )
+
+    def _copy_in(self, container: Container, files: Mapping[str, Path]) -> None:
+        """Copy local files into volumes of a created container."""
+        for target, path in files.items():
+            inside = Path(target)
+            stream = archive.pack({inside.name: path})
+            self._api.put_archive(container.id, str(inside.parent), stream)
+
+    def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:
+        """Return our containers, running or not, by index and name; ``None`` means any."""
+        with self._errors("list containers"):
+            found = self._api.containers(all=True, filters={"label": _label_filter(lab, run, role)})
+            containers = [Container(self._api, self._errors, one["Id"], one["Names"][0].lstrip("/")) for one in found]
+            for container in containers:
+                container.refresh()
+        return sorted(containers, key=lambda one: (one.role, one.index or 0, one.name))
+
+    def objects(self, *, lab: str | None = None) -> list[Found]:
+        """Return every container, network and volume of *lab*, or of all labs."""
+        wanted = {"label": _label_filter(lab, None, None)}
+        with self._errors("list what belongs to the lab"):
+            containers = self._api.containers(all=True, filters=wanted)
+            networks = self._api.networks(filters=wanted)
+            volumes = self._api.volumes(filters=wanted)["Volumes"] or []
+        return [
+            *(_found("container", one["Names"][0].lstrip("/"), one) for one in containers),
+            *(_found("network", one["Name"], one) for one in networks),
+            *(_found("volume", one["Name"], one) for one in volumes),
+        ]
+
+    def remove_lab(self, lab: str | None, *, timeout_s: float = 60.0) -> list[str]:
+        """Remove everything labelled as *lab* (``None``: every lab); return what was removed, as ``kind name``.
+
+        Needs nothing but the labels, so it works after ``kill -9`` of whoever made the lab. Raises
+        :class:`EngineError` that names what is still there after *timeout_s*.
+        """
+        deadline = time.monotonic() + timeout_s
+        found = self.objects(lab=lab)
+        # In this order: a network with containers on it, and a volume in use, cannot be removed.
+        for kind, remove in (
+            ("container", self._remove_container),
+            ("network", self._remove_network),
+            ("volume", self._remove_volume),
+        ):
+            _in_parallel(remove, [one.name for one in found if one.kind == kind])
+            while any(one.kind == kind for one in self.objects(lab=lab)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        left = self.objects(lab=lab)
+        if left:
+            names = ", ".join(f"{one.kind} {one.name}" for one in left)
+            raise EngineError(f"not removed within {timeout_s:g} s: {names}; remove them by hand with docker")
+        return [f"{one.kind} {one.name}" for one in found]
+
+    def _remove_container(self, name: str) -> None:
+        with self._errors(f"remove container {name}"), _already_gone():
+            self._api.remove_container(name, force=True, v=True)
+
+    def _remove_network(self, name: str) -> None:
+        with self._errors(f"remove network {name}"), _already_gone():
+            self._api.remove_network(name)
+
+    def _remove_volume(self, name: str) -> None:
+        with self._errors(f"remove volume {name}"), _already_gone():
+            self._api.remove_volume(name, force=True)
+
+
+@contextlib.contextmanager
+def _already_gone() -> Iterator[None]:
+    """Take for done what somebody else has removed, or is removing."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if error.status_code != 404 and "already in progress" not in str(error.explanation):
+            raise
+
+
+def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T]) -> list[_U]:
+    """Return ``function(item)`` for each item, run side by side; raise the first failure after all have ended."""
+    if not items:
+        return []
+    with ThreadPoolExecutor(min(_PARALLEL, len(items)), thread_name_prefix="engine") as pool:
+        futures = [pool.submit(function, item) for item in items]
+    return [future.result() for future in futures]
+
+
+def _info(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
+    return EngineInfo(
+        name=seen["Name"],
+        version=seen["ServerVersion"],
+        kernel=seen["KernelVersion"],
+        operating_system=seen["OperatingSystem"],
+        architecture=seen["Architecture"],
+        cpus=seen["NCPU"],
+        memory_bytes=seen["MemTotal"],
+        endpoint=endpoint,
+    )
+
+
+def _network(seen: Mapping[str, Any]) -> Network:
+    config = seen["IPAM"]["Config"][0]
+    return Network(seen["Name"], seen["Id"], config["Subnet"], config.get("Gateway", ""))
+
+
+def _found(kind: str, name: str, seen: Mapping[str, Any]) -> Found:
+    labels = seen.get("Labels") or {}
+    return Found(kind, name, labels.get(LABEL_LAB, ""), labels.get(LABEL_RUN, ""), labels.get(LABEL_ROLE, ""))
+
+
+def _label_filter(lab: str | None, run: str | None, role: str | None) -> list[str]:
+    wanted: Iterable[tuple[str, str | None]] = ((LABEL_LAB, lab), (LABEL_RUN, run), (LABEL_ROLE, role))
+    return [LABEL_LAB, *(f"{key}={value}" for key, value in wanted if value is not None)]
+
+
+def _healthcheck(service: Service) -> dict[str, Any] | None:
+    """Return the health check as the engine takes it: durations in nanoseconds."""
+    check = service.healthcheck
+    if check is None:
+        return None
+    durations = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
+    nanoseconds = {key: int(topology.seconds(value) * 1_000_000_000) for key, value in durations.items()}
+    return {"test": list(check.test), "retries": check.retries, **nanoseconds}

@@ -1,0 +1,109 @@
+"""The engine's images: inspect, pull, import, build, tag.
+
+Reached as ``engine.images``; the SDK's client and the translation of its errors are handed in.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from flume.errors import EngineError
+from flume.lab.container import Errors
+
+_BUILD_TIMEOUT_S = 900.0
+"""Longest silence of a build: unpacking 280 MB of packages on a slow disk says nothing meanwhile."""
+
+
+class Image(msgspec.Struct, frozen=True):
+    """An image that exists. *size_bytes* includes the layers that it shares with others."""
+
+    id: str
+    labels: dict[str, str]
+    size_bytes: int
+
+
+class ImageStore:
+    """The images of one engine."""
+
+    def __init__(self, api: Any, errors: Errors) -> None:
+        """Use :attr:`flume.lab.engine.Engine.images` instead."""
+        self._api = api
+        self._errors = errors
+
+    def find(self, tag: str) -> Image | None:
+        """Return the image that *tag* names; ``None`` when there is none."""
+        with self._errors(f"look for image {tag}"):
+            found = self._api.images(name=tag)
+        return next((Image(one["Id"], one.get("Labels") or {}, one["Size"]) for one in found), None)
+
+    def pull(self, reference: str, *, timeout_s: float) -> None:
+        """Pull *reference*. Raises :class:`EngineError` after *timeout_s* without a sign from the registry."""
+        # The SDK's pull() has no time limit of its own, and its import ignores an error inside the answer.
+        self._create(f"pull {reference}", {"fromImage": reference}, None, timeout_s=timeout_s)
+
+    def import_archive(self, file: Path, tag: str) -> None:
+        """Make the root file system in the tar archive *file* the image *tag*."""
+        repository, _, version = tag.partition(":")
+        parameters = {"fromSrc": "-", "repo": repository, "tag": version or "latest"}
+        with file.open("rb") as data:
+            self._create(f"import {file.name} as {tag}", parameters, data, timeout_s=_BUILD_TIMEOUT_S)
+
+    def _create(self, what: str, parameters: dict[str, str], data: IO[bytes] | None, *, timeout_s: float) -> None:
+        """Ask for an image to be created, and follow the answer to its end."""
+        with self._errors(what):
+            url = self._api._url("/images/create")  # noqa: SLF001 - see pull()
+            response = self._api.post(url, params=parameters, data=data, stream=True, timeout=timeout_s)
+            with contextlib.closing(response):
+                self._api._raise_for_status(response)  # noqa: SLF001
+                for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
+                    if "error" in status:
+                        raise EngineError(f"the Docker engine could not {what}: {_one_line(status['error'])}")
+
+    def tag(self, source: str, tag: str) -> None:
+        """Give image *source* the further name *tag*."""
+        repository, _, version = tag.partition(":")
+        with self._errors(f"tag image {source} as {tag}"):
+            self._api.tag(source, repository, version or "latest", force=True)
+
+    def build(
+        self,
+        context: IO[bytes],
+        tag: str,
+        *,
+        target: str,
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> Iterator[str]:
+        """Build stage *target* of the Dockerfile in the tar archive *context*; yield the build's lines.
+
+        Raises :class:`EngineError` with the last lines when a step fails.
+        """
+        last: list[str] = []
+        with self._errors(f"build image {tag}"):
+            for status in self._api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=tag,
+                target=target,
+                buildargs=dict(arguments),
+                labels=dict(labels),
+                rm=True,
+                forcerm=True,
+                decode=True,
+                timeout=int(_BUILD_TIMEOUT_S),
+            ):
+                if "error" in status:
+                    words = " | ".join(last)
+                    raise EngineError(f"building {tag} failed: {_one_line(status['error'])}; last output: {words}")
+                for line in str(status.get("stream", "")).splitlines():
+                    if line.strip():
+                        last = [*last[-2:], line.strip()]
+                        yield line.strip()
+
+
+def _one_line(text: str, limit: int = 300) -> str:
+    """Return *text* without line breaks and not longer than *limit*."""
+    return " ".join(str(text).split())[:limit]

@@ -1,0 +1,265 @@
+"""The lab's containers as values, read from ``compose/lab.yaml``: the subset of the Compose format that we use.
+
+Pure: text in, values out. A key outside the subset is refused with its path, because a key that is read by
+``docker compose`` and ignored here would make two descriptions out of one.
+
+Names and labels of everything a lab creates are composed here too. Labels are the only registry of what is ours.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+
+from flume.errors import SettingsError
+
+LABEL_LAB = "flumelab.lab"
+LABEL_RUN = "flumelab.run"
+LABEL_ROLE = "flumelab.role"
+LABEL_INDEX = "flumelab.index"
+LABEL_INPUTS = "flumelab.inputs"
+"""On images: a digest of everything that went in, so that an unchanged image is not built again."""
+
+Role = Literal["server", "client", "probe", "network", "media"]
+
+POOL = ipaddress.IPv4Network("198.18.0.0/15")
+"""Reserved for network benchmarks (RFC 2544), so a lab never meets a user's private network."""
+
+SMALLEST_PREFIX = 24
+"""A lab takes a /24 unless it has more hosts than that holds."""
+
+_LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_VARIABLE = re.compile(r"\$(?:\{(?P<name>[A-Z_][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<escaped>\$)|(?P<bad>))")
+_DURATION = re.compile(r"(\d+)(ms|s|m)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+Duration = Annotated[str, msgspec.Meta(pattern=r"^\d+(ms|s|m)$")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything read from the file."""
+
+
+class Healthcheck(_Part, frozen=True, kw_only=True):
+    """When a container counts as well."""
+
+    test: tuple[str, ...]
+    interval: Duration = "30s"
+    timeout: Duration = "30s"
+    retries: Annotated[int, msgspec.Meta(ge=1)] = 3
+    start_period: Duration = "0s"
+
+
+class Logging(_Part, frozen=True, kw_only=True):
+    """Where the engine keeps a container's output."""
+
+    driver: str
+    options: dict[str, str] = {}
+
+
+class Service(_Part, frozen=True, kw_only=True):
+    """One kind of container; the field names are Compose's."""
+
+    image: Annotated[str, msgspec.Meta(min_length=1)]
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    user: str = ""
+    read_only: bool = False
+    stdin_open: bool = False
+    init: bool = False
+    tmpfs: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    network_mode: Literal["none"] | None = None
+    pid: Literal["host"] | None = None
+    cap_drop: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    sysctls: dict[str, str] = {}
+    stop_grace_period: Duration = "10s"
+    logging: Logging | None = None
+    healthcheck: Healthcheck | None = None
+    depends_on: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+
+class Subnet(_Part, frozen=True, kw_only=True):
+    """One address range of a network."""
+
+    subnet: str
+
+
+class Ipam(_Part, frozen=True, kw_only=True):
+    """Addresses of a network."""
+
+    config: tuple[Subnet, ...] = ()
+
+
+class Network(_Part, frozen=True, kw_only=True):
+    """One network."""
+
+    driver: Literal["bridge"] = "bridge"
+    driver_opts: dict[str, str] = {}
+    ipam: Ipam = Ipam()
+
+
+class Volume(_Part, frozen=True, kw_only=True):
+    """A named volume; it has no settings."""
+
+
+class Topology(_Part, frozen=True, kw_only=True):
+    """The whole file, checked for references that lead nowhere."""
+
+    services: dict[str, Service]
+    networks: dict[str, Network] = {}
+    volumes: dict[str, Volume] = {}
+
+    def service(self, name: str) -> Service:
+        """Return the service *name*, or raise :class:`SettingsError` that lists those there are."""
+        if name not in self.services:
+            raise SettingsError("service", name, f"one of {', '.join(self.services)}")
+        return self.services[name]
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """One entry of ``volumes``: *source* is a named volume."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+def load(text: str, *, variables: Mapping[str, str] | None = None) -> Topology:
+    """Return the topology in *text*, ``${NAME:-default}`` replaced from *variables* (an environment is not read).
+
+    Raises :class:`SettingsError` that names the key's path for anything that is wrong or outside the subset.
+    """
+    try:
+        document = yaml.safe_load(_interpolate(text, variables or {}))
+    except yaml.YAMLError as error:
+        raise SettingsError("topology", "…", f"YAML: {' '.join(str(error).split())}") from error
+    if isinstance(document, dict):
+        document = {key: value for key, value in document.items() if not str(key).startswith("x-")}
+    try:
+        topology = msgspec.convert(document, Topology)
+    except msgspec.ValidationError as error:
+        raise SettingsError("topology", "…", f"the part of the Compose format that flumelab uses: {error}") from error
+    _check_references(topology)
+    return topology
+
+
+def _interpolate(text: str, variables: Mapping[str, str]) -> str:
+    """Replace ``${NAME}`` and ``${NAME:-default}`` as Compose does; ``$$`` is a dollar sign."""
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        if match["name"] is None:
+            raise SettingsError("topology", text[match.start() : match.start() + 20], "$ begins ${NAME:-default} or $$")
+        return variables.get(match["name"]) or match["default"] or ""
+
+    return _VARIABLE.sub(value, text)
+
+
+def _check_references(topology: Topology) -> None:
+    """Raise :class:`SettingsError` for a network, volume or service that is used and not described."""
+    for name, service in topology.services.items():
+        key = f"services.{name}"
+        used: list[tuple[str, str, Mapping[str, object]]] = [
+            (f"{key}.networks", one, topology.networks) for one in service.networks
+        ]
+        used += [(f"{key}.depends_on", one, topology.services) for one in service.depends_on]
+        used += [(f"{key}.volumes", mount.source, topology.volumes) for mount in mounts(service)]
+        for path, seen, known in used:
+            if seen not in known:
+                raise SettingsError(path, seen, f"one of {', '.join(known) or 'none, as none is described'}")
+        if service.networks and service.network_mode is not None:
+            raise SettingsError(f"{key}.network_mode", service.network_mode, "only without networks")
+    for name, network in topology.networks.items():
+        for config in network.ipam.config:
+            _check_subnet(f"networks.{name}.ipam.config.subnet", config.subnet)
+
+
+def _check_subnet(key: str, text: str) -> None:
+    """Raise :class:`SettingsError` unless *text* is a network inside :data:`POOL`."""
+    try:
+        inside = ipaddress.IPv4Network(text).subnet_of(POOL)
+    except ValueError:
+        inside = False
+    if not inside:
+        raise SettingsError(key, text, f"a network inside {POOL}")
+
+
+def mounts(service: Service) -> Iterator[Mount]:
+    """Yield the parsed entries of ``volumes``: ``name:/target`` or ``name:/target:ro``.
+
+    A host path is refused: an engine on another machine does not have it.
+    """
+    for entry in service.volumes:
+        source, _, rest = entry.partition(":")
+        target, _, mode = rest.partition(":")
+        if (
+            not re.fullmatch(r"[a-zA-Z0-9][\w.-]*", source)
+            or not target.startswith("/")
+            or mode not in {"", "ro", "rw"}
+        ):
+            raise SettingsError("volumes", entry, "NAME:/TARGET or NAME:/TARGET:ro with a named volume, no host path")
+        yield Mount(source, target, mode == "ro")
+
+
+def seconds(duration: str) -> float:
+    """Return the seconds in a duration such as ``500ms``, ``5s`` or ``2m``."""
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise SettingsError("duration", duration, "a whole number with ms, s or m")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def check_lab_name(lab: str) -> str:
+    """Return *lab* if Docker can carry it in names and labels, else raise :class:`SettingsError`."""
+    if not _LAB_NAME.fullmatch(lab):
+        raise SettingsError("lab", lab, "1 to 32 lower-case letters, digits and hyphens, not beginning with a hyphen")
+    return lab
+
+
+def object_name(lab: str, what: str, index: int | None = None) -> str:
+    """Return the name of a container, network or volume of *lab*, such as ``flumelab-demo-client-3``."""
+    return f"flumelab-{check_lab_name(lab)}-{what}" + ("" if index is None else f"-{index}")
+
+
+def labels(lab: str, run: str, role: Role, index: int | None = None) -> dict[str, str]:
+    """Return the labels that make an object ours."""
+    marks = {LABEL_LAB: check_lab_name(lab), LABEL_RUN: run, LABEL_ROLE: role}
+    return marks if index is None else {**marks, LABEL_INDEX: str(index)}
+
+
+def candidate_subnets(hosts: int, *, taken: tuple[str, ...] = (), start: int = 0) -> Iterator[ipaddress.IPv4Network]:
+    """Yield free subnets of :data:`POOL` that hold *hosts* containers, beginning with the *start*-th and wrapping.
+
+    *taken* are the subnets of other networks. Two labs that begin at different places rarely ask for the same one;
+    where they do, the engine refuses the second, which takes the next.
+    """
+    # Network, gateway and broadcast addresses are not for hosts.
+    prefix = min(SMALLEST_PREFIX, 32 - (hosts + 3 - 1).bit_length())
+    if hosts < 1 or prefix <= POOL.prefixlen:
+        raise SettingsError("hosts", hosts, f"1 to {POOL.num_addresses // 2 - 3}, what half of {POOL} holds")
+    others = [network for text in taken if (network := _ipv4(text)) is not None]
+    count = 1 << (prefix - POOL.prefixlen)
+    size = 1 << (32 - prefix)
+    for step in range(count):
+        base = int(POOL.network_address) + (start + step) % count * size
+        subnet = ipaddress.IPv4Network((base, prefix))
+        if not any(subnet.overlaps(other) for other in others):
+            yield subnet
+
+
+def _ipv4(text: str) -> ipaddress.IPv4Network | None:
+    """Return *text* as an IPv4 network; ``None`` for IPv6 and nonsense, which cannot overlap with the pool."""
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        return None
