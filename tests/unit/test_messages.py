@@ -82,7 +82,8 @@ def test_arbitrary_bytes_raise_one_error_type_only(line):
 def test_arbitrary_objects_raise_one_error_type_only(fields):
     line = json.dumps(fields).encode()
     with contextlib.suppress(RemoteProtocolError):
-        assert fields["command"] == command_of(parse_request_untrusted(line))
+        request = parse_request_untrusted(line)
+        assert fields["command"] == command_of(request)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,264 @@
+"""The sender, tick by tick, over real sockets on loopback and a supply that the test fills."""
+
+import errno
+import socket
+
+import pytest
+
+from flume.media import rtp
+from flume.media.packetizer import PAYLOAD_BYTES, Datagram
+from flume.media.ring import DATAGRAM_BYTES, Ring
+from flume.server.fanout import STALL_S, Fanout, StreamClock
+from flume.server.media_port import enable_segmentation, probe_segmentation
+from flume.server.roster import Recipient, RosterBoard
+from flume.settings import ServerSettings
+
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python does not name it
+RATE = 400.0  # datagrams a second: 4 Mbit/s
+
+
+class Supply:
+    """Datagrams at a constant rate, a keyframe a second, numbered in their first bytes."""
+
+    def __init__(self, seconds: float) -> None:
+        self.restarts = 0
+        self.ended: str | None = None
+        self._queue = [
+            Datagram(index.to_bytes(4, "big") + bytes(PAYLOAD_BYTES - 4), index / RATE, index % RATE == 0)
+            for index in range(int(seconds * RATE))
+        ]
+
+    def take(self, until_s: float) -> list[Datagram]:
+        taken = [datagram for datagram in self._queue if datagram.due_s <= until_s]
+        self._queue = self._queue[len(taken) :]
+        return taken
+
+    def head_s(self) -> float | None:
+        return self._queue[0].due_s if self._queue else None
+
+    def lead_s(self) -> float:
+        return self._queue[-1].due_s - self._queue[0].due_s if self._queue else 0.0
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.settled: list[int] = []
+        self.refused: list[Recipient] = []
+
+    def on_settled(self, generation: int) -> None:
+        self.settled.append(generation)
+
+    def on_refused(self, recipient: Recipient) -> None:
+        self.refused.append(recipient)
+
+    def on_source_ended(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+class Bench:
+    """A fan-out that the test ticks by hand, and clients that are sockets."""
+
+    def __init__(self, *, seconds: float = 5.0) -> None:
+        self.ring = Ring(ssrc=1, first_sequence=0)
+        self.board = RosterBoard()
+        self.listener = Listener()
+        self.settings = ServerSettings()
+        self.fanout = Fanout(self.ring, self.board, Supply(seconds), self.listener, settings=self.settings)
+        self.now_s = 1000.0
+        self.sockets: list[socket.socket] = []
+
+    def client(self, *, payload="rtp", segmentation=True, start=None) -> tuple[Recipient, socket.socket]:
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        media.setblocking(False)
+        media.connect(receiver.getsockname())
+        self.sockets += [receiver, media]
+        if segmentation:
+            assert enable_segmentation(media, payload)
+        begin = self.ring.start_after(None) if start is None else start
+        recipient = Recipient(media, payload=payload, start=begin, segmentation=segmentation)
+        self.board.add(recipient)
+        return recipient, receiver
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 1000 / self.settings.tick_ms)):
+            self.fanout.tick(self.board.current, self.now_s)
+            self.now_s += self.settings.tick_ms / 1000
+
+    def close(self) -> None:
+        for item in self.sockets:
+            item.close()
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+def received(receiver: socket.socket) -> list[bytes]:
+    datagrams = []
+    while True:
+        try:
+            datagrams.append(receiver.recv(65536))
+        except BlockingIOError:
+            return datagrams
+
+
+def numbers(datagrams: list[bytes]) -> list[int]:
+    assert all(len(datagram) == DATAGRAM_BYTES for datagram in datagrams)
+    return [int.from_bytes(rtp.parse_untrusted(datagram).payload[:4], "big") for datagram in datagrams]
+
+
+def test_this_kernel_segments():
+    assert probe_segmentation()
+
+
+def test_everything_due_arrives_once_in_order_at_the_streams_own_pace(bench):
+    _, receiver = bench.client()
+    bench.run(1.0)
+    seen = numbers(received(receiver))
+    assert seen == list(range(len(seen)))
+    assert len(seen) == pytest.approx(RATE, abs=RATE * bench.settings.tick_ms / 1000 + 1)
+
+
+def test_a_joining_client_gets_the_keyframe_first_and_catches_up_without_a_hole(bench):
+    bench.client()
+    bench.run(1.8)
+    _, receiver = bench.client()
+    bench.run(0.1)
+    early = numbers(received(receiver))
+    assert early[0] == RATE, "the keyframe at 1 s"
+    assert len(early) < 0.1 * RATE * (bench.settings.catch_up_factor + 1) + 5, "paced, not at once"
+    bench.run(0.6)
+    seen = early + numbers(received(receiver))
+    assert seen == list(range(int(RATE), bench.ring.next_index)), "up to the live edge, nothing twice"
+
+
+def test_bare_ts_and_single_datagrams_carry_the_same_payload(bench):
+    _, with_rtp = bench.client()
+    _, bare = bench.client(payload="ts")
+    _, single = bench.client(segmentation=False)
+    bench.run(0.5)
+    payloads = [bytes(rtp.parse_untrusted(datagram).payload) for datagram in received(with_rtp)]
+    assert payloads
+    assert received(bare) == payloads
+    assert [bytes(rtp.parse_untrusted(datagram).payload) for datagram in received(single)] == payloads
+
+
+def test_after_the_next_look_at_the_roster_nothing_more_is_sent(bench):
+    recipient, receiver = bench.client()
+    _, other = bench.client()
+    bench.run(0.5)
+    bench.board.remove(recipient)
+    before = len(received(receiver))
+    bench.run(0.5)
+    assert before > 0
+    assert received(receiver) == []
+    assert numbers(received(other)) == list(range(bench.ring.next_index))
+
+
+def test_a_client_whose_buffer_is_full_loses_its_own_datagrams_only(bench):
+    stuck, _ = bench.client()
+    stuck.socket.close()
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bench.sockets += [near, far]
+    near.setblocking(False)
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    stuck.socket = near
+    _, receiver = bench.client()
+    bench.run(1.0)
+    assert stuck.drops["send_buffer_full"] > 100
+    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+
+
+def test_a_closed_port_is_told_once_and_costs_the_others_nothing(bench):
+    recipient, receiver = bench.client()
+    receiver.close()
+    _, other = bench.client()
+    bench.run(0.5)
+    assert bench.listener.refused == [recipient]
+    assert recipient.drops["port_unreachable"] > 0
+    assert numbers(received(other)) == list(range(bench.ring.next_index))
+
+
+class RefusingSocket:
+    """A socket whose device cannot segment: one error for any batch of more than one datagram."""
+
+    def __init__(self, inner: socket.socket, number: int) -> None:
+        self._inner = inner
+        self._number = number
+
+    def send(self, data) -> int:
+        if len(data) > DATAGRAM_BYTES:
+            raise OSError(self._number, "refused")
+        return self._inner.send(data)
+
+    def setsockopt(self, *arguments) -> None:
+        self._inner.setsockopt(*arguments)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EMSGSIZE])
+def test_refused_segmentation_falls_back_for_that_client_and_loses_nothing(bench, number):
+    recipient, receiver = bench.client()
+    recipient.socket = RefusingSocket(recipient.socket, number)
+    other, _ = bench.client()
+    bench.run(0.5)
+    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+    assert not recipient.segmentation
+    assert other.segmentation
+    assert bench.fanout.statistics().drops == {f"segmentation_fallback_{errno.errorcode[number].lower()}": 1}
+
+
+def test_other_errors_are_counted_by_name(bench):
+    recipient, _ = bench.client(segmentation=False)
+
+    class Unreachable:
+        def send(self, data) -> int:
+            raise OSError(errno.EHOSTUNREACH, "no route")
+
+    recipient.socket = Unreachable()
+    bench.run(0.2)
+    assert recipient.drops["send_ehostunreach"] == bench.ring.next_index
+    assert recipient.datagrams == 0
+
+
+def test_what_was_overwritten_before_it_was_sent_is_counted():
+    bench = Bench()
+    bench.ring = Ring(ssrc=1, first_sequence=0, slots=64)
+    bench.fanout._ring = bench.ring
+    _, _ = bench.client()
+    bench.run(1.0)
+    late, receiver = bench.client(start=0)
+    bench.run(0.5)
+    assert late.drops["overwritten"] > 0
+    seen = numbers(received(receiver))
+    assert seen == sorted(set(seen))
+    bench.close()
+
+
+def test_the_clock_stands_still_while_paused():
+    clock = StreamClock()
+    assert clock.position(100.0, 7.0, ready=True) == 7.0
+    assert clock.position(100.5, 7.4, ready=True) == 7.5
+    clock.pause()
+    assert clock.position(200.0, 7.52, ready=True) == pytest.approx(7.52)
+    assert clock.stalls == 0
+
+
+def test_a_source_that_stalled_is_not_caught_up_with_in_a_burst():
+    clock = StreamClock()
+    clock.position(100.0, 0.0, ready=True)
+    assert clock.position(100.0 + STALL_S + 1.0, 0.5, ready=True) == 0.5
+    assert clock.stalls == 1
+
+
+def test_a_live_stream_begins_only_with_a_lead():
+    clock = StreamClock()
+    assert clock.position(1.0, 0.0, ready=False) is None
+    assert clock.position(1.2, 0.0, ready=True) == 0.0
+    assert clock.position(1.3, None, ready=True) is None
