@@ -1,0 +1,156 @@
+"""The datagrams towards one client: which were allowed, why the others were not, and which arrived.
+
+Pure arithmetic over facts. A datagram is recognised at another tap by the digest of its payload, never by its position.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from flume.lab.evidence import Address, MediaDatagram
+from flume.lab.windows import CommandSeen, Sessions, Window
+
+TAIL_S = 0.25
+"""Leaks that end this soon after the acknowledgement mean that it was sent too early; longer ones that the server
+keeps streaming. 25 ticks of 10 ms. Both are leaks: only the name differs."""
+
+_REASONS = {
+    "interrupt": ("after_interrupt", "while_interrupted"),
+    "disconnect": ("after_disconnect", "while_disconnected"),
+    "closed": ("after_close", "while_closed"),
+    "connection": ("after_connection_end", "after_connection_end"),
+}
+
+
+class Flow(NamedTuple):
+    """What left the server for one client."""
+
+    sent: tuple[MediaDatagram, ...]
+    windows: tuple[Window, ...]
+    allowed: tuple[tuple[MediaDatagram, ...], ...]
+    """One entry for each of *windows*."""
+    leaked: tuple[MediaDatagram, ...]
+    reasons: dict[str, int]
+    unjudged: int
+    """Sent while the capture does not say whether the session was active."""
+
+    @property
+    def active(self) -> list[MediaDatagram]:
+        """All allowed datagrams, in order."""
+        return [datagram for window in self.allowed for datagram in window]
+
+
+class Matching(NamedTuple):
+    """What of *sent* appeared at the tap of the client."""
+
+    arrived: tuple[tuple[MediaDatagram, MediaDatagram], ...]
+    """Pairs of departure and arrival."""
+    missing: tuple[MediaDatagram, ...]
+    duplicates: int
+    foreign: int
+    """Arrived although the server's tap did not see it leave."""
+
+
+def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) -> Flow:
+    """Sort the datagrams *sent* to the host *address* into those allowed and those leaked."""
+    windows = tuple(window for window in sessions.windows if window.media[0] == address)
+    by_media: dict[Address, list[int]] = defaultdict(list)
+    for position, window in enumerate(windows):
+        by_media[window.media].append(position)
+    opened = {media: [windows[p].opened_s for p in positions] for media, positions in by_media.items()}
+    allowed: list[list[MediaDatagram]] = [[] for _ in windows]
+    gaps: dict[tuple[Address, int], list[MediaDatagram]] = defaultdict(list)
+    unknown = [interval for interval in sessions.unknown if interval.address == address]
+    everything = tuple(sorted(sent, key=lambda datagram: datagram.time_s))
+    unjudged = 0
+    for datagram in everything:
+        media = datagram.destination
+        rank = bisect_right(opened.get(media, ()), datagram.time_s) - 1
+        position = by_media[media][rank] if rank >= 0 else -1
+        if position >= 0 and datagram.time_s <= windows[position].limit_s:
+            allowed[position].append(datagram)
+        elif any(interval.from_s <= datagram.time_s <= interval.to_s for interval in unknown):
+            unjudged += 1
+        else:
+            gaps[media, position].append(datagram)
+    commands = [command for command in sessions.commands if command.control[0] == address]
+    reasons: Counter[str] = Counter()
+    for (_, position), leaked in gaps.items():
+        reasons += _reasons(leaked, windows[position] if position >= 0 else None, windows, commands)
+    leaked_all = sorted((d for gap in gaps.values() for d in gap), key=lambda datagram: datagram.time_s)
+    allowed_all = tuple(tuple(window) for window in allowed)
+    return Flow(everything, windows, allowed_all, tuple(leaked_all), dict(reasons), unjudged)
+
+
+def _reasons(
+    leaked: Sequence[MediaDatagram], before: Window | None, windows: Sequence[Window], commands: Sequence[CommandSeen]
+) -> Counter[str]:
+    """Name why each datagram of one gap should not have left; *before* is the window that the gap follows."""
+    connects = [c.time_s for c in commands if c.command == "connect" and c.answer in {"ok", None}]
+    short, long = _REASONS.get(before.closed_by if before else "", ("", ""))
+    tail = long if before and leaked[-1].time_s - before.closed_s > TAIL_S else short
+    reasons: Counter[str] = Counter()
+    for datagram in leaked:
+        rank = bisect_right(connects, datagram.time_s) - 1
+        if before is not None and (rank < 0 or connects[rank] <= before.closed_s):
+            reasons[tail] += 1
+        elif rank < 0:
+            reasons["never_connected"] += 1
+        elif any(connects[rank] <= window.opened_s <= datagram.time_s for window in windows):
+            reasons["wrong_address"] += 1
+        else:
+            reasons["before_consent"] += 1
+    return reasons
+
+
+def match(sent: Iterable[MediaDatagram], arrivals: Iterable[MediaDatagram]) -> Matching:
+    """Pair departures with arrivals by destination and identity, first with first."""
+    waiting: dict[tuple[Address, bytes], deque[MediaDatagram]] = defaultdict(deque)
+    for datagram in sent:
+        waiting[datagram.destination, datagram.identity].append(datagram)
+    pairs: list[tuple[MediaDatagram, MediaDatagram]] = []
+    duplicates = foreign = 0
+    for arrival in arrivals:
+        queue = waiting.get((arrival.destination, arrival.identity))
+        if queue:
+            pairs.append((queue.popleft(), arrival))
+        elif queue is None:
+            foreign += 1
+        else:
+            duplicates += 1
+    missing = sorted((d for queue in waiting.values() for d in queue), key=lambda datagram: datagram.time_s)
+    return Matching(tuple(pairs), tuple(missing), duplicates, foreign)
+
+
+def frames_due(flow: Flow) -> int:
+    """Return how many video frames began in the windows and could be shown.
+
+    A window's end cuts the frame that is on the way, so its last begun frame is not due, unless the next window goes
+    on with the very next datagram.
+    """
+    due = 0
+    for position, datagrams in enumerate(flow.allowed):
+        started = sum(datagram.video_frames_started for datagram in datagrams)
+        later = next((window[0] for window in flow.allowed[position + 1 :] if window), None)
+        due += started - (1 if started and not (datagrams and later and _follows(later, datagrams[-1])) else 0)
+    return due
+
+
+def _follows(later: MediaDatagram, earlier: MediaDatagram) -> bool:
+    if later.sequence is None or earlier.sequence is None or later.ssrc != earlier.ssrc:
+        return False
+    return later.sequence == (earlier.sequence + 1) % 65536
+
+
+def holes(datagrams: Sequence[MediaDatagram]) -> int:
+    """Return how many RTP numbers the server skipped or repeated within one window; 0 for plain transport packets."""
+    numbered = [datagram for datagram in datagrams if datagram.sequence is not None]
+    return sum(not _follows(later, earlier) for earlier, later in pairwise(numbered))
+
+
+def repeated(datagrams: Iterable[MediaDatagram]) -> int:
+    """Return how many numbered datagrams left for the same address a second time."""
+    counts = Counter((d.destination, d.identity) for d in datagrams if d.sequence is not None)
+    return sum(count - 1 for count in counts.values())

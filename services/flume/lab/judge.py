@@ -1,0 +1,375 @@
+"""The judge: evidence in, report out. Nothing here opens a file, and nothing here is the code under test.
+
+Facts (captures) decide. Claims (what programs say) are compared with facts and never replace them. Where a fact is
+missing the verdict is ERROR, not PASS: absence of datagrams counts only beside proof that the tap could see them.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from flume.lab.evidence import Evidence, Expectations, MediaDatagram, Subject, TapFacts
+from flume.lab.flows import Flow, Matching, classify, frames_due, holes, match, repeated
+from flume.lab.verdict import (
+    BIN_S,
+    Balance,
+    Check,
+    ClientReport,
+    CommandReport,
+    Report,
+    RunFacts,
+    TapReport,
+    Timeline,
+    Verdict,
+    worst,
+)
+from flume.lab.windows import CommandSeen, Sessions, Window, reconstruct
+
+CLOCK_TOLERANCE_S = 0.001
+"""A datagram may seem to arrive this much before it left: two taps of one kernel stamp with one clock, to the
+microsecond, so more means that the clock was set during the run."""
+SILENCE_S = 2.0
+"""An active window of this length without one datagram is a failure; a stopped ingest needs up to 1.3 s to start."""
+
+_PASS, _FAIL, _ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
+
+
+class _Case(NamedTuple):
+    """One client with everything that is known about it."""
+
+    subject: Subject
+    flow: Flow
+    tap: TapFacts | None
+    matching: Matching | None
+    commands: tuple[CommandSeen, ...]
+    balance: Balance | None
+
+
+def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ()) -> Report:
+    """Return the report on *evidence*; *extra_checks* are the runner's own findings and count like ours.
+
+    Raises :class:`~flume.errors.EvidenceError` when a tap is named that is not there.
+    """
+    server = evidence.facts(evidence.server_tap)
+    sessions = reconstruct(server)
+    cases = [_case(subject, evidence, server, sessions) for subject in evidence.subjects]
+    checks = [*extra_checks, *_check_taps(evidence), *_check_run(evidence, server, cases)]
+    for case in cases:
+        checks += _check_client(case, cases, server, evidence.expectations)
+    end_s = max(server.tap.last_s, evidence.started_s)
+    clients = [_client_report(case, checks, evidence.started_s, end_s) for case in cases]
+    return Report(
+        verdict=worst(check.verdict for check in checks),
+        run=run.run,
+        started=datetime.fromtimestamp(evidence.started_s, UTC).isoformat(timespec="milliseconds"),
+        duration_s=round(end_s - evidence.started_s, 3),
+        engine=run.engine,
+        scenario=run.scenario,
+        clients=clients,
+        balance=sum((client.balance for client in clients), Balance()),
+        checks=checks,
+        timings=run.timings,
+        taps=[_tap_report(facts) for facts in evidence.taps],
+    )
+
+
+def _case(subject: Subject, evidence: Evidence, server: TapFacts, sessions: Sessions) -> _Case:
+    sent = [datagram for datagram in server.media if datagram.destination[0] == subject.address]
+    flow = classify(subject.address, sent, sessions)
+    tap = None if subject.tap is None else evidence.facts(subject.tap)
+    arrivals = [] if tap is None else [d for d in tap.media if d.destination[0] == subject.address]
+    matching = None if tap is None else match(flow.sent, arrivals)
+    commands = tuple(command for command in sessions.commands if command.control[0] == subject.address)
+    return _Case(subject, flow, tap, matching, commands, _balance(subject, flow, matching))
+
+
+def _balance(subject: Subject, flow: Flow, matching: Matching | None) -> Balance | None:
+    """Return the account of one client, or None when nothing says what it received."""
+    counters, claims = subject.counters, subject.claims
+    beyond_tap = counters.dropped_by_firewall + counters.dropped_by_receiver
+    if claims.datagrams is not None:
+        received = claims.datagrams - claims.duplicates
+    elif matching is not None:  # The tap stands before the firewall and the socket of the client.
+        received = len(matching.arrived) - beyond_tap
+    else:
+        return None
+    return Balance(
+        sent=len(flow.sent),
+        received=received,
+        lost_on_link=counters.lost_on_link,
+        dropped_by_firewall=counters.dropped_by_firewall,
+        dropped_by_receiver=counters.dropped_by_receiver,
+        unexplained=len(flow.sent) - received - counters.lost_on_link - beyond_tap,
+    )
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+def _check_taps(evidence: Evidence) -> Iterator[Check]:
+    for facts in evidence.taps:
+        tap = facts.tap
+        detail = tap.problem or f"{tap.packets} packets, none dropped, file whole, closed cleanly"
+        yield Check(name="capture", verdict=_ERROR if tap.problem else _PASS, subject=tap.name, detail=detail)
+
+
+def _check_run(evidence: Evidence, server: TapFacts, cases: Sequence[_Case]) -> Iterator[Check]:
+    addresses = [subject.address for subject in evidence.subjects]
+    if not addresses or len(set(addresses)) != len(addresses):
+        detail = f"one address a client is needed to tell them apart; given: {', '.join(addresses) or 'no clients'}"
+        yield Check(name="subjects", verdict=_ERROR, subject="run", detail=detail)
+    strangers = sorted({d.destination[0] for d in server.media} - set(addresses))
+    detail = f"datagrams left for {', '.join(strangers)}, which no client has" if strangers else "none"
+    yield Check(name="strangers", verdict=_FAIL if strangers else _PASS, subject="run", detail=detail)
+    windows = sum(len(case.flow.windows) for case in cases)
+    silent = any(_length_s(window, server) >= SILENCE_S for case in cases for window in case.flow.windows)
+    # Long activity without a datagram is the product's failure and told by "reception"; less than that tells nothing.
+    enough = windows > 0 and (silent or bool(server.media))
+    seen = f"{len(server.media)} datagrams and {windows} active windows at the server's interface"
+    yield Check(name="evidence", verdict=_PASS if enough else _ERROR, subject="run", detail=seen)
+
+
+def _length_s(window: Window, server: TapFacts) -> float:
+    return min(window.closed_s, server.tap.last_s) - window.opened_s
+
+
+# --- one client ------------------------------------------------------------------------------------------------------
+
+
+def _check_client(case: _Case, cases: Sequence[_Case], server: TapFacts, expectations: Expectations) -> Iterator[Check]:
+    findings: Iterable[tuple[str, Verdict, str]] = (
+        ("promise", *_promise(case)),
+        ("commands", *_commands(case)),
+        ("reception", *_reception(case, server)),
+        ("silence", *_silence(case, cases, server)),
+        ("sequence", *_sequence(case)),
+        ("acknowledged", *_acknowledged(case)),
+        ("clock", *_clock(case)),
+        ("balance", *_balanced(case)),
+        ("loss", *_loss(case, expectations)),
+        *_watching(case, expectations),
+    )
+    for name, verdict, detail in findings:
+        yield Check(name=name, verdict=verdict, subject=case.subject.name, detail=detail)
+
+
+def _promise(case: _Case) -> tuple[Verdict, str]:
+    """Not one datagram outside the windows."""
+    flow = case.flow
+    if flow.leaked:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(flow.reasons.items()))
+        return _FAIL, f"{len(flow.leaked)} datagrams left outside the active windows: {reasons}"
+    if flow.unjudged:
+        return _ERROR, f"{flow.unjudged} datagrams left on a session that began before the capture: start taps first"
+    return _PASS, f"0 of {len(flow.sent)} datagrams left outside {len(flow.windows)} active windows"
+
+
+def _commands(case: _Case) -> tuple[Verdict, str]:
+    """What was planned is what reached the server, and each command was granted."""
+    seen = [command for command in case.commands if command.command != "status"]
+    names = tuple(command.command for command in seen)
+    told = ", ".join(names) or "none"
+    if case.subject.commands is None:
+        return _PASS, f"not planned; seen: {len(names)}"
+    planned = tuple(name for name in case.subject.commands if name != "status")
+    if names != planned:
+        return _FAIL, f"planned {', '.join(planned) or 'none'}; on the wire: {told}"
+    refused = [f"{command.command}: {command.answer or 'no answer'}" for command in seen if command.answer != "ok"]
+    return (_FAIL, f"not granted: {', '.join(refused)}") if refused else (_PASS, told)
+
+
+def _reception(case: _Case, server: TapFacts) -> tuple[Verdict, str]:
+    """An active client is sent something, and it arrives."""
+    for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
+        length_s = _length_s(window, server)
+        if length_s >= SILENCE_S and not datagrams:
+            return _FAIL, f"nothing was sent for {length_s:.1f} s of activity (opened by {window.opened_by})"
+    sent = len(case.flow.active)
+    if case.matching is not None and sent and not case.matching.arrived:
+        return _FAIL, f"{sent} datagrams left for it and none reached its interface"
+    if case.balance is not None and sent and case.balance.received <= 0:
+        return _FAIL, f"{sent} datagrams left for it and its program received none"
+    return _PASS, f"{sent} datagrams in {len(case.flow.windows)} active windows"
+
+
+def _silence(case: _Case, cases: Sequence[_Case], server: TapFacts) -> tuple[Verdict, str]:
+    """Zero datagrams mean something only where the tap has proved that it sees this host and the stream."""
+    if case.flow.sent:
+        return _PASS, "the tap saw this client's datagrams in its windows, so it would have seen others"
+    if case.subject.address not in server.sources:
+        return _ERROR, f"not one packet from {case.subject.address} at the server: was the host there at all?"
+    others = [other.subject.name for other in cases if other is not case and other.flow.active]
+    if not others:
+        return _ERROR, "no client received anything, so receiving nothing proves nothing"
+    return _PASS, f"never active; the tap saw its packets, and {others[0]} received meanwhile"
+
+
+def _sequence(case: _Case) -> tuple[Verdict, str]:
+    """Within a window the server skips no number, and it never repeats one."""
+    skipped = sum(holes(datagrams) for datagrams in case.flow.allowed)
+    twice = repeated(case.flow.active)
+    if skipped or twice:
+        return _FAIL, f"the server broke the numbering {skipped} times and sent {twice} datagrams twice"
+    return _PASS, "numbered without a hole or a repetition in every window"
+
+
+def _acknowledged(case: _Case) -> tuple[Verdict, str]:
+    """The numbers in the server's replies are those on the wire."""
+    wrong = [
+        text
+        for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True)
+        for text in _contradictions(window, datagrams)
+    ]
+    return (_FAIL, "; ".join(wrong[:3])) if wrong else (_PASS, "replies and wire agree")
+
+
+def _contradictions(window: Window, datagrams: Sequence[MediaDatagram]) -> Iterator[str]:
+    if window.datagrams is not None and window.datagrams != len(datagrams):
+        yield f"the reply to {window.closed_by} counts {window.datagrams} datagrams, the wire has {len(datagrams)}"
+    if not datagrams or datagrams[0].sequence is None:
+        return
+    first, last = datagrams[0].sequence, datagrams[-1].sequence
+    if window.first_sequence not in {None, first}:
+        yield f"{window.opened_by} announced number {window.first_sequence}, the first one sent was {first}"
+    if window.last_sequence not in {None, last}:
+        yield f"the reply to {window.closed_by} says last number {window.last_sequence}, the wire says {last}"
+
+
+def _clock(case: _Case) -> tuple[Verdict, str]:
+    """Nothing arrives before it left, and nothing arrives that never left."""
+    if case.matching is None:
+        return _PASS, "one tap, one clock"
+    if case.matching.foreign:
+        return _ERROR, f"{case.matching.foreign} datagrams reached the client that the server's tap did not see leave"
+    delays = [arrival.time_s - departure.time_s for departure, arrival in case.matching.arrived]
+    if delays and min(delays) < -CLOCK_TOLERANCE_S:
+        return _ERROR, f"a datagram arrived {-min(delays) * 1000:.1f} ms before it left: the taps' clocks disagree"
+    return _PASS, f"longest way {max(delays) * 1000:.1f} ms" if delays else "nothing to compare"
+
+
+def _balanced(case: _Case) -> tuple[Verdict, str]:
+    """Every datagram is accounted for."""
+    name = case.subject.name
+    if case.balance is None:
+        return _ERROR, f"neither a capture at {name} nor its own statistics say what it received"
+    if any(math.isinf(window.closed_s) for window in case.flow.windows):
+        return _ERROR, f"{name} was still active when the capture ended: interrupt it before stopping the taps"
+    if case.balance.unexplained:
+        b = case.balance
+        where = "" if case.matching is None else f"; {len(case.matching.arrived)} of them reached its interface"
+        return _FAIL, f"{b.unexplained} of {b.sent} datagrams are unexplained (received {b.received}{where})"
+    if case.matching is not None and len(case.matching.missing) != case.balance.lost_on_link:
+        seen, counted = len(case.matching.missing), case.balance.lost_on_link
+        return _ERROR, f"{seen} datagrams are missing between the taps, the link's counter says {counted}"
+    return _PASS, f"{case.balance.sent} sent, 0 unexplained"
+
+
+def _loss(case: _Case, expectations: Expectations) -> tuple[Verdict, str]:
+    lost, pct = _lost(case)
+    detail = f"{lost} datagrams, {pct:.3f} % (allowed: {expectations.loss_max_pct:g} %)"
+    return (_FAIL if pct > expectations.loss_max_pct else _PASS), detail
+
+
+def _lost(case: _Case) -> tuple[int, float]:
+    lost = 0 if case.balance is None else max(0, case.balance.sent - case.balance.received)
+    return lost, 100 * lost / max(1, len(case.flow.sent))
+
+
+def _watching(case: _Case, expectations: Expectations) -> Iterator[tuple[str, Verdict, str]]:
+    """What the viewer saw. This rests on the client's claim: only the player knows what it displayed."""
+    claims = case.subject.claims
+    least = expectations.frames_min_pct
+    if least is not None and case.flow.windows:
+        due, shown = frames_due(case.flow), claims.frames_displayed
+        if shown is None:
+            yield "frames", _ERROR, "the client does not say how many frames it displayed"
+        elif due == 0:
+            yield "frames", _ERROR, "no video frame was found in what was sent: is there a video in it?"
+        elif shown > due + len(case.flow.windows):
+            yield "frames", _ERROR, f"claims {shown} frames displayed where only {due} were due: its count is wrong"
+        else:
+            verdict = _FAIL if 100 * shown / due < least else _PASS
+            yield "frames", verdict, f"{shown} of {due} displayed, {100 * shown / due:.1f} % (least {least:g} %)"
+    if expectations.join_max_ms is not None and case.flow.windows:
+        late = claims.join_ms is None or claims.join_ms > expectations.join_max_ms
+        seen = "no frame was displayed" if claims.join_ms is None else f"{claims.join_ms:.0f} ms"
+        yield "join", _FAIL if late else _PASS, f"{seen} (allowed: {expectations.join_max_ms:g} ms)"
+
+
+# --- the report ------------------------------------------------------------------------------------------------------
+
+
+def _client_report(case: _Case, checks: Iterable[Check], started_s: float, end_s: float) -> ClientReport:
+    subject, flow = case.subject, case.flow
+    lost, pct = _lost(case)
+    active = {id(datagram) for datagram in flow.active}
+    arrived = None if case.matching is None else sum(id(departure) in active for departure, _ in case.matching.arrived)
+    windows = [(w.opened_s - started_s, min(w.closed_s, end_s) - started_s) for w in flow.windows]
+    return ClientReport(
+        name=subject.name,
+        address=subject.address,
+        verdict=worst(check.verdict for check in checks if check.subject in {subject.name, subject.tap}),
+        commands=[_command_report(command, started_s) for command in case.commands],
+        active_windows=[(round(opened_s, 4), round(closed_s, 4)) for opened_s, closed_s in windows],
+        datagrams_active=len(active) if arrived is None else arrived,
+        datagrams_leaked=len(flow.leaked),
+        leak_reasons=flow.reasons,
+        datagrams_lost=lost,
+        loss_pct=round(pct, 4),
+        join_ms=subject.claims.join_ms,
+        first_datagram_ms=_first_datagram_ms(case),
+        frames_due=frames_due(flow),
+        frames_displayed=subject.claims.frames_displayed,
+        player=subject.claims.player,
+        balance=case.balance or Balance(sent=len(flow.sent)),
+        timeline=Timeline(
+            bin_s=BIN_S,
+            sent=_bins(flow.sent, started_s, end_s),
+            leaked=_bins(flow.leaked, started_s, end_s),
+        ),
+    )
+
+
+def _first_datagram_ms(case: _Case) -> float | None:
+    connects = [command.time_s for command in case.commands if command.command == "connect" and command.answer == "ok"]
+    if case.tap is not None and case.matching is not None:
+        first = min((arrival.time_s for _, arrival in case.matching.arrived), default=None)
+        own = [line.time_s for line in case.tap.lines if line.message and line.message.get("command") == "connect"]
+        connects = own or connects
+    else:
+        first = min((datagram.time_s for datagram in case.flow.active), default=None)
+    return None if first is None or not connects else round(1000 * (first - connects[0]), 2)
+
+
+def _command_report(command: CommandSeen, started_s: float) -> CommandReport:
+    answered_s = command.answered_s
+    return CommandReport(
+        time_s=round(command.time_s - started_s, 4),
+        command=command.command,
+        answer=command.answer,
+        answer_ms=None if answered_s is None else round(1000 * (answered_s - command.time_s), 2),
+    )
+
+
+def _bins(datagrams: Iterable[MediaDatagram], started_s: float, end_s: float) -> list[int]:
+    bins = [0] * (int((end_s - started_s) / BIN_S) + 1)
+    for datagram in datagrams:
+        position = int((datagram.time_s - started_s) / BIN_S)
+        if 0 <= position < len(bins):
+            bins[position] += 1
+    return bins
+
+
+def _tap_report(facts: TapFacts) -> TapReport:
+    tap = facts.tap
+    return TapReport(
+        name=tap.name,
+        interface=tap.interface,
+        path=tap.path,
+        packets=tap.packets,
+        dropped_by_kernel=tap.dropped_by_kernel,
+        batches=facts.batches,
+        duration_s=round(max(0.0, tap.last_s - tap.first_s), 3),
+        problem=tap.problem,
+    )

@@ -1,0 +1,155 @@
+"""Verdicts, and the report that the judge hands out: the content of ``report.json``.
+
+Times are seconds from the run's start unless the name says otherwise. A change that removes or renames a field
+raises :data:`REPORT_VERSION`.
+"""
+
+import enum
+from collections.abc import Iterable
+
+import msgspec
+
+REPORT_VERSION = 1
+BIN_S = 0.1
+"""Width of a column in the time lines."""
+
+
+class Verdict(enum.StrEnum):
+    """The worst one wins, in this order, and none is rewritten afterwards."""
+
+    PASS = "PASS"  # noqa: S105 - not a secret
+    UNSUPPORTED = "UNSUPPORTED"
+    """This machine cannot do what the run asks for."""
+    FAIL = "FAIL"
+    """The product broke a promise."""
+    ERROR = "ERROR"
+    """The evidence is missing or cannot be trusted: nothing is known about the product."""
+
+    @property
+    def exit_code(self) -> int:
+        """What a command-line program ends with."""
+        return {"PASS": 0, "FAIL": 1, "ERROR": 3, "UNSUPPORTED": 4}[self]
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of *verdicts*. None at all is ERROR: nothing was examined."""
+    order = list(Verdict)
+    return max(verdicts, key=order.index, default=Verdict.ERROR)
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base: read-only, built by keyword."""
+
+
+class Check(_Value, frozen=True, kw_only=True):
+    """One examined statement. *subject* is a client's or tap's name, or ``run``."""
+
+    name: str
+    verdict: Verdict
+    subject: str
+    detail: str
+
+
+class Balance(_Value, frozen=True, kw_only=True):
+    """sent = received + lost_on_link + dropped_by_firewall + dropped_by_receiver + unexplained."""
+
+    sent: int = 0
+    """Left the server's interface."""
+    received: int = 0
+    """Reached the client's program, each once."""
+    lost_on_link: int = 0
+    dropped_by_firewall: int = 0
+    dropped_by_receiver: int = 0
+    unexplained: int = 0
+
+    def __add__(self, other: "Balance") -> "Balance":
+        """Add field by field."""
+        return Balance(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+
+class CommandReport(_Value, frozen=True, kw_only=True):
+    """One command as it reached the server's interface."""
+
+    time_s: float
+    command: str
+    answer: str | None
+    """``ok``, the code of the refusal, or None when the capture holds no answer."""
+    answer_ms: float | None
+
+
+class Timeline(_Value, frozen=True, kw_only=True):
+    """Datagrams per :data:`BIN_S`, from the run's start."""
+
+    bin_s: float
+    sent: list[int]
+    leaked: list[int]
+
+
+class ClientReport(_Value, frozen=True, kw_only=True):
+    """One client. *player* is the kind of player that showed the video, as the client says."""
+
+    name: str
+    address: str
+    verdict: Verdict
+    commands: list[CommandReport]
+    active_windows: list[tuple[float, float]]
+    """When the server was allowed to send to it, by the control bytes."""
+    datagrams_active: int
+    """Reached the client's interface (the server's, where the client has no tap) within the windows."""
+    datagrams_leaked: int
+    """Left the server for it outside the windows."""
+    leak_reasons: dict[str, int]
+    datagrams_lost: int
+    """Left the server and did not reach the client's program, for whatever reason."""
+    loss_pct: float
+    join_ms: float | None
+    """From the command ``connect`` to the first displayed frame, as the client says."""
+    first_datagram_ms: float | None
+    """From the command ``connect`` to the first datagram, from the capture nearest to the client."""
+    frames_due: int
+    """Video frames begun in the windows, without the one that each window's end cut off."""
+    frames_displayed: int | None
+    player: str
+    balance: Balance
+    timeline: Timeline
+
+
+class TapReport(_Value, frozen=True, kw_only=True):
+    """One capture."""
+
+    name: str
+    interface: str
+    path: str
+    packets: int
+    dropped_by_kernel: int
+    batches: int
+    duration_s: float
+    problem: str | None
+
+
+class RunFacts(_Value, frozen=True, kw_only=True):
+    """What the runner says about the run; it goes into the report as it is."""
+
+    run: str
+    engine: dict[str, object] = {}
+    timings: dict[str, float] = {}
+    """Seconds that each step took, in order."""
+    scenario: dict[str, object] = {}
+
+
+class Report(_Value, frozen=True, kw_only=True):
+    """The whole report."""
+
+    verdict: Verdict
+    run: str
+    started: str
+    """ISO 8601, UTC."""
+    duration_s: float
+    engine: dict[str, object]
+    scenario: dict[str, object]
+    clients: list[ClientReport]
+    balance: Balance
+    checks: list[Check]
+    timings: dict[str, float]
+    taps: list[TapReport]
+    version: int = REPORT_VERSION

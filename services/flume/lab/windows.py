@@ -1,0 +1,235 @@
+"""When the server was allowed to send to whom: read from the captured control bytes at its own interface.
+
+A window opens when the *consent* datagram arrives (the token that the ``connect`` reply named, from the host of the
+control connection), or when a ``continue`` arrives that is then granted. It closes when the reply to ``interrupt`` or
+``disconnect`` leaves, when a ``closed`` event leaves, or when the control connection ends. What a program logs about
+itself plays no part, and neither does the code under test: this module reads JSON objects, not our message types.
+
+A connection whose beginning the capture does not hold is *unknown* until the server says that it has no session: no
+verdict may rest on what its host received until then.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from flume.lab.evidence import Address, Consent, ControlEnd, ControlLine, ControlStart, TapFacts
+
+END_GRACE_S = 0.5
+"""After the *client's* FIN or RST has arrived, the server may need this long to notice: the one end of a window that
+no acknowledgement marks. A server that sleeps for a tick and has 1000 sessions takes some 10 ms."""
+
+
+class Window(NamedTuple):
+    """An interval in which datagrams may flow to *media*; ``math.inf`` where the capture ends first."""
+
+    control: Address
+    media: Address
+    opened_s: float
+    closed_s: float
+    grace_s: float
+    opened_by: str
+    """connect or continue."""
+    closed_by: str
+    """interrupt, disconnect, closed (the server ended it), connection (it ended), or nothing."""
+    first_sequence: int | None
+    """The number of the first datagram, as the server announced it."""
+    last_sequence: int | None
+    """The number of the last datagram, as the server acknowledged it."""
+    datagrams: int | None
+    """This window's datagrams, as the server acknowledged them; None where no reply closed it."""
+
+    @property
+    def limit_s(self) -> float:
+        """The last moment at which a datagram may leave."""
+        return self.closed_s + self.grace_s
+
+
+class CommandSeen(NamedTuple):
+    """A request that reached the server, and what became of it."""
+
+    time_s: float
+    control: Address
+    command: str
+    answer: str | None
+    answered_s: float | None
+
+
+class Unknown(NamedTuple):
+    """An interval in which the state of a connection is not in the capture."""
+
+    address: str
+    from_s: float
+    to_s: float
+
+
+class Sessions(NamedTuple):
+    """All that the control bytes say."""
+
+    windows: tuple[Window, ...]
+    commands: tuple[CommandSeen, ...]
+    unknown: tuple[Unknown, ...]
+
+
+Event = ControlStart | ControlLine | ControlEnd | Consent
+
+
+def _events(facts: TapFacts) -> list[Event]:
+    merged: list[Event] = [*facts.starts, *facts.lines, *facts.ends, *facts.consents]
+    return sorted(merged, key=lambda event: event.time_s)
+
+
+def _number(message: dict[str, object], key: str) -> int | None:
+    value = message.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+class _Connection:
+    """One control connection, followed line by line."""
+
+    def __init__(self, control: Address, *, known_since_s: float | None, seen_s: float) -> None:
+        self.control = control
+        self.unknown_from_s = seen_s if known_since_s is None else None
+        self.token: bytes | None = None
+        self.media: Address | None = None
+        self.open: Window | None = None
+        self.windows: list[Window] = []
+        self.commands: list[CommandSeen] = []
+        self.unknown: list[Unknown] = []
+        self._pending: deque[tuple[float, str]] = deque()
+
+    def line(self, line: ControlLine) -> None:
+        """Follow one line."""
+        if line.to_server:
+            command = line.message.get("command") if line.message else None
+            self._pending.append((line.time_s, command if isinstance(command, str) else "?"))
+            return
+        if line.message is None:
+            return
+        self._end_unknown(line)
+        if "reply" in line.message:
+            self._reply(line.time_s, line.message)
+        elif line.message.get("event") == "active" and self.open is not None:
+            self.open = self.open._replace(first_sequence=_number(line.message, "first_sequence"))
+        elif line.message.get("event") == "closed":
+            self._close(line.time_s, "closed", line.message)
+            self.token = None
+
+    def _end_unknown(self, line: ControlLine) -> None:
+        if self.unknown_from_s is None or line.message is None:
+            return
+        if line.message.get("state") not in {"closed", "connecting"}:
+            return
+        self._known_again(line.time_s)
+
+    def _known_again(self, time_s: float) -> None:
+        if self.unknown_from_s is not None:
+            self.unknown.append(Unknown(self.control[0], self.unknown_from_s, time_s))
+            self.unknown_from_s = None
+
+    def _reply(self, time_s: float, message: dict[str, object]) -> None:
+        name = message["reply"]
+        asked = message.get("command") if name == "error" else name
+        requested_s, command = self._take(asked if isinstance(asked, str) else "?", time_s)
+        answer = str(message.get("code", "error")) if name == "error" else "ok"
+        self.commands.append(CommandSeen(requested_s, self.control, command, answer, time_s))
+        match name:
+            case "connect":
+                self.token = str(message.get("token", "")).encode()
+                self.media = None
+            case "continue" if self.media is not None:
+                self._open(requested_s, self.media, "continue", _number(message, "first_sequence"))
+            case "interrupt":
+                self._close(time_s, "interrupt", message)
+            case "disconnect":
+                self._close(time_s, "disconnect", message)
+                self.token = None
+
+    def _take(self, command: str, now_s: float) -> tuple[float, str]:
+        """Return the request that a reply about *command* answers. Replies come in the order of requests."""
+        for position, (_, pending) in enumerate(self._pending):
+            if pending == command:
+                found = self._pending[position]
+                del self._pending[position]
+                return found
+        return self._pending.popleft() if command == "?" and self._pending else (now_s, command)
+
+    def consent(self, consent: Consent) -> bool:
+        """Follow a datagram to the media port; return whether it carried this session's token."""
+        if not self.token or consent.payload != self.token or consent.client[0] != self.control[0]:
+            return False
+        if self.media is None:
+            self.media = consent.client
+            self._open(consent.time_s, consent.client, "connect", None)
+        return True
+
+    def _open(self, time_s: float, media: Address, by: str, first_sequence: int | None) -> None:
+        if self.open is None:
+            self.open = Window(self.control, media, time_s, math.inf, 0.0, by, "nothing", first_sequence, None, None)
+
+    def _close(self, time_s: float, by: str, message: dict[str, object], *, grace_s: float = 0.0) -> None:
+        if self.open is None:
+            return
+        numbers = (_number(message, "last_sequence"), _number(message, "datagrams"))
+        closed = self.open._replace(closed_s=time_s, grace_s=grace_s, closed_by=by)
+        self.windows.append(closed._replace(last_sequence=numbers[0], datagrams=numbers[1]))
+        self.open = None
+
+    def end(self, end: ControlEnd) -> None:
+        """Follow the end of the connection."""
+        self._close(end.time_s, "connection", {}, grace_s=0.0 if end.by_server else END_GRACE_S)
+        self.token = None
+        if self.unknown_from_s is not None:
+            self._known_again(end.time_s)
+
+    def finish(self, time_s: float) -> None:
+        """Note what stays open: a window, requests without an answer, a state that was never named."""
+        self.commands += [CommandSeen(at_s, self.control, name, None, None) for at_s, name in self._pending]
+        self._pending.clear()
+        self._known_again(time_s)
+        if self.open is not None:
+            self.windows.append(self.open)
+            self.open = None
+
+
+def _follow(facts: TapFacts) -> Iterator[_Connection]:
+    live: dict[Address, _Connection] = {}
+    for event in _events(facts):
+        if isinstance(event, Consent):
+            any(connection.consent(event) for connection in list(live.values()))
+            continue
+        connection = live.get(event.client)
+        if isinstance(event, ControlStart):
+            if connection is not None:  # The port is used again, perhaps by a host that was cut off before.
+                connection.end(ControlEnd(event.time_s, event.client, by_server=False))
+                connection.finish(event.time_s)
+                yield connection
+            live[event.client] = _Connection(event.client, known_since_s=event.time_s, seen_s=event.time_s)
+        elif connection is None:
+            if isinstance(event, ControlLine):
+                live[event.client] = _Connection(event.client, known_since_s=None, seen_s=facts.tap.first_s)
+                live[event.client].line(event)
+        elif isinstance(event, ControlLine):
+            connection.line(event)
+        else:
+            connection.end(event)
+    for connection in live.values():
+        connection.finish(facts.tap.last_s)
+        yield connection
+
+
+def reconstruct(facts: TapFacts) -> Sessions:
+    """Return windows, commands and unknown intervals, each in the order of time, from the server's tap."""
+    windows: list[Window] = []
+    commands: list[CommandSeen] = []
+    unknown: list[Unknown] = []
+    for connection in _follow(facts):
+        windows += connection.windows
+        commands += connection.commands
+        unknown += connection.unknown
+    return Sessions(
+        tuple(sorted(windows, key=lambda window: window.opened_s)),
+        tuple(sorted(commands, key=lambda command: command.time_s)),
+        tuple(unknown),
+    )

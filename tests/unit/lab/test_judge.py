@@ -1,0 +1,396 @@
+"""The judge on evidence written by hand: what must pass, what must fail and why, what proves nothing."""
+
+import math
+
+import pytest
+
+from flume.errors import EvidenceError, SettingsError
+from flume.lab.evidence import Claims, Counters, Evidence, Expectations, TapFacts, claims_from_untrusted
+from flume.lab.judge import judge
+from flume.lab.verdict import Check, Report, RunFacts, Verdict, worst
+from flume.lab.windows import END_GRACE_S, reconstruct
+from support.wire import START_S, Wire, host
+
+RUN = RunFacts(run="r1", engine={"name": "paper"}, timings={"start": 1.0})
+
+
+def verdicts(report: Report, name: str) -> dict[str, Verdict]:
+    return {check.subject: check.verdict for check in report.checks if check.name == name}
+
+
+def detail(report: Report, name: str, subject: str) -> str:
+    return next(check.detail for check in report.checks if (check.name, check.subject) == (name, subject))
+
+
+def tour() -> Wire:
+    """Client 1 stays; client 2 is interrupted, continues and disconnects."""
+    wire = Wire().connect(1).connect(2).stream(1, 1, 2).last("interrupt", 2).stream(1, 1)
+    wire.request(2, "continue").reply(2, "continue", state="active", first_sequence=wire.sequence)
+    return wire.stream(1, 1, 2).last("disconnect", 2).stream(0.5, 1).last("disconnect", 1)
+
+
+def test_a_clean_tour_passes_and_is_described():
+    wire = tour()
+    report = judge(wire.evidence(1, 2), RUN)
+    assert report.verdict is Verdict.PASS, [check for check in report.checks if check.verdict is not Verdict.PASS]
+    one, two = report.clients
+    assert (one.datagrams_active, two.datagrams_active) == (175, 100)
+    assert [len(client.active_windows) for client in report.clients] == [1, 2]
+    assert two.active_windows[0][1] - two.active_windows[0][0] == pytest.approx(1.0, abs=0.01)
+    assert [command.command for command in two.commands] == ["connect", "interrupt", "continue", "disconnect"]
+    assert all(command.answer == "ok" for command in two.commands)
+    assert (report.balance.sent, report.balance.received, report.balance.unexplained) == (275, 275, 0)
+    assert sum(one.timeline.sent) == 175
+    assert sum(one.timeline.leaked) == 0
+    assert report.timings == {"start": 1.0}
+    assert one.first_datagram_ms is not None
+    # Each window's end cuts the frame that is on the way.
+    assert one.frames_due == 86
+    assert two.frames_due == 48
+
+
+def leak(wire: Wire) -> tuple[Verdict, dict[str, int]]:
+    report = judge(wire.evidence(1, 2), RUN)
+    client = report.clients[1]
+    assert client.datagrams_leaked == sum(client.leak_reasons.values()) == sum(client.timeline.leaked)
+    assert verdicts(report, "promise")["client-1"] is Verdict.PASS
+    return verdicts(report, "promise")["client-2"], client.leak_reasons
+
+
+def two() -> Wire:
+    return Wire().connect(1).connect(2).stream(1, 1, 2)
+
+
+def test_acknowledged_too_early_is_caught():
+    assert leak(two().last("interrupt", 2).stream(0.04, 1, 2).stream(1, 1)) == (Verdict.FAIL, {"after_interrupt": 2})
+
+
+def test_one_datagram_a_microsecond_after_the_reply_is_caught():
+    wire = two().last("interrupt", 2).wait(-0.001 + 0.000001).stream(0.02, 2).stream(1, 1)
+    assert leak(wire) == (Verdict.FAIL, {"after_interrupt": 1})
+
+
+def test_streaming_while_interrupted_is_caught():
+    assert leak(two().last("interrupt", 2).stream(1, 1, 2)) == (Verdict.FAIL, {"while_interrupted": 50})
+
+
+def test_streaming_after_disconnect_is_caught():
+    assert leak(two().last("disconnect", 2).stream(0.1, 1, 2)) == (Verdict.FAIL, {"after_disconnect": 5})
+    assert leak(two().last("disconnect", 2).stream(1, 1, 2)) == (Verdict.FAIL, {"while_disconnected": 50})
+
+
+def test_streaming_after_the_server_closed_is_caught():
+    wire = two().event(2, "closed", state="closed", code="shutdown", message="").stream(0.1, 1, 2)
+    assert leak(wire) == (Verdict.FAIL, {"after_close": 5})
+
+
+def test_streaming_before_consent_is_caught():
+    wire = Wire().connect(1).open(2).ask(2, "00ff")
+    wire.stream(0.1, 1, 2).consent(2, "00ff").stream(1, 1, 2).last("interrupt", 2)
+    assert leak(wire) == (Verdict.FAIL, {"before_consent": 5})
+
+
+def test_a_wrong_token_and_a_foreign_host_are_no_consent():
+    for client, token in ((2, "00fe"), (1, "00ff")):
+        wire = Wire().connect(1).open(2).ask(2, "00ff")
+        wire.consent(client, token, port=50001).stream(0.1, 1, 2).stream(1, 1)
+        assert leak(wire) == (Verdict.FAIL, {"before_consent": 5})
+
+
+def test_streaming_before_the_second_consent_is_caught():
+    wire = two().last("disconnect", 2).ask(2, "00ff")
+    assert leak(wire.stream(0.1, 1, 2)) == (Verdict.FAIL, {"before_consent": 5})
+
+
+def test_streaming_to_a_host_that_never_asked_is_caught():
+    wire = Wire().connect(1).open(2).request(2, "status").reply(2, "status", state="closed").stream(0.1, 1, 2)
+    assert leak(wire.stream(1, 1)) == (Verdict.FAIL, {"never_connected": 5})
+
+
+def test_streaming_to_another_port_of_an_active_client_is_caught():
+    assert leak(two().stream(0.1, 2, port=50009).stream(1, 1)) == (Verdict.FAIL, {"wrong_address": 5})
+
+
+def test_a_refused_interrupt_closes_nothing_and_a_refused_continue_opens_nothing():
+    wire = two().request(2, "continue").reply(2, "error", state="active", command="continue", code="illegal")
+    wire.request(2, "interrupt").reply(2, "error", state="active", command="interrupt", code="illegal").stream(
+        0.1, 1, 2
+    )
+    assert leak(wire)[0] is Verdict.PASS
+    wire.last("interrupt", 2).request(2, "continue")
+    wire.reply(2, "error", state="interrupted", command="continue", code="overloaded").stream(0.1, 1, 2)
+    assert leak(wire) == (Verdict.FAIL, {"after_interrupt": 5})
+
+
+def test_datagrams_between_a_granted_continue_and_its_reply_are_allowed():
+    wire = two().last("interrupt", 2).request(2, "continue").stream(0.1, 1, 2)
+    assert leak(wire.reply(2, "continue", state="active"))[0] is Verdict.PASS
+
+
+def test_the_end_of_the_connection_has_a_named_grace():
+    assert leak(two().end(2).stream(END_GRACE_S - 0.02, 1, 2).stream(1, 1))[0] is Verdict.PASS
+    verdict, reasons = leak(two().end(2).stream(END_GRACE_S + 0.1, 1, 2).stream(1, 1))
+    assert (verdict, set(reasons)) == (Verdict.FAIL, {"after_connection_end"})
+    # The server's own end leaves it nothing to notice.
+    assert leak(two().end(2, by_server=True).stream(0.1, 1, 2))[0] is Verdict.FAIL
+
+
+def test_a_port_used_again_begins_a_new_session():
+    wire = two().end(2).wait(1).open(2).request(2, "status").reply(2, "status", state="closed").stream(0.1, 1, 2)
+    assert leak(wire) == (Verdict.FAIL, {"after_connection_end": 5})
+    sessions = reconstruct(wire.server())
+    assert [window.closed_by for window in sessions.windows] == ["nothing", "connection"]
+
+
+def test_a_reply_that_follows_the_fin_still_answers_its_request():
+    wire = two().request(2, "interrupt").end(2).reply(2, "interrupt", state="interrupted")
+    answers = {
+        command.command: command.answer
+        for command in reconstruct(wire.server()).commands
+        if command.control[0] == host(2)
+    }
+    assert answers == {"connect": "ok", "interrupt": "ok"}
+
+
+def test_strangers_are_caught():
+    wire = tour().stream(0.1, 9)
+    report = judge(wire.evidence(1, 2), RUN)
+    assert verdicts(report, "strangers") == {"run": Verdict.FAIL}
+    assert host(9) in detail(report, "strangers", "run")
+
+
+def test_a_session_older_than_the_capture_is_an_error_not_a_leak():
+    wire = Wire().connect(1).request(2, "interrupt").stream(0.1, 1, 2)
+    report = judge(wire.evidence(1, 2), RUN)
+    assert verdicts(report, "promise")["client-2"] is Verdict.ERROR
+    wire.reply(2, "disconnect", state="closed").stream(0.1, 1, 2)
+    assert verdicts(judge(wire.evidence(1, 2), RUN), "promise")["client-2"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize("problem", ["the file is cut off", "no packet"])
+def test_a_capture_with_a_problem_is_an_error_whatever_it_shows(problem: str):
+    wire = tour()
+    wire.problem = problem
+    report = judge(wire.evidence(1, 2), RUN)
+    assert report.verdict is Verdict.ERROR
+    assert detail(report, "capture", "server") == problem
+    assert report.taps[0].problem == problem
+
+
+def test_no_media_and_no_window_is_no_evidence():
+    assert judge(Wire().open(1).request(1, "status").evidence(1), RUN).verdict is Verdict.ERROR
+    assert judge(tour().evidence(), RUN).verdict is Verdict.ERROR
+
+
+def test_two_clients_with_one_address_cannot_be_told_apart():
+    wire = tour()
+    evidence = wire.evidence(1, 2)
+    report = judge(evidence._replace(subjects=(evidence.subjects[0], evidence.subjects[0])), RUN)
+    assert verdicts(report, "subjects") == {"run": Verdict.ERROR}
+
+
+def test_an_active_client_that_is_sent_nothing_fails():
+    wire = Wire().connect(1).connect(2).stream(3, 1).last("interrupt", 2).last("interrupt", 1)
+    report = judge(wire.evidence(1, 2), RUN)
+    assert verdicts(report, "reception") == {"client-1": Verdict.PASS, "client-2": Verdict.FAIL}
+    alone = Wire().connect(1).wait(3).last("interrupt", 1)
+    assert verdicts(judge(alone.evidence(1), RUN), "evidence") == {"run": Verdict.PASS}
+    assert verdicts(judge(alone.evidence(1), RUN), "reception") == {"client-1": Verdict.FAIL}
+
+
+def test_silence_must_be_earned():
+    wire = Wire().connect(1).stream(1, 1).last("interrupt", 1)
+    absent = judge(wire.evidence(1, 2), RUN)
+    assert verdicts(absent, "silence") == {"client-1": Verdict.PASS, "client-2": Verdict.ERROR}
+    wire.open(2).request(2, "status").reply(2, "status", state="closed")
+    assert judge(wire.evidence(1, 2), RUN).verdict is Verdict.PASS
+    nobody = Wire().open(2).request(2, "status").reply(2, "status", state="closed")
+    assert verdicts(judge(nobody.evidence(2), RUN), "silence") == {"client-2": Verdict.ERROR}
+
+
+def test_commands_are_compared_with_the_plan():
+    wire = tour()
+    evidence = wire.evidence(1, 2)
+
+    def planned(*commands: str) -> Verdict:
+        subjects = (evidence.subjects[0], wire.subject(2, commands=commands))
+        return verdicts(judge(evidence._replace(subjects=subjects), RUN), "commands")["client-2"]
+
+    assert planned("connect", "status", "interrupt", "continue", "disconnect") is Verdict.PASS
+    assert planned("connect", "interrupt") is Verdict.FAIL
+    wire.request(2, "continue").reply(2, "error", state="closed", command="continue", code="illegal")
+    evidence = wire.evidence(1, 2)
+    assert planned("connect", "interrupt", "continue", "disconnect", "continue") is Verdict.FAIL
+
+
+def with_client_tap(wire: Wire, tap: TapFacts, **fields: object) -> Evidence:
+    subject = wire.subject(1, tap="client-1", **fields)
+    return Evidence(START_S, "server", (wire.server(), tap), (subject,), Expectations(frames_min_pct=None))
+
+
+def short() -> Wire:
+    return Wire().connect(1).stream(1, 1).last("interrupt", 1)
+
+
+def test_both_taps_and_the_claim_agree():
+    wire = short()
+    report = judge(with_client_tap(wire, wire.client(1)), RUN)
+    assert report.verdict is Verdict.PASS
+    assert report.clients[0].datagrams_active == 50
+
+
+def test_loss_on_the_link_is_balanced_by_its_counter_and_fails_unless_allowed():
+    wire = short()
+    tap = wire.client(1, lose=frozenset({3, 4}))
+    claims = Claims(datagrams=48)
+    evidence = with_client_tap(wire, tap, claims=claims, counters=Counters(lost_on_link=2))
+    report = judge(evidence, RUN)
+    assert (report.clients[0].datagrams_lost, report.clients[0].loss_pct) == (2, 4.0)
+    assert (report.balance.lost_on_link, report.balance.unexplained) == (2, 0)
+    assert (report.verdict, verdicts(report, "loss")["client-1"]) == (Verdict.FAIL, Verdict.FAIL)
+    allowed = evidence._replace(expectations=Expectations(loss_max_pct=5, frames_min_pct=None))
+    assert judge(allowed, RUN).verdict is Verdict.PASS
+
+
+def test_loss_without_a_counter_is_unexplained():
+    wire = short()
+    report = judge(with_client_tap(wire, wire.client(1, lose=frozenset({3})), claims=Claims(datagrams=49)), RUN)
+    assert (report.balance.unexplained, verdicts(report, "balance")["client-1"]) == (1, Verdict.FAIL)
+
+
+def test_a_counter_that_contradicts_the_captures_is_an_error():
+    wire = short()
+    evidence = with_client_tap(wire, wire.client(1), claims=Claims(datagrams=49), counters=Counters(lost_on_link=1))
+    assert verdicts(judge(evidence, RUN), "balance")["client-1"] is Verdict.ERROR
+
+
+def test_drops_behind_the_tap_are_accounted_without_a_claim():
+    wire = short()
+    counters = Counters(dropped_by_firewall=3, dropped_by_receiver=2)
+    report = judge(with_client_tap(wire, wire.client(1), claims=Claims(), counters=counters), RUN)
+    assert (report.balance.received, report.balance.unexplained) == (45, 0)
+    assert report.clients[0].datagrams_lost == 5
+
+
+def test_nothing_that_says_what_was_received_is_an_error():
+    wire = short()
+    evidence = wire.evidence(1)
+    report = judge(evidence._replace(subjects=(wire.subject(1, claims=Claims()),)), RUN)
+    assert verdicts(report, "balance")["client-1"] is Verdict.ERROR
+
+
+def test_a_client_still_active_at_the_end_cannot_be_balanced():
+    assert verdicts(judge(Wire().connect(1).stream(1, 1).evidence(1), RUN), "balance")["client-1"] is Verdict.ERROR
+
+
+def test_arrival_before_departure_is_a_clock_error():
+    wire = short()
+    report = judge(with_client_tap(wire, wire.client(1, delay_s=-0.002)), RUN)
+    assert verdicts(report, "clock")["client-1"] is Verdict.ERROR
+
+
+def test_a_datagram_from_nowhere_is_an_error_and_a_second_copy_is_not():
+    wire = short()
+    tap = wire.client(1)
+    foreign = tap._replace(media=(*tap.media, tap.media[0]._replace(identity=b"?" * 16)))
+    assert verdicts(judge(with_client_tap(wire, foreign), RUN), "clock")["client-1"] is Verdict.ERROR
+    twice = tap._replace(media=(*tap.media, tap.media[0]))
+    assert judge(with_client_tap(wire, twice), RUN).verdict is Verdict.PASS
+
+
+def test_the_numbering_of_the_server_is_judged():
+    wire = two()
+    wire.sequence += 1
+    wire.stream(1, 1, 2).last("interrupt", 1).last("interrupt", 2)
+    assert set(verdicts(judge(wire.evidence(1, 2), RUN), "sequence").values()) == {Verdict.FAIL}
+    wire = two().last("interrupt", 2).request(2, "continue").reply(2, "continue", state="active")
+    wire.sequence -= 10
+    wire.stream(0.1, 2).last("interrupt", 2)
+    report = judge(wire.evidence(1, 2), RUN)
+    assert verdicts(report, "sequence") == {"client-1": Verdict.PASS, "client-2": Verdict.FAIL}
+
+
+def test_numbers_that_wrap_are_no_hole():
+    wire = Wire()
+    wire.sequence = 65520
+    wire.connect(1).stream(1, 1).last("interrupt", 1)
+    assert verdicts(judge(wire.evidence(1), RUN), "sequence")["client-1"] is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("datagrams", 51), ("last_sequence", 3)], ids=["counts one too many", "names another last one"]
+)
+def test_an_acknowledgement_that_contradicts_the_wire_fails(field: str, value: int):
+    wire = Wire().connect(1).stream(1, 1).request(1, "interrupt")
+    truth = {"datagrams": 50, "last_sequence": 49}
+    good = judge(wire.reply(1, "interrupt", state="interrupted", **truth).evidence(1), RUN)
+    assert verdicts(good, "acknowledged")["client-1"] is Verdict.PASS
+    wire.lines.pop()
+    bad = judge(wire.reply(1, "interrupt", state="interrupted", **{**truth, field: value}).evidence(1), RUN)
+    assert verdicts(bad, "acknowledged")["client-1"] is Verdict.FAIL
+
+
+def test_a_wrong_announcement_fails():
+    wire = Wire().connect(1)
+    wire.sequence += 5
+    assert verdicts(judge(wire.stream(1, 1).evidence(1), RUN), "acknowledged")["client-1"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("shown", "verdict"),
+    [(24, Verdict.PASS), (25, Verdict.PASS), (23, Verdict.FAIL), (26, Verdict.ERROR), (None, Verdict.ERROR)],
+)
+def test_frames_displayed(shown: int | None, verdict: Verdict):
+    wire = short()
+    evidence = wire.evidence(1)
+    claims = Claims(datagrams=50, frames_displayed=shown)
+    report = judge(evidence._replace(subjects=(wire.subject(1, claims=claims),)), RUN)
+    assert report.clients[0].frames_due == 24
+    assert verdicts(report, "frames")["client-1"] is verdict
+
+
+def test_a_continuing_window_owes_the_frame_that_the_pause_cut():
+    wire = short().request(1, "continue").reply(1, "continue", state="active").stream(1, 1).last("interrupt", 1)
+    assert judge(wire.evidence(1), RUN).clients[0].frames_due == 49
+
+
+def test_join_time():
+    wire = short()
+    for most, verdict in ((100.0, Verdict.PASS), (99.0, Verdict.FAIL)):
+        report = judge(wire.evidence(1, expectations=Expectations(join_max_ms=most)), RUN)
+        assert verdicts(report, "join")["client-1"] is verdict
+
+
+def test_the_worst_verdict_wins():
+    assert worst([]) is Verdict.ERROR
+    order = [Verdict.PASS, Verdict.UNSUPPORTED, Verdict.FAIL, Verdict.ERROR]
+    for position, verdict in enumerate(order):
+        assert worst(order[: position + 1]) is verdict
+    assert [verdict.exit_code for verdict in order] == [0, 4, 1, 3]
+    extra = Check(name="netem", verdict=Verdict.UNSUPPORTED, subject="run", detail="no sch_netem")
+    assert judge(tour().evidence(1, 2), RUN, [extra]).verdict is Verdict.UNSUPPORTED
+
+
+def test_a_tap_that_is_not_there_is_an_error():
+    with pytest.raises(EvidenceError, match="no capture named 'elsewhere'"):
+        judge(tour().evidence(1)._replace(server_tap="elsewhere"), RUN)
+
+
+def test_expectations_are_checked():
+    with pytest.raises(SettingsError, match="loss_max_pct"):
+        Expectations(loss_max_pct=101)
+
+
+def test_claims_are_taken_from_statistics():
+    statistics = {"datagrams": 5, "duplicates": 1, "join_ms": 12, "player": {"frames_displayed": 3, "kind": "window"}}
+    assert claims_from_untrusted(statistics) == Claims(
+        datagrams=5, duplicates=1, frames_displayed=3, join_ms=12.0, player="window"
+    )
+    assert claims_from_untrusted({}) == Claims()
+    for wrong in ({"datagrams": "5"}, {"join_ms": "soon"}, {"duplicates": True}):
+        with pytest.raises(EvidenceError, match="expected"):
+            claims_from_untrusted(wrong)
+
+
+def test_windows_still_open_at_the_end_have_no_end():
+    assert reconstruct(Wire().connect(1).server()).windows[0].closed_s == math.inf
