@@ -1,0 +1,356 @@
+"""libvlc as the source: every item becomes MPEG-TS in a pipe. The server's only importer of ``vlc``.
+
+Two routes out of libvlc, measured: ``access=fd`` writes as fast as we read, so that a film waits, at no cost, while
+nobody reads, and goes on with the very next frame; on live inputs it damages frames, and ``access=stream`` does not.
+
+Traps that shape this file: ``stop()`` returns only when the pipe is drained, and only ``stop()`` writes out what the
+multiplexer still holds (the last 0.2 s of a film), so a thread stops while we read on to the end. Events are not
+used: calling libvlc from inside them deadlocks. Every Media not released leaks a thread.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from flume.errors import SourceError
+from flume.server.playlist import Item, problem_of
+from flume.server.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
+
+PIPE_BYTES = 256 << 10
+"""The kernel's default of 64 KiB makes libvlc's writer stall at high rates."""
+
+READ_BYTES = 64 << 10
+POLL_S = 0.02
+"""How often libvlc's state is asked while the pipe is empty."""
+
+STOP_TIMEOUT_S = 5.0
+"""A network input that hangs is left behind after this long; its thread ends with the process."""
+
+LEAST_ITEM_BYTES = 7 * 188
+"""Tables alone are no item: they fill three packets."""
+
+RETRY_FIRST_S, RETRY_MAX_S = 1.0, 10.0
+"""A live input that once worked is tried again with pauses that double."""
+
+VIDEO_CHAIN = "vcodec=h264,venc=x264{preset=veryfast,keyint=50,profile=main},vb=4000"
+AUDIO_CHAIN = "acodec=mp4a,ab=128,channels=2,samplerate=48000"
+"""What codecs are turned into that MPEG-TS cannot carry: every player decodes these."""
+
+_REJECTED = re.compile(r"unsupported codec (.{4})")
+_NOISE = re.compile(r"vlcpulse|logger module|buffer deadlock prevented|no more input streams")
+
+_log = logging.getLogger(__name__)
+
+
+def _load_vlc() -> ModuleType:
+    """Import python-vlc, which raises NotImplementedError, AttributeError or OSError where the library is missing."""
+    try:
+        import vlc  # noqa: PLC0415 - a server that only prints its help needs no libvlc
+    except (ImportError, NotImplementedError, OSError, AttributeError) as error:
+        raise SourceError(
+            "libvlc is not usable here: install it (Debian: apt-get install libvlc5 vlc-plugin-base libvlc-bin) "
+            f"and python-vlc (pip install 'flumelab[server]'); seen: {error or type(error).__name__}"
+        ) from error
+    module: ModuleType = vlc
+    return module
+
+
+class _VlcLog:
+    """libvlc's errors and warnings, by its own file logger into memory: a Python callback would run in its threads."""
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("flume-vlc-log")
+        self.arguments = ("--file-logging", f"--logfile=/proc/self/fd/{self._file}", "--log-verbose=1")
+        self._mark = 0
+
+    def mark(self) -> None:
+        """Look from here on."""
+        self._mark = os.fstat(self._file).st_size
+
+    def lines(self) -> list[str]:
+        """Return what was said since the mark, at most the last 64 KiB of it."""
+        end = os.fstat(self._file).st_size
+        start = max(self._mark, end - (64 << 10))
+        return os.pread(self._file, end - start, start).decode("utf-8", "replace").splitlines()
+
+    def last_error(self) -> str | None:
+        """Return the last line that can explain a failure: an error, else a warning."""
+        lines = [line for line in self.lines() if not _NOISE.search(line)]
+        for kind in (" error: ", " warning: "):
+            for line in reversed(lines):
+                if kind in line:
+                    return line
+        return None
+
+    def rejected_codecs(self) -> set[str]:
+        """Return the four-character codes that the multiplexer refused."""
+        return {match[1] for line in self.lines() if (match := _REJECTED.search(line))}
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class _Playback:
+    """One item on its way through libvlc into a pipe."""
+
+    def __init__(self, vlc: Any, instance: Any, item: Item, chain: str | None, wake: int) -> None:
+        self._vlc = vlc
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        with contextlib.suppress(OSError):  # above the user's limit the default size has to do
+            fcntl.fcntl(self._reader, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._poll = select.poll()
+        self._poll.register(self._reader, select.POLLIN)
+        self._poll.register(wake, select.POLLIN)
+        self._media = (
+            instance.media_new_path(item.location) if item.is_path else instance.media_new_location(item.location)
+        )
+        for option in self._options(item, chain):
+            self._media.add_option(option)
+        self._player = instance.media_player_new()
+        self._player.set_media(self._media)
+        self._finisher: threading.Thread | None = None
+        self.bytes = 0
+        self.failed = self._player.play() != 0
+
+    def _options(self, item: Item, chain: str | None) -> tuple[str, ...]:
+        access = f"access=stream,dst=/dev/fd/{self._writer}" if item.live else f"access=fd,dst={self._writer}"
+        first = f"transcode{{{chain}}}:" if chain else ""
+        return f":sout=#{first}std{{{access},mux=ts}}", ":sout-file-append", ":no-sout-spu"
+
+    def read(self, *, timeout_s: float) -> bytes | None:
+        """Return the next bytes, ``b""`` after the last one, ``None`` when there is nothing yet."""
+        self._poll.poll(max(timeout_s, 0) * 1000)
+        try:
+            data = os.read(self._reader, READ_BYTES)
+        except BlockingIOError:
+            if self.is_over():
+                self.finish()
+            return None
+        self.bytes += len(data)
+        return data
+
+    def is_over(self) -> bool:
+        """Say whether libvlc has come to an end, good or bad."""
+        if self._finisher is not None:
+            return False
+        states = self._vlc.State
+        state = self._player.get_state()
+        self.failed = self.failed or state == states.Error
+        return self.failed or state in {states.Ended, states.Stopped}
+
+    def tracks(self) -> Mapping[str, str]:
+        """Return what the item holds: four-character code to video, audio or text."""
+        names = {self._vlc.TrackType.video: "video", self._vlc.TrackType.audio: "audio"}
+        rows = [(track.codec, names.get(track.type, "text")) for track in self._media.tracks_get() or ()]
+        return {code.to_bytes(4, "little").decode("latin-1"): kind for code, kind in rows}
+
+    def finish(self) -> None:
+        """Let libvlc write what it still holds and close the pipe, while the caller reads on until ``b""``."""
+        if self._finisher is None:
+            self._finisher = threading.Thread(target=self._finish, name="flume-vlc-stop", daemon=True)
+            self._finisher.start()
+
+    def _finish(self) -> None:
+        self._player.stop()
+        self._player.release()
+        self._media.release()
+        os.close(self._writer)
+
+    def dispose(self) -> bool:
+        """Drop what is left and free everything; ``False`` when libvlc did not let go in time."""
+        self.finish()
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        drained = False
+        while not drained and time.monotonic() < deadline_s:
+            with contextlib.suppress(BlockingIOError):
+                drained = os.read(self._reader, READ_BYTES) == b""
+                continue
+            # Not the shared poll: the wake-up descriptor stays readable after close().
+            select.select([self._reader], [], [], POLL_S)
+        if drained and self._finisher is not None:
+            self._finisher.join(STOP_TIMEOUT_S)
+            os.close(self._reader)
+        return drained
+
+
+class VlcSource:
+    """Plays *items* one after the other, again and again if *loop*. Implements :class:`~flume.server.source.Source`.
+
+    *transcode* is a libvlc transcode chain such as ``vcodec=h264,vb=2000,scale=0.5``. Without it streams pass
+    through untouched, except those that MPEG-TS cannot carry. Raises :class:`SourceError` without libvlc.
+    """
+
+    def __init__(self, items: Sequence[Item], *, loop: bool, transcode: str | None = None) -> None:
+        """Load libvlc; nothing is opened before the first :meth:`read`."""
+        if not items:
+            raise SourceError("no items to play")
+        self._items, self._loop, self._transcode = tuple(items), loop, transcode
+        self.live = any(item.live for item in items)
+        self.name = items[0].name if len(items) == 1 else f"{items[0].name} and {len(items) - 1} more"
+        self._vlc: Any = _load_vlc()
+        self._log = _VlcLog()
+        arguments = ("--intf=dummy", "--quiet", "--no-video-title-show", "--no-stats", *self._log.arguments)
+        self._instance: Any = self._vlc.Instance(arguments)
+        if self._instance is None:
+            self._log.close()
+            raise SourceError("libvlc does not start: are its plug-ins installed (Debian: vlc-plugin-base)?")
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._position = 0
+        self._chains: dict[Item, str] = {}
+        self._playback: _Playback | None = None
+        self._started = False
+        self._head = b""
+        self._events: deque[SourceEvent] = deque()
+        self._failures_in_row = 0
+        self._ever_played = False
+        self._retry_s = 0.0
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def read(self, *, timeout_s: float) -> SourceEvent | None:
+        """Return the next event; see :class:`~flume.server.source.Source`."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._lock:
+            while not self._closed:
+                if self._events:
+                    return self._events.popleft()
+                left_s = deadline_s - time.monotonic()
+                if self._playback is None and not self._begin_next(left_s):
+                    return self._events.popleft() if self._events else None
+                if self._playback is not None:
+                    self._take(self._playback.read(timeout_s=min(max(left_s, 0), POLL_S)))
+                if not self._events and time.monotonic() >= deadline_s:
+                    return None
+        return None
+
+    @property
+    def _item(self) -> Item:
+        return self._items[self._position % len(self._items)]
+
+    def _begin_next(self, left_s: float) -> bool:
+        """Start the item whose turn it is; ``False`` when there is nothing to start now (or ever: see the events)."""
+        if self._position >= len(self._items) and not self._loop:
+            self._events.append(SourceEnded("everything was played, and nothing is repeated"))
+            return False
+        if self._failures_in_row >= len(self._items) and not (self.live and self._ever_played):
+            self._events.append(SourceEnded(f"nothing of it can be played: {self.name}"))
+            return False
+        pause_s = self._retry_s - time.monotonic()
+        if pause_s > 0:
+            wait = select.poll()
+            wait.register(self._wake, select.POLLIN)
+            wait.poll(max(0, min(pause_s, left_s)) * 1000)
+            return False
+        problem = problem_of(self._item)
+        if problem is not None:
+            self._fail(f"{self._item.location} {problem}")
+            return True
+        self._start(self._chains.get(self._item, self._transcode))
+        return True
+
+    def _start(self, chain: str | None) -> None:
+        self._log.mark()
+        self._started, self._head = False, b""
+        self._playback = _Playback(self._vlc, self._instance, self._item, chain, self._wake)
+
+    def _take(self, data: bytes | None) -> None:
+        if data is None:
+            return
+        if data == b"":
+            self._end_item()
+        elif self._started:
+            self._events.append(TsBytes(data))
+        else:
+            self._head += data
+            if len(self._head) >= LEAST_ITEM_BYTES and not self._restart_transcoding():
+                self._started = self._ever_played = True
+                self._failures_in_row = 0
+                self._events.extend((ItemStarted(self._item.name), TsBytes(self._head)))
+                self._head = b""
+
+    def _end_item(self) -> None:
+        failed = self._playback is not None and self._playback.failed
+        if not self._started and self._restart_transcoding():
+            return
+        self._dispose()
+        if not self._started:
+            self._fail(self._reason())
+        elif failed:
+            self._fail(f"broke off: {self._log.last_error() or 'libvlc gives no reason'}")
+        else:
+            self._events.append(ItemEnded(self._item.name))
+            self._position += 1
+
+    def _reason(self) -> str:
+        error = self._log.last_error()
+        detail = f" (libvlc: {error})" if error else ""
+        if self._item.is_path:
+            return (
+                f"{self._item.location} is not a video that libvlc can read{detail}: try it in a player, or convert it"
+            )
+        return f"{self._item.name} gives no video{detail}: check the address, and that it is sending"
+
+    def _fail(self, reason: str) -> None:
+        _log.debug("libvlc on %s: %s", self._item.name, self._log.lines())
+        self._events.append(ItemFailed(self._item.name, reason))
+        self._failures_in_row += 1
+        if self.live:
+            pause_s = min(RETRY_FIRST_S * 2 ** min(self._failures_in_row - 1, 8), RETRY_MAX_S)
+            self._retry_s = time.monotonic() + pause_s
+        self._position += 1
+
+    def _restart_transcoding(self) -> bool:
+        """Begin the item again, transcoded, when the multiplexer refused its video or audio."""
+        rejected = self._log.rejected_codecs()
+        if not rejected or self._playback is None or self._transcode or self._item in self._chains:
+            return False
+        tracks = self._playback.tracks()
+        kinds = {tracks.get(code) for code in rejected}
+        chain = ",".join(part for kind, part in (("video", VIDEO_CHAIN), ("audio", AUDIO_CHAIN)) if kind in kinds)
+        if not chain:
+            return False
+        codes = ", ".join(sorted(code.strip() for code in rejected))
+        _log.warning("%s: MPEG-TS cannot carry %s: it is transcoded, which costs a processor", self._item.name, codes)
+        self._chains[self._item] = chain
+        self._dispose()
+        self._start(chain)
+        return True
+
+    # --- ending ------------------------------------------------------------------------------------------------
+
+    def _dispose(self) -> None:
+        playback, self._playback = self._playback, None
+        if playback is not None and not playback.dispose():
+            _log.error("libvlc did not let go of %s within %g s; it is left behind", self._item.name, STOP_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Let go of the input; the next :meth:`read` begins the present item anew."""
+        with self._lock:
+            self._dispose()
+            self._events.clear()
+
+    def close(self) -> None:
+        """Stop for good and free libvlc; from any thread, as often as you like."""
+        if not self._closed:
+            self._closed = True
+            os.eventfd_write(self._wake, 1)
+        with self._lock:
+            if self._instance is None:
+                return
+            self._dispose()
+            self._instance.release()
+            self._instance = None
+            self._log.close()
+            os.close(self._wake)
