@@ -15,39 +15,28 @@ from urllib.parse import unquote, urlsplit
 from flume.errors import SourceError
 
 VIDEO_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".dv",
-        ".f4v",
-        ".flv",
-        ".m2t",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mjpeg",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpe",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".nut",
-        ".ogm",
-        ".ogv",
-        ".qt",
-        ".rm",
-        ".rmvb",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    ]
+    f".{name}"
+    for name in (
+        *("3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mkv", "mov", "mp4"),
+        *(
+            "mpe",
+            "mpeg",
+            "mpg",
+            "mts",
+            "mxf",
+            "nut",
+            "ogm",
+            "ogv",
+            "qt",
+            "rm",
+            "rmvb",
+            "ts",
+            "vob",
+            "webm",
+            "wmv",
+            "y4m",
+        ),
+    )
 )
 """What is played from a folder; a file that is named itself is tried whatever it is called."""
 
