@@ -1,0 +1,271 @@
+"""The lab's images: built when they are missing or when what goes into them has changed, otherwise left alone.
+
+Every image carries a digest of its inputs as a label, so that the second run needs one look at each and no build.
+The Python packages are fetched here and checked by hash, then copied in: the images need no pip, and a proxy or a
+certificate that this machine's pip knows does not have to be taught to a container.
+"""
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from flume.errors import EngineError, SetupError
+from flume.lab import host, progress
+from flume.lab.engine import Engine
+from flume.lab.progress import Say
+from flume.lab.topology import LABEL_INPUTS
+
+BASE_TAG = "flumelab/base:bookworm"
+TARGETS = ("server", "client", "probe")
+PULL_TIMEOUT_S = 10.0
+"""How long a registry may be silent before the base image is built here instead."""
+
+_PLATFORMS = {"x86_64": ("amd64", "manylinux_2_28_x86_64"), "aarch64": ("arm64", "manylinux_2_28_aarch64")}
+"""Engine's architecture → Debian's name for it and the wheels' (Debian 12 has glibc 2.36)."""
+
+_PYTHON_IN_IMAGE = "3.11"
+"""Debian 12's."""
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """Where everything that goes into the images stands."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """The Dockerfile and what stands beside it."""
+        return self.root / "compose" / "images"
+
+    @property
+    def source(self) -> Path:
+        """The import package."""
+        return self.root / "services" / "flume"
+
+    @property
+    def cache(self) -> Path:
+        """What can be fetched or made again."""
+        return self.root / ".cache"
+
+
+def project_root() -> Path:
+    """Return the checkout that this package runs from. Raises :class:`SetupError` for an installed wheel."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / "compose" / "images" / "Dockerfile").is_file():
+        raise SetupError(f"the lab builds its images from a checkout of flumelab, and {root} is none: clone it first")
+    return root
+
+
+def tag_of(target: str) -> str:
+    """Return the image's name, as ``compose/lab.yaml`` writes it."""
+    return f"flumelab/{target}"
+
+
+def ensure_images(engine: Engine, *, say: Say, interactive: bool = False, root: Path | None = None) -> list[str]:
+    """Build those images that are missing or out of date; return their names.
+
+    Raises :class:`SetupError` or :class:`EngineError`.
+    """
+    inputs = Inputs(root or project_root())
+    wanted = {target: digest(inputs, target) for target in TARGETS}
+    stale = [target for target in TARGETS if _label(engine, tag_of(target)) != wanted[target]]
+    if not stale:
+        return []
+    base = ensure_base(engine, inputs, say=say, interactive=interactive)
+    site = ensure_site(inputs, engine.info.architecture, say=say, interactive=interactive)
+    for target in stale:
+        say(f"Building the image {tag_of(target)}: {_why(engine, target)}.")
+        with pack_context(inputs, site) as context:
+            _build(engine, context, target, base, wanted[target], interactive=interactive)
+    return [tag_of(target) for target in stale]
+
+
+def _label(engine: Engine, tag: str) -> str | None:
+    """Return the digest that image *tag* was built from."""
+    image = engine.images.find(tag)
+    return image.labels.get(LABEL_INPUTS) if image else None
+
+
+def _why(engine: Engine, target: str) -> str:
+    """Return the reason in words."""
+    return "there is none yet" if engine.images.find(tag_of(target)) is None else "what goes into it has changed"
+
+
+def _build(
+    engine: Engine, context: IO[bytes], target: str, base: str, inputs_digest: str, *, interactive: bool
+) -> None:
+    """Build one target and show its steps."""
+    step = re.compile(r"Step (\d+)/(\d+) : (.*)")
+    lines = engine.images.build(
+        context, tag_of(target), target=target, arguments={"BASE": base}, labels={LABEL_INPUTS: inputs_digest}
+    )
+    with progress.task(f"image {target}", interactive=interactive) as bar:
+        for line in lines:
+            if match := step.match(line):
+                bar.update(completed=int(match[1]) - 1, total=int(match[2]), text=f"image {target}: {match[3][:50]}")
+
+
+def digest(inputs: Inputs, target: str) -> str:
+    """Return a digest of everything that goes into *target*: names, modes and contents."""
+    total = hashlib.sha256()
+    files = [inputs.folder / "Dockerfile"]
+    if target == "probe":
+        files.append(inputs.folder / "tap")
+    else:
+        files += [inputs.folder / "flume", inputs.folder / "requirements.lock", *source_files(inputs)]
+    for path in files:
+        content = path.read_bytes()
+        total.update(f"{path.relative_to(inputs.root)}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def source_files(inputs: Inputs) -> Iterator[Path]:
+    """Yield the files of the program in a fixed order, without the lab, which has no business in an image."""
+    for path in sorted(inputs.source.rglob("*")):
+        parts = path.relative_to(inputs.source).parts
+        if parts[0] != "lab" and "__pycache__" not in parts and path.is_file():
+            yield path
+
+
+def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
+    """Return the build context as a temporary tar file; closing it removes it."""
+    file = tempfile.TemporaryFile(prefix="flumelab-context-")  # noqa: SIM115 - the caller closes it
+    try:
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            for name in ("Dockerfile", "tap", "flume"):
+                _add(archive, inputs.folder / name, name, executable=name != "Dockerfile")
+            for path in sorted(site.rglob("*")):
+                if path.is_file():
+                    _add(archive, path, f"site/{path.relative_to(site)}")
+            for path in source_files(inputs):
+                _add(archive, path, f"source/flume/{path.relative_to(inputs.source)}")
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _add(archive: tarfile.TarFile, path: Path, name: str, *, executable: bool = False) -> None:
+    """Add one file with nothing of this machine in its header: times or owners would defeat the build cache."""
+    content = path.read_bytes()
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    info.mode = 0o755 if executable else 0o644
+    archive.addfile(info, io.BytesIO(content))
+
+
+def base_reference(dockerfile: str) -> str:
+    """Return the pinned base image that *dockerfile* names in ``ARG BASE=``."""
+    match = re.search(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
+    if match is None:
+        raise SetupError("compose/images/Dockerfile has no line ARG BASE=…: restore it")
+    return match[1]
+
+
+def ensure_base(engine: Engine, inputs: Inputs, *, say: Say, interactive: bool) -> str:
+    """Return the tag of a Debian base image, pulled or, where no registry answers, built on this machine."""
+    if engine.images.find(BASE_TAG) is not None:
+        return BASE_TAG
+    reference = base_reference((inputs.folder / "Dockerfile").read_text())
+    say(f"Pulling the base image {reference.partition('@')[0]}.")
+    try:
+        with progress.task("base image", interactive=interactive):
+            engine.images.pull(reference, timeout_s=PULL_TIMEOUT_S)
+        engine.images.tag(reference, BASE_TAG)
+    except EngineError as error:
+        say(f"  {error}")
+        _import_base(engine, inputs, say=say, interactive=interactive)
+    return BASE_TAG
+
+
+def _import_base(engine: Engine, inputs: Inputs, *, say: Say, interactive: bool) -> None:
+    """Bootstrap Debian into a tar archive and make it an image."""
+    architecture, _ = platform_of(engine.info.architecture)
+    inputs.cache.mkdir(exist_ok=True)
+    target = inputs.cache / f"base-{architecture}.tar"
+    if not target.exists():
+        # Under another name until it is complete, so that an interrupted run is not taken for a finished one.
+        unfinished = target.with_name(f"unfinished-{os.getpid()}-{target.name}")
+        try:
+            host.bootstrap_base(unfinished, say, interactive=interactive, architecture=architecture)
+            unfinished.rename(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    with progress.task("import the base image", interactive=interactive):
+        engine.images.import_archive(target, BASE_TAG)
+
+
+def platform_of(architecture: str) -> tuple[str, str]:
+    """Return Debian's and the wheels' names for the engine's *architecture*."""
+    if architecture not in _PLATFORMS:
+        raise SetupError(f"no images for {architecture} engines: flumelab knows {', '.join(_PLATFORMS)}")
+    return _PLATFORMS[architecture]
+
+
+def ensure_site(inputs: Inputs, architecture: str, *, say: Say, interactive: bool) -> Path:
+    """Return a folder with the packages of ``requirements.lock``: for the images' Python, checked by hash."""
+    lock = inputs.folder / "requirements.lock"
+    _, wheels = platform_of(architecture)
+    name = hashlib.sha256(lock.read_bytes() + wheels.encode()).hexdigest()[:16]
+    target = inputs.cache / f"site-{name}"
+    if target.is_dir():
+        return target
+    say("Fetching the images' Python packages (requirements.lock).")
+    inputs.cache.mkdir(exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-site-", dir=inputs.cache))
+    try:
+        with progress.task("Python packages", interactive=interactive):
+            _pip(lock, unfinished, wheels)
+        for script in unfinished.glob("bin"):
+            shutil.rmtree(script)  # entry points with this machine's interpreter in their first line
+        _move_into_place(unfinished, target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _move_into_place(unfinished: Path, target: Path) -> None:
+    """Give a complete folder its name; another run may have been first, with the same content."""
+    try:
+        unfinished.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _pip(lock: Path, target: Path, platform: str) -> None:
+    """Install the wheels of *lock* for the images' Python into *target*."""
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-compile",
+            "--disable-pip-version-check",
+        ),
+        *("--require-hashes", "--only-binary", ":all:", "--platform", platform),
+        *("--platform", platform.replace("_2_28_", "2014_"), "--python-version", _PYTHON_IN_IMAGE),
+        *("--implementation", "cp", "--target", str(target), "--requirement", str(lock)),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if result.returncode:
+        last = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "no message")
+        raise SetupError(
+            f"fetching the packages of {lock.name} failed: {last.strip()}; is the package index reachable?"
+        )
