@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import signal
 import socket
 import time
 from collections import Counter
@@ -107,16 +106,11 @@ class Server:
             raise SourceError(reasons or self._ingest.ended or f"{self._source.name}: nothing to send")
 
     async def run(self) -> str:
-        """Serve until SIGTERM, SIGINT, :meth:`stop` or the end of the video; return why it ended."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        """Serve until :meth:`stop` or the end of the video, end in order, and return why."""
         try:
             await self._stop.wait()
         finally:
             await self.close()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
         return self._ended or "asked to stop"
 
     def stop(self) -> None:

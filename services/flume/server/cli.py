@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 
 import click
@@ -80,6 +81,9 @@ async def _serve(source: VlcSource, settings: ServerSettings, *, as_json: bool) 
         _say_json(event="listening", host=settings.host, port=server.port, source=source.name)
     else:
         click.echo(f"listening on {settings.host} port {server.port} (TCP control, UDP media): {source.name}")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
     return await server.run()
 
 

@@ -116,7 +116,9 @@ class ControlConnection(asyncio.Protocol):
             try:
                 line = await asyncio.wait_for(self._lines.get(), idle_s)
             except TimeoutError:
-                if pending and pending == self._assembler.pending_bytes:
+                if self._assembler.pending_bytes != pending:
+                    continue  # somebody types slowly
+                if pending:
                     session.refuse(
                         None, "incomplete_line", f"{pending} bytes of a line came, then {idle_s:g} s nothing"
                     )

@@ -1,0 +1,112 @@
+"""A client of two bare sockets, so that tests can do what no decent client does."""
+
+import itertools
+import json
+import select
+import socket
+import time
+
+
+class WireClient:
+    """Speaks to 127.0.0.1 unless told otherwise; close it, or use ``with``."""
+
+    def __init__(self, port: int, *, host: str = "127.0.0.1", source: str = "") -> None:
+        self.server = (host, port)
+        self.control = socket.create_connection(self.server, timeout=5, source_address=(source, 0) if source else None)
+        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self.media.bind((source or "0.0.0.0", 0))
+        self.media.setblocking(False)
+        self._buffer = b""
+        self.token = ""
+        self.events: list[dict] = []
+
+    def __enter__(self) -> "WireClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.control.close()
+        self.media.close()
+
+    # -- control -------------------------------------------------------------------------------------------
+
+    def send_raw(self, data: bytes) -> None:
+        self.control.sendall(data)
+
+    def line(self, *, timeout_s: float = 5.0) -> dict:
+        """Return the next line as it is; ``{}`` once the server has closed."""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            self.control.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                data = self.control.recv(65536)
+            except ConnectionResetError:
+                return {}
+            if not data:
+                return {}
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def reply(self, *, timeout_s: float = 5.0) -> dict:
+        """Return the next reply; events on the way are kept in :attr:`events`."""
+        while "event" in (line := self.line(timeout_s=timeout_s)):
+            self.events.append(line)
+        return line
+
+    def event(self, name: str, *, timeout_s: float = 5.0) -> dict:
+        """Return the next event *name*, heard before or still to come."""
+        while True:
+            for index, event in enumerate(self.events):
+                if event["event"] == name:
+                    return self.events.pop(index)
+            line = self.line(timeout_s=timeout_s)
+            assert line, f"the server closed without the event {name}"
+            assert "event" in line, line
+            self.events.append(line)
+
+    def ask(self, command: str, **fields: object) -> dict:
+        """Send *command* and return its reply."""
+        self.send_raw(json.dumps({"command": command, **fields}).encode() + b"\n")
+        return self.reply()
+
+    def send_token(self) -> None:
+        self.media.sendto(self.token.encode(), self.server)
+
+    def connect(self, **fields: object) -> dict:
+        """Connect, give consent, and return the ``active`` event."""
+        reply = self.ask("connect", **fields)
+        assert reply["reply"] == "connect", reply
+        self.token = reply["token"]
+        self.send_token()
+        return self.event("active")
+
+    # -- media ---------------------------------------------------------------------------------------------
+
+    def receive(self, *, for_s: float, at_least: int | None = None) -> list[bytes]:
+        """Return what comes within *for_s*, or sooner when *at_least* datagrams have come."""
+        deadline = time.monotonic() + for_s
+        datagrams: list[bytes] = []
+        while (left := deadline - time.monotonic()) > 0:
+            if at_least is not None and len(datagrams) >= at_least:
+                break
+            if select.select([self.media], [], [], left)[0]:
+                try:
+                    datagrams.append(self.media.recv(65536))
+                except ConnectionRefusedError:
+                    continue
+        return datagrams
+
+
+def sequences(datagrams: list[bytes]) -> list[int]:
+    """Return the RTP sequence numbers of *datagrams*."""
+    return [int.from_bytes(datagram[2:4], "big") for datagram in datagrams]
+
+
+def assert_consecutive(numbers: list[int]) -> None:
+    """Fail unless each of *numbers* follows the one before, modulo 2^16."""
+    steps = {(second - first) % 65536 for first, second in itertools.pairwise(numbers)}
+    assert steps <= {1}, steps
