@@ -5,6 +5,7 @@ an interface of the engine's host. Every failure is an :class:`~flume.errors.Eng
 """
 
 import contextlib
+import ipaddress
 import os
 import time
 import zlib
@@ -77,6 +78,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str] = {}
     command: Sequence[str] | None = None
     """Instead of the topology's."""
+    entrypoint: Sequence[str] | None = None
+    """Instead of the image's."""
     output: Output | None = None
     """Takes the container's lines from the very first one; otherwise they go to the log alone."""
 
@@ -164,7 +167,7 @@ class Engine:
 
     # Networks
 
-    def ensure_network(self, lab: str, run: str, *, description: topology.Network, hosts: int = 8) -> Network:
+    def ensure_network(self, lab: str, run: str, *, description: topology.Network, clients: int = 5) -> Network:
         """Create the lab's network in a free subnet of the pool; return the one it has, if it has one.
 
         Raises :class:`EngineError` when the pool is used up.
@@ -175,7 +178,7 @@ class Engine:
             if existing:
                 return _network(existing[0])
             subnets = topology.candidate_subnets(
-                hosts, taken=self._taken_subnets(), start=zlib.crc32(f"{lab}{run}".encode())
+                clients, taken=self._taken_subnets(), start=zlib.crc32(f"{lab}{run}".encode())
             )
             for subnet in subnets:
                 try:
@@ -196,7 +199,7 @@ class Engine:
             name,
             driver=description.driver,
             options=description.driver_opts,
-            ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)]),
+            ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet, gateway=_gateway(subnet))]),
             labels=topology.labels(lab, run, "network"),
             check_duplicate=True,
         )
@@ -241,15 +244,16 @@ class Engine:
         arguments: dict[str, Any] = {
             "image": service.image,
             "command": command or None,
+            "entrypoint": list(start.entrypoint) if start.entrypoint is not None else None,
             "environment": environment,
             "user": service.user or None,
             "stdin_open": service.stdin_open,
-            "stop_signal": None,
             "healthcheck": _healthcheck(service),
             "host_config": self._host_config(lab, service, start.network),
         }
         if start.network is not None:
-            endpoint = self._api.create_endpoint_config(aliases=[start.service])
+            fixed = topology.address(start.network.subnet, start.role, start.index)
+            endpoint = self._api.create_endpoint_config(aliases=[start.service], ipv4_address=fixed)
             arguments["networking_config"] = self._api.create_networking_config({start.network.name: endpoint})
         return arguments
 
@@ -371,6 +375,11 @@ def _info(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
         memory_bytes=seen["MemTotal"],
         endpoint=endpoint,
     )
+
+
+def _gateway(subnet: str) -> str:
+    """Return the address of the engine's host on the lab's network: the first one, as everybody expects."""
+    return str(ipaddress.IPv4Network(subnet)[1])
 
 
 def _network(seen: Mapping[str, Any]) -> Network:

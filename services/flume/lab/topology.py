@@ -237,16 +237,32 @@ def labels(lab: str, run: str, role: Role, index: int | None = None) -> dict[str
     return marks if index is None else {**marks, LABEL_INDEX: str(index)}
 
 
-def candidate_subnets(hosts: int, *, taken: tuple[str, ...] = (), start: int = 0) -> Iterator[ipaddress.IPv4Network]:
-    """Yield free subnets of :data:`POOL` that hold *hosts* containers, beginning with the *start*-th and wrapping.
+_SERVER_HOST = 2
+_FIRST_CLIENT_HOST = 10
+"""Client 3 has address 13 of its subnet: captures and tables can be read without looking numbers up."""
+
+
+def address(subnet: str, role: Role, index: int | None) -> str | None:
+    """Return the fixed address of a container in *subnet*; ``None`` where the engine may choose."""
+    network = ipaddress.IPv4Network(subnet)
+    host = {"server": _SERVER_HOST, "client": _FIRST_CLIENT_HOST + (index or 0)}.get(role)
+    if host is None:
+        return None
+    if host >= network.num_addresses - 1:
+        raise SettingsError("clients", index, f"as many as {subnet} holds: {network.num_addresses - 12}")
+    return str(network[host])
+
+
+def candidate_subnets(clients: int, *, taken: tuple[str, ...] = (), start: int = 0) -> Iterator[ipaddress.IPv4Network]:
+    """Yield free subnets of :data:`POOL` for *clients* clients and a server, from the *start*-th on, wrapping.
 
     *taken* are the subnets of other networks. Two labs that begin at different places rarely ask for the same one;
     where they do, the engine refuses the second, which takes the next.
     """
-    # Network, gateway and broadcast addresses are not for hosts.
-    prefix = min(SMALLEST_PREFIX, 32 - (hosts + 3 - 1).bit_length())
-    if hosts < 1 or prefix <= POOL.prefixlen:
-        raise SettingsError("hosts", hosts, f"1 to {POOL.num_addresses // 2 - 3}, what half of {POOL} holds")
+    # The first ten are for network, gateway and server, the last is the broadcast address.
+    prefix = min(SMALLEST_PREFIX, 32 - (clients + _FIRST_CLIENT_HOST + 1).bit_length())
+    if clients < 1 or prefix <= POOL.prefixlen:
+        raise SettingsError("clients", clients, f"1 to {POOL.num_addresses // 2 - 12}, what half of {POOL} holds")
     others = [network for text in taken if (network := _ipv4(text)) is not None]
     count = 1 << (prefix - POOL.prefixlen)
     size = 1 << (32 - prefix)

@@ -1,0 +1,146 @@
+"""The lab's eyes: one container that captures, reads counters and sets link options in the others' namespaces.
+
+Everything is a command run in the probe, several things at once, because each such call costs 50 ms and more.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from flume.errors import EngineError
+from flume.lab.container import Container
+
+CAPTURES = "/captures"
+"""A volume, not a tmpfs: the engine cannot copy files out of a tmpfs, and a capture may be large."""
+
+TAP_TIMEOUT_S = 10
+"""For taps to listen, and to finish their files."""
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+_COUNTS = re.compile(r"^(\d+) packets? (captured|received by filter|dropped by kernel)", re.MULTILINE)
+
+_SECTION = "=== flumelab "
+_COUNTERS = f"""for subject; do
+    nsenter --target "$subject" --net -- sh -c '
+        echo "{_SECTION}$1 snmp"; cat /proc/net/snmp
+        echo "{_SECTION}$1 udp"; cat /proc/net/udp
+        echo "{_SECTION}$1 dev"; cat /proc/net/dev
+        echo "{_SECTION}$1 qdisc"; tc -s -j qdisc show
+        echo "{_SECTION}$1 iptables"; iptables-save -c' sh "$subject"
+done"""
+
+
+class Tap(msgspec.Struct, frozen=True):
+    """One capture to take: in the network namespace of process *pid*, on *interface*."""
+
+    name: str
+    pid: int
+    interface: str = "eth0"
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is no plain file name, and a process that cannot be one."""
+        if not _NAME.fullmatch(self.name) or self.pid <= 0:
+            raise EngineError(f"tap {self.name!r} of process {self.pid}: a plain name and a running process are needed")
+
+
+class TapEnd(msgspec.Struct, frozen=True):
+    """How a capture ended. *problem* says why it cannot be trusted; ``None``: it is complete."""
+
+    name: str
+    log: str
+    """tcpdump's own words."""
+    captured: int
+    dropped_by_kernel: int
+    problem: str | None
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """Raw counters of one network namespace, as the kernel prints them."""
+
+    snmp: str
+    udp: str
+    dev: str
+    qdisc: str
+    iptables: str
+
+
+class Probe:
+    """Wraps the lab's probe container."""
+
+    def __init__(self, container: Container) -> None:
+        """Use a running *container* of the probe image."""
+        self.container = container
+
+    def start_taps(self, taps: Sequence[Tap], *, packet_filter: str = "") -> None:
+        """Start all *taps* and return when every one listens. Raises :class:`EngineError` with tcpdump's reason."""
+        arguments = [part for tap in taps for part in (tap.name, str(tap.pid), tap.interface)]
+        self.container.run_checked(["tap", "start", CAPTURES, str(TAP_TIMEOUT_S), packet_filter, *arguments])
+
+    def stop_taps(self, names: Sequence[str]) -> list[TapEnd]:
+        """Let every tap finish its file; return how each ended. A tap that died says why, and is not an exception."""
+        stopped = self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names])
+        states = dict(line.split() for line in stopped.splitlines())
+        script = f'for name; do echo "{_SECTION}$name log"; cat "$0/$name.log"; done'
+        logs = _sections(self.container.run_checked(["sh", "-c", script, CAPTURES, *names]))
+        return [tap_end(name, logs.get((name, "log"), ""), died=states.get(name) != "ok") for name in names]
+
+    def fetch(self, directory: Path) -> list[Path]:
+        """Copy all captures and their logs to *directory* in one request."""
+        return self.container.fetch(f"{CAPTURES}/.", directory)
+
+    def clear(self) -> None:
+        """Remove the captures taken so far."""
+        self.container.run_checked(["sh", "-c", 'rm -f "$0"/*', CAPTURES])
+
+    def free_bytes(self) -> int:
+        """Return the space left for captures."""
+        output = self.container.run_checked(["df", "--output=avail", "--block-size=1", CAPTURES])
+        return int(output.split()[-1])
+
+    def switch_segmentation_off(self, pid: int, *, interface: str = "eth0") -> None:
+        """Make the wire of *pid*'s namespace carry single datagrams, as a network card without offload would.
+
+        netem and captures see segmentation batches as one packet otherwise.
+        """
+        self._enter(pid, ["ethtool", "-K", interface, "tx-udp-segmentation", "off", "gso", "off"])
+
+    def counters(self, pids: Sequence[int]) -> dict[int, Counters]:
+        """Return the counters of each namespace, all read in one call."""
+        found = _sections(self.container.run_checked(["sh", "-c", _COUNTERS, "sh", *map(str, pids)]))
+        return {
+            pid: Counters(**{name: found[str(pid), name] for name in Counters.__struct_fields__})
+            for pid in dict.fromkeys(pids)
+        }
+
+    def _enter(self, pid: int, arguments: Sequence[str]) -> str:
+        """Run a command of the probe in the network namespace of *pid*; return its output."""
+        return self.container.run_checked(["nsenter", "--target", str(pid), "--net", "--", *arguments])
+
+
+def _sections(text: str) -> dict[tuple[str, str], str]:
+    """Return the parts of *text* by the subject and kind that stand in the line before each."""
+    parts = {}
+    for part in text.split(_SECTION)[1:]:
+        head, _, body = part.partition("\n")
+        subject, _, kind = head.partition(" ")
+        parts[subject, kind] = body
+    return parts
+
+
+def tap_end(name: str, log: str, *, died: bool) -> TapEnd:
+    """Judge a tap by whether it *died* before it was stopped and by tcpdump's *log*."""
+    counts = {kind: int(number) for number, kind in _COUNTS.findall(log)}
+    dropped = counts.get("dropped by kernel")
+    captured = counts.get("captured", 0)
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump said nothing")
+    problem = None
+    if died:
+        words = next((line.strip() for line in log.splitlines() if "No space left" in line), last)
+        problem = f"tcpdump ended before it was stopped: {words}"
+    elif dropped is None or "captured" not in counts:
+        problem = f"tcpdump did not say how many packets it captured and dropped: {last}"
+    elif dropped:
+        problem = f"the kernel dropped {dropped} packets that tcpdump should have seen: use a less busy machine"
+    return TapEnd(name, log, captured, dropped or 0, problem)
