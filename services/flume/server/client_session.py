@@ -56,13 +56,18 @@ class ClientSession:
         self._last_index: int | None = None
         self._window_datagrams = 0
         self._sent = m.ClientCounters()
-        self._said_s = 0.0
+        self._said_s = time.monotonic()
         self._noticed_s = float("-inf")
 
     @property
     def state(self) -> State:
         """The present state."""
         return self._session.state
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since the server last said anything to this client."""
+        return time.monotonic() - self._said_s
 
     # -- commands ------------------------------------------------------------------------------------------
 

@@ -123,7 +123,8 @@ class ControlConnection(asyncio.Protocol):
                         None, "incomplete_line", f"{pending} bytes of a line came, then {idle_s:g} s nothing"
                     )
                     return None
-                if session.state is State.CLOSED:
+                # A session that ended a moment ago may be begun again: silence counts from what we said last.
+                if session.state is State.CLOSED and session.quiet_s >= idle_s:
                     session.refuse(None, "idle", f"no session and no command for {idle_s:g} s: goodbye")
                     return None
                 continue
