@@ -1,0 +1,87 @@
+"""Frames in, transport payloads out: the few fields that the judge needs, by ``struct``. Pure.
+
+scapy takes 0.2 ms for a packet and a minute with five clients has 230,000, so scapy checks a sample of this instead.
+"""
+
+import ipaddress
+import struct
+from typing import NamedTuple
+
+from flume.errors import EvidenceError
+from flume.lab.evidence import Address
+
+LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0, 229: 0, 276: 20}
+"""Bytes before the IP header by link type (tcpdump.org/linktypes.html): Ethernet, raw IP, Linux cooked 1 and 2."""
+_PROTOCOL_AT = {1: 12, 113: 14, 276: 0}
+"""Where the header names the network protocol."""
+TCP, UDP = 6, 17
+"""Numbers of the transport protocols (IANA)."""
+
+
+class Segment(NamedTuple):
+    """The transport layer of one packet. *data* is a copy of the payload."""
+
+    protocol: int
+    source: Address
+    destination: Address
+    sequence: int
+    acknowledgement: int
+    flags: int
+    data: bytes
+
+
+class Dissector:
+    """Frames of one link type in, transport payloads out."""
+
+    def __init__(self, link_type: int) -> None:
+        """Expect frames of *link_type*, one of :data:`LINK_HEADER`."""
+        self._header = LINK_HEADER[link_type]
+        self._protocol_at = _PROTOCOL_AT.get(link_type)
+        self._names: dict[bytes, str] = {}
+        self.fragments = 0
+
+    def _name(self, address: bytes) -> str:
+        name = self._names.get(address)
+        if name is None:
+            name = self._names[address] = str(ipaddress.ip_address(address))
+        return name
+
+    def segment_untrusted(self, frame: bytes) -> Segment | None:
+        """Return the transport layer of *frame*, or None when it is neither TCP nor UDP over IP.
+
+        Raises :class:`EvidenceError`, and nothing else, for a frame that ends too soon.
+        """
+        try:
+            return self._segment(frame)
+        except (IndexError, struct.error) as error:
+            raise EvidenceError(f"a frame of {len(frame)} bytes ends within its headers") from error
+
+    def _segment(self, frame: bytes) -> Segment | None:
+        start = self._header
+        if self._protocol_at is not None:
+            at = self._protocol_at
+            kind = frame[at] << 8 | frame[at + 1]
+            if kind == 0x8100:  # a VLAN tag stands between
+                kind, start = frame[at + 4] << 8 | frame[at + 5], start + 4
+            if kind not in {0x0800, 0x86DD}:
+                return None
+        if frame[start] >> 4 == 4:
+            total, fragment, protocol = struct.unpack_from("!xxHxxHxB", frame, start)
+            if fragment & 0x3FFF:
+                self.fragments += 1
+                return None
+            source, destination = frame[start + 12 : start + 16], frame[start + 16 : start + 20]
+            transport, end = start + 4 * (frame[start] & 0x0F), start + total
+        else:
+            length, protocol = struct.unpack_from("!xxxxHB", frame, start)
+            source, destination = frame[start + 8 : start + 24], frame[start + 24 : start + 40]
+            transport, end = start + 40, start + 40 + length
+        if protocol not in {TCP, UDP}:
+            return None
+        ports = struct.unpack_from("!HH", frame, transport)
+        addresses = (self._name(source), ports[0]), (self._name(destination), ports[1])
+        if protocol == UDP:
+            return Segment(UDP, *addresses, 0, 0, 0, frame[transport + 8 : end])
+        sequence, acknowledgement, offset, flags = struct.unpack_from("!4xIIBB", frame, transport)
+        data = frame[transport + 4 * (offset >> 4) : end]
+        return Segment(TCP, *addresses, sequence, acknowledgement, flags, data)
