@@ -2,8 +2,6 @@
 
 Says what it is about to do, and why, before it does it. The only file that installs packages or starts an engine.
 An engine named by ``DOCKER_HOST``, or one that answers already, is used as it is and never stopped by us.
-
-``python -m flume.lab.host prepare [--tests] | stop`` is what the Makefile calls.
 """
 
 import http.client
@@ -11,14 +9,13 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from flume.errors import FlumeError, SetupError
+from flume.errors import SetupError
 from flume.lab import progress
 from flume.lab.progress import Say
 
@@ -328,28 +325,3 @@ def _base_options(architecture: str | None) -> list[str]:
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in excluded]
     options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
     return options + ([f"--architectures={architecture}"] if architecture else [])
-
-
-def main(arguments: list[str]) -> int:
-    """Run ``prepare`` or ``stop``; return the exit status."""
-
-    def say(line: str) -> None:
-        sys.stderr.write(line + "\n")
-
-    try:
-        match arguments:
-            case ["prepare", *options] if set(options) <= {"--tests"}:
-                prepare(say, interactive=sys.stderr.isatty(), tests="--tests" in options)
-            case ["stop"]:
-                stop_engine(say)
-            case _:
-                say("usage: python -m flume.lab.host prepare [--tests] | stop")
-                return 2
-    except FlumeError as error:
-        say(f"flume: {error}")
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ Reached as ``engine.images``; the SDK's client and the translation of its errors
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,6 +67,21 @@ class ImageStore:
         repository, _, version = tag.partition(":")
         with self._errors(f"tag image {source} as {tag}"):
             self._api.tag(source, repository, version or "latest", force=True)
+
+    def remove(self, *, label: str, tags: Sequence[str] = ()) -> list[str]:
+        """Remove all images that carry *label*, and those named *tags*; return what was removed."""
+        with self._errors("remove images"):
+            labelled = {one["Id"]: one for one in self._api.images(filters={"label": [label]})}
+            for tag in tags:
+                labelled |= {one["Id"]: one for one in self._api.images(name=tag)}
+            for identity in labelled:
+                self._api.remove_image(identity, force=True)
+        return sorted((one["RepoTags"] or [identity])[0] for identity, one in labelled.items())
+
+    def prune(self, *, label: str) -> None:
+        """Remove images with *label* that have lost their name to a newer build and that no container uses."""
+        with self._errors("remove superseded images"):
+            self._api.prune_images(filters={"dangling": True, "label": [label]})
 
     def build(
         self,

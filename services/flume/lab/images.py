@@ -88,7 +88,13 @@ def ensure_images(engine: Engine, *, say: Say, interactive: bool = False, root: 
         say(f"Building the image {tag_of(target)}: {_why(engine, target)}.")
         with pack_context(inputs, site) as context:
             _build(engine, context, target, base, wanted[target], interactive=interactive)
+    engine.images.prune(label=LABEL_INPUTS)
     return [tag_of(target) for target in stale]
+
+
+def remove_images(engine: Engine) -> list[str]:
+    """Remove every image that we made, the base included; return their names."""
+    return engine.images.remove(label=LABEL_INPUTS, tags=[BASE_TAG])
 
 
 def _label(engine: Engine, tag: str) -> str | None:

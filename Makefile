@@ -1,0 +1,79 @@
+# Everything flumelab does, by name. Each target does its own set-up; the second call finds it done.
+# Settings: make lab CLIENTS=5 VIDEO=film.mp4 PROFILE=clean LAB=default DURATION=60
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+CLIENTS ?= 5
+VIDEO ?=
+PROFILE ?= clean
+LAB ?= default
+DURATION ?=
+TESTS ?= tests
+
+# Recipes read these from the environment, so that a path with spaces or quotes arrives as it is.
+export CLIENTS VIDEO PROFILE LAB DURATION
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab status down purge test check format engine-stop
+
+help: ## show this list
+	@echo "usage: make TARGET [CLIENTS=5] [VIDEO=path] [PROFILE=clean] [LAB=default] [DURATION=seconds]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
+	@$(BIN)/python -m flume.lab.setup prepare
+
+lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove who received it, leave the lab running
+	@$(BIN)/flume lab run --clients "$$CLIENTS" --profile "$$PROFILE" --lab "$$LAB" \
+		$${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"}
+
+status: $(VENV)/.stamp-lab ## show the running lab, live
+	@$(BIN)/flume lab status --lab "$$LAB"
+
+down: $(VENV)/.stamp-lab ## remove the lab and nothing else
+	@$(BIN)/flume lab down --lab "$$LAB"
+
+purge: ## remove all labs, the images, the caches and the environment; stop the engine if we started it
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m flume.lab.setup purge; fi
+	@rm -rf $(VENV) .cache
+
+test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
+	@$(BIN)/python -m flume.lab.setup prepare --tests
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.stamp-dev ## ruff, mypy strict, import contracts
+	@$(BIN)/ruff check services tests
+	@$(BIN)/ruff format --check services tests
+	@$(BIN)/mypy
+	@PYTHONPATH=services $(BIN)/lint-imports
+
+format: $(VENV)/.stamp-dev ## put the code into the agreed form
+	@$(BIN)/ruff check --fix services tests
+	@$(BIN)/ruff format services tests
+
+engine-stop: ## stop the Docker engine, if it is one that we started
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m flume.lab.setup stop; fi
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "flumelab needs Python 3.11 or later: make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		echo "Installing the Debian package python3-venv: this Python cannot make a virtual environment without it." >&2; \
+		[ "$$(id -u)" = 0 ] || { echo "flume: run 'sudo apt-get install python3-venv', then try again" >&2; exit 3; }; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
+	@echo "Making a virtual environment in $(VENV)." >&2
+	@$(PYTHON) -m venv $(VENV)
+
+# `touch` last: an interrupted installation is done again.
+$(VENV)/.stamp-lab: pyproject.toml | $(BIN)/python
+	@echo "Installing flumelab and the Python packages of its lab into $(VENV)." >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[server,client,lab]'
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing flumelab and the Python packages of its tests into $(VENV)." >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.stamp-lab $@
