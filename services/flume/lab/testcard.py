@@ -1,0 +1,163 @@
+"""Makes the test card: moving picture, burnt-in frame number, sound. The only importer of imageio_ffmpeg.
+
+The number stands there twice: as a barcode for programs (:mod:`flume.barcode`) and as digits of seven segments for
+people, drawn from boxes, so that no font is needed. The rate is constant, every second begins with a keyframe.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from flume import barcode
+from flume.errors import SetupError
+
+DIGITS = 5
+_SEGMENTS = {
+    # Which digits light a segment, and where it is: left, top, width, height in units of a digit 4 wide and 7 high.
+    "023567890": (0.5, 0, 3, 1),
+    "045689": (0, 0.5, 1, 3),
+    "01234789": (3, 0.5, 1, 3),
+    "2345689": (0.5, 3, 3, 1),
+    "0268": (0, 3.5, 1, 3),
+    "013456789": (3, 3.5, 1, 3),
+    "0235689": (0.5, 6, 3, 1),
+}
+_DIGIT_WIDTH, _DIGIT_PITCH = 1 / 20, 1 / 16
+"""Of the picture's width; the digits stand in the middle, below the barcode."""
+
+STALL_S = 60.0
+"""Without progress for this long the encoder is given up."""
+
+AUDIO_KBIT = 128
+
+
+def _box(x: float, y: float, width: float, height: float, color: str, enable: str | None = None) -> str:  # noqa: PLR0917 - as drawbox orders them
+    """Return a filled box; all in pixels."""
+    place = f"x={round(x)}:y={round(y)}:w={round(width)}:h={round(height)}"
+    when = f":enable='{enable}'" if enable else ""
+    return f"drawbox={place}:color={color}:t=fill{when}"
+
+
+def _bit(position: int) -> str:
+    return f"mod(floor(n/{1 << position}),2)"
+
+
+def _cell_conditions() -> Iterator[str]:
+    """Yield, cell by cell, the expression of the frame number n that is 1 where the cell is."""
+    for position in reversed(range(barcode.NUMBER_BITS)):
+        yield _bit(position)
+    for cell in range(barcode.PARITY_BITS):
+        bits = [_bit(position) for position in range(cell, barcode.NUMBER_BITS, barcode.PARITY_BITS)]
+        yield f"mod({'+'.join(bits)}+{int(barcode.PARITY_INVERTED[cell])},2)"
+
+
+def _barcode_boxes(width: int, height: int) -> Iterator[str]:
+    left, top = barcode.LEFT * width, barcode.TOP * height
+    cell, half = barcode.CELL_WIDTH * width, barcode.HALF_HEIGHT * height
+    # All cells as 0 first, then the 1s turned round: half as many conditions.
+    yield _box(left, top, cell * barcode.CELLS, half, "black")
+    yield _box(left, top + half, cell * barcode.CELLS, half, "white")
+    for index, condition in enumerate(_cell_conditions()):
+        yield _box(left + index * cell, top, cell, half, "white", condition)
+        yield _box(left + index * cell, top + half, cell, half, "black", condition)
+
+
+def _digit_boxes(width: int, height: int) -> Iterator[str]:
+    unit, pitch = _DIGIT_WIDTH * width / 4, _DIGIT_PITCH * width
+    left, top = (width - DIGITS * pitch) / 2, (barcode.TOP + 3 * barcode.HALF_HEIGHT) * height
+    yield _box(left - unit, top - unit, DIGITS * pitch + unit, 9 * unit, "black")
+    for place in range(DIGITS):
+        value = f"mod(floor(n/{10 ** (DIGITS - 1 - place)}),10)"
+        for digits, (x, y, across, down) in _SEGMENTS.items():
+            lit = "+".join(f"eq({value},{digit})" for digit in digits)
+            yield _box(left + place * pitch + x * unit, top + y * unit, across * unit, down * unit, "white", lit)
+
+
+def _arguments(
+    *, frames: int, width: int, height: int, fps: int, bitrate_kbit: int, gop_s: float, container: str
+) -> list[str]:
+    filters = ",".join([*_barcode_boxes(width, height), *_digit_boxes(width, height)])
+    gop = max(1, round(gop_s * fps))
+    rate = f"{bitrate_kbit}k"
+    picture = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{height}:rate={fps},{filters},format=yuv420p"]
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000"]
+    video = ["-c:v", "libx264", "-preset", "superfast", "-bf", "0", "-profile:v", "main"]
+    # A buffer of half a second bounds what a keyframe may take, so that the constant rate is one at that scale.
+    video += ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", f"{bitrate_kbit // 2}k"]
+    video += ["-x264-params", f"nal-hrd=cbr:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0"]
+    audio = ["-c:a", "aac", "-b:a", f"{AUDIO_KBIT}k", "-ac", "2"]
+    length = ["-frames:v", str(frames), "-t", f"{frames / fps:.6f}"]
+    if container == "mpegts":
+        muxrate = f"{round((bitrate_kbit + AUDIO_KBIT) * 1.08) + 100}k"  # packet headers, tables, clock references
+        output = ["-f", "mpegts", "-muxrate", muxrate, "-pcr_period", "20", "-pat_period", "0.1", "-muxdelay", "0"]
+    else:
+        output = ["-f", "mp4", "-movflags", "+faststart"]
+    return [*picture, *sound, *length, *video, *audio, *output]
+
+
+def generate(
+    path: Path,
+    *,
+    duration_s: float = 60.0,
+    width: int = 1280,
+    height: int = 720,
+    fps: int = 25,
+    bitrate_kbit: int = 4000,
+    gop_s: float = 1.0,
+    progress: Callable[[float], None] | None = None,
+) -> Path:
+    """Write the test card to *path* (.ts or .mp4) and return it; *progress* is told the share done, 0 to 1.
+
+    The file appears when it is complete, never in part. Its last frame is one more than *duration_s* asks for:
+    libvlc's multiplexer loses the last picture of a file, and so a loop shows every number from 0 to the end.
+    Raises :class:`SetupError` when ffmpeg fails, with its last line.
+    """
+    frames = round(duration_s * fps) + 1
+    container = "mpegts" if path.suffix.lower() in {".ts", ".m2ts"} else "mp4"
+    arguments = _arguments(
+        frames=frames,
+        width=width,
+        height=height,
+        fps=fps,
+        bitrate_kbit=bitrate_kbit,
+        gop_s=gop_s,
+        container=container,
+    )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _run_ffmpeg([*arguments, str(partial)], frames=frames, progress=progress)
+        partial.replace(path)
+    except OSError as error:
+        raise SetupError(f"the test card {path} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _run_ffmpeg(arguments: list[str], *, frames: int, progress: Callable[[float], None] | None) -> None:
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise SetupError(f"no ffmpeg to make the test card with (pip install imageio-ffmpeg): {error}") from error
+    command = [program, "-nostdin", "-v", "error", "-y", "-progress", "pipe:1", *arguments]
+    with tempfile.TemporaryFile() as errors:  # a pipe would block ffmpeg while nobody reads it
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            try:
+                for line in process.stdout or ():
+                    key, _, value = line.partition("=")
+                    if progress is not None and key == "frame" and value.strip().isdigit():
+                        progress(min(1.0, int(value) / frames))
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            errors.seek(0)
+            lines = errors.read().decode("utf-8", "replace").strip().splitlines() or ["no message"]
+            raise SetupError(f"ffmpeg could not make the test card (status {process.returncode}): {lines[-1]}")
+    if progress is not None:
+        progress(1.0)
