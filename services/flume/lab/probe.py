@@ -80,14 +80,12 @@ class Probe:
 
     def stop_taps(self, names: Sequence[str]) -> list[TapEnd]:
         """Let every tap finish its file; return how each ended. A tap that died says why, and is not an exception."""
-        stopped = self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names])
-        states = dict(line.split() for line in stopped.splitlines())
-        script = f'for name; do echo "{_SECTION}$name log"; cat "$0/$name.log"; done'
-        logs = _sections(self.container.run_checked(["sh", "-c", script, CAPTURES, *names]))
-        return [tap_end(name, logs.get((name, "log"), ""), died=states.get(name) != "ok") for name in names]
+        stopped = _sections(self.container.run_checked(["tap", "stop", str(TAP_TIMEOUT_S), *names]))
+        ended = {name: (state, log) for (name, state), log in stopped.items()}
+        return [tap_end(name, ended[name][1], died=ended[name][0] != "ok") for name in names]
 
     def fetch(self, directory: Path) -> list[Path]:
-        """Copy all captures and their logs to *directory* in one request."""
+        """Copy all captures, ``NAME.pcap``, to *directory* in one request."""
         return self.container.fetch(f"{CAPTURES}/.", directory)
 
     def clear(self) -> None:
