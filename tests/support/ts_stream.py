@@ -95,7 +95,7 @@ def item(
     first_counter: int = 0,
     step: int = 3600,
 ) -> bytes:
-    """A short clip: *frames*, one each *step* (90 kHz), from *start*; tables before keyframes; two audio PES a frame."""
+    """A clip: *frames*, one each *step* (90 kHz), from *start*; tables before keyframes; two audio PES a frame."""
     builder = Builder(video=video, audio=audio, first_counter=first_counter)
     for number in range(frames):
         dts = start + number * step
