@@ -1,0 +1,141 @@
+"""Writes a report for programs (JSON), people (HTML, a table on the terminal) and CI systems (JUnit XML)."""
+
+from pathlib import Path
+
+import jinja2
+import msgspec
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from rich.table import Table
+from rich.text import Text
+
+from flume.errors import LabError
+from flume.lab.timeline import HEIGHT, TOP, WIDTH, draw
+from flume.lab.verdict import Check, ClientReport, Report, Verdict
+
+JSON_NAME, HTML_NAME, JUNIT_NAME = "report.json", "report.html", "junit.xml"
+_TEMPLATES = Path(__file__).parent / "templates"
+_STYLES = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold magenta",
+    Verdict.UNSUPPORTED: "yellow",
+}
+_MISSING = "–"
+
+
+def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
+    """Write ``report.json``, ``report.html`` and ``junit.xml`` into *directory*, which is made; return their paths.
+
+    Raises :class:`LabError` when they cannot be written.
+    """
+    paths = directory / JSON_NAME, directory / HTML_NAME, directory / JUNIT_NAME
+    contents = msgspec.json.format(msgspec.json.encode(report), indent=1), html(report).encode(), junit(report)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+    except OSError as error:
+        raise LabError(
+            f"the report cannot be written to {directory}: {error.strerror}: make room or choose another"
+        ) from error
+    return paths
+
+
+def read_report(path: Path) -> Report:
+    """Return the report in the JSON file *path*; raises :class:`LabError` when there is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except OSError as error:
+        raise LabError(f"no report at {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise LabError(f"{path} is not a report of this version: {error}") from error
+
+
+def trouble(report: Report) -> list[Check]:
+    """Return the checks that did not pass, the worst first."""
+    order = list(Verdict)
+    return sorted((c for c in report.checks if c.verdict is not Verdict.PASS), key=lambda c: -order.index(c.verdict))
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return _MISSING if value is None else f"{value:,.{digits}f}".replace(",", " ")
+
+
+def html(report: Report) -> str:
+    """Return the page: one file, no script, nothing to load."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = _number
+    drawings = [(client, draw(client, report.duration_s)) for client in report.clients]
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        report=report, drawings=drawings, trouble=trouble(report), width=WIDTH, height=HEIGHT, top=TOP
+    )
+
+
+def junit(report: Report) -> bytes:
+    """Return the checks as test cases of one suite."""
+    suite = TestSuite(f"flumelab.{report.run}")
+    suite.timestamp = report.started
+    for check in report.checks:
+        case = TestCase(name=check.name, classname=f"flumelab.{check.subject}")
+        match check.verdict:
+            case Verdict.FAIL:
+                case.result = [Failure(check.detail)]
+            case Verdict.ERROR:
+                case.result = [Error(check.detail)]
+            case Verdict.UNSUPPORTED:
+                case.result = [Skipped(check.detail)]
+            case Verdict.PASS:
+                case.system_out = check.detail
+        suite.add_testcase(case)
+    suite.update_statistics()  # type: ignore[no-untyped-call]
+    document = JUnitXml()
+    document.add_testsuite(suite)
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    content: bytes = document.tostring()  # type: ignore[no-untyped-call]
+    return content
+
+
+def _commands(client: ClientReport) -> str:
+    seen = [command for command in client.commands if command.command != "status"]
+    return " ".join(command.command + ("" if command.answer == "ok" else "✗") for command in seen) or _MISSING
+
+
+def _frames(client: ClientReport) -> str:
+    if client.frames_displayed is None:
+        return _MISSING
+    return f"{client.frames_displayed}/{client.frames_due}"
+
+
+def table(report: Report) -> Table:
+    """Return one row a client for the terminal."""
+    made = Table(title=f"{report.run}: {report.duration_s:.1f} s", caption=_caption(report), title_justify="left")
+    made.add_column("client", no_wrap=True)
+    made.add_column("commands")
+    for header in ("received\nactive", "sent while\nnot active", "lost", "join\nms", "frames\nshown/due"):
+        made.add_column(header, justify="right", no_wrap=True)
+    made.add_column("verdict", no_wrap=True)
+    for client in report.clients:
+        leaked = Text(str(client.datagrams_leaked), style="bold red" if client.datagrams_leaked else "")
+        lost = Text(f"{client.datagrams_lost}", style="red" if client.datagrams_lost else "")
+        made.add_row(
+            f"{client.name}\n{client.address}",
+            _commands(client),
+            _number(client.datagrams_active),
+            leaked,
+            lost,
+            _number(client.join_ms),
+            _frames(client),
+            Text(client.verdict, style=_STYLES[client.verdict]),
+        )
+    return made
+
+
+def _caption(report: Report) -> str:
+    b = report.balance
+    return (
+        f"sent {b.sent} = received {b.received} + lost on link {b.lost_on_link} + firewall {b.dropped_by_firewall}"
+        f" + receiver {b.dropped_by_receiver} + unexplained {b.unexplained}"
+    )

@@ -1,0 +1,171 @@
+"""What the report files say, and that people and machines can read them."""
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+from junitparser import JUnitXml
+from rich.console import Console
+
+from flume.errors import LabError
+from flume.lab.judge import judge
+from flume.lab.report import html, junit, read_report, table, trouble, write_report
+from flume.lab.timeline import HEIGHT, MOST_COLUMNS, WIDTH, draw, ticks
+from flume.lab.verdict import Check, Report, RunFacts, Verdict
+from support.wire import Wire
+
+RUN = RunFacts(
+    run="20261122-tour", engine={"name": "Docker <20.10>"}, timings={"images": 0.2}, scenario={"video": "card"}
+)
+
+
+def report(*, leaking: bool = False, extra: tuple[Check, ...] = ()) -> Report:
+    wire = Wire().connect(1).connect(2).stream(1, 1, 2).last("interrupt", 2).stream(0.5, 1, *([2] if leaking else []))
+    wire.request(2, "continue").reply(2, "continue", state="active").stream(1, 1, 2)
+    wire.request(2, "continue").reply(2, "error", command="continue", code="not_allowed_now", state="active")
+    return judge(wire.last("disconnect", 2).last("disconnect", 1).evidence(1, 2), RUN, extra)
+
+
+UNSUPPORTED = Check(name="netem", verdict=Verdict.UNSUPPORTED, subject="run", detail="no sch_netem & no lab kernel")
+BROKEN = Check(name="capture", verdict=Verdict.ERROR, subject="client-9", detail="cut off")
+
+
+def test_the_json_holds_what_the_readme_promises(tmp_path: Path):
+    written = report()
+    json_path, *_ = write_report(written, tmp_path / "new" / "run")
+    assert read_report(json_path) == written
+    raw = msgspec.json.decode(json_path.read_bytes())
+    assert {"verdict", "run", "engine", "clients", "balance"} <= raw.keys()
+    assert raw["clients"][0].keys() >= {
+        "name",
+        "address",
+        "active_windows",
+        "datagrams_active",
+        "datagrams_leaked",
+        "datagrams_lost",
+        "join_ms",
+        "frames_displayed",
+    }
+    fields = {"sent", "received", "lost_on_link", "dropped_by_firewall", "dropped_by_receiver", "unexplained"}
+    assert raw["balance"].keys() == fields
+
+
+class _Page(HTMLParser):
+    """Collects what a page would load, and checks that its elements are closed."""
+
+    VOID = frozenset({"meta", "br", "link", "img"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in {"src", "href", "srcset"}]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing():
+    page = _Page()
+    text = html(report(leaking=True))
+    page.feed(text)
+    page.close()
+    assert page.open == []
+    assert page.loads == []
+    assert "script" not in page.tags
+    assert page.tags.count("svg") == 2
+    assert "url(" not in text
+    assert "Docker &lt;20.10&gt;" in text
+    assert text.count('role="img"') == 2
+    assert "25 while_interrupted" in text
+
+
+def test_the_page_names_trouble_first():
+    good = html(report())
+    assert "What did not pass" not in good
+    bad = html(report(leaking=True, extra=(BROKEN,)))
+    listed = bad[bad.index("What did not pass") : bad.index('id="clients"')]
+    assert listed.index("client-9, capture") < listed.index("client-2, promise")
+
+
+def test_trouble_is_sorted_by_weight():
+    assert [check.verdict for check in trouble(report(leaking=True, extra=(UNSUPPORTED, BROKEN)))] == [
+        Verdict.ERROR,
+        Verdict.FAIL,
+        Verdict.UNSUPPORTED,
+    ]
+
+
+def test_junit_counts_each_verdict():
+    written = report(leaking=True, extra=(UNSUPPORTED, BROKEN))
+    document = JUnitXml.fromstring(junit(written))
+    (suite,) = document
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (len(written.checks), 1, 1, 1)
+    failed = next(case for case in suite if case.name == "promise" and case.classname == "flumelab.client-2")
+    assert "25 while_interrupted" in failed.result[0].message
+
+
+def test_the_table_has_a_row_for_each_client():
+    output = io.StringIO()
+    Console(file=output, width=120).print(table(report(leaking=True)))
+    text = output.getvalue()
+    (row,) = (line for line in text.splitlines() if "client-2" in line)
+    assert re.search(r"connect interrupt continue.*100 .* 25 .* FAIL", row)
+    assert "unexplained 0" in text
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match=r"the report cannot be written to .*file/run: Not a directory"):
+        write_report(report(), tmp_path / "file" / "run")
+
+
+def test_what_is_no_report_is_one_clear_line(tmp_path: Path):
+    with pytest.raises(LabError, match="no report at"):
+        read_report(tmp_path / "report.json")
+    (tmp_path / "report.json").write_text('{"verdict":"PERHAPS"}')
+    with pytest.raises(LabError, match="is not a report of this version"):
+        read_report(tmp_path / "report.json")
+
+
+def test_the_drawing_stays_on_its_canvas():
+    written = report(leaking=True)
+    for client in written.clients:
+        drawing = draw(client, written.duration_s)
+        for bar in drawing.windows:
+            assert bar.x >= 0
+            assert bar.x + bar.width <= WIDTH + 1
+        for x, y in re.findall(r"M([\d.]+) ([\d.]+)", drawing.sent + drawing.leaked):
+            assert 0 <= float(x) <= WIDTH
+            assert float(y) <= HEIGHT
+        for label in drawing.labels:
+            width = 6.4 * len(label.text)
+            assert label.text_x - (width if label.anchor == "end" else 0) >= 0
+    assert any(label.refused and "✗" in label.text for label in draw(written.clients[1], written.duration_s).labels)
+
+
+def test_an_hour_is_drawn_in_a_bounded_number_of_columns():
+    client = report().clients[0]
+    hour = msgspec.structs.replace(client, timeline=msgspec.structs.replace(client.timeline, sent=[40] * 36000))
+    drawing = draw(hour, 3600)
+    assert drawing.sent.count("M") <= MOST_COLUMNS
+    assert drawing.peak_per_s == pytest.approx(400)
+
+
+@pytest.mark.parametrize("duration_s", [0.05, 1.0, 13.8, 60.0, 3600.0, 86400.0])
+def test_the_axis_has_round_marks(duration_s: float):
+    marks = ticks(duration_s)
+    assert 1 <= len(marks) <= 25
+    assert all(0 <= mark.x <= WIDTH for mark in marks)
