@@ -1,0 +1,38 @@
+"""Where a run leaves its evidence: ``artifacts/<run>/``, with ``artifacts/latest`` pointing at it."""
+
+import contextlib
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flume.errors import LabError
+
+
+def new_run_name(now: datetime | None = None) -> str:
+    """Return a name that sorts by time and is unique: ``20260131-143000-7f3a``."""
+    return f"{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def create_run_directory(root: Path, run: str) -> Path:
+    """Make ``root/run`` and return it. Raises :class:`LabError` naming the path."""
+    directory = root / run
+    try:
+        (directory / "captures").mkdir(parents=True)
+        (directory / "logs").mkdir()
+    except OSError as error:
+        raise LabError(f"the artefacts cannot be written to {directory}: {error.strerror}") from error
+    return directory
+
+
+def point_latest_at(directory: Path) -> None:
+    """Let ``latest`` beside *directory* point at it, in one step, so that it never points at nothing."""
+    link = directory.parent / "latest"
+    scratch = directory.parent / f".latest-{secrets.token_hex(4)}"
+    try:
+        scratch.symlink_to(directory.name)
+        os.replace(scratch, link)  # noqa: PTH105 - Path.replace follows the same call
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise LabError(f"{link} cannot point at {directory.name}: {error.strerror}") from error

@@ -1,0 +1,170 @@
+"""``flume lab``: run, look at, steer and remove a lab."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from flume.control.script import STEERING
+from flume.control.session import Command
+from flume.errors import LabError, SettingsError
+from flume.lab import report, status, topology
+from flume.lab.engine import Container, Engine
+from flume.lab.evidence import Expectations
+from flume.lab.images import project_root
+from flume.lab.runner import Order, Outcome, parse_clients, run_lab
+from flume.lab.scenario import Scenario, load_scenario
+
+STATUS_INTERVAL_S = 1.0
+
+lab_option = click.option(
+    "--lab", default="default", show_default=True, help="The lab's name; labs of other names are not touched."
+)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.group(name="lab")
+def lab() -> None:
+    """Run a server and clients in containers on a network you control, and judge who received what."""
+
+
+@lab.command()
+@click.option("--clients", default="5", show_default=True, metavar="N", help="How many client hosts.")
+@click.option("--video", type=click.Path(path_type=Path), help="Your own file; without it a test card is made.")
+@click.option("--scenario", default="tour", show_default=True, help="A name in compose/scenarios, or a file's path.")
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Length instead of the scenario's own.")
+@click.option(
+    "--frames-min", "frames_min_pct", type=float, metavar="PERCENT", help="Fail below this share of displayed frames."
+)
+@click.option(
+    "--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True, help="Where to write."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the report on standard output instead of the table.")
+@lab_option
+def run(
+    *,
+    clients: str,
+    video: Path | None,
+    scenario: str,
+    duration_s: float | None,
+    frames_min_pct: float | None,
+    artifacts: Path,
+    as_json: bool,
+    lab: str,
+) -> None:
+    """Start a lab, play a scenario, judge the captures, leave the lab running.
+
+    The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (the lab, not the product), 4 UNSUPPORTED.
+    """
+    order = Order(
+        clients=parse_clients(clients),
+        scenario=_scenario(scenario, duration_s),
+        lab=lab,
+        video=video,
+        artifacts=artifacts,
+        expectations=Expectations(frames_min_pct=frames_min_pct),
+    )
+    outcome = run_lab(order, say=_say, interactive=sys.stderr.isatty())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
+    else:
+        _print_outcome(outcome, order)
+    sys.exit(outcome.report.verdict.exit_code)
+
+
+def _scenario(name: str, duration_s: float | None) -> Scenario:
+    folder = project_root() / "compose" / "scenarios"
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+        raise SettingsError("scenario", name, f"one of {known}, or the path of a .toml file")
+    return load_scenario(path.read_text(), name=path.stem, duration_s=duration_s)
+
+
+def _print_outcome(outcome: Outcome, order: Order) -> None:
+    console = Console()
+    console.print(report.table(outcome.report))
+    for finding in outcome.report.checks:
+        if finding.verdict != "PASS":
+            console.print(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}", markup=False)
+    times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.report.timings.items())
+    console.print(f"time: {times}", markup=False)
+    console.print(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)", markup=False)
+    name = "" if order.lab == "default" else f" LAB={order.lab}"
+    option = "" if order.lab == "default" else f" --lab {order.lab}"
+    console.print(
+        f"the lab runs on: make status{name} | .venv/bin/flume lab send{option} 3 interrupt | make down{name}",
+        markup=False,
+    )
+    console.print(f"verdict: {outcome.report.verdict}", style="bold", markup=False)
+
+
+@lab.command(name="status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a client, once, instead of a live table.")
+@click.option("--once", is_flag=True, help="Show the table once.")
+@lab_option
+def show_status(*, as_json: bool, once: bool, lab: str) -> None:
+    """Show what every client says of itself, live on a terminal until Ctrl-C."""
+    with Engine.connect() as engine:
+        found = status.rows(engine, topology.check_lab_name(lab))
+        if not found:
+            raise LabError(f"no lab {lab!r} is running: start one with make lab")
+        if as_json:
+            for row in found:
+                click.echo(msgspec.json.encode(row._asdict()))
+        elif once or not sys.stdout.isatty():
+            Console().print(status.table(lab, found))
+        else:
+            _watch(engine, lab)
+
+
+def _watch(engine: Engine, lab: str) -> None:
+    with Live(status.table(lab, status.rows(engine, lab)), auto_refresh=False) as live:
+        try:
+            while True:
+                time.sleep(STATUS_INTERVAL_S)
+                live.update(status.table(lab, status.rows(engine, lab)), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+@lab.command()
+@click.argument("client", type=int)
+@click.argument("command", type=click.Choice([*STEERING]))
+@lab_option
+def send(*, client: int, command: str, lab: str) -> None:
+    """Let client number CLIENT send COMMAND."""
+    with Engine.connect() as engine:
+        container = _client(engine, topology.check_lab_name(lab), client)
+        with container.attach() as io:
+            io.write_line(Command(command))
+    click.echo(f"client {client}: {command} (see: make status)")
+
+
+def _client(engine: Engine, lab: str, number: int) -> Container:
+    clients = engine.find(lab=lab, role="client")
+    for container in clients:
+        if container.index == number:
+            return container
+    known = f"1 to {len(clients)}" if clients else "a number of a running lab, and none is: start one with make lab"
+    raise SettingsError("client", number, known)
+
+
+@lab.command()
+@lab_option
+def down(*, lab: str) -> None:
+    """Remove the lab's containers, network and volumes, and nothing else."""
+    with Engine.connect() as engine:
+        removed = engine.remove_lab(topology.check_lab_name(lab))
+    for what in removed:
+        click.echo(f"removed {what}")
+    if not removed:
+        click.echo(f"there is no lab {lab}: nothing to remove")
+    click.echo("kept for the next run: the engine, images, caches, artefacts (make purge removes all but the last)")

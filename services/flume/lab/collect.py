@@ -1,0 +1,108 @@
+"""Gathers the evidence of a run: stops the taps, reads the counters, fetches and decodes the captures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flume.errors import EvidenceError
+from flume.lab.capture import read_tap
+from flume.lab.container import Container
+from flume.lab.counters import firewall_drops, socket_drops
+from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Subject, TapFacts, claims_from_untrusted
+from flume.lab.fleet import Client, Fleet
+from flume.lab.probe import Counters as RawCounters
+from flume.lab.probe import Tap, TapEnd
+from flume.lab.scenario import Timetable
+
+SERVER_TAP = "server"
+
+
+def start_taps(fleet: Fleet) -> None:
+    """Capture on both sides of every client's link: at the server, before it, and at each client, behind it.
+
+    Segmentation offload is switched off at the server first: the wire is to carry single datagrams.
+    """
+    server = fleet.server.container
+    fleet.probe.switch_segmentation_off(server.pid)
+    taps = [Tap(SERVER_TAP, server.pid), *(Tap(client.name, client.host.container.pid) for client in fleet.clients)]
+    fleet.probe.start_taps(taps)
+
+
+def stop_taps(fleet: Fleet) -> list[TapEnd]:
+    """Stop the taps; return how each ended."""
+    return fleet.probe.stop_taps([SERVER_TAP, *(client.name for client in fleet.clients)])
+
+
+def gather(
+    fleet: Fleet,
+    timetable: Timetable,
+    expectations: Expectations,
+    *,
+    ends: Sequence[TapEnd],
+    started_s: float,
+    port: int,
+    directory: Path,
+) -> Evidence:
+    """Return everything that the verdict on the run rests on; raw counters and logs go to *directory*.
+
+    Raises :class:`~flume.errors.EngineError` when the engine cannot hand them over.
+    """
+    raw = fleet.probe.counters([fleet.server.container.pid, *(client.host.container.pid for client in fleet.clients)])
+    write_counters(raw, fleet, directory / "counters")
+    captures = directory / "captures"
+    fleet.probe.fetch(captures)
+    taps = [_decode(end, captures, port) for end in ends]
+    subjects = [_subject(client, timetable, raw[client.host.container.pid]) for client in fleet.clients]
+    return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations)
+
+
+def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
+    facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port)
+    if end.problem is None:
+        return facts
+    # What tcpdump's end says comes first: a full disk explains the damaged file, not the other way round.
+    problem = "; ".join(text for text in (end.problem, facts.tap.problem) if text)
+    return facts._replace(tap=facts.tap._replace(problem=problem))
+
+
+def _subject(client: Client, timetable: Timetable, raw: RawCounters) -> Subject:
+    said = client.statistics()
+    return Subject(
+        name=client.name,
+        address=client.host.address,
+        tap=client.name,
+        commands=tuple(str(command) for command in timetable.commands_of(client.number)),
+        claims=claims_from_untrusted(said) if said else Claims(),
+        counters=Counters(
+            dropped_by_firewall=firewall_drops(raw.iptables),
+            dropped_by_receiver=_receiver_drops(client, raw),
+        ),
+    )
+
+
+def _receiver_drops(client: Client, raw: RawCounters) -> int:
+    """Return the drops of the client's media socket, by the kernel; of one that is closed, by its last word."""
+    said = client.statistics()
+    port, claimed = said.get("media_port"), said.get("dropped_by_receiver")
+    try:
+        return socket_drops(raw.udp, port if isinstance(port, int) else 0)
+    except EvidenceError:
+        return claimed if isinstance(claimed, int) else 0
+
+
+def write_counters(raw: dict[int, RawCounters], fleet: Fleet, directory: Path) -> None:
+    """Keep the raw counters beside the report, one folder a host."""
+    hosts = {
+        fleet.server.container.pid: "server",
+        **{client.host.container.pid: client.name for client in fleet.clients},
+    }
+    for pid, counters in raw.items():
+        folder = directory / hosts[pid]
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in RawCounters.__struct_fields__:
+            (folder / f"{kind}.txt").write_text(getattr(counters, kind))
+
+
+def write_all_logs(containers: Sequence[Container], directory: Path) -> None:
+    """Keep the containers' logs in *directory*, one file each."""
+    for container in containers:
+        (directory / f"{container.name}.log").write_text(container.logs())

@@ -1,0 +1,48 @@
+"""The kernel's own counters as text, read for what they say about one client's media. Pure."""
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from flume.errors import EvidenceError
+
+_RULE = re.compile(r"^\[(\d+):\d+\] -A .*-j (?:DROP|REJECT)\b", re.MULTILINE)
+
+
+def socket_drops(proc_net_udp: str, port: int) -> int:
+    """Return how many datagrams the kernel dropped because the socket on local *port* had no room for them.
+
+    *proc_net_udp* is ``/proc/net/udp``, whose last column counts per socket (Linux, Documentation/networking/
+    proc_net_tcp.rst and net/ipv4/udp.c). The counters of ``/proc/net/snmp`` would not do: they include libvlc's
+    socket on loopback. Raises :class:`EvidenceError` when no socket has that port.
+    """
+    drops = [
+        int(fields[-1])
+        for line in proc_net_udp.splitlines()[1:]
+        if len(fields := line.split()) >= 13 and int(fields[1].rpartition(":")[2], 16) == port
+    ]
+    if not drops:
+        raise EvidenceError(f"no UDP socket has port {port} any more: its counter of dropped datagrams is gone")
+    return sum(drops)
+
+
+def firewall_drops(iptables_save: str) -> int:
+    """Return the packets that rules with the target DROP or REJECT have matched (``iptables-save -c``)."""
+    return sum(int(packets) for packets in _RULE.findall(iptables_save))
+
+
+class _Qdisc(msgspec.Struct):
+    kind: str
+    dev: str = ""
+    drops: int = 0
+
+
+def link_drops(tc_json: str, interfaces: Iterable[str]) -> int:
+    """Return the drops of the netem queues on *interfaces* (``tc -s -j qdisc show``)."""
+    try:
+        qdiscs = msgspec.json.decode(tc_json or "[]", type=list[_Qdisc])
+    except msgspec.DecodeError as error:
+        raise EvidenceError(f"the counters of tc cannot be read: {error}") from error
+    wanted = set(interfaces)
+    return sum(qdisc.drops for qdisc in qdiscs if qdisc.kind == "netem" and qdisc.dev in wanted)

@@ -1,0 +1,166 @@
+"""One running lab: a network, a server, clients and a probe, started together and steered from here."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flume.control.session import Command, State
+from flume.errors import LabError
+from flume.lab.engine import Container, Engine, Network, Output, Start
+from flume.lab.feed import Feed
+from flume.lab.host import wait_until
+from flume.lab.probe import Probe
+from flume.lab.topology import Topology
+
+READY_TIMEOUT_S = 60.0
+"""For a server that reads its video and clients that speak: 3 s here, 45 s in a lab kernel with one processor."""
+
+QUIET_S = 2.2
+"""Two of the clients' statistics in a row: they come once a second."""
+
+
+class Host(NamedTuple):
+    """A container and what it says."""
+
+    container: Container
+    feed: Feed
+
+    @property
+    def address(self) -> str:
+        """Its address on the lab's network."""
+        return self.container.address
+
+    def has_ended(self) -> bool:
+        """Whether it has stopped running."""
+        io = self.container.io
+        return io is not None and io.ended
+
+    def wait_until(self, what: str, kind: str, *, timeout_s: float = READY_TIMEOUT_S) -> Mapping[str, Any]:
+        """Return the first event of *kind*, or raise :class:`LabError` that it did not *what*."""
+        self.feed.wait_until(
+            what, lambda feed: feed.latest(kind) is not None, timeout_s=timeout_s, ended=self.has_ended
+        )
+        return self.feed.latest(kind) or {}
+
+
+class Client(NamedTuple):
+    """A client host; *number* counts from 1."""
+
+    number: int
+    host: Host
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"client-{self.number}"
+
+    def send(self, command: Command) -> None:
+        """Hand it *command*; does not wait."""
+        io = self.host.container.io
+        if io is None:
+            raise LabError(f"{self.name} takes no commands: its standard input is not attached")
+        io.write_line(str(command))
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Return the last statistics it published; empty before the first."""
+        return self.host.feed.latest("statistics") or {}
+
+    @property
+    def state(self) -> str:
+        """The state of its session, as it says."""
+        return str(self.statistics().get("state", State.CLOSED))
+
+
+class Fleet(NamedTuple):
+    """Everything of one lab that runs."""
+
+    network: Network
+    server: Host
+    clients: tuple[Client, ...]
+    probe: Probe
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """The server's and the clients'."""
+        return (self.server.container, *(client.host.container for client in self.clients))
+
+    def close(self) -> None:
+        """Let go of the containers; they run on."""
+        for container in self.containers:
+            if container.io is not None:
+                container.io.close()
+
+
+def start_fleet(
+    engine: Engine,
+    layout: Topology,
+    *,
+    lab: str,
+    run: str,
+    clients: int,
+    video: Path,
+    server_command: Sequence[str] = (),
+) -> Fleet:
+    """Start everything side by side and return when server and clients have spoken.
+
+    Raises :class:`LabError` with the last words of whoever did not.
+    """
+    network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
+    server_feed = Feed("server")
+    feeds = {number: Feed(f"client-{number}") for number in range(1, clients + 1)}
+    media_path = f"/media/{video.name}"
+    starts = [
+        Start(
+            service="server",
+            role="server",
+            network=network,
+            files={media_path: video},
+            command=server_command or None,
+            output=_output(server_feed),
+        ),
+        *(
+            Start(service="client", role="client", index=number, network=network, output=_output(feeds[number]))
+            for number in range(1, clients + 1)
+        ),
+        Start(service="probe", role="probe"),
+    ]
+    server, *rest, probe = engine.start(lab, run, layout, starts)
+    fleet = Fleet(
+        network,
+        Host(server, server_feed),
+        tuple(Client(number, Host(container, feeds[number])) for number, container in enumerate(rest, 1)),
+        Probe(probe),
+    )
+    fleet.server.wait_until("listen", "listening")
+    for client in fleet.clients:
+        client.host.wait_until("say how it is", "statistics")
+    return fleet
+
+
+def _output(feed: Feed) -> Output:
+    return Output(feed.on_line, feed.on_error)
+
+
+def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
+    """Wait until no client counts anything any more: what was sent has arrived and been shown.
+
+    One that never comes to rest is measured as it is: the judge will find what does not add up.
+    """
+    counts: list[tuple[object, object]] = []
+    since_s = time.monotonic()
+
+    def is_quiet() -> bool:
+        nonlocal counts, since_s
+        now = [_counts(client) for client in clients]
+        if now != counts:
+            counts, since_s = now, time.monotonic()
+        return time.monotonic() - since_s >= QUIET_S
+
+    wait_until(is_quiet, timeout_s=timeout_s)
+
+
+def _counts(client: Client) -> tuple[object, object]:
+    said = client.statistics()
+    player = said.get("player")
+    return said.get("datagrams"), player.get("frames_displayed") if isinstance(player, Mapping) else None

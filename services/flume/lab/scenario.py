@@ -1,0 +1,99 @@
+"""Scenarios: who sends which command when. Pure: text in, a timetable out.
+
+A scenario is a TOML file with parts; each part is a command sequence in the language of
+:mod:`flume.control.script`. Clients take the parts in turn. The wait at the end of a part lets its last command
+have an effect; the whole ends when every part has.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from flume.control.script import Step, parse_script
+from flume.control.session import Command
+from flume.errors import SettingsError
+from flume.settings import check
+
+MAX_DURATION_S = 3600.0
+"""A run records every datagram twice: an hour at 4 Mbit/s and five clients is 18 GB."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One client's part."""
+
+    name: str
+    commands: str
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario as its file describes it; *name* is the file's."""
+
+    description: str
+    duration_s: float
+    part: tuple[Part, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the ranges, and that every part can be parsed."""
+        check(1 <= self.duration_s <= MAX_DURATION_S, "duration_s", self.duration_s, f"1 to {MAX_DURATION_S:g} seconds")
+        check(bool(self.part), "part", self.part, "at least one [[part]]")
+        for part in self.part:
+            self.steps(part)
+
+    def steps(self, part: Part) -> tuple[Step, ...]:
+        """Return the steps of *part* for this scenario's duration."""
+        return parse_script(part.commands, duration_s=self.duration_s)
+
+    def part_of(self, client: int) -> Part:
+        """Return the part that client number *client*, counted from 1, plays."""
+        return self.part[(client - 1) % len(self.part)]
+
+
+class Cue(NamedTuple):
+    """Client *client* sends *command* *time_s* after the beginning."""
+
+    time_s: float
+    client: int
+    command: Command
+
+
+class Timetable(NamedTuple):
+    """All cues in the order of time, and when the whole ends."""
+
+    cues: tuple[Cue, ...]
+    end_s: float
+
+    def commands_of(self, client: int) -> tuple[Command, ...]:
+        """Return what *client* sends, in order."""
+        return tuple(cue.command for cue in self.cues if cue.client == client)
+
+
+def load_scenario(text: str, *, name: str, duration_s: float | None = None) -> Scenario:
+    """Return the scenario in *text*, with *duration_s* instead of its own where given.
+
+    Raises :class:`SettingsError` that names the file and the key.
+    """
+    try:
+        values = tomllib.loads(text)
+        if duration_s is not None:
+            values["duration_s"] = duration_s
+        return msgspec.convert({**values, "name": name}, Scenario)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"scenario {name}", "…", str(error)) from error
+
+
+def timetable(scenario: Scenario, *, clients: int) -> Timetable:
+    """Return when each of *clients* clients sends what."""
+    cues = sorted(cue for client in range(1, clients + 1) for cue in _cues(scenario, client))
+    ends = (sum(step.wait_s for step in scenario.steps(part)) for part in scenario.part)
+    return Timetable(tuple(cues), max(ends))
+
+
+def _cues(scenario: Scenario, client: int) -> Iterator[Cue]:
+    time_s = 0.0
+    for step in scenario.steps(scenario.part_of(client)):
+        if step.command is not None:
+            yield Cue(time_s, client, step.command)
+        time_s += step.wait_s

@@ -1,0 +1,89 @@
+"""The running lab as a table: what the server and every client say of themselves right now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from rich.table import Table
+
+from flume.lab.engine import Engine
+
+MAX_LOG_LINES = 40
+"""Enough to hold the last statistics of a client that also says other things."""
+
+
+class Row(NamedTuple):
+    """One client's line; ``None`` where it has not said."""
+
+    number: int
+    address: str
+    container: str
+    health: str
+    state: str
+    datagrams: int | None
+    lost: int | None
+    jitter_ms: float | None
+    frames: int | None
+    join_ms: float | None
+
+
+def rows(engine: Engine, lab: str) -> list[Row]:
+    """Return a row for each client of *lab*."""
+    return [
+        _row(
+            container.index or 0,
+            container.address,
+            container.state().status,
+            container.state().health,
+            last_statistics(container.logs(tail=MAX_LOG_LINES)),
+        )
+        for container in engine.find(lab=lab, role="client")
+    ]
+
+
+def last_statistics(log: str) -> Mapping[str, Any]:
+    """Return the last statistics event in a client's *log*; empty when there is none."""
+    for line in reversed(log.splitlines()):
+        try:
+            event = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError:
+            continue
+        if event.get("event") == "statistics":
+            return event
+    return {}
+
+
+def _row(number: int, address: str, container: str, health: str, said: Mapping[str, Any]) -> Row:
+    player = said.get("player")
+    return Row(
+        number,
+        address,
+        container,
+        health,
+        str(said.get("state", "?")),
+        said.get("datagrams"),
+        said.get("lost"),
+        said.get("jitter_ms"),
+        player.get("frames_displayed") if isinstance(player, Mapping) else None,
+        said.get("join_ms"),
+    )
+
+
+def table(lab: str, found: Sequence[Row]) -> Table:
+    """Return the rows as a table for people."""
+    result = Table(title=f"lab {lab}")
+    for name in ("client", "address", "container", "health", "state"):
+        result.add_column(name)
+    for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):
+        result.add_column(name, justify="right")
+    for row in found:
+        numbers = (row.datagrams, row.lost, row.jitter_ms, row.frames, row.join_ms)
+        result.add_row(
+            str(row.number),
+            row.address,
+            row.container,
+            row.health,
+            row.state,
+            *("–" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for value in numbers),
+        )
+    return result
