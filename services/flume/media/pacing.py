@@ -42,6 +42,7 @@ class DatagramPacer:
         """Begin with the stream's first packet."""
         self.datagrams = self.packets = self.null_packets = self.unclocked = 0
         self._pending: deque[_Pending] = deque()
+        self._unclocked: list[_Pending] = []
         self._open: _Pending | None = None
         self._reference: tuple[int, int] | None = None
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
@@ -55,6 +56,7 @@ class DatagramPacer:
     def _begin(self, *, random_access: bool) -> _Pending:
         self._open = pending = _Pending(self.packets, random_access=random_access)
         self._pending.append(pending)
+        self._unclocked.append(pending)
         return pending
 
     def write(self, packet: bytes | bytearray, clock: int | None = None) -> None:
@@ -66,7 +68,7 @@ class DatagramPacer:
         self.packets += 1
         if len(pending.packets) == PACKETS_PER_DATAGRAM:
             self._open = None
-            if len(self._pending) > MAX_PENDING_DATAGRAMS:
+            if len(self._unclocked) > MAX_PENDING_DATAGRAMS:
                 self._go_on_unclocked()
 
     def fill_up(self) -> None:
@@ -78,7 +80,7 @@ class DatagramPacer:
     def end(self, clock: int | None) -> None:
         """End an item, whose last bytes are due by *clock*, so that nothing waits for the next one's reference."""
         self.fill_up()
-        if self._pending:
+        if self._unclocked:
             self._refer(self.packets, self._last_due if clock is None else clock)
 
     def _refer(self, number: int, clock: int) -> None:
@@ -86,15 +88,15 @@ class DatagramPacer:
         first, start = self._reference or (number, clock)
         if number > first and clock > start:
             self._ticks_per_packet = (clock - start) / (number - first)
-        for pending in self._pending:
-            if pending.due is None:
-                share = (pending.number - first) / (number - first) if number > first else 1.0
-                pending.due = round(start + share * (clock - start))
+        for pending in self._unclocked:
+            share = (pending.number - first) / (number - first) if number > first else 1.0
+            pending.due = round(start + share * (clock - start))
+        self._unclocked.clear()
         self._reference = number, clock
 
     def _go_on_unclocked(self) -> None:
-        first, start = self._reference or (self._pending[0].number, ORIGIN_TICKS)
-        self.unclocked += sum(pending.due is None for pending in self._pending)
+        first, start = self._reference or (self._unclocked[0].number, ORIGIN_TICKS)
+        self.unclocked += len(self._unclocked)
         self._refer(self.packets, round(start + (self.packets - first) * self._ticks_per_packet))
 
     def collect(self) -> list[Datagram]:

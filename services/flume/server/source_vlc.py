@@ -45,6 +45,11 @@ VIDEO_CHAIN = "vcodec=h264,venc=x264{preset=veryfast,keyint=50,profile=main},vb=
 AUDIO_CHAIN = "acodec=mp4a,ab=128,channels=2,samplerate=48000"
 """What codecs are turned into that MPEG-TS cannot carry: every player decodes these."""
 
+FILM_SHAPING_MS = 20
+"""How much the multiplexer collects before it writes. At its end a film loses what was being collected, so the
+default of 200 ms costs up to five pictures, this one; where live inputs are concerned the default is left alone,
+for it smooths what arrives unevenly. Keyframes are spread over 40 instead of 200 ms: peaks of 1.1 to 1.7 times."""
+
 _REJECTED = re.compile(r"unsupported codec (.{4})")
 _NOISE = re.compile(r"vlcpulse|logger module|buffer deadlock prevented|no more input streams")
 
@@ -123,9 +128,12 @@ class _Playback:
         self.failed = self._player.play() != 0
 
     def _options(self, item: Item, chain: str | None) -> tuple[str, ...]:
-        access = f"access=stream,dst=/dev/fd/{self._writer}" if item.live else f"access=fd,dst={self._writer}"
+        if item.live:
+            output = f"access=stream,dst=/dev/fd/{self._writer},mux=ts"
+        else:
+            output = f"access=fd,dst={self._writer},mux=ts{{shaping={FILM_SHAPING_MS}}}"
         first = f"transcode{{{chain}}}:" if chain else ""
-        return f":sout=#{first}std{{{access},mux=ts}}", ":sout-file-append", ":no-sout-spu"
+        return f":sout=#{first}std{{{output}}}", ":sout-file-append", ":no-sout-spu"
 
     def read(self, *, timeout_s: float) -> bytes | None:
         """Return the next bytes, ``b""`` after the last one, ``None`` when there is nothing yet."""

@@ -171,6 +171,14 @@ def test_a_stream_without_any_timing_is_neither_kept_nor_stuck() -> None:
     assert len(datagrams) * 7 >= (MAX_PENDING_DATAGRAMS + 2000) * 7
 
 
+def test_the_length_of_the_pieces_changes_nothing() -> None:
+    data = item(frames=250, frame_bytes=40_000)
+    whole, pieces = Packetizer(), Packetizer()
+    assert cut(whole, data, piece=len(data)) == cut(pieces, data, piece=1000)
+    assert whole.statistics().unclocked_datagrams == 0
+    assert whole.statistics().datagrams > MAX_PENDING_DATAGRAMS
+
+
 def test_an_empty_item_leaves_no_trace() -> None:
     packetizer = Packetizer()
     datagrams = cut(packetizer, b"", item(), b"", item())
