@@ -22,7 +22,11 @@ from flume.lab.scenario import Scenario, load_scenario
 STATUS_INTERVAL_S = 1.0
 
 lab_option = click.option(
-    "--lab", default="default", show_default=True, help="The lab's name; labs of other names are not touched."
+    "--lab",
+    default="default",
+    show_default=True,
+    envvar="LAB",
+    help="The lab's name (or environment variable LAB); labs of other names are not touched.",
 )
 
 

@@ -1,0 +1,131 @@
+"""What goes wrong: bad input, a killed runner, two labs at once. One clear line, and nothing left behind."""
+
+import signal
+import socket
+import threading
+
+import pytest
+
+from flume.lab.host import wait_until
+from support.labs import LabUnderTest
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
+
+
+def one_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--clients", "0"], "clients=0 is not possible: 1 to"),
+        (["--clients", "abc"], "clients='abc' is not possible: a number"),
+        (["--clients", "-3"], "clients=-3"),
+        (["--clients", "1000"], "clients=1000"),
+        (["--video", "/nowhere/film.mp4"], "video='/nowhere/film.mp4' is not possible: a file that exists"),
+        (["--scenario", "nonsense"], "scenario='nonsense' is not possible: one of steady, tour"),
+        (["--duration", "0"], "duration_s"),
+        (["--lab", "Not A Name"], "lab='Not A Name'"),
+    ],
+)
+def test_bad_input_is_one_line_and_starts_nothing(lab, engine, arguments, names):
+    before = engine.objects()
+    refused = lab.run(*arguments, timeout_s=30)
+    assert refused.returncode == 2
+    assert names in one_line(refused.stderr)
+    assert engine.objects() == before
+
+
+def test_an_empty_video_is_named(lab, tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    refused = lab.run("--video", tmp_path / "empty.mp4", timeout_s=30)
+    assert refused.returncode == 2
+    assert "0 bytes" in one_line(refused.stderr)
+
+
+def test_a_file_that_is_no_video_is_told_by_the_server_and_leaves_nothing(lab, engine, tmp_path):
+    (tmp_path / "letter.mp4").write_text("Dear all,\n" * 1000)
+    refused = lab.run("--clients", 1, "--video", tmp_path / "letter.mp4")
+    assert refused.returncode == 3
+    line = one_line(refused.stderr)
+    assert "server ended while it should listen" in line
+    assert "letter.mp4" in line
+    assert engine.objects(lab=lab.name) == []
+
+
+def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    refused = lab.run("--clients", 1, timeout_s=30)
+    assert refused.returncode == 3
+    assert "no Docker engine at tcp://127.0.0.1:1" in one_line(refused.stderr)
+
+
+def test_an_engine_that_does_not_answer_is_one_line(lab, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        refused = lab.run("--clients", 1, timeout_s=60)
+    assert refused.returncode == 3
+    assert "does not answer" in one_line(refused.stderr)
+
+
+def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replaces(lab, engine):
+    def start_and_kill() -> None:
+        process = lab.start("--clients", 2, "--duration", 60)
+        assert wait_until(lambda: len(engine.find(lab=lab.name, role="client")) == 2, timeout_s=60)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=10)
+        assert engine.objects(lab=lab.name)
+
+    start_and_kill()
+    down = lab.make("down")
+    assert down.returncode == 0, down.stderr
+    assert engine.objects(lab=lab.name) == []
+    start_and_kill()
+    again = lab.run("--clients", 1, "--duration", 3)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len(engine.find(lab=lab.name, role="client")) == 1
+
+
+def test_an_interrupted_run_removes_its_lab(lab, engine):
+    process = lab.start("--clients", 1, "--duration", 60)
+    assert wait_until(lambda: len(engine.find(lab=lab.name, role="client")) == 1, timeout_s=60)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert engine.objects(lab=lab.name) == []
+
+
+def test_two_labs_at_once_do_not_disturb_each_other(lab, engine, tmp_path):
+    other = LabUnderTest(f"{lab.name}-b", tmp_path / "other")
+    results = {}
+
+    def run(which: LabUnderTest) -> None:
+        results[which.name] = which.run("--clients", 2, "--duration", 8)
+
+    try:
+        threads = [threading.Thread(target=run, args=(which,)) for which in (lab, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for which in (lab, other):
+            assert results[which.name].returncode == 0, results[which.name].stdout + results[which.name].stderr
+        subnets = {which.report()["clients"][0]["address"].rpartition(".")[0] for which in (lab, other)}
+        assert len(subnets) == 2
+        assert lab.flume("lab", "down").returncode == 0
+        assert len(engine.find(lab=other.name)) == 4
+    finally:
+        engine.remove_lab(other.name)
+
+
+def test_a_second_run_of_the_same_lab_waits_for_nobody(lab, engine):
+    first = lab.start("--clients", 1, "--duration", 5)
+    assert wait_until(lambda: len(engine.find(lab=lab.name, role="client")) == 1, timeout_s=60)
+    second = lab.run("--clients", 1, "--duration", 5)
+    assert second.returncode == 3
+    assert f"another run of lab '{lab.name}' is under way" in one_line(second.stderr)
+    stdout, stderr = first.communicate(timeout=120)
+    assert first.returncode == 0, stdout + stderr

@@ -1,0 +1,65 @@
+"""Labs as a person runs them, for tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+class LabUnderTest:
+    """Runs ``flume lab`` and ``make`` as a person would, with a lab name and artefacts of its own."""
+
+    def __init__(self, name: str, artifacts: Path) -> None:
+        self.name = name
+        self.artifacts = artifacts
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "LAB": self.name, "PYTHONUNBUFFERED": "1"}
+
+    def start(self, *arguments: object) -> "subprocess.Popen[str]":
+        """Start ``flume lab run`` with *arguments*; the caller waits or kills."""
+        command = [sys.executable, "-m", "flume.cli", "lab", "run", "--artifacts", str(self.artifacts)]
+        return subprocess.Popen(
+            [*command, *map(str, arguments)],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: object, timeout_s: float = 180) -> "subprocess.CompletedProcess[str]":
+        with self.start(*arguments) as process:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def flume(self, *arguments: object, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+        """Run ``flume`` with *arguments*."""
+        return self._finished([sys.executable, "-m", "flume.cli", *map(str, arguments)], timeout_s)
+
+    def make(self, *arguments: str, timeout_s: float = 300) -> "subprocess.CompletedProcess[str]":
+        """Run ``make`` with *arguments*."""
+        return self._finished(["make", "--no-print-directory", *arguments], timeout_s)
+
+    def _finished(self, command: list[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def report(self) -> dict[str, Any]:
+        """Return the newest report."""
+        report: dict[str, Any] = json.loads((self.artifacts / "latest" / "report.json").read_text())
+        return report

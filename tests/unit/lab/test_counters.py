@@ -1,0 +1,44 @@
+"""The kernel's counters, from text as the kernel prints it."""
+
+import pytest
+
+from flume.errors import EvidenceError
+from flume.lab.counters import firewall_drops, link_drops, socket_drops
+
+UDP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ 1411: 00000000:C350 00000000:0000 07 00000000:00000000 00:00000000 00000000 10001        0 38122 2 0000000000000000 17
+ 1412: 0100007F:C351 00000000:0000 07 00000000:00000000 00:00000000 00000000 10001        0 38123 2 0000000000000000 5
+"""
+IPTABLES = """\
+*filter
+:INPUT ACCEPT [120:9000]
+[12:15936] -A INPUT -p udp -m udp --sport 5004 -j DROP
+[3:180] -A INPUT -p tcp -m tcp --dport 22 -j REJECT --reject-with tcp-reset
+[40:4000] -A INPUT -s 198.18.0.2/32 -j ACCEPT
+COMMIT
+"""
+QDISC = (
+    '[{"kind":"noqueue","handle":"0:","dev":"lo","root":true,"drops":0},'
+    '{"kind":"netem","handle":"1:","dev":"eth0","root":true,"options":{"limit":1000},"drops":42,"overlimits":0}]'
+)
+
+
+def test_drops_are_those_of_the_one_socket():
+    assert socket_drops(UDP, 50000) == 17
+    assert socket_drops(UDP, 50001) == 5
+    with pytest.raises(EvidenceError, match="port 50002"):
+        socket_drops(UDP, 50002)
+
+
+def test_only_rules_that_drop_count():
+    assert firewall_drops(IPTABLES) == 15
+    assert firewall_drops("") == 0
+
+
+def test_only_netem_on_the_named_interfaces_counts():
+    assert link_drops(QDISC, ["eth0"]) == 42
+    assert link_drops(QDISC, ["lo"]) == 0
+    assert link_drops("", ["eth0"]) == 0
+    with pytest.raises(EvidenceError, match="tc"):
+        link_drops("Error: nothing", ["eth0"])
