@@ -12,9 +12,17 @@ from flume.errors import EngineError
 _HEADER = struct.Struct(">BxxxL")
 """Docker Engine API, ContainerAttach: stream kind (1 stdout, 2 stderr) and length before each frame."""
 
-_STDERR = 2
+STDOUT, STDERR = 1, 2
 _MAX_LINE_BYTES = 1 << 20
 """A line longer than this is not one of ours; it is cut there so that memory stays bounded."""
+
+
+def frames(reader: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield (stream kind, data) from *reader* until its end, or until it is closed by another thread."""
+    with contextlib.suppress(ConnectionError, ValueError):  # ValueError: closed by us
+        while len(header := reader.read(_HEADER.size)) == _HEADER.size:
+            kind, length = _HEADER.unpack(header)
+            yield kind, reader.read(length)
 
 
 class LineSplitter:
@@ -58,7 +66,7 @@ class AttachedIo:
         self._stream = stream
         self._reader = reader
         self._send_lock = threading.Lock()
-        self._callbacks = {1: on_line, _STDERR: on_error}
+        self._callbacks = {STDOUT: on_line, STDERR: on_error}
         self._thread = threading.Thread(target=self._run, name=f"attached-{name}", daemon=True)
         stream.settimeout(None)
         self._thread.start()
@@ -82,6 +90,7 @@ class AttachedIo:
             self._stream.shutdown(socket.SHUT_RDWR)
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=5)
+        self._reader.close()
         self._stream.close()
 
     def __enter__(self) -> "AttachedIo":
@@ -95,22 +104,10 @@ class AttachedIo:
     def _run(self) -> None:
         """Take frames until the container ends or we close."""
         splitters = {kind: LineSplitter() for kind in self._callbacks}
-        while (header := self._read(_HEADER.size)) is not None:
-            kind, length = _HEADER.unpack(header)
-            data = self._read(length)
-            if data is None:
-                break
+        for kind, data in frames(self._reader):
             if kind in splitters:
                 for line in splitters[kind].feed(data):
                     self._callbacks[kind](line)
         for kind, splitter in splitters.items():
             for line in splitter.end():
                 self._callbacks[kind](line)
-
-    def _read(self, size: int) -> bytes | None:
-        """Return exactly *size* bytes; ``None`` at the end."""
-        try:
-            data = self._reader.read(size)
-        except (OSError, ValueError):  # ValueError: closed by us
-            return None
-        return data if len(data) == size else None

@@ -5,19 +5,37 @@ imports neither.
 """
 
 import contextlib
+import socket
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from flume.errors import EngineError
 from flume.lab import archive
-from flume.lab.attached import AttachedIo
+from flume.lab.attached import STDERR, STDOUT, AttachedIo, frames
 from flume.lab.topology import LABEL_INDEX, LABEL_LAB, LABEL_ROLE, LABEL_RUN
 
 Errors = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
+def _stream_and_reader(raw: Any) -> tuple[socket.socket, BinaryIO]:
+    """Return the socket under the SDK's answer, and what reads from it.
+
+    The HTTP library's buffered reader may have read frames together with the answer's header: read on from that,
+    not from the bare socket as the SDK itself does, or the first line is lost now and then.
+    """
+    return raw._sock, raw._response.raw._fp.fp  # noqa: SLF001 - the SDK offers no other way
+
+
+@contextlib.contextmanager
+def _hijacked(raw: Any) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    """Lend the parts of the SDK's answer and close them; the SDK leaves them to the garbage collector."""
+    stream, reader = _stream_and_reader(raw)
+    with stream, reader:
+        yield stream, reader
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -118,13 +136,21 @@ class Container:
             data: bytes = self._api.logs(self.id, tail="all" if tail is None else tail)
         return data.decode(errors="replace")
 
-    def exec(self, arguments: Sequence[str], *, user: str = "") -> ExecResult:
-        """Run a command in it and wait for its end. Raises :class:`EngineError` when it cannot be started."""
+    def exec(self, arguments: Sequence[str], *, user: str = "", timeout_s: float = 60.0) -> ExecResult:
+        """Run a command in it and wait for its end.
+
+        Raises :class:`EngineError` when it cannot be started, or says nothing for *timeout_s*.
+        """
         with self._errors(f"run {arguments[0]} in {self.name}"):
             created = self._api.exec_create(self.id, list(arguments), user=user)
-            stdout, stderr = self._api.exec_start(created["Id"], demux=True)
+            with _hijacked(self._api.exec_start(created["Id"], socket=True)) as (stream, reader):
+                stream.settimeout(timeout_s)
+                output = {STDOUT: bytearray(), STDERR: bytearray()}
+                for kind, data in frames(reader):
+                    output[kind] += data
             code = self._api.exec_inspect(created["Id"])["ExitCode"]
-        return ExecResult(int(code), (stdout or b"").decode(errors="replace"), (stderr or b"").decode(errors="replace"))
+        stdout, stderr = (output[kind].decode(errors="replace") for kind in (STDOUT, STDERR))
+        return ExecResult(int(code), stdout, stderr)
 
     def run_checked(self, arguments: Sequence[str], *, user: str = "") -> str:
         """Run a command in it and return its output; raise :class:`EngineError` with its last words if it fails."""
@@ -141,12 +167,9 @@ class Container:
             raw = self._api.attach_socket(
                 self.id, params={"stdin": 1, "stdout": wanted, "stderr": wanted, "stream": 1, "logs": 0}
             )
-        # The HTTP library's buffered reader may have read frames together with the answer's header: read on from
-        # that, not from the bare socket, or the first line is lost now and then.
-        reader = raw._response.raw._fp.fp  # noqa: SLF001 - the SDK offers no other way
         if output is None:
             output = Output(lambda _line: None, lambda _line: None)
-        return AttachedIo(self.name, raw._sock, reader, output.on_line, output.on_error)  # noqa: SLF001
+        return AttachedIo(self.name, *_stream_and_reader(raw), output.on_line, output.on_error)
 
     def fetch(self, path: str, directory: Path) -> list[Path]:
         """Copy the file *path*, or the files of the folder *path*, from its image or volumes into *directory*.

@@ -75,6 +75,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     network: Network | None = None
     files: Mapping[str, Path] = {}
     """Path in the container, inside one of its volumes → local file, copied before the start."""
+    progress: archive.Progress | None = None
+    """Told how far the copying of *files* is."""
     environment: Mapping[str, str] = {}
     command: Sequence[str] | None = None
     """Instead of the topology's."""
@@ -225,7 +227,7 @@ class Engine:
                 self._api.create_volume(volume, labels=topology.labels(lab, run, "media"))
             created = self._api.create_container(name=name, labels=marks, **self._arguments(lab, service, start))
             container = Container(self._api, self._errors, str(created["Id"]), name)
-            self._copy_in(container, start.files)
+            self._copy_in(container, start)
             io = container.attach(start.output) if start.output is not None else None
             try:
                 self._api.start(container.id)
@@ -280,11 +282,11 @@ class Engine:
             )
         )
 
-    def _copy_in(self, container: Container, files: Mapping[str, Path]) -> None:
+    def _copy_in(self, container: Container, start: Start) -> None:
         """Copy local files into volumes of a created container."""
-        for target, path in files.items():
+        for target, path in start.files.items():
             inside = Path(target)
-            stream = archive.pack({inside.name: path})
+            stream = archive.pack({inside.name: path}, progress=start.progress)
             self._api.put_archive(container.id, str(inside.parent), stream)
 
     def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:

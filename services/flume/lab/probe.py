@@ -18,6 +18,9 @@ CAPTURES = "/captures"
 TAP_TIMEOUT_S = 10
 """For taps to listen, and to finish their files."""
 
+_FULL_BYTES = 1 << 20
+"""With less than this left a disk counts as full: tcpdump writes in blocks, so a few KiB may remain."""
+
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 _COUNTS = re.compile(r"^(\d+) packets? (captured|received by filter|dropped by kernel)", re.MULTILINE)
 
@@ -80,9 +83,12 @@ class Probe:
 
     def stop_taps(self, names: Sequence[str]) -> list[TapEnd]:
         """Let every tap finish its file; return how each ended. A tap that died says why, and is not an exception."""
-        stopped = _sections(self.container.run_checked(["tap", "stop", str(TAP_TIMEOUT_S), *names]))
-        ended = {name: (state, log) for (name, state), log in stopped.items()}
-        return [tap_end(name, ended[name][1], died=ended[name][0] != "ok") for name in names]
+        stopped = _sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
+        return [
+            tap_end(name, log, died=state != "ok", in_file=int(packets), free_bytes=int(free))
+            for (name, rest), log in stopped.items()
+            for state, packets, free in (rest.split(),)
+        ]
 
     def fetch(self, directory: Path) -> list[Path]:
         """Copy all captures, ``NAME.pcap``, to *directory* in one request."""
@@ -93,7 +99,7 @@ class Probe:
         self.container.run_checked(["sh", "-c", 'rm -f "$0"/*', CAPTURES])
 
     def free_bytes(self) -> int:
-        """Return the space left for captures."""
+        """Return the space left for captures, to be looked at before they begin."""
         output = self.container.run_checked(["df", "--output=avail", "--block-size=1", CAPTURES])
         return int(output.split()[-1])
 
@@ -127,18 +133,24 @@ def _sections(text: str) -> dict[tuple[str, str], str]:
     return parts
 
 
-def tap_end(name: str, log: str, *, died: bool) -> TapEnd:
-    """Judge a tap by whether it *died* before it was stopped and by tcpdump's *log*."""
+def tap_end(name: str, log: str, *, died: bool, in_file: int, free_bytes: int) -> TapEnd:
+    """Judge a tap: whether it *died* before it was stopped, tcpdump's *log*, the packets *in_file* (-1: unreadable).
+
+    *free_bytes* is what the disk has left, the likeliest reason for a file that does not hold what was captured.
+    """
     counts = {kind: int(number) for number, kind in _COUNTS.findall(log)}
     dropped = counts.get("dropped by kernel")
-    captured = counts.get("captured", 0)
+    captured = counts.get("captured")
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump said nothing")
     problem = None
     if died:
-        words = next((line.strip() for line in log.splitlines() if "No space left" in line), last)
-        problem = f"tcpdump ended before it was stopped: {words}"
-    elif dropped is None or "captured" not in counts:
+        problem = f"tcpdump ended before it was stopped: {last}"
+    elif dropped is None or captured is None:
         problem = f"tcpdump did not say how many packets it captured and dropped: {last}"
+    elif in_file != captured:
+        seen = f"holds {in_file} packets" if in_file >= 0 else "is cut off"
+        why = "is the disk full" if free_bytes < _FULL_BYTES else "was it written to by another"
+        problem = f"{name}.pcap {seen} of {captured} captured ({why}? {free_bytes} bytes are left for captures)"
     elif dropped:
         problem = f"the kernel dropped {dropped} packets that tcpdump should have seen: use a less busy machine"
-    return TapEnd(name, log, captured, dropped or 0, problem)
+    return TapEnd(name, log, captured or 0, dropped or 0, problem)

@@ -1,0 +1,48 @@
+"""What the tests against a real engine share. They need one that answers and the images; `make test` sees to both."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from flume.lab import images
+from flume.lab.engine import Engine
+from flume.lab.topology import Topology
+from support.containers import load_layout
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The engine, with the images as they should be now. Absent, it is a failure and not a skip."""
+    with Engine.connect() as engine:
+        images.ensure_images(engine, say=print)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def layout() -> Topology:
+    """compose/lab.yaml."""
+    return load_layout()
+
+
+@pytest.fixture
+def new_lab(engine: Engine) -> Iterator[Callable[[], str]]:
+    """Makes names of labs of this process's own; whatever was started under them is removed afterwards."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"test-{os.getpid()}-{next(_numbers)}")
+        return names[-1]
+
+    yield make
+    for name in names:
+        engine.remove_lab(name)
+
+
+@pytest.fixture
+def lab(new_lab: Callable[[], str]) -> str:
+    """One such name."""
+    return new_lab()

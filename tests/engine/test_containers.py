@@ -1,0 +1,195 @@
+"""Labs on a real Docker engine: what is started is as described, labs keep apart, and clean-up leaves nothing."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from flume.errors import EngineError
+from flume.lab import topology
+from flume.lab.engine import Engine, Output, Start
+from flume.lab.topology import Topology
+from support.containers import ECHO, load_layout, send, start_lab
+
+pytestmark = pytest.mark.docker
+
+HERE = Path(__file__).parents[1]
+
+
+def test_containers_are_as_described(engine: Engine, layout: Topology, lab: str, tmp_path: Path) -> None:
+    """Addresses by number, labels, no rights, and the video in its place before the program starts."""
+    video = tmp_path / "film.ts"
+    video.write_bytes(os.urandom(3 << 20))
+    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    seen: list[tuple[int, int]] = []
+    start = Start(
+        service="server",
+        role="server",
+        network=network,
+        files={"/media/film.ts": video},
+        progress=lambda done, total: seen.append((done, total)),
+        entrypoint=("sha256sum",),
+        command=("/media/film.ts",),
+    )
+    server = engine.start_service(lab, "run-1", layout, start)
+    assert server.wait(timeout_s=20) == 0
+    expected = subprocess.run(["sha256sum", video], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert server.logs().split() == [expected, "/media/film.ts"]
+    assert seen[-1] == (3 << 20, 3 << 20)
+    assert (server.lab, server.run, server.role, server.index) == (lab, "run-1", "server", None)
+
+
+def test_a_client_has_no_rights_and_its_own_address(engine: Engine, layout: Topology, lab: str) -> None:
+    """Not root, nothing to write to but its tmpfs, no capability; found by its labels."""
+    server, (client,), _ = start_lab(engine, layout, lab)
+    assert client.address == server.address.rpartition(".")[0] + ".11"
+    assert client.exec(["id", "-u"]).stdout.strip() == "10001"
+    assert client.exec(["touch", "/opt/x"]).code != 0
+    assert client.exec(["touch", "/run/flume/x"]).code == 0
+    assert "CapEff:\t0000000000000000" in client.exec(["cat", "/proc/self/status"]).stdout
+    assert client.exec(["python3", "-c", "import socket; print(socket.gethostbyname('server'))"]).stdout.strip() == (
+        server.address
+    )
+    assert [one.name for one in engine.find(lab=lab, role="client")] == [client.name]
+    assert engine.find(lab=lab, run="another") == []
+
+
+def test_lines_come_out_and_commands_go_in(engine: Engine, layout: Topology, lab: str) -> None:
+    """From the very first line, and from a second attachment as well."""
+    lines: queue.Queue[str] = queue.Queue()
+    errors: queue.Queue[str] = queue.Queue()
+    _, (client,), _ = start_lab(engine, layout, lab, program=ECHO, output=Output(lines.put, errors.put))
+    assert client.io is not None
+    assert lines.get(timeout=10) == "ready"
+    assert errors.get(timeout=10) == "grumble"
+    client.io.write_line("interrupt")
+    assert lines.get(timeout=10) == "got interrupt"
+    with client.attach() as other:
+        other.write_line("continue")
+        assert lines.get(timeout=10) == "got continue"
+    client.io.write_line("still here")
+    assert lines.get(timeout=10) == "got still here"
+    client.stop(timeout_s=0)
+    client.io.close()
+    assert client.io.ended
+
+
+def test_quick_commands_lose_no_output(engine: Engine, layout: Topology, lab: str) -> None:
+    """The output of a command that ends at once arrives every time, both streams apart."""
+    _, (client,), _ = start_lab(engine, layout, lab)
+
+    def run(number: int) -> bool:
+        result = client.exec(["sh", "-c", f"echo out{number}; echo err{number} >&2; exit {number}"])
+        return (result.code, result.stdout, result.stderr) == (number, f"out{number}\n", f"err{number}\n")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(40)))
+    with pytest.raises(EngineError, match="ended with status 3: oh no"):
+        client.run_checked(["sh", "-c", "echo oh no >&2; exit 3"])
+    with pytest.raises(EngineError, match="no-such-program"):
+        client.run_checked(["no-such-program"])
+
+
+def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab: Callable[[], str]) -> None:
+    """Started side by side they get different subnets; neither reaches the other; removing one leaves the other."""
+    names = [new_lab(), new_lab()]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda name: start_lab(engine, layout, name), names)
+    assert first[0].address.rpartition(".")[0] != second[0].address.rpartition(".")[0]
+    listen = "import socket; s = socket.create_server(('', 5004)); s.accept()"
+    first[0].exec(["python3", "-c", f"import os\nif os.fork() == 0:\n os.close(1); os.close(2); {listen}"])
+    reach = f"import socket; socket.create_connection(('{first[0].address}', 5004), timeout=1)"
+    own, foreign = (clients[0].exec(["python3", "-c", reach]) for _, clients, _ in (first, second))
+    assert own.code == 0, own.stderr
+    assert foreign.code != 0
+    engine.remove_lab(names[0])
+    assert engine.objects(lab=names[0]) == []
+    assert {one.state().status for one in engine.find(lab=names[1])} == {"running"}
+
+
+def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(
+    engine: Engine, layout: Topology, new_lab: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looked before either created: the engine refuses the second, which takes the next subnet."""
+    monkeypatch.setattr(engine, "_taken_subnets", tuple)
+    monkeypatch.setattr("flume.lab.engine.zlib.crc32", lambda _data: 300)
+    first, second = (engine.ensure_network(new_lab(), "run-1", description=layout.networks["lab"]) for _ in range(2))
+    assert (first.subnet, second.subnet) == ("198.19.44.0/24", "198.19.45.0/24")
+
+
+def test_a_lab_keeps_its_network(engine: Engine, layout: Topology, lab: str) -> None:
+    """Asking again gives the same one."""
+    first = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    assert engine.ensure_network(lab, "run-2", description=layout.networks["lab"]) == first
+    assert first.gateway == first.subnet.replace("0/24", "1")
+
+
+def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, new_lab: Callable[[], str]) -> None:
+    """A runner that died by SIGKILL leaves a lab; its labels are enough to remove it, and only it."""
+    killed, bystander = new_lab(), new_lab()
+    engine.ensure_network(bystander, "run-1", description=layout.networks["lab"])
+    program = (
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "from support.containers import *\n"
+        "start_lab(Engine.connect(), load_layout(), sys.argv[1], clients=2)\n"
+        "print('up', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, killed, str(HERE), str(HERE.parent / "services")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as runner:
+        assert runner.stdout is not None
+        assert runner.stdout.readline() == b"up\n"
+        runner.send_signal(signal.SIGKILL)
+    assert {one.kind for one in engine.objects(lab=killed)} == {"container", "network", "volume"}
+    removed = engine.remove_lab(killed)
+    assert f"container flumelab-{killed}-client-2" in removed
+    assert engine.objects(lab=killed) == []
+    assert engine.remove_lab(killed) == []
+    assert [one.kind for one in engine.objects(lab=bystander)] == ["network"]
+
+
+def test_two_clean_ups_at_once_are_not_in_each_others_way(engine: Engine, layout: Topology, lab: str) -> None:
+    """An impatient second `make down` ends well too."""
+    start_lab(engine, layout, lab, clients=2)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(engine.remove_lab, [lab, lab]))
+    assert engine.objects(lab=lab) == []
+
+
+def test_a_failed_start_names_the_container_and_leaves_it_to_be_found(
+    engine: Engine, layout: Topology, lab: str
+) -> None:
+    """An image that is not there, a program that is not there: one line each."""
+    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    broken = Start(service="client", role="client", index=1, network=network, entrypoint=("/no/such/program",))
+    with pytest.raises(EngineError, match=rf"start flumelab-{lab}-client-1.*no such file") as caught:
+        engine.start_service(lab, "run-1", layout, broken)
+    assert "\n" not in str(caught.value)
+    absent = topology.load("services:\n  client:\n    image: flumelab/no-such-image\n")
+    with pytest.raises(EngineError, match="no-such-image"):
+        engine.start_service(lab, "run-1", absent, Start(service="client", role="client", index=2, network=network))
+
+
+def test_a_container_that_does_not_end_says_its_last_lines(engine: Engine, layout: Topology, lab: str) -> None:
+    """A time limit carries the evidence."""
+    ready = threading.Event()
+    _, (client,), _ = start_lab(engine, layout, lab, program=ECHO, output=Output(lambda _: ready.set(), lambda _: None))
+    assert ready.wait(10)
+    with pytest.raises(EngineError, match=r"did not end within 1 s; its last lines: .*ready"):
+        client.wait(timeout_s=1)
+
+
+def test_the_whole_lab_starts_quickly(engine: Engine, lab: str) -> None:
+    """Network, server, five clients and probe: 2 s on two processors, and never a multiple of it."""
+    server, clients, _ = start_lab(engine, load_layout(), lab, clients=5)
+    assert [client.address.rpartition(".")[2] for client in clients] == ["11", "12", "13", "14", "15"]
+    send(server, clients[4].address, count=10)

@@ -1,0 +1,77 @@
+"""Lines come out of the engine's frames whole, however they were cut."""
+
+import queue
+import socket
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flume.errors import EngineError
+from flume.lab.attached import AttachedIo, LineSplitter
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))), st.lists(st.integers(1, 40)))
+def test_lines_survive_any_cut(lines: list[str], cuts: list[int]) -> None:
+    """Feeding in pieces gives what feeding at once gives."""
+    data = "".join(f"{line}\n" for line in lines).encode()
+    splitter = LineSplitter()
+    seen: list[str] = []
+    for cut in cuts:
+        seen += splitter.feed(data[:cut])
+        data = data[cut:]
+    seen += splitter.feed(data)
+    assert seen == lines
+    assert list(splitter.end()) == []
+
+
+def test_a_line_without_end_does_not_fill_the_memory() -> None:
+    """It is handed on in pieces."""
+    splitter = LineSplitter()
+    lines = [line for _ in range(40) for line in splitter.feed(bytes(64 * 1024))]
+    assert lines
+    assert len("".join(splitter.end())) <= 1 << 20
+
+
+class _Ends:
+    """Both ends of an attachment: the engine's socket and our side."""
+
+    def __init__(self) -> None:
+        ours, self.engine = socket.socketpair()
+        self.out: queue.Queue[str] = queue.Queue()
+        self.err: queue.Queue[str] = queue.Queue()
+        self.reader = ours.makefile("rb")
+        self.io = AttachedIo("box", ours, self.reader, self.out.put, self.err.put)
+
+    def close(self) -> None:
+        self.io.close()
+        self.reader.close()
+        self.engine.close()
+
+
+def _frame(kind: int, data: bytes) -> bytes:
+    return struct.pack(">BxxxL", kind, len(data)) + data
+
+
+def test_frames_are_told_apart_and_commands_go_in() -> None:
+    """stdout to one side, stderr to the other, and a command arrives as a line."""
+    ends = _Ends()
+    ends.engine.sendall(_frame(1, b'{"event":') + _frame(2, b"warning\n") + _frame(1, b'"state"}\nrest'))
+    assert ends.out.get(timeout=5) == '{"event":"state"}'
+    assert ends.err.get(timeout=5) == "warning"
+    ends.io.write_line("interrupt")
+    assert ends.engine.recv(100) == b"interrupt\n"
+    ends.engine.shutdown(socket.SHUT_WR)
+    assert ends.out.get(timeout=5) == "rest"
+    ends.close()
+    assert ends.io.ended
+
+
+def test_writing_to_a_container_that_is_gone_names_it() -> None:
+    """One clear error instead of a broken pipe."""
+    ends = _Ends()
+    ends.engine.close()
+    with pytest.raises(EngineError, match="box no longer takes input"):
+        ends.io.write_line("status")
+    ends.close()
