@@ -4,6 +4,7 @@ The number stands there twice: as a barcode for programs (:mod:`flume.barcode`) 
 people, drawn from boxes, so that no font is needed. The rate is constant, every second begins with a keyframe.
 """
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ import imageio_ffmpeg
 
 from flume import barcode
 from flume.errors import SetupError
+from flume.settings import check
 
 DIGITS = 5
 _SEGMENTS = {
@@ -28,9 +30,6 @@ _SEGMENTS = {
 }
 _DIGIT_WIDTH, _DIGIT_PITCH = 1 / 20, 1 / 16
 """Of the picture's width; the digits stand in the middle, below the barcode."""
-
-STALL_S = 60.0
-"""Without progress for this long the encoder is given up."""
 
 AUDIO_KBIT = 128
 
@@ -114,8 +113,15 @@ def generate(
 
     The file appears when it is complete, never in part. Its last frame is one more than *duration_s* asks for:
     libvlc's multiplexer loses the last picture of a file, and so a loop shows every number from 0 to the end.
-    Raises :class:`SetupError` when ffmpeg fails, with its last line.
+    Raises :class:`~flume.errors.SettingsError` for figures that make no picture, and :class:`SetupError` when ffmpeg
+    fails, with its last line.
     """
+    check(0 < duration_s <= 86_400, "duration_s", duration_s, "above 0, at most 86400 seconds")
+    check(160 <= width <= 7680 and width % 2 == 0, "width", width, "an even number from 160 to 7680 pixels")
+    check(90 <= height <= 4320 and height % 2 == 0, "height", height, "an even number from 90 to 4320 pixels")
+    check(1 <= fps <= 240, "fps", fps, "1 to 240 frames a second")
+    check(100 <= bitrate_kbit <= 200_000, "bitrate_kbit", bitrate_kbit, "100 to 200000 kbit/s")
+    check(0 < gop_s <= 60, "gop_s", gop_s, "above 0, at most 60 seconds")
     frames = round(duration_s * fps) + 1
     container = "mpegts" if path.suffix.lower() in {".ts", ".m2ts"} else "mp4"
     arguments = _arguments(
@@ -135,7 +141,8 @@ def generate(
     except OSError as error:
         raise SetupError(f"the test card {path} cannot be written: {error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
     return path
 
 

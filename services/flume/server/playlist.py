@@ -114,8 +114,9 @@ def _file(path: Path) -> Item:
 
 def _address(address: str) -> Item:
     parts = urlsplit(address)
-    # A name goes to logs and status replies: no password in it.
-    name = address.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else address
+    user = parts.netloc.rpartition("@")[0]
+    # A name goes to logs and status replies: no password in it. An empty user is libvlc's way to say "listen here".
+    name = address.replace(f"{user}@", "", 1) if user else address
     return Item(name, address, is_path=False, live=parts.scheme.lower() not in FILM_SCHEMES)
 
 

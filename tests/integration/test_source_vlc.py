@@ -1,0 +1,389 @@
+"""libvlc as the source, for real: seams, pauses, codecs, bad input, live input, and nothing left behind."""
+
+import contextlib
+import functools
+import http.server
+import itertools
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flume.errors import SourceError
+from flume.lab import testcard
+from flume.media.packetizer import Datagram, Packetizer
+from flume.server import source_vlc
+from flume.server.playlist import Item, expand
+from flume.server.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from flume.server.source_vlc import VlcSource
+from support.clips import FILM_FRAMES, ffmpeg, film, frame_numbers, packet_count, picture_source, tone_source
+from support.ts_stream import Check
+
+pytestmark = pytest.mark.vlc
+
+DEADLINE_S = 30.0
+VIDEO, AUDIO = 0x100, 0x110
+
+
+class Recording:
+    """Reads a source as the ingest does: events in order, bytes through the packetizer."""
+
+    def __init__(self, source: VlcSource) -> None:
+        self.source = source
+        self.packetizer = Packetizer()
+        self.events: list[SourceEvent] = []
+        self.datagrams: list[Datagram] = []
+        self.bytes = 0
+
+    def step(self) -> SourceEvent | None:
+        event = self.source.read(timeout_s=0.5)
+        if isinstance(event, TsBytes):
+            self.bytes += len(event.data)
+            self.datagrams += self.packetizer.feed_untrusted(event.data)
+        elif event is not None:
+            self.events.append(event)
+            if isinstance(event, ItemStarted):
+                self.packetizer.begin_item()
+            elif isinstance(event, ItemEnded):
+                self.datagrams += self.packetizer.end_item()
+        return event
+
+    def until(self, *, items: int | None = None, least_bytes: int = 0) -> "Recording":
+        """Read until the source ends, or *items* have ended, or *least_bytes* have come."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline_s:
+            event = self.step()
+            if isinstance(event, SourceEnded):
+                return self
+            if items is not None and sum(isinstance(seen, ItemEnded) for seen in self.events) >= items:
+                return self
+            if least_bytes and self.bytes >= least_bytes:
+                return self
+        raise AssertionError(f"nothing more within {DEADLINE_S} s: {self.events}, {self.bytes} bytes")
+
+    def save(self, path: Path) -> Path:
+        path.write_bytes(b"".join(datagram.payload for datagram in self.datagrams))
+        return path
+
+    def failures(self) -> list[ItemFailed]:
+        return [event for event in self.events if isinstance(event, ItemFailed)]
+
+
+@contextlib.contextmanager
+def playing(*sources: object, loop: bool = False, transcode: str | None = None) -> Iterator[Recording]:
+    source = VlcSource(expand([str(each) for each in sources]), loop=loop, transcode=transcode)
+    try:
+        yield Recording(source)
+    finally:
+        source.close()
+
+
+def check_seamless(recording: Recording) -> Check:
+    check = Check(b"".join(datagram.payload for datagram in recording.datagrams))
+    pcrs = [pcr for _, pcr in check.pcrs]
+    due = [datagram.due_s for datagram in recording.datagrams]
+    assert check.continuity_errors == 0
+    assert pcrs == sorted(pcrs)
+    assert due == sorted(due)
+    assert max(after - before for before, after in itertools.pairwise(pcrs)) < 27_000_000
+    return check
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "card.mp4"
+    return testcard.generate(path, duration_s=2, width=320, height=180, bitrate_kbit=800)
+
+
+def test_a_clip_loops_without_a_seam(card: Path, tmp_path: Path) -> None:
+    with playing(card, loop=True) as recording:
+        recording.until(items=4)
+    check = check_seamless(recording)
+    assert len(check.tables[0]) == len(check.tables[0x1000]) == 1
+    assert frame_numbers(recording.save(tmp_path / "out.ts")) == list(range(50)) * 4
+    steps = {after.dts - before.dts for before, after in itertools.pairwise(check.pes[VIDEO])}
+    assert min(steps) == 3600
+    assert max(steps) < 3600 * 2  # the sound is up to one frame of it longer than the picture
+    statistics = recording.packetizer.statistics()
+    assert (statistics.pcr_jumps, statistics.continuity_gaps, statistics.resyncs, statistics.unclocked_datagrams) == (
+        0,
+    ) * 4
+    assert recording.datagrams[-1].due_s == pytest.approx(8.0, abs=0.2)
+    assert sum(datagram.random_access for datagram in recording.datagrams) == 8
+
+
+def test_a_film_that_is_not_read_waits_and_loses_nothing(card: Path, tmp_path: Path) -> None:
+    with playing(card) as recording:
+        recording.until(least_bytes=60_000)
+        before_s = time.process_time()
+        threading.Event().wait(1.5)  # nobody reads
+        assert time.process_time() - before_s < 0.15
+        recording.until()
+    check = check_seamless(recording)
+    assert frame_numbers(recording.save(tmp_path / "out.ts")) == list(range(50))
+    assert {after.dts - before.dts for before, after in itertools.pairwise(check.pes[VIDEO])} == {3600}
+    # 1024 samples at 48 kHz are 1920 ticks; libvlc rounds microseconds
+    assert {after.dts - before.dts for before, after in itertools.pairwise(check.pes[AUDIO])} <= {1919, 1920, 1921}
+
+
+def test_different_items_follow_one_another(card: Path, tmp_path: Path) -> None:
+    hevc, sound, old = tmp_path / "b.mkv", tmp_path / "c.m4a", tmp_path / "d.mpg"
+    ffmpeg(*picture_source(seconds=1), "-c:v", "libx265", "-x265-params", "log-level=none:keyint=25", hevc)
+    ffmpeg(*tone_source(seconds=2), "-c:a", "aac", sound)
+    ffmpeg(*picture_source(seconds=1), *tone_source(seconds=1), "-c:v", "mpeg2video", "-c:a", "mp2", old)
+    codecs = []
+    with playing(card, hevc, sound, old, loop=True) as recording:
+        for count in range(1, 6):
+            recording.until(items=count)
+            statistics = recording.packetizer.statistics()
+            codecs.append((statistics.video_codec, *statistics.audio_codecs))
+    check = check_seamless(recording)
+    names = [event.name for event in recording.events if isinstance(event, ItemStarted)]
+    assert names == ["card.mp4", "b.mkv", "c.m4a", "d.mpg", "card.mp4"]
+    assert codecs == [
+        ("H.264", "AAC"),
+        ("H.265",),
+        (None, "AAC"),
+        ("MPEG-2", "MPEG-1 audio"),
+        ("H.264", "AAC"),
+    ]
+    versions = sorted({table[5] >> 1 & 31 for table in check.tables[0x1000]})
+    assert versions == [0, 1, 2, 3, 4]
+    assert recording.failures() == []
+
+
+def test_a_real_film_with_b_frames_passes_untouched(tmp_path: Path) -> None:
+    with playing(film(), loop=True) as recording:
+        recording.until(items=2)
+    check_seamless(recording)
+    path = recording.save(tmp_path / "out.ts")
+    assert 2 * (FILM_FRAMES - 2) <= packet_count(path, "0:v:0") <= 2 * FILM_FRAMES
+    assert recording.packetizer.statistics().video_codec == "H.264"
+
+
+def test_sound_alone_is_played(tmp_path: Path) -> None:
+    ffmpeg(*tone_source(seconds=4), "-c:a", "aac", tmp_path / "tone.m4a")
+    with playing(tmp_path / "tone.m4a") as recording:
+        recording.until()
+    check_seamless(recording)
+    assert recording.datagrams[-1].due_s == pytest.approx(4.0, abs=0.3)
+    assert sum(datagram.random_access for datagram in recording.datagrams) == 4
+
+
+def test_what_ts_cannot_carry_is_transcoded_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "clip.webm"
+    ffmpeg(*picture_source(seconds=1), *tone_source(seconds=1), "-c:v", "libvpx-vp9", "-c:a", "libopus", path)
+    with caplog.at_level(logging.WARNING), playing(path, loop=True) as recording:
+        recording.until(items=2)
+    assert recording.packetizer.statistics().video_codec == "H.264"
+    assert recording.failures() == []
+    assert caplog.text.count("cannot carry VP90") == 1
+    assert packet_count(recording.save(tmp_path / "out.ts"), "0:v:0") > 35
+
+
+def test_transcoding_when_asked_for(card: Path, tmp_path: Path) -> None:
+    with playing(card, transcode="vcodec=mp2v,vb=800,acodec=none") as recording:
+        recording.until()
+    assert recording.packetizer.statistics().video_codec == "MPEG-2"
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_a_video_is_skipped_with_a_reason(card: Path, tmp_path: Path) -> None:
+    text, noise = tmp_path / "text.mp4", tmp_path / "noise.mp4"
+    text.write_text("I am not a film\n" * 100)
+    noise.write_bytes(os.urandom(200_000))
+    with playing(text, card, noise, loop=True) as recording:
+        recording.until(items=2)
+    assert [type(event) for event in recording.events] == [
+        *(ItemFailed, ItemStarted, ItemEnded, ItemFailed),
+        *(ItemFailed, ItemStarted, ItemEnded),
+    ]
+    failure = recording.failures()[0]
+    assert failure.name == "text.mp4"
+    assert f"{text} is not a video that libvlc can read (libvlc: " in failure.reason
+    assert "\n" not in failure.reason
+    check_seamless(recording)
+
+
+def test_a_truncated_film_fails_by_name(card: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "late-index.mp4"
+    ffmpeg("-i", card, "-c", "copy", plain)  # without faststart the index comes last, and is cut off
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(plain.read_bytes()[: plain.stat().st_size // 2])
+    with playing(cut) as recording:
+        recording.until()
+    assert [type(event) for event in recording.events] == [ItemFailed, SourceEnded]
+
+
+def test_files_that_vanish_or_become_empty_are_skipped(card: Path, tmp_path: Path) -> None:
+    vanishing, emptied = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    for path in (vanishing, emptied):
+        path.write_bytes(card.read_bytes())
+    with playing(vanishing, emptied, card) as recording:
+        vanishing.unlink()
+        emptied.write_bytes(b"")
+        recording.until()
+    assert [failure.reason for failure in recording.failures()] == [
+        f"{vanishing} does not exist: check the path",
+        f"{emptied} is empty (0 bytes): a copy or a recording that failed?",
+    ]
+    assert recording.events[-2] == ItemEnded("card.mp4")
+
+
+def test_when_nothing_is_playable_the_source_ends(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_text("no film\n" * 50)
+    with playing(tmp_path, loop=True) as recording:
+        recording.until()
+        assert len(recording.failures()) == 2
+        assert isinstance(recording.source.read(timeout_s=0.1), SourceEnded)
+    assert "nothing of it can be played" in str(recording.events[-1])
+
+
+def test_a_server_that_refuses_is_a_failure_by_name() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        address = f"http://127.0.0.1:{reserved.getsockname()[1]}/film.mp4"
+        with playing(address) as recording:
+            recording.until()
+    assert recording.failures()[0].reason.startswith(f"{address} gives no video")
+
+
+def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str, *_: object, **__: object) -> object:
+        raise NotImplementedError("Cannot find libvlc")
+
+    monkeypatch.setattr("builtins.__import__", missing)
+    with pytest.raises(SourceError, match="apt-get install libvlc5 vlc-plugin-base"):
+        source_vlc._load_vlc()
+
+
+# --- network and live ----------------------------------------------------------------------------------------------
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+def test_a_film_on_a_web_server_is_played(card: Path) -> None:
+    handler = functools.partial(_QuietHandler, directory=str(card.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with playing(f"http://127.0.0.1:{server.server_port}/card.mp4") as recording:
+                recording.until()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert not recording.source.live
+    assert len(check_seamless(recording).pes[VIDEO]) == 50
+
+
+class Camera:
+    """Sends a transport stream to a UDP port in its own time, over and over, as a live input does."""
+
+    def __init__(self, datagrams: list[Datagram], port: int) -> None:
+        self._datagrams, self._port = datagrams, port
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Camera":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            start_s = time.monotonic()
+            for datagram in self._datagrams:
+                if self._stop.wait(max(0.0, start_s + datagram.due_s - time.monotonic())):
+                    return
+                sender.sendto(datagram.payload, ("127.0.0.1", self._port))
+
+
+def test_a_live_input_is_stopped_and_started_again(card: Path) -> None:
+    with playing(card, loop=True) as film_recording:
+        film_recording.until(items=8)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Camera(film_recording.datagrams, port), playing(f"udp://@127.0.0.1:{port}") as recording:
+        source = recording.source
+        assert source.live
+        recording.until(least_bytes=100_000)
+        source.stop()
+        assert threads("flume-vlc") == []
+        recording.until(least_bytes=recording.bytes + 100_000)
+    assert [type(event) for event in recording.events] == [ItemStarted, ItemStarted]
+    check_seamless(recording)
+
+
+def test_a_live_input_that_never_sends_does_not_block() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with playing(f"udp://@127.0.0.1:{port}") as recording:
+        before_s = time.monotonic()
+        assert recording.source.read(timeout_s=0.3) is None
+        assert time.monotonic() - before_s < 1.0
+
+
+# --- ending --------------------------------------------------------------------------------------------------------
+
+
+def threads(prefix: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(prefix)]
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def tasks() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_close_wakes_a_waiting_read_and_frees_everything(card: Path) -> None:
+    VlcSource(expand([str(card)]), loop=True).close()  # libvlc keeps a few descriptors from its first start
+    open_before, tasks_before = descriptors(), tasks()
+    source = VlcSource((Item("silent", "udp://@127.0.0.1:9", is_path=False, live=True),), loop=True)
+    seen: list[object] = []
+    reader = threading.Thread(target=lambda: seen.append(source.read(timeout_s=20)))
+    reader.start()
+    threading.Event().wait(0.3)
+    before_s = time.monotonic()
+    source.close()
+    reader.join(5)
+    source.close()
+    assert seen == [None]
+    assert time.monotonic() - before_s < 3
+    assert source.read(timeout_s=0.1) is None
+    assert descriptors() <= open_before
+    assert tasks() <= tasks_before
+
+
+def test_many_items_leak_neither_threads_nor_descriptors(card: Path) -> None:
+    with playing(card, loop=True) as recording:
+        recording.until(items=3)
+        open_before, tasks_before = descriptors(), tasks()
+        recording.until(items=25)
+        assert descriptors() <= open_before + 1
+        assert tasks() <= tasks_before + 2
+    check_seamless(recording)
+
+
+def test_no_items_at_all_are_refused() -> None:
+    with pytest.raises(SourceError, match="no items"):
+        VlcSource((), loop=True)
