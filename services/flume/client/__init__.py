@@ -1,0 +1,1 @@
+"""The client: receives, puts in order, plays, counts, and steers its session."""

@@ -1,0 +1,416 @@
+"""The client put together: a library to steer one session, receive its stream and show it."""
+
+import contextlib
+import dataclasses
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from flume.client.control_link import ControlLink, Message
+from flume.client.player import Player
+from flume.client.receiver import Receiver, StreamSession
+from flume.client.statistics import ClientStatistics
+from flume.control import messages as m
+from flume.control.session import Command, State
+from flume.errors import FlumeError, NetworkError
+from flume.settings import ClientSettings
+
+MAX_COMMANDS_KEPT = 64
+FIRST_PAUSE_S = 0.25
+DRAIN_S = 3.0
+"""Longest wait at the end for buffered frames: one group of pictures behind the live edge, and libvlc's buffer."""
+
+SETTLED_S = 0.4
+"""No new frame for this long means that the player has shown all it has: ten frames at 25 per second."""
+
+FINAL_CODES = frozenset({"source_ended"})
+"""Ends after which connecting again is pointless."""
+
+Wish = Literal["active", "interrupted", "closed"]
+_WISHES: dict[Command, Wish] = {
+    Command.CONNECT: "active",
+    Command.CONTINUE: "active",
+    Command.INTERRUPT: "interrupted",
+    Command.DISCONNECT: "closed",
+}
+
+
+class ClientEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened by itself. *event* is state, first_frame, notice or error."""
+
+    event: str
+    state: str
+    message: str | None = None
+    code: str | None = None
+    command: str | None = None
+    milliseconds: float | None = None
+    """For ``first_frame``: since *command* (connect or continue)."""
+
+
+@dataclasses.dataclass
+class _Wait:
+    """From a command to the first frame after it."""
+
+    command: Command
+    since_s: float
+    reported: bool = False
+
+
+class Client:
+    """One client. Call :meth:`start` first and :meth:`close` last; the rest in between, from any thread.
+
+    Commands return the server's reply, which may be :class:`~flume.control.messages.Refused`, and raise
+    :class:`NetworkError` when there is no connection to send them on.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        player: Player,
+        *,
+        on_event: Callable[[ClientEvent], None] | None = None,
+    ) -> None:
+        """Show what the server of *settings* sends on *player*; *on_event* is called from several threads."""
+        self.settings = settings
+        self._player = player
+        self._on_event = on_event or (lambda _event: None)
+        self._receiver = Receiver(settings, player)
+        self._turn = threading.RLock()  # one command at a time
+        self._changed = threading.Condition()  # guards what follows
+        self._link: ControlLink | None = None
+        self._state = State.CLOSED
+        self._wish: Wish = "closed"
+        self._final = False
+        self._closing = False
+        self._delivering = False
+        self._commands: deque[str] = deque(maxlen=MAX_COMMANDS_KEPT)
+        self._connects = 0
+        self._reconnects = 0
+        self._wait: _Wait | None = None
+        self._join_ms: float | None = None
+        self._resume_ms: float | None = None
+        self._connect_s: float | None = None
+        self._last_error: str | None = None
+        self._started_s = time.monotonic()
+        self._supervisor = threading.Thread(target=self._supervise, name="flume-supervisor", daemon=True)
+
+    def start(self) -> "Client":
+        """Open the player and start the threads; raises :class:`~flume.errors.PlayerError`."""
+        try:
+            self._player.start()
+        except FlumeError:
+            self._receiver.close()
+            self._player.close()
+            raise
+        self._receiver.start()
+        self._supervisor.start()
+        return self
+
+    def __enter__(self) -> "Client":
+        """Start."""
+        return self.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close."""
+        self.close()
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    def connect(self) -> m.Reply:
+        """Ask for the stream; it flows once :meth:`wait_until_state` sees ``active``."""
+        with self._turn:
+            self._wish_for("active")
+            return self._connect()
+
+    def interrupt(self) -> m.Reply:
+        """Stop the datagrams and keep the session."""
+        return self._command(m.Interrupt())
+
+    def continue_(self) -> m.Reply:
+        """Let the datagrams flow again."""
+        return self._command(m.Continue())
+
+    def disconnect(self) -> m.Reply:
+        """End the session."""
+        return self._command(m.Disconnect())
+
+    def status(self) -> m.Reply:
+        """Ask the server how it is; opens a control connection if there is none."""
+        with self._turn:
+            return self._open_link().request(m.StatusQuery(), timeout_s=self.settings.connect_timeout_s)
+
+    def send(self, command: Command) -> m.Reply:
+        """Carry out *command* by name."""
+        actions = {
+            Command.CONNECT: self.connect,
+            Command.INTERRUPT: self.interrupt,
+            Command.CONTINUE: self.continue_,
+            Command.DISCONNECT: self.disconnect,
+            Command.STATUS: self.status,
+        }
+        return actions[command]()
+
+    def _command(self, request: m.Request) -> m.Reply:
+        command = m.command_of(request)
+        with self._turn:
+            link = self._link
+            if link is None or not link.is_open:
+                if command is Command.DISCONNECT:
+                    self._wish_for("closed")
+                raise NetworkError(f"{command} was not sent: there is no connection to the server")
+            if command is Command.CONTINUE:
+                self._expect_frame(command)
+            reply = link.request(request, timeout_s=self.settings.connect_timeout_s)
+            if not isinstance(reply, m.Refused):
+                self._wish_for(_WISHES[command])
+            return reply
+
+    def _connect(self) -> m.Reply:
+        self._connect_s = time.monotonic()
+        link = self._open_link()
+        if self._state is State.CLOSED:
+            self._expect_frame(Command.CONNECT, self._connect_s)
+        return link.request(m.Connect(payload=self.settings.payload), timeout_s=self.settings.connect_timeout_s)
+
+    def _open_link(self) -> ControlLink:
+        if self._link is None or not self._link.is_open:
+            self._link = ControlLink.open(
+                self.settings.host,
+                self.settings.port,
+                timeout_s=self.settings.connect_timeout_s,
+                on_message=self._on_message,
+                on_lost=self._on_lost,
+            )
+        return self._link
+
+    def _wish_for(self, wish: Wish) -> None:
+        with self._changed:
+            self._wish = wish
+            self._final = False
+            self._changed.notify_all()
+
+    def _expect_frame(self, command: Command, since_s: float | None = None) -> None:
+        self._player.expect_frame()
+        with self._changed:
+            self._wait = _Wait(command, time.monotonic() if since_s is None else since_s)
+
+    # -- what the server says (the link's thread) --------------------------------------------------------------
+
+    def _on_message(self, message: Message) -> None:
+        match message:
+            case m.Connected():
+                self._begin_session(message)
+            case m.Active() | m.Continued():
+                self._delivering = True
+                self._receiver.begin_window(message.first_sequence)
+            case m.Interrupted() | m.Disconnected():
+                self._end_window(message.last_sequence, message.datagrams)
+            case m.Closed():
+                self._on_closed(message)
+            case m.Notice():
+                self._report("notice", message=message.message, code=message.code)
+            case _:
+                pass
+        if isinstance(message, m.Reply) and not isinstance(message, m.Refused | m.Status):
+            self._commands.append(str(message.__struct_config__.tag))
+        if isinstance(message, m.Disconnected):
+            self._receiver.end_session()
+        self._enter(message.state)
+
+    def _begin_session(self, reply: m.Connected) -> None:
+        link = self._link
+        if link is None:
+            return
+        host, _ = link.peer
+        session = StreamSession(
+            server=(host, reply.port),
+            family=link.family,
+            token=reply.token,
+            token_interval_s=reply.token_interval_ms / 1000,
+            payload=reply.payload,
+            ssrc=reply.ssrc,
+        )
+        self._connects += 1
+        try:
+            self._receiver.begin_session(session)
+        except NetworkError as error:
+            self._report("error", message=str(error))
+
+    def _end_window(self, last_sequence: int | None, datagrams: int) -> None:
+        # Disconnecting while interrupted repeats the numbers of the window that has already ended.
+        if self._delivering:
+            self._delivering = False
+            self._receiver.end_window(last_sequence, datagrams)
+
+    def _on_closed(self, event: m.Closed) -> None:
+        self._receiver.end_session()
+        if self._delivering and event.last_sequence is not None:
+            self._end_window(event.last_sequence, 1)
+        else:
+            self._abandon()
+        self._final = event.code in FINAL_CODES
+        self._report("error", message=event.message, code=event.code)
+
+    def _abandon(self) -> None:
+        if self._delivering:
+            self._delivering = False
+            self._receiver.abandon_window()
+
+    def _on_lost(self, link: ControlLink, reason: str) -> None:
+        if link is not self._link:
+            return
+        had_session = self._state is not State.CLOSED
+        self._receiver.end_session()
+        self._abandon()
+        if had_session or self._wish != "closed":
+            self._report("error", message=f"the control connection ended: {reason}", code="link_lost")
+        self._enter(State.CLOSED)
+
+    def _enter(self, state: State) -> None:
+        link = self._link
+        if link is not None:
+            link.expects_alive = state is not State.CLOSED
+        with self._changed:
+            changed = state is not self._state
+            self._state = state
+            self._changed.notify_all()
+        if changed:
+            self._report("state")
+
+    def _report(self, event: str, **fields: object) -> None:
+        if event == "error":
+            self._last_error = str(fields.get("message"))
+        self._on_event(msgspec.convert({"event": event, "state": str(self._state), **fields}, ClientEvent))
+
+    # -- restoring what was wished -----------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._is_off_course())
+                if self._closing:
+                    return
+                # The user's own command may still be on its way: look again after the pause.
+                self._changed.wait_for(lambda: self._closing, timeout=pause_s * random.uniform(0.8, 1.2))  # noqa: S311
+                if self._closing:
+                    return
+            pause_s = FIRST_PAUSE_S if self._restore() else min(pause_s * 2, self.settings.reconnect_max_s)
+
+    def _is_off_course(self) -> bool:
+        return (
+            self.settings.reconnect
+            and not self._final
+            and (
+                (self._wish != "closed" and self._state is State.CLOSED)
+                or (self._wish == "interrupted" and self._state is State.ACTIVE)
+            )
+        )
+
+    def _restore(self) -> bool:
+        """Take one step towards what was wished; ``False``: it failed, wait longer before the next."""
+        with self._turn:
+            if not self._is_off_course():
+                return True
+            try:
+                if self._state is State.ACTIVE:
+                    return not isinstance(self._command(m.Interrupt()), m.Refused)
+                reply = self._connect()
+            except FlumeError as error:
+                self._last_error = str(error)
+                return False
+            if isinstance(reply, m.Refused):
+                self._report("error", message=reply.message, code=reply.code)
+                return False
+            if self._connects > 1:
+                self._reconnects += 1
+        # Consent decides whether the path is open: without it the next attempt waits longer.
+        return self.wait_until_state(State.ACTIVE, timeout_s=self.settings.connect_timeout_s)
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The session's state as last heard."""
+        return self._state
+
+    def wait_until_state(self, state: State, *, timeout_s: float) -> bool:
+        """Wait for *state*; ``False`` when it did not come in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._state is state or self._closing, timeout_s)
+
+    def poll_frame(self) -> None:
+        """Look whether the awaited first frame was displayed; reports it once."""
+        wait = self._wait
+        if wait is None or wait.reported:
+            return
+        first_s = self._player.statistics().first_frame_s
+        if first_s is None:
+            return
+        wait.reported = True
+        milliseconds = round((first_s - wait.since_s) * 1000, 1)
+        if wait.command is Command.CONNECT:
+            self._join_ms = milliseconds
+        else:
+            self._resume_ms = milliseconds
+        self._report("first_frame", command=str(wait.command), milliseconds=milliseconds)
+
+    def statistics(self) -> ClientStatistics:
+        """Return a snapshot."""
+        self.poll_frame()
+        first_s, connect_s = self._receiver.first_datagram_s, self._connect_s
+        link = self._link
+        host, port = self._receiver.local_address() or (None, None)
+        return ClientStatistics(
+            **msgspec.structs.asdict(self._receiver.statistics()),
+            time_s=time.time(),
+            uptime_s=round(time.monotonic() - self._started_s, 3),
+            server=f"{self.settings.host}:{self.settings.port}",
+            state=str(self._state),
+            wished=self._wish,
+            linked=link is not None and link.is_open,
+            address=host,
+            media_port=port,
+            commands=tuple(self._commands),
+            reconnects=self._reconnects,
+            join_ms=self._join_ms,
+            resume_ms=self._resume_ms,
+            first_datagram_ms=round((first_s - connect_s) * 1000, 1) if first_s and connect_s else None,
+            player=self._player.statistics(),
+            last_error=self._last_error,
+        )
+
+    def wait_until_drained(self, *, timeout_s: float = DRAIN_S) -> bool:
+        """Wait until the player has shown what was received; ``False`` when it still had something to show."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            while (now_s := time.monotonic()) < deadline_s:
+                last_s = self._player.statistics().last_frame_s
+                if self._receiver.is_drained and (last_s is None or now_s - last_s > SETTLED_S):
+                    return True
+                self._changed.wait(0.05)
+        return False
+
+    def close(self) -> None:
+        """Disconnect, let the player finish, and release everything; a second call does nothing."""
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify_all()
+        with contextlib.suppress(FlumeError):
+            if self._state is not State.CLOSED:
+                self.disconnect()
+        if self._supervisor.ident is not None:
+            self._supervisor.join()
+        if self._link is not None:
+            self._link.close()
+        if self._connects:
+            self.wait_until_drained()
+        self._receiver.close()
+        self._player.close()

@@ -1,0 +1,182 @@
+"""``flume watch`` and ``flume health``."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from flume.client import commands
+from flume.client.app import Client
+from flume.client.health import check_client, check_server
+from flume.client.player import PlayerKind, open_player
+from flume.client.watching import JsonView, TextView, View, Watching
+from flume.control.script import Step, parse_script
+from flume.control.session import Command
+from flume.errors import SettingsError
+from flume.settings import DEFAULT_PORT, ClientSettings, PayloadKind
+
+_DEFAULTS = ClientSettings(host="localhost")
+
+
+@click.command()
+@click.argument("host", envvar="FLUME_HOST")
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    envvar="FLUME_PORT",
+    show_default=True,
+    show_envvar=True,
+    help="TCP port of the server's control; its UDP port follows from the reply.",
+)
+@click.option(
+    "--payload", type=click.Choice(get_args(PayloadKind)), default="rtp", show_default=True, help="Datagrams."
+)
+@click.option(
+    "--player",
+    "player_kind",
+    type=click.Choice(get_args(PlayerKind)),
+    default="auto",
+    show_default=True,
+    help="auto is a window where there is a display.",
+)
+@click.option("--script", metavar="STEPS", help='Commands to give, such as "connect; wait 3; interrupt"; then end.')
+@click.option("--commands", "commands_from", metavar="FILE", help="Read commands, one a line; - is standard input.")
+@click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
+@click.option(
+    "--duration", "duration_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="End after this long."
+)
+@click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), help="For 'flume health client'.")
+@click.option("--reorder", "reorder_ms", default=_DEFAULTS.reorder_ms, show_default=True, help="Jitter buffer, ms.")
+@click.option(
+    "--network-caching",
+    "network_caching_ms",
+    default=_DEFAULTS.network_caching_ms,
+    show_default=True,
+    help="libvlc's own buffer, milliseconds.",
+)
+@click.option(
+    "--receive-buffer",
+    "receive_buffer_bytes",
+    default=_DEFAULTS.receive_buffer_bytes,
+    show_default=True,
+    help="Of the media socket, bytes.",
+)
+@click.option("--decoder-threads", type=click.IntRange(0, 64), help="0 is one a processor; headless uses 1.")
+@click.option("--reconnect/--no-reconnect", default=True, help="Connect again when the session or the server is lost.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
+def watch(
+    *,
+    host: str,
+    player_kind: PlayerKind,
+    script: str | None,
+    commands_from: str | None,
+    as_json: bool,
+    duration_s: float | None,
+    state_file: Path | None,
+    decoder_threads: int | None,
+    verbose: bool,
+    **options: object,
+) -> None:
+    """Receive the video of the server at HOST, show it, and steer the session.
+
+    At a terminal, keys give the commands: i interrupt, c continue, d disconnect, k connect, s status, q quit.
+    With --script or --commands nothing is sent but what they say; otherwise the client connects at once.
+
+    \b
+      flume watch localhost
+      flume watch localhost --player none --script "connect; wait 3; interrupt; wait 2; continue; wait 3; disconnect"
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    settings = msgspec.convert({"host": host, **options}, ClientSettings)
+    if script and commands_from:
+        raise SettingsError("script", script[:80], "either --script or --commands, not both")
+    steps = parse_script(script, duration_s=duration_s) if script else ()
+    player = open_player(player_kind, network_caching_ms=settings.network_caching_ms, decoder_threads=decoder_threads)
+    interactive = not (steps or commands_from or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+    with _view(as_json=as_json, interactive=interactive, server=f"{host}:{settings.port}") as view:
+        watching = Watching(view, state_file=state_file, duration_s=duration_s)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: watching.end("signal"))
+        client = Client(settings, player, on_event=watching.on_event).start()
+        with _command_file(commands_from) as descriptor:
+            watching.run(client, [_source(watching, steps, descriptor, interactive=interactive)])
+
+
+@contextmanager
+def _view(*, as_json: bool, interactive: bool, server: str) -> Iterator[View]:
+    if as_json:
+        yield JsonView(sys.stdout)
+    elif interactive:
+        from flume.client.console import Console  # noqa: PLC0415 - rich is not needed otherwise
+
+        with commands.single_keys(sys.stdin.fileno()), Console(server) as console:
+            yield console
+    else:
+        yield TextView(click.echo)
+
+
+@contextmanager
+def _command_file(name: str | None) -> Iterator[int | None]:
+    if name is None or name == "-":
+        with nullcontext():
+            yield None if name is None else sys.stdin.fileno()
+        return
+    try:
+        descriptor = os.open(name, os.O_RDONLY)
+    except OSError as error:
+        raise SettingsError("commands", name, f"a readable file, or - for standard input ({error.strerror})") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _source(
+    watching: Watching, steps: tuple[Step, ...], descriptor: int | None, *, interactive: bool
+) -> Callable[[], commands.CommandSource]:
+    run, done = watching.run_command, watching.end
+    if steps:
+        return commands.script_source(steps, run, done).start
+    if descriptor is not None:
+        return commands.line_source(descriptor, run, done, watching.refuse).start
+    if interactive:
+        return commands.key_source(sys.stdin.fileno(), run, done, first=Command.CONNECT).start
+    return commands.script_source((Step(Command.CONNECT),), run, lambda: None).start
+
+
+@click.group()
+def health() -> None:
+    """Answer a health check: one line, exit status 0 for well and 1 for not."""
+
+
+@health.command("client")
+@click.argument("file", type=click.Path(path_type=Path))
+def health_client(file: Path) -> None:
+    """Check the client that keeps its state in FILE (flume watch --state-file)."""
+    _answer(*check_client(file, now_s=time.time()))
+
+
+@health.command("server")
+@click.argument("host")
+@click.option("--port", default=DEFAULT_PORT, envvar="FLUME_PORT", show_default=True, help="TCP port of its control.")
+@click.option("--timeout", "timeout_s", default=3.0, show_default=True, help="Seconds to wait for its answer.")
+def health_server(*, host: str, port: int, timeout_s: float) -> None:
+    """Check that the server at HOST answers."""
+    _answer(*check_server(host, port, timeout_s=timeout_s))
+
+
+def _answer(well: bool, line: str) -> None:  # noqa: FBT001 - the two halves of an answer
+    click.echo(line)
+    sys.exit(0 if well else 1)

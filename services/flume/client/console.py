@@ -1,0 +1,82 @@
+"""The interactive view: events scroll by, one status line stays at the bottom. Owns rich."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console as RichConsole
+from rich.live import Live
+from rich.text import Text
+
+from flume.client.app import ClientEvent
+from flume.client.statistics import ClientStatistics
+from flume.client.watching import TextView, summary
+from flume.control import messages as m
+from flume.control.session import Command
+from flume.errors import FlumeError
+
+HELP = "[i]nterrupt [c]ontinue [d]isconnect connect:[k] [s]tatus [q]uit"
+_COLOURS = {"active": "green", "interrupted": "yellow", "connecting": "cyan", "closed": "red"}
+
+
+class Console:
+    """A :class:`~flume.client.watching.View` on a terminal."""
+
+    def __init__(self, server: str, console: RichConsole | None = None) -> None:
+        """Show what is received from *server*."""
+        self._server = server
+        self._console = console or RichConsole(highlight=False)
+        self._live = Live(Text(f"{server}  {HELP}"), console=self._console, auto_refresh=False, transient=False)
+        self._lines = TextView(self._print, interval_s=float("inf"))
+        self._datagrams = 0
+        self._bytes = 0
+        self._taken_s = time.monotonic()
+
+    def __enter__(self) -> "Console":
+        """Take over the bottom line."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back."""
+        self._live.stop()
+
+    def _print(self, line: str) -> None:
+        self._console.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
+
+    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
+        """Print its line."""
+        self._lines.command(command, reply)
+
+    def event(self, event: ClientEvent) -> None:
+        """Print its line."""
+        self._lines.event(event)
+
+    def refuse(self, message: str) -> None:
+        """Print it."""
+        self._print(message)
+
+    def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
+        """Renew the status line; at the end, print the numbers."""
+        if final:
+            self._live.update(Text(""), refresh=True)
+            self._print(summary(statistics))
+            return
+        self._live.update(self._status_line(statistics), refresh=True)
+
+    def _status_line(self, statistics: ClientStatistics) -> Text:
+        now_s = time.monotonic()
+        elapsed_s = max(now_s - self._taken_s, 0.001)
+        rate = max(0, statistics.bytes - self._bytes) * 8e-6 / elapsed_s
+        self._bytes, self._taken_s = statistics.bytes, now_s
+        state, _, rest = summary(statistics).partition(", ")
+        line = Text.assemble(
+            (f" {state} ", f"black on {_COLOURS.get(state, 'white')}"),
+            f" {rate:.1f} Mbit/s, {rest}  ",
+            (HELP, "dim"),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        line.truncate(self._console.width)
+        return line

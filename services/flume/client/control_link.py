@@ -1,0 +1,169 @@
+"""The control connection: the TCP socket and the thread that reads it.
+
+Everything the server says is handed over in the order in which it came, from one thread; a reply also wakes whoever
+asked. The link ends once: by :meth:`ControlLink.close`, by the server, or by its silence.
+"""
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from flume.control import messages as m
+from flume.control.codec import LineAssembler
+from flume.errors import NetworkError, RemoteProtocolError
+
+SILENCE_S = 15.0
+"""A server says ``alive`` every 5 s to a session; three missed ones and it is taken for gone."""
+
+USER_TIMEOUT_MS = 10_000
+"""Unacknowledged bytes for this long end the connection (TCP_USER_TIMEOUT, RFC 5482)."""
+
+Message = m.Reply | m.Event
+
+
+class ControlLink:
+    """One connection. Make it with :meth:`open`."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        on_message: Callable[[Message], None],
+        on_lost: Callable[["ControlLink", str], None],
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        """Own *connection*; *on_message* and *on_lost* are called from the reading thread."""
+        self._connection = connection
+        self._on_message, self._on_lost = on_message, on_lost
+        self._silence_s = silence_s
+        self._turn = threading.Lock()
+        self._replies: queue.SimpleQueue[m.Reply | NetworkError] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        self.expects_alive = False
+        """Whether there is a session, for which the server must be heard from time to time."""
+        self._thread = threading.Thread(target=self._read, name="flume-control", daemon=True)
+
+    @classmethod
+    def open(
+        cls,
+        host: str,
+        port: int,
+        *,
+        timeout_s: float,
+        on_message: Callable[[Message], None],
+        on_lost: Callable[["ControlLink", str], None],
+        silence_s: float = SILENCE_S,
+    ) -> "ControlLink":
+        """Connect to *host*; raises :class:`NetworkError`."""
+        try:
+            connection = socket.create_connection((host, port), timeout=timeout_s)
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "no answer"
+            raise NetworkError(
+                f"no connection to {host} port {port} (TCP): {reason}; is 'flume serve' running there, "
+                "and is the port open in its firewall?"
+            ) from error
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        connection.settimeout(0.5)  # the beat at which the reader looks for silence
+        link = cls(connection, on_message=on_message, on_lost=on_lost, silence_s=silence_s)
+        link._thread.start()
+        return link
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The server's address and port, as connected."""
+        host, port = self._connection.getpeername()[:2]
+        return str(host), int(port)
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The address family in use."""
+        return self._connection.family
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return not self._closed.is_set()
+
+    def request(self, request: m.Request, *, timeout_s: float) -> m.Reply:
+        """Send *request* and return its reply.
+
+        Raises :class:`NetworkError` when the link ends first, or when no reply comes in time; the link is closed
+        then, because a later reply would be taken for that of another request.
+        """
+        with self._turn:
+            if not self.is_open:
+                raise NetworkError("the control connection is closed")
+            try:
+                self._connection.sendall(m.encode(request))
+                answer = self._replies.get(timeout=timeout_s)
+            except queue.Empty:
+                self._lose(f"no reply to {m.command_of(request)} within {timeout_s:g} s")
+                raise NetworkError(
+                    f"the server did not answer {m.command_of(request)} within {timeout_s:g} s"
+                ) from None
+            except OSError as error:
+                self._lose(f"sending failed: {error}")
+                raise NetworkError(f"the control connection broke: {error}") from error
+        if isinstance(answer, NetworkError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the link without telling *on_lost*."""
+        self._closed.set()
+        self._shut()
+        if self._thread is not threading.current_thread() and self._thread.ident is not None:
+            self._thread.join()
+
+    def _shut(self) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _lose(self, reason: str) -> None:
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._shut()
+        self._replies.put(NetworkError(f"the control connection ended: {reason}"))
+        self._on_lost(self, reason)
+
+    def _read(self) -> None:
+        lines = LineAssembler()
+        heard_s = time.monotonic()
+        try:
+            while not self._closed.is_set():
+                try:
+                    data = self._connection.recv(65_536)
+                except TimeoutError:
+                    if self.expects_alive and time.monotonic() - heard_s > self._silence_s:
+                        self._lose(f"the server was silent for {self._silence_s:g} s")
+                    continue
+                if not data:
+                    self._lose("the server closed it")
+                    return
+                heard_s = time.monotonic()
+                for line in lines.feed_untrusted(data):
+                    self._take_untrusted(line)
+        except OSError as error:
+            self._lose(error.strerror or str(error))
+        finally:
+            self._connection.close()
+
+    def _take_untrusted(self, line: bytes | RemoteProtocolError) -> None:
+        if isinstance(line, RemoteProtocolError):
+            self._lose(str(line))
+            return
+        try:
+            message = m.parse_from_server_untrusted(line)
+        except RemoteProtocolError as error:
+            self._lose(str(error))
+            return
+        self._on_message(message)
+        if isinstance(message, m.Reply):
+            self._replies.put(message)

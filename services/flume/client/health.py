@@ -1,0 +1,67 @@
+"""Health checks that mean it: a client whose stream stands still is not healthy, however alive its process is."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from flume.client.control_link import ControlLink
+from flume.client.statistics import ClientStatistics
+from flume.control import messages as m
+from flume.errors import NetworkError
+
+FRESH_S = 5.0
+"""A client writes its state once a second."""
+
+FLOWING_S = 5.0
+"""Longest silence of an active stream; a source may need that long to come back from idleness."""
+
+
+def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
+    """Return whether the client that writes *path* is well at *now_s* (epoch), and one line that says why."""
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=ClientStatistics)
+    except OSError as error:
+        return False, f"no state file {path}: {error.strerror}"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return False, f"the state file {path} is not one: {error}"
+    complaint = _complaint(state, now_s)
+    if complaint is not None:
+        return False, complaint
+    return True, f"{state.state}, {state.datagrams} datagrams, {state.player.frames_displayed} frames"
+
+
+def _complaint(state: ClientStatistics, now_s: float) -> str | None:
+    age_s = now_s - state.time_s
+    if age_s > FRESH_S:
+        return f"the state file is {age_s:.1f} s old: the client stands still"
+    if state.wished != "closed" and not state.linked:
+        return f"no control connection to {state.server}: {state.last_error or 'not yet tried'}"
+    if state.wished == "active" and state.state != "active":
+        return f"{state.state} instead of active: {state.last_error or 'waiting'}"
+    silent_s = state.last_datagram_age_s
+    if state.state == "active" and (silent_s is None or silent_s > FLOWING_S):
+        return "active, but no datagram came" + ("" if silent_s is None else f" for {silent_s:.1f} s")
+    return None
+
+
+def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
+    """Return whether the server at *host* answers ``status``, and one line that says what it said."""
+    began_s = time.monotonic()
+    try:
+        link = ControlLink.open(
+            host, port, timeout_s=timeout_s, on_message=lambda _message: None, on_lost=lambda _link, _reason: None
+        )
+    except NetworkError as error:
+        return False, str(error)
+    try:
+        reply = link.request(m.StatusQuery(), timeout_s=timeout_s)
+    except NetworkError as error:
+        return False, str(error)
+    finally:
+        link.close()
+    if not isinstance(reply, m.Status):
+        return False, f"{host} port {port} answered {reply!r:.120} to status"
+    server = reply.server
+    took_ms = (time.monotonic() - began_s) * 1000
+    return True, f"{server.source}: ingest {server.ingest}, {server.active} active, answered in {took_ms:.0f} ms"

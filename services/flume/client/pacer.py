@@ -1,0 +1,72 @@
+"""Hands datagrams to the player at the speed of the stream, not at that of the network. Pure.
+
+A joining client gets the datagrams since the last keyframe several times faster than real time. libvlc takes its
+clock from the pace of arrival: measured, after such a burst it moves its clock ahead by what the burst brought and
+drops the frames in between (0.4 s after a burst of 0.6 s). So bursts are stretched here. The schedule runs a little
+fast, which works the backlog off without libvlc noticing, and lets a server whose clock runs faster than ours be
+followed.
+"""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+from flume.media.rtp import CLOCK_HZ
+
+Item = TypeVar("Item")
+
+SPEED = 1.01
+"""libvlc follows a clock that is one per cent off without dropping a frame."""
+
+GRAIN_S = 0.01
+"""Datagrams leave in groups at least this far apart, as they leave the server: fewer wake-ups."""
+
+MAX_STEP_S = 1.0
+"""A timestamp this far ahead of the one before it, or behind it, is a new beginning and not a gap to wait for."""
+
+
+class PlayoutPacer(Generic[Item]):
+    """Items go in with 90 kHz timestamps and come out when they are due, in order, each exactly once."""
+
+    def __init__(self, *, capacity: int) -> None:
+        """Hold *capacity* items at most; beyond, the oldest leave early."""
+        self._capacity = capacity
+        self._waiting: deque[tuple[float, Item]] = deque()
+        self._anchor_s = float("-inf")
+        self._anchor = self._last = 0
+        self._last_taken_s = float("-inf")
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return len(self._waiting)
+
+    def begin_window(self) -> None:
+        """Delivery begins anew: the next item sets the schedule."""
+        self._anchor_s = float("-inf")
+
+    def push(self, timestamp: int, item: Item, now_s: float) -> None:
+        """Take *item*, whose stream time is *timestamp* (90 kHz, 32 bits)."""
+        step_s = _signed(timestamp - self._last) / CLOCK_HZ
+        self._last = timestamp
+        due_s = self._anchor_s + _signed(timestamp - self._anchor) / CLOCK_HZ / SPEED
+        if abs(step_s) > MAX_STEP_S or due_s < now_s:
+            due_s = max(now_s, self._waiting[-1][0] if self._waiting else now_s)
+            self._anchor_s, self._anchor = due_s, timestamp
+        self._waiting.append((due_s, item))
+
+    def take(self, now_s: float) -> list[Item]:
+        """Return what is due at *now_s*."""
+        ready = []
+        while self._waiting and (self._waiting[0][0] <= now_s or len(self._waiting) > self._capacity):
+            ready.append(self._waiting.popleft()[1])
+        if ready:
+            self._last_taken_s = now_s
+        return ready
+
+    def deadline_s(self) -> float | None:
+        """Return when to call :meth:`take` next, or ``None`` while nothing waits."""
+        return max(self._waiting[0][0], self._last_taken_s + GRAIN_S) if self._waiting else None
+
+
+def _signed(difference: int) -> int:
+    """Return a difference of 32-bit timestamps as a number from -2^31 to 2^31 - 1."""
+    return ((difference + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

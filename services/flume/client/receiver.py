@@ -1,0 +1,316 @@
+"""The media socket and the thread that owns it: token out, datagrams in, ordered and paced on to the player."""
+
+import contextlib
+import logging
+import select
+import socket
+import struct
+import threading
+import time
+from typing import NamedTuple
+
+from flume.client.jitter import InterarrivalJitter, JitterBuffer
+from flume.client.pacer import PlayoutPacer
+from flume.client.player import Player
+from flume.client.statistics import ReceptionStatistics
+from flume.errors import NetworkError, RemoteProtocolError
+from flume.media import rtp
+from flume.settings import ClientSettings, PayloadKind
+
+MAX_DATAGRAM_BYTES = 65_535
+DRAIN_AT_ONCE = 256
+"""Datagrams read before the player gets its share again: at 40 Mbit/s 70 ms of stream."""
+
+SO_MEMINFO = 55
+"""Linux, asm-generic/socket.h; Python does not name it."""
+MEMINFO_RCVBUF = 1
+MEMINFO_DROPS = 8
+
+_log = logging.getLogger(__name__)
+
+
+class StreamSession(NamedTuple):
+    """What the reply to ``connect`` says about the stream; *server* is the UDP address of the server."""
+
+    server: tuple[str, int]
+    family: socket.AddressFamily
+    token: str
+    token_interval_s: float
+    payload: PayloadKind
+    ssrc: int
+
+
+class _Unit(NamedTuple):
+    timestamp: int
+    payload: memoryview
+
+
+class Receiver:
+    """Begin with :meth:`start`; every method may be called from any thread."""
+
+    def __init__(self, settings: ClientSettings, player: Player) -> None:
+        """Feed *player*; no socket is opened before :meth:`begin_session`."""
+        self._settings = settings
+        self._player = player
+        self._lock = threading.Lock()
+        self._jitter: JitterBuffer[_Unit] = JitterBuffer(
+            reorder_ms=settings.reorder_ms, capacity=settings.buffer_datagrams
+        )
+        self._spacing = InterarrivalJitter()
+        self._pacer: PlayoutPacer[_Unit] = PlayoutPacer(capacity=settings.buffer_datagrams)
+        self._socket: socket.socket | None = None
+        self._session: StreamSession | None = None
+        self._token_due_s = float("inf")
+        self._closing = False
+        self._datagrams = self._bytes = self._foreign = self._bare_lost = self._bare_in_window = 0
+        self._bare_windows = 0
+        self._drops_of_closed = 0
+        self._first_datagram_s: float | None = None
+        self._last_datagram_s: float | None = None
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_in.settimeout(0)
+        self._thread = threading.Thread(target=self._run, name="flume-receiver", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    # -- the session's events --------------------------------------------------------------------------------
+
+    def begin_session(self, session: StreamSession) -> None:
+        """Open the media socket if need be and send the token of *session*; repeat it until it ends."""
+        with self._lock:
+            self._jitter.reset(time.monotonic())
+            self._first_datagram_s = None
+            if self._socket is None or self._session is None or self._session.server != session.server:
+                self._close_socket()
+                self._socket = self._open(session)
+            self._session = session
+            self._token_due_s = 0.0
+        self._wake()
+
+    def begin_window(self, first_sequence: int | None) -> None:
+        """The server said that datagrams flow from *first_sequence* (``None`` for bare TS)."""
+        with self._lock:
+            self._pacer.begin_window()
+            self._spacing.begin_window()
+            if first_sequence is not None:
+                self._jitter.begin_window(first_sequence, time.monotonic())
+            else:
+                self._bare_windows += 1
+
+    def end_window(self, last_sequence: int | None, datagrams: int) -> None:
+        """The server said that the window held *datagrams*, the last with *last_sequence*."""
+        with self._lock:
+            if self._session is not None and self._session.payload == "ts":
+                self._bare_lost += max(0, datagrams - self._bare_in_window)
+                self._bare_in_window = 0
+            self._jitter.end_window(last_sequence if datagrams else None, time.monotonic())
+        self._wake()
+
+    def abandon_window(self) -> None:
+        """The session ended and nobody said with which datagram."""
+        with self._lock:
+            self._jitter.abandon_window(time.monotonic())
+            self._bare_in_window = 0
+        self._wake()
+
+    def end_session(self) -> None:
+        """Repeat the token no more. The socket stays open, so that what is still under way is counted."""
+        with self._lock:
+            self._token_due_s = float("inf")
+
+    def close(self) -> None:
+        """Stop the thread and close the socket."""
+        if self._closing:
+            return
+        self._closing = True
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with self._lock:
+            self._close_socket()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    # -- the socket ------------------------------------------------------------------------------------------
+
+    def _open(self, session: StreamSession) -> socket.socket:
+        media = socket.socket(session.family, socket.SOCK_DGRAM)
+        try:
+            media.settimeout(0)
+            wished = self._settings.receive_buffer_bytes
+            media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wished)
+            granted = media.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles it for itself
+            if granted < wished:
+                _log.warning(
+                    "the kernel gave the media socket a buffer of %d bytes instead of %d; "
+                    "bursts may be dropped: sysctl -w net.core.rmem_max=%d",
+                    granted,
+                    wished,
+                    wished,
+                )
+            # Connected: the kernel refuses other senders, and tells us when the server's port is closed.
+            media.connect(session.server)
+        except OSError as error:
+            media.close()
+            address, port = session.server
+            raise NetworkError(f"cannot open a media socket to {address} port {port}: {error.strerror}") from error
+        return media
+
+    def _close_socket(self) -> None:
+        if self._socket is not None:
+            self._drops_of_closed += _meminfo(self._socket, MEMINFO_DROPS)
+            self._socket.close()
+            self._socket = None
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: the thread is about to wake anyway
+            self._wake_in.send(b"x")
+
+    # -- the thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing:
+            with self._lock:
+                media, timeout_s = self._socket, self._timeout_s()
+            self._wait(media, timeout_s)
+            with self._lock:
+                now_s = time.monotonic()
+                if now_s >= self._token_due_s:
+                    self._send_token(now_s)
+                self._receive()
+                units = self._collect()
+            for unit in units:
+                self._player.write(unit.payload)
+
+    def _timeout_s(self) -> float:
+        deadlines = [self._token_due_s]
+        deadlines += [due for due in (self._jitter.deadline_s(), self._pacer.deadline_s()) if due is not None]
+        return min(max(0.0, min(deadlines) - time.monotonic()), 1.0)
+
+    def _wait(self, media: socket.socket | None, timeout_s: float) -> None:
+        poller = select.poll()
+        poller.register(self._wake_out, select.POLLIN)
+        if media is not None and media.fileno() >= 0:
+            poller.register(media, select.POLLIN)
+        # poll counts in milliseconds and returns early rather than late.
+        for descriptor, _ in poller.poll(timeout_s * 1000):
+            if descriptor == self._wake_out.fileno():
+                self._wake_out.recv(4096)
+
+    def _send_token(self, now_s: float) -> None:
+        session = self._session
+        if session is None or self._socket is None:
+            self._token_due_s = float("inf")
+            return
+        self._token_due_s = now_s + session.token_interval_s
+        try:
+            self._socket.send(session.token.encode())
+        except OSError as error:  # refused, unreachable, no route: the next interval tries again
+            _log.debug("token to %s: %s", session.server, error)
+
+    def _receive(self) -> None:
+        if self._socket is None:
+            return
+        for _ in range(DRAIN_AT_ONCE):
+            try:
+                data = self._socket.recv(MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:  # ECONNREFUSED: an earlier token met a closed port
+                _log.debug("media socket: %s", error)
+                continue
+            self._accept_untrusted(data, time.monotonic())
+
+    def _accept_untrusted(self, data: bytes, now_s: float) -> None:
+        session = self._session
+        if session is None:
+            return
+        if session.payload == "ts":
+            if data[:1] != b"\x47":
+                self._foreign += 1
+                return
+            self._bare_in_window += 1
+            self._count(len(data), now_s)
+            self._player.write(data)
+            return
+        try:
+            packet = rtp.parse_untrusted(data)
+        except RemoteProtocolError:
+            self._foreign += 1
+            return
+        if packet.ssrc != session.ssrc:
+            self._foreign += 1
+            return
+        self._count(len(data), now_s)
+        self._spacing.add(packet.timestamp, now_s)
+        self._jitter.push(packet.sequence, _Unit(packet.timestamp, packet.payload), now_s)
+
+    def _count(self, size: int, now_s: float) -> None:
+        self._datagrams += 1
+        self._bytes += size
+        self._last_datagram_s = now_s
+        if self._first_datagram_s is None:
+            self._first_datagram_s = now_s
+
+    def _collect(self) -> list[_Unit]:
+        now_s = time.monotonic()
+        for unit in self._jitter.take(now_s):
+            self._pacer.push(unit.timestamp, unit, now_s)
+        return self._pacer.take(now_s)
+
+    # -- out -------------------------------------------------------------------------------------------------
+
+    @property
+    def first_datagram_s(self) -> float | None:
+        """When the session's first datagram came, monotonic seconds."""
+        return self._first_datagram_s
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything received has gone to the player."""
+        with self._lock:
+            return self._jitter.deadline_s() is None and not len(self._pacer)
+
+    def local_address(self) -> tuple[str, int] | None:
+        """Return the media socket's own address and port."""
+        with self._lock:
+            if self._socket is None:
+                return None
+            host, port = self._socket.getsockname()[:2]
+        return str(host), int(port)
+
+    def statistics(self) -> ReceptionStatistics:
+        """Return the counters as they are now."""
+        with self._lock:
+            jitter = self._jitter.statistics()
+            last_s = self._last_datagram_s
+            media = self._socket
+            return ReceptionStatistics(
+                datagrams=self._datagrams,
+                bytes=self._bytes,
+                lost=jitter.lost + self._bare_lost,
+                late=jitter.late,
+                duplicates=jitter.duplicates,
+                reordered=jitter.reordered,
+                unexpected=jitter.unexpected,
+                foreign=self._foreign,
+                jitter_ms=round(self._spacing.jitter_ms, 3),
+                loss_runs=dict(jitter.loss_runs),
+                longest_loss_run=jitter.longest_loss_run,
+                windows=jitter.windows + self._bare_windows,
+                dropped_by_receiver=self._drops_of_closed + (_meminfo(media, MEMINFO_DROPS) if media else 0),
+                receive_buffer_bytes=_meminfo(media, MEMINFO_RCVBUF) if media else 0,
+                last_datagram_age_s=None if last_s is None else round(time.monotonic() - last_s, 3),
+            )
+
+
+def _meminfo(media: socket.socket, index: int) -> int:
+    """Return one of the kernel's counters of *media*; 0 where the system has none (SO_MEMINFO is Linux 4.12)."""
+    try:
+        raw = media.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 9 * 4)
+    except OSError:
+        return 0
+    counters = struct.unpack(f"={len(raw) // 4}I", raw[: len(raw) // 4 * 4])
+    return int(counters[index]) if index < len(counters) else 0

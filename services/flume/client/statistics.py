@@ -1,0 +1,63 @@
+"""What a client publishes about itself: frozen, and ready to become JSON."""
+
+import msgspec
+
+from flume.client.player import PlayerStatistics
+
+
+class ReceptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the media socket brought since the client began."""
+
+    datagrams: int = 0
+    """All media datagrams of this server's stream, duplicates and late ones included."""
+    bytes: int = 0
+    """Their UDP payloads."""
+    lost: int = 0
+    """Numbers inside the announced windows that never arrived. For bare TS: announced minus counted."""
+    late: int = 0
+    """Arrived after the hole they belong into was given up: received, not played."""
+    duplicates: int = 0
+    reordered: int = 0
+    unexpected: int = 0
+    """Arrived outside every announced window."""
+    foreign: int = 0
+    """Not this stream's: another SSRC, or not RTP at all."""
+    jitter_ms: float = 0.0
+    """RFC 3550, of the present window; the burst with which a window begins is part of it."""
+    loss_runs: dict[int, int] = {}
+    """Length of a run of missing datagrams to how often it was seen; the last length stands for all above."""
+    longest_loss_run: int = 0
+    windows: int = 0
+    dropped_by_receiver: int = 0
+    """Dropped by this host's kernel because the socket's buffer was full: not the network's loss."""
+    receive_buffer_bytes: int = 0
+    """What the kernel granted, in its own count, which includes its book-keeping."""
+    last_datagram_age_s: float | None = None
+
+
+class ClientStatistics(ReceptionStatistics, frozen=True, kw_only=True):
+    """A client as a whole. Flat, so that programs find every counter under its own name."""
+
+    time_s: float
+    """When this was taken, seconds since the epoch."""
+    uptime_s: float
+    server: str
+    state: str
+    wished: str
+    """What the last command asked for: active, interrupted or closed."""
+    linked: bool
+    """Whether a control connection is open."""
+    address: str | None
+    """Local address of the media socket, ``None`` before the first session; its port is *media_port*."""
+    media_port: int | None
+    commands: tuple[str, ...]
+    """The last commands that the server carried out, oldest first."""
+    reconnects: int
+    join_ms: float | None
+    """From the connect command to the first frame displayed after it, of the latest connect."""
+    resume_ms: float | None
+    """The same for the latest continue."""
+    first_datagram_ms: float | None
+    """From the latest connect command to the first datagram."""
+    player: PlayerStatistics
+    last_error: str | None = None
