@@ -6,6 +6,7 @@ import http.server
 import itertools
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -220,6 +221,7 @@ def test_a_truncated_film_fails_by_name(card: Path, tmp_path: Path) -> None:
     with playing(cut) as recording:
         recording.until()
     assert [type(event) for event in recording.events] == [ItemFailed, SourceEnded]
+    assert "nothing of it can be played" in str(recording.events[-1])
 
 
 def test_files_that_vanish_or_become_empty_are_skipped(card: Path, tmp_path: Path) -> None:
@@ -382,6 +384,16 @@ def test_many_items_leak_neither_threads_nor_descriptors(card: Path) -> None:
         assert descriptors() <= open_before + 1
         assert tasks() <= tasks_before + 2
     check_seamless(recording)
+
+
+def test_what_libvlc_says_is_kept_in_bounds(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_vlc, "LOG_BYTES", 4096)
+    for number in range(6):
+        (tmp_path / f"{number}.mp4").write_text("no film\n" * 50)
+    with playing(tmp_path, card, loop=True) as recording:
+        recording.until(items=12)
+        assert os.fstat(recording.source._log._file).st_blocks * 512 <= 12_288
+    assert all(re.search(r"\(libvlc: \w+ \w+: [^\0]+\)", failure.reason) for failure in recording.failures())
 
 
 def test_no_items_at_all_are_refused() -> None:

@@ -59,8 +59,7 @@ class Source(Protocol):
     def read(self, *, timeout_s: float) -> SourceEvent | None:
         """Return the next event, or ``None`` when there is none within *timeout_s* or the source was closed.
 
-        The first call, and the first after :meth:`stop`, starts it. Raises :class:`~flume.errors.SourceError` when
-        nothing at all can be read here, such as without libvlc.
+        The first call, and the first after :meth:`stop`, starts it.
         """
 
     def stop(self) -> None:

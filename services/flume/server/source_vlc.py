@@ -50,6 +50,9 @@ FILM_SHAPING_MS = 20
 default of 200 ms costs up to five pictures, this one; where live inputs are concerned the default is left alone,
 for it smooths what arrives unevenly. Keyframes are spread over 40 instead of 200 ms: peaks of 1.1 to 1.7 times."""
 
+LOG_BYTES = 1 << 20
+"""How much of libvlc's own words is kept in memory."""
+
 _REJECTED = re.compile(r"unsupported codec (.{4})")
 _NOISE = re.compile(r"vlcpulse|logger module|buffer deadlock prevented|no more input streams")
 
@@ -81,11 +84,18 @@ class _VlcLog:
         """Look from here on."""
         self._mark = os.fstat(self._file).st_size
 
+    def trim(self) -> None:
+        """Let go of what was said so far once it is long: a camera may warn for weeks."""
+        if os.fstat(self._file).st_blocks * 512 > LOG_BYTES:
+            # The logger writes on at its own place and leaves a hole before it, which takes no memory.
+            os.ftruncate(self._file, 0)
+            self._mark = 0
+
     def lines(self) -> list[str]:
         """Return what was said since the mark, at most the last 64 KiB of it."""
         end = os.fstat(self._file).st_size
         start = max(self._mark, end - (64 << 10))
-        return os.pread(self._file, end - start, start).decode("utf-8", "replace").splitlines()
+        return os.pread(self._file, max(0, end - start), start).lstrip(b"\0").decode("utf-8", "replace").splitlines()
 
     def last_error(self) -> str | None:
         """Return the last line that can explain a failure: an error, else a warning."""
@@ -231,6 +241,8 @@ class VlcSource:
         """Return the next event; see :class:`~flume.server.source.Source`."""
         deadline_s = time.monotonic() + timeout_s
         with self._lock:
+            if not self._closed:
+                self._log.trim()
             while not self._closed:
                 if self._events:
                     return self._events.popleft()
@@ -249,11 +261,11 @@ class VlcSource:
 
     def _begin_next(self, left_s: float) -> bool:
         """Start the item whose turn it is; ``False`` when there is nothing to start now (or ever: see the events)."""
-        if self._position >= len(self._items) and not self._loop:
-            self._events.append(SourceEnded("everything was played, and nothing is repeated"))
-            return False
         if self._failures_in_row >= len(self._items) and not (self.live and self._ever_played):
             self._events.append(SourceEnded(f"nothing of it can be played: {self.name}"))
+            return False
+        if self._position >= len(self._items) and not self._loop:
+            self._events.append(SourceEnded("everything was played, and nothing is repeated"))
             return False
         pause_s = self._retry_s - time.monotonic()
         if pause_s > 0:
