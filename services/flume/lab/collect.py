@@ -5,9 +5,10 @@ from pathlib import Path
 
 from flume.errors import EvidenceError
 from flume.lab.capture import read_tap
+from flume.lab.claims import Said
 from flume.lab.container import Container
 from flume.lab.counters import firewall_drops, socket_drops
-from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Subject, TapFacts, claims_from_untrusted
+from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.fleet import Client, Fleet
 from flume.lab.probe import Counters as RawCounters
 from flume.lab.probe import Tap, TapEnd
@@ -65,28 +66,26 @@ def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
 
 
 def _subject(client: Client, timetable: Timetable, raw: RawCounters) -> Subject:
-    said = client.statistics()
+    said = client.said
     return Subject(
         name=client.name,
         address=client.host.address,
         tap=client.name,
         commands=tuple(str(command) for command in timetable.commands_of(client.number)),
-        claims=claims_from_untrusted(said) if said else Claims(),
+        claims=Claims() if said is None else said.claims(),
         counters=Counters(
             dropped_by_firewall=firewall_drops(raw.iptables),
-            dropped_by_receiver=_receiver_drops(client, raw),
+            dropped_by_receiver=0 if said is None else _receiver_drops(said, raw),
         ),
     )
 
 
-def _receiver_drops(client: Client, raw: RawCounters) -> int:
+def _receiver_drops(said: Said, raw: RawCounters) -> int:
     """Return the drops of the client's media socket, by the kernel; of one that is closed, by its last word."""
-    said = client.statistics()
-    port, claimed = said.get("media_port"), said.get("dropped_by_receiver")
     try:
-        return socket_drops(raw.udp, port if isinstance(port, int) else 0)
+        return socket_drops(raw.udp, said.media_port or 0)
     except EvidenceError:
-        return claimed if isinstance(claimed, int) else 0
+        return said.reception.dropped_by_receiver
 
 
 def write_counters(raw: dict[int, RawCounters], fleet: Fleet, directory: Path) -> None:

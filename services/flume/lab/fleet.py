@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from flume.control.session import Command, State
 from flume.errors import LabError
+from flume.lab.claims import Said, said_untrusted
 from flume.lab.engine import Container, Engine, Network, Output, Start
 from flume.lab.feed import Feed
 from flume.lab.host import wait_until
@@ -62,14 +63,16 @@ class Client(NamedTuple):
             raise LabError(f"{self.name} takes no commands: its standard input is not attached")
         io.write_line(str(command))
 
-    def statistics(self) -> Mapping[str, Any]:
-        """Return the last statistics it published; empty before the first."""
-        return self.host.feed.latest("statistics") or {}
+    @property
+    def said(self) -> Said | None:
+        """What it last said of itself; ``None`` before the first statistics."""
+        event = self.host.feed.latest("statistics")
+        return None if event is None else said_untrusted(event)
 
     @property
     def state(self) -> str:
         """The state of its session, as it says."""
-        return str(self.statistics().get("state", State.CLOSED))
+        return State.CLOSED if self.said is None else self.said.state
 
 
 class Fleet(NamedTuple):
@@ -147,7 +150,7 @@ def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
 
     One that never comes to rest is measured as it is: the judge will find what does not add up.
     """
-    counts: list[tuple[object, object]] = []
+    counts: list[tuple[int, int | None]] = []
     since_s = time.monotonic()
 
     def is_quiet() -> bool:
@@ -160,7 +163,6 @@ def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
     wait_until(is_quiet, timeout_s=timeout_s)
 
 
-def _counts(client: Client) -> tuple[object, object]:
-    said = client.statistics()
-    player = said.get("player")
-    return said.get("datagrams"), player.get("frames_displayed") if isinstance(player, Mapping) else None
+def _counts(client: Client) -> tuple[int, int | None]:
+    said = client.said
+    return (0, None) if said is None else (said.reception.datagrams, said.player.frames_displayed)

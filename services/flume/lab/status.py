@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from rich.table import Table
 
+from flume.lab.claims import said_untrusted
 from flume.lab.engine import Engine
 
 MAX_LOG_LINES = 40
@@ -53,19 +54,22 @@ def last_statistics(log: str) -> Mapping[str, Any]:
     return {}
 
 
-def _row(number: int, address: str, container: str, health: str, said: Mapping[str, Any]) -> Row:
-    player = said.get("player")
+def _row(number: int, address: str, container: str, health: str, event: Mapping[str, Any]) -> Row:
+    said = said_untrusted(event) if event else None
+    if said is None:
+        return Row(number, address, container, health, "?", None, None, None, None, None)
+    reception = said.reception
     return Row(
         number,
         address,
         container,
         health,
-        str(said.get("state", "?")),
-        said.get("datagrams"),
-        said.get("lost"),
-        said.get("jitter_ms"),
-        player.get("frames_displayed") if isinstance(player, Mapping) else None,
-        said.get("join_ms"),
+        said.state,
+        reception.datagrams,
+        reception.lost,
+        reception.jitter_ms,
+        said.player.frames_displayed,
+        said.join_ms,
     )
 
 

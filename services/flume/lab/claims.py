@@ -1,0 +1,65 @@
+"""What a client says about itself, out of its statistics event. Pure; claims, not facts.
+
+The lab knows the container contract (compose/README.md) and not the client's code, so that any client that keeps the
+contract can be put on trial.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flume.errors import EvidenceError
+from flume.lab.evidence import Claims
+
+
+class Reception(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the media socket."""
+
+    datagrams: int = 0
+    lost: int = 0
+    duplicates: int = 0
+    jitter_ms: float = 0.0
+    dropped_by_receiver: int = 0
+
+
+class Playback(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the player."""
+
+    kind: str = "none"
+    frames_displayed: int | None = None
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """One statistics event; fields that the lab does not use are left out."""
+
+    state: str
+    address: str | None = None
+    """Local address and port of the media socket, as ``address:port``."""
+    join_ms: float | None = None
+    reception: Reception = Reception()
+    player: Playback = Playback()
+
+    @property
+    def media_port(self) -> int | None:
+        """The port of the media socket, while there is one."""
+        port = (self.address or "").rpartition(":")[2]
+        return int(port) if port.isdigit() else None
+
+    def claims(self) -> Claims:
+        """Return what the judge compares with the captures."""
+        return Claims(
+            datagrams=self.reception.datagrams,
+            duplicates=self.reception.duplicates,
+            frames_displayed=self.player.frames_displayed,
+            join_ms=self.join_ms,
+            player=self.player.kind,
+        )
+
+
+def said_untrusted(statistics: Mapping[str, Any]) -> Said:
+    """Return the statistics event as a value; raises :class:`EvidenceError` for a field of a wrong type."""
+    try:
+        return msgspec.convert(statistics, Said)
+    except msgspec.ValidationError as error:
+        raise EvidenceError(f"a client's statistics cannot be used: {error}") from error
