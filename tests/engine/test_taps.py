@@ -62,7 +62,7 @@ def test_with_segmentation_off_the_wire_carries_single_datagrams(
     for step in ("before", "after"):
         if step == "after":
             probe.switch_segmentation_off(server.pid)
-        probe.start_taps([Tap(step, server.pid)], packet_filter="udp port 5004")
+        probe.start_taps([Tap(step, server.pid)], packet_filter="udp port 5004", snapshot_bytes=65535)
         send(server, client.address, count=80, batch=8)
         assert probe.stop_taps([step])[0].problem is None
         probe.fetch(tmp_path)

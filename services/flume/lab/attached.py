@@ -89,9 +89,7 @@ class AttachedIo:
         with contextlib.suppress(OSError):
             self._stream.shutdown(socket.SHUT_RDWR)
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=5)
-        self._reader.close()
-        self._stream.close()
+            self._thread.join(timeout=5)  # which closes both, so that neither is closed while it is read
 
     def __enter__(self) -> "AttachedIo":
         """Return itself."""
@@ -103,6 +101,11 @@ class AttachedIo:
 
     def _run(self) -> None:
         """Take frames until the container ends or we close."""
+        with self._stream, self._reader:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Hand each line to its callback."""
         splitters = {kind: LineSplitter() for kind in self._callbacks}
         for kind, data in frames(self._reader):
             if kind in splitters:

@@ -250,6 +250,8 @@ class Engine:
             "environment": environment,
             "user": service.user or None,
             "stdin_open": service.stdin_open,
+            # Otherwise the SDK sets StdinOnce, and the first attachment that is closed ends the program's input.
+            "detach": True,
             "healthcheck": _healthcheck(service),
             "host_config": self._host_config(lab, service, start.network),
         }

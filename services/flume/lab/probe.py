@@ -18,6 +18,9 @@ CAPTURES = "/captures"
 TAP_TIMEOUT_S = 10
 """For taps to listen, and to finish their files."""
 
+SNAPSHOT_BYTES = 2048
+"""Above Ethernet's 1514, and small because the kernel's capture buffer is divided into slots of this size."""
+
 _FULL_BYTES = 1 << 20
 """With less than this left a disk counts as full: tcpdump writes in blocks, so a few KiB may remain."""
 
@@ -76,10 +79,15 @@ class Probe:
         """Use a running *container* of the probe image."""
         self.container = container
 
-    def start_taps(self, taps: Sequence[Tap], *, packet_filter: str = "") -> None:
-        """Start all *taps* and return when every one listens. Raises :class:`EngineError` with tcpdump's reason."""
+    def start_taps(self, taps: Sequence[Tap], *, packet_filter: str = "", snapshot_bytes: int = SNAPSHOT_BYTES) -> None:
+        """Start all *taps* and return when every one listens. Raises :class:`EngineError` with tcpdump's reason.
+
+        A frame longer than *snapshot_bytes* is cut, which its record in the file tells.
+        """
         arguments = [part for tap in taps for part in (tap.name, str(tap.pid), tap.interface)]
-        self.container.run_checked(["tap", "start", CAPTURES, str(TAP_TIMEOUT_S), packet_filter, *arguments])
+        self.container.run_checked(
+            ["tap", "start", CAPTURES, str(TAP_TIMEOUT_S), str(snapshot_bytes), packet_filter, *arguments]
+        )
 
     def stop_taps(self, names: Sequence[str]) -> list[TapEnd]:
         """Let every tap finish its file; return how each ended. A tap that died says why, and is not an exception."""
