@@ -55,6 +55,22 @@ def frame_numbers(path: Path, *, width: int = 320, height: int = 180) -> list[in
     return [barcode.decode(data[at : at + size], width, height, width) for at in range(0, len(data), size)]
 
 
+def decoder_complaints(path: Path) -> str:
+    """Decode everything in *path*; return what ffmpeg finds damaged, which should be nothing."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-v",
+        "warning",
+        "-i",
+        str(path),
+        "-fps_mode",
+        "passthrough",
+    ]
+    done = subprocess.run([*command, "-f", "null", "-"], check=True, capture_output=True, timeout=120, text=True)
+    return done.stderr
+
+
 def packet_count(path: Path, stream: str) -> int:
     """How many packets (pictures, sound frames) ffmpeg's demultiplexer finds in *stream*, such as 0:v:0."""
     lines: Sequence[bytes] = ffmpeg("-i", path, "-map", stream, "-c", "copy", "-f", "framecrc", "-").splitlines()

@@ -48,6 +48,11 @@ class DatagramPacer:
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
         self._last_due = ORIGIN_TICKS
 
+    @property
+    def oldest_number(self) -> int:
+        """The number of the oldest packet that has not left, or of the next one."""
+        return self._pending[0].number if self._pending else self.packets
+
     def begin_random_access(self) -> None:
         """The next packet begins a datagram at which clients may begin."""
         self.fill_up()

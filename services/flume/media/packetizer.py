@@ -21,6 +21,7 @@ from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
 from flume.media.pacing import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram, DatagramPacer
 from flume.media.program import ProgramMap, Route
+from flume.media.unfinished import UnfinishedPes
 
 __all__ = [
     "PACKETS_PER_DATAGRAM",
@@ -61,6 +62,8 @@ class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     continuity_gaps: int
     """Packets that the source had lost: their counters jump in what goes out, too."""
     pcr_jumps: int
+    cut_pes: int
+    """Taken back, because the item ended in the middle of them."""
     unclocked_datagrams: int
     """Given the last known rate, because no clock reference came in time."""
     video_codec: str | None
@@ -78,6 +81,7 @@ class Packetizer:
         self._clock = StreamClock()
         self._finder = RandomAccessFinder()
         self._pacer = DatagramPacer()
+        self._unfinished = UnfinishedPes()
         self._items = self._damaged = 0
         self._hold_back()
 
@@ -94,6 +98,7 @@ class Packetizer:
         self._program.begin_item()
         self._clock.begin_item()
         self._finder.begin_item()
+        self._unfinished.clear()
         self._hold_back()
 
     def feed_untrusted(self, data: bytes) -> list[Datagram]:
@@ -111,6 +116,7 @@ class Packetizer:
         if self._held:
             self._release(self._held)
         self._held = []
+        self._program.rewind(self._unfinished.take_back(oldest_number=self._pacer.oldest_number))
         self._pacer.end(self._clock.end_of_item())
         return self._pacer.collect()
 
@@ -175,6 +181,9 @@ class Packetizer:
                 clock = self._clock.restamp_pcr(pes.dts * TICKS_PER_PTS - DTS_LEAD_TICKS)
             self._restamp_pes(packet, route, pes)
             self._begin_random_access(packet, route, pes)
+            before = self._program.counter(route)
+            self._unfinished.begin_untrusted(route.pid, packet, number=self._pacer.packets, counter_before=before)
+        self._unfinished.follow(route.pid, packet)
         self._program.readdress(packet, route)
         self._pacer.write(packet, clock)
 
@@ -225,6 +234,7 @@ class Packetizer:
             skipped_bytes=self._framer.skipped_bytes,
             continuity_gaps=program.continuity_gaps,
             pcr_jumps=self._clock.pcr_jumps,
+            cut_pes=self._unfinished.taken_back,
             unclocked_datagrams=pacer.unclocked,
             video_codec=program.video_codec,
             audio_codecs=program.audio_codecs,

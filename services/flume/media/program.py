@@ -1,6 +1,7 @@
 """The program that goes out: identifiers, tables and continuity counters that stay the same over all items."""
 
 import enum
+from collections.abc import Mapping
 
 from flume.media import psi
 from flume.media.keyframes import AUDIO_CODECS, VIDEO_CODECS
@@ -173,6 +174,14 @@ class ProgramMap:
         self._counters[route.pid] = outgoing = (counter + route.counter_shift) % 16
         packet[3] = packet[3] & 0xF0 | outgoing
         set_pid(packet, route.pid)
+
+    def counter(self, route: Route) -> int | None:
+        """Return the last continuity counter written on *route*, ``None`` before the first packet."""
+        return self._counters.get(route.pid)
+
+    def rewind(self, counters: Mapping[int, int]) -> None:
+        """Go on from *counters*, by outgoing PID: the packets after them were taken back."""
+        self._counters.update(counters)
 
     # --- names -------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,26 @@ def test_what_the_source_lost_is_not_hidden() -> None:
     assert packetizer.statistics().continuity_gaps >= 1
 
 
+@pytest.mark.parametrize("packets", range(1, 4))
+def test_sound_that_an_items_end_cuts_off_is_taken_back(packets: int) -> None:
+    builder = Builder(first_counter=11)
+    builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)  # four packets
+    packetizer = Packetizer()
+    check = check_promises(cut(packetizer, item() + bytes(builder.data[: 188 * packets]), item(), item()))
+    assert len(check.pes[AUDIO]) == 300
+    assert packetizer.statistics().cut_pes == 1
+    assert check.continuity_errors == 0
+
+
+def test_sound_that_is_whole_stays() -> None:
+    builder = Builder(first_counter=4)
+    builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)
+    packetizer = Packetizer()
+    check = check_promises(cut(packetizer, item() + bytes(builder.data)))
+    assert len(check.pes[AUDIO]) == 101
+    assert packetizer.statistics().cut_pes == 0
+
+
 def test_garbage_between_packets_is_skipped() -> None:
     data = item(frames=50)
     packetizer = Packetizer()
