@@ -150,7 +150,17 @@ def holes(datagrams: Sequence[MediaDatagram]) -> int:
     return sum(not _follows(later, earlier) for earlier, later in pairwise(numbered))
 
 
-def repeated(datagrams: Iterable[MediaDatagram]) -> int:
-    """Return how many numbered datagrams left for the same address a second time."""
-    counts = Counter((d.destination, d.identity) for d in datagrams if d.sequence is not None)
-    return sum(count - 1 for count in counts.values())
+def repeated(flow: Flow) -> int:
+    """Return how many numbered datagrams were sent twice within one session.
+
+    A session begins with a window opened by ``connect``: a new one may get the datagrams since the last keyframe again.
+    """
+    twice = 0
+    seen: set[tuple[Address, bytes]] = set()
+    for window, datagrams in zip(flow.windows, flow.allowed, strict=True):
+        if window.opened_by == "connect":
+            seen = set()
+        numbered = [(d.destination, d.identity) for d in datagrams if d.sequence is not None]
+        twice += len(numbered) - len(set(numbered) - seen)
+        seen.update(numbered)
+    return twice

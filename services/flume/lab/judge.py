@@ -208,7 +208,7 @@ def _silence(case: _Case, cases: Sequence[_Case], server: TapFacts) -> tuple[Ver
 def _sequence(case: _Case) -> tuple[Verdict, str]:
     """Within a window the server skips no number, and it never repeats one."""
     skipped = sum(holes(datagrams) for datagrams in case.flow.allowed)
-    twice = repeated(case.flow.active)
+    twice = repeated(case.flow)
     if skipped or twice:
         return _FAIL, f"the server broke the numbering {skipped} times and sent {twice} datagrams twice"
     return _PASS, "numbered without a hole or a repetition in every window"

@@ -97,6 +97,7 @@ class _Connection:
         self.windows: list[Window] = []
         self.commands: list[CommandSeen] = []
         self.unknown: list[Unknown] = []
+        self._closed_s = -math.inf
         self._pending: deque[tuple[float, str]] = deque()
 
     def line(self, line: ControlLine) -> None:
@@ -166,6 +167,8 @@ class _Connection:
 
     def _open(self, time_s: float, media: Address, by: str, first_sequence: int | None) -> None:
         if self.open is None:
+            # A continue may stand in one segment with the interrupt before it: its window begins where that one ended.
+            time_s = max(time_s, self._closed_s)
             self.open = Window(self.control, media, time_s, math.inf, 0.0, by, "nothing", first_sequence, None, None)
 
     def _close(self, time_s: float, by: str, message: dict[str, object], *, grace_s: float = 0.0) -> None:
@@ -175,6 +178,7 @@ class _Connection:
         closed = self.open._replace(closed_s=time_s, grace_s=grace_s, closed_by=by)
         self.windows.append(closed._replace(last_sequence=numbers[0], datagrams=numbers[1]))
         self.open = None
+        self._closed_s = time_s
 
     def end(self, end: ControlEnd) -> None:
         """Follow the end of the connection."""

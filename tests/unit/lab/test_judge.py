@@ -127,6 +127,17 @@ def test_datagrams_between_a_granted_continue_and_its_reply_are_allowed():
     assert leak(wire.reply(2, "continue", state="active"))[0] is Verdict.PASS
 
 
+def test_an_interrupt_and_a_continue_in_one_segment_share_a_boundary():
+    wire = two()
+    sent = len([datagram for datagram in wire.media if datagram.destination[0] == host(2)])
+    wire.request(2, "interrupt").wait(-0.001).request(2, "continue").stream(0.04, 1, 2)
+    wire.reply(2, "interrupt", state="interrupted", datagrams=sent + 2).reply(2, "continue", state="active")
+    wire.stream(1, 1, 2).request(2, "interrupt").reply(2, "interrupt", state="interrupted", datagrams=50)
+    assert verdicts(judge(wire.evidence(1, 2), RUN), "acknowledged")["client-2"] is Verdict.PASS
+    first, second = reconstruct(wire.server()).windows[1:]
+    assert first.closed_s == second.opened_s
+
+
 def test_the_end_of_the_connection_has_a_named_grace():
     assert leak(two().end(2).stream(END_GRACE_S - 0.02, 1, 2).stream(1, 1))[0] is Verdict.PASS
     verdict, reasons = leak(two().end(2).stream(END_GRACE_S + 0.1, 1, 2).stream(1, 1))
@@ -308,6 +319,13 @@ def test_the_numbering_of_the_server_is_judged():
     wire.stream(0.1, 2).last("interrupt", 2)
     report = judge(wire.evidence(1, 2), RUN)
     assert verdicts(report, "sequence") == {"client-1": Verdict.PASS, "client-2": Verdict.FAIL}
+
+
+def test_a_new_session_may_get_the_same_datagrams_again():
+    wire = two().last("disconnect", 2).ask(2)
+    wire.sequence -= 10
+    wire.consent(2).stream(0.1, 2).last("interrupt", 2)
+    assert verdicts(judge(wire.evidence(1, 2), RUN), "sequence")["client-2"] is Verdict.PASS
 
 
 def test_numbers_that_wrap_are_no_hole():

@@ -1,0 +1,204 @@
+"""The promise, proved on the wire: not one datagram after the reply to ``interrupt`` or ``disconnect`` has left.
+
+The real server runs in a network namespace of its own; tcpdump stands at its interface; the judge knows nothing but
+the capture. Four broken servers show that it would notice.
+"""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from flume.lab.capture import read_tap
+from flume.lab.evidence import Claims, Evidence, Expectations, Subject
+from flume.lab.judge import judge
+from flume.lab.verdict import Report, RunFacts, Verdict
+from flume.lab.windows import reconstruct
+from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
+from support.random_client import LightClient, play_random_sequence
+
+pytestmark = pytest.mark.wire
+
+PORT = 5004
+ROOT = Path(__file__).parents[2]
+RUN = RunFacts(run="promise")
+UNWATCHED = Expectations(frames_min_pct=None)
+
+
+@contextlib.contextmanager
+def server(pair: WirePair, kind: str = "honest") -> Iterator[None]:
+    """The server of *kind* as a program in its namespace; it has to end well."""
+    program = (sys.executable, "-m", "support.broken_server", kind, SERVER_ADDRESS, str(PORT))
+    environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def judged(pair: WirePair, taps: dict[str, Tcpdump], subjects: tuple[Subject, ...], started_s: float) -> Report:
+    facts = tuple(read_tap(tap.path, name=name, log_text=tap.log, port=PORT) for name, tap in taps.items())
+    return judge(Evidence(started_s, "server", facts, subjects, UNWATCHED), RUN)
+
+
+def failed(report: Report, *, but: frozenset[str] = frozenset()) -> list[str]:
+    return [
+        f"{check.subject} {check.name}: {check.detail}"
+        for check in report.checks
+        if check.verdict is not Verdict.PASS and check.name not in but
+    ]
+
+
+def test_no_datagram_leaves_outside_its_window_in_200_random_sequences(tmp_path: Path):
+    clients, rounds, seed = 30, 8, 20261122
+
+    async def play(number: int) -> None:
+        random = Random(seed + number)
+        for _ in range(rounds):
+            await play_random_sequence(pair, number, PORT, random)
+
+    async def crowd() -> None:
+        await asyncio.gather(*(play(number) for number in range(clients)))
+
+    began_s = time.time()
+    with WirePair(clients=clients) as pair, server(pair):
+        with Tcpdump(pair, pair.server, tmp_path / "server.pcap") as tap:
+            asyncio.run(crowd())
+        subjects = tuple(Subject(name=f"client-{n}", address=client_address(n)) for n in range(clients))
+        report = judged(pair, {"server": tap}, subjects, began_s)
+        sessions = reconstruct(read_tap(tap.path, name="server", log_text=tap.log, port=PORT))
+
+    # Sockets that close in the middle of the stream lose what is on its way: only the server is judged here.
+    assert failed(report, but=frozenset({"balance", "loss"})) == []
+    assert [client.datagrams_leaked for client in report.clients] == [0] * clients
+    # All of this would hold for a server that does nothing. This one did something:
+    commands = Counter((command.command, command.answer) for command in sessions.commands)
+    closed_by = Counter(window.closed_by for window in sessions.windows)
+    assert len({command.control for command in sessions.commands}) >= 200
+    assert commands["interrupt", "ok"] >= 100
+    assert commands["continue", "ok"] >= 50
+    assert commands["interrupt", "not_allowed_now"] >= 50
+    assert closed_by["interrupt"] >= 100
+    assert closed_by["disconnect"] >= 20
+    assert closed_by["connection"] >= 20
+    assert sum(client.datagrams_active for client in report.clients) >= 5000
+
+
+@pytest.mark.parametrize("segmentation", [False, True], ids=["single datagrams", "batches on the wire"])
+def test_a_decent_tour_is_whole_at_both_ends_of_the_wire(tmp_path: Path, segmentation: bool):
+    received: dict[int, int] = {}
+
+    async def tour(number: int) -> None:
+        client = await LightClient(pair, number, PORT).open()
+        await client.connect()
+        for _ in range(2):
+            await asyncio.sleep(0.4 + 0.1 * number)
+            await client.ask("interrupt")
+            await asyncio.sleep(0.2)
+            client.consent()
+            await client.ask("continue")
+        await asyncio.sleep(0.3)
+        await client.ask("disconnect")
+        await client.settle()
+        received[number] = client.datagrams
+        await client.close()
+
+    async def all_tours() -> None:
+        await asyncio.gather(*(tour(number) for number in range(5)))
+
+    began_s = time.time()
+    with WirePair(clients=5, segmentation=segmentation) as pair, server(pair):
+        with (
+            Tcpdump(pair, pair.server, tmp_path / "server.pcap") as near,
+            Tcpdump(pair, pair.client, tmp_path / "client.pcap") as far,
+        ):
+            asyncio.run(all_tours())
+        subjects = tuple(
+            Subject(
+                name=f"client-{number}",
+                address=client_address(number),
+                tap="clients",
+                commands=("connect", "interrupt", "continue", "interrupt", "continue", "disconnect"),
+                claims=Claims(datagrams=received[number]),
+            )
+            for number in range(5)
+        )
+        report = judged(pair, {"server": near, "clients": far}, subjects, began_s)
+    assert failed(report) == []
+    assert report.verdict is Verdict.PASS
+    assert report.balance.sent == report.balance.received > 1000
+    assert all(client.frames_due > 10 for client in report.clients)
+    assert bool(report.taps[0].batches) == segmentation
+
+
+async def watch_and_leave(pair: WirePair) -> None:
+    """Client 0 watches all the time; client 1 is interrupted, then leaves; client 2 never connects; 3 consents late."""
+    watching, leaving, asking, late = [await LightClient(pair, number, PORT).open() for number in range(4)]
+    await watching.connect()
+    await leaving.connect()
+    await asking.ask("status")
+    await late.ask("connect")
+    await asyncio.sleep(0.5)
+    late.consent()
+    await leaving.ask("interrupt")
+    for _ in range(3):
+        watching.consent()
+        leaving.consent()
+        late.consent()
+        await asyncio.sleep(0.3)
+    await leaving.ask("continue")
+    await asyncio.sleep(0.3)
+    for client in (leaving, late):
+        await client.ask("disconnect")
+    await asyncio.sleep(0.5)
+    await watching.ask("disconnect")
+    for client in (watching, leaving, asking, late):
+        await client.settle()
+        await client.close()
+
+
+def leaks_of(tmp_path: Path, kind: str, script: Callable[[WirePair], Awaitable[None]] = watch_and_leave) -> Report:
+    async def play() -> None:
+        await script(pair)
+
+    began_s = time.time()
+    with WirePair(clients=4) as pair, server(pair, kind):
+        with Tcpdump(pair, pair.server, tmp_path / f"{kind}.pcap") as tap:
+            asyncio.run(play())
+        subjects = tuple(Subject(name=f"client-{n}", address=client_address(n)) for n in range(4))
+        return judged(pair, {"server": tap}, subjects, began_s)
+
+
+def test_the_honest_server_passes_where_the_broken_ones_fail(tmp_path: Path):
+    assert failed(leaks_of(tmp_path, "honest"), but=frozenset({"balance"})) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "client", "reasons"),
+    [
+        ("keeps_streaming", 1, {"while_interrupted"}),
+        ("streams_to_everyone", 2, {"never_connected"}),
+        ("streams_before_consent", 3, {"before_consent"}),
+        ("acknowledges_too_early", 1, {"after_interrupt", "after_disconnect"}),
+    ],
+)
+def test_each_broken_server_is_caught_for_what_it_does(tmp_path: Path, kind: str, client: int, reasons: set[str]):
+    report = leaks_of(tmp_path, kind)
+    guilty = report.clients[client]
+    assert guilty.datagrams_leaked > 0
+    assert set(guilty.leak_reasons) == reasons
+    (promise,) = (check for check in report.checks if check.name == "promise" and check.subject == guilty.name)
+    assert promise.verdict is Verdict.FAIL
+    assert all(check.verdict is Verdict.PASS for check in report.checks if check.name == "capture")

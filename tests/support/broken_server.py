@@ -1,0 +1,152 @@
+"""The real server, and four that break their promises, each by one small hook. They live only in tests.
+
+As a program it serves a synthetic source until SIGTERM: ``python -m support.broken_server KIND HOST PORT``. It says
+``ready`` once it accepts clients.
+"""
+
+import asyncio
+import signal
+import sys
+
+from flume.control.session import Effect, State
+from flume.server.app import Server
+from flume.server.client_session import ClientSession
+from flume.server.roster import Recipient
+from flume.server.sessions import SessionTable
+from flume.settings import ServerSettings
+from support.synthetic import SyntheticSource
+
+EARLY_S = 0.05
+"""How long the hasty server goes on after its acknowledgement: five ticks."""
+
+
+class KeepsStreaming(ClientSession):
+    """Acknowledges ``interrupt`` and goes on."""
+
+    _kept: Recipient | None = None
+
+    async def _stop(self) -> None:
+        if self.state is State.INTERRUPTED and self._recipient is not None:
+            self._kept, self._recipient = self._recipient, None
+            self._account(self._kept)
+        else:
+            await super()._stop()
+
+    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        if self._kept is not None and (Effect.START in effects or Effect.RELEASE in effects):
+            kept, self._kept = self._kept, None
+            await self._table.remove_recipient(kept)
+        await super()._carry_out(effects)
+
+
+class StreamsUnasked(ClientSession):
+    """Base: sends to the UDP port that has the number of the client's control port, without consent."""
+
+    _unasked: Recipient | None = None
+
+    def _begin_unasked(self) -> None:
+        media = self._table.media_port.open_for(self.peer)
+        start = self._table.ring.start_after(None)
+        self._unasked = Recipient(media, payload="rtp", start=start, segmentation=False)
+        self._table.add_recipient(self, self._unasked)
+
+    async def end_unasked(self) -> None:
+        unasked, self._unasked = self._unasked, None
+        if unasked is not None:
+            await self._table.remove_recipient(unasked)
+            unasked.socket.close()
+
+
+class StreamsBeforeConsent(StreamsUnasked):
+    """Begins with ``connect`` and does not wait for the token."""
+
+    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        await super()._carry_out(effects)
+        if Effect.ISSUE_TOKEN in effects:
+            self._begin_unasked()
+        elif Effect.START in effects or Effect.RELEASE in effects:
+            await self.end_unasked()
+
+
+class StreamsToEveryone(StreamsUnasked):
+    """Sends to whoever opens a control connection."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._begin_unasked()
+
+
+class AcknowledgesTooEarly(ClientSession):
+    """Takes the client off the roster only after the reply."""
+
+    async def _stop(self) -> None:
+        recipient, self._recipient = self._recipient, None
+        if recipient is not None:
+            self._account(recipient)
+            loop = asyncio.get_running_loop()
+            table = self._table
+            loop.call_later(EARLY_S, lambda: table.late.append(loop.create_task(table.remove_recipient(recipient))))
+
+    def _close_media(self) -> None:
+        """Leave the socket open for the datagrams that still follow."""
+        if self._media is not None:
+            self._table.held.append(self._media)
+            asyncio.get_running_loop().remove_reader(self._media)
+            self._media = None
+        super()._close_media()
+
+
+SESSIONS: dict[str, type[ClientSession]] = {
+    "honest": ClientSession,
+    "keeps_streaming": KeepsStreaming,
+    "streams_to_everyone": StreamsToEveryone,
+    "streams_before_consent": StreamsBeforeConsent,
+    "acknowledges_too_early": AcknowledgesTooEarly,
+}
+
+
+def server_class(kind: str) -> type[Server]:
+    """Return the server whose sessions are of *kind*."""
+
+    class Table(SessionTable):
+        def __init__(self, **arguments: object) -> None:
+            super().__init__(**arguments)  # type: ignore[arg-type]
+            self.late: list[asyncio.Task[None]] = []
+            self.held: list[object] = []
+
+        def _make_session(self, peer: tuple[str, int], send: object) -> ClientSession:
+            return SESSIONS[kind](self, peer, send)  # type: ignore[arg-type]
+
+        async def drop(self, session: ClientSession) -> None:
+            await super().drop(session)
+            if isinstance(session, StreamsUnasked):
+                await session.end_unasked()
+
+    class Broken(Server):
+        def _make_table(self) -> SessionTable:
+            return Table(
+                settings=self.settings,
+                ring=self._ring,
+                board=self._board,
+                media_port=self._media_port,
+                segmentation=self._segmentation,
+                wake_sender=self._fanout.wake,
+                on_active_change=self._on_active_change,
+                view=self,
+            )
+
+    return Broken
+
+
+async def serve(kind: str, host: str, port: int) -> None:
+    """Serve until SIGTERM."""
+    settings = ServerSettings(host=host, port=port, token_interval_s=0.3, consent_timeout_s=1.5)
+    server = server_class(kind)(SyntheticSource(bitrate_kbit=2000), settings)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+    await server.start()
+    print("ready", flush=True)
+    await server.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,130 @@
+"""Two network namespaces joined by a veth pair: a wire of our own, out of the way of the machine's firewall."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+CLONE_NEWNET = 0x40000000
+SO_RCVBUFFORCE = 33
+"""asm-generic/socket.h; the module socket does not name it."""
+QUIET_S = 0.2
+SERVER_ADDRESS = "198.18.0.2"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def client_address(number: int) -> str:
+    """The address of client *number*, from 0."""
+    return f"198.18.0.{10 + number}"
+
+
+def _run(*arguments: str) -> None:
+    subprocess.run(arguments, check=True, capture_output=True, timeout=20)
+
+
+def _enter(descriptor: int) -> None:
+    if _libc.setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class WirePair:
+    """Server and client namespace; *clients* addresses on the client's end. Use ``with``; needs root."""
+
+    _made = 0
+
+    def __init__(self, *, clients: int, segmentation: bool = False) -> None:
+        WirePair._made += 1
+        self._stem = f"flume-test-{os.getpid()}-{WirePair._made}"
+        self.server, self.client = f"{self._stem}-s", f"{self._stem}-c"
+        self._clients = clients
+        self.segmentation = segmentation
+
+    def __enter__(self) -> Self:
+        try:
+            self._make()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _make(self) -> None:
+        for name in (self.server, self.client):
+            _run("ip", "netns", "add", name)
+            _run("ip", "-n", name, "link", "set", "lo", "up")
+        ends = ("eth0", "netns", self.server, "type", "veth", "peer", "name", "eth0", "netns", self.client)
+        _run("ip", "link", "add", *ends)
+        _run("ip", "-n", self.server, "addr", "add", f"{SERVER_ADDRESS}/15", "dev", "eth0")
+        for number in range(self._clients):
+            _run("ip", "-n", self.client, "addr", "add", f"{client_address(number)}/15", "dev", "eth0")
+        for name in (self.server, self.client):
+            _run("ip", "-n", name, "link", "set", "eth0", "up")
+        if not self.segmentation:  # as the lab does: the wire carries single datagrams
+            _run(*self.inside(self.server, "ethtool", "-K", "eth0", "tx-udp-segmentation", "off", "gso", "off"))
+
+    def __exit__(self, *_: object) -> None:
+        for name in (self.server, self.client):
+            subprocess.run(("ip", "netns", "del", name), check=False, capture_output=True, timeout=20)
+
+    @staticmethod
+    def inside(name: str, *arguments: str) -> list[str]:
+        """Return the command line that runs *arguments* in namespace *name*."""
+        return ["ip", "netns", "exec", name, *arguments]
+
+    @contextlib.contextmanager
+    def as_client(self) -> Iterator[None]:
+        """Within the block, sockets that this thread opens belong to the client's namespace."""
+        with Path("/proc/thread-self/ns/net").open("rb") as home, Path("/run/netns", self.client).open("rb") as there:
+            _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(home.fileno())
+
+    def sockets(self, number: int) -> tuple[socket.socket, socket.socket]:
+        """Return an unconnected TCP socket and a UDP socket of client *number*, with a large buffer, non-blocking."""
+        with self.as_client():
+            control = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        control.bind((client_address(number), 0))
+        media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        media.bind((client_address(number), 0))
+        control.setblocking(False)
+        media.setblocking(False)
+        return control, media
+
+
+class Tcpdump:
+    """A capture in a namespace, confirmed live before ``with`` goes on; :attr:`log` is complete after it."""
+
+    def __init__(self, pair: WirePair, name: str, path: Path) -> None:
+        # In immediate mode each slot of the ring is as long as a packet may be: 16 MiB hold 7000 packets at this
+        # length and 256 at the default, which a busy machine overruns. A batch needs the whole 64 KiB.
+        length = "65600" if pair.segmentation else "2048"
+        options = f"-i eth0 -n -U --immediate-mode -B 32768 -s {length} -Z root -w".split()
+        self.path = path
+        self.log = ""
+        self._arguments = pair.inside(name, "tcpdump", *options, str(path))
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._arguments, stderr=subprocess.PIPE, text=True)
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log += line
+            if "listening on" in line:
+                return self
+        self._process.wait()
+        raise AssertionError(f"tcpdump did not start: {self.log}")
+
+    def __exit__(self, *_: object) -> None:
+        # SIGINT leaves unwritten what stands in the ring: stop only when the file has come to rest.
+        size = -1
+        while size != (size := self.path.stat().st_size):
+            time.sleep(QUIET_S)
+        self._process.send_signal(signal.SIGINT)
+        self.log += self._process.communicate(timeout=20)[1]
