@@ -48,11 +48,6 @@ class DatagramPacer:
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
         self._last_due = ORIGIN_TICKS
 
-    @property
-    def oldest_number(self) -> int:
-        """The number of the oldest packet that has not left, or of the next one."""
-        return self._pending[0].number if self._pending else self.packets
-
     def begin_random_access(self) -> None:
         """The next packet begins a datagram at which clients may begin."""
         self.fill_up()
@@ -104,12 +99,16 @@ class DatagramPacer:
         self.unclocked += len(self._unclocked)
         self._refer(self.packets, round(start + (self.packets - first) * self._ticks_per_packet))
 
-    def collect(self) -> list[Datagram]:
-        """Return the complete datagrams whose time is known."""
+    def collect(self, *, before: int | None = None) -> list[Datagram]:
+        """Return the complete datagrams whose time is known and that hold only packets *before* that number."""
         ready = []
-        while self._pending and self._pending[0].due is not None and self._pending[0] is not self._open:
-            pending = self._pending.popleft()
-            self._last_due = max(self._last_due, pending.due or 0)
+        while self._pending:
+            pending = self._pending[0]
+            held = before is not None and pending.number + PACKETS_PER_DATAGRAM > before
+            if pending.due is None or pending is self._open or held:
+                break
+            self._pending.popleft()
+            self._last_due = max(self._last_due, pending.due)
             due_s = seconds_from_origin(self._last_due)
             ready.append(Datagram(b"".join(pending.packets), due_s, pending.random_access))
         self.datagrams += len(ready)

@@ -108,7 +108,7 @@ class Packetizer:
         """
         for packet in self._framer.feed_untrusted(data):
             self._take(packet)
-        return self._pacer.collect()
+        return self._pacer.collect(before=self._unfinished.oldest_number(written=self._pacer.packets))
 
     def end_item(self) -> list[Datagram]:
         """Return what is left of the item; its last datagram is filled up with null packets."""
@@ -116,7 +116,7 @@ class Packetizer:
         if self._held:
             self._release(self._held)
         self._held = []
-        self._program.rewind(self._unfinished.take_back(oldest_number=self._pacer.oldest_number))
+        self._program.rewind(self._unfinished.take_back())
         self._pacer.end(self._clock.end_of_item())
         return self._pacer.collect()
 

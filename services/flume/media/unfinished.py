@@ -6,6 +6,10 @@ of it as a click and report damage at each seam.
 
 from flume.media.mpegts import NULL_PACKET, PACKET_BYTES, payload_offset
 
+MAX_WAITING_PACKETS = 448
+"""A PES that takes longer than this many packets of the whole stream (64 datagrams, 0.2 s at 4 Mbit/s) is no longer
+waited for: it may be cut off then, but nothing else is delayed."""
+
 
 class _Pes:
     """A PES on its way: *number* is its first packet's place in the outgoing stream."""
@@ -48,14 +52,17 @@ class UnfinishedPes:
         if pes.left <= 0:
             del self._open[pid]
 
-    def take_back(self, *, oldest_number: int) -> dict[int, int]:
-        """Blank the PES that are cut off and have not left: all their packets are *oldest_number* or later.
+    def oldest_number(self, *, written: int) -> int | None:
+        """Return the place before which all may leave (``None``: no limit), given how many packets are *written*."""
+        for pid in [pid for pid, pes in self._open.items() if written - pes.number > MAX_WAITING_PACKETS]:
+            del self._open[pid]
+        return min((pes.number for pes in self._open.values()), default=None)
 
-        Returns the continuity counters to go on from, by PID.
-        """
+    def take_back(self) -> dict[int, int]:
+        """Blank the PES that are cut off; return the continuity counters to go on from, by PID."""
         counters = {}
         for pid, pes in self._open.items():
-            if pes.number < oldest_number or pes.counter_before is None:
+            if pes.counter_before is None:
                 continue
             for packet in pes.packets:
                 packet[:] = NULL_PACKET

@@ -138,6 +138,30 @@ def test_sound_that_an_items_end_cuts_off_is_taken_back(packets: int) -> None:
     assert check.continuity_errors == 0
 
 
+def test_sound_that_is_cut_off_after_clock_references_is_taken_back_too() -> None:
+    builder = Builder(first_counter=6)  # where item() stops counting for the video
+    builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)
+    head = bytes(builder.data[:188])
+    last = item(frames=53)[len(item(frames=50)) :]
+    video_only = b"".join(last[at : at + 188] for at in range(0, len(last), 188) if last[at + 2] == 100)
+    packetizer = Packetizer()
+    check = check_promises(cut(packetizer, item() + head + video_only, item(), piece=188))
+    assert packetizer.statistics().cut_pes == 1
+    assert len(check.pes[AUDIO]) == 200
+    assert check.continuity_errors == 0
+
+
+def test_a_pes_that_never_ends_delays_nothing_for_long() -> None:
+    builder = Builder()
+    builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)
+    data = item(frames=50) + bytes(builder.data[:188]) + item(frames=150, audio=None, start=900_000 + 50 * 3600)
+    packetizer = Packetizer()
+    packetizer.begin_item()
+    datagrams = packetizer.feed_untrusted(data)
+    assert datagrams[-1].due_s > 7.8
+    assert packetizer.statistics().cut_pes == 0
+
+
 def test_sound_that_is_whole_stays() -> None:
     builder = Builder(first_counter=4)
     builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)
