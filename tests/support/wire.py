@@ -41,6 +41,7 @@ class Wire:
         self.consents: list[Consent] = []
         self.sequence = 0
         self.problem: str | None = None
+        self.last_text = CONSENT_TEXT
 
     def wait(self, seconds: float) -> Self:
         self.now_s += seconds

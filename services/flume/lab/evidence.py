@@ -4,7 +4,6 @@ Values only. Facts come from :mod:`flume.lab.capture`; counters and claims from 
 seconds of the capturing machine's clock; a *tap* is one tcpdump at one interface.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -160,31 +159,3 @@ class Evidence(NamedTuple):
             if facts.tap.name == tap:
                 return facts
         raise EvidenceError(f"no capture named {tap!r}: there are {', '.join(f.tap.name for f in self.taps) or 'none'}")
-
-
-def _integer(statistics: Mapping[str, object], key: str) -> int | None:
-    value = statistics.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise EvidenceError(f"a client's statistics say {key}={value!r}: an integer was expected")
-    return value
-
-
-def claims_from_untrusted(statistics: Mapping[str, object]) -> Claims:
-    """Return the claims in a client's *statistics* (the JSON of ``flume watch --json``).
-
-    Raises :class:`EvidenceError` for a field of a wrong type. An absent field is a claim not made.
-    """
-    player = statistics.get("player")
-    shown: Mapping[str, object] = player if isinstance(player, Mapping) else {}
-    join_ms = statistics.get("join_ms")
-    if join_ms is not None and (isinstance(join_ms, bool) or not isinstance(join_ms, int | float)):
-        raise EvidenceError(f"a client's statistics say join_ms={join_ms!r}: a number of milliseconds was expected")
-    return Claims(
-        datagrams=_integer(statistics, "datagrams"),
-        duplicates=_integer(statistics, "duplicates") or 0,
-        frames_displayed=_integer(shown, "frames_displayed"),
-        join_ms=None if join_ms is None else float(join_ms),
-        player=str(shown.get("kind", "none")),
-    )

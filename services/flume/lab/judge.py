@@ -335,7 +335,8 @@ def _first_datagram_ms(case: _Case) -> float | None:
     connects = [command.time_s for command in case.commands if command.command == "connect" and command.answer == "ok"]
     if case.tap is not None and case.matching is not None:
         first = min((arrival.time_s for _, arrival in case.matching.arrived), default=None)
-        own = [line.time_s for line in case.tap.lines if line.message and line.message.get("command") == "connect"]
+        mine = [line for line in case.tap.lines if line.client[0] == case.subject.address and line.message]
+        own = [line.time_s for line in mine if line.message and line.message.get("command") == "connect"]
         connects = own or connects
     else:
         first = min((datagram.time_s for datagram in case.flow.active), default=None)

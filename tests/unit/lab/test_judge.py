@@ -3,9 +3,11 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flume.errors import EvidenceError, SettingsError
-from flume.lab.evidence import Claims, Counters, Evidence, Expectations, TapFacts, claims_from_untrusted
+from flume.lab.evidence import Claims, Counters, Evidence, Expectations, TapFacts
 from flume.lab.judge import judge
 from flume.lab.verdict import Check, Report, RunFacts, Verdict, worst
 from flume.lab.windows import END_GRACE_S, reconstruct
@@ -399,16 +401,49 @@ def test_expectations_are_checked():
         Expectations(loss_max_pct=101)
 
 
-def test_claims_are_taken_from_statistics():
-    statistics = {"datagrams": 5, "duplicates": 1, "join_ms": 12, "player": {"frames_displayed": 3, "kind": "window"}}
-    assert claims_from_untrusted(statistics) == Claims(
-        datagrams=5, duplicates=1, frames_displayed=3, join_ms=12.0, player="window"
-    )
-    assert claims_from_untrusted({}) == Claims()
-    for wrong in ({"datagrams": "5"}, {"join_ms": "soon"}, {"duplicates": True}):
-        with pytest.raises(EvidenceError, match="expected"):
-            claims_from_untrusted(wrong)
-
-
 def test_windows_still_open_at_the_end_have_no_end():
     assert reconstruct(Wire().connect(1).server()).windows[0].closed_s == math.inf
+
+
+NEXT = {  # what an honest server answers: state and command to state
+    ("closed", "connect"): "connecting",
+    ("connecting", "consent"): "active",
+    ("connecting", "disconnect"): "closed",
+    ("active", "interrupt"): "interrupted",
+    ("active", "disconnect"): "closed",
+    ("interrupted", "continue"): "active",
+    ("interrupted", "disconnect"): "closed",
+}
+STEPS = st.sampled_from(["connect", "consent", "interrupt", "continue", "disconnect", "status", "wait"])
+
+
+def play(steps: list[str], leak_at: int | None) -> tuple[Wire, bool]:
+    """Client 2 does *steps*, refused where illegal; return whether the datagram slipped in at *leak_at* was a leak."""
+    wire, state, leaked = Wire().connect(1).open(2), "closed", False
+    for position, step in enumerate(steps):
+        after = NEXT.get((state, step))
+        if step == "consent":
+            wire.consent(2, f"{position:032x}" if after is None else wire.last_text)
+        elif step == "wait":
+            wire.stream(0.1, 1, *([2] if state == "active" else []))
+        elif step == "connect" and after:
+            wire.ask(2, f"{position:032x}")
+            wire.last_text = f"{position:032x}"
+        elif after or step == "status":
+            wire.request(2, step).reply(2, step, state=after or state)
+        else:
+            wire.request(2, step).reply(2, "error", command=step, code="not_allowed_now", state=state)
+        state = after or state
+        if position == leak_at:
+            wire.stream(0.02, 2)
+            leaked = state != "active"
+    return wire.stream(0.1, 1), leaked
+
+
+@given(st.lists(STEPS, min_size=1, max_size=25), st.data())
+def test_any_sequence_is_judged_right_and_one_stray_datagram_is_found(steps: list[str], data: st.DataObject):
+    leak_at = data.draw(st.none() | st.integers(0, len(steps) - 1))
+    wire, leaked = play(steps, leak_at)
+    report = judge(wire.evidence(1, 2), RUN)
+    assert report.clients[1].datagrams_leaked == int(leaked)
+    assert verdicts(report, "promise")["client-2"] is (Verdict.FAIL if leaked else Verdict.PASS)
