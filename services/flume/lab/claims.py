@@ -13,16 +13,6 @@ from flume.errors import EvidenceError
 from flume.lab.evidence import Claims
 
 
-class Reception(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the media socket."""
-
-    datagrams: int = 0
-    lost: int = 0
-    duplicates: int = 0
-    jitter_ms: float = 0.0
-    dropped_by_receiver: int = 0
-
-
 class Playback(msgspec.Struct, frozen=True, kw_only=True):
     """Of the player."""
 
@@ -34,23 +24,22 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """One statistics event; fields that the lab does not use are left out."""
 
     state: str
-    address: str | None = None
-    """Local address and port of the media socket, as ``address:port``."""
+    media_port: int | None = None
+    """Local port of the media socket, while there is one."""
     join_ms: float | None = None
-    reception: Reception = Reception()
+    datagrams: int = 0
+    """From the media socket, duplicates included."""
+    lost: int = 0
+    duplicates: int = 0
+    jitter_ms: float = 0.0
+    dropped_by_receiver: int = 0
     player: Playback = Playback()
-
-    @property
-    def media_port(self) -> int | None:
-        """The port of the media socket, while there is one."""
-        port = (self.address or "").rpartition(":")[2]
-        return int(port) if port.isdigit() else None
 
     def claims(self) -> Claims:
         """Return what the judge compares with the captures."""
         return Claims(
-            datagrams=self.reception.datagrams,
-            duplicates=self.reception.duplicates,
+            datagrams=self.datagrams,
+            duplicates=self.duplicates,
             frames_displayed=self.player.frames_displayed,
             join_ms=self.join_ms,
             player=self.player.kind,

@@ -20,6 +20,7 @@ from flume.lab.runner import Order, Outcome, parse_clients, run_lab
 from flume.lab.scenario import Scenario, load_scenario
 
 STATUS_INTERVAL_S = 1.0
+PIPE_COLUMNS = 120
 
 lab_option = click.option(
     "--lab",
@@ -92,14 +93,19 @@ def _scenario(name: str, duration_s: float | None) -> Scenario:
     return load_scenario(path.read_text(), name=path.stem, duration_s=duration_s)
 
 
+def _console() -> Console:
+    """Return a console as wide as the terminal; in a pipe or a log file wide enough for a table."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
+
+
 def _print_outcome(outcome: Outcome, order: Order) -> None:
-    console = Console()
+    console = _console()
     console.print(report.table(outcome.report))
     for finding in outcome.report.checks:
         if finding.verdict != "PASS":
             console.print(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}", markup=False)
     times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.report.timings.items())
-    console.print(f"time: {times}", markup=False)
+    console.print(f"time: {times}", markup=False, soft_wrap=True)
     console.print(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)", markup=False)
     name = "" if order.lab == "default" else f" LAB={order.lab}"
     option = "" if order.lab == "default" else f" --lab {order.lab}"
@@ -124,7 +130,7 @@ def show_status(*, as_json: bool, once: bool, lab: str) -> None:
             for row in found:
                 click.echo(msgspec.json.encode(row._asdict()))
         elif once or not sys.stdout.isatty():
-            Console().print(status.table(lab, found))
+            _console().print(status.table(lab, found))
         else:
             _watch(engine, lab)
 

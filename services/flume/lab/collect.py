@@ -85,7 +85,7 @@ def _receiver_drops(said: Said, raw: RawCounters) -> int:
     try:
         return socket_drops(raw.udp, said.media_port or 0)
     except EvidenceError:
-        return said.reception.dropped_by_receiver
+        return said.dropped_by_receiver
 
 
 def write_counters(raw: dict[int, RawCounters], fleet: Fleet, directory: Path) -> None:

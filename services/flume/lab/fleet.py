@@ -165,4 +165,4 @@ def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
 
 def _counts(client: Client) -> tuple[int, int | None]:
     said = client.said
-    return (0, None) if said is None else (said.reception.datagrams, said.player.frames_displayed)
+    return (0, None) if said is None else (said.datagrams, said.player.frames_displayed)

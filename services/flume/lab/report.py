@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jinja2
 import msgspec
+import rich.box
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from rich.table import Table
 from rich.text import Text
@@ -111,17 +112,25 @@ def _frames(client: ClientReport) -> str:
 
 def table(report: Report) -> Table:
     """Return one row a client for the terminal."""
-    made = Table(title=f"{report.run}: {report.duration_s:.1f} s", caption=_caption(report), title_justify="left")
+    # Without vertical rules it fits into the 80 columns of an ordinary terminal.
+    made = Table(
+        title=f"{report.run}: {report.duration_s:.1f} s",
+        caption=_caption(report),
+        title_justify="left",
+        caption_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     made.add_column("client", no_wrap=True)
-    made.add_column("commands")
-    for header in ("received\nactive", "sent while\nnot active", "lost", "join\nms", "frames\nshown/due"):
+    made.add_column("commands", min_width=14)
+    for header in ("received\nactive", "not\nactive", "lost", "join\nms", "frames\nshown/due"):
         made.add_column(header, justify="right", no_wrap=True)
     made.add_column("verdict", no_wrap=True)
     for client in report.clients:
         leaked = Text(str(client.datagrams_leaked), style="bold red" if client.datagrams_leaked else "")
         lost = Text(f"{client.datagrams_lost}", style="red" if client.datagrams_lost else "")
         made.add_row(
-            f"{client.name}\n{client.address}",
+            client.name,
             _commands(client),
             _number(client.datagrams_active),
             leaked,

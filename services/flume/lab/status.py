@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import rich.box
 from rich.table import Table
 
 from flume.lab.claims import said_untrusted
@@ -58,16 +59,15 @@ def _row(number: int, address: str, container: str, health: str, event: Mapping[
     said = said_untrusted(event) if event else None
     if said is None:
         return Row(number, address, container, health, "?", None, None, None, None, None)
-    reception = said.reception
     return Row(
         number,
         address,
         container,
         health,
         said.state,
-        reception.datagrams,
-        reception.lost,
-        reception.jitter_ms,
+        said.datagrams,
+        said.lost,
+        said.jitter_ms,
         said.player.frames_displayed,
         said.join_ms,
     )
@@ -75,7 +75,7 @@ def _row(number: int, address: str, container: str, health: str, event: Mapping[
 
 def table(lab: str, found: Sequence[Row]) -> Table:
     """Return the rows as a table for people."""
-    result = Table(title=f"lab {lab}")
+    result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("client", "address", "container", "health", "state"):
         result.add_column(name)
     for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):

@@ -11,9 +11,12 @@ def test_the_claims_are_taken_from_the_statistics_and_the_rest_is_left():
         {
             "event": "statistics",
             "state": "active",
-            "address": "198.18.0.11:41234",
+            "media_port": 41234,
             "join_ms": 812.5,
-            "reception": {"datagrams": 900, "duplicates": 2, "lost": 1, "new_field": {}},
+            "datagrams": 900,
+            "duplicates": 2,
+            "lost": 1,
+            "new_field": {},
             "player": {"kind": "headless", "frames_displayed": 250},
         }
     )
@@ -23,12 +26,12 @@ def test_the_claims_are_taken_from_the_statistics_and_the_rest_is_left():
 
 
 def test_what_is_not_said_is_not_claimed():
-    said = said_untrusted({"state": "closed", "address": None})
+    said = said_untrusted({"state": "closed", "media_port": None})
     assert (said.media_port, said.join_ms, said.claims().frames_displayed) == (None, None, None)
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"state": 1}, {"state": "active", "reception": {"datagrams": "many"}}, {"state": "x", "player": []}]
+    "event", [{}, {"state": 1}, {"state": "active", "datagrams": "many"}, {"state": "x", "player": []}]
 )
 def test_wrong_types_are_an_error_of_the_evidence(event):
     with pytest.raises(EvidenceError, match="statistics"):
