@@ -209,8 +209,11 @@ def _facts(engine: Engine, order: Order, run: str, video: Path, watch: Stopwatch
 
 
 def test_card(cache: Path, *, say: Say, interactive: bool) -> Path:
-    """Return the test card, made once: 720p25 at 4 Mbit/s, a minute long."""
-    path = cache / f"test-card-720p25-4000k-{TEST_CARD_S:g}s.ts"
+    """Return the test card, made once: 720p25 at 4 Mbit/s, a minute long.
+
+    MP4, because libvlc reads it to the very last picture, so that the loop shows every number.
+    """
+    path = cache / f"test-card-720p25-4000k-{TEST_CARD_S:g}s.mp4"
     if not path.exists():
         say("Making the test card: 720p, 4 Mbit/s, a burnt-in frame counter and a tone (once).")
         with task("test card", total=1.0, interactive=interactive) as bar:
