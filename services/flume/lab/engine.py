@@ -7,6 +7,7 @@ an interface of the engine's host. Every failure is an :class:`~flume.errors.Eng
 import contextlib
 import ipaddress
 import os
+import socket
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,16 +16,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import docker
+import docker.constants
 import docker.errors
 import docker.types
 import docker.utils
-import msgspec
 import requests.exceptions
 import urllib3.exceptions
 
 from flume.errors import EngineError
 from flume.lab import archive, topology
 from flume.lab.container import Container, ExecResult, Output, State
+from flume.lab.engine_values import EngineInfo, Found, Network, Start
 from flume.lab.image_store import ImageStore
 from flume.lab.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service, Topology
 
@@ -39,61 +41,11 @@ _PARALLEL = 8
 _MAX_CONNECTIONS = 32
 """Connections kept open to the engine: requests side by side, and one attachment for each client."""
 
+_ANY_VERSION = docker.constants.MINIMUM_DOCKER_API_VERSION
+"""Stands in until the engine has told its own."""
+
 _T = TypeVar("_T")
 _U = TypeVar("_U")
-
-
-class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which engine this is, for the report."""
-
-    name: str
-    version: str
-    kernel: str
-    operating_system: str
-    architecture: str
-    cpus: int
-    memory_bytes: int
-    endpoint: str
-
-
-class Network(msgspec.Struct, frozen=True):
-    """A network of a lab."""
-
-    name: str
-    id: str
-    subnet: str
-    gateway: str
-
-
-class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """One container to start."""
-
-    service: str
-    """The service's name in the topology; the container answers to it on its network."""
-    role: Role
-    index: int | None = None
-    network: Network | None = None
-    files: Mapping[str, Path] = {}
-    """Path in the container, inside one of its volumes → local file, copied before the start."""
-    progress: archive.Progress | None = None
-    """Told how far the copying of *files* is."""
-    environment: Mapping[str, str] = {}
-    command: Sequence[str] | None = None
-    """Instead of the topology's."""
-    entrypoint: Sequence[str] | None = None
-    """Instead of the image's."""
-    output: Output | None = None
-    """Takes the container's lines from the very first one; otherwise they go to the log alone."""
-
-
-class Found(msgspec.Struct, frozen=True):
-    """An object of a lab that exists: *kind* is container, network or volume."""
-
-    kind: str
-    name: str
-    lab: str
-    run: str
-    role: str
 
 
 @contextlib.contextmanager
@@ -107,6 +59,9 @@ def _translated(what: str, endpoint: str) -> Iterator[None]:
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         message = f"the Docker engine at {endpoint} does not answer ({what}): is it hung? restart it, then try again"
         raise EngineError(message) from error
+    except PermissionError as error:
+        cure = "run as root, or add yourself to the group docker"
+        raise EngineError(f"the Docker engine at {endpoint} may not be used by this user: {cure}") from error
     except (
         docker.errors.DockerException,
         requests.exceptions.RequestException,
@@ -116,6 +71,15 @@ def _translated(what: str, endpoint: str) -> Iterator[None]:
         if "timed out" in str(error):
             raise EngineError(f"the Docker engine at {endpoint} does not answer ({what}): is it hung?") from error
         raise EngineError(f"no Docker engine at {endpoint} ({what}): {_one_line(str(error))}") from error
+
+
+def _check_socket(endpoint: str, *, timeout_s: float) -> None:
+    """Raise :class:`OSError` when nobody listens on a local *endpoint*; the SDK leaks a socket each time it fails."""
+    scheme, _, path = endpoint.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(timeout_s)
+            sock.connect(path)
 
 
 def _one_line(text: str, limit: int = 300) -> str:
@@ -142,13 +106,20 @@ class Engine:
         environment = os.environ if environment is None else environment
         endpoint = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         with _translated("ask for its version", endpoint):
+            _check_socket(endpoint, timeout_s=timeout_s)
             settings: dict[str, Any] = {
                 "base_url": endpoint,
                 **docker.utils.kwargs_from_env(environment=dict(environment)),
             }
-            settings |= {"version": "auto", "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
+            settings |= {"version": _ANY_VERSION, "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
             api: Any = docker.APIClient(**settings)
-            seen = api.info()
+            try:
+                # What version="auto" does, except that on failure the SDK's constructor leaks its connection.
+                api._version = api._retrieve_server_version()  # noqa: SLF001
+                seen = api.info()
+            except BaseException:
+                api.close()
+                raise
         api.timeout = _REQUEST_TIMEOUT_S
         return cls(api, _info(seen, endpoint))
 

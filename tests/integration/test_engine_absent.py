@@ -1,0 +1,84 @@
+"""An engine that is absent, silent or no engine at all: one line that names it, in time, and nothing is started."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flume.errors import EngineError
+from flume.lab.engine import Engine
+
+
+@contextlib.contextmanager
+def listening(path: Path, answer: bytes | None) -> Iterator[str]:
+    """Listen on a socket as an engine would; send *answer* to whoever comes, or say nothing at all."""
+    stop = threading.Event()
+    with socket.socket(socket.AF_UNIX) as server, contextlib.ExitStack() as accepted:
+        server.bind(str(path))
+        server.listen()
+        server.settimeout(0.05)
+
+        def serve() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):  # nobody came yet, or whoever came has left again
+                    connection = accepted.enter_context(server.accept()[0])
+                    if answer is not None:
+                        connection.sendall(answer)
+                        connection.shutdown(socket.SHUT_WR)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"unix://{path}"
+        finally:
+            stop.set()
+            thread.join()
+
+
+def refusal(endpoint: str, timeout_s: float = 0.5) -> str:
+    """Return what connecting to *endpoint* says; it must be one line, and in time."""
+    began = time.monotonic()
+    with pytest.raises(EngineError) as caught:
+        Engine.connect(timeout_s=timeout_s, environment={"DOCKER_HOST": endpoint})
+    assert time.monotonic() - began < timeout_s + 3
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+def test_a_silent_engine_is_given_up(tmp_path: Path) -> None:
+    """It accepts the connection and never answers."""
+    with listening(tmp_path / "s", None) as endpoint:
+        assert refusal(endpoint).startswith(f"the Docker engine at {endpoint} does not answer")
+
+
+def test_an_absent_engine_is_named(tmp_path: Path) -> None:
+    """Nobody listens."""
+    assert refusal(f"unix://{tmp_path}/none").startswith(f"no Docker engine at unix://{tmp_path}/none")
+    assert "no Docker engine at tcp://127.0.0.1:9" in refusal("tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_something_that_is_no_engine_is_named(tmp_path: Path, answer: bytes) -> None:
+    """Another program has the socket."""
+    with listening(tmp_path / "s", answer) as endpoint:
+        assert endpoint in refusal(endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "ftp://host", "ssh://nobody@127.0.0.1:9"])
+def test_an_impossible_address_is_one_line(endpoint: str) -> None:
+    """Whatever the SDK makes of it."""
+    assert endpoint.partition("://")[0] in refusal(endpoint)
