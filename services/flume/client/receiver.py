@@ -12,6 +12,7 @@ from typing import NamedTuple
 from flume.client.jitter import InterarrivalJitter, JitterBuffer
 from flume.client.pacer import PlayoutPacer
 from flume.client.player import Player
+from flume.client.splice import Splicer
 from flume.client.statistics import ReceptionStatistics
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.media import rtp
@@ -61,6 +62,8 @@ class Receiver:
         self._socket: socket.socket | None = None
         self._session: StreamSession | None = None
         self._token_due_s = float("inf")
+        self._splicer = Splicer()
+        self._ending = False
         self._closing = False
         self._datagrams = self._bytes = self._foreign = self._bare_lost = self._bare_in_window = 0
         self._bare_windows = 0
@@ -85,7 +88,10 @@ class Receiver:
             if self._socket is None or self._session is None or self._session.server != session.server:
                 self._close_socket()
                 self._socket = self._open(session)
+            if self._session is not None and self._session.ssrc != session.ssrc:
+                self._splicer.forget()
             self._session = session
+            self._ending = False
             self._token_due_s = 0.0
         self._wake()
 
@@ -119,6 +125,8 @@ class Receiver:
         """Repeat the token no more. The socket stays open, so that what is still under way is counted."""
         with self._lock:
             self._token_due_s = float("inf")
+            self._ending = True
+        self._wake()
 
     def close(self) -> None:
         """Stop the thread and close the socket."""
@@ -181,8 +189,14 @@ class Receiver:
                     self._send_token(now_s)
                 self._receive()
                 units = self._collect()
+                ending = self._is_over()
             for unit in units:
+                primer = self._splicer.before(unit.timestamp, unit.payload, time.monotonic())
+                if primer:
+                    self._player.write(primer)
                 self._player.write(unit.payload)
+            if ending:
+                self._player.write(self._splicer.ending())
 
     def _timeout_s(self) -> float:
         deadlines = [self._token_due_s]
@@ -260,6 +274,12 @@ class Receiver:
             self._pacer.push(unit.timestamp, unit, now_s)
         return self._pacer.take(now_s)
 
+    def _is_over(self) -> bool:
+        """Say, once a session, that all of it has gone to the player."""
+        over = self._ending and self._jitter.deadline_s() is None and not len(self._pacer)
+        self._ending = self._ending and not over
+        return over
+
     # -- out -------------------------------------------------------------------------------------------------
 
     @property
@@ -271,7 +291,7 @@ class Receiver:
     def is_drained(self) -> bool:
         """Whether everything received has gone to the player."""
         with self._lock:
-            return self._jitter.deadline_s() is None and not len(self._pacer)
+            return not self._ending and self._jitter.deadline_s() is None and not len(self._pacer)
 
     def local_address(self) -> tuple[str, int] | None:
         """Return the media socket's own address and port."""
