@@ -1,5 +1,5 @@
 # Everything flumelab does, by name. Each target does its own set-up; the second call finds it done.
-# Settings: make lab CLIENTS=5 VIDEO=film.mp4 PROFILE=clean LAB=default DURATION=60
+# Settings: make lab CLIENTS=5 VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,26 +7,26 @@ BIN := $(VENV)/bin
 
 CLIENTS ?= 5
 VIDEO ?=
-PROFILE ?= clean
+SCENARIO ?= tour
 LAB ?= default
 DURATION ?=
 TESTS ?= tests
 
 # Recipes read these from the environment, so that a path with spaces or quotes arrives as it is.
-export CLIENTS VIDEO PROFILE LAB DURATION
+export CLIENTS VIDEO SCENARIO LAB DURATION
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab status down purge test check format engine-stop
 
 help: ## show this list
-	@echo "usage: make TARGET [CLIENTS=5] [VIDEO=path] [PROFILE=clean] [LAB=default] [DURATION=seconds]"
+	@echo "usage: make TARGET [CLIENTS=5] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
 	@$(BIN)/python -m flume.lab.setup prepare
 
 lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove who received it, leave the lab running
-	@$(BIN)/flume lab run --clients "$$CLIENTS" --profile "$$PROFILE" --lab "$$LAB" \
+	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
 		$${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"}
 
 status: $(VENV)/.stamp-lab ## show the running lab, live
@@ -63,17 +63,22 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		echo "Installing the Debian package python3-venv: this Python cannot make a virtual environment without it." >&2; \
 		[ "$$(id -u)" = 0 ] || { echo "flume: run 'sudo apt-get install python3-venv', then try again" >&2; exit 3; }; \
-		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
+		apt-get update -q || true; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
 	@echo "Making a virtual environment in $(VENV)." >&2
 	@$(PYTHON) -m venv $(VENV)
 
+# pip shows its progress bars to a person; in a log they would be a hundred lines that nobody reads.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint tests/constraints.txt \
+	$$([ -t 1 ] || echo --quiet)
+
 # `touch` last: an interrupted installation is done again.
-$(VENV)/.stamp-lab: pyproject.toml | $(BIN)/python
+$(VENV)/.stamp-lab: pyproject.toml tests/constraints.txt | $(BIN)/python
 	@echo "Installing flumelab and the Python packages of its lab into $(VENV)." >&2
-	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[server,client,lab]'
+	@$(INSTALL) --editable '.[server,client,lab]'
 	@touch $@
 
-$(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.stamp-dev: pyproject.toml tests/constraints.txt | $(BIN)/python
 	@echo "Installing flumelab and the Python packages of its tests into $(VENV)." >&2
-	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.stamp-lab $@

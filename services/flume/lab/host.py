@@ -203,7 +203,8 @@ def _remove_stale(pid_file: Path) -> None:
     """
     try:
         pid = int(pid_file.read_text())
-        running = Path(f"/proc/{pid}/comm").read_text().strip()
+        # A zombie has a name too: where nobody collects orphans, dockerd would wait for a dead containerd.
+        running = "" if _start_ticks(pid) is None else Path(f"/proc/{pid}/comm").read_text().strip()
     except (OSError, ValueError):
         running = ""
     if running not in {"dockerd", "containerd"}:
