@@ -49,7 +49,12 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None
     With *tests* also what only the tests need. Raises :class:`SetupError` that says what a person has to do.
     """
     if tests:
-        install(test_packages(), "the tests capture packets and play video outside containers", say, interactive)
+        install(
+            test_packages(),
+            "the tests capture packets, play video outside containers and start the lab by hand",
+            say,
+            interactive,
+        )
     endpoint = os.environ.get("DOCKER_HOST")
     if endpoint:
         return  # somebody else's engine: whether it answers is for Engine.connect() to say
@@ -65,8 +70,8 @@ def test_packages() -> Mapping[str, str]:
     library = f"/usr/lib/{triplet}/libvlc.so.5"
     plugins = f"/usr/lib/{triplet}/vlc/plugins/codec/libavcodec_plugin.so"
     cache = f"/usr/lib/{triplet}/vlc/vlc-cache-gen"
-    network = {"tcpdump": "tcpdump", "ip": "iproute2", "ethtool": "ethtool"}
-    return network | {library: "libvlc5", plugins: "vlc-plugin-base", cache: "libvlc-bin"}
+    programs = {"tcpdump": "tcpdump", "ip": "iproute2", "ethtool": "ethtool", "docker-compose": "docker-compose"}
+    return programs | {library: "libvlc5", plugins: "vlc-plugin-base", cache: "libvlc-bin"}
 
 
 def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:

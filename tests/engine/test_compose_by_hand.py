@@ -1,0 +1,83 @@
+"""The same description by hand: docker compose starts it, the server serves, a client shows the video."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flume.lab import testcard
+from flume.lab.engine import Engine
+from flume.lab.host import wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
+
+LAB_YAML = Path(__file__).parents[2] / "compose" / "lab.yaml"
+
+
+class ByHand:
+    """Runs docker-compose as compose/README.md says, under a project name of its own."""
+
+    def __init__(self, media: Path) -> None:
+        self.project = f"flumelab-test-{os.getpid()}"
+        self.environment = {**os.environ, "FLUME_MEDIA": str(media)}
+
+    def compose(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = ["docker-compose", "--project-name", self.project, "--file", str(LAB_YAML), *arguments]
+        return self._run(command)
+
+    @contextlib.contextmanager
+    def attached(self, container: str) -> "Iterator[subprocess.Popen[str]]":
+        """Attach to a container as a person would, and let go of it afterwards."""
+        command = ["docker", "attach", "--sig-proxy=false", f"{self.project}_{container}"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _run(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def by_hand(engine: Engine, tmp_path: Path) -> Iterator[ByHand]:
+    """A project that is gone afterwards; *engine* sees to the images."""
+    hand = ByHand(tmp_path / "media")
+    yield hand
+    removed = hand.compose("down", "--volumes", "--timeout", "3")
+    assert removed.returncode == 0, removed.stderr
+
+
+def test_compose_starts_the_same_lab(by_hand: ByHand, tmp_path: Path) -> None:
+    """Server healthy, two clients, and the one that is told to connect shows pictures; the probe is not started."""
+    (tmp_path / "media").mkdir()
+    testcard.generate(tmp_path / "media" / "card.mp4", duration_s=3, width=320, height=180, bitrate_kbit=500)
+    started = by_hand.compose("up", "--detach", "--scale", "client=2")
+    assert started.returncode == 0, started.stderr
+    assert len(by_hand.compose("ps", "--quiet").stdout.split()) == 3
+
+    def healthy() -> bool:
+        return by_hand.compose("exec", "-T", "server", "flume", "health", "server", "127.0.0.1").returncode == 0
+
+    assert wait_until(healthy, timeout_s=20), by_hand.compose("logs", "server").stdout
+    with by_hand.attached("client_1") as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write("connect\n")
+        client.stdin.flush()
+        assert any('"first_frame"' in line for line in client.stdout), "the client ended without a picture"
+    others = by_hand.compose("logs", "--no-color", "client").stdout.splitlines()
+    assert [line for line in others if "client_2" in line]
+    assert not [line for line in others if "client_2" in line and '"first_frame"' in line]
