@@ -70,7 +70,13 @@ def test_packages() -> Mapping[str, str]:
     library = f"/usr/lib/{triplet}/libvlc.so.5"
     plugins = f"/usr/lib/{triplet}/vlc/plugins/codec/libavcodec_plugin.so"
     cache = f"/usr/lib/{triplet}/vlc/vlc-cache-gen"
-    programs = {"tcpdump": "tcpdump", "ip": "iproute2", "ethtool": "ethtool", "docker-compose": "docker-compose"}
+    programs = {
+        "tcpdump": "tcpdump",
+        "ip": "iproute2",
+        "nc": "netcat-openbsd",
+        "ethtool": "ethtool",
+        "docker-compose": "docker-compose",
+    }
     return programs | {library: "libvlc5", plugins: "vlc-plugin-base", cache: "libvlc-bin"}
 
 

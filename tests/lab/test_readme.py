@@ -1,0 +1,159 @@
+"""Every command that the README shows is run here, in a fresh copy of the checkout, in the README's order."""
+
+import os
+import pty
+import re
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from flume.lab.host import wait_until
+from support.clips import film
+from support.labs import ROOT
+
+pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(500)]
+
+NOT_RUN = {"make test": "it is what runs this test"}
+BACKGROUND = ("flume serve",)
+INTERACTIVE = ("flume watch",)
+
+
+def commands(markdown: str) -> list[str]:
+    """Return the lines of the ``sh`` blocks without their comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
+    lines = (re.sub(r"\s+# .*$", "", line).strip() for block in blocks for line in block.splitlines())
+    return [line for line in lines if line]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what is committed or about to be, with this environment and cache, and a film to play."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    copy = tmp_path / "flumelab"
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copy2(film(), copy / "film.mp4")
+    return copy
+
+
+class Shell:
+    """Runs the README's lines; what stays in the foreground there stays open here until the end."""
+
+    def __init__(self, folder: Path, lab: str) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "LAB": lab, "TERM": "xterm", "COLUMNS": "100"}
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def run(self, line: str) -> None:
+        if any(name in line for name in BACKGROUND):
+            self._start(line)
+        elif any(name in line for name in INTERACTIVE):
+            self._use(line)
+        else:
+            done = subprocess.run(
+                ["bash", "-c", line],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+            assert done.stdout.strip(), f"{line} said nothing"
+
+    def _start(self, line: str) -> None:
+        log = self.folder / "background.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {line}"], cwd=self.folder, env=self.environment, stdout=out, stderr=out
+            )
+        self.running.append(process)
+        assert wait_until(lambda: b"listening on" in log.read_bytes(), timeout_s=30), log.read_text()
+
+    def _use(self, line: str) -> None:
+        """Type a key at an interactive program and read its status line."""
+        control, terminal = pty.openpty()
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {line}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.running.append(process)
+        seen = ""
+        for key, expected in (("", "active"), ("i", "interrupted"), ("c", "active")):
+            os.write(control, key.encode())
+            seen = self._read_until(control, expected)
+        os.write(control, b"q")
+        while select.select([control], [], [], 5)[0]:
+            try:
+                seen += os.read(control, 65536).decode(errors="replace")
+            except OSError:  # the terminal is gone with the program
+                break
+        os.close(control)
+        assert process.wait(20) == 0, seen
+
+    def _read_until(self, control: int, expected: str) -> str:
+        seen, deadline = "", time.monotonic() + 30
+        while expected not in seen:
+            assert time.monotonic() < deadline, f"{expected!r} never came: {seen!r}"
+            if select.select([control], [], [], 1)[0]:
+                seen += os.read(control, 65536).decode(errors="replace")
+        return seen
+
+    def close(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
+def test_every_command_of_the_readme_works(checkout, engine):
+    lines = commands((checkout / "README.md").read_text())
+    assert len(lines) >= 9, "the README lost its commands, or this test its way of finding them"
+    lab = f"readme-{secrets.token_hex(3)}"
+    shell = Shell(checkout, lab)
+    try:
+        for line in lines:
+            if line not in NOT_RUN:
+                shell.run(line)
+    finally:
+        shell.close()
+        engine.remove_lab(lab)
+    assert (checkout / "artifacts" / "latest" / "report.json").is_file()
+
+
+@pytest.mark.parametrize("page", ["README.md", "services/README.md", "compose/README.md"])
+def test_every_file_that_the_pages_link_to_exists(page):
+    text = (ROOT / page).read_text()
+    targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]
+    assert targets or page != "README.md"
+    for target in targets:
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_every_path_that_the_architecture_names_exists():
+    for page in ("README.md", "services/README.md"):
+        for path in re.findall(r"`((?:control|media|server|client|lab)/\w+\.py)`", (ROOT / page).read_text()):
+            assert (ROOT / "services" / "flume" / path).is_file(), f"{page}: {path}"
