@@ -14,6 +14,7 @@ from flume.lab.evidence import (
     Evidence,
     Expectations,
     MediaDatagram,
+    Refusal,
     Subject,
     Tap,
     TapFacts,
@@ -39,6 +40,7 @@ class Wire:
         self.lines: list[ControlLine] = []
         self.ends: list[ControlEnd] = []
         self.consents: list[Consent] = []
+        self.refusals: list[Refusal] = []
         self.sequence = 0
         self.problem: str | None = None
         self.last_text = CONSENT_TEXT
@@ -122,6 +124,7 @@ class Wire:
             tuple(self.lines),
             tuple(self.ends),
             tuple(self.consents),
+            tuple(self.refusals),
             frozenset(sources),
         )
 

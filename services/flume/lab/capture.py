@@ -31,6 +31,7 @@ from flume.lab.evidence import (
     ControlLine,
     ControlStart,
     MediaDatagram,
+    Refusal,
     Tap,
     TapFacts,
 )
@@ -82,6 +83,7 @@ class _Collector:
         self.lines: list[ControlLine] = []
         self.ends: list[ControlEnd] = []
         self.consents: list[Consent] = []
+        self.refusals: list[Refusal] = []
         self.sources: set[str] = set()
         self.batches = 0
         self.missing_bytes = 0
@@ -93,6 +95,11 @@ class _Collector:
         if segment.protocol == dissect.TCP:
             if from_server or to_server:
                 self._control(time_s, segment, to_server=to_server)
+            return
+        if segment.protocol == dissect.ICMP:
+            ports = dissect.refused_untrusted(segment.data)
+            if ports is not None and ports[0] == self._port:
+                self.refusals.append(Refusal(time_s, (segment.source[0], ports[1])))
             return
         unit = _datagram_bytes(segment.data)
         if to_server and not (from_server and unit):
@@ -155,6 +162,7 @@ class _Collector:
             tuple(sorted(self.lines, key=lambda line: line.time_s)),
             tuple(self.ends),
             tuple(sorted(self.consents, key=lambda consent: consent.time_s)),
+            tuple(self.refusals),
             frozenset(self.sources),
             self.batches,
         )
@@ -260,7 +268,8 @@ class _Reading:
             return
         if segment is None:
             return
-        if self._disagreement is None and (self.packets <= _SAMPLE_FIRST or self.packets % _SAMPLE == 0):
+        sampled = segment.protocol != dissect.ICMP and (self.packets <= _SAMPLE_FIRST or self.packets % _SAMPLE == 0)
+        if self._disagreement is None and sampled:
             self._disagreement = _check_with_scapy(frame, link_type, segment)
         self._collector.add_untrusted(time_s, segment)
 

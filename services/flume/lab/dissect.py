@@ -14,7 +14,7 @@ LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0, 229: 0, 276: 20}
 """Bytes before the IP header by link type (tcpdump.org/linktypes.html): Ethernet, raw IP, Linux cooked 1 and 2."""
 _PROTOCOL_AT = {1: 12, 113: 14, 276: 0}
 """Where the header names the network protocol."""
-TCP, UDP = 6, 17
+ICMP, TCP, UDP = 1, 6, 17
 """Numbers of the transport protocols (IANA)."""
 
 
@@ -28,6 +28,17 @@ class Segment(NamedTuple):
     acknowledgement: int
     flags: int
     data: bytes
+
+
+def refused_untrusted(icmp: bytes) -> tuple[int, int] | None:
+    """Return the ports (from, to) of the UDP datagram that an ICMP "port unreachable" (RFC 792) answers, or None."""
+    if len(icmp) < 36 or icmp[:2] != b"\x03\x03" or icmp[17] != UDP:
+        return None
+    inner = 8 + 4 * (icmp[8] & 0x0F)
+    if len(icmp) < inner + 4:
+        return None
+    ports: tuple[int, int] = struct.unpack_from("!HH", icmp, inner)
+    return ports
 
 
 class Dissector:
@@ -47,7 +58,7 @@ class Dissector:
         return name
 
     def segment_untrusted(self, frame: bytes) -> Segment | None:
-        """Return the transport layer of *frame*, or None when it is neither TCP nor UDP over IP.
+        """Return the transport layer of *frame*, or None when it is not TCP, UDP or ICMP over IP.
 
         Raises :class:`EvidenceError`, and nothing else, for a frame that ends too soon.
         """
@@ -76,6 +87,8 @@ class Dissector:
             length, protocol = struct.unpack_from("!xxxxHB", frame, start)
             source, destination = frame[start + 8 : start + 24], frame[start + 24 : start + 40]
             transport, end = start + 40, start + 40 + length
+        if protocol == ICMP:
+            return Segment(ICMP, (self._name(source), 0), (self._name(destination), 0), 0, 0, 0, frame[transport:end])
         if protocol not in {TCP, UDP}:
             return None
         ports = struct.unpack_from("!HH", frame, transport)

@@ -80,6 +80,13 @@ class Consent(NamedTuple):
     payload: bytes
 
 
+class Refusal(NamedTuple):
+    """ICMP port unreachable from a client: nothing listens on *media* any more."""
+
+    time_s: float
+    media: Address
+
+
 class TapFacts(NamedTuple):
     """Everything one tap saw, in the order of time."""
 
@@ -89,6 +96,7 @@ class TapFacts(NamedTuple):
     lines: tuple[ControlLine, ...] = ()
     ends: tuple[ControlEnd, ...] = ()
     consents: tuple[Consent, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     sources: frozenset[str] = frozenset()
     """IP addresses from which this tap saw at least one packet."""
     batches: int = 0

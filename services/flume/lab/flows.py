@@ -3,6 +3,7 @@
 Pure arithmetic over facts. A datagram is recognised at another tap by the digest of its payload, never by its position.
 """
 
+import math
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -94,7 +95,7 @@ def _reasons(
     reasons: Counter[str] = Counter()
     for datagram in leaked:
         rank = bisect_right(connects, datagram.time_s) - 1
-        if before is not None and (rank < 0 or connects[rank] <= before.closed_s):
+        if before is not None and (rank < 0 or connects[rank] <= before.closed_s or before.closed_by == "connection"):
             reasons[tail] += 1
         elif rank < 0:
             reasons["never_connected"] += 1
@@ -144,10 +145,13 @@ def _follows(later: MediaDatagram, earlier: MediaDatagram) -> bool:
     return later.sequence == (earlier.sequence + 1) % 65536
 
 
-def holes(datagrams: Sequence[MediaDatagram]) -> int:
-    """Return how many RTP numbers the server skipped or repeated within one window; 0 for plain transport packets."""
+def holes(datagrams: Sequence[MediaDatagram], refused_s: float = math.inf) -> int:
+    """Return how many RTP numbers the server skipped or repeated within one window; 0 for plain transport packets.
+
+    From *refused_s* on the client's host answers that nothing listens: then the kernel refuses the server's sends.
+    """
     numbered = [datagram for datagram in datagrams if datagram.sequence is not None]
-    return sum(not _follows(later, earlier) for earlier, later in pairwise(numbered))
+    return sum(not _follows(b, a) and b.time_s < refused_s for a, b in pairwise(numbered))
 
 
 def repeated(flow: Flow) -> int:

@@ -56,7 +56,7 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
     cases = [_case(subject, evidence, server, sessions) for subject in evidence.subjects]
     checks = [*extra_checks, *_check_taps(evidence), *_check_run(evidence, server, cases)]
     for case in cases:
-        checks += _check_client(case, cases, server, evidence.expectations)
+        checks += _check_client(case, cases, server, evidence)
     end_s = max(server.tap.last_s, evidence.started_s)
     clients = [_client_report(case, checks, evidence.started_s, end_s) for case in cases]
     return Report(
@@ -137,13 +137,14 @@ def _length_s(window: Window, server: TapFacts) -> float:
 # --- one client ------------------------------------------------------------------------------------------------------
 
 
-def _check_client(case: _Case, cases: Sequence[_Case], server: TapFacts, expectations: Expectations) -> Iterator[Check]:
+def _check_client(case: _Case, cases: Sequence[_Case], server: TapFacts, evidence: Evidence) -> Iterator[Check]:
+    expectations, started_s = evidence.expectations, evidence.started_s
     findings: Iterable[tuple[str, Verdict, str]] = (
-        ("promise", *_promise(case)),
+        ("promise", *_promise(case, started_s)),
         ("commands", *_commands(case)),
         ("reception", *_reception(case, server)),
         ("silence", *_silence(case, cases, server)),
-        ("sequence", *_sequence(case)),
+        ("sequence", *_sequence(case, server)),
         ("acknowledged", *_acknowledged(case)),
         ("clock", *_clock(case)),
         ("balance", *_balanced(case)),
@@ -154,12 +155,16 @@ def _check_client(case: _Case, cases: Sequence[_Case], server: TapFacts, expecta
         yield Check(name=name, verdict=verdict, subject=case.subject.name, detail=detail)
 
 
-def _promise(case: _Case) -> tuple[Verdict, str]:
+def _promise(case: _Case, started_s: float) -> tuple[Verdict, str]:
     """Not one datagram outside the windows."""
     flow = case.flow
     if flow.leaked:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(flow.reasons.items()))
-        return _FAIL, f"{len(flow.leaked)} datagrams left outside the active windows: {reasons}"
+        first = flow.leaked[0]
+        ended = max((window.closed_s for window in flow.windows if window.closed_s < first.time_s), default=None)
+        since = "" if ended is None else f", {1000 * (first.time_s - ended):.3f} ms after its last window ended"
+        where = f"the first at {first.time_s - started_s:.6f} s to port {first.destination[1]}{since}"
+        return _FAIL, f"{len(flow.leaked)} datagrams left outside the active windows: {reasons}; {where}"
     if flow.unjudged:
         return _ERROR, f"{flow.unjudged} datagrams left on a session that began before the capture: start taps first"
     return _PASS, f"0 of {len(flow.sent)} datagrams left outside {len(flow.windows)} active windows"
@@ -205,9 +210,12 @@ def _silence(case: _Case, cases: Sequence[_Case], server: TapFacts) -> tuple[Ver
     return _PASS, f"never active; the tap saw its packets, and {others[0]} received meanwhile"
 
 
-def _sequence(case: _Case) -> tuple[Verdict, str]:
-    """Within a window the server skips no number, and it never repeats one."""
-    skipped = sum(holes(datagrams) for datagrams in case.flow.allowed)
+def _sequence(case: _Case, server: TapFacts) -> tuple[Verdict, str]:
+    """Within a window the server skips no number while the client listens, and it never repeats one."""
+    skipped = 0
+    for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
+        refused = (r.time_s for r in server.refusals if r.media == window.media and r.time_s >= window.opened_s)
+        skipped += holes(datagrams, min(refused, default=math.inf))
     twice = repeated(case.flow)
     if skipped or twice:
         return _FAIL, f"the server broke the numbering {skipped} times and sent {twice} datagrams twice"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from flume.errors import EvidenceError
 from flume.lab.capture import read_tap
-from flume.lab.dissect import LINK_HEADER, Dissector
+from flume.lab.dissect import LINK_HEADER, Dissector, refused_untrusted
 from flume.lab.evidence import TapFacts
 from flume.lab.frames import FrameCounter
 from flume.lab.reassembly import LineStream
@@ -145,6 +145,23 @@ def test_a_port_used_again_is_a_new_connection(pcap: Pcap):
     facts = read(pcap)
     assert len(facts.starts) == 2
     assert [window.closed_by for window in reconstruct(facts).windows] == ["connection", "nothing"]
+
+
+def test_a_refused_datagram_is_a_fact(pcap: Pcap):
+    refused = IP(src=SERVER, dst=CLIENT) / UDP(sport=PORT, dport=50000) / Raw(rtp(1))
+    for code in (3, 1):  # port unreachable; host unreachable
+        answer = ICMP(type=3, code=code) / bytes(refused)[:60]
+        pcap.frame(Ether(**ETHER) / IP(src=CLIENT, dst=SERVER) / answer)
+    facts = read(pcap)
+    assert [(refusal.time_s, refusal.media) for refusal in facts.refusals] == [(START_S, (CLIENT, 50000))]
+    assert facts.tap.problem is None
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_an_icmp_message_or_none(data: bytes):
+    for message in (data, b"\x03\x03" + data):
+        ports = refused_untrusted(message)
+        assert ports is None or len(ports) == 2
 
 
 def test_other_traffic_is_left_alone(pcap: Pcap):

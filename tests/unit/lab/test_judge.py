@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.errors import EvidenceError, SettingsError
-from flume.lab.evidence import Claims, Counters, Evidence, Expectations, TapFacts
+from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Refusal, TapFacts
 from flume.lab.judge import judge
 from flume.lab.verdict import Check, Report, RunFacts, Verdict, worst
 from flume.lab.windows import END_GRACE_S, reconstruct
@@ -149,7 +149,15 @@ def test_the_end_of_the_connection_has_a_named_grace():
 
 
 def test_a_port_used_again_begins_a_new_session():
-    wire = two().end(2).wait(1).open(2).request(2, "status").reply(2, "status", state="closed").stream(0.1, 1, 2)
+    wire = (
+        two()
+        .end(2)
+        .wait(END_GRACE_S + 0.5)
+        .open(2)
+        .request(2, "status")
+        .reply(2, "status", state="closed")
+        .stream(0.1, 1, 2)
+    )
     assert leak(wire) == (Verdict.FAIL, {"after_connection_end": 5})
     sessions = reconstruct(wire.server())
     assert [window.closed_by for window in sessions.windows] == ["nothing", "connection"]
@@ -321,6 +329,17 @@ def test_the_numbering_of_the_server_is_judged():
     wire.stream(0.1, 2).last("interrupt", 2)
     report = judge(wire.evidence(1, 2), RUN)
     assert verdicts(report, "sequence") == {"client-1": Verdict.PASS, "client-2": Verdict.FAIL}
+
+
+def test_a_hole_after_the_client_refused_datagrams_is_the_clients():
+    wire = two()
+    wire.sequence += 8
+    refused_s = wire.now_s
+    wire.stream(0.1, 1, 2).last("interrupt", 1)
+    for media, verdict in ((wire.media_address(2), Verdict.PASS), ((host(2), 50001), Verdict.FAIL)):
+        wire.refusals = [Refusal(refused_s, media)]
+        report = judge(wire.evidence(1, 2), RUN)
+        assert verdicts(report, "sequence") == {"client-1": Verdict.FAIL, "client-2": verdict}
 
 
 def test_a_new_session_may_get_the_same_datagrams_again():
