@@ -19,7 +19,7 @@ SETTLE_S = 2.0
 """How long after a window's end its own late datagrams may still arrive. Later ones belong to a window whose reply
 has not come yet. In 2 s the numbers cannot go half round below 170 Mbit/s, so within it the two cannot be confused."""
 
-MAX_REMEMBERED = 16_384
+MAX_REMEMBERED = 2048
 """Numbers given up as lost that are remembered, so that a late arrival can be told from a duplicate."""
 
 LONGEST_RUN = 32

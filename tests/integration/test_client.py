@@ -1,0 +1,298 @@
+"""The client against a fake server that misbehaves on demand, and against the real one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from flume.client.app import Client, ClientEvent
+from flume.client.cli import health
+from flume.client.control_link import ControlLink
+from flume.control import messages as m
+from flume.control.session import State
+from flume.errors import NetworkError
+from flume.settings import ClientSettings, ServerSettings
+from support.fake_server import SSRC, FakeServer
+from support.players import FakePlayer, wait_until
+from support.running_server import RunningServer
+
+
+def settings(port: int, **changes: object) -> ClientSettings:
+    values = {"host": "127.0.0.1", "port": port, "connect_timeout_s": 2.0, "reconnect_max_s": 0.5, **changes}
+    return msgspec.convert(values, ClientSettings)
+
+
+class Watcher:
+    def __init__(self, port: int, **changes: object) -> None:
+        self.player = FakePlayer()
+        self.events: list[ClientEvent] = []
+        self.client = Client(settings(port, **changes), self.player, on_event=self.events.append)
+
+    def __enter__(self) -> "Watcher":
+        self.client.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def connect(self) -> None:
+        assert isinstance(self.client.connect(), m.Connected)
+        assert self.client.wait_until_state(State.ACTIVE, timeout_s=5)
+
+    def messages(self) -> str:
+        return " | ".join(event.message or "" for event in self.events)
+
+
+def test_a_pause_is_not_loss_and_a_lost_tail_is() -> None:
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        server.send(10)
+        server.send(5, skip=2)
+        wait_until("15 arrived", lambda: watcher.client.statistics().datagrams == 15)
+        server.next_sequence += 3  # lost behind the last one that arrives
+        reply = watcher.client.interrupt()
+        assert isinstance(reply, m.Interrupted)
+        tokens = len(server.tokens)
+        wait_until("the token is repeated while interrupted", lambda: len(server.tokens) > tokens + 1)
+        server.next_sequence += 70_000  # others went on, more than once around
+        assert isinstance(watcher.client.continue_(), m.Continued)
+        server.send(20)
+        wait_until("the rest arrived", lambda: watcher.client.statistics().datagrams == 35)
+        assert isinstance(watcher.client.disconnect(), m.Disconnected)
+        wait_until("all was played", lambda: len(watcher.player.numbers()) == 35)
+        seen = watcher.client.statistics()
+        assert (seen.lost, seen.unexpected, seen.windows, seen.dropped_by_receiver) == (5, 0, 2, 0)
+        assert dict(seen.loss_runs) == {2: 1, 3: 1}
+        assert seen.commands == ("connect", "interrupt", "continue", "disconnect")
+        assert watcher.player.numbers() == sorted(set(watcher.player.numbers()))
+
+
+def test_strangers_are_counted_and_not_played() -> None:
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        server.send(3, ssrc=SSRC + 1)
+        assert server.client is not None
+        server.media.sendto(b"not rtp", server.client)
+        server.next_sequence -= 3
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.sendto(b"\x80\x21" + bytes(1326), server.client)  # another address: the kernel refuses it
+        server.send(2)
+        wait_until("the stream's own arrived", lambda: watcher.client.statistics().datagrams == 2)
+        assert watcher.client.statistics().foreign == 4
+
+
+def test_a_server_that_says_nothing_is_an_error_with_its_cure() -> None:
+    with (
+        FakeServer(silent=True) as server,
+        Watcher(server.port, connect_timeout_s=0.3, reconnect=False) as watcher,
+        pytest.raises(NetworkError, match=r"did not answer connect within 0\.3 s"),
+    ):
+        watcher.client.connect()
+
+
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b'{"reply":"connect"}\n', b"x" * 9000])
+def test_something_else_on_the_port_is_named(garbage: bytes) -> None:
+    with FakeServer(reply_to_connect=garbage) as server, Watcher(server.port, reconnect=False) as watcher:
+        with pytest.raises(NetworkError, match=r"control connection ended: (the server sent a line|a control line)"):
+            watcher.client.connect()
+        assert watcher.client.state is State.CLOSED
+
+
+def test_no_server_is_an_error_with_its_cure_and_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with Watcher(port) as watcher:
+        with pytest.raises(NetworkError, match="is 'flume serve' running there"):
+            watcher.client.connect()
+        with FakeServer(port=port) as server:
+            assert watcher.client.wait_until_state(State.ACTIVE, timeout_s=10)
+            server.send(4)
+            wait_until("it receives", lambda: watcher.client.statistics().datagrams == 4)
+            assert watcher.client.statistics().reconnects == 0
+
+
+@pytest.mark.parametrize("wished", ["active", "interrupted"])
+def test_after_the_server_comes_back_the_wish_is_restored(wished: str) -> None:
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        server.send(5)
+        wait_until("it receives", lambda: watcher.client.statistics().datagrams == 5)
+        if wished == "interrupted":
+            watcher.client.interrupt()
+        server.hang_up()
+        wait_until("it was connected again", lambda: watcher.client.statistics().reconnects == 1)
+        wait_until("as wished", lambda: watcher.client.state == wished)
+        assert "the server closed it" in watcher.messages()
+        assert watcher.client.statistics().lost == 0
+
+
+def test_without_reconnect_it_stays_closed() -> None:
+    with FakeServer() as server, Watcher(server.port, reconnect=False) as watcher:
+        watcher.connect()
+        server.hang_up()
+        assert watcher.client.wait_until_state(State.CLOSED, timeout_s=5)
+        with pytest.raises(NetworkError, match="there is no connection to the server"):
+            watcher.client.interrupt()
+
+
+def test_the_end_of_the_video_is_told_and_not_retried() -> None:
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        server.send(3)
+        wait_until("it receives", lambda: watcher.client.statistics().datagrams == 3)
+        over = m.Closed(
+            state=State.CLOSED, code="source_ended", message="the video is over: card.ts", last_sequence=65_533
+        )
+        server.tell(over)
+        wait_until("it heard", lambda: "the video is over" in watcher.messages())
+        wait_until("one lost at the end is counted", lambda: watcher.client.statistics().lost == 1)
+        assert server.commands == ["connect"]
+
+
+def test_a_silent_server_is_noticed() -> None:
+    lost: list[str] = []
+    with FakeServer() as server:
+        link = ControlLink.open(
+            "127.0.0.1",
+            server.port,
+            timeout_s=2,
+            on_message=lambda _message: None,
+            on_lost=lambda _link, reason: lost.append(reason),
+            silence_s=0.6,
+        )
+        link.request(m.Connect(), timeout_s=2)
+        link.expects_alive = True
+        wait_until("silence was noticed", lambda: lost == ["the server was silent for 0.6 s"])
+        link.close()
+
+
+@pytest.mark.parametrize("payload", ["rtp", "ts"])
+def test_the_real_server_s_stream_arrives_whole(payload: str) -> None:
+    with RunningServer() as server, Watcher(server.port, payload=payload) as watcher:
+        watcher.connect()
+        wait_until("a second of stream", lambda: watcher.client.statistics().datagrams > 100)
+        first = watcher.client.interrupt()
+        watcher.client.continue_()
+        wait_until("more", lambda: watcher.client.statistics().datagrams > 200)
+        second = watcher.client.disconnect()
+        assert isinstance(first, m.Interrupted)
+        assert isinstance(second, m.Disconnected)
+        sent = first.datagrams + second.datagrams
+        wait_until("all that was sent", lambda: watcher.client.statistics().datagrams == sent)
+        wait_until("was played", lambda: sum(len(p) == 1316 for p in watcher.player.payloads) == sent)
+        seen = watcher.client.statistics()
+        assert (seen.lost, seen.unexpected, seen.duplicates, seen.windows) == (0, 0, 0, 2)
+        assert seen.join_ms is not None
+
+
+def test_a_restarted_server_is_found_again() -> None:
+    with RunningServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        wait_until("it receives", lambda: watcher.client.statistics().datagrams > 20)
+        port = server.port
+        server.stop()
+        wait_until("it was told", lambda: "shutting down" in watcher.messages())
+        with RunningServer(settings=ServerSettings(host="127.0.0.1", port=port)):
+            before = watcher.client.statistics().datagrams
+            wait_until("it receives again", lambda: watcher.client.statistics().datagrams > before + 20)
+            assert watcher.client.statistics().reconnects == 1
+
+
+class Process:
+    """``flume watch`` as the lab runs it."""
+
+    def __init__(self, port: int, *arguments: str) -> None:
+        command = [sys.executable, "-m", "flume.cli", "watch", "127.0.0.1", "--port", str(port), "--player", "none"]
+        services = str(Path(__file__).parents[2] / "services")
+        self.process = subprocess.Popen(
+            [*command, "--json", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": services},
+        )
+        self.seen: list[dict] = []
+
+    def say(self, command: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def until(self, kind: str, **fields: object) -> dict:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event = json.loads(line)
+            self.seen.append(event)
+            if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
+                return event
+        raise AssertionError(f"ended without {kind} {fields}: {self.seen[-3:]}")
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def test_the_lab_s_contract_commands_in_json_out(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    with RunningServer() as server, Process(server.port, "--commands", "-", "--state-file", str(state)) as watch:
+        watch.until("statistics", state="closed")
+        watch.say("connect")
+        assert watch.until("command", command="connect")["reply"]["reply"] == "connect"
+        watch.until("state", state="active")
+        wait_until("health is good", lambda: CliRunner().invoke(health, ["client", str(state)]).exit_code == 0)
+        watch.say("sing")
+        assert "unknown command 'sing'" in watch.until("error")["message"]
+        watch.say("continue")
+        assert watch.until("command", command="continue")["reply"]["code"] == "not_allowed_now"
+        watch.say("interrupt")
+        last = watch.until("command", command="interrupt")["reply"]
+        seen = watch.until("statistics", state="interrupted")
+        assert seen["datagrams"] <= last["datagrams"]
+        watch.process.stdin.close()  # the end of input goes on
+        watch.until("statistics", state="interrupted", datagrams=last["datagrams"])
+        watch.process.send_signal(signal.SIGTERM)
+        final = watch.until("statistics", final=True)
+        assert (final["state"], final["datagrams"], final["lost"]) == ("closed", last["datagrams"], 0)
+        assert watch.process.wait(10) == 0
+    gone = CliRunner().invoke(health, ["client", str(tmp_path / "none.json")])
+    assert (gone.exit_code, "no state file" in gone.output) == (1, True)
+
+
+def test_a_script_ends_by_itself() -> None:
+    with RunningServer() as server, Process(server.port, "--script", "connect; wait 1; interrupt; wait 0.1") as watch:
+        final = watch.until("statistics", final=True)
+        assert watch.process.wait(10) == 0
+        assert final["commands"] == ["connect", "interrupt", "disconnect"]
+        assert final["datagrams"] > 50
+
+
+def test_health_of_a_server() -> None:
+    with RunningServer() as server:
+        well = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(server.port)])
+        assert (well.exit_code, "answered in" in well.output) == (0, True)
+        port = server.port
+    gone = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(port)])
+    assert gone.exit_code == 1
+
+
+def test_an_old_state_file_is_not_health(tmp_path: Path) -> None:
+    with Watcher(1) as watcher:
+        statistics = msgspec.structs.replace(watcher.client.statistics(), time_s=time.time() - 6)
+    path = tmp_path / "state.json"
+    path.write_bytes(msgspec.json.encode(statistics))
+    result = CliRunner().invoke(health, ["client", str(path)])
+    assert (result.exit_code, "stands still" in result.output) == (1, True)

@@ -1,0 +1,133 @@
+"""A server that says what a test tells it to, and fails the test when the client sends what was not foreseen."""
+
+import contextlib
+import socket
+import threading
+
+from flume.control import messages as m
+from flume.control.session import State
+from flume.media import rtp
+
+SSRC = 0x1234_5678
+TOKEN = "00112233445566778899aabbccddeeff"  # noqa: S105 - not a secret
+
+
+class FakeServer:
+    """One client on 127.0.0.1. Commands are answered in form; datagrams leave when :meth:`send` is called."""
+
+    def __init__(self, *, port: int = 0, silent: bool = False, reply_to_connect: bytes | None = None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = self._listener.getsockname()[1]
+        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.media.bind(("127.0.0.1", self.port))
+        self.media.settimeout(0.2)
+        self._silent, self._reply_to_connect = silent, reply_to_connect
+        self._control: socket.socket | None = None
+        self.client: tuple[str, int] | None = None
+        self.tokens: list[bytes] = []
+        self.commands: list[str] = []
+        self.surprises: list[str] = []
+        self.state = State.CLOSED
+        self.next_sequence = 65_530
+        self.sent_in_window = 0
+        self._closing = False
+        self._threads = [threading.Thread(target=self._serve), threading.Thread(target=self._hear)]
+
+    def __enter__(self) -> "FakeServer":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        self.hang_up()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+        self.media.close()
+        assert self.surprises == []
+
+    def hang_up(self) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_RDWR)
+
+    def tell(self, message: m.Reply | m.Event) -> None:
+        assert self._control is not None
+        self._control.sendall(m.encode(message))
+
+    def send(self, count: int = 1, *, skip: int = 0, ssrc: int = SSRC) -> None:
+        """Send *count* datagrams after losing *skip*."""
+        assert self.client is not None
+        self.next_sequence += skip
+        for _ in range(count):
+            header = bytearray(rtp.HEADER_BYTES)
+            rtp.pack_header_into(header, 0, sequence=self.next_sequence, timestamp=self.next_sequence * 300, ssrc=ssrc)
+            payload = self.next_sequence.to_bytes(4, "big").ljust(1316, b"\xff")
+            self.media.sendto(bytes(header) + payload, self.client)
+            self.next_sequence += 1
+        self.sent_in_window += count
+
+    def _serve(self) -> None:
+        while not self._closing:
+            try:
+                self._control, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._control, self._control.makefile("rb") as lines, contextlib.suppress(OSError):
+                for line in lines:
+                    self._answer(m.parse_request_untrusted(line))
+            self.state = State.CLOSED
+
+    def _answer(self, request: m.Request) -> None:
+        self.commands.append(str(m.command_of(request)))
+        if self._silent:
+            return
+        last = (self.next_sequence - 1) % 65536
+        match request:
+            case m.Connect():
+                if self._reply_to_connect is not None:
+                    assert self._control is not None
+                    self._control.sendall(self._reply_to_connect)
+                    return
+                self.state = State.CONNECTING
+                self.tell(
+                    m.Connected(
+                        state=self.state,
+                        token=TOKEN,
+                        port=self.port,
+                        payload=request.payload,
+                        ssrc=SSRC,
+                        token_interval_ms=200,
+                        consent_timeout_ms=1000,
+                    )
+                )
+            case m.Interrupt():
+                self.state = State.INTERRUPTED
+                self.tell(m.Interrupted(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
+            case m.Continue():
+                self.state, self.sent_in_window = State.ACTIVE, 0
+                self.tell(m.Continued(state=self.state, first_sequence=self.next_sequence % 65536))
+            case m.Disconnect():
+                self.state = State.CLOSED
+                self.tell(m.Disconnected(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
+            case _:
+                self.surprises.append(f"not modelled: {request}")
+
+    def _hear(self) -> None:
+        while not self._closing:
+            try:
+                data, self.client = self.media.recvfrom(2048)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            self.tokens.append(data)
+            if data != TOKEN.encode():
+                self.surprises.append(f"not the token: {data!r}")
+            if self.state is State.CONNECTING:
+                self.state, self.sent_in_window = State.ACTIVE, 0
+                first = self.next_sequence % 65536
+                self.tell(m.Active(state=self.state, address=self.client[0], port=self.client[1], first_sequence=first))
