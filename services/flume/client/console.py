@@ -14,7 +14,7 @@ from flume.control import messages as m
 from flume.control.session import Command
 from flume.errors import FlumeError
 
-HELP = "[i]nterrupt [c]ontinue [d]isconnect connect:[k] [s]tatus [q]uit"
+HELP = "keys: i interrupt, c continue, d disconnect, k connect, s status, q quit"
 _COLOURS = {"active": "green", "interrupted": "yellow", "connecting": "cyan", "closed": "red"}
 
 
@@ -25,7 +25,7 @@ class Console:
         """Show what is received from *server*."""
         self._server = server
         self._console = console or RichConsole(highlight=False)
-        self._live = Live(Text(f"{server}  {HELP}"), console=self._console, auto_refresh=False, transient=False)
+        self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=False)
         self._lines = TextView(self._print, interval_s=float("inf"))
         self._datagrams = 0
         self._bytes = 0
@@ -33,6 +33,7 @@ class Console:
 
     def __enter__(self) -> "Console":
         """Take over the bottom line."""
+        self._print(f"watching {self._server}; {HELP}")
         self._live.start()
         return self
 
@@ -74,7 +75,7 @@ class Console:
         line = Text.assemble(
             (f" {state} ", f"black on {_COLOURS.get(state, 'white')}"),
             f" {rate:.1f} Mbit/s, {rest}  ",
-            (HELP, "dim"),
+            ("q quits", "dim"),
             no_wrap=True,
             overflow="ellipsis",
         )

@@ -66,6 +66,15 @@ class _Window(Generic[Item]):
     def is_complete(self) -> bool:
         return self.last is not None and self.following > self.last
 
+    def shift(self, numbers: int) -> None:
+        """Raise every number of a window whose end is not told yet."""
+        self.first, self.following, self.highest = (
+            self.first + numbers,
+            self.following + numbers,
+            self.highest + numbers,
+        )
+        self.pending = {number + numbers: pending for number, pending in self.pending.items()}
+
     def waiting_since_s(self) -> float | None:
         """Return since when the next number is missing, or ``None`` while nothing waits for it."""
         if self.pending:
@@ -97,7 +106,11 @@ class JitterBuffer(Generic[Item]):
         self._begun += 1
         tail = self._windows[-1] if self._windows else None
         if tail is not None and tail.last is None and not tail.confirmed:
-            self._confirm(tail, max(extend_sequence(first_sequence, tail.first), self._floor + 1))
+            first = extend_sequence(first_sequence, tail.first)
+            if first <= self._floor:  # the numbers went round once more than the first datagram let suppose
+                tail.shift(SEQUENCE_MODULUS)
+                first += SEQUENCE_MODULUS
+            self._confirm(tail, first)
             return
         if tail is not None and tail.last is None:
             self._close(tail, tail.highest, now_s)

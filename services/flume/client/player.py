@@ -23,6 +23,7 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     last_frame_number: int | None = None
     """The number burnt into the test card, if the last picture carries one."""
     width: int = 0
+    """As libvlc announces it: H.264 whose height is no multiple of 16 may read up to 15 lines more (1088 for 1080)."""
     height: int = 0
     datagrams_refused: int = 0
     """Written while libvlc did not listen."""

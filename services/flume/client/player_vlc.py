@@ -261,7 +261,11 @@ class VlcPlayer:
         with self._guard:
             if self._closed or self._media_player is None:
                 return
-            if self._media_player.get_state() not in (self._vlc.State.Ended, self._vlc.State.Error):
+            if self._media_player.get_state() not in {
+                self._vlc.State.Ended,
+                self._vlc.State.Error,
+                self._vlc.State.Stopped,
+            }:
                 return
             _log.warning("libvlc ended the stream by itself: starting it again")
             self._restarts += 1

@@ -1,0 +1,141 @@
+"""Display for real: libvlc at both ends, the test card's barcode as the witness."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flume.client.app import Client
+from flume.client.player_vlc import VlcPlayer, _Picture
+from flume.control import messages as m
+from flume.control.session import State
+from flume.errors import PlayerError
+from flume.lab import testcard
+from flume.media import mpegts
+from flume.server.playlist import expand
+from flume.server.source_vlc import VlcSource
+from flume.settings import ClientSettings
+from support.players import wait_until
+from support.running_server import RunningServer
+
+pytestmark = pytest.mark.vlc
+
+DURATION_S = 12.0
+VIDEO_PID = 0x100
+
+
+class CountingPlayer(VlcPlayer):
+    """Counts the frames that begin in what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(windowed=False, network_caching_ms=300)
+        self.begun = 0
+
+    def write(self, payload: bytes | memoryview) -> None:
+        for start in range(0, len(payload), mpegts.PACKET_BYTES):
+            packet = bytes(payload[start : start + mpegts.PACKET_BYTES])
+            unit = packet[mpegts.payload_offset(packet) :]
+            if mpegts.pid_of(packet) == VIDEO_PID and mpegts.starts_unit(packet):
+                self.begun += not unit.endswith(b"\0\0\0\1\x09\xf0")  # not the client's own delimiters
+        super().write(payload)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    path = tmp_path_factory.mktemp("card") / "card.ts"
+    testcard.generate(path, duration_s=DURATION_S, width=640, height=360, bitrate_kbit=1500)
+    with RunningServer(VlcSource(expand([str(path)]), loop=True)) as server:
+        yield server.port
+
+
+def watch_for(client: Client, seconds: float) -> None:
+    threading.Event().wait(seconds)
+    client.poll_frame()
+
+
+def test_a_tour_shows_at_least_99_of_100_frames(port: int) -> None:
+    player = CountingPlayer()
+    with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
+        assert isinstance(client.connect(), m.Connected)
+        watch_for(client, 5)
+        joined = client.statistics()
+        assert joined.join_ms is not None
+        assert joined.join_ms < 3000
+        client.interrupt()
+        watch_for(client, 2.5)
+        client.continue_()
+        watch_for(client, 4)
+        client.interrupt()
+        watch_for(client, 0.3)
+        client.continue_()
+        watch_for(client, 3)
+        client.disconnect()
+        assert client.wait_until_drained(timeout_s=5)
+        client.connect()
+        assert client.wait_until_state(State.ACTIVE, timeout_s=5)
+        watch_for(client, 4)
+        client.disconnect()
+        assert client.wait_until_drained(timeout_s=5)
+        seen = client.statistics()
+        due = player.begun - 2  # the end of each of the two sessions cut a frame
+        assert due > 350
+        assert 0.99 * due <= seen.player.frames_displayed <= player.begun, f"{seen.player} of {due}"
+        assert seen.player.width == 640
+        assert seen.player.height in {360, 368}, "as shown, or as coded in macroblocks"
+        assert seen.player.last_frame_number is not None
+        assert (seen.lost, seen.player.datagrams_refused, seen.player.restarts) == (0, 0, 0)
+        assert seen.resume_ms is not None
+
+
+def test_a_still_picture_is_one_frame_however_often_it_is_shown(port: int) -> None:
+    player = CountingPlayer()
+    with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
+        client.connect()
+        wait_until("frames", lambda: client.statistics().player.frames_displayed > 10)
+        client.interrupt()
+        assert client.wait_until_drained(timeout_s=5)
+        before = client.statistics().player.frames_displayed
+        watch_for(client, 1.0)  # libvlc repeats the last picture sixteen times a second
+        assert client.statistics().player.frames_displayed == before
+
+
+def test_a_player_that_stopped_is_started_again(port: int) -> None:
+    player = CountingPlayer()
+    with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
+        client.connect()
+        wait_until("frames", lambda: client.statistics().player.frames_displayed > 10)
+        player._media_player.stop()
+        wait_until("it was started again", lambda: client.statistics().player.restarts == 1)
+        before = client.statistics().player.frames_displayed
+        wait_until("it shows frames again", lambda: client.statistics().player.frames_displayed > before + 10)
+
+
+def test_many_starts_and_stops_leave_no_threads() -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    for number in range(6):
+        player = VlcPlayer(windowed=False, network_caching_ms=300)
+        player.start()
+        player.close()
+        player.close()
+        if number == 0:
+            before = count()
+    assert count() <= before + 1
+
+
+def test_without_the_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vlc", None)  # as if it were not installed
+    with pytest.raises(PlayerError, match=r"apt-get install .*libvlc5.* or watch with --player none"):
+        VlcPlayer(windowed=False, network_caching_ms=300).start()
+
+
+def test_a_change_anywhere_in_the_picture_changes_the_checksum() -> None:
+    picture = _Picture(320, 180)
+    seen = {picture.checksum()}
+    for line in range(4, 180, 8):
+        picture.luma[line * picture.pitch + line] = 200
+        seen.add(picture.checksum())
+    assert len(seen) == 1 + len(range(4, 180, 8))
