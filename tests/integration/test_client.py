@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from flume.client.app import Client, ClientEvent
+from flume.client.app import Client
 from flume.client.cli import health
 from flume.client.control_link import ControlLink
+from flume.client.events import ClientEvent
 from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import NetworkError

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from flume.client.control_link import ControlLink, Message
+from flume.client.events import ClientEvent
 from flume.client.player import Player
 from flume.client.receiver import Receiver, StreamSession
 from flume.client.statistics import ClientStatistics
@@ -38,18 +39,6 @@ _WISHES: dict[Command, Wish] = {
     Command.INTERRUPT: "interrupted",
     Command.DISCONNECT: "closed",
 }
-
-
-class ClientEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened by itself. *event* is state, first_frame, notice or error."""
-
-    event: str
-    state: str
-    message: str | None = None
-    code: str | None = None
-    command: str | None = None
-    milliseconds: float | None = None
-    """For ``first_frame``: since *command* (connect or continue)."""
 
 
 @dataclasses.dataclass

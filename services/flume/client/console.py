@@ -7,7 +7,7 @@ from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.text import Text
 
-from flume.client.app import ClientEvent
+from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
 from flume.client.watching import TextView, summary
 from flume.control import messages as m

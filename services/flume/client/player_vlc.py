@@ -40,7 +40,7 @@ INSTANCE_OPTIONS = ("--quiet", "--no-osd", "--no-spu", "--no-video-title-show", 
 HEADLESS_OPTIONS = (*INSTANCE_OPTIONS, "--no-audio", "--no-drop-late-frames", "--no-skip-frames")
 """Without a screen nothing is gained by skipping pictures when the processor was busy elsewhere for some milliseconds:
 they are shown at once. Five clients on two busy cores (load 6) lacked the last 2 of 420 pictures each; with skipping,
-4 to 9, and up to 25 when all five started at once."""
+4 to 9."""
 
 WINDOW_INSTANCE_OPTIONS = tuple(option for option in INSTANCE_OPTIONS if option != "--no-stats")
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol, TextIO
 
 import msgspec
 
-from flume.client.app import Client, ClientEvent
+from flume.client.app import Client
+from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
 from flume.control import messages as m
 from flume.control.session import Command
