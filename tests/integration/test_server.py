@@ -307,3 +307,20 @@ def test_lines_are_json_that_a_person_can_read(server):
         control.sendall(b'{"command":"status"}\n')
         line = control.makefile("rb").readline()
         assert json.loads(line)["reply"] == "status"
+
+
+def test_what_was_asked_before_a_half_close_is_answered(server):
+    with WireClient(server.port) as client:
+        client.send_raw(b'{"command":"status"}\n{"command":"status"}\n')
+        client.control.shutdown(socket.SHUT_WR)
+        assert [client.reply()["reply"] for _ in range(2)] == ["status", "status"]
+        assert client.line() == {}
+
+
+def test_a_half_closed_control_connection_ends_its_stream(server):
+    with WireClient(server.port) as client:
+        client.connect()
+        client.control.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        client.receive(for_s=0.05)
+        assert client.receive(for_s=0.2) == []

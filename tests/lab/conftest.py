@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from flume.lab import setup
 from flume.lab.engine import Engine
 from support.labs import LabUnderTest
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    with Engine.connect() as found:
+    """An engine that has the images of this very tree."""
+    with setup.prepare(lambda _line: None) as found:
         yield found
 
 

@@ -99,21 +99,17 @@ def _console() -> Console:
 
 
 def _print_outcome(outcome: Outcome, order: Order) -> None:
-    console = _console()
-    console.print(report.table(outcome.report))
-    for finding in outcome.report.checks:
-        if finding.verdict != "PASS":
-            console.print(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}", markup=False)
-    times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.report.timings.items())
-    console.print(f"time: {times}", markup=False, soft_wrap=True)
-    console.print(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)", markup=False)
+    found = outcome.report
+    _console().print(report.table(found))
+    click.echo(report.account(found))
+    for finding in report.trouble(found):
+        click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
+    click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.timings.items()))
+    click.echo(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)")
     name = "" if order.lab == "default" else f" LAB={order.lab}"
     option = "" if order.lab == "default" else f" --lab {order.lab}"
-    console.print(
-        f"the lab runs on: make status{name} | .venv/bin/flume lab send{option} 3 interrupt | make down{name}",
-        markup=False,
-    )
-    console.print(f"verdict: {outcome.report.verdict}", style="bold", markup=False)
+    click.echo(f"the lab runs on: make status{name} | .venv/bin/flume lab send{option} 3 interrupt | make down{name}")
+    click.secho(f"verdict: {found.verdict}", bold=True)
 
 
 @lab.command(name="status")
@@ -147,7 +143,7 @@ def _watch(engine: Engine, lab: str) -> None:
 
 @lab.command()
 @click.argument("client", type=int)
-@click.argument("command", type=click.Choice([*STEERING]))
+@click.argument("command", type=click.Choice([str(command) for command in STEERING]))
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
     """Let client number CLIENT send COMMAND."""

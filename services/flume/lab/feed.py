@@ -14,6 +14,8 @@ import msgspec
 from flume.errors import LabError
 
 _LAST_LINES = 5
+OWN_ERROR = "flume: "
+"""How our programs begin the one line that says why they end."""
 
 
 class Feed:
@@ -58,9 +60,10 @@ class Feed:
             return self._seen.get(kind, 0)
 
     def last_words(self) -> str:
-        """Return the last lines that were not events, for an error message."""
+        """Return the last lines that were not events, for an error message; a program's own error alone, if any."""
         with self._changed:
-            return " | ".join(self._other) or "it said nothing"
+            errors = [line for line in self._other if line.startswith(OWN_ERROR)]
+            return (errors[-1].removeprefix(OWN_ERROR) if errors else " | ".join(self._other)) or "it said nothing"
 
     def wait_until(
         self,

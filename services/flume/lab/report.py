@@ -115,9 +115,7 @@ def table(report: Report) -> Table:
     # Without vertical rules it fits into the 80 columns of an ordinary terminal.
     made = Table(
         title=f"{report.run}: {report.duration_s:.1f} s",
-        caption=_caption(report),
         title_justify="left",
-        caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -142,7 +140,8 @@ def table(report: Report) -> Table:
     return made
 
 
-def _caption(report: Report) -> str:
+def account(report: Report) -> str:
+    """Return where every datagram is, as one line."""
     b = report.balance
     return (
         f"sent {b.sent} = received {b.received} + lost on link {b.lost_on_link} + firewall {b.dropped_by_firewall}"

@@ -73,6 +73,11 @@ class ControlConnection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
 
+    def eof_received(self) -> bool:
+        """Answer what was asked before the client closed its side (``echo … | nc``), then end."""
+        self._lines.put_nowait(None)
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the task end."""
         _log.debug("control connection lost: %s", exc)
