@@ -125,18 +125,32 @@ def match(sent: Iterable[MediaDatagram], arrivals: Iterable[MediaDatagram]) -> M
     return Matching(tuple(pairs), tuple(missing), duplicates, foreign)
 
 
-def frames_due(flow: Flow) -> int:
-    """Return how many video frames began in the windows and could be shown.
+class Frames(NamedTuple):
+    """Video frames begun in one client's windows."""
 
-    A window's end cuts the frame that is on the way, so its last begun frame is not due, unless the next window goes
-    on with the very next datagram.
+    due: int
+    """Those that were surely sent in full."""
+    cut: int
+    """Those on the way when a window ended: some are complete, others are shown in part or not at all."""
+
+
+def frames_begun(flow: Flow) -> Frames:
+    """Count the video frames of the windows.
+
+    A window's end cuts its last frame, unless the next window goes on with the very next datagram: then it was
+    only delayed.
     """
-    due = 0
-    for position, datagrams in enumerate(flow.allowed):
+    due = cut = 0
+    last: MediaDatagram | None = None
+    on_the_way = False
+    for datagrams in flow.allowed:
+        if not datagrams:
+            continue
+        if on_the_way and not (last and _follows(datagrams[0], last)):
+            due, cut, on_the_way = due - 1, cut + 1, False
         started = sum(datagram.video_frames_started for datagram in datagrams)
-        later = next((window[0] for window in flow.allowed[position + 1 :] if window), None)
-        due += started - (1 if started and not (datagrams and later and _follows(later, datagrams[-1])) else 0)
-    return due
+        due, on_the_way, last = due + started, on_the_way or started > 0, datagrams[-1]
+    return Frames(due - 1, cut + 1) if on_the_way else Frames(due, cut)
 
 
 def _follows(later: MediaDatagram, earlier: MediaDatagram) -> bool:

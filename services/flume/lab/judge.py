@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flume.lab.evidence import Evidence, Expectations, MediaDatagram, Subject, TapFacts
-from flume.lab.flows import Flow, Matching, classify, frames_due, holes, match, repeated
+from flume.lab.flows import Flow, Matching, classify, frames_begun, holes, match, repeated
 from flume.lab.verdict import (
     BIN_S,
     Balance,
@@ -289,7 +289,7 @@ def _watching(case: _Case, expectations: Expectations) -> Iterator[tuple[str, Ve
     claims = case.subject.claims
     least = expectations.frames_min_pct
     if least is not None and case.flow.windows:
-        due, shown = frames_due(case.flow), claims.frames_displayed
+        (due, cut), shown = frames_begun(case.flow), claims.frames_displayed
         if shown is None:
             yield "frames", _ERROR, "the client does not say how many frames it displayed"
         elif due == 0:
@@ -298,7 +298,9 @@ def _watching(case: _Case, expectations: Expectations) -> Iterator[tuple[str, Ve
             yield "frames", _ERROR, f"claims {shown} frames displayed where {begun} were ever sent: its count is wrong"
         else:
             verdict = _FAIL if 100 * shown / due < least else _PASS
-            yield "frames", verdict, f"{shown} of {due} displayed, {100 * shown / due:.1f} % (least {least:g} %)"
+            extra = f" and up to {cut} that a window's end cut" if shown > due else ""
+            pct = min(100.0, 100 * shown / due)
+            yield "frames", verdict, f"{shown} displayed of {due} due{extra}, {pct:.1f} % (least {least:g} %)"
     if expectations.join_max_ms is not None and case.flow.windows:
         late = claims.join_ms is None or claims.join_ms > expectations.join_max_ms
         seen = "no frame was displayed" if claims.join_ms is None else f"{claims.join_ms:.0f} ms"
@@ -311,6 +313,7 @@ def _watching(case: _Case, expectations: Expectations) -> Iterator[tuple[str, Ve
 def _client_report(case: _Case, checks: Iterable[Check], started_s: float, end_s: float) -> ClientReport:
     subject, flow = case.subject, case.flow
     lost, pct = _lost(case)
+    frames = frames_begun(flow)
     active = {id(datagram) for datagram in flow.active}
     arrived = None if case.matching is None else sum(id(departure) in active for departure, _ in case.matching.arrived)
     windows = [(w.opened_s - started_s, min(w.closed_s, end_s) - started_s) for w in flow.windows]
@@ -327,7 +330,8 @@ def _client_report(case: _Case, checks: Iterable[Check], started_s: float, end_s
         loss_pct=round(pct, 4),
         join_ms=subject.claims.join_ms,
         first_datagram_ms=_first_datagram_ms(case),
-        frames_due=frames_due(flow),
+        frames_due=frames.due,
+        frames_cut=frames.cut,
         frames_displayed=subject.claims.frames_displayed,
         player=subject.claims.player,
         balance=case.balance or Balance(sent=len(flow.sent)),

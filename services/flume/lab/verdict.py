@@ -107,7 +107,9 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     first_datagram_ms: float | None
     """From the command ``connect`` to the first datagram, from the capture nearest to the client."""
     frames_due: int
-    """Video frames begun in the windows, without the one that each window's end cut off."""
+    """Video frames begun in the windows and surely sent in full."""
+    frames_cut: int
+    """Video frames on the way when a window ended: they may be displayed, whole or in part, and need not be."""
     frames_displayed: int | None
     player: str
     balance: Balance

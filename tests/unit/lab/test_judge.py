@@ -1,14 +1,17 @@
 """The judge on evidence written by hand: what must pass, what must fail and why, what proves nothing."""
 
+import io
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from flume.errors import EvidenceError, SettingsError
 from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Refusal, TapFacts
 from flume.lab.judge import judge
+from flume.lab.report import table
 from flume.lab.verdict import Check, Report, RunFacts, Verdict, worst
 from flume.lab.windows import END_GRACE_S, reconstruct
 from support.wire import START_S, Wire, host
@@ -388,9 +391,36 @@ def test_frames_displayed(shown: int | None, verdict: Verdict):
     assert verdicts(report, "frames")["client-1"] is verdict
 
 
-def test_a_continuing_window_owes_the_frame_that_the_pause_cut():
-    wire = short().request(1, "continue").reply(1, "continue", state="active").stream(1, 1).last("interrupt", 1)
-    assert judge(wire.evidence(1), RUN).clients[0].frames_due == 49
+def goes_on(wire: Wire, seconds: float, *, missing: int = 0) -> Wire:
+    """Continue with the very next datagram, or after *missing* others; then interrupt."""
+    wire.sequence += missing
+    return wire.request(1, "continue").reply(1, "continue", state="active").stream(seconds, 1).last("interrupt", 1)
+
+
+@pytest.mark.parametrize(
+    ("missing", "due", "cut"), [(0, 49, 1), (30, 48, 2)], ids=["goes on with the next datagram", "goes on later"]
+)
+def test_a_window_owes_the_frame_that_its_end_cut_only_if_the_next_window_completes_it(missing, due, cut):
+    client = judge(goes_on(short(), 1, missing=missing).evidence(1), RUN).clients[0]
+    assert (client.frames_due, client.frames_cut) == (due, cut)
+
+
+def test_a_frame_that_needs_three_windows_is_due_once_and_not_when_the_third_never_comes():
+    begun = goes_on(short(), 0.02)  # one datagram, in which no frame begins
+    assert judge(begun.evidence(1), RUN).clients[0].frames_due == 24
+    whole, broken = goes_on(begun, 1), goes_on(goes_on(short(), 0.02), 1, missing=30)
+    assert judge(whole.evidence(1), RUN).clients[0].frames_due == 49
+    assert judge(broken.evidence(1), RUN).clients[0].frames_due == 48
+
+
+def test_showing_cut_frames_as_well_is_told_and_never_more_than_all():
+    wire = goes_on(short(), 1, missing=30)
+    report = judge(wire.evidence(1), RUN)
+    told = "50 displayed of 48 due and up to 2 that a window's end cut, 100.0 % (least 99 %)"
+    assert detail(report, "frames", "client-1") == told
+    rows = io.StringIO()
+    Console(file=rows, width=120).print(table(report))
+    assert " 50/48+2 " in rows.getvalue()
 
 
 def test_join_time():
