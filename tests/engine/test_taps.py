@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -127,6 +128,28 @@ def test_a_tap_whose_process_was_killed_is_a_problem(engine: Engine, layout: Top
     (end,) = probe.stop_taps(["server"])
     assert end.problem is not None
     assert "ended before it was stopped" in end.problem
+
+
+def signal_tap(probe: Probe, name: str, signal: str) -> None:
+    """Stand in for a machine that is too busy (STOP) and has time again (CONT)."""
+    probe.container.run_checked(["sh", "-c", f"kill -{signal} $(cat /run/taps/{name}.pid)"])
+
+
+def test_a_tap_that_is_behind_reads_on_before_it_stops(engine: Engine, layout: Topology, lab: str) -> None:
+    """SIGINT alone ends tcpdump with packets unread in the kernel's buffer, and without a word about them."""
+    server, (client,), box = start_lab(engine, layout, lab)
+    probe = Probe(box)
+    probe.start_taps([Tap("server", server.pid)], packet_filter="udp port 5004")
+    signal_tap(probe, "server", "STOP")
+    send(server, client.address, count=500)
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(probe.stop_taps, ["server"])
+        with pytest.raises(TimeoutError):
+            stopping.result(timeout=1)
+        signal_tap(probe, "server", "CONT")
+        (end,) = stopping.result(timeout=10)
+    assert (end.captured, end.problem) == (500, None)
+    assert end.log.count("captured") == 1
 
 
 def test_removing_the_lab_ends_its_taps(engine: Engine, layout: Topology, lab: str) -> None:

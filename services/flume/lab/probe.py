@@ -93,7 +93,7 @@ class Probe:
         """Let every tap finish its file; return how each ended. A tap that died says why, and is not an exception."""
         stopped = _sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
         return [
-            tap_end(name, log, died=state != "ok", in_file=int(packets), free_bytes=int(free))
+            tap_end(name, log, state=state, in_file=int(packets), free_bytes=int(free))
             for (name, rest), log in stopped.items()
             for state, packets, free in (rest.split(),)
         ]
@@ -141,9 +141,10 @@ def _sections(text: str) -> dict[tuple[str, str], str]:
     return parts
 
 
-def tap_end(name: str, log: str, *, died: bool, in_file: int, free_bytes: int) -> TapEnd:
-    """Judge a tap: whether it *died* before it was stopped, tcpdump's *log*, the packets *in_file* (-1: unreadable).
+def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int) -> TapEnd:
+    """Judge a tap: its *state* when it was stopped, tcpdump's *log*, the packets *in_file* (-1: unreadable).
 
+    *state* is ``ok``, ``died`` (before it was stopped) or ``behind`` (packets it had seen were still unread).
     *free_bytes* is what the disk has left, the likeliest reason for a file that does not hold what was captured.
     """
     counts = {kind: int(number) for number, kind in _COUNTS.findall(log)}
@@ -151,7 +152,7 @@ def tap_end(name: str, log: str, *, died: bool, in_file: int, free_bytes: int) -
     captured = counts.get("captured")
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump said nothing")
     problem = None
-    if died:
+    if state == "died":
         problem = f"tcpdump ended before it was stopped: {last}"
     elif dropped is None or captured is None:
         problem = f"tcpdump did not say how many packets it captured and dropped: {last}"
@@ -159,6 +160,8 @@ def tap_end(name: str, log: str, *, died: bool, in_file: int, free_bytes: int) -
         seen = f"holds {in_file} packets" if in_file >= 0 else "is cut off"
         why = "is the disk full" if free_bytes < _FULL_BYTES else "was it written to by another"
         problem = f"{name}.pcap {seen} of {captured} captured ({why}? {free_bytes} bytes are left for captures)"
+    elif state == "behind":
+        problem = f"tcpdump had not read all that it saw within {TAP_TIMEOUT_S} s: use a less busy machine"
     elif dropped:
         problem = f"the kernel dropped {dropped} packets that tcpdump should have seen: use a less busy machine"
     return TapEnd(name, log, captured or 0, dropped or 0, problem)

@@ -11,33 +11,34 @@ COUNTS = "{} packets captured\n{} packets received by filter\n{} packets dropped
 
 def test_a_clean_end_is_trusted() -> None:
     """Counts are there, the file agrees with them and nothing was dropped."""
-    end = tap_end("server", LISTENING + COUNTS.format(120, 121, 0), died=False, in_file=120, free_bytes=1 << 30)
+    end = tap_end("server", LISTENING + COUNTS.format(120, 121, 0), state="ok", in_file=120, free_bytes=1 << 30)
     assert (end.captured, end.dropped_by_kernel, end.problem) == (120, 0, None)
 
 
 def test_one_packet_is_counted_in_the_singular() -> None:
     """tcpdump writes "1 packet captured"."""
     log = LISTENING + "1 packet captured\n1 packet received by filter\n0 packets dropped by kernel\n"
-    end = tap_end("server", log, died=False, in_file=1, free_bytes=1 << 30)
+    end = tap_end("server", log, state="ok", in_file=1, free_bytes=1 << 30)
     assert (end.captured, end.problem) == (1, None)
 
 
 @pytest.mark.parametrize(
-    ("log", "died", "in_file", "free_bytes", "problem"),
+    ("log", "state", "in_file", "free_bytes", "problem"),
     [
-        (LISTENING + COUNTS.format(120, 125, 5), False, 120, 1 << 30, "dropped 5 packets"),
-        (LISTENING, False, 120, 1 << 30, "did not say how many"),
-        ("", False, 0, 1 << 30, "did not say how many"),
-        (LISTENING + COUNTS.format(120, 120, 0), False, 90, 0, "holds 90 packets of 120 captured (is the disk full?"),
-        (LISTENING + COUNTS.format(120, 120, 0), False, -1, 0, "is cut off of 120 captured (is the disk full?"),
-        (LISTENING + COUNTS.format(120, 120, 0), False, 121, 1 << 30, "was it written to by another?"),
-        (LISTENING + COUNTS.format(120, 120, 0), True, 120, 1 << 30, "ended before it was stopped"),
-        ("", True, -1, 1 << 30, "tcpdump said nothing"),
+        (LISTENING + COUNTS.format(120, 125, 5), "ok", 120, 1 << 30, "dropped 5 packets"),
+        (LISTENING, "ok", 120, 1 << 30, "did not say how many"),
+        ("", "ok", 0, 1 << 30, "did not say how many"),
+        (LISTENING + COUNTS.format(120, 120, 0), "ok", 90, 0, "holds 90 packets of 120 captured (is the disk full?"),
+        (LISTENING + COUNTS.format(120, 120, 0), "ok", -1, 0, "is cut off of 120 captured (is the disk full?"),
+        (LISTENING + COUNTS.format(120, 120, 0), "ok", 121, 1 << 30, "was it written to by another?"),
+        (LISTENING + COUNTS.format(120, 120, 0), "died", 120, 1 << 30, "ended before it was stopped"),
+        (LISTENING + COUNTS.format(120, 126, 0), "behind", 120, 1 << 30, "had not read all that it saw"),
+        ("", "died", -1, 1 << 30, "tcpdump said nothing"),
     ],
 )
-def test_any_other_end_is_a_problem(log: str, died: bool, in_file: int, free_bytes: int, problem: str) -> None:
+def test_any_other_end_is_a_problem(log: str, state: str, in_file: int, free_bytes: int, problem: str) -> None:
     """Dropped packets, missing counts, a full disk and an early death are each named."""
-    seen = tap_end("client-1", log, died=died, in_file=in_file, free_bytes=free_bytes).problem
+    seen = tap_end("client-1", log, state=state, in_file=in_file, free_bytes=free_bytes).problem
     assert seen is not None
     assert problem in seen
     assert "\n" not in seen
