@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flume.client.app import Client
-from flume.client.player_vlc import VlcPlayer, _Picture
+from flume.client.pictures import Picture
+from flume.client.player_vlc import VlcPlayer
 from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import PlayerError
@@ -133,7 +134,7 @@ def test_without_the_library_the_error_names_the_packages(monkeypatch: pytest.Mo
 
 
 def test_a_change_anywhere_in_the_picture_changes_the_checksum() -> None:
-    picture = _Picture(320, 180)
+    picture = Picture(320, 180)
     seen = {picture.checksum()}
     for line in range(4, 180, 8):
         picture.luma[line * picture.pitch + line] = 200

@@ -9,6 +9,8 @@ from flume.client.player import PlayerStatistics
 class FakePlayer:
     """Keeps what it is given; refuses to be used before its start or after its end."""
 
+    settle_s = 0.4
+
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self._running = False

@@ -26,9 +26,6 @@ FIRST_PAUSE_S = 0.25
 DRAIN_S = 3.0
 """Longest wait at the end for buffered frames: one group of pictures behind the live edge, and libvlc's buffer."""
 
-SETTLED_S = 0.4
-"""No new frame for this long means that the player has shown all it has: ten frames at 25 per second."""
-
 FINAL_CODES = frozenset({"source_ended"})
 """Ends after which connecting again is pointless."""
 
@@ -380,7 +377,7 @@ class Client:
         with self._changed:
             while (now_s := time.monotonic()) < deadline_s:
                 last_s = self._player.statistics().last_frame_s
-                if self._receiver.is_drained and (last_s is None or now_s - last_s > SETTLED_S):
+                if self._receiver.is_drained and (last_s is None or now_s - last_s > self._player.settle_s):
                     return True
                 self._changed.wait(0.05)
         return False

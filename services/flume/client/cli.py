@@ -103,7 +103,12 @@ def watch(
     if script and commands_from:
         raise SettingsError("script", script[:80], "either --script or --commands, not both")
     steps = parse_script(script, duration_s=duration_s) if script else ()
-    player = open_player(player_kind, network_caching_ms=settings.network_caching_ms, decoder_threads=decoder_threads)
+    player = open_player(
+        player_kind,
+        network_caching_ms=settings.network_caching_ms,
+        decoder_threads=decoder_threads,
+        title=f"flume {host} port {settings.port} - key q in the terminal ends it",
+    )
     interactive = not (steps or commands_from or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
     with _view(as_json=as_json, interactive=interactive, server=f"{host}:{settings.port}") as view:
         watching = Watching(view, state_file=state_file, duration_s=duration_s)

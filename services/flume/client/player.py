@@ -1,13 +1,17 @@
 """What the client needs of a player, and the one that plays nothing."""
 
+import logging
 import os
 from typing import Literal, Protocol
 
 import msgspec
 
-from flume.errors import SettingsError
+from flume.client import display
+from flume.errors import PlayerError
 
 PlayerKind = Literal["auto", "window", "headless", "none"]
+
+_log = logging.getLogger(__name__)
 
 
 class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,9 +20,10 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """window, headless or none."""
     frames_displayed: int = 0
-    """Headless: changes of the displayed picture. Window: libvlc's own count, which lags a second."""
+    """Headless: changes of the displayed picture. Window: libvlc's own count, up to a quarter of a second late."""
     first_frame_s: float | None = None
-    """When the first frame since the last :meth:`Player.expect_frame` was displayed, monotonic seconds."""
+    """When the first frame since the last :meth:`Player.expect_frame` was displayed, monotonic seconds. Window: when
+    the first call of :meth:`Player.statistics` found it, so ask often."""
     last_frame_s: float | None = None
     last_frame_number: int | None = None
     """The number burnt into the test card, if the last picture carries one."""
@@ -33,6 +38,10 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 class Player(Protocol):
     """Shows MPEG-TS. :meth:`write` comes from the receiver's thread and never waits."""
+
+    @property
+    def settle_s(self) -> float:
+        """No new frame counted for this long means that everything written has been displayed."""
 
     def start(self) -> None:
         """Open; raises :class:`~flume.errors.PlayerError` when playing is not possible here."""
@@ -53,6 +62,8 @@ class Player(Protocol):
 class NullPlayer:
     """Counts nothing and shows nothing: for measuring the network alone."""
 
+    settle_s = 0.0
+
     def start(self) -> None:
         """Do nothing."""
 
@@ -70,21 +81,23 @@ class NullPlayer:
         """Do nothing."""
 
 
-def has_display(environment: "os._Environ[str] | dict[str, str]") -> bool:
-    """Say whether windows can be opened."""
-    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
-
-
-def open_player(kind: PlayerKind, *, network_caching_ms: int, decoder_threads: int | None = None) -> Player:
-    """Return a player of *kind*; ``auto`` is a window where there is a display.
+def open_player(
+    kind: PlayerKind, *, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
+) -> Player:
+    """Return a player of *kind*; ``auto`` is a window where one can be opened.
 
     libvlc is imported only here, so that ``none`` works without it. Raises :class:`~flume.errors.PlayerError`.
     """
     if kind == "none":
         return NullPlayer()
-    windowed = has_display(os.environ) if kind == "auto" else kind == "window"
-    if kind == "window" and not has_display(os.environ):
-        raise SettingsError("player", kind, "headless or none here: neither DISPLAY nor WAYLAND_DISPLAY is set")
-    from flume.client.player_vlc import VlcPlayer  # noqa: PLC0415 - see the docstring
+    from flume.client.player_vlc import VlcPlayer, plugin_folder  # noqa: PLC0415 - see the docstring
 
-    return VlcPlayer(windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads)
+    obstacle = display.window_obstacle(os.environ, plugin_folder()) if kind != "headless" else None
+    if obstacle is not None and kind == "window":
+        raise PlayerError(f"no window can be opened: {obstacle}; or watch with --player headless or none")
+    if obstacle is not None and display.has_display(os.environ):
+        _log.warning("no window can be opened, so pictures are decoded but not shown: %s", obstacle)
+    windowed = kind != "headless" and obstacle is None
+    return VlcPlayer(
+        windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads, title=title
+    )

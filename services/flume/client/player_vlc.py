@@ -5,22 +5,24 @@ server's clock. One media player lives as long as the client. An interruption is
 again, libvlc notices that they are late against its clock and takes a new reference (see :data:`MEDIA_OPTIONS`),
 which was measured to lose nothing, against 0.3 s and a missed keyframe for stopping and starting the media.
 
-Without a screen, pictures go to memory callbacks. libvlc calls them again for a still picture, so *changes of
-content* are counted, never calls: a checksum over every eighth line, some 60 µs a frame at 720p.
+Without a screen, pictures go to memory (:mod:`flume.client.pictures`), where every one is counted as it comes. In a
+window they are counted by libvlc itself.
 """
 
 import ctypes
 import logging
+import os
 import re
 import socket
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flume.barcode import decode
+from flume.client import display
+from flume.client.frame_count import FrameCount
+from flume.client.pictures import PictureMemory
 from flume.client.player import PlayerStatistics
 from flume.errors import PlayerError
 
@@ -42,15 +44,20 @@ HEADLESS_OPTIONS = (*INSTANCE_OPTIONS, "--no-audio", "--no-drop-late-frames", "-
 they are shown at once. Five clients on two busy cores (load 6) lacked the last 2 of 420 pictures each; with skipping,
 4 to 9."""
 
-WINDOW_INSTANCE_OPTIONS = tuple(option for option in INSTANCE_OPTIONS if option != "--no-stats")
+WINDOW_OPTIONS = tuple(option for option in INSTANCE_OPTIONS if option != "--no-stats")
+"""Counting in a window rests on libvlc's statistics."""
 
-NEVER_S = float("inf")
+DRAWN_BY_PROCESSOR = "--vout=xcb_x11"
+DECODED_BY_PROCESSOR = ":avcodec-hw=none"
+"""Without a graphics card libvlc's choice is OpenGL in software: 145 % of a core under Xvfb, and 70 of 225 frames not
+shown in time, against a fifth of a core and none."""
 
-EDGE_PIXELS = 64
-"""libvlc announces the picture first as it is, then with the decoder's padding (720 lines as 738). A size this little
-above the first one is padding: asking for the true one saves a scaling of every frame."""
+SETTLE_S = 0.4
+"""Without a new frame the player has shown all it has: ten frames at 25 per second."""
 
-LINE_STEP = 8
+WINDOW_SETTLE_S = 0.8
+"""The same in a window, where libvlc renews its count four times a second."""
+
 ARENAS = 2
 M_ARENA_MAX = -8
 """mallopt(3), glibc: libvlc's many short threads otherwise leave an arena each, 100 MB and more after some starts."""
@@ -58,142 +65,67 @@ M_ARENA_MAX = -8
 _log = logging.getLogger(__name__)
 
 
-_UNSIGNED = ctypes.POINTER(ctypes.c_uint)
-_POINTERS = ctypes.POINTER(ctypes.c_void_p)
-_SET_UP = ctypes.CFUNCTYPE(ctypes.c_uint, _POINTERS, ctypes.c_void_p, _UNSIGNED, _UNSIGNED, _UNSIGNED, _UNSIGNED)
-_CLEAN_UP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_LOCK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, _POINTERS)
-_SHOW = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-"""libvlc_video_format_cb, _cleanup_cb, _lock_cb and _display_cb of libvlc_media_player.h; python-vlc's own
-declarations of the first hide the size behind untyped pointers."""
-
-
-class _Picture:
-    """Memory into which libvlc writes I420 pictures of one size, and the count of their changes."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
-        self.pitch = (width + 31) // 32 * 32
-        self.lines = (height + 31) // 32 * 32
-        luma = self.pitch * self.lines
-        self.offsets = (0, luma, luma * 5 // 4)
-        self.memory = (ctypes.c_ubyte * (luma * 3 // 2))()
-        self.address = ctypes.addressof(self.memory)
-        self.luma = memoryview(self.memory).cast("B")[:luma]
-        self._starts = range(LINE_STEP // 2 * self.pitch, height * self.pitch, LINE_STEP * self.pitch)
-
-    def checksum(self) -> int:
-        value, luma, width = 0, self.luma, self.width
-        for start in self._starts:
-            value = zlib.crc32(luma[start : start + width], value)
-        return value
-
-
-class _Display:
-    """The memory callbacks. They run in libvlc's threads, and libvlc is not to be called from them."""
-
-    def __init__(self, vlc: Any) -> None:
-        self._picture: _Picture | None = None
-        self._declared = (0, 0)
-        self._last_checksum: int | None = None
-        self.frames = 0
-        self.first_s: float | None = None
-        self.fresh_s = 0.0
-        """Pictures before this instant were received before the last command."""
-        self.last_s: float | None = None
-        self.number: int | None = None
-        # A callback object that Python collects crashes the process: they live as long as this object.
-        self._kept = (_SET_UP(self._set_up), _CLEAN_UP(self._clean_up), _LOCK(self._lock), _SHOW(self._show))
-        kinds = (vlc.VideoFormatCb, vlc.VideoCleanupCb, vlc.VideoLockCb, vlc.VideoDisplayCb)
-        self.callbacks = tuple(ctypes.cast(kept, kind) for kept, kind in zip(self._kept, kinds, strict=True))
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return (self._picture.width, self._picture.height) if self._picture is not None else (0, 0)
-
-    def _set_up(self, _opaque: Any, chroma: Any, width: Any, height: Any, pitches: Any, lines: Any) -> int:
-        ctypes.memmove(chroma, b"I420", 4)
-        size = width[0], height[0]
-        if not all(0 <= new - old < EDGE_PIXELS for new, old in zip(size, self._declared, strict=True)):
-            self._declared = size
-        picture = _Picture(*self._declared)
-        width[0], height[0] = self._declared
-        pitches[0], pitches[1], pitches[2] = picture.pitch, picture.pitch // 2, picture.pitch // 2
-        lines[0], lines[1], lines[2] = picture.lines, picture.lines // 2, picture.lines // 2
-        self._picture = picture
-        return 1
-
-    def _clean_up(self, _opaque: Any) -> None:
-        """Keep the memory until the next set-up: the last picture stays readable."""
-
-    def _lock(self, _opaque: Any, planes: Any) -> Any:
-        picture = self._picture
-        if picture is not None:
-            for plane, offset in enumerate(picture.offsets):
-                planes[plane] = picture.address + offset
-        return None
-
-    def _show(self, _opaque: Any, _picture: Any) -> None:
-        picture = self._picture
-        if picture is None:
-            return
-        checksum = picture.checksum()
-        if checksum == self._last_checksum:
-            return
-        self._last_checksum = checksum
-        self.number = decode(picture.luma, picture.width, picture.height, picture.pitch)
-        self.last_s = time.monotonic()
-        if self.first_s is None and self.last_s >= self.fresh_s:
-            self.first_s = self.last_s
-        self.frames += 1
-
-
 class VlcPlayer:
     """A :class:`~flume.client.player.Player` on libvlc."""
 
-    def __init__(self, *, windowed: bool, network_caching_ms: int, decoder_threads: int | None = None) -> None:
-        """Show in a window or headless; libvlc starts to show *network_caching_ms* after the first datagram.
+    def __init__(
+        self, *, windowed: bool, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
+    ) -> None:
+        """Show in a window with *title*, or headless.
+
+        libvlc starts to show *network_caching_ms* after the first datagram.
 
         *decoder_threads* None: one when headless, which keeps no frames back and leaves a lab's processors to its
         other clients; as many as libvlc likes in a window.
         """
         self._windowed = windowed
+        self.settle_s = WINDOW_SETTLE_S if windowed else SETTLE_S
+        self._title = title
         threads = decoder_threads if decoder_threads is not None else (0 if windowed else 1)
-        self._options = (*MEDIA_OPTIONS, f":network-caching={network_caching_ms}", f":avcodec-threads={threads}")
-        self._buffer_s = network_caching_ms / 1000
+        self._options = [*MEDIA_OPTIONS, f":network-caching={network_caching_ms}", f":avcodec-threads={threads}"]
+        if windowed and not display.has_graphics_card():
+            self._options.append(DECODED_BY_PROCESSOR)
+        self._count = FrameCount(buffer_s=network_caching_ms / 1000)
         self._guard = threading.Lock()
         self._vlc: Any = None
         self._instance: Any = None
         self._media: Any = None
         self._media_player: Any = None
-        self._display: _Display | None = None
+        self._memory: PictureMemory | None = None
         self._socket: socket.socket | None = None
         self._refused = 0
         self._restarts = 0
-        self._window_first_s: float | None = None
-        self._window_last_s: float | None = None
-        self._window_frames = 0
+        self._counted_by_libvlc = 0
         self._closed = False
 
     def start(self) -> None:
         """Start libvlc and wait until it listens; raises :class:`PlayerError`."""
         _limit_arenas()
         self._vlc = _import_vlc()
-        options = WINDOW_INSTANCE_OPTIONS if self._windowed else HEADLESS_OPTIONS
-        self._instance = self._vlc.Instance(*options)
+        self._instance = self._vlc.Instance(*(self._window_options() if self._windowed else HEADLESS_OPTIONS))
         if self._instance is None:
             raise PlayerError(f"libvlc is here but does not start, probably without its plug-ins: {PACKAGES}")
         if not self._windowed:
-            self._display = _Display(self._vlc)
+            self._memory = PictureMemory(self._vlc, self._count)
         self._play()
+
+    def _window_options(self) -> tuple[str, ...]:
+        options = [*WINDOW_OPTIONS, f"--video-title={self._title}"]
+        if not display.has_sound(os.environ):
+            _log.info("no sound device here: playing without sound")
+            options.append("--no-audio")
+        if not display.has_graphics_card():
+            options.append(DRAWN_BY_PROCESSOR)
+        return tuple(options)
 
     def _play(self) -> None:
         port = _free_port()
         vlc, player = self._vlc, self._instance.media_player_new()
         self._media = self._instance.media_new(f"udp://@127.0.0.1:{port}", *self._options)
         player.set_media(self._media)
-        if self._display is not None:
-            set_up, clean_up, lock, show = self._display.callbacks
+        self._counted_by_libvlc = 0  # it counts by the media
+        if self._memory is not None:
+            set_up, clean_up, lock, show = self._memory.callbacks
             vlc.libvlc_video_set_format_callbacks(player, set_up, clean_up)
             vlc.libvlc_video_set_callbacks(player, lock, None, show, None)
         self._media_player = player
@@ -217,60 +149,51 @@ class VlcPlayer:
                 return
             try:
                 self._socket.send(payload)
-                if self._display is not None and self._display.fresh_s == NEVER_S:
-                    self._display.fresh_s = time.monotonic() + self._buffer_s
+                self._count.received(time.monotonic())
             except OSError:  # ECONNREFUSED: libvlc stopped listening; EAGAIN: its queue is full
                 self._refused += 1
 
     def expect_frame(self) -> None:
         """Forget when the last first frame was."""
-        self._window_first_s = None
-        if self._display is not None:
-            # Once it plays, libvlc shows nothing sooner than its buffer after it came; what it shows until then is the
-            # rest of the window before. The very first picture it shows at once.
-            self._display.fresh_s = NEVER_S if self._display.frames else 0.0
-            self._display.first_s = None
+        self._count_window()
+        self._count.expect()
 
     def statistics(self) -> PlayerStatistics:
         """Return the counters; starts libvlc's media again if it has ended by itself."""
+        self._count_window()
         self._revive()
-        display = self._display
-        if display is None:
-            return self._window_statistics()
-        width, height = display.size
+        count, memory = self._count, self._memory
+        width, height = memory.size if memory is not None else self._window_size()
         return PlayerStatistics(
-            kind="headless",
-            frames_displayed=display.frames,
-            first_frame_s=display.first_s,
-            last_frame_s=display.last_s,
-            last_frame_number=display.number,
+            kind="window" if self._windowed else "headless",
+            frames_displayed=count.frames,
+            first_frame_s=count.first_s,
+            last_frame_s=count.last_s,
+            last_frame_number=memory.number if memory is not None else None,
             width=width,
             height=height,
             datagrams_refused=self._refused,
             restarts=self._restarts,
         )
 
-    def _window_statistics(self) -> PlayerStatistics:
-        width = height = 0
+    def _count_window(self) -> None:
+        """Take over what libvlc counted since the last time: it calls nobody when it displays in a window."""
         with self._guard:
-            if self._media is not None and not self._closed:
-                counted = self._vlc.MediaStats()
-                self._media.get_stats(counted)
-                if counted.displayed_pictures > self._window_frames:
-                    self._window_frames = int(counted.displayed_pictures)
-                    self._window_last_s = time.monotonic()
-                    self._window_first_s = self._window_first_s or self._window_last_s
-                width, height = self._media_player.video_get_size(0)
-        return PlayerStatistics(
-            kind="window",
-            frames_displayed=self._window_frames,
-            first_frame_s=self._window_first_s,
-            last_frame_s=self._window_last_s,
-            width=width,
-            height=height,
-            datagrams_refused=self._refused,
-            restarts=self._restarts,
-        )
+            if not self._windowed or self._media is None:
+                return
+            counted = self._vlc.MediaStats()
+            self._media.get_stats(counted)
+            more = int(counted.displayed_pictures) - self._counted_by_libvlc
+            if more > 0:
+                self._counted_by_libvlc += more
+                self._count.add(more, time.monotonic())
+
+    def _window_size(self) -> tuple[int, int]:
+        with self._guard:
+            if self._media_player is None:
+                return 0, 0
+            width, height = self._media_player.video_get_size(0)
+            return int(width), int(height)
 
     def _revive(self) -> None:
         with self._guard:
@@ -320,6 +243,15 @@ def _import_vlc() -> Any:
     except (ImportError, NotImplementedError, OSError) as error:
         raise PlayerError(f"libvlc cannot be loaded ({error}): {PACKAGES}, or watch with --player none") from error
     return vlc
+
+
+def plugin_folder() -> Path | None:
+    """Return where libvlc has its plug-ins, ``None`` where that cannot be known; raises :class:`PlayerError`."""
+    _import_vlc()
+    maps = Path("/proc/self/maps")
+    found = re.search(r"(/\S+)/libvlc\.so", maps.read_text("utf-8")) if maps.exists() else None
+    folder = Path(found[1]) / "vlc" / "plugins" if found else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def _limit_arenas() -> None:

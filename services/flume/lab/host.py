@@ -69,6 +69,7 @@ def test_packages() -> Mapping[str, str]:
     triplet = f"{os.uname().machine}-linux-gnu"
     library = f"/usr/lib/{triplet}/libvlc.so.5"
     plugins = f"/usr/lib/{triplet}/vlc/plugins/codec/libavcodec_plugin.so"
+    windows = f"/usr/lib/{triplet}/vlc/plugins/video_output/libxcb_window_plugin.so"
     cache = f"/usr/lib/{triplet}/vlc/vlc-cache-gen"
     programs = {
         "tcpdump": "tcpdump",
@@ -76,8 +77,10 @@ def test_packages() -> Mapping[str, str]:
         "nc": "netcat-openbsd",
         "ethtool": "ethtool",
         "docker-compose": "docker-compose",
+        "Xvfb": "xvfb",
     }
-    return programs | {library: "libvlc5", plugins: "vlc-plugin-base", cache: "libvlc-bin"}
+    libraries = {library: "libvlc5", plugins: "vlc-plugin-base", windows: "vlc-plugin-video-output"}
+    return programs | libraries | {cache: "libvlc-bin"}
 
 
 def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:
