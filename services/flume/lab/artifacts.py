@@ -25,6 +25,13 @@ def create_run_directory(root: Path, run: str) -> Path:
     return directory
 
 
+def remove_if_empty(directory: Path) -> None:
+    """Remove what :func:`create_run_directory` made if no file has come into it; raises nothing."""
+    for folder in (directory / "captures", directory / "logs", directory):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def point_latest_at(directory: Path) -> None:
     """Let ``latest`` beside *directory* point at it, in one step, so that it never points at nothing."""
     link = directory.parent / "latest"

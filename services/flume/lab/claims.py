@@ -24,6 +24,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """One statistics event; fields that the lab does not use are left out."""
 
     state: str
+    time_s: float = 0.0
+    """Epoch seconds, by its own clock."""
     media_port: int | None = None
     """Local port of the media socket, while there is one."""
     join_ms: float | None = None

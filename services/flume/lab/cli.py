@@ -1,7 +1,11 @@
 """``flume lab``: run, look at, steer and remove a lab."""
 
+import contextlib
+import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,11 +20,13 @@ from flume.lab import report, status, topology
 from flume.lab.engine import Container, Engine
 from flume.lab.evidence import Expectations
 from flume.lab.images import project_root
-from flume.lab.runner import Order, Outcome, parse_clients, run_lab
+from flume.lab.runner import Order, Outcome, Stopwatch, parse_clients, run_lab
 from flume.lab.scenario import Scenario, load_scenario
 
 STATUS_INTERVAL_S = 1.0
 PIPE_COLUMNS = 120
+INTERRUPTED_STATUS = 128 + signal.SIGINT
+"""As shells have it; 1 would be the verdict FAIL."""
 
 lab_option = click.option(
     "--lab",
@@ -51,6 +57,13 @@ def lab() -> None:
 @click.option(
     "--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True, help="Where to write."
 )
+@click.option(
+    "--topology",
+    "topology_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of compose/lab.yaml, in its format.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the report on standard output instead of the table.")
 @lab_option
 def run(
@@ -61,12 +74,14 @@ def run(
     duration_s: float | None,
     frames_min_pct: float | None,
     artifacts: Path,
+    topology_file: Path | None,
     as_json: bool,
     lab: str,
 ) -> None:
     """Start a lab, play a scenario, judge the captures, leave the lab running.
 
-    The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (the lab, not the product), 4 UNSUPPORTED.
+    The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (the lab, not the product), 4 UNSUPPORTED; 130 when you
+    interrupt it, which removes the lab.
     """
     order = Order(
         clients=parse_clients(clients),
@@ -74,14 +89,39 @@ def run(
         lab=lab,
         video=video,
         artifacts=artifacts,
+        topology=topology_file,
         expectations=Expectations(frames_min_pct=frames_min_pct),
     )
-    outcome = run_lab(order, say=_say, interactive=sys.stderr.isatty())
+    with _interruptible():
+        watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
+        outcome = run_lab(order, say=_say, interactive=sys.stderr.isatty(), watch=watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
     else:
         _print_outcome(outcome, order)
     sys.exit(outcome.report.verdict.exit_code)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let the body clean up after Ctrl-C, ``kill`` or a closed terminal; then end with a status of its own."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("flume: interrupted")
+        sys.exit(INTERRUPTED_STATUS)
+
+
+def _process_age_s() -> float:
+    """Return the seconds since this process was started, imports included; 0 where the system does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        return 0.0
 
 
 def _scenario(name: str, duration_s: float | None) -> Scenario:

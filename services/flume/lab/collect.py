@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flume.errors import EvidenceError
-from flume.lab.capture import read_tap
+from flume.errors import EvidenceError, LabError
 from flume.lab.claims import Said
 from flume.lab.container import Container
 from flume.lab.counters import firewall_drops, socket_drops
@@ -29,8 +28,15 @@ def start_taps(fleet: Fleet) -> None:
 
 
 def stop_taps(fleet: Fleet) -> list[TapEnd]:
-    """Stop the taps; return how each ended."""
-    return fleet.probe.stop_taps([SERVER_TAP, *(client.name for client in fleet.clients)])
+    """Stop the taps; return how each ended. Raises :class:`EvidenceError` when they had no room for their files."""
+    ends = fleet.probe.stop_taps([SERVER_TAP, *(client.name for client in fleet.clients)])
+    cut = [end.name for end in ends if end.disk_full]
+    if cut:
+        raise EvidenceError(
+            f"the disk for captures is full, and {', '.join(cut)} hold only a part: "
+            "make room where the Docker engine keeps its volumes, or shorten the run (DURATION)"
+        )
+    return ends
 
 
 def gather(
@@ -38,25 +44,29 @@ def gather(
     timetable: Timetable,
     expectations: Expectations,
     *,
-    ends: Sequence[TapEnd],
     started_s: float,
     port: int,
     directory: Path,
 ) -> Evidence:
-    """Return everything that the verdict on the run rests on; raw counters and logs go to *directory*.
+    """Stop the taps; return everything that the verdict on the run rests on. *directory* gets the raw material.
 
-    Raises :class:`~flume.errors.EngineError` when the engine cannot hand them over.
+    Raises :class:`~flume.errors.LabError` when the engine cannot hand it over, or it cannot be written.
     """
+    ends = stop_taps(fleet)
     raw = fleet.probe.counters([fleet.server.container.pid, *(client.host.container.pid for client in fleet.clients)])
     write_counters(raw, fleet, directory / "counters")
     captures = directory / "captures"
     fleet.probe.fetch(captures)
     taps = [_decode(end, captures, port) for end in ends]
+    write_all_logs(fleet.containers, directory / "logs")
     subjects = [_subject(client, timetable, raw[client.host.container.pid]) for client in fleet.clients]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations)
 
 
 def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
+    # Imported only now: scapy takes half a second, which nobody is to wait for before the first picture.
+    from flume.lab.capture import read_tap  # noqa: PLC0415
+
     facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port)
     if end.problem is None:
         return facts
@@ -95,13 +105,19 @@ def write_counters(raw: dict[int, RawCounters], fleet: Fleet, directory: Path) -
         **{client.host.container.pid: client.name for client in fleet.clients},
     }
     for pid, counters in raw.items():
-        folder = directory / hosts[pid]
-        folder.mkdir(parents=True, exist_ok=True)
         for kind in RawCounters.__struct_fields__:
-            (folder / f"{kind}.txt").write_text(getattr(counters, kind))
+            _write(directory / hosts[pid] / f"{kind}.txt", getattr(counters, kind))
 
 
 def write_all_logs(containers: Sequence[Container], directory: Path) -> None:
     """Keep the containers' logs in *directory*, one file each."""
     for container in containers:
-        (directory / f"{container.name}.log").write_text(container.logs())
+        _write(directory / f"{container.name}.log", container.logs())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise LabError(f"{path} cannot be written: {error.strerror}; make room or choose another folder") from error

@@ -195,7 +195,8 @@ class Engine:
         with self._errors(f"start {name}"):
             for mount in topology.mounts(service):
                 volume = topology.object_name(lab, mount.source)
-                self._api.create_volume(volume, labels=topology.labels(lab, run, "media"))
+                options = layout.volumes[mount.source].driver_opts
+                self._api.create_volume(volume, driver_opts=options, labels=topology.labels(lab, run, "media"))
             created = self._api.create_container(name=name, labels=marks, **self._arguments(lab, service, start))
             container = Container(self._api, self._errors, str(created["Id"]), name)
             self._copy_in(container, start)
@@ -217,7 +218,7 @@ class Engine:
         arguments: dict[str, Any] = {
             "image": service.image,
             "command": command or None,
-            "entrypoint": list(start.entrypoint) if start.entrypoint is not None else None,
+            "entrypoint": list(service.entrypoint if start.entrypoint is None else start.entrypoint) or None,
             "environment": environment,
             "user": service.user or None,
             "stdin_open": service.stdin_open,

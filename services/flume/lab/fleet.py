@@ -1,6 +1,5 @@
 """One running lab: a network, a server, clients and a probe, started together and steered from here."""
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +16,11 @@ from flume.lab.topology import Topology
 READY_TIMEOUT_S = 60.0
 """For a server that reads its video and clients that speak: 3 s here, 45 s in a lab kernel with one processor."""
 
-QUIET_S = 2.2
-"""Two of the clients' statistics in a row: they come once a second."""
+QUIET_S = 0.9
+"""Between two statistics of a client that count the same, before it is at rest: they come once a second and with
+every command, and a buffer that still drains shows a picture more often than this."""
+
+_KILLED_STATUS = 128 + 9
 
 
 class Host(NamedTuple):
@@ -36,6 +38,14 @@ class Host(NamedTuple):
         """Whether it has stopped running."""
         io = self.container.io
         return io is not None and io.ended
+
+    def check_running(self) -> None:
+        """Raise :class:`LabError` with its last words if it has ended."""
+        if self.has_ended():
+            status = self.container.state().exit_code
+            how = f"status {status}" + (", killed" if status == _KILLED_STATUS else "")
+            words = self.feed.last_words()
+            raise LabError(f"{self.feed.name} ended during the run ({how}); its last words: {words}")
 
     def wait_until(self, what: str, kind: str, *, timeout_s: float = READY_TIMEOUT_S) -> Mapping[str, Any]:
         """Return the first event of *kind*, or raise :class:`LabError` that it did not *what*."""
@@ -84,9 +94,25 @@ class Fleet(NamedTuple):
     probe: Probe
 
     @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The server's and the clients'."""
+        return (self.server, *(client.host for client in self.clients))
+
+    @property
     def containers(self) -> tuple[Container, ...]:
         """The server's and the clients'."""
-        return (self.server.container, *(client.host.container for client in self.clients))
+        return tuple(host.container for host in self.hosts)
+
+    def wait_until_ready(self) -> None:
+        """Return when server and clients have spoken; raises :class:`LabError` with the last words of who has not."""
+        self.server.wait_until("listen", "listening")
+        for client in self.clients:
+            client.host.wait_until("say how it is", "statistics")
+
+    def check_running(self) -> None:
+        """Raise :class:`LabError` that names the first host that has ended."""
+        for host in self.hosts:
+            host.check_running()
 
     def close(self) -> None:
         """Let go of the containers; they run on."""
@@ -103,12 +129,8 @@ def start_fleet(
     run: str,
     clients: int,
     video: Path,
-    server_command: Sequence[str] = (),
 ) -> Fleet:
-    """Start everything side by side and return when server and clients have spoken.
-
-    Raises :class:`LabError` with the last words of whoever did not.
-    """
+    """Start everything side by side and return when the containers run; see :meth:`Fleet.wait_until_ready`."""
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
     server_feed = Feed("server")
     feeds = {number: Feed(f"client-{number}") for number in range(1, clients + 1)}
@@ -119,7 +141,6 @@ def start_fleet(
             role="server",
             network=network,
             files={media_path: video},
-            command=server_command or None,
             output=_output(server_feed),
         ),
         *(
@@ -129,20 +150,34 @@ def start_fleet(
         Start(service="probe", role="probe"),
     ]
     server, *rest, probe = engine.start(lab, run, layout, starts)
-    fleet = Fleet(
+    return Fleet(
         network,
         Host(server, server_feed),
         tuple(Client(number, Host(container, feeds[number])) for number, container in enumerate(rest, 1)),
         Probe(probe),
     )
-    fleet.server.wait_until("listen", "listening")
-    for client in fleet.clients:
-        client.host.wait_until("say how it is", "statistics")
-    return fleet
 
 
 def _output(feed: Feed) -> Output:
     return Output(feed.on_line, feed.on_error)
+
+
+class _Rest:
+    """Tells from a client's statistics, by their own clock, whether its counts have come to rest."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._counts: tuple[object, ...] = ()
+        self._since_s = 0.0
+
+    def is_reached(self) -> bool:
+        said = self._client.said
+        if said is None:
+            return True
+        counts = (said.state, said.datagrams, said.player.frames_displayed)
+        if counts != self._counts:
+            self._counts, self._since_s = counts, said.time_s
+        return said.time_s - self._since_s >= QUIET_S
 
 
 def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
@@ -150,19 +185,6 @@ def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
 
     One that never comes to rest is measured as it is: the judge will find what does not add up.
     """
-    counts: list[tuple[int, int | None]] = []
-    since_s = time.monotonic()
-
-    def is_quiet() -> bool:
-        nonlocal counts, since_s
-        now = [_counts(client) for client in clients]
-        if now != counts:
-            counts, since_s = now, time.monotonic()
-        return time.monotonic() - since_s >= QUIET_S
-
-    wait_until(is_quiet, timeout_s=timeout_s)
-
-
-def _counts(client: Client) -> tuple[int, int | None]:
-    said = client.said
-    return (0, None) if said is None else (said.datagrams, said.player.frames_displayed)
+    rests = [_Rest(client) for client in clients]
+    # Every client is looked at every time, so that each one's quiet begins when it begins.
+    wait_until(lambda: not [rest for rest in rests if not rest.is_reached()], timeout_s=timeout_s)

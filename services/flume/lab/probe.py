@@ -60,6 +60,8 @@ class TapEnd(msgspec.Struct, frozen=True):
     captured: int
     dropped_by_kernel: int
     problem: str | None
+    disk_full: bool = False
+    """The problem is that the file had no room."""
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -151,17 +153,18 @@ def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int) -
     dropped = counts.get("dropped by kernel")
     captured = counts.get("captured")
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump said nothing")
-    problem = None
+    problem, disk_full = None, False
     if state == "died":
         problem = f"tcpdump ended before it was stopped: {last}"
     elif dropped is None or captured is None:
         problem = f"tcpdump did not say how many packets it captured and dropped: {last}"
     elif in_file != captured:
+        disk_full = free_bytes < _FULL_BYTES
         seen = f"holds {in_file} packets" if in_file >= 0 else "is cut off"
-        why = "is the disk full" if free_bytes < _FULL_BYTES else "was it written to by another"
+        why = "is the disk full" if disk_full else "was it written to by another"
         problem = f"{name}.pcap {seen} of {captured} captured ({why}? {free_bytes} bytes are left for captures)"
     elif state == "behind":
         problem = f"tcpdump had not read all that it saw within {TAP_TIMEOUT_S} s: use a less busy machine"
     elif dropped:
         problem = f"the kernel dropped {dropped} packets that tcpdump should have seen: use a less busy machine"
-    return TapEnd(name, log, captured or 0, dropped or 0, problem)
+    return TapEnd(name, log, captured or 0, dropped or 0, problem, disk_full)

@@ -21,10 +21,11 @@ from flume.lab.evidence import Evidence, Expectations
 from flume.lab.fleet import Client, Fleet, settle, start_fleet
 from flume.lab.images import project_root
 from flume.lab.judge import judge
-from flume.lab.progress import Say, task
+from flume.lab.progress import Say, Task, task
 from flume.lab.report import write_report
 from flume.lab.scenario import Cue, Scenario, Timetable, timetable
 from flume.lab.testcard import generate
+from flume.lab.topology import Topology
 from flume.lab.verdict import Report, RunFacts
 from flume.settings import DEFAULT_PORT, check
 
@@ -41,15 +42,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     video: Path | None = None
     expectations: Expectations = Expectations()
     artifacts: Path = Path("artifacts")
-    server_command: tuple[str, ...] = ()
-    """Instead of the topology's: how the tests put a broken server on trial."""
+    topology: Path | None = None
+    """Another description of the services than ``compose/lab.yaml``: images of your own, other options."""
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is started."""
         check(1 <= self.clients <= MAX_CLIENTS, "clients", self.clients, f"1 to {MAX_CLIENTS}")
         topology.check_lab_name(self.lab)
         if self.video is not None:
-            check(self.video.is_file(), "video", str(self.video), "a file that exists; give the path of your video")
+            allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
+            check(self.video.is_file(), "video", str(self.video), f"{allowed}; give the path of your video")
             check(self.video.stat().st_size > 0, "video", str(self.video), "not an empty file: this one has 0 bytes")
 
 
@@ -63,10 +65,10 @@ class Outcome(NamedTuple):
 class Stopwatch:
     """Measures the steps of a run."""
 
-    def __init__(self) -> None:
-        """Begin now."""
+    def __init__(self, *, began_s: float | None = None) -> None:
+        """Begin now, or at *began_s* by the monotonic clock."""
         self.steps: dict[str, float] = {}
-        self._began_s = time.monotonic()
+        self._began_s = time.monotonic() if began_s is None else began_s
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -77,135 +79,161 @@ class Stopwatch:
         finally:
             self.steps[name] = round(self.steps.get(name, 0.0) + time.monotonic() - began_s, 3)
 
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self._began_s
+    def mark(self, name: str, *, since_s: float | None = None) -> None:
+        """Note once how long it took to get here, from the beginning or from *since_s*."""
+        began_s = self._began_s if since_s is None else since_s
+        self.steps.setdefault(name, round(time.monotonic() - began_s, 3))
 
 
-def run_lab(order: Order, *, say: Say, interactive: bool) -> Outcome:
+def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | None = None) -> Outcome:
     """Carry out *order* and leave the lab running; whatever fails on the way leaves nothing behind.
 
-    Raises :class:`LabError` when the lab itself cannot be had.
+    Raises :class:`LabError` when the lab itself cannot be had, or its evidence.
     """
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
+    layout = topology.load(_topology_text(order.topology))
     with _only_one(order.lab):
         with watch.step("prepare"):
             engine = setup.prepare(say, interactive=interactive)
         with engine:
             with watch.step("video"):
                 video = order.video or test_card(project_root() / ".cache", say=say, interactive=interactive)
-            return _run_on(engine, order, video, watch, say=say, interactive=interactive)
+            return _Run(engine, order, video, watch, say=say, interactive=interactive).carry_out(layout)
 
 
-def _run_on(engine: Engine, order: Order, video: Path, watch: Stopwatch, *, say: Say, interactive: bool) -> Outcome:
-    run = artifacts.new_run_name()
-    plan = timetable(order.scenario, clients=order.clients)
-    layout = topology.load((project_root() / "compose" / "lab.yaml").read_text())
-    with watch.step("remove the last lab"):
-        engine.remove_lab(order.lab)
-    directory = artifacts.create_run_directory(order.artifacts, run)
+def _topology_text(path: Path | None) -> str:
     try:
-        with watch.step("start"), task("starting server and clients", interactive=interactive):
-            fleet = start_fleet(
-                engine,
-                layout,
-                lab=order.lab,
-                run=run,
-                clients=order.clients,
-                video=video,
-                server_command=order.server_command,
-            )
-        with contextlib.closing(fleet):
-            evidence = _measure(fleet, order, plan, directory, watch, say=say, interactive=interactive)
-        with watch.step("judge"):
-            report = judge(evidence, _facts(engine, order, run, video, watch))
-        write_report(report, directory)
-        artifacts.point_latest_at(directory)
-    except BaseException:
-        # Nothing half-made stays running: a lab that could not be judged is of no use to anybody. Its logs are.
-        with contextlib.suppress(LabError, OSError):
-            collect.write_all_logs(engine.find(lab=order.lab), directory / "logs")
-        engine.remove_lab(order.lab)
-        raise
-    return Outcome(report, directory)
+        return (path or project_root() / "compose" / "lab.yaml").read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("topology", str(path), f"a readable Compose file ({error})") from error
 
 
-def _measure(
-    fleet: Fleet, order: Order, plan: Timetable, directory: Path, watch: Stopwatch, *, say: Say, interactive: bool
-) -> Evidence:
-    with watch.step("taps"):
-        collect.start_taps(fleet)
-    started_s = time.time()
-    with watch.step("scenario"), task(order.scenario.name, total=plan.end_s, interactive=interactive) as bar:
-        began_s = time.monotonic()
-        for moment_s in _play(fleet, plan):
-            bar.update(completed=moment_s)
-            _tell_first_picture(fleet, watch, began_s)
-        active = [client for client in fleet.clients if client.state == State.ACTIVE]
-        for client in active:
-            client.send(Command.INTERRUPT)
-    with watch.step("come to rest"):
-        settle(fleet.clients)
-    with watch.step("collect"), task("fetching captures", interactive=interactive):
-        ends = collect.stop_taps(fleet)
-        evidence = collect.gather(
-            fleet,
-            _with_last_interrupt(plan, active),
-            order.expectations,
-            ends=ends,
-            started_s=started_s,
-            port=DEFAULT_PORT,
-            directory=directory,
+class _Run:
+    """One run on an engine that is ready."""
+
+    def __init__(
+        self, engine: Engine, order: Order, video: Path, watch: Stopwatch, *, say: Say, interactive: bool
+    ) -> None:
+        self.name = artifacts.new_run_name()
+        self._engine = engine
+        self._order = order
+        self._video = video
+        self._watch = watch
+        self._say = say
+        self._interactive = interactive
+        self._plan = timetable(order.scenario, clients=order.clients)
+
+    def carry_out(self, layout: Topology) -> Outcome:
+        """Start, measure, judge and write down."""
+        directory = artifacts.create_run_directory(self._order.artifacts, self.name)
+        with self._watch.step("remove the last lab"):
+            self._engine.remove_lab(self._order.lab)
+        try:
+            with self._watch.step("start"), self._task("starting server and clients"):
+                fleet = self._start(layout)
+            with contextlib.closing(fleet):
+                evidence = self._measure(fleet, directory)
+            with self._watch.step("judge"):
+                report = judge(evidence, self._facts())
+            write_report(report, directory)
+            artifacts.point_latest_at(directory)
+        except BaseException as error:
+            self._clean_up(directory, error)
+            raise
+        return Outcome(report, directory)
+
+    def _task(self, text: str, *, total: float | None = None) -> contextlib.AbstractContextManager[Task]:
+        return task(text, total=total, interactive=self._interactive)
+
+    def _clean_up(self, directory: Path, error: BaseException) -> None:
+        """Leave nothing half-made: a lab that could not be judged is of no use to anybody. Its logs are."""
+        if not isinstance(error, Exception):
+            self._say(f"Removing lab {self._order.lab!r}.")
+        with contextlib.suppress(LabError):
+            collect.write_all_logs(self._engine.find(lab=self._order.lab), directory / "logs")
+        self._engine.remove_lab(self._order.lab)
+        artifacts.remove_if_empty(directory)
+
+    def _start(self, layout: Topology) -> Fleet:
+        """Return a fleet that is ready and whose taps listen; both take their time, so they overlap."""
+        order = self._order
+        fleet = start_fleet(
+            self._engine, layout, lab=order.lab, run=self.name, clients=order.clients, video=self._video
         )
-        collect.write_all_logs(fleet.containers, directory / "logs")
-    for client in active:
-        client.send(Command.CONTINUE)
-    if active:
-        say(f"Measured; {len(active)} clients watch on.")
-    return evidence
+        try:
+            try:
+                collect.start_taps(fleet)
+            except LabError:
+                fleet.wait_until_ready()  # a program that has ended cannot be tapped, and says better why
+                raise
+            fleet.wait_until_ready()
+        except BaseException:
+            fleet.close()
+            raise
+        return fleet
 
+    def _measure(self, fleet: Fleet, directory: Path) -> Evidence:
+        """Play the scenario and return what the captures, counters and programs say about it."""
+        started_s = time.time()
+        with self._watch.step("scenario"), self._task(self._order.scenario.name, total=self._plan.end_s) as bar:
+            for moment_s in self._play(fleet):
+                bar.update(completed=moment_s)
+            active = [client for client in fleet.clients if client.state == State.ACTIVE]
+            for client in active:
+                client.send(Command.INTERRUPT)
+        with self._watch.step("come to rest"):
+            settle(fleet.clients)
+        with self._watch.step("collect"), self._task("fetching captures"):
+            fleet.check_running()
+            evidence = collect.gather(
+                fleet,
+                _with_last_interrupt(self._plan, active),
+                self._order.expectations,
+                started_s=started_s,
+                port=DEFAULT_PORT,
+                directory=directory,
+            )
+        for client in active:
+            client.send(Command.CONTINUE)
+        if active:
+            self._say(f"Measured; {len(active)} clients watch on.")
+        return evidence
 
-def _play(fleet: Fleet, plan: Timetable) -> Iterator[float]:
-    """Send every cue at its time; yield the time about ten times a second until the end."""
-    began_s = time.monotonic()
-    cues = list(plan.cues)
-    while (now_s := time.monotonic() - began_s) < plan.end_s or cues:
-        while cues and cues[0].time_s <= now_s:
-            cue = cues.pop(0)
-            client = fleet.clients[cue.client - 1]
-            if client.host.has_ended():
-                raise LabError(f"{client.name} ended during the run; its last words: {client.host.feed.last_words()}")
-            client.send(cue.command)
-        yield now_s
-        time.sleep(min(0.1, max(0.0, (cues[0].time_s if cues else plan.end_s) - now_s)))
+    def _play(self, fleet: Fleet) -> Iterator[float]:
+        """Send every cue at its time; yield the time about ten times a second until the end."""
+        began_s = time.monotonic()
+        cues = list(self._plan.cues)
+        while (now_s := time.monotonic() - began_s) < self._plan.end_s or cues:
+            fleet.check_running()
+            while cues and cues[0].time_s <= now_s:
+                cue = cues.pop(0)
+                fleet.clients[cue.client - 1].send(cue.command)
+            if any(client.host.feed.latest("first_frame") for client in fleet.clients):
+                self._watch.mark("first picture", since_s=began_s)
+                self._watch.mark("from Enter to the first picture")
+            yield now_s
+            time.sleep(min(0.1, max(0.0, (cues[0].time_s if cues else self._plan.end_s) - now_s)))
 
-
-def _tell_first_picture(fleet: Fleet, watch: Stopwatch, began_s: float) -> None:
-    if "first picture" not in watch.steps and any(client.host.feed.latest("first_frame") for client in fleet.clients):
-        watch.steps["first picture"] = round(time.monotonic() - began_s, 3)
-        watch.steps["from Enter to the first picture"] = round(watch.elapsed_s, 3)
+    def _facts(self) -> RunFacts:
+        scenario = self._order.scenario
+        return RunFacts(
+            run=self.name,
+            engine=msgspec.to_builtins(self._engine.info),
+            timings=dict(self._watch.steps),
+            scenario={
+                "name": scenario.name,
+                "description": scenario.description,
+                "duration_s": scenario.duration_s,
+                "clients": self._order.clients,
+                "video": self._video.name,
+            },
+        )
 
 
 def _with_last_interrupt(plan: Timetable, active: list[Client]) -> Timetable:
     """Return *plan* with the interrupts that ended the measurement."""
     last = tuple(Cue(plan.end_s, client.number, Command.INTERRUPT) for client in active)
     return plan._replace(cues=(*plan.cues, *last))
-
-
-def _facts(engine: Engine, order: Order, run: str, video: Path, watch: Stopwatch) -> RunFacts:
-    return RunFacts(
-        run=run,
-        engine=msgspec.to_builtins(engine.info),
-        timings=dict(watch.steps),
-        scenario={
-            "name": order.scenario.name,
-            "description": order.scenario.description,
-            "duration_s": order.scenario.duration_s,
-            "clients": order.clients,
-            "video": video.name,
-        },
-    )
 
 
 def test_card(cache: Path, *, say: Say, interactive: bool) -> Path:

@@ -65,6 +65,8 @@ class Service(_Part, frozen=True, kw_only=True):
     """One kind of container; the field names are Compose's."""
 
     image: Annotated[str, msgspec.Meta(min_length=1)]
+    entrypoint: tuple[str, ...] = ()
+    """Instead of the image's, where there is one."""
     command: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     user: str = ""
@@ -108,7 +110,10 @@ class Network(_Part, frozen=True, kw_only=True):
 
 
 class Volume(_Part, frozen=True, kw_only=True):
-    """A named volume; it has no settings."""
+    """A named volume."""
+
+    driver_opts: dict[str, str] = {}
+    """Of the engine's local driver: ``{type: tmpfs, device: tmpfs, o: size=1g}`` keeps captures off the disk."""
 
 
 class Topology(_Part, frozen=True, kw_only=True):
