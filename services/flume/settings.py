@@ -79,11 +79,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             f"at least twice token_interval_s ({self.token_interval_s} s), or one lost datagram ends the stream",
         )
         check(1 <= self.max_sessions <= 100_000, "max_sessions", self.max_sessions, "1 to 100000")
+        # It may be above max_sessions: who lowers that one need not know of this one.
         check(
-            1 <= self.max_sessions_per_address <= self.max_sessions,
+            1 <= self.max_sessions_per_address <= 100_000,
             "max_sessions_per_address",
             self.max_sessions_per_address,
-            f"1 to max_sessions ({self.max_sessions})",
+            "1 to 100000",
         )
         check(self.idle_control_s > 0, "idle_control_s", self.idle_control_s, "above 0 seconds")
         check(self.keepalive_s > 0, "keepalive_s", self.keepalive_s, "above 0 seconds")
