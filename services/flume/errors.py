@@ -10,6 +10,7 @@
     ├── NetworkError           a socket could not be opened, or the peer went away
     ├── SourceError            a video cannot be read or carried in MPEG-TS
     ├── PlayerError            libvlc cannot play here
+    ├── ServerError            the server met a fault of its own and ended
     └── LabError
         ├── EngineError           the Docker engine is absent, silent, or refused
         ├── SetupError            the machine could not be prepared
@@ -57,7 +58,7 @@ class IllegalCommandError(ProtocolError):
 
     def __init__(self, command: str, state: str, allowed: Sequence[str]) -> None:
         """Name the *command*, the *state* and what is *allowed* now."""
-        super().__init__(f"{command!r} is not possible while the session is {state}: send {' or '.join(allowed)}")
+        super().__init__(f"'{command}' is not possible while the session is {state}: send {' or '.join(allowed)}")
         self.command, self.state, self.allowed = command, state, tuple(allowed)
 
 
@@ -71,6 +72,10 @@ class SourceError(FlumeError):
 
 class PlayerError(FlumeError):
     """Playback is not possible here."""
+
+
+class ServerError(FlumeError):
+    """The server met a fault of its own that it cannot go on with."""
 
 
 class LabError(FlumeError):

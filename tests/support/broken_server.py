@@ -89,10 +89,10 @@ class AcknowledgesTooEarly(ClientSession):
 
     def _close_media(self) -> None:
         """Leave the socket open for the datagrams that still follow."""
-        if self._media is not None:
-            self._table.held.append(self._media)
-            asyncio.get_running_loop().remove_reader(self._media)
-            self._media = None
+        media, self._path.socket = self._path.socket, None
+        if media is not None:
+            self._table.held.append(media)
+            asyncio.get_running_loop().remove_reader(media)
         super()._close_media()
 
 
@@ -138,13 +138,13 @@ def server_class(kind: str) -> type[Server]:
     return Broken
 
 
-async def serve(kind: str, host: str, port: int) -> None:
-    """Serve until SIGTERM."""
+async def serve(kind: str, host: str, port: int, *, ready: str = "ready") -> None:
+    """Serve until SIGTERM; say *ready* once clients are accepted."""
     settings = ServerSettings(host=host, port=port, token_interval_s=0.3, consent_timeout_s=1.5)
     server = server_class(kind)(SyntheticSource(bitrate_kbit=2000), settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()
-    print("ready", flush=True)
+    print(ready, flush=True)
     await server.run()
 
 

@@ -13,10 +13,8 @@ class WireClient:
     def __init__(self, port: int, *, host: str = "127.0.0.1", source: str = "") -> None:
         self.server = (host, port)
         self.control = socket.create_connection(self.server, timeout=5, source_address=(source, 0) if source else None)
-        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.media.bind((source or "0.0.0.0", 0))
-        self.media.setblocking(False)
+        self._source = source
+        self.media = self.new_media()
         self._buffer = b""
         self.token = ""
         self.events: list[dict] = []
@@ -26,6 +24,14 @@ class WireClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def new_media(self) -> socket.socket:
+        """Return another media socket of this host; the caller closes it, or puts it in the place of the first."""
+        media = socket.socket(self.control.family, socket.SOCK_DGRAM)
+        media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        media.bind((self._source, 0))
+        media.setblocking(False)
+        return media
 
     def close(self) -> None:
         self.control.close()

@@ -23,6 +23,7 @@ class Supply:
     def __init__(self, seconds: float) -> None:
         self.restarts = 0
         self.ended: str | None = None
+        self.failed = False
         self._queue = [
             Datagram(index.to_bytes(4, "big") + bytes(PAYLOAD_BYTES - 4), index / RATE, index % RATE == 0)
             for index in range(int(seconds * RATE))

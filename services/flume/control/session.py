@@ -45,6 +45,8 @@ class Signal(enum.StrEnum):
 
     CONSENT = "consent"
     """The session's token arrived from its media socket, at the TCP peer's address."""
+    CONSENT_MOVED = "consent_moved"
+    """The token arrived from another port of that address: a NAT gave it a new one, or the client a new socket."""
     CONSENT_EXPIRED = "consent_expired"
     """The token did not come, or stopped coming."""
     PORT_UNREACHABLE = "port_unreachable"
@@ -64,6 +66,8 @@ class Effect(enum.StrEnum):
     """Make a token and start the consent timer."""
     REFRESH = "refresh"
     """Restart the consent timer."""
+    MOVE = "move"
+    """Close the media socket and send from one that is connected to where the token comes from now."""
     START = "start"
     """Enter the roster: datagrams flow."""
     STOP = "stop"
@@ -95,6 +99,7 @@ TABLE: Mapping[tuple[State, Input], Transition | None] = {
     (_CLOSED, Command.DISCONNECT): None,
     (_CLOSED, Command.STATUS): Transition(_CLOSED),
     (_CLOSED, Signal.CONSENT): Transition(_CLOSED),
+    (_CLOSED, Signal.CONSENT_MOVED): Transition(_CLOSED),
     (_CLOSED, Signal.CONSENT_EXPIRED): Transition(_CLOSED),
     (_CLOSED, Signal.PORT_UNREACHABLE): Transition(_CLOSED),
     (_CLOSED, Signal.PEER_GONE): Transition(_CLOSED),
@@ -106,6 +111,7 @@ TABLE: Mapping[tuple[State, Input], Transition | None] = {
     (_CONNECTING, Command.DISCONNECT): Transition(_CLOSED, (Effect.RELEASE,)),
     (_CONNECTING, Command.STATUS): Transition(_CONNECTING),
     (_CONNECTING, Signal.CONSENT): Transition(_ACTIVE, (Effect.REFRESH, Effect.START)),
+    (_CONNECTING, Signal.CONSENT_MOVED): Transition(_ACTIVE, (Effect.MOVE, Effect.REFRESH, Effect.START)),
     (_CONNECTING, Signal.CONSENT_EXPIRED): Transition(_CLOSED, _END),
     (_CONNECTING, Signal.PORT_UNREACHABLE): Transition(_CONNECTING),
     (_CONNECTING, Signal.PEER_GONE): Transition(_CLOSED, (Effect.RELEASE,)),
@@ -117,6 +123,7 @@ TABLE: Mapping[tuple[State, Input], Transition | None] = {
     (_ACTIVE, Command.DISCONNECT): Transition(_CLOSED, (Effect.STOP, Effect.RELEASE)),
     (_ACTIVE, Command.STATUS): Transition(_ACTIVE),
     (_ACTIVE, Signal.CONSENT): Transition(_ACTIVE, (Effect.REFRESH,)),
+    (_ACTIVE, Signal.CONSENT_MOVED): Transition(_ACTIVE, (Effect.STOP, Effect.MOVE, Effect.REFRESH, Effect.START)),
     (_ACTIVE, Signal.CONSENT_EXPIRED): Transition(_CLOSED, _STOP_AND_END),
     (_ACTIVE, Signal.PORT_UNREACHABLE): Transition(_CLOSED, _STOP_AND_END),
     (_ACTIVE, Signal.PEER_GONE): Transition(_CLOSED, (Effect.STOP, Effect.RELEASE)),
@@ -128,6 +135,7 @@ TABLE: Mapping[tuple[State, Input], Transition | None] = {
     (_INTERRUPTED, Command.DISCONNECT): Transition(_CLOSED, (Effect.RELEASE,)),
     (_INTERRUPTED, Command.STATUS): Transition(_INTERRUPTED),
     (_INTERRUPTED, Signal.CONSENT): Transition(_INTERRUPTED, (Effect.REFRESH,)),
+    (_INTERRUPTED, Signal.CONSENT_MOVED): Transition(_INTERRUPTED, (Effect.MOVE, Effect.REFRESH)),
     (_INTERRUPTED, Signal.CONSENT_EXPIRED): Transition(_CLOSED, _END),
     (_INTERRUPTED, Signal.PORT_UNREACHABLE): Transition(_CLOSED, _END),
     (_INTERRUPTED, Signal.PEER_GONE): Transition(_CLOSED, (Effect.RELEASE,)),

@@ -1,16 +1,19 @@
 """The server put together: ports, session table, ingest and sender, from start to an orderly end."""
 
 import asyncio
+import contextlib
+import errno
 import logging
 import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flume.control.messages import ServerStatus
 from flume.control.session import Signal
-from flume.errors import NetworkError, SourceError
+from flume.errors import NetworkError, ServerError, SourceError
 from flume.media.ring import Ring
 from flume.server.control_listener import ControlListener, bind_control
 from flume.server.fanout import LIVE_PREBUFFER_S, Fanout
@@ -30,6 +33,10 @@ IDLE_HYSTERESIS_S = 2.0
 
 PORT_TRIES = 16
 
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+SHORTAGE_LOG_S = 60.0
+"""How often a lack of file descriptors is told: asyncio tries again, and fails again, every second."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +50,11 @@ class Server:
         self._started_s = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._closed = False
         self._ended: str | None = None
+        self._failed: str | None = None
+        self._shortage_told_s = float("-inf")
         self._idle_timer: asyncio.TimerHandle | None = None
         self._ingest = Ingest(source)
         self._board = RosterBoard()
@@ -82,43 +93,79 @@ class Server:
         return self._media_port.port
 
     @property
+    def source_name(self) -> str:
+        """What people call the source."""
+        return self._source.name
+
+    @property
     def failures(self) -> dict[str, str]:
         """Items of the source that could not be played, with the reason."""
         return dict(self._ingest.failures)
 
-    async def start(self) -> None:
-        """Read ahead, then accept clients. Raises :class:`SourceError` when the source has nothing to give."""
+    async def start(self) -> bool:
+        """Read ahead, then accept clients; ``False`` if :meth:`stop` came first.
+
+        Raises :class:`SourceError` when the source has nothing to give.
+        """
         self._loop = asyncio.get_running_loop()
-        self._ingest.start(self._fanout.wake)
+        self._loop.set_exception_handler(self._on_loop_error)
+        self._ingest.start(self._on_data)
         if not self._source.live:
             await self._wait_for_first_datagram()
+        if self._stop.is_set():
+            return False
         self._fanout.start()
         self._loop.add_reader(self._media_port.listener, self.table.on_newcomer)
         await self._listener.start(self._control)
         self._sweeper = self._loop.create_task(self._sweep())
+        self._sweeper.add_done_callback(self._on_sweeper_done)
+        return True
 
     async def _wait_for_first_datagram(self) -> None:
-        ready = await asyncio.to_thread(self._ingest.first.wait, SOURCE_START_TIMEOUT_S)
-        if not ready:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._ready, self._stop)]
+        try:
+            await asyncio.wait(waits, timeout=SOURCE_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._stop.is_set():
+            return
+        if not self._ingest.first.is_set():
             raise SourceError(f"{self._source.name}: nothing to send within {SOURCE_START_TIMEOUT_S:g} s")
         if self._ingest.head_s() is None:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self._ingest.failures.items())
-            raise SourceError(reasons or self._ingest.ended or f"{self._source.name}: nothing to send")
+            raise SourceError(self._left_out() or self._ingest.ended or f"{self._source.name}: nothing to send")
+
+    def _left_out(self) -> str:
+        return "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
 
     async def run(self) -> str:
-        """Serve until :meth:`stop` or the end of the video, end in order, and return why."""
+        """Serve until :meth:`stop` or the end of the video, end in order, and return why.
+
+        Raises :class:`SourceError` if the source failed, as a whole or in part, before its end, and
+        :class:`ServerError` after a fault of the server's own.
+        """
         try:
             await self._stop.wait()
         finally:
             await self.close()
+        if self._failed is not None:
+            raise ServerError(self._failed)
+        if self._ended is not None and (self._ingest.failed or self._ingest.failures):
+            left_out = self._left_out()
+            raise SourceError(f"{self._ended}; left out: {left_out}" if left_out else self._ended)
         return self._ended or "asked to stop"
 
     def stop(self) -> None:
-        """Make :meth:`run` return after an orderly end."""
+        """Make :meth:`run` return after an orderly end; as often as you like."""
         self._stop.set()
 
     async def close(self) -> None:
         """Tell the clients, close the sockets, end the threads. Safe to call twice, and after a failed start."""
+        if self._closed:
+            return
+        self._closed = True
+        self.table.closing = True
+        self._listener.stop_accepting()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -126,17 +173,38 @@ class Server:
             self._idle_timer.cancel()
         if self._loop is not None:
             self._loop.remove_reader(self._media_port.listener)
-            await self.table.signal_all(Signal.SHUTDOWN)
+            await self._say_goodbye()
         await self._listener.close()
         await asyncio.to_thread(self._fanout.stop)
         await asyncio.to_thread(self._ingest.close)
         self._control.close()
         self._media_port.close()
 
+    async def _say_goodbye(self) -> None:
+        if self._ended is not None and self._failed is None:
+            await self.table.signal_all(Signal.SOURCE_ENDED, self._ended)
+        else:
+            await self.table.signal_all(Signal.SHUTDOWN, self._failed or "it was asked to")
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             self.table.sweep(time.monotonic())
+
+    def _on_sweeper_done(self, task: asyncio.Task[None]) -> None:
+        # Without it consent would never expire: streaming on to whoever has gone is not an option.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the sweep of the sessions failed", exc_info=error)
+            self._fail(f"the sweep of the sessions failed: {error!r}")
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """Say what went wrong in a callback; a lack of file descriptors in one line, once a minute."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES):
+            loop.default_exception_handler(dict(context))
+        elif (now_s := time.monotonic()) - self._shortage_told_s >= SHORTAGE_LOG_S:
+            self._shortage_told_s = now_s
+            _log.error("newcomers have to wait: %s (ulimit -n, LimitNOFILE=); tried again every second", error.strerror)
 
     def _on_active_change(self, active: int) -> None:
         """Start the ingest with the first client, stop it some time after the last."""
@@ -177,15 +245,35 @@ class Server:
         """Pass on to the event loop."""
         self._call_soon(self._finish, reason)
 
+    def on_sender_ended(self, error: Exception | None) -> None:
+        """Pass on to the event loop."""
+        self._call_soon(self._on_sender_ended, error)
+
+    def _on_data(self) -> None:
+        """Data has come, or the source has ended; called by the ingest thread."""
+        self._fanout.wake()
+        self._call_soon(lambda _: self._ready.set(), None)
+
     def _call_soon(self, function: Callable[..., object], argument: object) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, argument)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and everybody with it
+                self._loop.call_soon_threadsafe(function, argument)
+
+    # -- the end, on the event loop --------------------------------------------------------------------------
 
     def _finish(self, reason: str) -> None:
         self._ended = reason
         _log.info("the video is over: %s", reason)
-        task = asyncio.get_running_loop().create_task(self.table.signal_all(Signal.SOURCE_ENDED, reason))
-        task.add_done_callback(lambda _: self.stop())
+        self.stop()
+
+    def _on_sender_ended(self, error: Exception | None) -> None:
+        self.table.on_sender_ended()
+        if error is not None:
+            self._fail(f"sending failed: {error!r}")
+
+    def _fail(self, reason: str) -> None:
+        self._failed = self._failed or reason
+        self.stop()
 
 
 def _bind_both(host: str, port: int) -> tuple[socket.socket, MediaPort]:

@@ -2,19 +2,26 @@
 
 import asyncio
 import logging
+import resource
 import signal
-import sys
 
 import click
 import msgspec
 
-from flume.errors import SourceError
 from flume.server.app import Server
+from flume.server.logs import set_up_logging
 from flume.server.playlist import expand
 from flume.server.source_vlc import VlcSource
 from flume.settings import DEFAULT_PORT, ServerSettings
 
+DESCRIPTORS_PER_SESSION = 2
+"""A control and a media socket. The usual limit of 1024 open files would end at half of the default sessions."""
+
+SPARE_DESCRIPTORS = 128
+"""For the ports, libvlc's files and plug-ins, and a connection that is turned away."""
+
 _DEFAULTS = ServerSettings()
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -52,12 +59,9 @@ def serve(
       flume serve film.mp4
       echo '{"command":"status"}' | nc -q1 localhost 5004
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_logging(verbose=verbose)
     settings = msgspec.convert(options, ServerSettings)
+    _allow_descriptors(settings.max_sessions)
     items = expand(sources)
     source = VlcSource(items, loop=not once, transcode=transcode)
     try:
@@ -72,19 +76,40 @@ def serve(
 
 async def _serve(source: VlcSource, settings: ServerSettings, *, as_json: bool) -> str:
     server = Server(source, settings)
-    try:
-        await server.start()
-    except SourceError:
-        await server.close()
-        raise
-    if as_json:
-        _say_json(event="listening", host=settings.host, port=server.port, source=source.name)
-    else:
-        click.echo(f"listening on {settings.host} port {server.port} (TCP control, UDP media): {source.name}")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    return await server.run()
+    try:
+        if await server.start():
+            _say_listening(server, as_json=as_json)
+        return await server.run()
+    finally:
+        await server.close()
+
+
+def _say_listening(server: Server, *, as_json: bool) -> None:
+    host, source = server.settings.host, server.source_name
+    if as_json:
+        _say_json(event="listening", host=host, port=server.port, source=source)
+    else:
+        click.echo(f"listening on {host} port {server.port} (TCP control, UDP media): {source}")
+
+
+def _allow_descriptors(sessions: int) -> None:
+    """Raise the limit on open files to what *sessions* need, as far as this user may, and say if that is too little."""
+    needed = sessions * DESCRIPTORS_PER_SESSION + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _log.warning(
+            "%d open files are allowed (ulimit -n, LimitNOFILE=): enough for about %d of %d sessions",
+            allowed,
+            max(0, allowed - SPARE_DESCRIPTORS) // DESCRIPTORS_PER_SESSION,
+            sessions,
+        )
 
 
 def _say_json(**fields: object) -> None:

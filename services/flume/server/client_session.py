@@ -1,7 +1,6 @@
 """One client's session: carries out what the pure session decides, on the event loop."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 import time
@@ -13,7 +12,8 @@ from flume.control import messages as m
 from flume.control.session import Command, Effect, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
 from flume.server.fanout import wire_bytes
-from flume.server.media_port import Address, enable_segmentation
+from flume.server.media_path import MediaPath
+from flume.server.media_port import Address
 from flume.server.roster import Recipient
 from flume.settings import PayloadKind
 
@@ -30,8 +30,18 @@ END_MESSAGES = {
     "open from the client to the server, and does the client send the token as it is from its media socket?",
     Signal.PORT_UNREACHABLE: "the client's media port answered ICMP port unreachable: nothing listens there",
     Signal.SOURCE_ENDED: "the video is over: {detail}",
-    Signal.SHUTDOWN: "the server is shutting down",
+    Signal.SHUTDOWN: "the server is shutting down: {detail}",
 }
+
+
+class _Window:
+    """What was delivered between a start and the stop that ends it, in one stretch or, if the client moved, several."""
+
+    __slots__ = ("datagrams", "last_index")
+
+    def __init__(self) -> None:
+        self.datagrams = 0
+        self.last_index: int | None = None
 
 
 class ClientSession:
@@ -40,7 +50,10 @@ class ClientSession:
     def __init__(self, table: "SessionTable", peer: Address, send: Callable[[m.Reply | m.Event], None]) -> None:
         """Begin closed; *send* queues a message on the control connection of *peer*."""
         self.peer = peer
-        self.media_address: Address | None = None
+        self.local_host: str | None = None
+        """The address of this machine that the control connection was made to."""
+        self.leaving = False
+        """The client's side of the control connection has ended: what was asked before is answered, no more begun."""
         self.expires_s: float | None = None
         self._table = table
         self._send = send
@@ -49,12 +62,11 @@ class ClientSession:
         self._turn = asyncio.Lock()
         self._token: str | None = None
         self._payload: PayloadKind = "rtp"
-        self._media: socket.socket | None = None
-        self._connected_to: Address | None = None
-        self._segmentation = False
+        self._path = MediaPath(table.media_port, on_datagram=table.on_datagram_untrusted, on_refused=self.on_refused)
+        self._arriving: Address | None = None
         self._recipient: Recipient | None = None
         self._last_index: int | None = None
-        self._window_datagrams = 0
+        self._window = _Window()
         self._sent = m.ClientCounters()
         self._said_s = time.monotonic()
         self._noticed_s = float("-inf")
@@ -75,6 +87,9 @@ class ClientSession:
         """Carry out *request* and send its reply."""
         async with self._turn:
             command = m.command_of(request)
+            if command is Command.CONNECT and self._table.closing:
+                self.refuse(command, "shutdown", "the server is shutting down and begins no session")
+                return
             try:
                 effects = self._session.feed(command)
             except IllegalCommandError as error:
@@ -82,8 +97,10 @@ class ClientSession:
                 return
             if isinstance(request, m.Connect):
                 self._payload = request.payload
-            recipient = self._prepare() if Effect.START in effects else None
             await self._carry_out(effects)
+            recipient = self._prepare() if Effect.START in effects else None
+            if recipient is not None:
+                self._window = _Window()
             self.tell(self._reply(command, recipient))
             if recipient is not None:
                 # After the reply: the client knows the first sequence number before it sees it.
@@ -104,13 +121,13 @@ class ClientSession:
                     consent_timeout_ms=round(settings.consent_timeout_s * 1000),
                 )
             case Command.INTERRUPT:
-                return m.Interrupted(state=state, last_sequence=self._last_sequence(), datagrams=self._window_datagrams)
+                last_sequence, datagrams = self._end_window()
+                return m.Interrupted(state=state, last_sequence=last_sequence, datagrams=datagrams)
             case Command.CONTINUE:
                 return m.Continued(state=state, first_sequence=self._first_sequence(recipient))
             case Command.DISCONNECT:
-                return m.Disconnected(
-                    state=state, last_sequence=self._last_sequence(), datagrams=self._window_datagrams
-                )
+                last_sequence, datagrams = self._end_window()
+                return m.Disconnected(state=state, last_sequence=last_sequence, datagrams=datagrams)
             case Command.STATUS:
                 return m.Status(state=state, session=self._counters(), server=self._table.view.server_status())
 
@@ -121,27 +138,40 @@ class ClientSession:
 
     # -- signals -------------------------------------------------------------------------------------------
 
-    async def signal(self, signal: Signal, detail: str = "") -> None:
-        """Carry out what *signal* means now."""
+    async def signal(self, signal: Signal, detail: str = "", *, about: socket.socket | None = None) -> None:
+        """Carry out what *signal* means now; one *about* a media socket that has been replaced means nothing."""
         async with self._turn:
-            if signal is Signal.CONSENT and not self._open_media():
+            moment = self._moment(signal, about)
+            if moment is None:
                 return
-            effects = self._session.feed(signal)
-            recipient = self._prepare() if Effect.START in effects else None
+            effects = self._session.feed(moment)
             await self._carry_out(effects)
-            if recipient is not None and self._connected_to is not None:
-                address, port = self._connected_to
-                self.tell(
-                    m.Active(
-                        state=self.state,
-                        address=address,
-                        port=port,
-                        first_sequence=self._first_sequence(recipient),
-                    )
-                )
-                self._enter(recipient)
+            if Effect.START in effects:
+                self._begin(moment)
             if Effect.TELL in effects:
-                self._say_closed(signal, detail)
+                self._say_closed(moment, detail)
+
+    def _moment(self, signal: Signal, about: socket.socket | None) -> Signal | None:
+        """Return what *signal* has become while it waited for its turn, ``None`` if it is no more news."""
+        if signal is Signal.CONSENT:
+            return self._arrive()
+        if signal is Signal.CONSENT_EXPIRED and self.expires_s is not None:
+            return None  # a token has come after all, or another session has begun
+        if about is not None and about is not self._path.socket:
+            return None
+        return signal
+
+    def _begin(self, signal: Signal) -> None:
+        recipient = self._prepare()
+        address, port = self._path.address or self.peer
+        if signal is Signal.CONSENT_MOVED:
+            # The same window: what was sent to the old port and did not arrive is loss, and counts as such.
+            self._enter(recipient)
+            return
+        self._window = _Window()
+        first_sequence = self._first_sequence(recipient)
+        self.tell(m.Active(state=self.state, address=address, port=port, first_sequence=first_sequence))
+        self._enter(recipient)
 
     def _say_closed(self, signal: Signal, detail: str) -> None:
         message = END_MESSAGES[signal].format(
@@ -151,7 +181,8 @@ class ClientSession:
             detail=detail,
         )
         _log.info("%s:%d: %s", *self.peer, message)
-        self.tell(m.Closed(state=self.state, code=str(signal), message=message, last_sequence=self._last_sequence()))
+        last_sequence, _ = self._end_window()
+        self.tell(m.Closed(state=self.state, code=str(signal), message=message, last_sequence=last_sequence))
 
     # -- effects -------------------------------------------------------------------------------------------
 
@@ -164,6 +195,8 @@ class ClientSession:
                     self._refresh()
                 case Effect.REFRESH:
                     self._refresh()
+                case Effect.MOVE:
+                    self._move()
                 case Effect.STOP:
                     await self._stop()
                 case Effect.RELEASE:
@@ -175,12 +208,11 @@ class ClientSession:
         self.expires_s = time.monotonic() + self._table.settings.consent_timeout_s
 
     def _prepare(self) -> Recipient:
-        """Return the next window of delivery; what it will begin with is fixed now, so that it can be named."""
-        if self._media is None:
+        """Return the next stretch of delivery; what it will begin with is fixed now, so that it can be named."""
+        if self._path.socket is None:
             raise NetworkError("no media socket: consent has not been given")
-        self._window_datagrams = 0
         start = self._table.ring.start_after(self._last_index)
-        return Recipient(self._media, payload=self._payload, start=start, segmentation=self._segmentation)
+        return Recipient(self._path.socket, payload=self._payload, start=start, segmentation=self._path.segmentation)
 
     def _enter(self, recipient: Recipient) -> None:
         self._recipient = recipient
@@ -195,60 +227,79 @@ class ClientSession:
 
     def _account(self, recipient: Recipient) -> None:
         if recipient.last_index is not None:
-            self._last_index = recipient.last_index
-        self._segmentation = recipient.segmentation
-        self._window_datagrams = recipient.datagrams
+            self._last_index = self._window.last_index = recipient.last_index
+        self._path.segmentation = recipient.segmentation
+        self._window.datagrams += recipient.datagrams
         self._sent = self._counters(recipient)
+
+    def _end_window(self) -> tuple[int | None, int]:
+        """Return the last sequence number and the count of the window that has ended; told once, then none and 0."""
+        window, self._window = self._window, _Window()
+        if window.last_index is None or self._payload != "rtp":
+            return None, window.datagrams
+        return self._table.ring.sequence(window.last_index), window.datagrams
 
     def _release(self) -> None:
         self.expires_s = None
         if self._token is not None:
             self._table.forget_token(self._token)
             self._token = None
+        self._arriving = None
         self._close_media()
 
-    # -- the media socket ----------------------------------------------------------------------------------
+    def _close_media(self) -> None:
+        self._path.close()
 
-    def _open_media(self) -> bool:
-        """Make sure that a socket is connected to where the token came from; ``False`` if that is no more news."""
-        address = self.media_address
-        if self._token is None or address is None:
-            return False  # a late token of an ended session
-        if self._media is not None:
-            return True
-        try:
-            media = self._table.media_port.open_for(address)
-        except NetworkError as error:
-            self.notice("no_route", str(error))
-            return False
-        self._segmentation = self._table.segmentation and enable_segmentation(media, self._payload)
-        self._media, self._connected_to = media, address
-        asyncio.get_running_loop().add_reader(media, self._on_media, media)
-        return True
+    # -- consent -------------------------------------------------------------------------------------------
 
-    def _on_media(self, media: socket.socket) -> None:
-        try:
-            data, source = media.recvfrom(2048)
-        except BlockingIOError:
+    def consent(self, source: Address) -> None:
+        """The session's token came from *source*, a port of the client's host. Called for every repeat."""
+        if self.leaving or self._table.closing:
             return
-        except ConnectionRefusedError:
-            self._table.spawn_signal(self, Signal.PORT_UNREACHABLE)
-            return
-        except OSError as error:
-            _log.debug("media socket of %s: %s", self.peer[0], error)
-            return
-        # Between bind and connect the socket hears anybody: check the sender as well.
-        if (source[0], source[1]) == self._connected_to and data.decode("ascii", "replace") == self._token:
+        if self.state is not State.CONNECTING and source == self._path.address:
+            for effect in self._session.feed(Signal.CONSENT):
+                if effect is Effect.REFRESH:
+                    self._refresh()
+        elif self._arriving is None:
+            # It waits for its turn, and however many follow, they do not queue behind it.
+            self._arriving = source
             self._table.spawn_signal(self, Signal.CONSENT)
 
-    def _close_media(self) -> None:
-        if self._media is not None:
-            with contextlib.suppress(ValueError):
-                asyncio.get_running_loop().remove_reader(self._media)
-            self._media.close()
-        self._media = None
-        self._connected_to = None
-        self.media_address = None
+    def _arrive(self) -> Signal | None:
+        """Make a socket ready for where the token came from; return what has happened, ``None`` if nothing."""
+        source, self._arriving = self._arriving, None
+        if source is None or self._token is None or self.leaving:
+            return None  # a late token of an ended session
+        if source == self._path.address:
+            return Signal.CONSENT
+        moved = self._path.address is not None
+        if moved and time.monotonic() - self._path.since_s < self._table.settings.token_interval_s / 2:
+            # A datagram that was overtaken on its way, or two senders: the next token will tell.
+            self._table.counts["token_from_other_port"] += 1
+            return None
+        try:
+            self._path.prepare(source, self.local_host)
+        except NetworkError as error:
+            _log.warning("%s", error)
+            self.notice("no_route", str(error))
+            return None
+        if moved:
+            return Signal.CONSENT_MOVED
+        self._use_path()
+        return Signal.CONSENT
+
+    def _move(self) -> None:
+        old = self._path.address
+        self._use_path()
+        if old is not None and self._path.address is not None:
+            self.notice("media_moved", f"the token comes from port {self._path.address[1]} now, no more from {old[1]}")
+
+    def _use_path(self) -> None:
+        self._path.use(segmentation=self._table.segmentation, payload=self._payload)
+
+    def on_refused(self, media: socket.socket) -> None:
+        """The client's host answered ICMP port unreachable to what was sent on *media*."""
+        self._table.spawn_signal(self, Signal.PORT_UNREACHABLE, about=media)
 
     # -- telling -------------------------------------------------------------------------------------------
 
@@ -273,11 +324,6 @@ class ClientSession:
         if recipient is None or recipient.payload != "rtp":
             return None
         return self._table.ring.sequence(recipient.cursor)
-
-    def _last_sequence(self) -> int | None:
-        if self._last_index is None or self._payload != "rtp":
-            return None
-        return self._table.ring.sequence(self._last_index)
 
     def _counters(self, recipient: Recipient | None = None) -> m.ClientCounters:
         """Return the totals of past windows and of *recipient*, or of the present one."""

@@ -42,28 +42,34 @@ class ControlConnection(asyncio.Protocol):
         self._assembler = LineAssembler()
         self._lines: asyncio.Queue[Line | None] = asyncio.Queue()
         self._paused = False
+        self._lost = False
         self._transport: asyncio.Transport | None = None
-        self.task: asyncio.Task[None] | None = None
+        self._session: ClientSession | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+        """Set when the connection is closed and its session over."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open a session, or say why not."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(transport)
         self._transport = transport
+        self._connections.add(self)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = transport.get_extra_info("peername")
         peer: Address = (name[0], name[1])
         try:
-            session = self._table.open(peer, self.send)
+            self._session = session = self._table.open(peer, self.send)
         except NetworkError as error:
             _log.warning("%s:%d is turned away: %s", *peer, error)
             self.send(Closed(state=State.CLOSED, code="busy", message=str(error)))
             transport.close()
             return
-        self._connections.add(self)
-        self.task = asyncio.get_running_loop().create_task(self._serve(session))
+        session.local_host = transport.get_extra_info("sockname")[0]
+        self._task = asyncio.get_running_loop().create_task(self._serve(session))
+        self._task.add_done_callback(self._on_task_done)
 
     def data_received(self, data: bytes) -> None:
         """Queue complete lines."""
@@ -75,13 +81,31 @@ class ControlConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side (``echo … | nc``), then end."""
-        self._lines.put_nowait(None)
+        self._leave()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the task end."""
         _log.debug("control connection lost: %s", exc)
+        self._lost = True
+        self._leave()
+        self._end_if_over()
+
+    def _leave(self) -> None:
+        # At once: a token that came in the same moment must not begin a stream to somebody who is gone.
+        if self._session is not None:
+            self._session.leaving = True
         self._lines.put_nowait(None)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("ending a session failed", exc_info=error)
+        self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        if self._lost and (self._task is None or self._task.done()):
+            self._connections.discard(self)
+            self.ended.set()
 
     def send(self, message: Reply | Event) -> None:
         """Queue *message*; a peer that does not read is cut off."""
@@ -100,6 +124,13 @@ class ControlConnection(asyncio.Protocol):
             self._transport.close()
         self._lines.put_nowait(None)
 
+    def abort(self) -> None:
+        """Close now, whatever waits to be written or done."""
+        if self._transport is not None:
+            self._transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+
     async def _serve(self, session: ClientSession) -> None:
         try:
             errors = 0
@@ -108,9 +139,11 @@ class ControlConnection(asyncio.Protocol):
                 if errors >= MAX_PROTOCOL_ERRORS:
                     session.refuse(None, "too_many_errors", f"{errors} lines in a row were not the protocol: goodbye")
                     break
+        except Exception:  # a fault of ours costs this client its connection, and nobody else anything
+            _log.exception("serving %s:%d failed", *session.peer)
+            session.refuse(None, "internal_error", "the server met a fault of its own here: goodbye")
         finally:
             await self._table.drop(session)
-            self._connections.discard(self)
             self.close()
 
     async def _next_line(self, session: ClientSession) -> Line | None:
@@ -166,17 +199,25 @@ class ControlListener:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: ControlConnection(self._table, self._connections), sock=sock)
 
-    async def close(self, *, timeout_s: float = 2.0) -> None:
-        """Take no more connections, let what was said be read, and end the tasks."""
+    def stop_accepting(self) -> None:
+        """Take no more connections; those that there are go on."""
         if self._server is not None:
             self._server.close()
-        tasks = [connection.task for connection in self._connections if connection.task is not None]
-        for connection in tuple(self._connections):
+
+    async def close(self, *, timeout_s: float = 2.0) -> None:
+        """Let what was said be read, then end the connections; one that does not read is cut off."""
+        self.stop_accepting()
+        connections = tuple(self._connections)
+        for connection in connections:
             connection.close()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
+        if not connections:
+            return
+        ends = [asyncio.ensure_future(connection.ended.wait()) for connection in connections]
+        _, late = await asyncio.wait(ends, timeout=timeout_s)
+        if late:
+            for connection in tuple(self._connections):
+                connection.abort()
+            await asyncio.wait(late, timeout=timeout_s)
 
 
 def bind_control(host: str, port: int) -> socket.socket:

@@ -42,6 +42,7 @@ class DatagramSupply(Protocol):
 
     restarts: int
     ended: str | None
+    failed: bool
 
     def take(self, until_s: float) -> list[Datagram]:
         """Return the datagrams due up to *until_s*."""
@@ -63,7 +64,10 @@ class FanoutListener(Protocol):
         """The client's host answered ICMP port unreachable."""
 
     def on_source_ended(self, reason: str) -> None:
-        """The last datagram of the source has been sent."""
+        """The last datagram of the source has been sent, or it has failed and nobody receives."""
+
+    def on_sender_ended(self, error: Exception | None) -> None:
+        """The thread is over and uses no roster; *error* unless it was asked to stop."""
 
 
 class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +171,15 @@ class Fanout:
         )
 
     def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            self._send_ticks()
+        except Exception as caught:  # the thread must not end in silence: every acknowledgement waits for it
+            _log.exception("the sender failed")
+            error = caught
+        self._listener.on_sender_ended(error)
+
+    def _send_ticks(self) -> None:
         next_tick_s = self._clock()
         while not self._stopping:
             roster = self._board.current
@@ -191,9 +204,11 @@ class Fanout:
         """Wait, at no cost, until somebody receives or the source has something."""
         if not roster.recipients:
             self._stream.pause()
-        elif self._supply.ended is not None and not self._ended_told:
+        # A film that was read to its end waits for somebody to watch the rest; one that broke is waited for in vain.
+        ended = self._supply.ended
+        if ended is not None and not self._ended_told and (roster.recipients or self._supply.failed):
             self._ended_told = True
-            self._listener.on_source_ended(self._supply.ended)
+            self._listener.on_source_ended(ended)
         self._wake.wait()
         self._wake.clear()
 

@@ -41,6 +41,8 @@ class Ingest:
         """Set once a datagram is ready or the source has ended: the server's start waits for it."""
         self.ended: str | None = None
         """Why the source ended; ``None`` while it goes on."""
+        self.failed = False
+        """Whether it ended because it could not go on."""
         self.failures: dict[str, str] = {}
         """Items that could not be played, with the reason; the last of each name."""
         self.restarts = 0
@@ -98,8 +100,9 @@ class Ingest:
 
     def lead_s(self) -> float:
         """Return how many seconds of stream are ready."""
+        queue = self._queue
         try:
-            return self._queue[-1].due_s - self._queue[0].due_s
+            return queue[-1].due_s - queue[0].due_s
         except IndexError:
             return 0.0
 
@@ -125,7 +128,7 @@ class Ingest:
                     self._read_once()
         except Exception as error:  # the thread must not end in silence: clients would wait for ever
             _log.exception("reading %s failed", self._source.name)
-            self._end(f"reading {self._source.name} failed: {error}")
+            self._end(f"reading {self._source.name} failed: {error or type(error).__name__}", failed=True)
 
     def _is_full(self) -> bool:
         return self.lead_s() >= LEAD_S or len(self._queue) >= LEAD_DATAGRAMS
@@ -135,7 +138,7 @@ class Ingest:
             return
         self._source.stop()
         self._packetizer.end_item()
-        self._queue.clear()
+        self._queue = deque()  # the sender may be taking from the old one at this moment
         self._live_running = False
         self.restarts += 1
         _log.info("nobody receives: %s is stopped", self._source.name)
@@ -160,8 +163,8 @@ class Ingest:
                 _log.error("%s is left out: %s", name, reason)
                 self.counts["failed_items"] += 1
                 self.failures[name] = reason
-            case SourceEnded(reason):
-                self._end(reason)
+            case SourceEnded(reason, failed):
+                self._end(reason, failed=failed)
 
     def _extend(self, datagrams: list[Datagram]) -> None:
         if not datagrams:
@@ -172,7 +175,8 @@ class Ingest:
         if was_empty:
             self._on_data()
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, failed: bool) -> None:
+        self.failed = failed  # first: whoever sees the end must see this
         self.ended = reason
         self.first.set()
         self._on_data()

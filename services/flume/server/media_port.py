@@ -46,7 +46,7 @@ class MediaPort:
             raise NetworkError(explain_bind_error("UDP", host, port, error)) from error
         self.port: int = self.listener.getsockname()[1]
 
-    def _bound_socket(self, port: int) -> socket.socket:
+    def _bound_socket(self, port: int, host: str | None = None) -> socket.socket:
         bound = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
             bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
@@ -54,21 +54,27 @@ class MediaPort:
             # newcomer bind beside connected ones.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            bound.bind((self._host, port))
+            bound.bind((host or self._host, port))
         except OSError:
             bound.close()
             raise
         return bound
 
-    def open_for(self, peer: Address) -> socket.socket:
-        """Return a socket connected to *peer*; raises :class:`NetworkError` if the kernel has no route to it."""
-        media = self._bound_socket(self.port)
+    def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
+        """Return a socket of *local_host* (or where the port is bound), connected to *peer*.
+
+        Raises :class:`NetworkError` without a route to it, and without a file descriptor for it.
+        """
         try:
-            media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            media.connect(peer)
+            media = self._bound_socket(self.port, local_host)
+            try:
+                media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                media.connect(peer)
+            except OSError:
+                media.close()
+                raise
         except OSError as error:
-            media.close()
-            raise NetworkError(f"no way to send media to {peer[0]}:{peer[1]}: {error.strerror}") from error
+            raise NetworkError(f"no way to send media to {peer[0]}:{peer[1]}: {error.strerror or error}") from error
         return media
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ roster, and only then is the command acknowledged.
 import asyncio
 import logging
 import secrets
+import socket
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -53,6 +55,8 @@ class SessionTable:
         self.media_port = media_port
         self.segmentation = segmentation
         self.view = view
+        self.closing = False
+        """Set at shutdown: no session begins any more."""
         self._board = board
         self._wake_sender = wake_sender
         self._on_active_change = on_active_change
@@ -98,7 +102,11 @@ class SessionTable:
 
     async def signal_all(self, signal: Signal, detail: str = "") -> None:
         """Give every session *signal*."""
-        await asyncio.gather(*(session.signal(signal, detail) for session in tuple(self._sessions)))
+        sessions = tuple(self._sessions)
+        results = await asyncio.gather(*(s.signal(signal, detail) for s in sessions), return_exceptions=True)
+        for session, result in zip(sessions, results, strict=True):
+            if isinstance(result, Exception):
+                _log.error("%s to %s:%d failed", signal, *session.peer, exc_info=result)
 
     def sweep(self, now_s: float) -> None:
         """End sessions whose consent has expired, and say ``alive`` to the others. Called twice a second."""
@@ -108,11 +116,16 @@ class SessionTable:
                 self.spawn_signal(session, Signal.CONSENT_EXPIRED)
             session.keep_alive(now_s)
 
-    def spawn_signal(self, session: ClientSession, signal: Signal) -> None:
+    def spawn_signal(self, session: ClientSession, signal: Signal, *, about: socket.socket | None = None) -> None:
         """Give *session* a *signal* from a callback."""
-        task = asyncio.get_running_loop().create_task(session.signal(signal))
+        task = asyncio.get_running_loop().create_task(session.signal(signal, about=about), name=f"{signal}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the signal %s failed", task.get_name(), exc_info=error)
 
     # -- tokens --------------------------------------------------------------------------------------------
 
@@ -136,9 +149,10 @@ class SessionTable:
             except OSError as error:
                 _log.debug("media port: %s", error)
                 return
-            self._consent_untrusted(data, (source[0], source[1]))
+            self.on_datagram_untrusted(data, (source[0], source[1]))
 
-    def _consent_untrusted(self, data: bytes, source: Address) -> None:
+    def on_datagram_untrusted(self, data: bytes, source: Address) -> None:
+        """Take a datagram that came to the media port, on whichever socket: a token, or nothing."""
         session = self._by_token.get(data.decode("ascii", "replace")) if len(data) == 2 * TOKEN_BYTES else None
         if session is None:
             self.counts["unknown_token"] += 1
@@ -150,8 +164,7 @@ class SessionTable:
                 "send it from the host that receives",
             )
         else:
-            session.media_address = source
-            self.spawn_signal(session, Signal.CONSENT)
+            session.consent(source)
 
     # -- the roster ----------------------------------------------------------------------------------------
 
@@ -187,8 +200,12 @@ class SessionTable:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def on_sender_ended(self) -> None:
+        """The sender's thread is over, in order or not: nothing is sent any more, so nobody has to wait for it."""
+        self.on_settled(sys.maxsize)
+
     def on_refused(self, recipient: Recipient) -> None:
         """The sender saw ICMP port unreachable for *recipient*; on the event loop."""
         session = self._by_recipient.get(recipient)
         if session is not None:
-            self.spawn_signal(session, Signal.PORT_UNREACHABLE)
+            session.on_refused(recipient.socket)

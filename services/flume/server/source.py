@@ -37,9 +37,13 @@ class ItemFailed(NamedTuple):
 
 
 class SourceEnded(NamedTuple):
-    """Nothing follows: all was played and it is not repeated, or nothing of it is playable. Told again if asked."""
+    """Nothing follows: all was played and it is not repeated, or (*failed*) nothing of it is playable.
+
+    Told again if asked.
+    """
 
     reason: str
+    failed: bool = False
 
 
 SourceEvent = ItemStarted | TsBytes | ItemEnded | ItemFailed | SourceEnded

@@ -262,7 +262,7 @@ class VlcSource:
     def _begin_next(self, left_s: float) -> bool:
         """Start the item whose turn it is; ``False`` when there is nothing to start now (or ever: see the events)."""
         if self._failures_in_row >= len(self._items) and not (self.live and self._ever_played):
-            self._events.append(SourceEnded(f"nothing of it can be played: {self.name}"))
+            self._events.append(SourceEnded(f"nothing of it can be played: {self.name}", failed=True))
             return False
         if self._position >= len(self._items) and not self._loop:
             self._events.append(SourceEnded("everything was played, and nothing is repeated"))

@@ -1,0 +1,95 @@
+"""One client's way for media: a socket connected to where its token came from, exchanged when that place moves.
+
+Runs on the event loop. The sender thread uses the socket only while a recipient with it is on the roster, so that a
+socket is never closed, nor its descriptor used again, under a running stream: the session stops the stream first.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable
+
+from flume.server.media_port import Address, MediaPort, enable_segmentation
+from flume.settings import PayloadKind
+
+_log = logging.getLogger(__name__)
+
+READS_AT_ONCE = 16
+"""Datagrams of one client read before the others have their turn."""
+
+
+class MediaPath:
+    """The media socket of one session; empty until :meth:`prepare` and :meth:`use`."""
+
+    def __init__(
+        self,
+        port: MediaPort,
+        *,
+        on_datagram: Callable[[bytes, Address], None],
+        on_refused: Callable[[socket.socket], None],
+    ) -> None:
+        """Open sockets on *port*; tell of what arrives on them, and of ICMP port unreachable."""
+        self._port = port
+        self._on_datagram = on_datagram
+        self._on_refused = on_refused
+        self._next: tuple[socket.socket, Address] | None = None
+        self.socket: socket.socket | None = None
+        self.address: Address | None = None
+        self.since_s = float("-inf")
+        """When the present address was taken."""
+        self.segmentation = False
+
+    def prepare(self, address: Address, local_host: str | None) -> None:
+        """Connect a socket to *address*, to be used next; raises :class:`NetworkError` and changes nothing then.
+
+        It is bound to *local_host*, the address that the client chose of this machine's: from another one a
+        firewall or NAT on the way would not let the datagrams in.
+        """
+        self._drop_next()
+        self._next = (self._port.open_for(address, local_host), address)
+
+    def use(self, *, segmentation: bool, payload: PayloadKind) -> None:
+        """Put the prepared socket in the place of the present one."""
+        if self._next is None:
+            return
+        self._close_present()
+        (self.socket, self.address), self._next = self._next, None
+        self.since_s = time.monotonic()
+        self.segmentation = segmentation and enable_segmentation(self.socket, payload)
+        asyncio.get_running_loop().add_reader(self.socket, self._on_readable, self.socket)
+
+    def close(self) -> None:
+        """Close what is open; nobody may be sending on it."""
+        self._drop_next()
+        self._close_present()
+
+    def _on_readable(self, media: socket.socket) -> None:
+        for _ in range(READS_AT_ONCE):
+            try:
+                data, source = media.recvfrom(2048)
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                self._on_refused(media)
+                return
+            except OSError as error:
+                _log.debug("media socket of %s: %s", self.address, error)
+                return
+            # Between bind and connect the socket hears anybody, also a newcomer whose token must not be lost.
+            self._on_datagram(data, (source[0], source[1]))
+            if media is not self.socket:
+                return
+
+    def _close_present(self) -> None:
+        if self.socket is not None:
+            with contextlib.suppress(ValueError):
+                asyncio.get_running_loop().remove_reader(self.socket)
+            self.socket.close()
+        self.socket = self.address = None
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._next[0].close()
+        self._next = None
