@@ -7,15 +7,9 @@ import threading
 import pytest
 
 from flume.lab.host import wait_until
-from support.labs import LabUnderTest
+from support.labs import LabUnderTest, one_line
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
-
-
-def one_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    assert len(lines) == 1, text
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -88,15 +82,6 @@ def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replace
     again = lab.run("--clients", 1, "--duration", 3)
     assert again.returncode == 0, again.stdout + again.stderr
     assert len(engine.find(lab=lab.name, role="client")) == 1
-
-
-def test_an_interrupted_run_removes_its_lab(lab, engine):
-    process = lab.start("--clients", 1, "--duration", 60)
-    assert wait_until(lambda: len(engine.find(lab=lab.name, role="client")) == 1, timeout_s=60)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert engine.objects(lab=lab.name) == []
 
 
 def test_two_labs_at_once_do_not_disturb_each_other(lab, engine, tmp_path):

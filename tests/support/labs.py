@@ -10,6 +10,13 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
+def one_line(text: str) -> str:
+    """Return the only line of *text* that is not empty."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
 class LabUnderTest:
     """Runs ``flume lab`` and ``make`` as a person would, with a lab name and artefacts of its own."""
 

@@ -29,7 +29,8 @@ def start_taps(fleet: Fleet) -> None:
 
 def stop_taps(fleet: Fleet) -> list[TapEnd]:
     """Stop the taps; return how each ended. Raises :class:`EvidenceError` when they had no room for their files."""
-    ends = fleet.probe.stop_taps([SERVER_TAP, *(client.name for client in fleet.clients)])
+    # The server's last: what still reaches a client must have been seen to leave, even from a server that never stops.
+    ends = fleet.probe.stop_taps([*(client.name for client in fleet.clients), SERVER_TAP])
     cut = [end.name for end in ends if end.disk_full]
     if cut:
         raise EvidenceError(

@@ -267,10 +267,19 @@ class Engine:
         """Return our containers, running or not, by index and name; ``None`` means any."""
         with self._errors("list containers"):
             found = self._api.containers(all=True, filters={"label": _label_filter(lab, run, role)})
-            containers = [Container(self._api, self._errors, one["Id"], one["Names"][0].lstrip("/")) for one in found]
-            for container in containers:
-                container.refresh()
+            containers = [container for one in found if (container := self._inspected(one))]
         return sorted(containers, key=lambda one: (one.role, one.index or 0, one.name))
+
+    def _inspected(self, one: Mapping[str, Any]) -> Container | None:
+        """Return the container of a list's entry; ``None`` when somebody has removed it since."""
+        container = Container(self._api, self._errors, one["Id"], one["Names"][0].lstrip("/"))
+        try:
+            container.refresh()
+        except EngineError as error:
+            if isinstance(error.__cause__, docker.errors.NotFound):
+                return None
+            raise
+        return container
 
     def objects(self, *, lab: str | None = None) -> list[Found]:
         """Return every container, network and volume of *lab*, or of all labs."""

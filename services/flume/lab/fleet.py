@@ -91,17 +91,23 @@ class Fleet(NamedTuple):
     network: Network
     server: Host
     clients: tuple[Client, ...]
-    probe: Probe
+    observer: Host
+    """The probe's container."""
+
+    @property
+    def probe(self) -> Probe:
+        """What the lab sees with."""
+        return Probe(self.observer.container)
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """The server's and the clients'."""
-        return (self.server, *(client.host for client in self.clients))
+        """The server, the clients, the observer."""
+        return (self.server, *(client.host for client in self.clients), self.observer)
 
     @property
     def containers(self) -> tuple[Container, ...]:
         """The server's and the clients'."""
-        return tuple(host.container for host in self.hosts)
+        return (self.server.container, *(client.host.container for client in self.clients))
 
     def wait_until_ready(self) -> None:
         """Return when server and clients have spoken; raises :class:`LabError` with the last words of who has not."""
@@ -116,9 +122,9 @@ class Fleet(NamedTuple):
 
     def close(self) -> None:
         """Let go of the containers; they run on."""
-        for container in self.containers:
-            if container.io is not None:
-                container.io.close()
+        for host in self.hosts:
+            if host.container.io is not None:
+                host.container.io.close()
 
 
 def start_fleet(
@@ -132,7 +138,7 @@ def start_fleet(
 ) -> Fleet:
     """Start everything side by side and return when the containers run; see :meth:`Fleet.wait_until_ready`."""
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
-    server_feed = Feed("server")
+    server_feed, observer_feed = Feed("server"), Feed("the probe")
     feeds = {number: Feed(f"client-{number}") for number in range(1, clients + 1)}
     media_path = f"/media/{video.name}"
     starts = [
@@ -147,14 +153,14 @@ def start_fleet(
             Start(service="client", role="client", index=number, network=network, output=_output(feeds[number]))
             for number in range(1, clients + 1)
         ),
-        Start(service="probe", role="probe"),
+        Start(service="probe", role="probe", output=_output(observer_feed)),
     ]
     server, *rest, probe = engine.start(lab, run, layout, starts)
     return Fleet(
         network,
         Host(server, server_feed),
         tuple(Client(number, Host(container, feeds[number])) for number, container in enumerate(rest, 1)),
-        Probe(probe),
+        Host(probe, observer_feed),
     )
 
 
@@ -180,7 +186,7 @@ class _Rest:
         return said.time_s - self._since_s >= QUIET_S
 
 
-def settle(clients: Sequence[Client], *, timeout_s: float = 15.0) -> None:
+def settle(clients: Sequence[Client], *, timeout_s: float = 10.0) -> None:
     """Wait until no client counts anything any more: what was sent has arrived and been shown.
 
     One that never comes to rest is measured as it is: the judge will find what does not add up.

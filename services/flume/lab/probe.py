@@ -92,7 +92,10 @@ class Probe:
         )
 
     def stop_taps(self, names: Sequence[str]) -> list[TapEnd]:
-        """Let every tap finish its file; return how each ended. A tap that died says why, and is not an exception."""
+        """Let every tap finish its file, the last of *names* after all others; return how each ended.
+
+        A tap that died says why, and is not an exception.
+        """
         stopped = _sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
         return [
             tap_end(name, log, state=state, in_file=int(packets), free_bytes=int(free))

@@ -1,0 +1,120 @@
+"""Disasters in the middle of a run: full disks, killed containers, interruptions. One line, and nothing half-made."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from flume.lab import status
+from flume.lab.host import wait_until
+from flume.lab.topology import Network
+from support.labs import one_line
+from support.tcp_proxy import engine_on_tcp
+from support.trial import topology
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own that is full after *size*."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_for_captures_is_one_line_and_leaves_nothing(lab, engine, tmp_path):
+    small = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=400k"}}
+    services = topology(tmp_path / "lab.yaml", volumes__captures=small)
+    run = lab.run("--clients", 1, "--duration", 3, "--scenario", "steady", "--topology", services)
+    assert (run.returncode, run.stdout) == (3, "")
+    line = one_line(run.stderr)
+    assert line.startswith("flume: the disk for captures is full, and ")
+    assert "server" in line
+    assert "make room" in line
+    assert engine.objects(lab=lab.name) == []
+    assert not (lab.artifacts / "latest").exists()
+
+
+def test_a_full_disk_for_artefacts_is_one_line_and_leaves_no_lab(lab, engine, tmp_path):
+    with small_disk(tmp_path / "small", "300k") as folder:
+        run = lab.run("--clients", 1, "--duration", 2, "--artifacts", folder)
+    assert (run.returncode, run.stdout) == (3, "")
+    line = one_line(run.stderr)
+    assert str(folder) in line
+    assert "No space left on device" in line
+    assert engine.objects(lab=lab.name) == []
+
+
+def test_artefacts_that_cannot_be_written_are_told_before_anything_is_touched(lab, engine, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    network = engine.ensure_network(lab.name, "a-run", description=Network())
+    run = lab.run("--clients", 1, "--artifacts", tmp_path / "file" / "artifacts", timeout_s=30)
+    assert run.returncode == 3
+    assert f"the artefacts cannot be written to {tmp_path}/file/artifacts/" in one_line(run.stderr)
+    assert [found.name for found in engine.objects(lab=lab.name)] == [network.name], "the last lab is still there"
+
+
+def plays(lab, engine) -> bool:
+    """Whether client 1 watches."""
+    return any(row.number == 1 and row.state == "active" for row in status.rows(engine, lab.name))
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [("server", "server"), ("client", "client-1"), ("probe", "the probe")], ids=str
+)
+def test_a_container_killed_during_the_run_is_named_and_the_lab_removed(lab, engine, role, name):
+    process = lab.start("--clients", 2, "--duration", 60, "--scenario", "steady")
+    assert wait_until(lambda: plays(lab, engine), timeout_s=60)
+    victim = engine.find(lab=lab.name, role=role)[0]
+    assert engine.info.endpoint.startswith("unix:"), "this test kills by the engine's own process numbers"
+    os.kill(victim.pid, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (3, "")
+    line = one_line(stderr)
+    assert line.startswith(f"flume: {name} ended during the run (status 137, killed)")
+    assert engine.objects(lab=lab.name) == []
+
+
+def starts(lab, engine) -> bool:
+    return any(found.kind == "network" for found in engine.objects(lab=lab.name))
+
+
+def fetches(lab, _engine) -> bool:
+    return any(lab.artifacts.glob("*/counters"))
+
+
+@pytest.mark.parametrize(
+    ("reached", "number"), [(starts, signal.SIGINT), (plays, signal.SIGTERM), (fetches, signal.SIGINT)]
+)
+def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, number):
+    process = lab.start("--clients", 2, "--duration", 3 if reached is fetches else 60)
+    assert wait_until(lambda: reached(lab, engine), timeout_s=60, interval_s=0.01)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.splitlines()[-2:] == [f"Removing lab {lab.name!r}.", "flume: interrupted"]
+    assert "Traceback" not in stderr
+    assert engine.objects(lab=lab.name) == []
+    assert not Path(tempfile.gettempdir(), f"flumelab-{lab.name}.lock").exists()
+
+
+def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, monkeypatch):
+    with engine_on_tcp() as (docker_host, connections):
+        monkeypatch.setenv("DOCKER_HOST", docker_host)
+        run = lab.run("--clients", 2, "--duration", 4)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert lab.report()["engine"]["endpoint"] == docker_host
+        assert lab.flume("lab", "send", 1, "interrupt").returncode == 0
+        assert wait_until(lambda: '"state":"interrupted"' in lab.flume("lab", "status", "--json").stdout, timeout_s=10)
+        assert lab.make("down").returncode == 0
+    assert len(connections) > 10
+    assert engine.objects(lab=lab.name) == []

@@ -1,0 +1,71 @@
+"""What the lab says of servers that are not what they should be, and of a real film: the judge's word, end to end."""
+
+import pytest
+
+from support.clips import film
+from support.trial import broken_server_program, topology
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+PLAYERLESS = [
+    "watch",
+    "server",
+    "--json",
+    "--commands",
+    "-",
+    "--player",
+    "none",
+    "--state-file",
+    "/run/flume/state.json",
+]
+SCENARIO = """
+description = "one stays, one is interrupted, one opens a connection late"
+duration_s = 4
+[[part]]
+name = "steady"
+commands = "connect; wait 100%"
+[[part]]
+name = "pauses"
+commands = "connect; wait 50%; interrupt; wait 50%"
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("honest", None), ("keeps_streaming", "while_interrupted"), ("streams_to_everyone", "wrong_address")],
+)
+def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp_path, kind, reason):
+    program = broken_server_program(tmp_path / "broken.pyz")
+    (tmp_path / "short.toml").write_text(SCENARIO)
+    services = topology(
+        tmp_path / "lab.yaml",
+        services__server={"entrypoint": ["python3"], "command": [f"/media/{program.name}", kind]},
+        services__client={"command": PLAYERLESS},
+    )
+    run = lab.run(
+        *("--clients", 2, "--video", program, "--topology", services, "--scenario", tmp_path / "short.toml"),
+    )
+    report = lab.report()
+    clients = {client["name"]: client for client in report["clients"]}
+    if reason is None:
+        assert (run.returncode, report["verdict"]) == (0, "PASS"), run.stdout + run.stderr
+        return
+    assert (run.returncode, report["verdict"]) == (1, "FAIL"), run.stdout + run.stderr
+    assert clients["client-2"]["leak_reasons"].get(reason, 0) > 20
+    assert clients["client-2"]["datagrams_leaked"] == sum(clients["client-2"]["leak_reasons"].values())
+    assert f"FAIL: client-2: promise: {clients['client-2']['datagrams_leaked']} datagrams left" in run.stdout
+    assert "verdict: FAIL" in run.stdout
+
+
+@pytest.mark.vlc
+def test_a_real_film_is_shown_by_every_client(lab, tmp_path):
+    awkward = tmp_path / "Sintel's “zweiter\" Film" / "é ü 日本 $HOME #1.mp4"
+    awkward.parent.mkdir()
+    awkward.write_bytes(film().read_bytes())
+    run = lab.run("--clients", 3, "--duration", 8, "--video", awkward)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = lab.report()
+    assert report["scenario"]["video"] == awkward.name
+    for client in report["clients"]:
+        assert client["frames_displayed"] > 50, client
+        assert client["player"] == "headless"

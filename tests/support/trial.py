@@ -1,0 +1,35 @@
+"""Puts another server on trial in a lab: what takes the real one's place through `--topology` and `--video`."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.labs import ROOT
+
+MAIN = """
+import asyncio, sys
+from support import broken_server
+asyncio.run(broken_server.serve(sys.argv[1], "0.0.0.0", 5004, ready='{"event": "listening"}'))
+"""
+
+
+def broken_server_program(path: Path) -> Path:
+    """Write the broken servers as one file that Python runs; it travels as the lab's video does."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("__main__.py", MAIN)
+        archive.writestr("support/__init__.py", "")
+        for name in ("broken_server.py", "synthetic.py"):
+            archive.write(ROOT / "tests" / "support" / name, f"support/{name}")
+    return path
+
+
+def topology(path: Path, **changes: Any) -> Path:
+    """Write compose/lab.yaml with *changes*, ``section__name={key: value}``, to *path*."""
+    document = yaml.safe_load((ROOT / "compose" / "lab.yaml").read_text())
+    for where, values in changes.items():
+        section, name = where.split("__")
+        document[section][name] = {**(document[section][name] or {}), **values}
+    path.write_text(yaml.safe_dump(document))
+    return path
