@@ -1,8 +1,6 @@
 """The client put together: a library to steer one session, receive its stream and show it."""
 
 import contextlib
-import dataclasses
-import random
 import threading
 import time
 from collections import deque
@@ -12,19 +10,24 @@ from typing import Literal
 import msgspec
 
 from flume.client.control_link import ControlLink, Message
+from flume.client.delivery import Delivery
 from flume.client.events import ClientEvent
+from flume.client.first_frame import FirstFrames
 from flume.client.player import Player
-from flume.client.receiver import Receiver, StreamSession
+from flume.client.receiver import Receiver
 from flume.client.statistics import ClientStatistics
+from flume.client.supervisor import Supervisor
 from flume.control import messages as m
 from flume.control.session import Command, State
 from flume.errors import FlumeError, NetworkError
 from flume.settings import ClientSettings
 
 MAX_COMMANDS_KEPT = 64
-FIRST_PAUSE_S = 0.25
 DRAIN_S = 3.0
 """Longest wait at the end for buffered frames: one group of pictures behind the live edge, and libvlc's buffer."""
+
+SILENCE_S = 5.0
+"""An active stream may need that long to come back from idleness; then a firewall is more likely."""
 
 FINAL_CODES = frozenset({"source_ended"})
 """Ends after which connecting again is pointless."""
@@ -36,15 +39,6 @@ _WISHES: dict[Command, Wish] = {
     Command.INTERRUPT: "interrupted",
     Command.DISCONNECT: "closed",
 }
-
-
-@dataclasses.dataclass
-class _Wait:
-    """From a command to the first frame after it."""
-
-    command: Command
-    since_s: float
-    reported: bool = False
 
 
 class Client:
@@ -72,18 +66,22 @@ class Client:
         self._state = State.CLOSED
         self._wish: Wish = "closed"
         self._final = False
+        self._over = False
         self._closing = False
-        self._delivering = False
         self._commands: deque[str] = deque(maxlen=MAX_COMMANDS_KEPT)
-        self._connects = 0
         self._reconnects = 0
-        self._wait: _Wait | None = None
-        self._join_ms: float | None = None
-        self._resume_ms: float | None = None
-        self._connect_s: float | None = None
+        self._first_frames = FirstFrames(player)
+        self._delivery = Delivery(self._receiver, self._first_frames)
+        self._silence_told = False
         self._last_error: str | None = None
         self._started_s = time.monotonic()
-        self._supervisor = threading.Thread(target=self._supervise, name="flume-supervisor", daemon=True)
+        self._supervisor = Supervisor(
+            self._changed,
+            is_off_course=self._is_off_course,
+            restore=self._restore,
+            look=self._look_for_silence,
+            longest_pause_s=settings.reconnect_max_s,
+        )
 
     def start(self) -> "Client":
         """Open the player and start the threads; raises :class:`~flume.errors.PlayerError`."""
@@ -111,7 +109,12 @@ class Client:
         """Ask for the stream; it flows once :meth:`wait_until_state` sees ``active``."""
         with self._turn:
             self._wish_for("active")
-            return self._connect()
+            try:
+                reply = self._connect()
+            except NetworkError as error:
+                raise NetworkError(f"{error}{self._prospect()}") from error
+            self._over = isinstance(reply, m.Refused) and not self.settings.reconnect
+            return reply
 
     def interrupt(self) -> m.Reply:
         """Stop the datagrams and keep the session."""
@@ -148,19 +151,16 @@ class Client:
             if link is None or not link.is_open:
                 if command is Command.DISCONNECT:
                     self._wish_for("closed")
-                raise NetworkError(f"{command} was not sent: there is no connection to the server")
-            if command is Command.CONTINUE:
-                self._expect_frame(command)
+                raise NetworkError(f"{command} was not sent: there is no connection to the server{self._prospect()}")
+            self._delivery.asked_s[command] = time.monotonic()
             reply = link.request(request, timeout_s=self.settings.connect_timeout_s)
             if not isinstance(reply, m.Refused):
                 self._wish_for(_WISHES[command])
             return reply
 
     def _connect(self) -> m.Reply:
-        self._connect_s = time.monotonic()
+        self._delivery.asked_s[Command.CONNECT] = time.monotonic()
         link = self._open_link()
-        if self._state is State.CLOSED:
-            self._expect_frame(Command.CONNECT, self._connect_s)
         return link.request(m.Connect(payload=self.settings.payload), timeout_s=self.settings.connect_timeout_s)
 
     def _open_link(self) -> ControlLink:
@@ -177,84 +177,44 @@ class Client:
     def _wish_for(self, wish: Wish) -> None:
         with self._changed:
             self._wish = wish
-            self._final = False
+            self._final = self._over = False
             self._changed.notify_all()
 
-    def _expect_frame(self, command: Command, since_s: float | None = None) -> None:
-        self._player.expect_frame()
-        with self._changed:
-            self._wait = _Wait(command, time.monotonic() if since_s is None else since_s)
+    def _prospect(self) -> str:
+        """Say what happens after a failure, and note whether anything does."""
+        trying = self.settings.reconnect and not self._final and self._wish != "closed"
+        self._over = not trying and self._wish != "closed"
+        return "; trying again" if trying else ""
 
     # -- what the server says (the link's thread) --------------------------------------------------------------
 
     def _on_message(self, message: Message) -> None:
-        match message:
-            case m.Connected():
-                self._begin_session(message)
-            case m.Active() | m.Continued():
-                self._delivering = True
-                self._receiver.begin_window(message.first_sequence)
-            case m.Interrupted() | m.Disconnected():
-                self._end_window(message.last_sequence, message.datagrams)
-            case m.Closed():
-                self._on_closed(message)
-            case m.Notice():
-                self._report("notice", message=message.message, code=message.code)
-            case _:
-                pass
-        if isinstance(message, m.Reply) and not isinstance(message, m.Refused | m.Status):
+        link = self._link
+        if link is not None:
+            try:
+                self._delivery.take(message, link)
+            except NetworkError as error:
+                self._report("error", message=str(error))
+        if isinstance(message, m.Closed):
+            self._on_closed(message)
+        elif isinstance(message, m.Notice):
+            self._report("notice", message=message.message, code=message.code)
+        elif isinstance(message, m.Reply) and not isinstance(message, m.Refused | m.Status):
             self._commands.append(str(message.__struct_config__.tag))
-        if isinstance(message, m.Disconnected):
-            self._receiver.end_session()
         self._enter(message.state)
 
-    def _begin_session(self, reply: m.Connected) -> None:
-        link = self._link
-        if link is None:
-            return
-        host, _ = link.peer
-        session = StreamSession(
-            server=(host, reply.port),
-            family=link.family,
-            token=reply.token,
-            token_interval_s=reply.token_interval_ms / 1000,
-            payload=reply.payload,
-            ssrc=reply.ssrc,
-        )
-        self._connects += 1
-        try:
-            self._receiver.begin_session(session)
-        except NetworkError as error:
-            self._report("error", message=str(error))
-
-    def _end_window(self, last_sequence: int | None, datagrams: int) -> None:
-        # Disconnecting while interrupted repeats the numbers of the window that has already ended.
-        if self._delivering:
-            self._delivering = False
-            self._receiver.end_window(last_sequence, datagrams)
-
     def _on_closed(self, event: m.Closed) -> None:
-        self._receiver.end_session()
-        if self._delivering and event.last_sequence is not None:
-            self._end_window(event.last_sequence, 1)
-        else:
-            self._abandon()
         self._final = event.code in FINAL_CODES
-        self._report("error", message=event.message, code=event.code)
-
-    def _abandon(self) -> None:
-        if self._delivering:
-            self._delivering = False
-            self._receiver.abandon_window()
+        self._report("error", message=event.message + self._prospect(), code=event.code)
 
     def _on_lost(self, link: ControlLink, reason: str) -> None:
         if link is not self._link:
             return
         had_session = self._state is not State.CLOSED
-        self._receiver.end_session()
-        self._abandon()
+        self._delivery.lose()
         if had_session or self._wish != "closed":
-            self._report("error", message=f"the control connection ended: {reason}", code="link_lost")
+            message = f"the control connection ended: {reason}{self._prospect()}"
+            self._report("error", message=message, code="link_lost")
         self._enter(State.CLOSED)
 
     def _enter(self, state: State) -> None:
@@ -274,19 +234,6 @@ class Client:
         self._on_event(msgspec.convert({"event": event, "state": str(self._state), **fields}, ClientEvent))
 
     # -- restoring what was wished -----------------------------------------------------------------------------
-
-    def _supervise(self) -> None:
-        pause_s = FIRST_PAUSE_S
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._is_off_course())
-                if self._closing:
-                    return
-                # The user's own command may still be on its way: look again after the pause.
-                self._changed.wait_for(lambda: self._closing, timeout=pause_s * random.uniform(0.8, 1.2))  # noqa: S311
-                if self._closing:
-                    return
-            pause_s = FIRST_PAUSE_S if self._restore() else min(pause_s * 2, self.settings.reconnect_max_s)
 
     def _is_off_course(self) -> bool:
         return (
@@ -313,10 +260,24 @@ class Client:
             if isinstance(reply, m.Refused):
                 self._report("error", message=reply.message, code=reply.code)
                 return False
-            if self._connects > 1:
+            if self._delivery.connects > 1:
                 self._reconnects += 1
         # Consent decides whether the path is open: without it the next attempt waits longer.
         return self.wait_until_state(State.ACTIVE, timeout_s=self.settings.connect_timeout_s)
+
+    def _look_for_silence(self) -> None:
+        """Tell once when an active stream stands still: a firewall that drops what comes in tells nobody else."""
+        silent = self._state is State.ACTIVE and self._delivery.silence_s(time.monotonic()) > SILENCE_S
+        if silent and not self._silence_told:
+            link = self._link
+            where = "{} port {}".format(*link.peer) if link is not None and link.is_open else self.settings.host
+            self._report(
+                "notice",
+                message=f"active, but no datagram came for {SILENCE_S:g} s: is the server well, and does this host's "
+                f"firewall let UDP from {where} in?",
+                code="no_datagrams",
+            )
+        self._silence_told = silent
 
     # -- out -----------------------------------------------------------------------------------------------------
 
@@ -330,26 +291,25 @@ class Client:
         with self._changed:
             return self._changed.wait_for(lambda: self._state is state or self._closing, timeout_s)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the session ended, or never began, and no further attempt will be made."""
+        return self._over
+
+    @property
+    def was_played_out(self) -> bool:
+        """Whether the server said that its video has ended."""
+        return self._final
+
     def poll_frame(self) -> None:
         """Look whether the awaited first frame was displayed; reports it once."""
-        wait = self._wait
-        if wait is None or wait.reported:
-            return
-        first_s = self._player.statistics().first_frame_s
-        if first_s is None:
-            return
-        wait.reported = True
-        milliseconds = round((first_s - wait.since_s) * 1000, 1)
-        if wait.command is Command.CONNECT:
-            self._join_ms = milliseconds
-        else:
-            self._resume_ms = milliseconds
-        self._report("first_frame", command=str(wait.command), milliseconds=milliseconds)
+        seen = self._first_frames.poll()
+        if seen is not None:
+            self._report("first_frame", command=str(seen.command), milliseconds=seen.milliseconds)
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot."""
         self.poll_frame()
-        first_s, connect_s = self._receiver.first_datagram_s, self._connect_s
         link = self._link
         host, port = self._receiver.local_address() or (None, None)
         return ClientStatistics(
@@ -364,9 +324,9 @@ class Client:
             media_port=port,
             commands=tuple(self._commands),
             reconnects=self._reconnects,
-            join_ms=self._join_ms,
-            resume_ms=self._resume_ms,
-            first_datagram_ms=round((first_s - connect_s) * 1000, 1) if first_s and connect_s else None,
+            join_ms=self._first_frames.latest_ms(Command.CONNECT),
+            resume_ms=self._first_frames.latest_ms(Command.CONTINUE),
+            first_datagram_ms=self._delivery.first_datagram_ms(),
             player=self._player.statistics(),
             last_error=self._last_error,
         )
@@ -392,11 +352,10 @@ class Client:
         with contextlib.suppress(FlumeError):
             if self._state is not State.CLOSED:
                 self.disconnect()
-        if self._supervisor.ident is not None:
-            self._supervisor.join()
+        self._supervisor.stop()
         if self._link is not None:
             self._link.close()
-        if self._connects:
+        if self._delivery.connects:
             self.wait_until_drained()
         self._receiver.close()
         self._player.close()

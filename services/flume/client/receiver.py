@@ -288,6 +288,11 @@ class Receiver:
         return self._first_datagram_s
 
     @property
+    def last_datagram_s(self) -> float | None:
+        """When the latest datagram came, monotonic seconds."""
+        return self._last_datagram_s
+
+    @property
     def is_drained(self) -> bool:
         """Whether everything received has gone to the player."""
         with self._lock:
