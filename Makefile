@@ -12,8 +12,10 @@ LAB ?= default
 DURATION ?=
 TESTS ?= tests
 
-# Recipes read these from the environment, so that a path with spaces or quotes arrives as it is.
-export CLIENTS VIDEO SCENARIO LAB DURATION
+# Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
+SETTINGS := CLIENTS VIDEO SCENARIO LAB DURATION
+$(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
+export $(SETTINGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab status down purge test check format engine-stop

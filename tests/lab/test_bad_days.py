@@ -21,16 +21,35 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
         (["--clients", "1000"], "clients=1000"),
         (["--video", "/nowhere/film.mp4"], "video='/nowhere/film.mp4' is not possible: a file that exists"),
         (["--scenario", "nonsense"], "scenario='nonsense' is not possible: one of steady, tour"),
-        (["--duration", "0"], "duration_s"),
+        (["--duration", "0"], "duration_s=0.0 is not possible: 1 to 3600 seconds"),
+        (["--duration", "abc"], "duration='abc' is not possible: a number of seconds"),
+        (["--duration", "nan"], "duration_s=nan"),
+        (["--clients", ""], "clients=''"),
+        (["--video", "/usr"], "video='/usr' is not possible: a file, not a folder"),
+        (["--scenario", "/nowhere/x.toml"], "scenario='/nowhere/x.toml'"),
+        (["--topology", "/nowhere/lab.yaml"], "topology='/nowhere/lab.yaml' is not possible: a readable Compose file"),
         (["--lab", "Not A Name"], "lab='Not A Name'"),
     ],
 )
 def test_bad_input_is_one_line_and_starts_nothing(lab, engine, arguments, names):
-    before = engine.objects()
     refused = lab.run(*arguments, timeout_s=30)
     assert refused.returncode == 2
     assert names in one_line(refused.stderr)
-    assert engine.objects() == before
+    assert engine.objects(lab=lab.name) == []  # other labs may come and go meanwhile
+
+
+def test_a_scenario_that_is_not_text_is_one_line(lab, tmp_path):
+    (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
+    refused = lab.run("--scenario", tmp_path / "odd.toml", timeout_s=30)
+    assert refused.returncode == 2
+    assert "odd.toml' is not possible: a readable TOML file" in one_line(refused.stderr)
+
+
+def test_make_hands_on_a_path_as_it_is(lab):
+    path = """/nowhere/it's "a" $film$(name) $$ #1 %.mp4"""
+    refused = lab.make("lab", f"VIDEO={path}")
+    assert refused.returncode == 2
+    assert f"video={path!r} is not possible" in refused.stderr
 
 
 def test_an_empty_video_is_named(lab, tmp_path):
@@ -51,11 +70,19 @@ def test_a_file_that_is_no_video_is_told_by_the_server_and_leaves_nothing(lab, e
     assert engine.objects(lab=lab.name) == []
 
 
-def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch):
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("docker_host", "told"),
+    [
+        ("tcp://127.0.0.1:1", "no Docker engine at tcp://127.0.0.1:1"),
+        ("tcp://127.0.0.1:99999", "DOCKER_HOST=tcp://127.0.0.1:99999 is no address of a Docker engine"),
+        ("nonsense", "no Docker engine at nonsense"),
+    ],
+)
+def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch, docker_host, told):
+    monkeypatch.setenv("DOCKER_HOST", docker_host)
     refused = lab.run("--clients", 1, timeout_s=30)
     assert refused.returncode == 3
-    assert "no Docker engine at tcp://127.0.0.1:1" in one_line(refused.stderr)
+    assert told in one_line(refused.stderr)
 
 
 def test_an_engine_that_does_not_answer_is_one_line(lab, monkeypatch):

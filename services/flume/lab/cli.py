@@ -20,7 +20,7 @@ from flume.lab import report, status, topology
 from flume.lab.engine import Container, Engine
 from flume.lab.evidence import Expectations
 from flume.lab.images import project_root
-from flume.lab.runner import Order, Outcome, Stopwatch, parse_clients, run_lab
+from flume.lab.runner import Order, Outcome, Stopwatch, parse_clients, parse_duration_s, run_lab
 from flume.lab.scenario import Scenario, load_scenario
 
 STATUS_INTERVAL_S = 1.0
@@ -50,7 +50,7 @@ def lab() -> None:
 @click.option("--clients", default="5", show_default=True, metavar="N", help="How many client hosts.")
 @click.option("--video", type=click.Path(path_type=Path), help="Your own file; without it a test card is made.")
 @click.option("--scenario", default="tour", show_default=True, help="A name in compose/scenarios, or a file's path.")
-@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Length instead of the scenario's own.")
+@click.option("--duration", metavar="SECONDS", help="Length instead of the scenario's own.")
 @click.option(
     "--frames-min", "frames_min_pct", type=float, metavar="PERCENT", help="Fail below this share of displayed frames."
 )
@@ -71,7 +71,7 @@ def run(
     clients: str,
     video: Path | None,
     scenario: str,
-    duration_s: float | None,
+    duration: str | None,
     frames_min_pct: float | None,
     artifacts: Path,
     topology_file: Path | None,
@@ -85,7 +85,7 @@ def run(
     """
     order = Order(
         clients=parse_clients(clients),
-        scenario=_scenario(scenario, duration_s),
+        scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
         lab=lab,
         video=video,
         artifacts=artifacts,
@@ -130,7 +130,11 @@ def _scenario(name: str, duration_s: float | None) -> Scenario:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
         raise SettingsError("scenario", name, f"one of {known}, or the path of a .toml file")
-    return load_scenario(path.read_text(), name=path.stem, duration_s=duration_s)
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("scenario", name, f"a readable TOML file ({error})") from error
+    return load_scenario(text, name=path.stem, duration_s=duration_s)
 
 
 def _console() -> Console:

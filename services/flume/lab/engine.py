@@ -112,7 +112,10 @@ class Engine:
                 **docker.utils.kwargs_from_env(environment=dict(environment)),
             }
             settings |= {"version": _ANY_VERSION, "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
-            api: Any = docker.APIClient(**settings)
+            try:
+                api: Any = docker.APIClient(**settings)
+            except ValueError as error:  # such as a port above 65535
+                raise EngineError(f"DOCKER_HOST={endpoint} is no address of a Docker engine: {error}") from error
             try:
                 # What version="auto" does, except that on failure the SDK's constructor leaks its connection.
                 api._version = api._retrieve_server_version()  # noqa: SLF001

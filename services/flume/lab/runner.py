@@ -290,3 +290,11 @@ def parse_clients(text: str) -> int:
         return int(text)
     except ValueError:
         raise SettingsError("clients", text, f"a number from 1 to {MAX_CLIENTS}") from None
+
+
+def parse_duration_s(text: str) -> float:
+    """Return the seconds in *text*; raises :class:`SettingsError` for anything that is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError("duration", text, "a number of seconds, such as 60") from None

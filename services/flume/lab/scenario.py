@@ -81,7 +81,7 @@ def load_scenario(text: str, *, name: str, duration_s: float | None = None) -> S
             values["duration_s"] = duration_s
         return msgspec.convert({**values, "name": name}, Scenario)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise SettingsError(f"scenario {name}", "…", str(error)) from error
+        raise SettingsError("scenario", name, f"its file is not as it should be: {error}") from error
 
 
 def timetable(scenario: Scenario, *, clients: int) -> Timetable:
