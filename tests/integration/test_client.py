@@ -158,6 +158,77 @@ def test_the_end_of_the_video_is_told_and_not_retried() -> None:
         assert server.commands == ["connect"]
 
 
+def test_a_refused_continue_is_not_waited_for() -> None:
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        server.send(3)
+        wait_until("the join is told", lambda: watcher.client.statistics().join_ms)
+        assert isinstance(watcher.client.continue_(), m.Refused)
+        server.send(3)
+        wait_until("more was played", lambda: len(watcher.player.numbers()) == 6)
+        assert watcher.client.statistics().resume_ms is None
+        assert [event.command for event in watcher.events if event.event == "first_frame"] == ["connect"]
+
+
+def test_an_active_stream_that_stands_still_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flume.client.app.SILENCE_S", 0.3)
+    monkeypatch.setattr("flume.client.supervisor.BEAT_S", 0.05)
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        watcher.connect()  # and not one datagram comes, as behind a firewall
+
+        def told() -> int:
+            return sum(event.code == "no_datagrams" for event in watcher.events)
+
+        wait_until("it was told", told)
+        assert f"does this host's firewall let UDP from 127.0.0.1 port {server.port} in?" in watcher.messages()
+        time.sleep(0.2)
+        assert told() == 1
+        server.send(1)
+        wait_until("again after a datagram", lambda: told() == 2)
+        watcher.client.interrupt()
+        time.sleep(0.5)
+        assert told() == 2, "an interrupted stream stands still by wish"
+
+
+def test_what_failed_is_said_with_what_comes_next() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with Watcher(port) as watcher:
+        with pytest.raises(NetworkError, match=r"; trying to connect again$"):
+            watcher.client.connect()
+        assert not watcher.client.is_over
+        with pytest.raises(NetworkError, match=r"disconnect was not sent: there is no connection to the server$"):
+            watcher.client.disconnect()
+    with Watcher(port, reconnect=False) as watcher:
+        with pytest.raises(NetworkError, match=r"in its firewall\?$"):
+            watcher.client.connect()
+        assert watcher.client.is_over
+
+
+def test_an_unknown_name_is_not_taken_for_a_firewall() -> None:
+    with (
+        Watcher(5004, host="no-such-host.invalid", reconnect=False) as watcher,
+        pytest.raises(NetworkError, match=r"the server's name 'no-such-host\.invalid' is not known here"),
+    ):
+        watcher.client.connect()
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+@pytest.mark.parametrize("payload", ["rtp", "ts"])
+def test_over_ipv6(host: str, payload: str) -> None:
+    with (
+        RunningServer(settings=ServerSettings(host="::1", port=0)) as server,
+        Watcher(server.port, host=host, payload=payload) as watcher,
+    ):
+        watcher.connect()
+        wait_until("a second of stream", lambda: watcher.client.statistics().datagrams > 100)
+        reply = watcher.client.disconnect()
+        assert isinstance(reply, m.Disconnected)
+        wait_until("all that was sent", lambda: watcher.client.statistics().datagrams == reply.datagrams)
+        seen = watcher.client.statistics()
+        assert (seen.address, seen.server, seen.lost) == ("::1", f"[::1]:{server.port}", 0)
+
+
 def test_a_silent_server_is_noticed() -> None:
     lost: list[str] = []
     with FakeServer() as server:

@@ -107,6 +107,8 @@ class FakeServer:
             case m.Interrupt():
                 self.state = State.INTERRUPTED
                 self.tell(m.Interrupted(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
+            case m.Continue() if self.state is not State.INTERRUPTED:
+                self.tell(m.Refused(state=self.state, command="continue", code="not_allowed_now", message="not now"))
             case m.Continue():
                 self.state, self.sent_in_window = State.ACTIVE, 0
                 self.tell(m.Continued(state=self.state, first_sequence=self.next_sequence % 65536))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from flume.client.control_link import ControlLink, Message
+from flume.client.control_link import ControlLink, Message, endpoint
 from flume.client.delivery import Delivery
 from flume.client.events import ClientEvent
 from flume.client.first_frame import FirstFrames
@@ -184,7 +184,7 @@ class Client:
         """Say what happens after a failure, and note whether anything does."""
         trying = self.settings.reconnect and not self._final and self._wish != "closed"
         self._over = not trying and self._wish != "closed"
-        return "; trying again" if trying else ""
+        return "; trying to connect again" if trying else ""
 
     # -- what the server says (the link's thread) --------------------------------------------------------------
 
@@ -316,7 +316,7 @@ class Client:
             **msgspec.structs.asdict(self._receiver.statistics()),
             time_s=time.time(),
             uptime_s=round(time.monotonic() - self._started_s, 3),
-            server=f"{self.settings.host}:{self.settings.port}",
+            server=endpoint(self.settings.host, self.settings.port),
             state=str(self._state),
             wished=self._wish,
             linked=link is not None and link.is_open,

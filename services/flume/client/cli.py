@@ -15,37 +15,98 @@ import msgspec
 
 from flume.client import commands
 from flume.client.app import Client
+from flume.client.control_link import endpoint
 from flume.client.health import check_client, check_server
 from flume.client.player import PlayerKind, open_player
-from flume.client.watching import JsonView, TextView, View, Watching
+from flume.client.views import JsonView, TextView, View
+from flume.client.watching import Watching
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError
 from flume.settings import DEFAULT_PORT, ClientSettings, PayloadKind
 
 _DEFAULTS = ClientSettings(host="localhost")
+_SHOWN = {
+    "window": "in a window",
+    "headless": "without a window: pictures are decoded and counted",
+    "none": "without a player: datagrams are counted",
+}
+
+
+class _StandardError(logging.Handler):
+    """Writes to what standard error is at the time: above the status line while there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201 - the handler's purpose
+
+
+def _log_to_standard_error(level: int) -> None:
+    handler = _StandardError()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what :class:`ClientSettings` takes from the command line."""
+    for option in (
+        click.option("--reconnect/--no-reconnect", default=True, help="Connect again when session or server is lost."),
+        click.option(
+            "--receive-buffer",
+            "receive_buffer_bytes",
+            metavar="BYTES",
+            default=_DEFAULTS.receive_buffer_bytes,
+            show_default=True,
+            help="The kernel's buffer of the media socket.",
+        ),
+        click.option(
+            "--network-caching",
+            "network_caching_ms",
+            metavar="MS",
+            default=_DEFAULTS.network_caching_ms,
+            show_default=True,
+            help="libvlc's own buffer, milliseconds: how far behind the stream it shows.",
+        ),
+        click.option(
+            "--reorder",
+            "reorder_ms",
+            metavar="MS",
+            default=_DEFAULTS.reorder_ms,
+            show_default=True,
+            help="How long to wait for a late datagram, milliseconds.",
+        ),
+        click.option(
+            "--payload",
+            type=click.Choice(get_args(PayloadKind)),
+            default="rtp",
+            show_default=True,
+            help="Datagrams to ask for: RTP, or bare MPEG-TS, which cannot tell what was lost where.",
+        ),
+        click.option(
+            "--port",
+            default=DEFAULT_PORT,
+            envvar="FLUME_PORT",
+            show_default=True,
+            show_envvar=True,
+            help="TCP port of the server's control; its UDP port follows from the reply.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.argument("host", envvar="FLUME_HOST")
-@click.option(
-    "--port",
-    default=DEFAULT_PORT,
-    envvar="FLUME_PORT",
-    show_default=True,
-    show_envvar=True,
-    help="TCP port of the server's control; its UDP port follows from the reply.",
-)
-@click.option(
-    "--payload", type=click.Choice(get_args(PayloadKind)), default="rtp", show_default=True, help="Datagrams."
-)
+@_reception_options
 @click.option(
     "--player",
     "player_kind",
     type=click.Choice(get_args(PlayerKind)),
     default="auto",
     show_default=True,
-    help="auto is a window where there is a display.",
+    help="window; headless decodes and counts frames unseen; none counts datagrams only; auto: a window if possible.",
+)
+@click.option(
+    "--decoder-threads", type=click.IntRange(0, 64), help="Of libvlc; 0: one a processor. 1 by default when headless."
 )
 @click.option("--script", metavar="STEPS", help='Commands to give, such as "connect; wait 3; interrupt"; then end.')
 @click.option("--commands", "commands_from", metavar="FILE", help="Read commands, one a line; - is standard input.")
@@ -54,81 +115,69 @@ _DEFAULTS = ClientSettings(host="localhost")
     "--duration", "duration_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="End after this long."
 )
 @click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), help="For 'flume health client'.")
-@click.option("--reorder", "reorder_ms", default=_DEFAULTS.reorder_ms, show_default=True, help="Jitter buffer, ms.")
-@click.option(
-    "--network-caching",
-    "network_caching_ms",
-    default=_DEFAULTS.network_caching_ms,
-    show_default=True,
-    help="libvlc's own buffer, milliseconds.",
-)
-@click.option(
-    "--receive-buffer",
-    "receive_buffer_bytes",
-    default=_DEFAULTS.receive_buffer_bytes,
-    show_default=True,
-    help="Of the media socket, bytes.",
-)
-@click.option("--decoder-threads", type=click.IntRange(0, 64), help="0 is one a processor; headless uses 1.")
-@click.option("--reconnect/--no-reconnect", default=True, help="Connect again when the session or the server is lost.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 def watch(
     *,
     host: str,
     player_kind: PlayerKind,
+    decoder_threads: int | None,
     script: str | None,
     commands_from: str | None,
     as_json: bool,
     duration_s: float | None,
     state_file: Path | None,
-    decoder_threads: int | None,
     verbose: bool,
     **options: object,
 ) -> None:
     """Receive the video of the server at HOST, show it, and steer the session.
 
     At a terminal, keys give the commands: i interrupt, c continue, d disconnect, k connect, s status, q quit.
-    With --script or --commands nothing is sent but what they say; otherwise the client connects at once.
+    Without a terminal it connects, writes lines, and ends with the session or a signal.
+    With --script or --commands nothing is sent but what they say.
+
+    The exit status is 1 when a step of a script was not carried out, or the session was lost for good.
 
     \b
       flume watch localhost
       flume watch localhost --player none --script "connect; wait 3; interrupt; wait 2; continue; wait 3; disconnect"
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    _log_to_standard_error(logging.DEBUG if verbose else logging.WARNING)
     settings = msgspec.convert({"host": host, **options}, ClientSettings)
     if script and commands_from:
         raise SettingsError("script", script[:80], "either --script or --commands, not both")
     steps = parse_script(script, duration_s=duration_s) if script else ()
+    server = endpoint(host, settings.port)
     player = open_player(
         player_kind,
         network_caching_ms=settings.network_caching_ms,
         decoder_threads=decoder_threads,
-        title=f"flume {host} port {settings.port} - key q in the terminal ends it",
+        title=f"flume {server} - key q in the terminal ends it",
     )
     interactive = not (steps or commands_from or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
-    with _view(as_json=as_json, interactive=interactive, server=f"{host}:{settings.port}") as view:
-        watching = Watching(view, state_file=state_file, duration_s=duration_s)
+    alone = not (steps or commands_from or interactive)
+    opening = f"watching {server}, {_SHOWN[player.statistics().kind]}"
+    with _view(opening, as_json=as_json, interactive=interactive) as view:
+        watching = Watching(view, state_file=state_file, duration_s=duration_s, end_with_session=alone)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: watching.end("signal"))
         client = Client(settings, player, on_event=watching.on_event).start()
         with _command_file(commands_from) as descriptor:
             watching.run(client, [_source(watching, steps, descriptor, interactive=interactive)])
+    if (client.is_over and not client.was_played_out) or (steps and watching.failures):
+        sys.exit(1)
 
 
 @contextmanager
-def _view(*, as_json: bool, interactive: bool, server: str) -> Iterator[View]:
+def _view(opening: str, *, as_json: bool, interactive: bool) -> Iterator[View]:
     if as_json:
         yield JsonView(sys.stdout)
     elif interactive:
         from flume.client.console import Console  # noqa: PLC0415 - rich is not needed otherwise
 
-        with commands.single_keys(sys.stdin.fileno()), Console(server) as console:
+        with commands.single_keys(sys.stdin.fileno()), Console(opening) as console:
             yield console
     else:
+        click.echo(opening)
         yield TextView(click.echo)
 
 

@@ -9,31 +9,32 @@ from rich.text import Text
 
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
-from flume.client.watching import TextView, summary
+from flume.client.views import TextView, state_label, summary
 from flume.control import messages as m
 from flume.control.session import Command
 from flume.errors import FlumeError
 
 HELP = "keys: i interrupt, c continue, d disconnect, k connect, s status, q quit"
-_COLOURS = {"active": "green", "interrupted": "yellow", "connecting": "cyan", "closed": "red"}
+_COLOURS = {"active": "green", "interrupted": "yellow", "connecting": "cyan", "closed": "blue", "no session": "red"}
 
 
 class Console:
     """A :class:`~flume.client.watching.View` on a terminal."""
 
-    def __init__(self, server: str, console: RichConsole | None = None) -> None:
-        """Show what is received from *server*."""
-        self._server = server
+    def __init__(self, opening: str, console: RichConsole | None = None) -> None:
+        """Begin with the line *opening*; draw on *console*, ``None``: the terminal."""
+        self._opening = opening
         self._console = console or RichConsole(highlight=False)
         self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=False)
         self._lines = TextView(self._print, interval_s=float("inf"))
-        self._datagrams = 0
+        self._is_ending = False
         self._bytes = 0
         self._taken_s = time.monotonic()
 
     def __enter__(self) -> "Console":
         """Take over the bottom line."""
-        self._print(f"watching {self._server}; {HELP}")
+        self._print(self._opening)
+        self._print(HELP)
         self._live.start()
         return self
 
@@ -58,20 +59,27 @@ class Console:
         """Print it."""
         self._print(message)
 
+    def ending(self) -> None:
+        """Show it in the bottom line."""
+        self._live.update(Text(" ending ", "black on white"), refresh=True)
+        self._is_ending = True
+
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
         """Renew the status line; at the end, print the numbers."""
         if final:
             self._live.update(Text(""), refresh=True)
             self._print(summary(statistics))
             return
-        self._live.update(self._status_line(statistics), refresh=True)
+        if not self._is_ending:
+            self._live.update(self._status_line(statistics), refresh=True)
 
     def _status_line(self, statistics: ClientStatistics) -> Text:
         now_s = time.monotonic()
         elapsed_s = max(now_s - self._taken_s, 0.001)
         rate = max(0, statistics.bytes - self._bytes) * 8e-6 / elapsed_s
         self._bytes, self._taken_s = statistics.bytes, now_s
-        state, _, rest = summary(statistics).partition(", ")
+        state = state_label(statistics)
+        rest = summary(statistics).removeprefix(f"{state}, ")
         line = Text.assemble(
             (f" {state} ", f"black on {_COLOURS.get(state, 'white')}"),
             f" {rate:.1f} Mbit/s, {rest}  ",

@@ -24,6 +24,17 @@ USER_TIMEOUT_MS = 10_000
 Message = m.Reply | m.Event
 
 
+def bare_host(host: str) -> str:
+    """Return *host* without the brackets in which an IPv6 address stands in a URL."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def endpoint(host: str, port: int) -> str:
+    """Return *host* and *port* as one word, an IPv6 address in brackets (RFC 3986)."""
+    bare = bare_host(host)
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
 class ControlLink:
     """One connection. Make it with :meth:`open`."""
 
@@ -59,8 +70,13 @@ class ControlLink:
     ) -> "ControlLink":
         """Connect to *host*; raises :class:`NetworkError`."""
         try:
-            connection = socket.create_connection((host, port), timeout=timeout_s)
-        except (OSError, UnicodeError) as error:
+            connection = socket.create_connection((bare_host(host), port), timeout=timeout_s)
+        except (socket.gaierror, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise NetworkError(
+                f"the server's name {host!r} is not known here ({reason}): check it, or give the server's address"
+            ) from error
+        except OSError as error:
             reason = getattr(error, "strerror", None) or str(error) or "no answer"
             raise NetworkError(
                 f"no connection to {host} port {port} (TCP): {reason}; is 'flume serve' running there, "
@@ -115,9 +131,10 @@ class ControlLink:
         return answer
 
     def close(self) -> None:
-        """End the link without telling *on_lost*."""
+        """End the link without telling *on_lost*; whoever waits for a reply is told at once."""
         self._closed.set()
         self._shut()
+        self._replies.put(NetworkError("the control connection was closed"))
         if self._thread is not threading.current_thread() and self._thread.ident is not None:
             self._thread.join()
 
@@ -156,13 +173,12 @@ class ControlLink:
             self._connection.close()
 
     def _take_untrusted(self, line: bytes | RemoteProtocolError) -> None:
-        if isinstance(line, RemoteProtocolError):
-            self._lose(str(line))
-            return
         try:
+            if isinstance(line, RemoteProtocolError):
+                raise line
             message = m.parse_from_server_untrusted(line)
         except RemoteProtocolError as error:
-            self._lose(str(error))
+            self._lose(f"{error}; is it 'flume serve' that listens on this port?")
             return
         self._on_message(message)
         if isinstance(message, m.Reply):

@@ -1,20 +1,20 @@
-"""``flume watch`` as an object: one client, its sources of commands, and what is shown of it."""
+"""``flume watch`` as an object: one client, its sources of commands, and the view of it."""
 
 import contextlib
-import json
+import logging
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol
 
 import msgspec
 
 from flume.client.app import Client
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
+from flume.client.views import View
 from flume.control import messages as m
 from flume.control.session import Command
 from flume.errors import FlumeError, NetworkError
@@ -24,115 +24,7 @@ FRAME_POLL_S = 0.05
 """How often the awaited first frame is looked for; its time is the player's own, so this is no error of it."""
 
 
-class View(Protocol):
-    """Shows what happens. Called from several threads, one at a time."""
-
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
-        """*command* was answered."""
-
-    def event(self, event: ClientEvent) -> None:
-        """Something happened by itself."""
-
-    def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
-        """A new snapshot."""
-
-    def refuse(self, message: str) -> None:
-        """What came on standard input is not a command."""
-
-
-class JsonView:
-    """One JSON object a line: the contract with programs, and with the lab."""
-
-    def __init__(self, stream: TextIO) -> None:
-        """Write to *stream*."""
-        self._stream = stream
-
-    def _say(self, event: str, **fields: Any) -> None:
-        # A reader that went away must not stop the client from ending in order.
-        with contextlib.suppress(BrokenPipeError):
-            self._stream.write(json.dumps({"event": event, "time_s": round(time.time(), 6), **fields}) + "\n")
-            self._stream.flush()
-
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
-        """Say ``{"event":"command",…}`` with the reply, or with the error in its place."""
-        if isinstance(reply, FlumeError):
-            self._say("command", command=str(command), reply=None, error=str(reply))
-            self._say("error", message=str(reply), code="not_sent")
-        else:
-            self._say("command", command=str(command), reply=msgspec.to_builtins(reply))
-
-    def event(self, event: ClientEvent) -> None:
-        """Say ``state``, ``first_frame``, ``notice`` or ``error``."""
-        fields = {key: value for key, value in msgspec.structs.asdict(event).items() if value is not None}
-        kind = fields.pop("event")
-        milliseconds = fields.pop("milliseconds", None)
-        if milliseconds is not None:
-            fields["join_ms" if event.command == Command.CONNECT else "resume_ms"] = milliseconds
-        self._say(kind, **fields)
-
-    def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
-        """Say ``{"event":"statistics",…}``; the last one of a run has ``"final":true``."""
-        self._say("statistics", **msgspec.to_builtins(statistics, str_keys=True), final=final)
-
-    def refuse(self, message: str) -> None:
-        """Say ``{"event":"error",…}``."""
-        self._say("error", message=message, code="unknown_command")
-
-
-class TextView:
-    """Plain lines for people and logs; *quiet* leaves out the statistics but the last."""
-
-    def __init__(self, say: Callable[[str], None], *, interval_s: float = 10.0) -> None:
-        """Write lines with *say*, and the numbers every *interval_s*."""
-        self._say = say
-        self._interval_s = interval_s
-        self._said_s = float("-inf")
-
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
-        """One line for each command."""
-        if isinstance(reply, FlumeError):
-            self._say(f"{command}: {reply}")
-        elif isinstance(reply, m.Refused):
-            self._say(f"{command}: refused: {reply.message}")
-        elif isinstance(reply, m.Status):
-            server = reply.server
-            self._say(
-                f"status: {reply.state}; server {server.source!r}, up {server.uptime_s:.0f} s, ingest {server.ingest}, "
-                f"{server.active} of {server.sessions} sessions active"
-            )
-        else:
-            self._say(f"{command}: {reply.state}")
-
-    def event(self, event: ClientEvent) -> None:
-        """One line for each event."""
-        if event.event == "first_frame":
-            self._say(f"first picture {event.milliseconds:.0f} ms after {event.command}")
-        elif event.event == "state":
-            self._say(f"now {event.state}")
-        else:
-            self._say(f"{event.event}: {event.message}")
-
-    def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
-        """One line from time to time, and at the end."""
-        now_s = time.monotonic()
-        if final or now_s - self._said_s >= self._interval_s:
-            self._said_s = now_s
-            self._say(summary(statistics))
-
-    def refuse(self, message: str) -> None:
-        """One line."""
-        self._say(message)
-
-
-def summary(statistics: ClientStatistics) -> str:
-    """Return the numbers that a person looks for, in one line."""
-    s = statistics
-    parts = [s.state, f"{s.datagrams} datagrams", f"{s.lost} lost"]
-    parts += [f"{count} {name}" for name, count in (("late", s.late), ("dropped here", s.dropped_by_receiver)) if count]
-    parts += [f"jitter {s.jitter_ms:.1f} ms", f"{s.player.frames_displayed} frames"]
-    if s.join_ms is not None:
-        parts.append(f"join {s.join_ms:.0f} ms")
-    return ", ".join(parts)
+_log = logging.getLogger(__name__)
 
 
 class Watching:
@@ -144,9 +36,16 @@ class Watching:
         *,
         state_file: Path | None = None,
         duration_s: float | None = None,
+        end_with_session: bool = False,
         statistics_interval_s: float = STATISTICS_INTERVAL_S,
     ) -> None:
-        """Show on *view*; keep the last statistics in *state_file* for health checks."""
+        """Show on *view*; keep the last statistics in *state_file* for health checks.
+
+        *end_with_session*: end when the client is over, because nobody is there to give it another command.
+        """
+        self._end_with_session = end_with_session
+        self.failures = 0
+        """Commands that were not carried out."""
         self._view = view
         self._view_lock = threading.Lock()
         self._state_file = state_file
@@ -180,6 +79,7 @@ class Watching:
             reply = client.send(command)
         except NetworkError as error:
             reply = error
+        self.failures += isinstance(reply, FlumeError | m.Refused)
         with self._view_lock:
             self._view.command(command, reply)
             self._view.statistics(client.statistics(), final=False)
@@ -188,10 +88,15 @@ class Watching:
         """Watch with *client*, which is started already, and return why it ended."""
         self._client = client
         began_s = time.monotonic()
-        sources = [starter() for starter in starters]
+        sources: list[Stoppable] = []
         try:
+            if self._state_file is not None:
+                write_state(self._state_file, client.statistics())  # a missing folder is better known at once
+            sources += [starter() for starter in starters]
             return self._loop(client, began_s)
         finally:
+            with self._view_lock:
+                self._view.ending()
             for source in sources:
                 source.stop()
             client.close()
@@ -203,6 +108,8 @@ class Watching:
             now_s = time.monotonic()
             if self._duration_s is not None and now_s - began_s >= self._duration_s:
                 return "the duration is over"
+            if self._end_with_session and client.is_over:
+                return "the session is over"
             if now_s >= due_s:
                 self._publish(client, final=False)
                 due_s = max(due_s + self._interval_s, now_s)
@@ -216,7 +123,10 @@ class Watching:
         with self._view_lock:
             self._view.statistics(statistics, final=final)
         if self._state_file is not None:
-            write_state(self._state_file, statistics)
+            try:
+                write_state(self._state_file, statistics)
+            except FlumeError as error:  # a full disk: the stream goes on, and the health check sees an old file
+                _log.warning("%s", error)
 
 
 class Stoppable(Protocol):
@@ -234,8 +144,3 @@ def write_state(path: Path, statistics: ClientStatistics) -> None:
         beside.replace(path)
     except OSError as error:
         raise FlumeError(f"cannot write the state file {path}: {error.strerror}") from error
-
-
-def standard_output() -> TextIO:
-    """Return the stream for events."""
-    return sys.stdout
