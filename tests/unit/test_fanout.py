@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import threading
 
 import pytest
 
@@ -263,3 +264,51 @@ def test_a_live_stream_begins_only_with_a_lead():
     assert clock.position(1.0, 0.0, ready=False) is None
     assert clock.position(1.2, 0.0, ready=True) == 0.0
     assert clock.position(1.3, None, ready=True) is None
+
+
+class EndListener(Listener):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[str] = []
+        self.errors: list[Exception | None] = []
+        self.over = threading.Event()
+
+    def on_source_ended(self, reason: str) -> None:
+        self.ended.append(reason)
+
+    def on_sender_ended(self, error: Exception | None) -> None:
+        self.errors.append(error)
+        self.over.set()
+
+
+def threaded(supply: Supply) -> tuple[Fanout, RosterBoard, EndListener]:
+    board, listener = RosterBoard(), EndListener()
+    ring = Ring(ssrc=1, first_sequence=0)
+    return Fanout(ring, board, supply, listener, settings=ServerSettings()), board, listener
+
+
+def test_the_thread_says_that_it_is_over_and_why(bench, caplog):
+    fanout, board, listener = threaded(Supply(1.0))
+    fanout.start()
+    fanout.stop()
+    assert listener.errors == [None]
+    fanout, board, listener = threaded(Supply(1.0))
+    fanout._supply.take = None  # type: ignore[method-assign, assignment]
+    fanout.start()
+    bench.client()
+    board.add(bench.board.current.recipients[0])
+    fanout.wake()
+    assert listener.over.wait(5)
+    assert isinstance(listener.errors[0], TypeError)
+    assert "the sender failed" in caplog.text
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_failed_source_is_told_although_nobody_receives_and_an_ended_one_waits(failed):
+    supply = Supply(1.0)
+    supply.ended, supply.failed = "why", failed
+    fanout, board, listener = threaded(supply)
+    for _ in range(2):
+        fanout.wake()  # or it would rest for ever
+        fanout._rest(board.current)
+    assert listener.ended == (["why"] if failed else [])

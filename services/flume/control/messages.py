@@ -71,7 +71,7 @@ class Connected(_Reply, frozen=True, kw_only=True, tag="connect"):
 
 
 class Interrupted(_Reply, frozen=True, kw_only=True, tag="interrupt"):
-    """The last datagram has left; *last_sequence* was its number, *datagrams* this window's count."""
+    """The last datagram has left; *last_sequence* was its number (null if none was sent), *datagrams* the count."""
 
     last_sequence: int | None
     datagrams: int
@@ -154,7 +154,10 @@ class Closed(_Event, frozen=True, kw_only=True, tag="closed"):
 
 
 class Notice(_Event, frozen=True, kw_only=True, tag="notice"):
-    """Something the client should know that changes nothing, such as a token from a wrong address."""
+    """Something the client should know that changes no state, such as a token from a wrong address.
+
+    ``media_moved``: the token comes from another port now, and so the window goes on there, without a new ``active``.
+    """
 
     code: str
     message: str
