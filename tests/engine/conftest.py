@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from flume.lab import images
-from flume.lab.engine import Engine
-from flume.lab.topology import Topology
+from flume.lab.containers import images
+from flume.lab.containers.engine import Engine
+from flume.lab.containers.topology import Topology
 from support.containers import load_layout
 
 _numbers = itertools.count(1)

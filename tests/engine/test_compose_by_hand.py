@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flume.lab import testcard
-from flume.lab.engine import Engine
+from flume.lab.containers.engine import Engine
 from flume.lab.host import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from flume.errors import EngineError
-from flume.lab import topology
-from flume.lab.engine import Engine, Output, Start
-from flume.lab.topology import Topology
+from flume.lab.containers import topology
+from flume.lab.containers.engine import Engine, Output, Start
+from flume.lab.containers.topology import Topology
 from support.containers import ECHO, load_layout, send, start_lab
 
 pytestmark = pytest.mark.docker
@@ -119,7 +119,7 @@ def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(
 ) -> None:
     """Both looked before either created: the engine refuses the second, which takes the next subnet."""
     monkeypatch.setattr(engine, "_taken_subnets", tuple)
-    monkeypatch.setattr("flume.lab.engine.zlib.crc32", lambda _data: 300)
+    monkeypatch.setattr("flume.lab.containers.engine.zlib.crc32", lambda _data: 300)
     first, second = (engine.ensure_network(new_lab(), "run-1", description=layout.networks["lab"]) for _ in range(2))
     assert (first.subnet, second.subnet) == ("198.19.44.0/24", "198.19.45.0/24")
 

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from flume.lab import images, setup
-from flume.lab.engine import Engine, Start
-from flume.lab.topology import Topology
+from flume.lab import setup
+from flume.lab.containers import images
+from flume.lab.containers.engine import Engine, Start
+from flume.lab.containers.topology import Topology
 
 pytestmark = pytest.mark.docker
 

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from flume.errors import EngineError
-from flume.lab.engine import Container, Engine
-from flume.lab.probe import Probe, Tap
-from flume.lab.topology import Topology
+from flume.lab.containers.engine import Container, Engine
+from flume.lab.containers.probe import Probe, Tap
+from flume.lab.containers.topology import Topology
 from support.containers import send, start_lab
 
 pytestmark = pytest.mark.docker

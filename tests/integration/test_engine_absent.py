@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flume.errors import EngineError
-from flume.lab.engine import Engine
+from flume.lab.containers.engine import Engine
 
 
 @contextlib.contextmanager

@@ -16,11 +16,11 @@ from random import Random
 
 import pytest
 
-from flume.lab.capture import read_tap
-from flume.lab.evidence import Claims, Evidence, Expectations, Subject
-from flume.lab.judge import judge
-from flume.lab.verdict import Report, RunFacts, Verdict
-from flume.lab.windows import reconstruct
+from flume.lab.evidence.capture import read_tap
+from flume.lab.evidence.facts import Claims, Evidence, Expectations, Subject
+from flume.lab.trial.judge import judge
+from flume.lab.trial.verdict import Report, RunFacts, Verdict
+from flume.lab.trial.windows import reconstruct
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
 from support.random_client import LightClient, play_random_sequence
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flume.lab import setup
-from flume.lab.engine import Engine
+from flume.lab.containers.engine import Engine
 from support.labs import LabUnderTest
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from flume.lab import status
+from flume.lab.containers.topology import Network
 from flume.lab.host import wait_until
-from flume.lab.topology import Network
 from support.labs import one_line
 from support.tcp_proxy import engine_on_tcp
 from support.trial import topology

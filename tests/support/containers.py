@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flume.lab.engine import Container, Engine, Output, Start
-from flume.lab.topology import Topology, load
+from flume.lab.containers.engine import Container, Engine, Output, Start
+from flume.lab.containers.topology import Topology, load
 
 ECHO = """
 import sys

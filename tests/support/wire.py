@@ -3,7 +3,7 @@
 import json
 from typing import Self
 
-from flume.lab.evidence import (
+from flume.lab.evidence.facts import (
     Address,
     Claims,
     Consent,

@@ -16,10 +16,12 @@ from rich.live import Live
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import LabError, SettingsError
-from flume.lab import report, status, topology
-from flume.lab.engine import Container, Engine
-from flume.lab.evidence import Expectations
-from flume.lab.images import project_root
+from flume.lab import status
+from flume.lab.containers import topology
+from flume.lab.containers.engine import Container, Engine
+from flume.lab.containers.images import project_root
+from flume.lab.evidence.facts import Expectations
+from flume.lab.report import writer as report
 from flume.lab.runner import Order, Outcome, Stopwatch, parse_clients, parse_duration_s, run_lab
 from flume.lab.scenario import Scenario, load_scenario
 

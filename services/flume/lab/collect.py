@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flume.errors import EvidenceError, LabError
-from flume.lab.claims import Said
-from flume.lab.container import Container
-from flume.lab.counters import firewall_drops, socket_drops
-from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Subject, TapFacts
+from flume.lab.containers.container import Container
+from flume.lab.containers.probe import Counters as RawCounters
+from flume.lab.containers.probe import Tap, TapEnd
+from flume.lab.evidence.claims import Said
+from flume.lab.evidence.counters import firewall_drops, socket_drops
+from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.fleet import Client, Fleet
-from flume.lab.probe import Counters as RawCounters
-from flume.lab.probe import Tap, TapEnd
 from flume.lab.scenario import Timetable
 
 SERVER_TAP = "server"
@@ -66,7 +66,7 @@ def gather(
 
 def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
     # Imported only now: scapy takes half a second, which nobody is to wait for before the first picture.
-    from flume.lab.capture import read_tap  # noqa: PLC0415
+    from flume.lab.evidence.capture import read_tap  # noqa: PLC0415
 
     facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port)
     if end.problem is None:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from flume.control.session import Command, State
 from flume.errors import LabError
-from flume.lab.claims import Said, said_untrusted
-from flume.lab.engine import Container, Engine, Network, Output, Start
+from flume.lab.containers.engine import Container, Engine, Network, Output, Start
+from flume.lab.containers.probe import Probe
+from flume.lab.containers.topology import Topology
+from flume.lab.evidence.claims import Said, said_untrusted
 from flume.lab.feed import Feed
 from flume.lab.host import wait_until
-from flume.lab.probe import Probe
-from flume.lab.topology import Topology
 
 READY_TIMEOUT_S = 60.0
 """For a server that reads its video and clients that speak: 3 s here, 45 s in a lab kernel with one processor."""

@@ -16,18 +16,19 @@ import msgspec
 
 from flume.control.session import Command, State
 from flume.errors import LabError, SettingsError
-from flume.lab import artifacts, collect, setup, topology
-from flume.lab.engine import Engine
-from flume.lab.evidence import Evidence, Expectations
+from flume.lab import artifacts, collect, setup
+from flume.lab.containers import topology
+from flume.lab.containers.engine import Engine
+from flume.lab.containers.images import project_root
+from flume.lab.containers.topology import Topology
+from flume.lab.evidence.facts import Evidence, Expectations
 from flume.lab.fleet import Client, Fleet, settle, start_fleet
-from flume.lab.images import project_root
-from flume.lab.judge import judge
 from flume.lab.progress import Say, Task, task
-from flume.lab.report import write_report
+from flume.lab.report.writer import write_report
 from flume.lab.scenario import Cue, Scenario, Timetable, timetable
 from flume.lab.testcard import generate
-from flume.lab.topology import Topology
-from flume.lab.verdict import Report, RunFacts
+from flume.lab.trial.judge import judge
+from flume.lab.trial.verdict import Report, RunFacts
 from flume.settings import DEFAULT_PORT, check
 
 MAX_CLIENTS = 200

@@ -6,8 +6,9 @@
 import sys
 
 from flume.errors import EngineError, FlumeError
-from flume.lab import host, images
-from flume.lab.engine import Engine
+from flume.lab import host
+from flume.lab.containers import images
+from flume.lab.containers.engine import Engine
 from flume.lab.progress import Say
 
 _USAGE_STATUS = 2

@@ -7,8 +7,8 @@ import msgspec
 import rich.box
 from rich.table import Table
 
-from flume.lab.claims import said_untrusted
-from flume.lab.engine import Engine
+from flume.lab.containers.engine import Engine
+from flume.lab.evidence.claims import said_untrusted
 
 MAX_LOG_LINES = 40
 """Enough to hold the last statistics of a client that also says other things."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.lab import archive
+from flume.lab.containers import archive
 
 
 @given(sizes=st.lists(st.sampled_from([0, 1, 511, 512, 513, 1 << 20, (1 << 20) + 1]), min_size=1, max_size=3))

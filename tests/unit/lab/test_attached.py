@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.errors import EngineError
-from flume.lab.attached import AttachedIo, LineSplitter
+from flume.lab.containers.attached import AttachedIo, LineSplitter
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))), st.lists(st.integers(1, 40)))

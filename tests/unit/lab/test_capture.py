@@ -12,12 +12,12 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from flume.errors import EvidenceError
-from flume.lab.capture import read_tap
-from flume.lab.dissect import LINK_HEADER, Dissector, refused_untrusted
-from flume.lab.evidence import TapFacts
-from flume.lab.frames import FrameCounter
-from flume.lab.reassembly import LineStream
-from flume.lab.windows import reconstruct
+from flume.lab.evidence.capture import read_tap
+from flume.lab.evidence.dissect import LINK_HEADER, Dissector, refused_untrusted
+from flume.lab.evidence.facts import TapFacts
+from flume.lab.evidence.frames import FrameCounter
+from flume.lab.evidence.reassembly import LineStream
+from flume.lab.trial.windows import reconstruct
 from support.pcap import CLIENT, ETHER, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
 
 FRAME = ts(VIDEO_PID, b"\x00\x00\x01\xe0", unit_start=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.claims import said_untrusted
+from flume.lab.evidence.claims import said_untrusted
 
 
 def test_the_claims_are_taken_from_the_statistics_and_the_rest_is_left():

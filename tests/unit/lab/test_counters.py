@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.counters import firewall_drops, link_drops, socket_drops
+from flume.lab.evidence.counters import firewall_drops, link_drops, socket_drops
 
 UDP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flume.errors import SetupError
-from flume.lab import images
-from flume.lab.images import Inputs
+from flume.lab.containers import images
+from flume.lab.containers.images import Inputs
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flume.errors import EvidenceError, SettingsError
-from flume.lab.evidence import Claims, Counters, Evidence, Expectations, Refusal, TapFacts
-from flume.lab.judge import judge
-from flume.lab.report import table
-from flume.lab.verdict import Check, Report, RunFacts, Verdict, worst
-from flume.lab.windows import END_GRACE_S, reconstruct
+from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Refusal, TapFacts
+from flume.lab.report.writer import table
+from flume.lab.trial.judge import judge
+from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict, worst
+from flume.lab.trial.windows import END_GRACE_S, reconstruct
 from support.wire import START_S, Wire, host
 
 RUN = RunFacts(run="r1", engine={"name": "paper"}, timings={"start": 1.0})

@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import EngineError
-from flume.lab.probe import Tap, tap_end
+from flume.lab.containers.probe import Tap, tap_end
 
 LISTENING = "tcpdump: listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n"
 COUNTS = "{} packets captured\n{} packets received by filter\n{} packets dropped by kernel\n"

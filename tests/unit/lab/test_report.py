@@ -11,10 +11,10 @@ from junitparser import JUnitXml
 from rich.console import Console
 
 from flume.errors import LabError
-from flume.lab.judge import judge
-from flume.lab.report import account, html, junit, read_report, table, trouble, write_report
-from flume.lab.timeline import HEIGHT, MOST_COLUMNS, WIDTH, draw, ticks
-from flume.lab.verdict import Check, Report, RunFacts, Verdict
+from flume.lab.report.timeline import HEIGHT, MOST_COLUMNS, WIDTH, draw, ticks
+from flume.lab.report.writer import account, html, junit, read_report, table, trouble, write_report
+from flume.lab.trial.judge import judge
+from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict
 from support.wire import Wire
 
 RUN = RunFacts(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.errors import SettingsError
-from flume.lab import topology
+from flume.lab.containers import topology
 
 LAB_YAML = Path(__file__).parents[3] / "compose" / "lab.yaml"
 MINIMAL = "services:\n  server:\n    image: a\n"

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from flume.lab.verdict import ClientReport
+from flume.lab.trial.verdict import ClientReport
 
 WIDTH = 1000
 TOP = 40

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flume.lab.evidence import Address, Consent, ControlEnd, ControlLine, ControlStart, TapFacts
+from flume.lab.evidence.facts import Address, Consent, ControlEnd, ControlLine, ControlStart, TapFacts
 
 END_GRACE_S = 2.0
 """After the *client's* FIN or RST has arrived, the server may need this long to notice: the one end of a window that

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flume.errors import LabError
-from flume.lab.timeline import HEIGHT, TOP, WIDTH, draw
-from flume.lab.verdict import Check, ClientReport, Report, Verdict
+from flume.lab.report.timeline import HEIGHT, TOP, WIDTH, draw
+from flume.lab.trial.verdict import Check, ClientReport, Report, Verdict
 
 JSON_NAME, HTML_NAME, JUNIT_NAME = "report.json", "report.html", "junit.xml"
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -1,13 +1,13 @@
-"""What goes into the Docker engine and what comes out of it, as values; :mod:`flume.lab.engine` offers them too."""
+"""What goes into the Docker engine and what comes out of it, as values; the module ``engine`` offers them too."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from flume.lab import archive
-from flume.lab.container import Output
-from flume.lab.topology import Role
+from flume.lab.containers import archive
+from flume.lab.containers.container import Output
+from flume.lab.containers.topology import Role
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from flume.errors import EvidenceError
-from flume.lab.evidence import Claims
+from flume.lab.evidence.facts import Claims
 
 
 class Playback(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from flume.errors import EngineError
-from flume.lab.container import Container
+from flume.lab.containers.container import Container
 
 CAPTURES = "/captures"
 """A volume, not a tmpfs: the engine cannot copy files out of a tmpfs, and a capture may be large."""

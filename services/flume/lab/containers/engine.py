@@ -24,11 +24,11 @@ import requests.exceptions
 import urllib3.exceptions
 
 from flume.errors import EngineError
-from flume.lab import archive, topology
-from flume.lab.container import Container, ExecResult, Output, State
-from flume.lab.engine_values import EngineInfo, Found, Network, Start
-from flume.lab.image_store import ImageStore
-from flume.lab.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service, Topology
+from flume.lab.containers import archive, topology
+from flume.lab.containers.container import Container, ExecResult, Output, State
+from flume.lab.containers.engine_values import EngineInfo, Found, Network, Start
+from flume.lab.containers.image_store import ImageStore
+from flume.lab.containers.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service, Topology
 
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 

@@ -8,7 +8,7 @@ import struct
 from typing import NamedTuple
 
 from flume.errors import EvidenceError
-from flume.lab.evidence import Address
+from flume.lab.evidence.facts import Address
 
 LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0, 229: 0, 276: 20}
 """Bytes before the IP header by link type (tcpdump.org/linktypes.html): Ethernet, raw IP, Linux cooked 1 and 2."""
@@ -81,11 +81,11 @@ class Dissector:
             if fragment & 0x3FFF:
                 self.fragments += 1
                 return None
-            source, destination = frame[start + 12 : start + 16], frame[start + 16 : start + 20]
+            source, destination = struct.unpack_from("!4s4s", frame, start + 12)
             transport, end = start + 4 * (frame[start] & 0x0F), start + total
         else:
             length, protocol = struct.unpack_from("!xxxxHB", frame, start)
-            source, destination = frame[start + 8 : start + 24], frame[start + 24 : start + 40]
+            source, destination = struct.unpack_from("!16s16s", frame, start + 8)
             transport, end = start + 40, start + 40 + length
         if protocol == ICMP:
             return Segment(ICMP, (self._name(source), 0), (self._name(destination), 0), 0, 0, 0, frame[transport:end])

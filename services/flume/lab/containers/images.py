@@ -22,9 +22,9 @@ import msgspec
 
 from flume.errors import EngineError, SetupError
 from flume.lab import host, progress
-from flume.lab.engine import Engine
+from flume.lab.containers.engine import Engine
+from flume.lab.containers.topology import LABEL_INPUTS
 from flume.lab.progress import Say
-from flume.lab.topology import LABEL_INPUTS
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
@@ -61,7 +61,7 @@ class Inputs(msgspec.Struct, frozen=True):
 
 def project_root() -> Path:
     """Return the checkout that this package runs from. Raises :class:`SetupError` for an installed wheel."""
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[4]
     if not (root / "compose" / "images" / "Dockerfile").is_file():
         raise SetupError(f"the lab builds its images from a checkout of flumelab, and {root} is none: clone it first")
     return root

@@ -1,10 +1,10 @@
 """Reads a tcpdump file into facts. The only importer of scapy.
 
-scapy reads the file and dissects a sample of the packets beside :mod:`flume.lab.dissect`; where the two differ the
-capture counts as unreadable.
+scapy reads the file and dissects a sample of the packets beside :mod:`flume.lab.evidence.dissect`; where the two
+differ the capture counts as unreadable.
 
-A capture that cannot be trusted is not an exception but a :attr:`~flume.lab.evidence.Tap.problem`, so that a report
-can still be written, with the verdict ERROR: file missing or cut off, packets shortened or dropped, tcpdump not closed
+A capture that cannot be trusted is not an exception but a :attr:`~flume.lab.evidence.facts.Tap.problem`, so that a
+report can still be written, with the verdict ERROR: file missing or cut off, packets shortened or dropped, tcpdump not closed
 cleanly, bytes missing from a control connection, a clock that was set back.
 """
 
@@ -22,9 +22,9 @@ from scapy.packet import NoPayload, Padding
 from scapy.utils import RawPcapReader
 
 from flume.errors import EvidenceError
-from flume.lab import dissect
-from flume.lab.dissect import LINK_HEADER, Dissector, Segment
-from flume.lab.evidence import (
+from flume.lab.evidence import dissect
+from flume.lab.evidence.dissect import LINK_HEADER, Dissector, Segment
+from flume.lab.evidence.facts import (
     Address,
     Consent,
     ControlEnd,
@@ -35,8 +35,8 @@ from flume.lab.evidence import (
     Tap,
     TapFacts,
 )
-from flume.lab.frames import TS_PACKET_BYTES, FrameCounter
-from flume.lab.reassembly import LineStream
+from flume.lab.evidence.frames import TS_PACKET_BYTES, FrameCounter
+from flume.lab.evidence.reassembly import LineStream
 
 RTP_HEADER_BYTES = 12
 PAYLOAD_BYTES = 7 * TS_PACKET_BYTES

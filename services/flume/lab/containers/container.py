@@ -1,6 +1,6 @@
 """One container of a lab: what it is, what it says, and how to run something in it.
 
-Made by :mod:`flume.lab.engine`, which hands in the SDK's client and the translation of its errors; this file
+Made by :mod:`flume.lab.containers.engine`, which hands in the SDK's client and the translation of its errors; this file
 imports neither.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from flume.errors import EngineError
-from flume.lab import archive
-from flume.lab.attached import STDERR, STDOUT, AttachedIo, frames
-from flume.lab.topology import LABEL_INDEX, LABEL_LAB, LABEL_ROLE, LABEL_RUN
+from flume.lab.containers import archive
+from flume.lab.containers.attached import STDERR, STDOUT, AttachedIo, frames
+from flume.lab.containers.topology import LABEL_INDEX, LABEL_LAB, LABEL_ROLE, LABEL_RUN
 
 Errors = Callable[[str], contextlib.AbstractContextManager[None]]
 
@@ -68,7 +68,7 @@ class Container:
     """A container that exists. The values are those of the last :meth:`refresh`."""
 
     def __init__(self, api: Any, errors: Errors, identity: str, name: str) -> None:
-        """Use :class:`flume.lab.engine.Engine` instead."""
+        """Use :class:`flume.lab.containers.engine.Engine` instead."""
         self._api = api
         self._errors = errors
         self._seen: dict[str, Any] = {}

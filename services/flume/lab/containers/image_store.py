@@ -11,7 +11,7 @@ from typing import IO, Any
 import msgspec
 
 from flume.errors import EngineError
-from flume.lab.container import Errors
+from flume.lab.containers.container import Errors
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest silence of a build: unpacking 280 MB of packages on a slow disk says nothing meanwhile."""
@@ -29,7 +29,7 @@ class ImageStore:
     """The images of one engine."""
 
     def __init__(self, api: Any, errors: Errors) -> None:
-        """Use :attr:`flume.lab.engine.Engine.images` instead."""
+        """Use :attr:`flume.lab.containers.engine.Engine.images` instead."""
         self._api = api
         self._errors = errors
 

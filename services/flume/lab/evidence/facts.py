@@ -1,6 +1,6 @@
 """What the judge rests on: facts decoded from captures, counters of the kernel, and claims of the programs.
 
-Values only. Facts come from :mod:`flume.lab.capture`; counters and claims from the runner. All times are epoch
+Values only. Facts come from :mod:`flume.lab.evidence.capture`; counters and claims from the runner. All times are epoch
 seconds of the capturing machine's clock; a *tap* is one tcpdump at one interface.
 """
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from flume.lab.evidence import Address, MediaDatagram
-from flume.lab.windows import CommandSeen, Sessions, Window
+from flume.lab.evidence.facts import Address, MediaDatagram
+from flume.lab.trial.windows import CommandSeen, Sessions, Window
 
 TAIL_S = 0.25
 """Leaks that end this soon after the acknowledgement mean that it was sent too early; longer ones that the server

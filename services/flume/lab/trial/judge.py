@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from flume.lab.evidence import Evidence, Expectations, MediaDatagram, Subject, TapFacts
-from flume.lab.flows import Flow, Matching, classify, frames_begun, holes, match, repeated
-from flume.lab.verdict import (
+from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, Subject, TapFacts
+from flume.lab.trial.flows import Flow, Matching, classify, frames_begun, holes, match, repeated
+from flume.lab.trial.verdict import (
     BIN_S,
     Balance,
     Check,
@@ -24,7 +24,7 @@ from flume.lab.verdict import (
     Verdict,
     worst,
 )
-from flume.lab.windows import CommandSeen, Sessions, Window, reconstruct
+from flume.lab.trial.windows import CommandSeen, Sessions, Window, reconstruct
 
 CLOCK_TOLERANCE_S = 0.001
 """A datagram may seem to arrive this much before it left: two taps of one kernel stamp with one clock, to the

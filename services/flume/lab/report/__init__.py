@@ -1,0 +1,1 @@
+"""The verdict for programs, people and CI systems."""
