@@ -9,6 +9,7 @@ import threading
 import time
 from typing import NamedTuple
 
+from flume.client.bare_clock import BareClock
 from flume.client.jitter import InterarrivalJitter, JitterBuffer
 from flume.client.pacer import PlayoutPacer
 from flume.client.player import Player
@@ -62,6 +63,7 @@ class Receiver:
         self._socket: socket.socket | None = None
         self._session: StreamSession | None = None
         self._token_due_s = float("inf")
+        self._bare_clock = BareClock()
         self._splicer = Splicer()
         self._ending = False
         self._closing = False
@@ -247,7 +249,8 @@ class Receiver:
                 return
             self._bare_in_window += 1
             self._count(len(data), now_s)
-            self._player.write(data)
+            timestamp = self._bare_clock.timestamp_untrusted(data)
+            self._pacer.push(timestamp, _Unit(timestamp, memoryview(data)), now_s)
             return
         try:
             packet = rtp.parse_untrusted(data)

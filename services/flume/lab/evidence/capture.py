@@ -4,8 +4,8 @@ scapy reads the file and dissects a sample of the packets beside :mod:`flume.lab
 differ the capture counts as unreadable.
 
 A capture that cannot be trusted is not an exception but a :attr:`~flume.lab.evidence.facts.Tap.problem`, so that a
-report can still be written, with the verdict ERROR: file missing or cut off, packets shortened or dropped, tcpdump not closed
-cleanly, bytes missing from a control connection, a clock that was set back.
+report can still be written, with the verdict ERROR: file missing or cut off, packets shortened or dropped, tcpdump not
+closed cleanly, bytes missing from a control connection, a clock that was set back.
 """
 
 import json
