@@ -90,6 +90,24 @@ def test_a_tour_shows_at_least_99_of_100_frames(port: int) -> None:
         assert seen.resume_ms is not None
 
 
+def test_bare_ts_loses_no_frame_to_the_burst_with_which_a_window_begins(port: int) -> None:
+    player = CountingPlayer()
+    with Client(ClientSettings(host="127.0.0.1", port=port, payload="ts"), player) as client:
+        client.connect()
+        watch_for(client, 2.5)
+        client.interrupt()
+        watch_for(client, 1)
+        client.continue_()
+        watch_for(client, 2.5)
+        client.disconnect()
+        assert client.wait_until_drained(timeout_s=5)
+        seen = client.statistics()
+        due = player.begun - 1  # the end cut a frame
+        assert due > 80
+        assert due - 1 <= seen.player.frames_displayed <= player.begun, f"{seen.player} of {due}"
+        assert seen.lost == 0
+
+
 def test_a_still_picture_is_one_frame_however_often_it_is_shown(port: int) -> None:
     player = CountingPlayer()
     with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from flume.client.bare_clock import BareClock
+from flume.client.bare import BareClock, BareCount
 from flume.client.jitter import InterarrivalJitter, JitterBuffer
 from flume.client.pacer import PlayoutPacer
 from flume.client.player import Player
@@ -64,11 +64,11 @@ class Receiver:
         self._session: StreamSession | None = None
         self._token_due_s = float("inf")
         self._bare_clock = BareClock()
+        self._bare_count = BareCount()
         self._splicer = Splicer()
         self._ending = False
         self._closing = False
-        self._datagrams = self._bytes = self._foreign = self._bare_lost = self._bare_in_window = 0
-        self._bare_windows = 0
+        self._datagrams = self._bytes = self._foreign = 0
         self._drops_of_closed = 0
         self._first_datagram_s: float | None = None
         self._last_datagram_s: float | None = None
@@ -105,14 +105,13 @@ class Receiver:
             if first_sequence is not None:
                 self._jitter.begin_window(first_sequence, time.monotonic())
             else:
-                self._bare_windows += 1
+                self._bare_count.begin_window()
 
     def end_window(self, last_sequence: int | None, datagrams: int) -> None:
         """The server said that the window held *datagrams*, the last with *last_sequence*."""
         with self._lock:
             if self._session is not None and self._session.payload == "ts":
-                self._bare_lost += max(0, datagrams - self._bare_in_window)
-                self._bare_in_window = 0
+                self._bare_count.end_window(datagrams)
             self._jitter.end_window(last_sequence if datagrams else None, time.monotonic())
         self._wake()
 
@@ -120,7 +119,7 @@ class Receiver:
         """The session ended and nobody said with which datagram."""
         with self._lock:
             self._jitter.abandon_window(time.monotonic())
-            self._bare_in_window = 0
+            self._bare_count.abandon_window()
         self._wake()
 
     def end_session(self) -> None:
@@ -247,7 +246,7 @@ class Receiver:
             if data[:1] != b"\x47":
                 self._foreign += 1
                 return
-            self._bare_in_window += 1
+            self._bare_count.add()
             self._count(len(data), now_s)
             timestamp = self._bare_clock.timestamp_untrusted(data)
             self._pacer.push(timestamp, _Unit(timestamp, memoryview(data)), now_s)
@@ -318,7 +317,7 @@ class Receiver:
             return ReceptionStatistics(
                 datagrams=self._datagrams,
                 bytes=self._bytes,
-                lost=jitter.lost + self._bare_lost,
+                lost=jitter.lost + self._bare_count.lost,
                 late=jitter.late,
                 duplicates=jitter.duplicates,
                 reordered=jitter.reordered,
@@ -327,7 +326,7 @@ class Receiver:
                 jitter_ms=round(self._spacing.jitter_ms, 3),
                 loss_runs=dict(jitter.loss_runs),
                 longest_loss_run=jitter.longest_loss_run,
-                windows=jitter.windows + self._bare_windows,
+                windows=jitter.windows + self._bare_count.windows,
                 dropped_by_receiver=self._drops_of_closed + (_meminfo(media, MEMINFO_DROPS) if media else 0),
                 receive_buffer_bytes=_meminfo(media, MEMINFO_RCVBUF) if media else 0,
                 last_datagram_age_s=None if last_s is None else round(time.monotonic() - last_s, 3),
