@@ -157,6 +157,23 @@ def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, 
     assert [one.kind for one in engine.objects(lab=bystander)] == ["network"]
 
 
+def test_a_container_that_goes_while_all_are_listed_is_left_out(
+    engine: Engine, layout: Topology, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make status` beside `make down`: the list was true when it was made."""
+    _, (client,), _ = start_lab(engine, layout, lab)
+    api = engine._api  # noqa: SLF001 - between its two requests nothing else can come
+    listed = api.containers
+
+    def list_and_remove(**arguments: object) -> object:
+        found = listed(**arguments)
+        client.remove()
+        return found
+
+    monkeypatch.setattr(api, "containers", list_and_remove)
+    assert [one.role for one in engine.find(lab=lab)] == ["probe", "server"]
+
+
 def test_two_clean_ups_at_once_are_not_in_each_others_way(engine: Engine, layout: Topology, lab: str) -> None:
     """An impatient second `make down` ends well too."""
     start_lab(engine, layout, lab, clients=2)

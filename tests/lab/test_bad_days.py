@@ -106,7 +106,7 @@ def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replace
     assert down.returncode == 0, down.stderr
     assert engine.objects(lab=lab.name) == []
     start_and_kill()
-    again = lab.run("--clients", 1, "--duration", 3)
+    again = lab.run("--clients", 1, "--duration", 1)
     assert again.returncode == 0, again.stdout + again.stderr
     assert len(engine.find(lab=lab.name, role="client")) == 1
 
@@ -116,7 +116,7 @@ def test_two_labs_at_once_do_not_disturb_each_other(lab, engine, tmp_path):
     results = {}
 
     def run(which: LabUnderTest) -> None:
-        results[which.name] = which.run("--clients", 2, "--duration", 8)
+        results[which.name] = which.run("--clients", 2, "--duration", 4)
 
     try:
         threads = [threading.Thread(target=run, args=(which,)) for which in (lab, other)]
@@ -135,7 +135,7 @@ def test_two_labs_at_once_do_not_disturb_each_other(lab, engine, tmp_path):
 
 
 def test_a_second_run_of_the_same_lab_waits_for_nobody(lab, engine):
-    first = lab.start("--clients", 1, "--duration", 5)
+    first = lab.start("--clients", 1, "--duration", 3)
     assert wait_until(lambda: len(engine.find(lab=lab.name, role="client")) == 1, timeout_s=60)
     second = lab.run("--clients", 1, "--duration", 5)
     assert second.returncode == 3

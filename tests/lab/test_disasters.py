@@ -34,7 +34,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 def test_a_full_disk_for_captures_is_one_line_and_leaves_nothing(lab, engine, tmp_path):
     small = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=400k"}}
     services = topology(tmp_path / "lab.yaml", volumes__captures=small)
-    run = lab.run("--clients", 1, "--duration", 3, "--scenario", "steady", "--topology", services)
+    run = lab.run("--clients", 1, "--duration", 2, "--scenario", "steady", "--topology", services)
     assert (run.returncode, run.stdout) == (3, "")
     line = one_line(run.stderr)
     assert line.startswith("flume: the disk for captures is full, and ")
@@ -72,7 +72,7 @@ def plays(lab, engine) -> bool:
     ("role", "name"), [("server", "server"), ("client", "client-1"), ("probe", "the probe")], ids=str
 )
 def test_a_container_killed_during_the_run_is_named_and_the_lab_removed(lab, engine, role, name):
-    process = lab.start("--clients", 2, "--duration", 60, "--scenario", "steady")
+    process = lab.start("--clients", 1, "--duration", 60, "--scenario", "steady")
     assert wait_until(lambda: plays(lab, engine), timeout_s=60)
     victim = engine.find(lab=lab.name, role=role)[0]
     assert engine.info.endpoint.startswith("unix:"), "this test kills by the engine's own process numbers"
@@ -96,7 +96,7 @@ def fetches(lab, _engine) -> bool:
     ("reached", "number"), [(starts, signal.SIGINT), (plays, signal.SIGTERM), (fetches, signal.SIGINT)]
 )
 def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, number):
-    process = lab.start("--clients", 2, "--duration", 3 if reached is fetches else 60)
+    process = lab.start("--clients", 1, "--duration", 1 if reached is fetches else 60)
     assert wait_until(lambda: reached(lab, engine), timeout_s=60, interval_s=0.01)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
@@ -110,7 +110,7 @@ def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, number)
 def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, monkeypatch):
     with engine_on_tcp() as (docker_host, connections):
         monkeypatch.setenv("DOCKER_HOST", docker_host)
-        run = lab.run("--clients", 2, "--duration", 4)
+        run = lab.run("--clients", 1, "--duration", 2)
         assert run.returncode == 0, run.stdout + run.stderr
         assert lab.report()["engine"]["endpoint"] == docker_host
         assert lab.flume("lab", "send", 1, "interrupt").returncode == 0

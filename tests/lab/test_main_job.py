@@ -7,8 +7,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from flume.lab.host import wait_until
+from support.clips import film
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(400)]
 
 CLIENT_FIELDS = {
     "name",
@@ -27,7 +28,7 @@ WINDOWS = {"client-1": 1, "client-2": 2, "client-3": 1, "client-4": 2, "client-5
 @pytest.fixture(scope="module")
 def finished(shared_lab):
     """Five clients, the tour, the test card."""
-    return shared_lab.run("--clients", 5, "--duration", 12)
+    return shared_lab.run("--clients", 5, "--duration", 10)
 
 
 def test_the_tour_of_five_clients_passes(shared_lab, finished):
@@ -35,12 +36,16 @@ def test_the_tour_of_five_clients_passes(shared_lab, finished):
     report = shared_lab.report()
     assert report["verdict"] == "PASS"
     assert {"verdict", "run", "engine", "clients", "balance"} <= set(report)
+    assert report["run"] == (shared_lab.artifacts / "latest").readlink().name
+    assert {"name", "version", "kernel", "endpoint"} <= set(report["engine"])
     assert [client["name"] for client in report["clients"]] == list(WINDOWS)
     assert set(report["balance"]) == BALANCE_FIELDS
     assert report["balance"]["unexplained"] == 0
     assert report["balance"]["sent"] == report["balance"]["received"] > 5000
     for client in report["clients"]:
         assert set(client) >= CLIENT_FIELDS
+        assert set(client["balance"]) == BALANCE_FIELDS
+        assert all(0 <= start < end <= report["duration_s"] for start, end in client["active_windows"])
         assert client["datagrams_leaked"] == 0
         assert client["datagrams_lost"] == 0
         assert client["datagrams_active"] > 500
@@ -104,14 +109,21 @@ def test_the_containers_are_healthy_and_confined(shared_lab, finished, engine):
     assert client.exec(["flume", "health", "client", "/run/flume/state.json"]).code == 0
 
 
-def test_a_second_run_replaces_the_first_cleanly_and_builds_nothing(shared_lab, finished, engine):
-    again = shared_lab.run("--clients", 2, "--duration", 5)
+def test_a_second_run_with_a_film_replaces_the_first_cleanly_and_builds_nothing(shared_lab, finished, engine, tmp_path):
+    video = tmp_path / "it's a “film”" / 'é ü 日本 "x" $HOME #1.mp4'
+    video.parent.mkdir()
+    video.write_bytes(film().read_bytes())
+    again = shared_lab.run("--clients", 2, "--duration", 5, "--video", video)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Building" not in again.stderr
     assert len(engine.find(lab=shared_lab.name, role="client")) == 2
     assert len(engine.find(lab=shared_lab.name)) == 4
     report = shared_lab.report()
     assert len(report["clients"]) == 2
+    assert report["scenario"]["video"] == video.name
+    for client in report["clients"]:
+        assert client["frames_displayed"] > 25, "VLC shows the film's pictures, not only receives them"
+        assert client["player"] == "headless"
 
 
 def test_down_leaves_nothing_and_is_calm_the_second_time(shared_lab, finished, engine):

@@ -1,8 +1,7 @@
-"""What the lab says of servers that are not what they should be, and of a real film: the judge's word, end to end."""
+"""What the lab says of servers that are not what they should be: the judge's word, end to end."""
 
 import pytest
 
-from support.clips import film
 from support.trial import broken_server_program, topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -32,7 +31,7 @@ commands = "connect; wait 50%; interrupt; wait 50%"
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("honest", None), ("keeps_streaming", "while_interrupted"), ("streams_to_everyone", "wrong_address")],
+    [("keeps_streaming", "while_interrupted"), ("streams_to_everyone", "wrong_address")],
 )
 def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp_path, kind, reason):
     program = broken_server_program(tmp_path / "broken.pyz")
@@ -47,25 +46,11 @@ def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp
     )
     report = lab.report()
     clients = {client["name"]: client for client in report["clients"]}
-    if reason is None:
-        assert (run.returncode, report["verdict"]) == (0, "PASS"), run.stdout + run.stderr
-        return
     assert (run.returncode, report["verdict"]) == (1, "FAIL"), run.stdout + run.stderr
     assert clients["client-2"]["leak_reasons"].get(reason, 0) > 20
     assert clients["client-2"]["datagrams_leaked"] == sum(clients["client-2"]["leak_reasons"].values())
     assert f"FAIL: client-2: promise: {clients['client-2']['datagrams_leaked']} datagrams left" in run.stdout
     assert "verdict: FAIL" in run.stdout
-
-
-@pytest.mark.vlc
-def test_a_real_film_is_shown_by_every_client(lab, tmp_path):
-    awkward = tmp_path / "Sintel's “zweiter\" Film" / "é ü 日本 $HOME #1.mp4"
-    awkward.parent.mkdir()
-    awkward.write_bytes(film().read_bytes())
-    run = lab.run("--clients", 3, "--duration", 8, "--video", awkward)
-    assert run.returncode == 0, run.stdout + run.stderr
-    report = lab.report()
-    assert report["scenario"]["video"] == awkward.name
-    for client in report["clients"]:
-        assert client["frames_displayed"] > 50, client
-        assert client["player"] == "headless"
+    # What the broken server does right is not held against it.
+    wrong = {check["name"] for check in report["checks"] if check["verdict"] != "PASS"}
+    assert not wrong & {"capture", "evidence", "clock", "silence", "reception", "strangers"}

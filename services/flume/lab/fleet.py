@@ -186,7 +186,7 @@ class _Rest:
         return said.time_s - self._since_s >= QUIET_S
 
 
-def settle(clients: Sequence[Client], *, timeout_s: float = 10.0) -> None:
+def settle(clients: Sequence[Client], *, timeout_s: float = 6.0) -> None:
     """Wait until no client counts anything any more: what was sent has arrived and been shown.
 
     One that never comes to rest is measured as it is: the judge will find what does not add up.
