@@ -46,50 +46,53 @@ def _log_to_standard_error(level: int) -> None:
     logging.basicConfig(level=level, handlers=[handler])
 
 
+_RECEPTION_OPTIONS = (
+    click.option("--reconnect/--no-reconnect", default=True, help="Connect again when session or server is lost."),
+    click.option(
+        "--receive-buffer",
+        "receive_buffer_bytes",
+        metavar="BYTES",
+        default=_DEFAULTS.receive_buffer_bytes,
+        show_default=True,
+        help="The kernel's buffer of the media socket.",
+    ),
+    click.option(
+        "--network-caching",
+        "network_caching_ms",
+        metavar="MS",
+        default=_DEFAULTS.network_caching_ms,
+        show_default=True,
+        help="libvlc's own buffer, milliseconds: how far behind the stream it shows.",
+    ),
+    click.option(
+        "--reorder",
+        "reorder_ms",
+        metavar="MS",
+        default=_DEFAULTS.reorder_ms,
+        show_default=True,
+        help="How long to wait for a late datagram, milliseconds.",
+    ),
+    click.option(
+        "--payload",
+        type=click.Choice(get_args(PayloadKind)),
+        default="rtp",
+        show_default=True,
+        help="Datagrams to ask for: RTP, or bare MPEG-TS, which cannot tell what was lost where.",
+    ),
+    click.option(
+        "--port",
+        default=DEFAULT_PORT,
+        envvar="FLUME_PORT",
+        show_default=True,
+        show_envvar=True,
+        help="TCP port of the server's control; its UDP port follows from the reply.",
+    ),
+)
+"""What :class:`ClientSettings` takes from the command line, last one first as decorators are."""
+
+
 def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what :class:`ClientSettings` takes from the command line."""
-    for option in (
-        click.option("--reconnect/--no-reconnect", default=True, help="Connect again when session or server is lost."),
-        click.option(
-            "--receive-buffer",
-            "receive_buffer_bytes",
-            metavar="BYTES",
-            default=_DEFAULTS.receive_buffer_bytes,
-            show_default=True,
-            help="The kernel's buffer of the media socket.",
-        ),
-        click.option(
-            "--network-caching",
-            "network_caching_ms",
-            metavar="MS",
-            default=_DEFAULTS.network_caching_ms,
-            show_default=True,
-            help="libvlc's own buffer, milliseconds: how far behind the stream it shows.",
-        ),
-        click.option(
-            "--reorder",
-            "reorder_ms",
-            metavar="MS",
-            default=_DEFAULTS.reorder_ms,
-            show_default=True,
-            help="How long to wait for a late datagram, milliseconds.",
-        ),
-        click.option(
-            "--payload",
-            type=click.Choice(get_args(PayloadKind)),
-            default="rtp",
-            show_default=True,
-            help="Datagrams to ask for: RTP, or bare MPEG-TS, which cannot tell what was lost where.",
-        ),
-        click.option(
-            "--port",
-            default=DEFAULT_PORT,
-            envvar="FLUME_PORT",
-            show_default=True,
-            show_envvar=True,
-            help="TCP port of the server's control; its UDP port follows from the reply.",
-        ),
-    ):
+    for option in _RECEPTION_OPTIONS:
         command = option(command)
     return command
 
@@ -215,7 +218,7 @@ def health() -> None:
     """Answer a health check: one line, exit status 0 for well and 1 for not."""
 
 
-@health.command("client")
+@health.command("client", short_help="Check the client that keeps its state in FILE.")
 @click.argument("file", type=click.Path(path_type=Path))
 def health_client(file: Path) -> None:
     """Check the client that keeps its state in FILE (flume watch --state-file)."""
