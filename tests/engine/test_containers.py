@@ -160,9 +160,9 @@ def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, 
 def test_a_container_that_goes_while_all_are_listed_is_left_out(
     engine: Engine, layout: Topology, lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`make status` beside `make down`: the list was true when it was made."""
+    """`make status` beside `make down`: the list was true when it was made, and the engine is asked once more."""
     _, (client,), _ = start_lab(engine, layout, lab)
-    api = engine._api  # noqa: SLF001 - between its two requests nothing else can come
+    api = engine._api
     listed = api.containers
 
     def list_and_remove(**arguments: object) -> object:
