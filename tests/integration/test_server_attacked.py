@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -485,3 +486,20 @@ def test_no_session_begins_once_the_server_ends(server):
         assert client.ask("connect")["code"] == "shutdown"
         waiting.send_token()
         assert waiting.receive(for_s=0.2) == []
+
+
+def test_a_connection_accepted_in_the_servers_last_moment_is_told_and_closed():
+    for _ in range(10):
+        with running_server() as server:
+            with busy(server):
+                client = WireClient(server.port)
+                server.loop.call_soon_threadsafe(server.server.stop)
+            with client:
+                lines = []
+                while line := client.line():
+                    lines.append(line)
+                # Either it was accepted and told, or the port closed before that.
+                assert [line["code"] for line in lines] in (["shutdown"], [])
+            server._thread.join(5)
+            assert not server.server._listener._connections
+        gc.collect()  # an open transport would warn, and warnings are errors here

@@ -165,7 +165,7 @@ class Server:
             return
         self._closed = True
         self.table.closing = True
-        self._listener.stop_accepting()
+        await self._listener.stop_accepting()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)

@@ -36,9 +36,10 @@ class ControlConnection(asyncio.Protocol):
     """One client's control connection."""
 
     def __init__(self, table: SessionTable, connections: set["ControlConnection"]) -> None:
-        """Register with *connections* while the connection lasts."""
+        """Be one of *connections* while the connection lasts."""
         self._table = table
         self._connections = connections
+        connections.add(self)  # already now: a connection may be accepted in the moment in which the server ends
         self._assembler = LineAssembler()
         self._lines: asyncio.Queue[Line | None] = asyncio.Queue()
         self._paused = False
@@ -54,7 +55,6 @@ class ControlConnection(asyncio.Protocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(transport)
         self._transport = transport
-        self._connections.add(self)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -64,7 +64,8 @@ class ControlConnection(asyncio.Protocol):
             self._session = session = self._table.open(peer, self.send)
         except NetworkError as error:
             _log.warning("%s:%d is turned away: %s", *peer, error)
-            self.send(Closed(state=State.CLOSED, code="busy", message=str(error)))
+            code = "shutdown" if self._table.closing else "busy"
+            self.send(Closed(state=State.CLOSED, code=code, message=str(error)))
             transport.close()
             return
         session.local_host = transport.get_extra_info("sockname")[0]
@@ -199,14 +200,21 @@ class ControlListener:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: ControlConnection(self._table, self._connections), sock=sock)
 
-    def stop_accepting(self) -> None:
+    async def stop_accepting(self) -> None:
         """Take no more connections; those that there are go on."""
-        if self._server is not None:
-            self._server.close()
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        # What was accepted a moment ago becomes a connection in the loop's next turn, and asyncio forgets it, open,
+        # if its server is closed by then.
+        await asyncio.sleep(0)
+        server.close()
 
     async def close(self, *, timeout_s: float = 2.0) -> None:
         """Let what was said be read, then end the connections; one that does not read is cut off."""
-        self.stop_accepting()
+        await self.stop_accepting()
         connections = tuple(self._connections)
         for connection in connections:
             connection.close()

@@ -73,6 +73,8 @@ class SessionTable:
 
     def open(self, peer: Address, send: Callable[[m.Reply | m.Event], None]) -> ClientSession:
         """Return a session for a new control connection; raises :class:`NetworkError` beyond the caps."""
+        if self.closing:
+            raise NetworkError("the server is shutting down")
         if len(self._sessions) >= self.settings.max_sessions:
             raise NetworkError(f"this server takes {self.settings.max_sessions} sessions and has them: try later")
         same = sum(session.peer[0] == peer[0] for session in self._sessions)
