@@ -151,9 +151,11 @@ class _Run:
         """Leave nothing half-made: a lab that could not be judged is of no use to anybody. Its logs are."""
         if not isinstance(error, Exception):
             self._say(f"Removing lab {self._order.lab!r}.")
-        with contextlib.suppress(LabError):
-            collect.write_all_logs(self._engine.find(lab=self._order.lab), directory / "logs")
-        self._engine.remove_lab(self._order.lab)
+        # On connections of its own: an interrupt may have come while the others' were being handed out.
+        with Engine.connect() as engine:
+            with contextlib.suppress(LabError):
+                collect.write_all_logs(engine.find(lab=self._order.lab), directory / "logs")
+            engine.remove_lab(self._order.lab)
         artifacts.remove_if_empty(directory)
 
     def _start(self, layout: Topology) -> Fleet:
