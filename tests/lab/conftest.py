@@ -21,6 +21,7 @@ def engine() -> Iterator[Engine]:
 def _lab(engine: Engine, artifacts: Path) -> Iterator[LabUnderTest]:
     lab = LabUnderTest(f"test-{secrets.token_hex(4)}", artifacts)
     yield lab
+    lab.close()
     engine.remove_lab(lab.name)
 
 

@@ -23,6 +23,16 @@ class LabUnderTest:
     def __init__(self, name: str, artifacts: Path) -> None:
         self.name = name
         self.artifacts = artifacts
+        self._started: list[subprocess.Popen[str]] = []
+
+    def close(self) -> None:
+        """End what a failed test has left running."""
+        for process in self._started:
+            process.kill()  # nothing happens to one that has ended
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -33,7 +43,7 @@ class LabUnderTest:
         command = [sys.executable, "-m", "flume.cli", "lab", "run", "--artifacts", str(self.artifacts)]
         # Tests run side by side with whatever else the machine does; test_steady.py is the one about the picture.
         command += ["--frames-min", "40"]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=ROOT,
             env=self.environment,
@@ -42,6 +52,8 @@ class LabUnderTest:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
 
     def run(self, *arguments: object, timeout_s: float = 180) -> "subprocess.CompletedProcess[str]":
         with self.start(*arguments) as process:

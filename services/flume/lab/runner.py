@@ -97,10 +97,25 @@ def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | Non
     with _only_one(order.lab):
         with watch.step("prepare"):
             engine = setup.prepare(say, interactive=interactive)
-        with engine:
+        with _closing(engine):
             with watch.step("video"):
                 video = order.video or test_card(project_root() / ".cache", say=say, interactive=interactive)
             return _Run(engine, order, video, watch, say=say, interactive=interactive).carry_out(layout)
+
+
+@contextlib.contextmanager
+def _closing(engine: Engine) -> Iterator[None]:
+    """Close *engine* after the body, but not after an interrupt.
+
+    That may have come while a lock of the HTTP library was held, and closing would wait for it for ever; the
+    process ends anyway.
+    """
+    try:
+        yield
+    except Exception:
+        engine.close()
+        raise
+    engine.close()
 
 
 def _topology_text(path: Path | None) -> str:

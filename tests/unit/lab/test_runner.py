@@ -1,0 +1,39 @@
+"""The runner's own small parts; what it does is tested on real labs."""
+
+import pytest
+
+from flume.lab.runner import Stopwatch, _closing
+
+
+class Closable:
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_the_engine_is_closed_after_a_run_and_after_a_failure():
+    engine = Closable()
+    with _closing(engine):
+        pass
+    with pytest.raises(ValueError, match="failed"), _closing(engine):
+        raise ValueError("failed")
+    assert engine.closed == 2
+
+
+def test_an_interrupt_leaves_the_engine_alone_because_its_locks_may_be_held():
+    engine = Closable()
+    with pytest.raises(KeyboardInterrupt), _closing(engine):
+        raise KeyboardInterrupt
+    assert engine.closed == 0
+
+
+def test_steps_add_up_and_marks_stay():
+    watch = Stopwatch(began_s=0.0)
+    for _ in range(2):
+        with watch.step("start"):
+            watch.mark("first")
+    first = watch.steps["first"]
+    watch.mark("first")
+    assert list(watch.steps) == ["first", "start"]
+    assert watch.steps["first"] == first > 0
