@@ -145,6 +145,13 @@ def test_every_command_of_the_readme_works(checkout, engine):
     assert (checkout / "artifacts" / "latest" / "report.json").is_file()
 
 
+def test_the_sizes_of_the_images_are_those_of_the_readme(engine):
+    shown = re.findall(r"^\| `(flumelab/\w+)` \| (\d+) MB \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [tag for tag, _ in shown] == ["flumelab/server", "flumelab/client", "flumelab/probe"]
+    for tag, megabytes in shown:
+        assert engine.images.find(tag).size_bytes / 1e6 == pytest.approx(int(megabytes), rel=0.1), tag
+
+
 @pytest.mark.parametrize("page", ["README.md", "services/README.md", "compose/README.md"])
 def test_every_file_that_the_pages_link_to_exists(page):
     text = (ROOT / page).read_text()
