@@ -44,7 +44,7 @@ purge: ## remove all labs, the images, the caches and the environment; stop the 
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 	@$(BIN)/python -m flume.lab.setup prepare --tests
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest --durations=25 $(TESTS)
 
 check: $(VENV)/.stamp-dev ## ruff, mypy strict, import contracts
 	@$(BIN)/ruff check services tests
