@@ -116,7 +116,8 @@ def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, mo
         run = lab.run("--clients", 1, "--duration", 2)
         assert run.returncode == 0, run.stdout + run.stderr
         assert lab.report()["engine"]["endpoint"] == docker_host
-        assert lab.flume("lab", "status", "--json").returncode == 0
+        assert lab.flume("lab", "send", 1, "interrupt").returncode == 0
+        assert wait_until(lambda: '"state":"interrupted"' in lab.flume("lab", "status", "--json").stdout, timeout_s=10)
         assert lab.make("down").returncode == 0
     assert len(connections) > 10
     assert engine.objects(lab=lab.name) == []
