@@ -121,7 +121,7 @@ class Probe:
 
         netem and captures see segmentation batches as one packet otherwise.
         """
-        self._enter(pid, ["ethtool", "-K", interface, "tx-udp-segmentation", "off", "gso", "off"])
+        self.enter(pid, ["ethtool", "-K", interface, "tx-udp-segmentation", "off", "gso", "off"])
 
     def counters(self, pids: Sequence[int]) -> dict[int, Counters]:
         """Return the counters of each namespace, all read in one call."""
@@ -131,7 +131,7 @@ class Probe:
             for pid in dict.fromkeys(pids)
         }
 
-    def _enter(self, pid: int, arguments: Sequence[str]) -> str:
+    def enter(self, pid: int, arguments: Sequence[str]) -> str:
         """Run a command of the probe in the network namespace of *pid*; return its output."""
         return self.container.run_checked(["nsenter", "--target", str(pid), "--net", "--", *arguments])
 

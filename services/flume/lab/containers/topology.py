@@ -76,7 +76,7 @@ class Service(_Part, frozen=True, kw_only=True):
     tmpfs: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    network_mode: Literal["none"] | None = None
+    network_mode: Literal["none", "host"] | None = None
     pid: Literal["host"] | None = None
     cap_drop: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
