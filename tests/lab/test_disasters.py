@@ -117,7 +117,10 @@ def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, mo
         assert run.returncode == 0, run.stdout + run.stderr
         assert lab.report()["engine"]["endpoint"] == docker_host
         assert lab.flume("lab", "send", 1, "interrupt").returncode == 0
-        assert wait_until(lambda: '"state":"interrupted"' in lab.flume("lab", "status", "--json").stdout, timeout_s=10)
+        interrupted = wait_until(
+            lambda: '"state":"interrupted"' in lab.flume("lab", "status", "--json").stdout, timeout_s=10
+        )
+        assert interrupted, engine.find(lab=lab.name, role="client")[0].logs(tail=40)
         assert lab.make("down").returncode == 0
     assert len(connections) > 10
     assert engine.objects(lab=lab.name) == []

@@ -3,6 +3,7 @@
 import queue
 import socket
 import struct
+import threading
 
 import pytest
 from hypothesis import given
@@ -37,12 +38,12 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 class _Ends:
     """Both ends of an attachment: the engine's socket and our side."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, input_only: bool = False) -> None:
         ours, self.engine = socket.socketpair()
         self.out: queue.Queue[str] = queue.Queue()
         self.err: queue.Queue[str] = queue.Queue()
         self.reader = ours.makefile("rb")
-        self.io = AttachedIo("box", ours, self.reader, self.out.put, self.err.put)
+        self.io = AttachedIo("box", ours, self.reader, self.out.put, self.err.put, input_only=input_only)
 
     def close(self) -> None:
         self.io.close()
@@ -74,4 +75,20 @@ def test_writing_to_a_container_that_is_gone_names_it() -> None:
     ends.engine.close()
     with pytest.raises(EngineError, match="box no longer takes input"):
         ends.io.write_line("status")
+    ends.close()
+
+
+def test_the_last_line_is_passed_on_before_both_directions_end() -> None:
+    """Where only input was asked for, the engine ends the attachment, and not before it has read all."""
+    ends = _Ends(input_only=True)
+    ends.io.write_line("interrupt")
+    closing = threading.Thread(target=ends.io.close)
+    closing.start()
+    assert ends.engine.recv(100) == b"interrupt\n"
+    assert ends.engine.recv(100) == b"", "no more input"
+    closing.join(timeout=0.2)
+    assert closing.is_alive(), "it waits for the engine"
+    ends.engine.shutdown(socket.SHUT_WR)
+    closing.join(timeout=2)
+    assert not closing.is_alive()
     ends.close()

@@ -13,6 +13,8 @@ _HEADER = struct.Struct(">BxxxL")
 """Docker Engine API, ContainerAttach: stream kind (1 stdout, 2 stderr) and length before each frame."""
 
 STDOUT, STDERR = 1, 2
+_PASS_ON_TIMEOUT_S = 5.0
+"""For the engine to pass the last input on and end the attachment: 2 ms here."""
 _MAX_LINE_BYTES = 1 << 20
 """A line longer than this is not one of ours; it is cut there so that memory stays bounded."""
 
@@ -57,14 +59,18 @@ class AttachedIo:
         reader: BinaryIO,
         on_line: Callable[[str], None],
         on_error: Callable[[str], None],
+        *,
+        input_only: bool = False,
     ) -> None:
         """Take over *stream*, the socket on which the engine has switched to raw frames.
 
-        *reader* is what read the HTTP answer from it, and may already hold the first frames.
+        *reader* is what read the HTTP answer from it, and may already hold the first frames. With *input_only* the
+        engine was asked for no output: it ends the attachment when it has passed on all input.
         """
         self._name = name
         self._stream = stream
         self._reader = reader
+        self._input_only = input_only
         self._send_lock = threading.Lock()
         self._callbacks = {STDOUT: on_line, STDERR: on_error}
         self._thread = threading.Thread(target=self._run, name=f"attached-{name}", daemon=True)
@@ -86,10 +92,18 @@ class AttachedIo:
 
     def close(self) -> None:
         """Let go of the container, which runs on. Idempotent."""
-        with contextlib.suppress(OSError):
-            self._stream.shutdown(socket.SHUT_RDWR)
-        if threading.current_thread() is not self._thread:
+        another = threading.current_thread() is not self._thread
+        if self._input_only and another:
+            # Ending both directions at once may overtake the last line on its way through the engine and proxies.
+            self._end(socket.SHUT_WR)
+            self._thread.join(timeout=_PASS_ON_TIMEOUT_S)
+        self._end(socket.SHUT_RDWR)
+        if another:
             self._thread.join(timeout=5)  # which closes both, so that neither is closed while it is read
+
+    def _end(self, direction: int) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.shutdown(direction)
 
     def __enter__(self) -> "AttachedIo":
         """Return itself."""

@@ -167,9 +167,8 @@ class Container:
             raw = self._api.attach_socket(
                 self.id, params={"stdin": 1, "stdout": wanted, "stderr": wanted, "stream": 1, "logs": 0}
             )
-        if output is None:
-            output = Output(lambda _line: None, lambda _line: None)
-        return AttachedIo(self.name, *_stream_and_reader(raw), output.on_line, output.on_error)
+        taker = output or Output(lambda _line: None, lambda _line: None)
+        return AttachedIo(self.name, *_stream_and_reader(raw), taker.on_line, taker.on_error, input_only=output is None)
 
     def fetch(self, path: str, directory: Path) -> list[Path]:
         """Copy the file *path*, or the files of the folder *path*, from its image or volumes into *directory*.
