@@ -27,6 +27,12 @@ TOKEN_INTERVAL_S = 2.0
 CONSENT_TIMEOUT_S = 7.0
 """Silence from the media socket after which consent is over: three lost tokens and a second of grace."""
 
+ECHO_MARK = b"?"
+"""Stands behind the token in a datagram that asks the server to send it back as it is (``flume doctor``)."""
+
+ECHOES_PER_S, ECHO_BURST = 20, 60
+"""Most echoes for one session. An examination asks for some thirty; at 1472 bytes 20 a second are 236 kbit/s."""
+
 
 def check(condition: bool, key: str, value: object, allowed: str) -> None:  # noqa: FBT001 - reads as a sentence
     """Raise :class:`SettingsError` for *key* unless *condition* holds."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flume.control import messages as m
 from flume.control.session import Command, Effect, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
+from flume.server.echo import EchoAllowance
 from flume.server.fanout import wire_bytes
 from flume.server.media_path import MediaPath
 from flume.server.media_port import Address
@@ -55,6 +56,7 @@ class ClientSession:
         self.leaving = False
         """The client's side of the control connection has ended: what was asked before is answered, no more begun."""
         self.expires_s: float | None = None
+        self.echoes = EchoAllowance()
         self._table = table
         self._send = send
         self._session = Session()

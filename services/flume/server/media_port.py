@@ -19,6 +19,9 @@ from flume.settings import PayloadKind
 UDP_SEGMENT = 103
 """linux/udp.h; Python's socket module does not name it yet."""
 
+IP_PKTINFO = 8
+"""linux/in.h; the module socket names it from Python 3.14 on."""
+
 SEND_BUFFER_BYTES = 1 << 20
 """A client's share of kernel memory: half a second at 16 Mbit/s while a link recovers. Not more: what lies
 here cannot be taken back."""
@@ -77,9 +80,32 @@ class MediaPort:
             raise NetworkError(f"no way to send media to {peer[0]}:{peer[1]}: {error.strerror or error}") from error
         return media
 
+    def send_back(self, data: bytes, peer: Address, local_host: str | None) -> bool:
+        """Send *data* to *peer* from the port, and from *local_host* if it is given; return whether it left.
+
+        Not through the socket of the peer's media: that one cuts what is longer than a datagram of the stream.
+        """
+        try:
+            self.listener.sendmsg([data], _from_address(local_host), 0, peer)
+        except OSError as error:  # full, unreachable, or an address that has gone: who asks will ask again
+            _log.debug("echo to %s:%d: %s", *peer, error)
+            return False
+        return True
+
     def close(self) -> None:
         """Stop hearing newcomers."""
         self.listener.close()
+
+
+def _from_address(local_host: str | None) -> list[tuple[int, int, bytes]]:
+    """Return the control message that makes a datagram leave from *local_host* (ip(7) IP_PKTINFO, RFC 3542)."""
+    if local_host is None:
+        return []
+    address, _, _scope = local_host.partition("%")
+    if ":" in address:
+        packed = socket.inet_pton(socket.AF_INET6, address) + struct.pack("=I", 0)
+        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, packed)]
+    return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=I4s4s", 0, socket.inet_aton(address), bytes(4)))]
 
 
 def enable_segmentation(media: socket.socket, payload: PayloadKind) -> bool:

@@ -10,6 +10,7 @@ import logging
 import secrets
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -19,6 +20,7 @@ from flume.control.session import Signal, State
 from flume.errors import NetworkError
 from flume.media.ring import Ring
 from flume.server.client_session import ClientSession
+from flume.server.echo import is_echo_request
 from flume.server.media_port import Address, MediaPort
 from flume.server.roster import Recipient, RosterBoard
 from flume.settings import ServerSettings
@@ -154,7 +156,10 @@ class SessionTable:
             self.on_datagram_untrusted(data, (source[0], source[1]))
 
     def on_datagram_untrusted(self, data: bytes, source: Address) -> None:
-        """Take a datagram that came to the media port, on whichever socket: a token, or nothing."""
+        """Take a datagram that came to the media port, on whichever socket: a token, a wish for an echo, or nothing."""
+        if is_echo_request(data, token_bytes=2 * TOKEN_BYTES):
+            self._echo(data, source)
+            return
         session = self._by_token.get(data.decode("ascii", "replace")) if len(data) == 2 * TOKEN_BYTES else None
         if session is None:
             self.counts["unknown_token"] += 1
@@ -167,6 +172,20 @@ class SessionTable:
             )
         else:
             session.consent(source)
+
+    def _echo(self, data: bytes, source: Address) -> None:
+        """Send *data* back to *source* if it begins with the token of a session of that host's, and at a bounded rate.
+
+        The same bytes, so that nobody gets more than he sent; to the host that holds the token, so that nobody is
+        sent what another asked for. It is neither consent nor media, and touches no state.
+        """
+        session = self._by_token.get(data[: 2 * TOKEN_BYTES].decode("ascii", "replace"))
+        if session is None or session.peer[0] != source[0] or session.leaving:
+            self.counts["echo_without_session"] += 1
+        elif not session.echoes.take(time.monotonic()):
+            self.counts["echo_over_rate"] += 1
+        elif not self.media_port.send_back(data, source, session.local_host):
+            self.counts["echo_not_sent"] += 1
 
     # -- the roster ----------------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ class _Collector:
         self._frames = FrameCounter()
         self._frames_of: dict[bytes, int] = {}  # every client gets the same datagrams: look into each once
         self._connections: dict[Address, _Connection] = {}
+        self._echoes = dissect.Echoes()
         self.media: list[MediaDatagram] = []
         self.starts: list[ControlStart] = []
         self.lines: list[ControlLine] = []
@@ -102,6 +103,10 @@ class _Collector:
                 self.refusals.append(Refusal(time_s, (segment.source[0], ports[1])))
             return
         unit = _datagram_bytes(segment.data)
+        if to_server and self._echoes.asks_untrusted(segment.source, segment.data):
+            return
+        if from_server and self._echoes.answers_untrusted(segment.destination, segment.data):
+            return
         if to_server and not (from_server and unit):
             self.consents.append(Consent(time_s, segment.source, segment.data))
         elif from_server or unit:
@@ -146,7 +151,10 @@ class _Collector:
         if segment.flags & _ACK and not segment.flags & _RST:
             other.acknowledge(segment.acknowledgement)
         for raw in mine.feed_untrusted(sequence % (1 << 32), segment.data):
-            self.lines.append(ControlLine(time_s, client, to_server, _json_object(raw), raw))
+            line = ControlLine(time_s, client, to_server, _json_object(raw), raw)
+            self.lines.append(line)
+            if not to_server and line.message is not None:
+                self._echoes.issued(client[0], line.message.get("token"))
         if segment.flags & _FIN:
             mine.finish()
         if segment.flags & (_FIN | _RST) and not connection.ended:

@@ -5,6 +5,7 @@ scapy takes 0.2 ms for a packet and a minute with five clients has 230,000, so s
 
 import ipaddress
 import struct
+from collections import Counter
 from typing import NamedTuple
 
 from flume.errors import EvidenceError
@@ -39,6 +40,44 @@ def refused_untrusted(icmp: bytes) -> tuple[int, int] | None:
         return None
     ports: tuple[int, int] = struct.unpack_from("!HH", icmp, inner)
     return ports
+
+
+_TOKEN_BYTES = 32
+"""A session's token: 128 bits as hexadecimal text."""
+
+
+class Echoes:
+    """Tells the server's answers to ``flume doctor`` from media: each returns, byte for byte, what its receiver sent.
+
+    A request begins with a token and a question mark, the token is one that the server gave to that host in a reply
+    seen here, and a request excuses one answer. So a server can pass nothing off as an echo that its receiver did
+    not send it, nor send one to a host without a session.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a token."""
+        self._tokens: set[tuple[str, bytes]] = set()
+        self._asked: Counter[tuple[Address, bytes]] = Counter()
+
+    def issued(self, host: str, token: object) -> None:
+        """The server gave *token* to *host*."""
+        if isinstance(token, str):
+            self._tokens.add((host, token.encode()))
+
+    def asks_untrusted(self, client: Address, data: bytes) -> bool:
+        """Note the datagram *data* from *client*; return whether it asks for an echo."""
+        token = data[:_TOKEN_BYTES]
+        asks = data[_TOKEN_BYTES : _TOKEN_BYTES + 1] == b"?" and (client[0], token) in self._tokens
+        if asks:
+            self._asked[client, data] += 1
+        return asks
+
+    def answers_untrusted(self, client: Address, data: bytes) -> bool:
+        """Whether *data* to *client* answers a request that has not been answered."""
+        if not self._asked or self._asked[client, data] <= 0:
+            return False
+        self._asked[client, data] -= 1
+        return True
 
 
 class Dissector:
