@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.counters import firewall_drops, link_drops, socket_drops
+from flume.lab.evidence.counters import damaged, firewall_drops, link_drops, socket_drops
 
 UDP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
@@ -42,3 +42,16 @@ def test_only_netem_on_the_named_interfaces_counts():
     assert link_drops("", ["eth0"]) == 0
     with pytest.raises(EvidenceError, match="tc"):
         link_drops("Error: nothing", ["eth0"])
+
+
+def test_damage_is_what_the_checksums_and_addresses_found():
+    snmp = """\
+Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams
+Ip: 1 64 14277 2 1 4800
+Icmp: InMsgs InErrors InCsumErrors
+Icmp: 25 15 9
+Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors
+Udp: 78 0 40 79 5 0 40
+"""
+    assert damaged(snmp) == 43
+    assert damaged("") == 0

@@ -276,6 +276,52 @@ def test_loss_on_the_link_is_balanced_by_its_counter_and_fails_unless_allowed():
     assert judge(allowed, RUN).verdict is Verdict.PASS
 
 
+def test_what_a_lossy_link_takes_is_not_the_products_fault_and_what_else_is_lost_is():
+    wire = short()
+    tap = wire.client(1, lose=frozenset({3, 4}))
+    lossy = Expectations(link_loses=True, frames_min_pct=None)
+    counters = Counters(lost_on_link=2)
+    evidence = with_client_tap(wire, tap, claims=Claims(datagrams=48), counters=counters)._replace(expectations=lossy)
+    report = judge(evidence, RUN)
+    assert report.verdict is Verdict.PASS
+    assert detail(report, "loss", "client-1").startswith("2 datagrams, 2 of them by link and firewall; beyond these 0")
+    counters = Counters(lost_on_link=2, dropped_by_receiver=1)
+    evidence = with_client_tap(wire, tap, claims=Claims(datagrams=47), counters=counters)._replace(expectations=lossy)
+    report = judge(evidence, RUN)
+    assert (report.balance.unexplained, verdicts(report, "loss")["client-1"]) == (0, Verdict.FAIL)
+
+
+def test_what_a_firewall_drops_is_counted_and_not_the_products_fault():
+    wire = short()
+    counters = Counters(dropped_by_firewall=2)
+    report = judge(with_client_tap(wire, wire.client(1), claims=Claims(datagrams=48), counters=counters), RUN)
+    assert (report.verdict, report.balance.dropped_by_firewall) == (Verdict.PASS, 2)
+
+
+def test_a_damaged_datagram_is_explained_by_the_kernel_that_refused_it_and_by_nothing_else():
+    wire = short()
+    tap = wire.client(1)
+    media = (*tap.media[:5], tap.media[5]._replace(identity=b"?" * 16), *tap.media[6:])
+    damaged = tap._replace(media=media)
+    counters = Counters(damaged_on_link=1)
+    lossy = Expectations(link_loses=True, frames_min_pct=None)
+    evidence = with_client_tap(wire, damaged, claims=Claims(datagrams=49), counters=counters)
+    report = judge(evidence._replace(expectations=lossy), RUN)
+    assert (report.verdict, report.balance.damaged_on_link, report.balance.unexplained) == (Verdict.PASS, 1, 0)
+    evidence = with_client_tap(wire, damaged, claims=Claims(datagrams=49))
+    assert verdicts(judge(evidence, RUN), "clock")["client-1"] is Verdict.ERROR
+
+
+def test_frames_are_asked_only_of_a_client_that_was_given_a_player():
+    wire = short()
+    report = judge(wire.evidence(1), RUN)
+    assert "frames" in {check.name for check in report.checks}
+    blind = wire.subject(1, watches=False, claims=Claims(datagrams=50))
+    report = judge(wire.evidence(1)._replace(subjects=(blind,)), RUN)
+    assert report.verdict is Verdict.PASS
+    assert "frames" not in {check.name for check in report.checks}
+
+
 def test_loss_without_a_counter_is_unexplained():
     wire = short()
     report = judge(with_client_tap(wire, wire.client(1, lose=frozenset({3})), claims=Claims(datagrams=49)), RUN)

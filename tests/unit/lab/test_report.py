@@ -14,7 +14,7 @@ from flume.errors import LabError
 from flume.lab.report.timeline import HEIGHT, MOST_COLUMNS, WIDTH, draw, ticks
 from flume.lab.report.writer import account, html, junit, read_report, table, trouble, write_report
 from flume.lab.trial.judge import judge
-from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict
+from flume.lab.trial.verdict import Check, LinkFigure, Network, Report, RunFacts, Verdict
 from support.wire import Wire
 
 RUN = RunFacts(
@@ -27,6 +27,30 @@ def report(*, leaking: bool = False, extra: tuple[Check, ...] = ()) -> Report:
     wire.request(2, "continue").reply(2, "continue", state="active").stream(1, 1, 2)
     wire.request(2, "continue").reply(2, "error", command="continue", code="not_allowed_now", state="active")
     return judge(wire.last("disconnect", 2).last("disconnect", 1).evidence(1, 2), RUN, extra)
+
+
+def test_the_page_shows_each_link_as_set_and_as_measured():
+    figure = LinkFigure(
+        client="client-1",
+        direction="down",
+        figure="loss %",
+        configured="5",
+        measured="4.1 to 6.2",
+        problem="too <little>",
+    )
+    network = Network(profile="lossy-5", description="Five in a hundred", figures=[figure])
+    page = html(msgspec.structs.replace(report(), network=network))
+    assert "The network between them: lossy-5" in page
+    assert "4.1 to 6.2" in page
+    assert "too &lt;little&gt;" in page
+    assert "The network between them" not in html(report())
+
+
+def test_the_account_names_damage_only_where_there_is_some():
+    clean = report()
+    assert "damaged" not in account(clean)
+    damaged = msgspec.structs.replace(clean, balance=msgspec.structs.replace(clean.balance, damaged_on_link=3))
+    assert "+ damaged 3 +" in account(damaged)
 
 
 UNSUPPORTED = Check(name="netem", verdict=Verdict.UNSUPPORTED, subject="run", detail="no sch_netem & no lab kernel")
@@ -49,7 +73,15 @@ def test_the_json_holds_what_the_readme_promises(tmp_path: Path):
         "join_ms",
         "frames_displayed",
     }
-    fields = {"sent", "received", "lost_on_link", "dropped_by_firewall", "dropped_by_receiver", "unexplained"}
+    fields = {
+        "sent",
+        "received",
+        "lost_on_link",
+        "damaged_on_link",
+        "dropped_by_firewall",
+        "dropped_by_receiver",
+        "unexplained",
+    }
     assert raw["balance"].keys() == fields
 
 

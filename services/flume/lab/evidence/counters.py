@@ -27,6 +27,22 @@ def socket_drops(proc_net_udp: str, port: int) -> int:
     return sum(drops)
 
 
+_DAMAGED = {"Udp": ("InCsumErrors",), "Ip": ("InHdrErrors", "InAddrErrors")}
+
+
+def damaged(proc_net_snmp: str) -> int:
+    """Return how many packets the kernel dropped because a bit of them had changed (``/proc/net/snmp``, RFC 1213).
+
+    A changed bit shows in the checksum of UDP or IP, or has made the address somebody else's.
+    """
+    lines = [line.partition(": ")[::2] for line in proc_net_snmp.splitlines()]
+    tables = {
+        name: dict(zip(keys.split(), values.split(), strict=True))
+        for (name, keys), (_, values) in zip(lines[::2], lines[1::2], strict=True)
+    }
+    return sum(int(tables.get(table, {}).get(key, 0)) for table, keys in _DAMAGED.items() for key in keys)
+
+
 def firewall_drops(iptables_save: str) -> int:
     """Return the packets that rules with the target DROP or REJECT have matched (``iptables-save -c``)."""
     return sum(int(packets) for packets in _RULE.findall(iptables_save))

@@ -119,6 +119,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
     lost_on_link: int = 0
     """Of the shaped link: the drops of its qdisc."""
+    damaged_on_link: int = 0
+    """Arrived with a wrong checksum, and so were dropped by the client's kernel."""
     dropped_by_firewall: int = 0
     dropped_by_receiver: int = 0
     """Of the receiving socket: its buffer was full."""
@@ -132,6 +134,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     tap: str | None = None
     commands: tuple[str, ...] | None = None
     """The commands it was told to send, in order; None: not planned, so not compared."""
+    watches: bool = True
+    """Whether it was started with a player; one without counts datagrams alone."""
     claims: Claims = Claims()
     counters: Counters = Counters()
 
@@ -140,6 +144,9 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
     """What the run has to reach, beside the promises that always hold."""
 
     loss_max_pct: float = 0.0
+    """Beyond what a firewall under study takes, and a link that is to lose; their own counters prove how much."""
+    link_loses: bool = False
+    """The links are shaped to lose datagrams; how many is measured by the lab beforehand."""
     frames_min_pct: float | None = 99.0
     """Frames displayed of those due; None: nobody watches."""
     join_max_ms: float | None = None

@@ -145,7 +145,9 @@ def table(report: Report) -> Table:
 def account(report: Report) -> str:
     """Return where every datagram is, as one line."""
     b = report.balance
+    damaged = f" + damaged {b.damaged_on_link}" if b.damaged_on_link else ""
     return (
-        f"sent {b.sent} = received {b.received} + lost on link {b.lost_on_link} + firewall {b.dropped_by_firewall}"
+        f"sent {b.sent} = received {b.received} + lost on link {b.lost_on_link}{damaged}"
+        f" + firewall {b.dropped_by_firewall}"
         f" + receiver {b.dropped_by_receiver} + unexplained {b.unexplained}"
     )

@@ -51,13 +51,14 @@ class Check(_Value, frozen=True, kw_only=True):
 
 
 class Balance(_Value, frozen=True, kw_only=True):
-    """sent = received + lost_on_link + dropped_by_firewall + dropped_by_receiver + unexplained."""
+    """sent = received + lost_on_link + damaged_on_link + dropped_by_firewall + dropped_by_receiver + unexplained."""
 
     sent: int = 0
     """Left the server's interface."""
     received: int = 0
     """Reached the client's program, each once."""
     lost_on_link: int = 0
+    damaged_on_link: int = 0
     dropped_by_firewall: int = 0
     dropped_by_receiver: int = 0
     unexplained: int = 0
@@ -129,6 +130,28 @@ class TapReport(_Value, frozen=True, kw_only=True):
     problem: str | None
 
 
+class LinkFigure(_Value, frozen=True, kw_only=True):
+    """One figure of one direction of a client's link, as the lab set it and as it measured it before the run."""
+
+    client: str
+    direction: str
+    """down (to the client) or up."""
+    figure: str
+    """What it is, with its unit."""
+    configured: str
+    measured: str
+    problem: str | None = None
+    """Why the two do not agree; None when they do."""
+
+
+class Network(_Value, frozen=True, kw_only=True):
+    """What stood between server and clients; None in a report where nothing was shaped."""
+
+    profile: str
+    description: str = ""
+    figures: list[LinkFigure] = []
+
+
 class RunFacts(_Value, frozen=True, kw_only=True):
     """What the runner says about the run; it goes into the report as it is."""
 
@@ -137,6 +160,7 @@ class RunFacts(_Value, frozen=True, kw_only=True):
     timings: dict[str, float] = {}
     """Seconds that each step took, in order."""
     scenario: dict[str, object] = {}
+    network: Network | None = None
 
 
 class Report(_Value, frozen=True, kw_only=True):
@@ -154,4 +178,5 @@ class Report(_Value, frozen=True, kw_only=True):
     checks: list[Check]
     timings: dict[str, float]
     taps: list[TapReport]
+    network: Network | None = None
     version: int = REPORT_VERSION
