@@ -83,6 +83,7 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters) -> Subject:
         address=client.host.address,
         tap=client.name,
         commands=tuple(str(command) for command in timetable.commands_of(client.number)),
+        watches=client.watches,
         claims=Claims() if said is None else said.claims(),
         counters=Counters(
             dropped_by_firewall=firewall_drops(raw.iptables),

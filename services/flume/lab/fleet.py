@@ -60,6 +60,8 @@ class Client(NamedTuple):
 
     number: int
     host: Host
+    watches: bool = True
+    """Whether it was given a player; otherwise it counts datagrams."""
 
     @property
     def name(self) -> str:
@@ -134,9 +136,14 @@ def start_fleet(
     lab: str,
     run: str,
     clients: int,
+    players: int,
     video: Path,
 ) -> Fleet:
-    """Start everything side by side and return when the containers run; see :meth:`Fleet.wait_until_ready`."""
+    """Start everything side by side and return when the containers run; see :meth:`Fleet.wait_until_ready`.
+
+    The first *players* of *clients* clients show the video.
+    """
+    blind = without_player(layout.service("client").command)
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
     server_feed, observer_feed = Feed("server"), Feed("the probe")
     feeds = {number: Feed(f"client-{number}") for number in range(1, clients + 1)}
@@ -150,7 +157,14 @@ def start_fleet(
             output=_output(server_feed),
         ),
         *(
-            Start(service="client", role="client", index=number, network=network, output=_output(feeds[number]))
+            Start(
+                service="client",
+                role="client",
+                index=number,
+                network=network,
+                output=_output(feeds[number]),
+                command=None if number <= players else blind,
+            )
             for number in range(1, clients + 1)
         ),
         Start(service="probe", role="probe", output=_output(observer_feed)),
@@ -159,9 +173,20 @@ def start_fleet(
     return Fleet(
         network,
         Host(server, server_feed),
-        tuple(Client(number, Host(container, feeds[number])) for number, container in enumerate(rest, 1)),
+        tuple(
+            Client(number, Host(container, feeds[number]), watches=number <= players)
+            for number, container in enumerate(rest, 1)
+        ),
         Host(probe, observer_feed),
     )
+
+
+def without_player(command: Sequence[str]) -> tuple[str, ...]:
+    """Return a client's *command* with the player ``none``, as the container contract has it."""
+    if "--player" in command:
+        position = command.index("--player")
+        return (*command[: position + 1], "none", *command[position + 2 :])
+    return (*command, "--player", "none")
 
 
 def _output(feed: Feed) -> Output:

@@ -4,13 +4,10 @@ The runner only puts the parts in order. What goes wrong in the lab itself becom
 """
 
 import contextlib
-import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,40 +18,19 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import project_root
 from flume.lab.containers.topology import Topology
-from flume.lab.evidence.facts import Evidence, Expectations
+from flume.lab.evidence.facts import Evidence
 from flume.lab.fleet import Client, Fleet, settle, start_fleet
+from flume.lab.lock import only_one
+from flume.lab.order import Card, Order, Plan, plan
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
-from flume.lab.scenario import Cue, Scenario, Timetable, timetable
+from flume.lab.scenario import Cue, Timetable, timetable
 from flume.lab.testcard import generate
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts
-from flume.settings import DEFAULT_PORT, check
+from flume.settings import DEFAULT_PORT
 
-MAX_CLIENTS = 200
 TEST_CARD_S = 60.0
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for."""
-
-    clients: int
-    scenario: Scenario
-    lab: str = "default"
-    video: Path | None = None
-    expectations: Expectations = Expectations()
-    artifacts: Path = Path("artifacts")
-    topology: Path | None = None
-    """Another description of the services than ``compose/lab.yaml``: images of your own, other options."""
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is started."""
-        check(1 <= self.clients <= MAX_CLIENTS, "clients", self.clients, f"1 to {MAX_CLIENTS}")
-        topology.check_lab_name(self.lab)
-        if self.video is not None:
-            allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
-            check(self.video.is_file(), "video", str(self.video), f"{allowed}; give the path of your video")
-            check(self.video.stat().st_size > 0, "video", str(self.video), "not an empty file: this one has 0 bytes")
 
 
 class Outcome(NamedTuple):
@@ -94,13 +70,18 @@ def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | Non
     """
     watch = watch or Stopwatch()
     layout = topology.load(_topology_text(order.topology))
-    with _only_one(order.lab):
+    with only_one(order.lab):
         with watch.step("prepare"):
             engine = setup.prepare(say, interactive=interactive)
         with _closing(engine):
             with watch.step("video"):
-                video = order.video or test_card(project_root() / ".cache", say=say, interactive=interactive)
-            return _Run(engine, order, video, watch, say=say, interactive=interactive).carry_out(layout)
+                means = plan(order, cpus=engine.info.cpus)
+                video = order.video or test_card(
+                    project_root() / ".cache", means.card, say=say, interactive=interactive
+                )
+            if means.note:
+                say(means.note)
+            return _Run(engine, order, means, video, watch, say=say, interactive=interactive).carry_out(layout)
 
 
 @contextlib.contextmanager
@@ -129,16 +110,25 @@ class _Run:
     """One run on an engine that is ready."""
 
     def __init__(
-        self, engine: Engine, order: Order, video: Path, watch: Stopwatch, *, say: Say, interactive: bool
+        self,
+        engine: Engine,
+        order: Order,
+        means: Plan,
+        video: Path,
+        watch: Stopwatch,
+        *,
+        say: Say,
+        interactive: bool,
     ) -> None:
         self.name = artifacts.new_run_name()
         self._engine = engine
         self._order = order
+        self._means = means
         self._video = video
         self._watch = watch
         self._say = say
         self._interactive = interactive
-        self._plan = timetable(order.scenario, clients=order.clients)
+        self._timetable = timetable(order.scenario, clients=order.clients)
 
     def carry_out(self, layout: Topology) -> Outcome:
         """Start, measure, judge and write down."""
@@ -177,7 +167,13 @@ class _Run:
         """Return a fleet that is ready and whose taps listen; both take their time, so they overlap."""
         order = self._order
         fleet = start_fleet(
-            self._engine, layout, lab=order.lab, run=self.name, clients=order.clients, video=self._video
+            self._engine,
+            layout,
+            lab=order.lab,
+            run=self.name,
+            clients=order.clients,
+            players=self._means.players,
+            video=self._video,
         )
         try:
             try:
@@ -194,7 +190,7 @@ class _Run:
     def _measure(self, fleet: Fleet, directory: Path) -> Evidence:
         """Play the scenario and return what the captures, counters and programs say about it."""
         started_s = time.time()
-        with self._watch.step("scenario"), self._task(self._order.scenario.name, total=self._plan.end_s) as bar:
+        with self._watch.step("scenario"), self._task(self._order.scenario.name, total=self._timetable.end_s) as bar:
             for moment_s in self._play(fleet):
                 bar.update(completed=moment_s)
             active = [client for client in fleet.clients if client.state == State.ACTIVE]
@@ -206,8 +202,8 @@ class _Run:
             fleet.check_running()
             evidence = collect.gather(
                 fleet,
-                _with_last_interrupt(self._plan, active),
-                self._order.expectations,
+                _with_last_interrupt(self._timetable, active),
+                self._means.expectations,
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
@@ -221,8 +217,8 @@ class _Run:
     def _play(self, fleet: Fleet) -> Iterator[float]:
         """Send every cue at its time; yield the time about ten times a second until the end."""
         began_s = time.monotonic()
-        cues = list(self._plan.cues)
-        while (now_s := time.monotonic() - began_s) < self._plan.end_s or cues:
+        cues = list(self._timetable.cues)
+        while (now_s := time.monotonic() - began_s) < self._timetable.end_s or cues:
             fleet.check_running()
             while cues and cues[0].time_s <= now_s:
                 cue = cues.pop(0)
@@ -231,7 +227,7 @@ class _Run:
                 self._watch.mark("first picture", since_s=began_s)
                 self._watch.mark("from Enter to the first picture")
             yield now_s
-            time.sleep(min(0.1, max(0.0, (cues[0].time_s if cues else self._plan.end_s) - now_s)))
+            time.sleep(min(0.1, max(0.0, (cues[0].time_s if cues else self._timetable.end_s) - now_s)))
 
     def _facts(self) -> RunFacts:
         scenario = self._order.scenario
@@ -255,64 +251,21 @@ def _with_last_interrupt(plan: Timetable, active: list[Client]) -> Timetable:
     return plan._replace(cues=(*plan.cues, *last))
 
 
-def test_card(cache: Path, *, say: Say, interactive: bool) -> Path:
-    """Return the test card, made once: 720p25 at 4 Mbit/s, a minute long.
+def test_card(cache: Path, card: Card, *, say: Say, interactive: bool) -> Path:
+    """Return the test card, made once, a minute long.
 
     MP4, because libvlc reads it to the very last picture, so that the loop shows every number.
     """
-    path = cache / f"test-card-720p25-4000k-{TEST_CARD_S:g}s.mp4"
+    path = cache / f"test-card-{card.name}-{TEST_CARD_S:g}s.mp4"
     if not path.exists():
-        say("Making the test card: 720p, 4 Mbit/s, a burnt-in frame counter and a tone (once).")
+        say(f"Making the test card {card.name}: a burnt-in frame counter and a tone (once).")
         with task("test card", total=1.0, interactive=interactive) as bar:
-            generate(path, duration_s=TEST_CARD_S, progress=lambda share: bar.update(completed=share))
+            generate(
+                path,
+                duration_s=TEST_CARD_S,
+                width=card.width,
+                height=card.height,
+                bitrate_kbit=card.bitrate_kbit,
+                progress=lambda share: bar.update(completed=share),
+            )
     return path
-
-
-@contextlib.contextmanager
-def _only_one(lab: str) -> Iterator[None]:
-    """Hold the lock of lab *lab*; raises :class:`LabError` while another run has it. A killed run lets go of it."""
-    path = Path(tempfile.gettempdir()) / f"flumelab-{topology.check_lab_name(lab)}.lock"
-    try:
-        file = _open_lock(path)
-    except BlockingIOError as error:
-        raise LabError(
-            f"another run of lab {lab!r} is under way: wait for its end, or give this one another name (LAB=name)"
-        ) from error
-    except OSError as error:
-        raise LabError(f"the lock {path} cannot be had: {error.strerror}; give the lab another name") from error
-    with file:
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _open_lock(path: Path) -> TextIO:
-    """Return the locked file at *path*; raises :class:`OSError`."""
-    while True:
-        file = path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last owner may have removed it between our two steps: then it locks nothing.
-            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-
-
-def parse_clients(text: str) -> int:
-    """Return the number of clients in *text*; raises :class:`SettingsError` for anything that is not one."""
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingsError("clients", text, f"a number from 1 to {MAX_CLIENTS}") from None
-
-
-def parse_duration_s(text: str) -> float:
-    """Return the seconds in *text*; raises :class:`SettingsError` for anything that is not a number."""
-    try:
-        return float(text)
-    except ValueError:
-        raise SettingsError("duration", text, "a number of seconds, such as 60") from None

@@ -1,0 +1,46 @@
+"""One run of a lab at a time: a lock that a killed run lets go of."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from flume.errors import LabError
+from flume.lab.containers import topology
+
+
+@contextlib.contextmanager
+def only_one(lab: str) -> Iterator[None]:
+    """Hold the lock of lab *lab*; raises :class:`LabError` while another run has it. A killed run lets go of it."""
+    path = Path(tempfile.gettempdir()) / f"flumelab-{topology.check_lab_name(lab)}.lock"
+    try:
+        file = _open_lock(path)
+    except BlockingIOError as error:
+        raise LabError(
+            f"another run of lab {lab!r} is under way: wait for its end, or give this one another name (LAB=name)"
+        ) from error
+    except OSError as error:
+        raise LabError(f"the lock {path} cannot be had: {error.strerror}; give the lab another name") from error
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _open_lock(path: Path) -> TextIO:
+    """Return the locked file at *path*; raises :class:`OSError`."""
+    while True:
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its last owner may have removed it between our two steps: then it locks nothing.
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()

@@ -1,0 +1,113 @@
+"""What a person asked for, checked before anything is started, and what follows from the engine it runs on."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from flume.errors import SettingsError
+from flume.lab.containers import topology
+from flume.lab.evidence.facts import Expectations
+from flume.lab.scenario import Scenario
+from flume.settings import check
+
+MAX_CLIENTS = 200
+
+EngineKind = Literal["auto", "local", "kernel"]
+"""``local``: the engine of this machine or of ``DOCKER_HOST``; ``kernel``: the lab kernel's; ``auto``: whichever can do
+what the profile needs."""
+
+FRAMES_MIN_PCT = 80.0
+"""Of the test card over links without loss: an idle machine shows 99 % and more; below this nobody would say that a
+client watches, whatever the machine."""
+PICTURE_MIN_PCT = 5.0
+"""Where links lose, or one processor does everything: a picture at all. One lost datagram in a hundred costs a player
+that conceals nothing nearly all frames of a group of pictures."""
+
+
+class Card(NamedTuple):
+    """A test card."""
+
+    width: int
+    height: int
+    bitrate_kbit: int
+
+    @property
+    def name(self) -> str:
+        """What its file and people call it."""
+        return f"{self.height}p25-{self.bitrate_kbit}k"
+
+
+CARD = Card(1280, 720, 4000)
+SMALL_CARD = Card(640, 360, 1000)
+"""For one processor, which the server, the clients and the player share: decoding takes 27 to 50 % of it."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that a person asked for."""
+
+    clients: int
+    scenario: Scenario
+    lab: str = "default"
+    video: Path | None = None
+    players: int | None = None
+    """How many clients show the video, the first ones; the others count datagrams. None: what the engine can carry."""
+    frames_min_pct: float | None = None
+    """Of the frames due, how many must be displayed. None: what can be expected of test card, links and engine."""
+    engine: EngineKind = "auto"
+    artifacts: Path = Path("artifacts")
+    topology: Path | None = None
+    """Another description of the services than ``compose/lab.yaml``: images of your own, other options."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is started."""
+        check(1 <= self.clients <= MAX_CLIENTS, "clients", self.clients, f"1 to {MAX_CLIENTS}")
+        most = self.clients if self.players is None else self.players
+        check(0 <= most <= self.clients, "players", self.players, f"0 to {self.clients}, the number of clients")
+        topology.check_lab_name(self.lab)
+        if self.video is not None:
+            allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
+            check(self.video.is_file(), "video", str(self.video), f"{allowed}; give the path of your video")
+            check(self.video.stat().st_size > 0, "video", str(self.video), "not an empty file: this one has 0 bytes")
+
+
+class Plan(NamedTuple):
+    """What follows from an order and the engine it will run on."""
+
+    players: int
+    """How many clients show the video, the first ones."""
+    card: Card
+    """The test card, where there is no video."""
+    expectations: Expectations
+    note: str
+    """What a person should know about it; empty when nothing is unusual."""
+
+
+def plan(order: Order, *, cpus: int) -> Plan:
+    """Return how *order* is carried out by an engine with *cpus* processors."""
+    single = cpus == 1
+    players = min(order.clients, 1 if single else order.clients) if order.players is None else order.players
+    least = order.frames_min_pct
+    if least is None and order.video is None:
+        least = PICTURE_MIN_PCT if single else FRAMES_MIN_PCT
+    note = ""
+    if single and order.players is None and order.clients > 1:
+        note = "This engine has one processor: client 1 shows the video, the others count datagrams (--players)."
+    card = SMALL_CARD if single else CARD
+    return Plan(players, card, Expectations(frames_min_pct=least), note)
+
+
+def parse_clients(text: str) -> int:
+    """Return the number of clients in *text*; raises :class:`SettingsError` for anything that is not one."""
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError("clients", text, f"a number from 1 to {MAX_CLIENTS}") from None
+
+
+def parse_duration_s(text: str) -> float:
+    """Return the seconds in *text*; raises :class:`SettingsError` for anything that is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError("duration", text, "a number of seconds, such as 60") from None
