@@ -17,6 +17,12 @@ DEFAULT_PORT = 5004
 PayloadKind = Literal["rtp", "ts"]
 """``rtp``: RTP carrying MPEG-TS (RFC 2250, payload type 33). ``ts``: the bare transport packets."""
 
+Transport = Literal["udp", "tcp"]
+"""What carries the media: datagrams, or frames on the control connection (RFC 4571)."""
+
+TransportChoice = Literal["auto", "udp", "tcp"]
+"""``auto``: UDP, and TCP where UDP does not come through."""
+
 MAX_LINE_BYTES = 4096
 """Longest control line in either direction, the newline included. The longest legal one is below 1 KiB."""
 
@@ -102,6 +108,8 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int = DEFAULT_PORT
     payload: PayloadKind = "rtp"
+    transport: TransportChoice = "auto"
+    """What carries the media. TCP delays where UDP loses, so it is the second choice."""
     reorder_ms: float = 60.0
     """How long a hole may wait for a late datagram before it counts as lost and the rest goes on."""
     buffer_datagrams: int = 4096
@@ -120,6 +128,13 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         check(bool(self.host.strip()), "host", self.host, "the server's name or address")
         check_port("port", self.port)
         check(self.payload in {"rtp", "ts"}, "payload", self.payload, "rtp or ts")
+        check(self.transport in {"auto", "udp", "tcp"}, "transport", self.transport, "auto, udp or tcp")
+        check(
+            self.transport != "tcp" or self.payload == "rtp",
+            "payload",
+            self.payload,
+            "rtp with the transport tcp, whose frames carry RTP packets (RFC 4571)",
+        )
         check(0 <= self.reorder_ms <= 5000, "reorder_ms", self.reorder_ms, "0 to 5000 milliseconds")
         check(16 <= self.buffer_datagrams <= 65536, "buffer_datagrams", self.buffer_datagrams, "16 to 65536")
         check(

@@ -11,13 +11,18 @@ A person can drive a server from ``nc``::
 A *request* has ``command``; the server answers each with one *reply* (``reply`` names the command, or
 ``error``), in order, and sends *events* (``event``) of its own. Sequence numbers are RTP's 16-bit ones, shared
 by all clients; they are ``null`` while there is none.
+
+With ``"transport":"tcp"`` in ``connect`` the media come on this very connection, as RTP in frames of RFC 4571 between
+the server's lines (:mod:`flume.control.framing`). There is no token then: the connection itself shows that the client
+is where it says. ``active`` follows the reply at once, and the promise of ``interrupt`` and ``disconnect`` holds in
+the order of the bytes: after the reply not one frame.
 """
 
 import msgspec
 
 from flume.control.session import Command, State
 from flume.errors import RemoteProtocolError
-from flume.settings import MAX_LINE_BYTES, PayloadKind
+from flume.settings import MAX_LINE_BYTES, PayloadKind, Transport
 
 PROTOCOL_VERSION = 1
 
@@ -27,10 +32,20 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Connect(_Request, frozen=True, kw_only=True, tag="connect"):
-    """Ask for a token; the stream begins when it comes back from the media socket."""
+    """Ask for a token; the stream begins when it comes back from the media socket, or over TCP at once.
+
+    *transport* is left out of the line unless it is set: servers that do not know it refuse what they do not know.
+    """
 
     version: int = PROTOCOL_VERSION
     payload: PayloadKind = "rtp"
+    transport: Transport | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if self.transport == "tcp" and self.payload != "rtp":
+            message = "media over TCP come as RTP in frames (RFC 4571): leave payload out, or ask for rtp"
+            raise ValueError(message)
 
 
 class Interrupt(_Request, frozen=True, kw_only=True, tag="interrupt"):
@@ -59,7 +74,10 @@ class _Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply"):
 
 
 class Connected(_Reply, frozen=True, kw_only=True, tag="connect"):
-    """Send *token* (hexadecimal text, as it is) from the media socket to UDP *port*, then every interval."""
+    """Send *token* (hexadecimal text, as it is) from the media socket to UDP *port*, then every interval.
+
+    With the *transport* tcp the token is empty, and there is nothing to send.
+    """
 
     token: str
     port: int
@@ -67,6 +85,7 @@ class Connected(_Reply, frozen=True, kw_only=True, tag="connect"):
     ssrc: int
     token_interval_ms: int
     consent_timeout_ms: int
+    transport: Transport = "udp"
     version: int = PROTOCOL_VERSION
 
 
@@ -93,7 +112,10 @@ class Disconnected(_Reply, frozen=True, kw_only=True, tag="disconnect"):
 class ClientCounters(msgspec.Struct, frozen=True, kw_only=True):
     """What the server sent to one client, and what it did not, by reason."""
 
+    transport: Transport = "udp"
+    """What carries the media, or did last."""
     datagrams: int = 0
+    """Over TCP: frames."""
     bytes: int = 0
     batches: int = 0
     drops: dict[str, int] = {}
@@ -107,6 +129,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     ingest: str
     sessions: int
     active: int
+    active_over_tcp: int = 0
     datagrams: int
     segmentation: bool
     drops: dict[str, int] = {}
@@ -138,7 +161,10 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 
 class Active(_Event, frozen=True, kw_only=True, tag="active"):
-    """Consent arrived from *address*:*port*; the first datagram will carry *first_sequence*."""
+    """Consent arrived from *address*:*port*; the first datagram will carry *first_sequence*.
+
+    Over TCP these are the client's ends of the control connection.
+    """
 
     address: str
     port: int

@@ -4,14 +4,21 @@ A datagram has an *index* that counts from 0 for ever; its RTP sequence number i
 modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them is one ``memoryview``
 and one ``send`` with UDP segmentation.
 
-One thread appends. Another may ask :meth:`Ring.start_after`, which reads two integers and no more.
+One thread appends, and reads by :meth:`Ring.run`. Others may ask where to begin and how far behind they are, which
+reads integers, and read by :meth:`Ring.copy`, which finds out afterwards whether it was overtaken. There is no lock: a
+datagram is complete before :attr:`Ring.next_index` counts it, and CPython binds an attribute in one step.
 """
+
+import struct
 
 from flume.media import rtp
 from flume.media.packetizer import PAYLOAD_BYTES
 
 DATAGRAM_BYTES = rtp.HEADER_BYTES + PAYLOAD_BYTES
 """1328 on the wire for RTP; every datagram is full, so a batch has one segment size."""
+
+_TIMESTAMP = struct.Struct("!4xI")
+"""Within the RTP header."""
 
 DEFAULT_SLOTS = 16_384
 """21 MiB: 4 s at 40 Mbit/s, 17 s at 10. A group of pictures longer than that cannot be joined at its start."""
@@ -69,6 +76,29 @@ class Ring:
         join, edge = self._join, self._next
         start = edge if join is None or not self.holds(join) else join
         return start if last_index is None else max(start, last_index + 1)
+
+    def join_after(self, index: int) -> int | None:
+        """Return the latest random access point, if it is stored and comes after *index*; from any thread."""
+        join = self._join
+        return join if join is not None and join > index and self.holds(join) else None
+
+    def behind_s(self, index: int) -> float:
+        """Return the seconds of stream from the stored datagram *index* to the newest one; from any thread."""
+        newest = self._next - 1
+        difference = self._timestamp(newest) - self._timestamp(index)
+        return ((difference + (1 << 31)) % (1 << 32) - (1 << 31)) / rtp.CLOCK_HZ
+
+    def _timestamp(self, index: int) -> int:
+        return int(_TIMESTAMP.unpack_from(self._memory, index % self._slots * DATAGRAM_BYTES)[0])
+
+    def copy(self, start: int, stop: int) -> bytes | None:
+        """Return what :meth:`run` does, as a copy and from any thread; ``None`` if it was overwritten meanwhile.
+
+        While ``next_index`` is n, the slot of n is being written, which is that of n - slots: so datagrams after that
+        one are intact. To look afterwards is enough, because overwriting only moves on.
+        """
+        copied = bytes(self.run(start, stop))
+        return copied if start > self._next - self._slots else None
 
     def holds(self, index: int) -> bool:
         """Whether *index* is stored, with a margin for what is appended before it is read."""

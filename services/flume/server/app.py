@@ -55,6 +55,7 @@ class Server:
         self._ended: str | None = None
         self._failed: str | None = None
         self._shortage_told_s = float("-inf")
+        self._pump_due = False
         self._idle_timer: asyncio.TimerHandle | None = None
         self._ingest = Ingest(source)
         self._board = RosterBoard()
@@ -219,16 +220,17 @@ class Server:
 
     def server_status(self) -> ServerStatus:
         """Return what ``status`` tells of the server."""
-        totals = self._fanout.statistics()
+        totals, streams = self._fanout.statistics(), self.table.streams
         return ServerStatus(
             uptime_s=round(time.monotonic() - self._started_s, 3),
             source=self._source.name,
             ingest=self._ingest.state,
             sessions=self.table.session_count,
             active=self.table.active_count,
-            datagrams=totals.datagrams,
+            active_over_tcp=streams.count,
+            datagrams=totals.datagrams + streams.datagrams,
             segmentation=self._segmentation,
-            drops=dict(Counter(totals.drops) + self.table.counts),
+            drops=dict(Counter(totals.drops) + streams.drops + self.table.counts),
         )
 
     # -- called by the sender thread -------------------------------------------------------------------------
@@ -236,6 +238,12 @@ class Server:
     def on_settled(self, generation: int) -> None:
         """Pass on to the event loop."""
         self._call_soon(self.table.on_settled, generation)
+
+    def on_appended(self) -> None:
+        """Pass on to the event loop; once, however many ticks pass before it gets there."""
+        if not self._pump_due:
+            self._pump_due = True
+            self._call_soon(self._pump, None)
 
     def on_refused(self, recipient: Recipient) -> None:
         """Pass on to the event loop."""
@@ -258,6 +266,10 @@ class Server:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and everybody with it
                 self._loop.call_soon_threadsafe(function, argument)
+
+    def _pump(self, _: None) -> None:
+        self._pump_due = False  # before looking: what is appended from now on wakes us again
+        self.table.streams.pump_all()
 
     # -- the end, on the event loop --------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from flume.control import messages as m
 from flume.control.session import Command, Effect, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
@@ -15,8 +17,9 @@ from flume.server.echo import EchoAllowance
 from flume.server.fanout import wire_bytes
 from flume.server.media_path import MediaPath
 from flume.server.media_port import Address
+from flume.server.media_stream import Outlet, StreamRecipient
 from flume.server.roster import Recipient
-from flume.settings import PayloadKind
+from flume.settings import PayloadKind, Transport
 
 if TYPE_CHECKING:
     from flume.server.sessions import SessionTable
@@ -53,6 +56,8 @@ class ClientSession:
         self.peer = peer
         self.local_host: str | None = None
         """The address of this machine that the control connection was made to."""
+        self.outlet: Outlet | None = None
+        """The control connection as a way for media, where the client asks for them there."""
         self.leaving = False
         """The client's side of the control connection has ended: what was asked before is answered, no more begun."""
         self.expires_s: float | None = None
@@ -64,9 +69,10 @@ class ClientSession:
         self._turn = asyncio.Lock()
         self._token: str | None = None
         self._payload: PayloadKind = "rtp"
+        self._transport: Transport = "udp"
         self._path = MediaPath(table.media_port, on_datagram=table.on_datagram_untrusted, on_refused=self.on_refused)
         self._arriving: Address | None = None
-        self._recipient: Recipient | None = None
+        self._recipient: Recipient | StreamRecipient | None = None
         self._last_index: int | None = None
         self._window = _Window()
         self._sent = m.ClientCounters()
@@ -99,6 +105,7 @@ class ClientSession:
                 return
             if isinstance(request, m.Connect):
                 self._payload = request.payload
+                self._transport = "tcp" if request.transport == "tcp" else "udp"
             await self._carry_out(effects)
             recipient = self._prepare() if Effect.START in effects else None
             if recipient is not None:
@@ -107,8 +114,12 @@ class ClientSession:
             if recipient is not None:
                 # After the reply: the client knows the first sequence number before it sees it.
                 self._enter(recipient)
+            if command is Command.CONNECT and self._transport == "tcp" and not self.leaving:
+                # The connection that the client asks on is where it wants the media: no token has to prove it.
+                await self._carry_out(self._session.feed(Signal.CONSENT))
+                self._begin(Signal.CONSENT)
 
-    def _reply(self, command: Command, recipient: Recipient | None) -> m.Reply:
+    def _reply(self, command: Command, recipient: Recipient | StreamRecipient | None) -> m.Reply:
         state = self.state
         match command:
             case Command.CONNECT:
@@ -121,6 +132,7 @@ class ClientSession:
                     ssrc=self._table.ring.ssrc,
                     token_interval_ms=round(settings.token_interval_s * 1000),
                     consent_timeout_ms=round(settings.consent_timeout_s * 1000),
+                    transport=self._transport,
                 )
             case Command.INTERRUPT:
                 last_sequence, datagrams = self._end_window()
@@ -192,7 +204,7 @@ class ClientSession:
         for effect in effects:
             match effect:
                 case Effect.ISSUE_TOKEN:
-                    self._token = self._table.issue_token(self)
+                    self._token = self._table.issue_token(self) if self._transport == "udp" else None
                     self._last_index = None
                     self._refresh()
                 case Effect.REFRESH:
@@ -207,16 +219,20 @@ class ClientSession:
                     pass  # the caller's: they have their place around the reply
 
     def _refresh(self) -> None:
-        self.expires_s = time.monotonic() + self._table.settings.consent_timeout_s
+        # Over TCP the connection itself tells when nobody is there any more.
+        if self._transport == "udp":
+            self.expires_s = time.monotonic() + self._table.settings.consent_timeout_s
 
-    def _prepare(self) -> Recipient:
+    def _prepare(self) -> Recipient | StreamRecipient:
         """Return the next stretch of delivery; what it will begin with is fixed now, so that it can be named."""
+        start = self._table.ring.start_after(self._last_index)
+        if self._transport == "tcp" and self.outlet is not None:
+            return StreamRecipient(self.outlet, start=start)
         if self._path.socket is None:
             raise NetworkError("no media socket: consent has not been given")
-        start = self._table.ring.start_after(self._last_index)
         return Recipient(self._path.socket, payload=self._payload, start=start, segmentation=self._path.segmentation)
 
-    def _enter(self, recipient: Recipient) -> None:
+    def _enter(self, recipient: Recipient | StreamRecipient) -> None:
         self._recipient = recipient
         self._table.add_recipient(self, recipient)
 
@@ -227,10 +243,11 @@ class ClientSession:
         await self._table.remove_recipient(recipient)
         self._account(recipient)
 
-    def _account(self, recipient: Recipient) -> None:
+    def _account(self, recipient: Recipient | StreamRecipient) -> None:
         if recipient.last_index is not None:
             self._last_index = self._window.last_index = recipient.last_index
-        self._path.segmentation = recipient.segmentation
+        if isinstance(recipient, Recipient):
+            self._path.segmentation = recipient.segmentation
         self._window.datagrams += recipient.datagrams
         self._sent = self._counters(recipient)
 
@@ -303,6 +320,11 @@ class ClientSession:
         """The client's host answered ICMP port unreachable to what was sent on *media*."""
         self._table.spawn_signal(self, Signal.PORT_UNREACHABLE, about=media)
 
+    def on_writable(self) -> None:
+        """The control connection has room for media again."""
+        if isinstance(self._recipient, StreamRecipient):
+            self._table.streams.pump(self._recipient)
+
     # -- telling -------------------------------------------------------------------------------------------
 
     def tell(self, message: m.Reply | m.Event) -> None:
@@ -322,18 +344,19 @@ class ClientSession:
         if self.state is not State.CLOSED and now_s - self._said_s >= self._table.settings.keepalive_s:
             self.tell(m.Alive(state=self.state))
 
-    def _first_sequence(self, recipient: Recipient | None) -> int | None:
+    def _first_sequence(self, recipient: Recipient | StreamRecipient | None) -> int | None:
         if recipient is None or recipient.payload != "rtp":
             return None
         return self._table.ring.sequence(recipient.cursor)
 
-    def _counters(self, recipient: Recipient | None = None) -> m.ClientCounters:
+    def _counters(self, recipient: Recipient | StreamRecipient | None = None) -> m.ClientCounters:
         """Return the totals of past windows and of *recipient*, or of the present one."""
         window = recipient or self._recipient
+        past = msgspec.structs.replace(self._sent, transport=self._transport)
         if window is None:
-            return self._sent
-        past = self._sent
+            return past
         return m.ClientCounters(
+            transport=self._transport,
             datagrams=past.datagrams + window.datagrams,
             bytes=past.bytes + wire_bytes(window),
             batches=past.batches + window.batches,

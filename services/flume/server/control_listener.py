@@ -15,6 +15,7 @@ from flume.control.session import State
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.server.client_session import ClientSession
 from flume.server.media_port import Address, explain_bind_error
+from flume.server.media_stream import UNSENT_BYTES
 from flume.server.sessions import SessionTable
 
 MAX_QUEUED_LINES = 32
@@ -69,6 +70,7 @@ class ControlConnection(asyncio.Protocol):
             transport.close()
             return
         session.local_host = transport.get_extra_info("sockname")[0]
+        session.outlet = self
         self._task = asyncio.get_running_loop().create_task(self._serve(session))
         self._task.add_done_callback(self._on_task_done)
 
@@ -109,7 +111,7 @@ class ControlConnection(asyncio.Protocol):
             self.ended.set()
 
     def send(self, message: Reply | Event) -> None:
-        """Queue *message*; a peer that does not read is cut off."""
+        """Queue *message*, behind the media written before; a peer that does not read is cut off."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -118,6 +120,31 @@ class ControlConnection(asyncio.Protocol):
             transport.abort()
             return
         transport.write(encode(message))
+
+    # -- media, for clients that take them here ------------------------------------------------------------
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is open and everything written has gone to the kernel."""
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() == 0
+
+    def begin_media(self) -> None:
+        """Prepare for media."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=0)  # hear at once when there is room again
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+    def write_media(self, frames: bytes) -> None:
+        """Write *frames* behind everything that was written before."""
+        if self._transport is not None:
+            self._transport.write(frames)
+
+    def resume_writing(self) -> None:
+        """All that was written has gone to the kernel."""
+        if self._session is not None:
+            self._session.on_writable()
 
     def close(self) -> None:
         """Close once what was queued is written."""

@@ -22,6 +22,7 @@ import msgspec
 from flume.media.packetizer import Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring, strip_headers
 from flume.server.media_port import datagram_bytes, disable_segmentation
+from flume.server.media_stream import StreamRecipient
 from flume.server.roster import Recipient, Roster, RosterBoard
 from flume.settings import ServerSettings
 
@@ -59,6 +60,9 @@ class FanoutListener(Protocol):
 
     def on_settled(self, generation: int) -> None:
         """No roster older than *generation* is in use any more."""
+
+    def on_appended(self) -> None:
+        """The ring has more for those who receive over TCP; at most once a tick, and only while there are any."""
 
     def on_refused(self, recipient: Recipient) -> None:
         """The client's host answered ICMP port unreachable."""
@@ -185,7 +189,7 @@ class Fanout:
             roster = self._board.current
             self._settle(roster)
             now_s = self._clock()
-            if not roster.recipients or (self._supply.head_s() is None and not self._behind(roster)):
+            if not _is_anybody_there(roster) or (self._supply.head_s() is None and not self._behind(roster)):
                 self._rest(roster)
                 next_tick_s = self._clock()
                 continue
@@ -202,11 +206,11 @@ class Fanout:
 
     def _rest(self, roster: Roster) -> None:
         """Wait, at no cost, until somebody receives or the source has something."""
-        if not roster.recipients:
+        if not _is_anybody_there(roster):
             self._stream.pause()
         # A film that was read to its end waits for somebody to watch the rest; one that broke is waited for in vain.
         ended = self._supply.ended
-        if ended is not None and not self._ended_told and (roster.recipients or self._supply.failed):
+        if ended is not None and not self._ended_told and (_is_anybody_there(roster) or self._supply.failed):
             self._ended_told = True
             self._listener.on_source_ended(ended)
         self._wake.wait()
@@ -232,6 +236,8 @@ class Fanout:
         due = self._supply.take(position_s) if position_s is not None else []
         for datagram in due:
             self._ring.append(datagram.payload, stream_s=datagram.due_s, random_access=datagram.random_access)
+        if due and roster.streams:
+            self._listener.on_appended()
         # A mean over about a second: what catching up is a multiple of.
         self._rate += (len(due) - self._rate) * min(1.0, self._tick_s)
         edge = self._ring.next_index
@@ -301,6 +307,10 @@ class Fanout:
         return self._bare[2]
 
 
-def wire_bytes(recipient: Recipient) -> int:
+def _is_anybody_there(roster: Roster) -> bool:
+    return bool(roster.recipients or roster.streams)
+
+
+def wire_bytes(recipient: Recipient | StreamRecipient) -> int:
     """Return the bytes above UDP that *recipient* was sent."""
     return recipient.datagrams * datagram_bytes(recipient.payload)

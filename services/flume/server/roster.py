@@ -47,6 +47,8 @@ class Roster(NamedTuple):
 
     generation: int
     recipients: tuple[Recipient, ...]
+    streams: int = 0
+    """How many receive over TCP. They are served on the event loop; the sender keeps the ring filled for them."""
 
 
 class RosterBoard:
@@ -69,6 +71,11 @@ class RosterBoard:
         """Pin a roster without *recipient* and return it."""
         return self._replace(tuple(other for other in self._current.recipients if other is not recipient))
 
+    def set_streams(self, streams: int) -> Roster:
+        """Pin a roster that says how many receive over TCP, and return it."""
+        self._current = self._current._replace(generation=self._current.generation + 1, streams=streams)
+        return self._current
+
     def _replace(self, recipients: tuple[Recipient, ...]) -> Roster:
-        self._current = Roster(self._current.generation + 1, recipients)
+        self._current = self._current._replace(generation=self._current.generation + 1, recipients=recipients)
         return self._current

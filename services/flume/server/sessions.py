@@ -22,6 +22,7 @@ from flume.media.ring import Ring
 from flume.server.client_session import ClientSession
 from flume.server.echo import is_echo_request
 from flume.server.media_port import Address, MediaPort
+from flume.server.media_stream import MediaStreams, StreamRecipient
 from flume.server.roster import Recipient, RosterBoard
 from flume.settings import ServerSettings
 
@@ -55,6 +56,8 @@ class SessionTable:
         self.settings = settings
         self.ring = ring
         self.media_port = media_port
+        self.streams = MediaStreams(ring)
+        """Those who receive over TCP."""
         self.segmentation = segmentation
         self.view = view
         self.closing = False
@@ -102,7 +105,7 @@ class SessionTable:
     @property
     def active_count(self) -> int:
         """How many clients receive now."""
-        return len(self._board.current.recipients)
+        return len(self._board.current.recipients) + self.streams.count
 
     async def signal_all(self, signal: Signal, detail: str = "") -> None:
         """Give every session *signal*."""
@@ -189,15 +192,25 @@ class SessionTable:
 
     # -- the roster ----------------------------------------------------------------------------------------
 
-    def add_recipient(self, session: ClientSession, recipient: Recipient) -> None:
-        """Datagrams flow to *recipient* from the next tick on."""
-        self._by_recipient[recipient] = session
-        self._board.add(recipient)
+    def add_recipient(self, session: ClientSession, recipient: Recipient | StreamRecipient) -> None:
+        """Datagrams flow to *recipient* from the next tick on, frames from now on."""
+        if isinstance(recipient, StreamRecipient):
+            self.streams.add(recipient)
+            self._board.set_streams(self.streams.count)
+        else:
+            self._by_recipient[recipient] = session
+            self._board.add(recipient)
         self._on_active_change(self.active_count)
         self._wake_sender()
 
-    async def remove_recipient(self, recipient: Recipient) -> None:
-        """Return when the last datagram to *recipient* has left."""
+    async def remove_recipient(self, recipient: Recipient | StreamRecipient) -> None:
+        """Return when the last datagram to *recipient* has left, or no more frame can come before what is said next."""
+        if isinstance(recipient, StreamRecipient):
+            self.streams.remove(recipient)
+            self._board.set_streams(self.streams.count)
+            self._wake_sender()
+            self._on_active_change(self.active_count)
+            return
         self._by_recipient.pop(recipient, None)
         roster = self._board.remove(recipient)
         self._wake_sender()
