@@ -1,0 +1,454 @@
+"""What ``flume doctor`` concludes from what it saw: observations in, findings with cures out. Pure.
+
+A *leg* is one part of the way between client and server; each has one finding, in one line that a person can be read
+aloud: which leg, what was seen, which rule to open and on whose side.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from flume.client import cures
+from flume.client.cures import Ends
+from flume.media.ring import DATAGRAM_BYTES
+from flume.settings import check
+
+Weight = Literal["well", "advice", "blocked", "untested"]
+
+WAY: Mapping[str, Mapping[str, Weight]] = {
+    "name": {"ok": "well", "unknown": "blocked"},
+    "host": {"reachable": "well", "silent": "blocked"},
+    "tcp": {"open": "well", "dropped": "blocked", "rejected": "blocked", "unreachable": "blocked"},
+    "control": {"ok": "well", "silent": "blocked", "not_flume": "blocked", "turned_away": "blocked"},
+    "udp_out": {"ok": "well", "dropped": "blocked", "rejected": "blocked"},
+    "nat": {"none": "well", "translated": "well"},
+    "udp_back": {"ok": "well", "dropped": "blocked", "rejected": "blocked", "lossy": "blocked"},
+    "path_mtu": {"ok": "well", "fragmented": "advice", "too_big": "blocked"},
+    "udp_state": {"ok": "well", "forgets": "blocked"},
+    "receive_buffer": {"ok": "well", "small": "advice"},
+}
+"""The legs of the way in the order of their examination, and what each may come to; every one may be ``untested``."""
+
+MACHINE: Mapping[str, Mapping[str, Weight]] = {
+    "engine": {"local": "well", "kernel": "well", "none": "blocked"},
+    "vlc": {"ok": "well", "absent": "blocked"},
+    "receive_buffer": WAY["receive_buffer"],
+}
+"""What a machine needs for itself."""
+
+FINDINGS: Mapping[str, Mapping[str, Weight]] = {**WAY, **MACHINE}
+
+LEG_NAMES: Mapping[str, str] = {
+    "name": "Name of the server",
+    "host": "Server's machine",
+    "tcp": "TCP to the server",
+    "control": "Control over TCP",
+    "udp_out": "UDP to the server",
+    "nat": "Address translation",
+    "udp_back": "UDP back to here",
+    "path_mtu": "Size of datagrams",
+    "udp_state": "UDP after a pause",
+    "receive_buffer": "Receive buffer here",
+    "engine": "Engine of the lab",
+    "vlc": "VLC",
+}
+
+LOSSY_PCT, LOSSY_DATAGRAMS = 0.5, 3
+"""From here on a path is called lossy: at 1 % VLC without repair shows 20 of 300 frames; one or two are chance."""
+
+UDP_OVERHEAD_BYTES = {4: 28, 6: 48}
+"""IP and UDP headers, by version of IP."""
+
+_UNREACHABLE = {
+    (4, 3, 0): "network unreachable",
+    (4, 3, 1): "host unreachable",
+    (4, 3, 2): "protocol unreachable",
+    (4, 3, 3): "port unreachable",
+    (4, 3, 4): "fragmentation needed",
+    (4, 3, 9): "network prohibited",
+    (4, 3, 10): "host prohibited",
+    (4, 3, 13): "administratively prohibited",
+    (6, 1, 0): "no route",
+    (6, 1, 1): "administratively prohibited",
+    (6, 1, 3): "address unreachable",
+    (6, 1, 4): "port unreachable",
+    (6, 1, 5): "source address refused",
+    (6, 1, 6): "route rejected",
+    (6, 2, 0): "packet too big",
+}
+"""By version, type and code (RFC 792, 1812, 4443)."""
+_PROHIBITED = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1), (6, 1, 5), (6, 1, 6)})
+_PORT_UNREACHABLE = frozenset({(4, 3, 3), (6, 1, 4), (4, 3, 2)})
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one leg has come to. *cure* is ``None`` where nothing needs one."""
+
+    leg: str
+    finding: str
+    detail: str
+    cure: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the leg may come to that."""
+        check(self.leg in FINDINGS, "leg", self.leg, " or ".join(FINDINGS))
+        known = (*FINDINGS[self.leg], "untested")
+        check(self.finding in known, self.leg, self.finding, " or ".join(known))
+
+    @property
+    def weight(self) -> Weight:
+        """How grave it is."""
+        return FINDINGS[self.leg].get(self.finding, "untested")
+
+
+class Icmp(NamedTuple):
+    """An ICMP message that answered what was sent: IP version, type, code, and who sent it."""
+
+    version: int
+    kind: int
+    code: int
+    sender: str | None
+
+    @property
+    def _key(self) -> tuple[int, int, int]:
+        return (self.version, self.kind, self.code)
+
+    @property
+    def text(self) -> str:
+        """The message in words."""
+        name = _UNREACHABLE.get(self._key, f"type {self.kind} code {self.code}")
+        return f"ICMP {name}" + (f" from {self.sender}" if self.sender else "")
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether somebody refused what would have reached its destination."""
+        return self._key in _PROHIBITED or self._key in _PORT_UNREACHABLE
+
+
+class NameSeen(NamedTuple):
+    """*reason* is the resolver's; without addresses and reason nobody answered in time."""
+
+    host: str
+    addresses: tuple[str, ...]
+    reason: str | None
+    took_s: float
+
+
+class TcpSeen(NamedTuple):
+    """The end of one attempt to connect; *outcome* is open, refused, unreachable or silent."""
+
+    address: str
+    port: int
+    outcome: str
+    reason: str | None
+    icmp: Icmp | None
+    took_s: float
+
+
+class HostSeen(NamedTuple):
+    """Signs of life beside the port in question."""
+
+    attempts: tuple[TcpSeen, ...]
+    """On ports where nothing listens, as a rule: a refusal proves that somebody is there."""
+    ping: bool | None
+    """``None``: not allowed to ask."""
+    udp_port_refused: bool | None = None
+    """Whether the server's UDP port answers that nothing listens, ..."""
+    other_udp_refused: bool | None = None
+    """... and whether another one does."""
+
+
+class ControlSeen(NamedTuple):
+    """What came of the question for the status; *outcome*: answered, silent, ended, foreign or turned_away."""
+
+    outcome: str
+    text: str
+    took_s: float
+    unacknowledged_bytes: int | None = None
+
+
+class TokenSeen(NamedTuple):
+    """What came of sending the token; *outcome*: arrived, nothing, refused, forbidden, other_address or closed."""
+
+    outcome: str
+    sent: int
+    took_s: float
+    icmp: Icmp | None = None
+    text: str = ""
+
+
+class StreamSeen(NamedTuple):
+    """A few seconds of the stream, and echoes of rising size beside it."""
+
+    window_s: float
+    received: int
+    received_bytes: int
+    sent: int | None
+    """As the server says; ``None`` if it does not."""
+    dropped_here: int = 0
+    longest_gap: int = 0
+    echoes_asked: tuple[int, ...] = ()
+    echoes_answered: tuple[int, ...] = ()
+    """Sizes above UDP."""
+    fragment_bytes: int = 0
+    """The largest piece in which a datagram came; 0: all came whole."""
+    kernel_mtu: int | None = None
+    closed: str | None = None
+    """The code with which the server ended the session."""
+    server_drops: Mapping[str, int] = {}
+    """Why the server could not send, as it says."""
+
+    @property
+    def largest_echo(self) -> int:
+        """The largest echo that came back."""
+        return max(self.echoes_answered, default=0)
+
+    @property
+    def lost(self) -> int:
+        """Datagrams that the network took."""
+        return max(0, (self.sent or self.received) - self.received - self.dropped_here)
+
+    @property
+    def lost_pct(self) -> float:
+        """The same in percent of those sent."""
+        return 100 * self.lost / self.sent if self.sent else 0.0
+
+
+class StateSeen(NamedTuple):
+    """What came after a silence, before and after the token was sent again."""
+
+    silence_s: float
+    sent: int
+    before_token: int
+    after_token: int = 0
+    closed: str | None = None
+    moved: str | None = None
+
+
+class BufferSeen(NamedTuple):
+    """The kernel's buffer of the media socket, bytes."""
+
+    asked: int
+    granted: int
+    dropped: int
+
+
+def untested(leg: str, because: str) -> Finding:
+    """Return that *leg* could not be examined."""
+    return Finding(leg=leg, finding="untested", detail=because)
+
+
+def is_well(findings: Sequence[Finding]) -> bool:
+    """Whether nothing is blocked."""
+    return all(finding.weight in {"well", "advice"} for finding in findings)
+
+
+def name(seen: NameSeen) -> Finding:
+    """Conclude from the name."""
+    if seen.addresses:
+        what = ", ".join(dict.fromkeys(seen.addresses))
+        detail = f"{seen.host} is an address" if what == seen.host else f"{seen.host} is {what}"
+        return Finding(leg="name", finding="ok", detail=detail)
+    if seen.reason is None:
+        detail = f"no name server answered for {seen.host!r} within {seen.took_s:.1f} s"
+        return Finding(leg="name", finding="unknown", detail=detail, cure=cures.NAME_SERVER)
+    detail = f"{seen.host!r} is not known here ({seen.reason})"
+    return Finding(leg="name", finding="unknown", detail=detail, cure=cures.NAME)
+
+
+def host(tcp: TcpSeen, seen: HostSeen, ends: Ends) -> Finding:
+    """Conclude whether anybody is there, from the port in question and from others."""
+    proofs = [f"TCP port {tcp.port} opens"] if tcp.outcome == "open" else []
+    proofs += [f"it refuses TCP port {tcp.port}"] if tcp.outcome == "refused" else []
+    proofs += [f"it refuses TCP port {a.port}" for a in seen.attempts if a.outcome == "refused"]
+    proofs += [f"TCP port {a.port} opens" for a in seen.attempts if a.outcome == "open"]
+    proofs += ["it answers ping"] if seen.ping else []
+    if proofs:
+        return Finding(leg="host", finding="reachable", detail=f"{ends.server} is there: {proofs[0]}")
+    if tcp.icmp is not None and tcp.icmp.is_refusal and tcp.icmp.sender == ends.server:
+        return Finding(leg="host", finding="reachable", detail=f"{ends.server} is there: it answers {tcp.icmp.text}")
+    tried = [f"TCP port {attempt.port}" for attempt in (tcp, *seen.attempts)] + (["ping"] if seen.ping is False else [])
+    if tcp.outcome == "unreachable":
+        detail = f"no way to {ends.server}: {tcp.icmp.text if tcp.icmp else tcp.reason}"
+    else:
+        detail = f"{ends.server} answers nothing at all: not {', not '.join(tried)}, for {tcp.took_s:.1f} s"
+    return Finding(leg="host", finding="silent", detail=detail, cure=cures.host(ends, no_route=tcp.icmp is None))
+
+
+def tcp(seen: TcpSeen, other: HostSeen, ends: Ends, *, alive: bool) -> Finding:
+    """Conclude how the port answers a SYN."""
+    if seen.outcome == "open":
+        detail = f"port {seen.port} of {seen.address} opens in {seen.took_s * 1000:.0f} ms"
+        return Finding(leg="tcp", finding="open", detail=detail)
+    if seen.outcome == "silent":
+        but = "although the machine does answer" if alive else "and nothing else answers either"
+        detail = f"SYNs to port {seen.port} vanish: no answer within {seen.took_s:.1f} s, {but}"
+        return Finding(leg="tcp", finding="dropped", detail=detail, cure=cures.tcp_dropped(ends))
+    if seen.icmp is not None and seen.icmp.is_refusal:
+        detail = f"a firewall refuses port {seen.port}: {seen.icmp.text}"
+        return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.tcp_rejected(ends, seen.icmp.sender))
+    if seen.outcome == "refused":
+        return _refused(seen, other, ends)
+    because = seen.icmp.text if seen.icmp else seen.reason
+    return Finding(leg="tcp", finding="unreachable", detail=f"no way there: {because}", cure=cures.route(ends))
+
+
+def _refused(seen: TcpSeen, other: HostSeen, ends: Ends) -> Finding:
+    detail = f"port {seen.port} refuses with a RST in {seen.took_s * 1000:.0f} ms"
+    if other.udp_port_refused:
+        detail += f", and nothing listens on UDP port {seen.port} either: no server runs there"
+        return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.start_server(ends))
+    if other.other_udp_refused:
+        detail += f", but UDP port {seen.port} is in use there: the server seems to run behind a firewall that rejects"
+        return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.tcp_rejected(ends, ends.server))
+    detail += ": nothing listens there, or a firewall answers in its place"
+    return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.refused(ends))
+
+
+def control(seen: ControlSeen, ends: Ends) -> Finding:
+    """Conclude who answers on the port."""
+    match seen.outcome:
+        case "answered":
+            detail = f"answers in {seen.took_s * 1000:.0f} ms: {seen.text}"
+            return Finding(leg="control", finding="ok", detail=detail)
+        case "turned_away":
+            return Finding(
+                leg="control", finding="turned_away", detail=f"the server says: {seen.text}", cure=cures.TURNED_AWAY
+            )
+        case "silent" if seen.unacknowledged_bytes == 0:
+            detail = (
+                f"the port opens and takes the question, but answers nothing within {seen.took_s:.1f} s: "
+                "a program that is not flume or stands still, or a firewall that cuts the answers"
+            )
+            return Finding(leg="control", finding="silent", detail=detail, cure=cures.control_mute(ends))
+        case "silent":
+            detail = (
+                f"the port opens, but what is sent then is not even acknowledged within {seen.took_s:.1f} s: "
+                "a firewall lets the SYN pass and drops the rest"
+            )
+            return Finding(leg="control", finding="silent", detail=detail, cure=cures.control_cut(ends))
+        case _:
+            return Finding(leg="control", finding="not_flume", detail=seen.text, cure=cures.not_flume(ends))
+
+
+def udp_out(seen: TokenSeen, ends: Ends) -> Finding:
+    """Conclude whether datagrams reach the server."""
+    match seen.outcome:
+        case "arrived":
+            detail = f"the token reached port {ends.port} in {seen.took_s * 1000:.0f} ms"
+            detail += f", {seen.sent} times sent" if seen.sent > 1 else ""
+            return Finding(leg="udp_out", finding="ok", detail=detail)
+        case "forbidden":
+            detail = f"this machine's own firewall forbids sending to UDP port {ends.port} ({seen.text})"
+            return Finding(leg="udp_out", finding="dropped", detail=detail, cure=cures.udp_out_here(ends))
+        case "refused":
+            by = f" ({seen.icmp.text})" if seen.icmp else ""
+            detail = f"the token is refused at UDP port {ends.port}{by}, though the server says it listens there"
+            sender = seen.icmp.sender if seen.icmp else None
+            return Finding(leg="udp_out", finding="rejected", detail=detail, cure=cures.udp_out_rejected(ends, sender))
+        case "other_address":
+            return Finding(leg="udp_out", finding="rejected", detail=seen.text, cure=cures.OTHER_ADDRESS)
+        case "closed":
+            return untested("udp_out", seen.text)
+        case _:
+            detail = (
+                f"the token, sent {seen.sent} times to UDP port {ends.port} in {seen.took_s:.1f} s, never reached "
+                "the server, while TCP works"
+            )
+            return Finding(leg="udp_out", finding="dropped", detail=detail, cure=cures.udp_out(ends))
+
+
+def nat(local: tuple[str, int], seen: tuple[str, int]) -> Finding:
+    """Conclude from the media socket's own address and the one that the server sees."""
+    mine, theirs = (f"{address} port {port}" for address, port in (local, seen))
+    if local == seen:
+        return Finding(leg="nat", finding="none", detail=f"the server sees the media socket as it is, {mine}")
+    what = "another port" if local[0] == seen[0] else "another address"
+    detail = f"the server sees {theirs} instead of {mine}: {what}, which works, because this side speaks first"
+    return Finding(leg="nat", finding="translated", detail=detail)
+
+
+def udp_back(seen: StreamSeen, ends: Ends) -> Finding:
+    """Conclude whether the stream comes."""
+    if seen.closed == "port_unreachable":
+        detail = (
+            f"the server's datagrams are answered with ICMP port unreachable, after {seen.received} that came: "
+            "a firewall rejects them on this side"
+        )
+        return Finding(leg="udp_back", finding="rejected", detail=detail, cure=cures.udp_back(ends, "REJECT"))
+    if not seen.received:
+        return _nothing_came(seen, ends)
+    mbit = seen.received_bytes * 8 / 1e6 / seen.window_s
+    count = f"{seen.received} of {seen.sent if seen.sent is not None else 'an unknown number of'} datagrams came"
+    if seen.lost >= LOSSY_DATAGRAMS and seen.lost_pct >= LOSSY_PCT:
+        detail = f"{count}: {seen.lost_pct:.1f} % are lost, up to {seen.longest_gap} in a row, of {mbit:.1f} Mbit/s"
+        return Finding(leg="udp_back", finding="lossy", detail=detail, cure=cures.udp_lossy(ends))
+    detail = f"{count} in {seen.window_s:.1f} s, {mbit:.1f} Mbit/s"
+    return Finding(leg="udp_back", finding="ok", detail=detail)
+
+
+def _nothing_came(seen: StreamSeen, ends: Ends) -> Finding:
+    stuck = [reason for reason in seen.server_drops if reason.startswith("send_e")]
+    if seen.largest_echo and (not seen.sent or seen.largest_echo < DATAGRAM_BYTES):
+        why = "the source had nothing to send" if not seen.sent else f"none of {seen.sent} long ones did"
+        detail = f"datagrams of up to {seen.largest_echo} bytes come back; {why} in {seen.window_s:.1f} s"
+        return Finding(leg="udp_back", finding="ok", detail=detail)
+    sent = f"the {seen.sent} datagrams that the server sent" if seen.sent else "answers of the server"
+    detail = f"{sent} in {seen.window_s:.1f} s did not come, though its control says that the token arrived"
+    detail += f" (it could not send: {', '.join(stuck)})" if stuck else ""
+    finding = "rejected" if {"send_ehostunreach", "send_econnrefused"} & set(stuck) else "dropped"
+    return Finding(leg="udp_back", finding=finding, detail=detail, cure=cures.udp_back(ends, "DROP"))
+
+
+def path_mtu(seen: StreamSeen, ends: Ends) -> Finding:
+    """Conclude from whether datagrams of the stream's size come, and in one piece."""
+    overhead = UDP_OVERHEAD_BYTES[6 if ":" in ends.server else 4]
+    need = DATAGRAM_BYTES + overhead
+    kernel = f"; this machine's kernel takes the path's MTU for {seen.kernel_mtu}" if seen.kernel_mtu else ""
+    if seen.fragment_bytes and seen.received:
+        detail = f"packets of {need} bytes come in pieces of at most {seen.fragment_bytes} bytes{kernel}"
+        return Finding(leg="path_mtu", finding="fragmented", detail=detail, cure=cures.fragmented(need))
+    if seen.received or seen.largest_echo >= DATAGRAM_BYTES:
+        most = max(need if seen.received else 0, seen.largest_echo + overhead if seen.largest_echo else 0)
+        detail = f"packets of {most} bytes pass in one piece, the stream's have {need}{kernel}"
+        return Finding(leg="path_mtu", finding="ok", detail=detail)
+    if seen.largest_echo:
+        detail = (
+            f"packets of {seen.largest_echo + overhead} bytes pass, those of the stream, {need} bytes, vanish{kernel}"
+        )
+        return Finding(leg="path_mtu", finding="too_big", detail=detail, cure=cures.too_big(ends, need))
+    return untested("path_mtu", "no datagram came back, of whichever size")
+
+
+def udp_state(seen: StateSeen, ends: Ends) -> Finding:
+    """Conclude whether the way back stays open during a silence."""
+    after = f"after {seen.silence_s:.1f} s of silence"
+    if seen.closed is not None and seen.closed != "port_unreachable":
+        return untested("udp_state", f"the server ended the session meanwhile ({seen.closed})")
+    if seen.before_token:
+        return Finding(leg="udp_state", finding="ok", detail=f"{after} the stream comes back by itself")
+    if seen.closed is not None:
+        detail = f"{after} the server's datagrams are refused with ICMP port unreachable: the way back was forgotten"
+        return Finding(leg="udp_state", finding="forgets", detail=detail, cure=cures.forgets(ends))
+    if not seen.sent:
+        return untested("udp_state", f"{after} the server had nothing to send")
+    detail = f"{after} {seen.sent} datagrams of the server did not come"
+    if seen.after_token:
+        detail += ", and the stream came back when the token was sent again"
+        detail += f" ({seen.moved})" if seen.moved else ""
+    else:
+        detail += ", nor did any after the token was sent again"
+    return Finding(leg="udp_state", finding="forgets", detail=detail, cure=cures.forgets(ends))
+
+
+def receive_buffer(seen: BufferSeen) -> Finding:
+    """Conclude from the buffer that the kernel grants, and from what had no room in it."""
+    if seen.granted >= seen.asked and not seen.dropped:
+        return Finding(leg="receive_buffer", finding="ok", detail=f"the kernel grants the {seen.asked} bytes asked for")
+    detail = f"the kernel grants {seen.granted} bytes instead of {seen.asked}"
+    if seen.granted >= seen.asked:
+        detail = f"even {seen.granted} bytes were too few"
+    detail += f", and dropped {seen.dropped} datagrams for lack of room" if seen.dropped else ": bursts may be dropped"
+    wanted = seen.asked if seen.granted < seen.asked else 2 * seen.asked
+    return Finding(leg="receive_buffer", finding="small", detail=detail, cure=cures.receive_buffer(wanted))

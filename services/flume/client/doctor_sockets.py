@@ -1,0 +1,287 @@
+"""The doctor's sockets: ordinary ones, asked for everything that the kernel knows about why something failed.
+
+Linux keeps the ICMP message behind an error, with the address of whoever sent it, for a socket with ``IP_RECVERR``
+(ip(7)), says in which pieces a datagram came (``IP_RECVFRAGSIZE``), and what it believes the path's MTU to be. Where a
+system lacks one of these the finding is only less precise.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from flume.client.diagnosis import Icmp, NameSeen, TcpSeen
+
+IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
+IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, IPV6_RECVFRAGSIZE = 23, 24, 25, 77
+"""linux/in.h and linux/in6.h; the module socket does not name them."""
+PMTUDISC_DO = 2
+"""Set "don't fragment" and refuse to send what is longer than the path's MTU."""
+TIOCOUTQ = 0x5411
+"""asm-generic/ioctls.h: bytes of a TCP socket that the other side has not acknowledged (tcp(7), SIOCOUTQ)."""
+SO_MEMINFO, MEMINFO_DROPS = 55, 8
+_ORIGIN_ICMP = frozenset({2, 3})
+"""linux/errqueue.h: SO_EE_ORIGIN_ICMP and _ICMP6."""
+
+_IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
+
+
+class Place(NamedTuple):
+    """Where a server may be: one address of its name, as ``getaddrinfo`` gives it."""
+
+    family: socket.AddressFamily
+    sockaddr: tuple[Any, ...]
+
+    @property
+    def host(self) -> str:
+        """The address as text."""
+        return str(self.sockaddr[0])
+
+    def at(self, port: int) -> "Place":
+        """Return another port of the same host."""
+        return Place(self.family, (self.sockaddr[0], port, *self.sockaddr[2:]))
+
+
+def plain(address: object) -> str:
+    """Return *address* without the IPv6 dress of an IPv4 address, and without a scope."""
+    bare = str(address).partition("%")[0]
+    with contextlib.suppress(ValueError):
+        parsed = ipaddress.ip_address(bare)
+        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+        return str(mapped or parsed)
+    return bare
+
+
+def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[Place]]:
+    """Return the places that *host* stands for. The system's resolver cannot be interrupted, so it is left behind."""
+    began_s = time.monotonic()
+    found: list[Place] = []
+    reasons: list[str] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            reasons.append(getattr(error, "strerror", None) or str(error))
+            return
+        found.extend(Place(family, sockaddr) for family, _, _, _, sockaddr in answers)
+
+    asking = threading.Thread(target=ask, name="flume-resolver", daemon=True)
+    asking.start()
+    asking.join(timeout_s)
+    took_s = time.monotonic() - began_s
+    if asking.is_alive():
+        return NameSeen(host, (), None, took_s), []
+    places = list(dict.fromkeys(found))
+    return NameSeen(host, tuple(plain(place.host) for place in places), "".join(reasons) or None, took_s), places
+
+
+def see_errors(sock: socket.socket) -> None:
+    """Have the kernel keep the ICMP messages that concern *sock*."""
+    with contextlib.suppress(OSError):
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+
+
+def icmp_behind(sock: socket.socket) -> Icmp | None:
+    """Return the latest ICMP message that the kernel kept for *sock*."""
+    seen = None
+    with contextlib.suppress(OSError):
+        while True:
+            _, ancillary, _, _ = sock.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+            for _, _, data in ancillary:
+                seen = _icmp_untrusted(data) or seen
+    return seen
+
+
+def _icmp_untrusted(data: bytes) -> Icmp | None:
+    """Read ``struct sock_extended_err`` and the address behind it (linux/errqueue.h)."""
+    if len(data) < 24 or data[4] not in _ORIGIN_ICMP:
+        return None
+    family = struct.unpack_from("=H", data, 16)[0]
+    offender: str | None = None
+    if family == socket.AF_INET:
+        offender = socket.inet_ntop(socket.AF_INET, data[20:24])
+    elif family == socket.AF_INET6 and len(data) >= 40:
+        offender = plain(socket.inet_ntop(socket.AF_INET6, data[24:40]))
+    return Icmp(version=4 if data[4] == 2 else 6, kind=data[5], code=data[6], sender=offender)
+
+
+class Knock:
+    """One attempt to open a TCP connection; :attr:`seen` once its end is known."""
+
+    def __init__(self, place: Place) -> None:
+        """Send the SYN."""
+        self.place = place
+        self.seen: TcpSeen | None = None
+        self._began_s = time.monotonic()
+        self.socket = socket.socket(place.family, socket.SOCK_STREAM)
+        self.socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        see_errors(self.socket)
+        number = self.socket.connect_ex(place.sockaddr)
+        if number not in _IN_PROGRESS:
+            self._settle(number)
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return self.socket.fileno()
+
+    def look(self) -> None:
+        """Something happened."""
+        if self.seen is None:
+            self._settle(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def give_up(self) -> TcpSeen:
+        """Return what was seen, "silent" if nothing was."""
+        if self.seen is None:
+            self.seen = TcpSeen(plain(self.place.host), self._port, "silent", None, None, self._took_s())
+        return self.seen
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+    @property
+    def _port(self) -> int:
+        return int(self.place.sockaddr[1])
+
+    def _took_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def _settle(self, number: int) -> None:
+        icmp = icmp_behind(self.socket)
+        if number == 0:
+            outcome = "open"
+        elif number == errno.ECONNREFUSED:
+            outcome = "refused"
+        elif number == errno.ETIMEDOUT:
+            outcome = "silent"
+        else:
+            outcome = "unreachable"
+        reason = os.strerror(number) if number else None
+        self.seen = TcpSeen(plain(self.place.host), self._port, outcome, reason, icmp, self._took_s())
+
+
+class Waitable(Protocol):
+    """What ``select`` takes."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+
+def await_knocks(knocks: Sequence[Knock], until_s: float, done: Callable[[], bool]) -> None:
+    """Wait until all of *knocks* are settled, or *done*, or *until_s* (monotonic) has come."""
+    while not done():
+        waiting = [knock for knock in knocks if knock.seen is None]
+        left_s = until_s - time.monotonic()
+        if not waiting or left_s <= 0:
+            return
+        _, writable, failed = select.select([], waiting, waiting, left_s)
+        for knock in {*writable, *failed}:
+            knock.look()
+
+
+class Ping:
+    """An ICMP echo request, where the system lets an ordinary user send one (``net.ipv4.ping_group_range``)."""
+
+    def __init__(self, place: Place) -> None:
+        """Send it."""
+        self._socket: socket.socket | None = None
+        kind = (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128) if place.family == socket.AF_INET6 else None
+        family, protocol, request = kind or (socket.AF_INET, socket.IPPROTO_ICMP, 8)
+        with contextlib.suppress(OSError):
+            self._socket = socket.socket(family, socket.SOCK_DGRAM, protocol)
+            self._socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            self._socket.connect(place.at(0).sockaddr)
+            self._socket.send(struct.pack("!BBHHH", request, 0, 0, 0, 1) + b"flume doctor")
+
+    def answered(self) -> bool | None:
+        """Whether a reply has come; ``None`` where the system did not let us ask."""
+        if self._socket is None:
+            return None
+        with contextlib.suppress(OSError):
+            return self._socket.recv(512)[:1] in {b"\x00", b"\x81"}
+        return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def udp_refused(place: Place, *, timeout_s: float) -> bool:
+    """Whether a datagram to *place* is answered with ICMP port unreachable."""
+    with contextlib.suppress(OSError), socket.socket(place.family, socket.SOCK_DGRAM) as probe:
+        probe.connect(place.sockaddr)
+        probe.settimeout(timeout_s)
+        try:
+            probe.send(b"?")
+            probe.recv(16)
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def unacknowledged_bytes(control: socket.socket) -> int | None:
+    """Return how many bytes written to *control* the other side's kernel has not acknowledged; Linux only."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl  # noqa: PLC0415 - not everywhere
+
+        return int(struct.unpack("=i", fcntl.ioctl(control, TIOCOUTQ, bytes(4)))[0])
+    return None
+
+
+def dropped_by_kernel(media: socket.socket) -> int:
+    """Return the datagrams that had no room in the buffer of *media* (SO_MEMINFO, Linux 4.12)."""
+    with contextlib.suppress(OSError, struct.error):
+        raw = media.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 9 * 4)
+        return int(struct.unpack_from("=I", raw, 4 * MEMINFO_DROPS)[0])
+    return 0
+
+
+def known_path_mtu(media: socket.socket) -> int | None:
+    """Return what the kernel believes the MTU of the path of the connected socket *media* to be."""
+    level, option = (socket.IPPROTO_IPV6, IPV6_MTU) if media.family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_MTU)
+    with contextlib.suppress(OSError):
+        return media.getsockopt(level, option)
+    return None
+
+
+def media_socket(place: Place, *, buffer_bytes: int) -> socket.socket:
+    """Return a UDP socket connected to *place* that sets "don't fragment" and asks for fragment sizes and errors."""
+    media = socket.socket(place.family, socket.SOCK_DGRAM)
+    try:
+        media.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        see_errors(media)
+        options = [(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DO), (socket.IPPROTO_IP, IP_RECVFRAGSIZE, 1)]
+        if place.family == socket.AF_INET6:
+            options += [
+                (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DO),
+                (socket.IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1),
+            ]
+        for level, option, value in options:
+            with contextlib.suppress(OSError):
+                media.setsockopt(level, option, value)
+        media.connect(place.sockaddr)
+    except OSError:
+        media.close()
+        raise
+    return media
+
+
+def fragment_bytes(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
+    """Return the size of the largest piece in which a datagram came, 0 if it came whole."""
+    kinds = {(socket.IPPROTO_IP, IP_RECVFRAGSIZE), (socket.IPPROTO_IPV6, IPV6_RECVFRAGSIZE)}
+    for level, kind, data in ancillary:
+        if (level, kind) in kinds and len(data) >= 4:
+            return int(struct.unpack_from("=i", data)[0])
+    return 0

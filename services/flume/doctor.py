@@ -1,0 +1,128 @@
+"""``flume doctor``: which leg of the way to a server is blocked, and how; without a server, what this machine lacks."""
+
+import ctypes.util
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from flume.client import cures
+from flume.client.control_link import endpoint
+from flume.client.diagnosis import LEG_NAMES, Finding, is_well, untested
+from flume.client.doctor import Examination, own_buffer
+from flume.settings import DEFAULT_PORT, check_port
+
+_MARKS = {"well": ("ok", "green"), "advice": ("note", "yellow"), "blocked": ("BLOCKED", "red"), "untested": ("-", None)}
+_WIDTH = 8
+
+
+class _Progress:
+    """The leg that is being examined, on a line that its finding replaces; nothing where nobody watches."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._length = 0
+
+    def on_leg(self, leg: str) -> None:
+        """Show *leg*."""
+        if self._shown:
+            self.clear()
+            text = f"{'...':<{_WIDTH}} {LEG_NAMES[leg]}"
+            click.echo(text, nl=False, err=True)
+            self._length = len(text)
+
+    def clear(self) -> None:
+        """Make room for a line."""
+        if self._length:
+            click.echo("\r" + " " * self._length + "\r", nl=False, err=True)
+            self._length = 0
+
+
+def _line(finding: Finding, *, colour: bool) -> str:
+    mark, tint = _MARKS[finding.weight]
+    label = f"{mark:<{_WIDTH}}"
+    if colour and tint:
+        label = click.style(label, fg=tint, bold=finding.weight == "blocked")
+    name = LEG_NAMES.get(finding.leg, finding.leg)
+    cure = f". Cure: {finding.cure}" if finding.cure else ""
+    return f"{label} {name}: {finding.finding.replace('_', ' ')}. {_sentence(finding.detail)}{cure}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+@click.command()
+@click.argument("host", required=False)
+@click.option(
+    "--port", default=DEFAULT_PORT, envvar="FLUME_PORT", show_default=True, show_envvar=True, help="TCP port."
+)
+@click.option("--json", "as_json", is_flag=True, help="One object a line: leg, finding, detail, cure.")
+def doctor(*, host: str | None, port: int, as_json: bool) -> None:
+    """Say which leg of the way to the server at HOST is blocked, how, and what opens it.
+
+    Name, machine, TCP, control, UDP there and back, size of datagrams, a pause, and the receive buffer are examined
+    one after another, with a session of its own that receives the stream for three seconds; it takes eight seconds,
+    and never more than twelve. The server is left as it was found.
+
+    Without HOST: what this machine has for a lab, and which engine that would use.
+
+    The exit status is 0 when all is well, 1 when something is blocked or could not be examined, 2 for a wrong option.
+
+    \b
+      flume doctor 192.0.2.7
+      flume doctor server.example --port 6004 --json
+    """
+    check_port("port", port)
+    terminal = sys.stdout.isatty() and not as_json
+    progress = _Progress(shown=terminal and sys.stderr.isatty())
+    findings: list[Finding] = []
+    if not as_json:
+        click.echo(f"the way from here to {endpoint(host, port)}" if host else "this machine")
+    for finding in _findings(host, port, progress):
+        findings.append(finding)
+        progress.clear()
+        if as_json:
+            click.echo(msgspec.json.encode(finding))
+        else:
+            click.echo(_line(finding, colour=terminal and "NO_COLOR" not in os.environ))
+    # A machine without the lab is no worse for that; a way that could not be examined is not well.
+    if host is None:
+        findings = [finding for finding in findings if finding.weight != "untested"]
+    sys.exit(0 if is_well(findings) else 1)
+
+
+def _findings(host: str | None, port: int, progress: _Progress) -> Iterator[Finding]:
+    if host is None:
+        return _examine_machine()
+    return Examination(host, port, on_leg=progress.on_leg).legs()
+
+
+def _examine_machine() -> Iterator[Finding]:
+    yield _engine()
+    yield _vlc()
+    yield own_buffer()
+
+
+def _engine() -> Finding:
+    try:
+        choice = importlib.import_module("flume.lab.kernel.choice")
+    except ModuleNotFoundError as error:
+        lacking = f"the lab is not installed here (no {error.name})"
+        return untested("engine", f"{lacking}: pip install 'flumelab[lab]' where containers are to run")
+    chosen = choice.explain()
+    return Finding(leg="engine", finding=chosen.kind, detail=chosen.reason)
+
+
+def _vlc() -> Finding:
+    library = ctypes.util.find_library("vlc")
+    if library is None:
+        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", cure=cures.VLC)
+    if importlib.util.find_spec("vlc") is None:
+        detail = f"{library} is there, the Python package python-vlc is not"
+        return Finding(leg="vlc", finding="absent", detail=detail, cure=cures.PYTHON_VLC)
+    return Finding(leg="vlc", finding="ok", detail=f"{library} and python-vlc are installed")
