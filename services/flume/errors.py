@@ -37,7 +37,7 @@ class SettingsError(FlumeError):
     def __init__(self, key: str, value: object, allowed: str) -> None:
         """Compose the message from the *key*, the *value* seen and the *allowed* range in words."""
         super().__init__(f"{key}={value!r} is not possible: {allowed}")
-        self.key = key
+        self.key, self.value, self.allowed = key, value, allowed
 
 
 class ProtocolError(FlumeError):

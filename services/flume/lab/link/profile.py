@@ -1,0 +1,266 @@
+"""What a link does to the datagrams of one client: values, checked when they are built. Pure.
+
+A :class:`Profile` has two :class:`Direction` values, *down* (server to client) and *up*, and may run through timed
+:class:`Step` values. Every figure has its unit in its name. How it is rendered for the kernel is in ``shaping``,
+how it is read from a file in ``profile_file``.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from flume.settings import check
+
+Distribution = Literal["none", "uniform", "normal", "pareto", "paretonormal"]
+"""How the delay varies about its mean; ``none`` exactly where ``jitter_ms`` is 0."""
+
+FRAME_BYTES = 14 + 20 + 8 + 1328
+"""What netem counts for one full media datagram: Ethernet, IPv4, UDP, and RTP with seven transport packets."""
+
+UNLIMITED_LOAD_KBIT = 1_000_000
+"""The most that a link without a rate must hold in flight: an Ethernet of 1 Gbit/s."""
+
+MIN_UNLIMITED_DATAGRAMS = 10_000
+"""Smallest limit where the profile has no rate and hence no queue of its own: it must never be what loses.
+containerlab takes 10,000 for the same reason; netem's own 1000 is less than a second at 11 Mbit/s."""
+
+JITTER_EXTREME = 4.0
+"""netem's distribution tables hold 16-bit values in units of 1/8192 of the jitter: none reaches beyond 4 times."""
+
+MAX_DELAY_MS = 60_000.0
+MAX_JITTER_MS = 2_000.0
+"""netem computes the variation in 32-bit nanoseconds: 2147 ms is where they overflow."""
+MIN_RATE_KBIT, MAX_RATE_KBIT = 8.0, 10_000_000.0
+MIN_QUEUE_BYTES, MAX_QUEUE_BYTES = 1514, 1 << 30
+"""A queue shorter than one full Ethernet frame passes nothing."""
+
+
+class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One direction of a client's link. The defaults are a perfect link.
+
+    Raises :class:`~flume.errors.SettingsError`, with the name of the figure, where one is impossible.
+    """
+
+    delay_ms: float = 0.0
+    """Mean one-way delay."""
+    jitter_ms: float = 0.0
+    """Spread of the delay: the standard deviation for ``normal``, half the width for ``uniform``, the scale of netem's
+    table for the other two (standard deviation 0.82 and 0.83 of it)."""
+    distribution: Distribution = "none"
+    jitter_reorders: bool | None = None
+    """Whether a datagram may overtake another because of jitter. Said explicitly wherever there is jitter."""
+    loss_pct: float = 0.0
+    """Mean loss."""
+    loss_burst_datagrams: float | None = None
+    """Mean length of a loss burst; makes the loss Gilbert-Elliott. Without it each datagram is lost by itself."""
+    duplicate_pct: float = 0.0
+    corrupt_pct: float = 0.0
+    """Datagrams with one bit flipped. The receiver's kernel finds nearly all by their checksum and drops them."""
+    reorder_pct: float = 0.0
+    """Datagrams that skip the delay, and so overtake those which are under way."""
+    rate_kbit: float | None = None
+    """Rate of the bottleneck in 1000 bit/s, Ethernet, IP and UDP headers included."""
+    queue_bytes: int | None = None
+    """Room at the bottleneck, in bytes; counted in full datagrams, because netem counts packets."""
+    queue_ms: float | None = None
+    """The same as the time that the bottleneck takes to send it."""
+
+    def __post_init__(self) -> None:
+        """Check each figure and what they say together."""
+        check(0 <= self.delay_ms <= MAX_DELAY_MS, "delay_ms", self.delay_ms, f"0 to {MAX_DELAY_MS:g} ms")
+        self._check_jitter()
+        self._check_loss()
+        for name in ("loss_pct", "duplicate_pct", "corrupt_pct", "reorder_pct"):
+            check(0 <= getattr(self, name) <= 100, name, getattr(self, name), "0 to 100 percent")
+        check(
+            self.reorder_pct == 0 or self.delay_ms > 0,
+            "reorder_pct",
+            self.reorder_pct,
+            "0 without delay_ms: netem reorders by letting datagrams skip the delay",
+        )
+        self._check_rate()
+
+    def _check_jitter(self) -> None:
+        check(
+            0 <= self.jitter_ms <= MAX_JITTER_MS,
+            "jitter_ms",
+            self.jitter_ms,
+            f"0 to {MAX_JITTER_MS:g} ms, as far as netem computes it",
+        )
+        check(
+            self.jitter_ms <= self.delay_ms,
+            "jitter_ms",
+            self.jitter_ms,
+            f"at most delay_ms ({self.delay_ms:g}): nothing arrives before it is sent",
+        )
+        jitter = self.jitter_ms > 0
+        check(
+            self.distribution in ("uniform", "normal", "pareto", "paretonormal") if jitter else True,
+            "distribution",
+            self.distribution,
+            "uniform, normal, pareto or paretonormal where jitter_ms is above 0",
+        )
+        check(jitter or self.distribution == "none", "distribution", self.distribution, "none without jitter_ms")
+        check(
+            not jitter or self.jitter_reorders is not None,
+            "jitter_reorders",
+            self.jitter_reorders,
+            "true or false: say whether datagrams may overtake one another because of jitter_ms",
+        )
+        check(
+            jitter or self.jitter_reorders is None, "jitter_reorders", self.jitter_reorders, "absent without jitter_ms"
+        )
+
+    def _check_loss(self) -> None:
+        burst = self.loss_burst_datagrams
+        if burst is None:
+            return
+        check(0 < self.loss_pct < 100, "loss_burst_datagrams", burst, "absent unless loss_pct is between 0 and 100")
+        check(1 <= burst <= 10_000, "loss_burst_datagrams", burst, "1 to 10000 datagrams")
+        least = self.loss_pct / (100 - self.loss_pct)
+        check(
+            burst >= least,
+            "loss_burst_datagrams",
+            burst,
+            f"at least {least:.3g} with a loss_pct of {self.loss_pct:g}: a datagram stands between two bursts",
+        )
+
+    def _check_rate(self) -> None:
+        queues = [queue for queue in (self.queue_bytes, self.queue_ms) if queue is not None]
+        if self.rate_kbit is None:
+            name = "queue_ms" if self.queue_bytes is None else "queue_bytes"
+            check(not queues, name, queues, "absent without rate_kbit: a link without a bottleneck has no queue")
+            return
+        check(
+            MIN_RATE_KBIT <= self.rate_kbit <= MAX_RATE_KBIT,
+            "rate_kbit",
+            self.rate_kbit,
+            f"{MIN_RATE_KBIT:g} to {MAX_RATE_KBIT:g} kbit/s",
+        )
+        check(len(queues) == 1, "rate_kbit", self.rate_kbit, "given with one of queue_bytes and queue_ms")
+        check(
+            self.jitter_reorders is not True,
+            "jitter_reorders",
+            self.jitter_reorders,
+            "false with rate_kbit: datagrams leave a bottleneck in the order in which they reach it",
+        )
+        name = "queue_ms" if self.queue_bytes is None else "queue_bytes"
+        check(
+            MIN_QUEUE_BYTES <= self.queue_room_bytes <= MAX_QUEUE_BYTES,
+            name,
+            queues[0],
+            f"room for {MIN_QUEUE_BYTES} to {MAX_QUEUE_BYTES} bytes",
+        )
+
+    @property
+    def perfect(self) -> bool:
+        """Whether this direction changes nothing, so that no netem is needed for it."""
+        return self == Direction()
+
+    @property
+    def in_order(self) -> bool:
+        """Whether datagrams keep their order, ``reorder_pct`` and duplicates apart."""
+        return not self.jitter_reorders
+
+    @property
+    def queue_room_bytes(self) -> int:
+        """The bottleneck's queue in bytes; 0 where there is no bottleneck."""
+        if self.rate_kbit is None:
+            return 0
+        if self.queue_bytes is not None:
+            return self.queue_bytes
+        room = self.rate_kbit / 8 * (self.queue_ms or 0)
+        # A nan or infinite figure is for the range to refuse, with its key, not for int().
+        return int(room) if math.isfinite(room) else -1
+
+    @property
+    def limit_datagrams(self) -> int:
+        """netem's ``limit``: it counts what is in flight as well as what waits, so both must fit.
+
+        With a rate: what the rate puts into the longest delay, and the queue. Without: what a gigabit puts there, half
+        as much again, and never less than :data:`MIN_UNLIMITED_DATAGRAMS`, since nothing may be lost for want of room.
+        """
+        longest_ms = self.delay_ms + JITTER_EXTREME * self.jitter_ms
+        if self.rate_kbit is None:
+            in_flight = UNLIMITED_LOAD_KBIT / 8 * longest_ms / FRAME_BYTES
+            return max(MIN_UNLIMITED_DATAGRAMS, math.ceil(1.5 * in_flight))
+        in_flight = self.rate_kbit / 8 * longest_ms / FRAME_BYTES
+        # One more: the datagram on the wire leaves netem only when its last bit does.
+        return math.ceil(in_flight) + math.ceil(self.queue_room_bytes / FRAME_BYTES) + 1
+
+    @property
+    def burst_end_pct(self) -> float:
+        """Gilbert-Elliott's r: the chance that a burst ends with the present datagram.
+
+        Independent loss is the case in which the next datagram does not care: r = 1−L, and then p = L.
+        """
+        if self.loss_burst_datagrams is None:
+            return 100 - self.loss_pct
+        return 100 / self.loss_burst_datagrams
+
+    @property
+    def burst_begin_pct(self) -> float:
+        """Gilbert-Elliott's p = L·r/(1−L): the chance that a burst begins after the present datagram."""
+        return self.loss_pct * self.burst_end_pct / (100 - self.loss_pct) if self.loss_pct < 100 else 100.0
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """The link from :attr:`at_s` after the beginning of each period."""
+
+    at_s: float
+    down: Direction
+    up: Direction
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """A named link: both directions, an optional sequence of steps, and where every figure comes from."""
+
+    name: str
+    description: str
+    down: Direction
+    up: Direction
+    control_exempt: bool = True
+    """Whether control TCP passes the link unshaped."""
+    period_s: float | None = None
+    """After this long the steps begin again."""
+    steps: tuple[Step, ...] = ()
+    """What replaces :attr:`down` and :attr:`up`, in the order of time; complete directions, overrides applied."""
+    sources: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Path of a figure (``down.delay_ms``, ``step.2.down.loss_pct``) → its source in words."""
+    figures: tuple[str, ...] = ()
+    """Paths of all figures that the file states."""
+
+    def __post_init__(self) -> None:
+        """Check the sequence."""
+        if self.period_s is None:
+            check(not self.steps, "step", len(self.steps), "absent without period_s")
+            return
+        check(bool(self.steps), "period_s", self.period_s, "absent without [[step]] tables")
+        check(0.1 <= self.period_s <= 3600, "period_s", self.period_s, "0.1 to 3600 s")
+        before = -1.0
+        for number, step in enumerate(self.steps, 1):
+            check(
+                max(before, 0) <= step.at_s < self.period_s and step.at_s != before,
+                f"step.{number}.at_s",
+                step.at_s,
+                "after the step before it and within period_s",
+            )
+            before = step.at_s
+
+    @property
+    def needs_netem(self) -> bool:
+        """Whether the kernel must have ``sch_netem`` for it."""
+        return any(not (step.down.perfect and step.up.perfect) for step in self.timeline())
+
+    @property
+    def unsourced(self) -> tuple[str, ...]:
+        """Figures whose file does not say where they come from: opinions."""
+        return tuple(figure for figure in self.figures if figure not in self.sources)
+
+    def timeline(self) -> tuple[Step, ...]:
+        """Return what holds when, beginning at 0 s; one step alone where the link is always the same."""
+        if self.steps and self.steps[0].at_s == 0:
+            return self.steps
+        return (Step(at_s=0.0, down=self.down, up=self.up), *self.steps)

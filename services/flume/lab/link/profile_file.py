@@ -1,0 +1,182 @@
+"""Profile files: TOML to :class:`~flume.lab.link.profile.Profile`, with file, key and reason where it cannot be.
+
+A figure's source is the entry of ``[sources]`` that ``<figure>_source`` beside it names. Sources are asked for by the
+test of the profiles that come with flumelab; a file of the user's own may do without.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flume.errors import SettingsError
+from flume.lab.link.profile import Direction, Profile, Step
+
+_FIGURES = {
+    "delay_ms": "milliseconds",
+    "jitter_ms": "milliseconds",
+    "loss_pct": "percent",
+    "loss_burst_datagrams": "datagrams",
+    "duplicate_pct": "percent",
+    "corrupt_pct": "percent",
+    "reorder_pct": "percent",
+    "rate_kbit": "kilobits per second",
+    "queue_bytes": "bytes",
+    "queue_ms": "milliseconds",
+}
+"""Figures of a direction and their units."""
+_WORDS = {"distribution": str, "jitter_reorders": bool}
+_TIMES = {"at_s": "seconds", "period_s": "seconds"}
+_KINDS = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "an array of tables"}
+
+
+class _Reader:
+    """Reads one file; knows its name for every message, and collects figures and their sources."""
+
+    def __init__(self, file: str, sources: Mapping[str, str]) -> None:
+        self.file, self.known = file, sources
+        self.figures: list[str] = []
+        self.sources: dict[str, str] = {}
+        self.used: set[str] = set()
+
+    def refuse(self, path: str, value: object, reason: str) -> SettingsError:
+        return SettingsError(f"{self.file}: {path}", value, reason)
+
+    def keys(self, table: Mapping[str, Any], prefix: str, allowed: Mapping[str, object]) -> None:
+        """Refuse keys that are not *allowed*; ``<figure>_source`` is, where its figure stands beside it."""
+        for key, value in table.items():
+            stem = key.removesuffix("_source")
+            if key in allowed or (key != stem and stem in table and (stem in _FIGURES or stem in _TIMES)):
+                continue
+            raise self.refuse(prefix + key, value, self._why_unknown(key, allowed, table))
+
+    @staticmethod
+    def _why_unknown(key: str, allowed: Mapping[str, object], table: Mapping[str, Any]) -> str:
+        stem = key.removesuffix("_source")
+        if stem != key and stem not in table:
+            return f"a source without its figure: {stem} is not given"
+        for name in _FIGURES | _TIMES:
+            if name in allowed and name.rsplit("_", 1)[0] in (key, key.rsplit("_", 1)[0]):
+                return f"the unit stands in the name: write {name}"
+        return f"an unknown key; known here are {', '.join(allowed)}"
+
+    def typed(self, table: Mapping[str, Any], prefix: str, key: str, kind: type, default: Any = None) -> Any:
+        """Return a value that must be of *kind*, or *default* where it is absent."""
+        value = table.get(key, default)
+        if value is not default and type(value) is not kind:
+            raise self.refuse(prefix + key, value, f"must be {_KINDS[kind]}")
+        return value
+
+    def figure(self, table: Mapping[str, Any], prefix: str, key: str, unit: str) -> float | int:
+        """Return a number and note its source."""
+        value = table[key]
+        path = prefix + key
+        if type(value) not in (int, float) or (key == "queue_bytes" and type(value) is not int):
+            whole = "a whole number" if key == "queue_bytes" else "a number"
+            raise self.refuse(path, value, f"must be {whole} of {unit}, without quotes")
+        self.figures.append(path)
+        name = self.typed(table, prefix, f"{key}_source", str)
+        if name is not None:
+            if name not in self.known:
+                raise self.refuse(f"{path}_source", name, f"no such entry in [sources]; there are {list(self.known)}")
+            self.used.add(name)
+            self.sources[path] = self.known[name]
+        return int(value) if key == "queue_bytes" else float(value)
+
+    def direction(self, table: Mapping[str, Any], prefix: str, base: Direction | None = None) -> Direction:
+        """Read one direction; *base* holds where a step says nothing."""
+        self.keys(table, prefix, dict.fromkeys((*_FIGURES, *_WORDS)))
+        values: dict[str, Any] = {} if base is None else {name: getattr(base, name) for name in base.__struct_fields__}
+        values |= {key: self.figure(table, prefix, key, unit) for key, unit in _FIGURES.items() if key in table}
+        values |= {key: self.typed(table, prefix, key, kind) for key, kind in _WORDS.items() if key in table}
+        if "queue_bytes" in table and "queue_ms" not in table:
+            values["queue_ms"] = None
+        elif "queue_ms" in table and "queue_bytes" not in table:
+            values["queue_bytes"] = None
+        if values.get("jitter_ms") == 0 and base is not None:
+            # TOML cannot say "nothing": a step that ends the jitter ends what was said about it.
+            values |= {key: None if key == "jitter_reorders" else "none" for key in _WORDS if key not in table}
+        try:
+            return Direction(**values)
+        except SettingsError as error:
+            raise self.refuse(prefix + error.key, error.value, error.allowed) from None
+
+
+def load_profile(text: str, *, name: str, file: str | None = None) -> Profile:
+    """Read a profile from the *text* of its file. Raises :class:`SettingsError` with file, key and reason."""
+    file = file or f"{name}.toml"
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(file, text[:40], f"must be TOML: {error}") from None
+    sources = table.get("sources", {})
+    if type(sources) is not dict or not all(type(text) is str and text.strip() for text in sources.values()):
+        raise SettingsError(f"{file}: sources", sources, "must be a table of texts in quotes")
+    reader = _Reader(file, sources)
+    known = ("description", "control_exempt", "period_s", "sources", "down", "up", "step")
+    reader.keys(table, "", dict.fromkeys(known))
+    description = reader.typed(table, "", "description", str, "")
+    exempt = reader.typed(table, "", "control_exempt", bool, default=True)
+    period_s = reader.figure(table, "", "period_s", "seconds") if "period_s" in table else None
+    for way in ("down", "up"):
+        if way not in table:
+            raise reader.refuse(way, None, "both directions must be there; an empty table is a perfect one")
+    down, up = (reader.direction(reader.typed(table, "", way, dict), f"{way}.") for way in ("down", "up"))
+    steps = tuple(
+        _step(reader, step, number, down, up)
+        for number, step in enumerate(reader.typed(table, "", "step", list, []), 1)
+    )
+    if unused := sorted(set(sources) - reader.used):
+        raise reader.refuse("sources", unused, "no figure names this source")
+    try:
+        return Profile(
+            name=name,
+            description=description,
+            down=down,
+            up=up,
+            control_exempt=exempt,
+            period_s=period_s,
+            steps=steps,
+            sources=reader.sources,
+            figures=tuple(reader.figures),
+        )
+    except SettingsError as error:
+        raise reader.refuse(error.key, error.value, error.allowed) from None
+
+
+def _step(reader: _Reader, table: object, number: int, down: Direction, up: Direction) -> Step:
+    prefix = f"step.{number}."
+    if type(table) is not dict:
+        raise reader.refuse(prefix[:-1], table, "must be a table: [[step]]")
+    reader.keys(table, prefix, dict.fromkeys(("at_s", "down", "up")))
+    if "at_s" not in table:
+        raise reader.refuse(f"{prefix}at_s", None, "must say when the step begins")
+    return Step(
+        at_s=reader.figure(table, prefix, "at_s", "seconds"),
+        down=reader.direction(reader.typed(table, prefix, "down", dict, {}), f"{prefix}down.", down),
+        up=reader.direction(reader.typed(table, prefix, "up", dict, {}), f"{prefix}up.", up),
+    )
+
+
+def known_profiles(folder: Path) -> list[str]:
+    """Return the names of the profiles in *folder*, sorted."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def find_profile(folder: Path, name_or_path: str) -> Profile:
+    """Read the profile *name_or_path*: a name in *folder*, or the path of a file that ends in ``.toml``.
+
+    Raises :class:`SettingsError` for an unknown name, with those that are known, and for a file that cannot be read.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        known = known_profiles(folder)
+        if name_or_path not in known:
+            listed = ", ".join(known)
+            raise SettingsError("PROFILE", name_or_path, f"one of {listed}, or the path of a file that ends in .toml")
+        path = folder / f"{name_or_path}.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("PROFILE", str(path), f"a file that can be read: {error}") from None
+    return load_profile(text, name=path.stem, file=str(path))

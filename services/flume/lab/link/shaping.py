@@ -1,0 +1,226 @@
+"""From a direction of a link to ``tc`` commands, and from ``tc``'s answer back to what is wrong with it. Pure.
+
+One tree on each shaped interface, which never changes its shape while a lab lives::
+
+    root prio 1:   bands 2
+    ├── 1:1        control TCP where it is exempt, and ARP (a real path has no ARP between its two ends)
+    └── 1:2        everything else ── netem 10:
+
+``replace`` with the same handles changes each part in place: nothing that is under way is lost, no counter begins
+anew, and the root is never deleted (what is queued would vanish with it). ``change`` keeps whatever option is left
+out, so every command states all of them.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flume.errors import EvidenceError
+from flume.lab.link.profile import Direction, Profile
+from flume.settings import DEFAULT_PORT
+
+Command = tuple[str, ...]
+"""A program and its arguments."""
+
+ROOT, CONTROL_BAND, MEDIA_BAND, NETEM = "1:", "1:1", "1:2", "10:"
+ORDER_RATE_KBIT = 100_000_000
+"""Rate that stands for "no rate, but in order": only with a rate does netem put a datagram behind the one before
+it. At 100 Gbit/s a full one takes 0.1 µs, which no timer here can see."""
+
+_PRIOMAP = ("1",) * 16
+_ARP_PREFERENCE, _CONTROL_PREFERENCE = "10", "20"
+
+
+def set_commands(
+    interface: str, direction: Direction, *, control_port: int = DEFAULT_PORT, exempt: bool = True
+) -> tuple[Command, ...]:
+    """Return the commands that shape *interface* by *direction*, whatever it was shaped by before.
+
+    Control comes first into its own band, so that not one of its segments meets netem on the way.
+    """
+    band = CONTROL_BAND if exempt else MEDIA_BAND
+    return (
+        (
+            "tc",
+            "qdisc",
+            "replace",
+            "dev",
+            interface,
+            "root",
+            "handle",
+            ROOT,
+            "prio",
+            "bands",
+            "2",
+            "priomap",
+            *_PRIOMAP,
+        ),
+        _filter(interface, "arp", _ARP_PREFERENCE, "1", CONTROL_BAND),
+        _filter(interface, "ip", _CONTROL_PREFERENCE, "1", band, "ip_proto", "tcp", "src_port", str(control_port)),
+        _filter(interface, "ip", _CONTROL_PREFERENCE, "2", band, "ip_proto", "tcp", "dst_port", str(control_port)),
+        netem_command(interface, direction),
+    )
+
+
+def netem_command(interface: str, direction: Direction) -> Command:
+    """Return the one command that goes from any direction to *direction* on an *interface* that has its tree."""
+    place = ("tc", "qdisc", "replace", "dev", interface, "parent", MEDIA_BAND, "handle", NETEM, "netem")
+    return (*place, *netem_arguments(direction))
+
+
+def netem_arguments(direction: Direction) -> tuple[str, ...]:
+    """Return every option of netem, also those at rest: one that is left out would keep its old value."""
+    return (
+        *("limit", str(direction.limit_datagrams)),
+        *_delay(direction),
+        *_loss(direction),
+        *("duplicate", _percent(direction.duplicate_pct), "corrupt", _percent(direction.corrupt_pct)),
+        *(("reorder", _percent(direction.reorder_pct)) if direction.reorder_pct else ()),
+        *("rate", f"{math.floor(_rate_kbit(direction) * 1000 + 0.5)}bit"),
+    )
+
+
+def step_commands(interface: str, profile: Profile, way: str) -> tuple[tuple[float, Command], ...]:
+    """Return (seconds after the beginning of a period, command) for each step; one at 0 where there are none.
+
+    *way* is ``down`` or ``up``. The tree must be in place (:func:`set_commands` with the first direction).
+    """
+    return tuple((step.at_s, netem_command(interface, getattr(step, way))) for step in profile.timeline())
+
+
+def _filter(interface: str, protocol: str, preference: str, handle: str, band: str, *keys: str) -> Command:
+    place = ("tc", "filter", "replace", "dev", interface, "parent", ROOT, "protocol", protocol, "prio", preference)
+    return (*place, "handle", handle, "flower", *keys, "classid", band)
+
+
+def _delay(direction: Direction) -> tuple[str, ...]:
+    if not direction.jitter_ms:
+        return ("delay", _milliseconds(direction.delay_ms))
+    delay, jitter = _milliseconds(direction.delay_ms), _milliseconds(direction.jitter_ms)
+    return ("delay", delay, jitter, "distribution", direction.distribution)
+
+
+def _loss(direction: Direction) -> tuple[str, ...]:
+    if direction.loss_burst_datagrams is None:
+        return ("loss", "random", _percent(direction.loss_pct))
+    begin, end = _percent(direction.burst_begin_pct), _percent(direction.burst_end_pct)
+    # 1-h 100 %: every datagram of a burst is lost; 1-k 0 %: none between two bursts.
+    return ("loss", "gemodel", begin, end, "100%", "0%")
+
+
+def _rate_kbit(direction: Direction) -> float:
+    if direction.rate_kbit is not None:
+        return direction.rate_kbit
+    return 0 if direction.jitter_reorders else ORDER_RATE_KBIT
+
+
+def _milliseconds(value_ms: float) -> str:
+    return f"{round(value_ms * 1000)}us"
+
+
+def _percent(value_pct: float) -> str:
+    return f"{value_pct:.6f}".rstrip("0").rstrip(".") + "%"
+
+
+class LinkCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """netem's own counters on one interface since its tree was made."""
+
+    sent_packets: int
+    sent_bytes: int
+    drops: int
+    """Lost on purpose and for want of room alike: the kernel has one counter for both."""
+    queued_packets: int
+
+
+def counters(tc_json: str | bytes) -> LinkCounters:
+    """Read netem's counters from ``tc -s -j qdisc show dev …``. Raises :class:`EvidenceError` without a netem."""
+    entry = _find(_entries(tc_json), "netem")
+    if entry is None:
+        raise EvidenceError("reading the counters of a link: no netem stands on the interface; set its profile again")
+    return LinkCounters(
+        sent_packets=entry["packets"], sent_bytes=entry["bytes"], drops=entry["drops"], queued_packets=entry["qlen"]
+    )
+
+
+def check_readback(tc_json: str | bytes, direction: Direction) -> list[str]:
+    """Compare ``tc -j qdisc show dev …`` with *direction*; return what differs, in words. Empty is well.
+
+    ``tc`` prints fractions with six digits and the kernel keeps percentages in 1/2³², so figures are compared as
+    closely as that allows. Raises :class:`EvidenceError` where the text is not tc's JSON.
+    """
+    entries = _entries(tc_json)
+    problems = [
+        f"a qdisc that is not ours stands on the interface: {entry.get('kind')} {entry.get('handle')}"
+        for entry in entries
+        if (entry.get("kind"), entry.get("handle")) not in {("prio", ROOT), ("netem", NETEM)}
+    ]
+    root, netem = _find(entries, "prio"), _find(entries, "netem")
+    if root is None or not root.get("root"):
+        problems.append(f"the root is not prio {ROOT}")
+    if netem is None or netem.get("parent") != MEDIA_BAND:
+        return [*problems, f"no netem {NETEM} under {MEDIA_BAND}"]
+    seen = _seen(netem.get("options", {}))
+    return [
+        *problems,
+        *(
+            f"{name} is {seen.get(name, 0.0):g} and should be {wanted:g}"
+            for name, wanted in _wanted(direction).items()
+            if not _equal(seen.get(name, 0.0), wanted)
+        ),
+    ]
+
+
+def _entries(tc_json: str | bytes) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(tc_json)
+    except ValueError as error:
+        raise EvidenceError(f"reading a qdisc back: {error} in what tc printed: {str(tc_json)[:120]!r}") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise EvidenceError(f"reading a qdisc back: not a list of qdiscs: {str(tc_json)[:120]!r}")
+    # One qdisc of an interface that is down, or has none, is printed as an empty object.
+    return [entry for entry in entries if entry]
+
+
+def _find(entries: Sequence[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+    return next((entry for entry in entries if entry.get("kind") == kind), None)
+
+
+def _wanted(direction: Direction) -> dict[str, float]:
+    """Return netem's figures in its own units: seconds, fractions of 1, bytes a second."""
+    burst = direction.loss_burst_datagrams is not None
+    return {
+        "limit": direction.limit_datagrams,
+        "delay_s": direction.delay_ms / 1000,
+        "jitter_s": direction.jitter_ms / 1000,
+        "loss": 0.0 if burst else direction.loss_pct / 100,
+        "p": direction.burst_begin_pct / 100 if burst else 0.0,
+        "r": direction.burst_end_pct / 100 if burst else 0.0,
+        "duplicate": direction.duplicate_pct / 100,
+        "corrupt": direction.corrupt_pct / 100,
+        "reorder": direction.reorder_pct / 100,
+        "rate_bytes_per_s": _rate_kbit(direction) * 125,
+    }
+
+
+def _seen(options: Mapping[str, Any]) -> dict[str, float]:
+    """Return the same figures from netem's options; those at rest are absent from tc's answer."""
+    found = {
+        "limit": options.get("limit"),
+        "delay_s": options.get("delay", {}).get("delay"),
+        "jitter_s": options.get("delay", {}).get("jitter"),
+        "loss": options.get("loss-random", {}).get("loss"),
+        "p": options.get("loss-gemodel", {}).get("p"),
+        "r": options.get("loss-gemodel", {}).get("r"),
+        "duplicate": options.get("duplicate", {}).get("duplicate"),
+        "corrupt": options.get("corrupt", {}).get("corrupt"),
+        "reorder": options.get("reorder", {}).get("reorder"),
+        "rate_bytes_per_s": options.get("rate", {}).get("rate"),
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _equal(seen: float, wanted: float) -> bool:
+    return math.isclose(seen, wanted, rel_tol=1e-5, abs_tol=1e-6)
