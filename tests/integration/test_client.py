@@ -171,7 +171,7 @@ def test_a_refused_continue_is_not_waited_for() -> None:
 
 
 def test_an_active_stream_that_stands_still_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flume.client.app.SILENCE_S", 0.3)
+    monkeypatch.setattr("flume.client.lookout.SILENCE_S", 0.3)
     monkeypatch.setattr("flume.client.supervisor.BEAT_S", 0.05)
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()  # and not one datagram comes, as behind a firewall

@@ -112,6 +112,22 @@ class FakeServer:
             case m.Continue():
                 self.state, self.sent_in_window = State.ACTIVE, 0
                 self.tell(m.Continued(state=self.state, first_sequence=self.next_sequence % 65536))
+            case m.StatusQuery():
+                self.tell(
+                    m.Status(
+                        state=self.state,
+                        session=m.ClientCounters(datagrams=self.sent_in_window),
+                        server=m.ServerStatus(
+                            uptime_s=1.0,
+                            source="fake",
+                            ingest="running",
+                            sessions=1,
+                            active=1,
+                            datagrams=0,
+                            segmentation=False,
+                        ),
+                    )
+                )
             case m.Disconnect():
                 self.state = State.CLOSED
                 self.tell(m.Disconnected(state=self.state, last_sequence=last, datagrams=self.sent_in_window))

@@ -12,7 +12,9 @@ import msgspec
 from flume.client.control_link import ControlLink, Message, endpoint
 from flume.client.delivery import Delivery
 from flume.client.events import ClientEvent
+from flume.client.fallback import NO_TCP, UDP_BLOCKED, Fallback
 from flume.client.first_frame import FirstFrames
+from flume.client.lookout import Lookout
 from flume.client.player import Player
 from flume.client.receiver import Receiver
 from flume.client.statistics import ClientStatistics
@@ -25,9 +27,6 @@ from flume.settings import ClientSettings
 MAX_COMMANDS_KEPT = 64
 DRAIN_S = 3.0
 """Longest wait at the end for buffered frames: one group of pictures behind the live edge, and libvlc's buffer."""
-
-SILENCE_S = 5.0
-"""An active stream may need that long to come back from idleness; then a firewall is more likely."""
 
 FINAL_CODES = frozenset({"source_ended"})
 """Ends after which connecting again is pointless."""
@@ -71,15 +70,22 @@ class Client:
         self._commands: deque[str] = deque(maxlen=MAX_COMMANDS_KEPT)
         self._reconnects = 0
         self._first_frames = FirstFrames(player)
+        self._fallback = Fallback(settings)
         self._delivery = Delivery(self._receiver, self._first_frames)
-        self._silence_told = False
+        self._lookout = Lookout(
+            *(self._fallback, self._delivery, self._receiver),
+            report=self._report,
+            server=self._name_server,
+            sent=self._ask_what_was_sent,
+            fall_back=self._fall_back,
+        )
         self._last_error: str | None = None
         self._started_s = time.monotonic()
         self._supervisor = Supervisor(
             self._changed,
             is_off_course=self._is_off_course,
             restore=self._restore,
-            look=self._look_for_silence,
+            look=lambda: self._lookout.look(self._state),
             longest_pause_s=settings.reconnect_max_s,
         )
 
@@ -109,6 +115,8 @@ class Client:
         """Ask for the stream; it flows once :meth:`wait_until_state` sees ``active``."""
         with self._turn:
             self._wish_for("active")
+            if self._state is State.CLOSED:
+                self._fallback.begin()
             try:
                 reply = self._connect()
             except NetworkError as error:
@@ -158,10 +166,12 @@ class Client:
                 self._wish_for(_WISHES[command])
             return reply
 
-    def _connect(self) -> m.Reply:
-        self._delivery.asked_s[Command.CONNECT] = time.monotonic()
+    def _connect(self, *, asked_s: float | None = None) -> m.Reply:
+        """Ask for the stream; *asked_s*: since when it is waited for, now if not told."""
+        self._delivery.asked_s[Command.CONNECT] = asked_s or time.monotonic()
         link = self._open_link()
-        return link.request(m.Connect(payload=self.settings.payload), timeout_s=self.settings.connect_timeout_s)
+        reply = link.request(self._fallback.request(), timeout_s=self.settings.connect_timeout_s)
+        return self._fallback.explain(reply)
 
     def _open_link(self) -> ControlLink:
         if self._link is None or not self._link.is_open:
@@ -171,6 +181,7 @@ class Client:
                 timeout_s=self.settings.connect_timeout_s,
                 on_message=self._on_message,
                 on_lost=self._on_lost,
+                on_packets=self._receiver.take_packets,
             )
         return self._link
 
@@ -205,6 +216,7 @@ class Client:
 
     def _on_closed(self, event: m.Closed) -> None:
         self._final = event.code in FINAL_CODES
+        self._fallback.note_end(event.code)
         self._report("error", message=event.message + self._prospect(), code=event.code)
 
     def _on_lost(self, link: ControlLink, reason: str) -> None:
@@ -253,31 +265,57 @@ class Client:
             try:
                 if self._state is State.ACTIVE:
                     return not isinstance(self._command(m.Interrupt()), m.Refused)
+                if self._fallback.has_failed and self._fallback.may_change:
+                    self._change_to_tcp()
                 reply = self._connect()
             except FlumeError as error:
                 self._last_error = str(error)
                 return False
             if isinstance(reply, m.Refused):
-                self._report("error", message=reply.message, code=reply.code)
+                self._on_refused(reply)
                 return False
             if self._delivery.connects > 1:
                 self._reconnects += 1
         # Consent decides whether the path is open: without it the next attempt waits longer.
-        return self.wait_until_state(State.ACTIVE, timeout_s=self.settings.connect_timeout_s)
+        patience_s = self._fallback.connecting_patience_s(self.settings.connect_timeout_s)
+        return self.wait_until_state(State.ACTIVE, timeout_s=patience_s)
 
-    def _look_for_silence(self) -> None:
-        """Tell once when an active stream stands still: a firewall that drops what comes in tells nobody else."""
-        silent = self._state is State.ACTIVE and self._delivery.silence_s(time.monotonic()) > SILENCE_S
-        if silent and not self._silence_told:
+    def _on_refused(self, reply: m.Refused) -> None:
+        self._report("error", message=reply.message, code=reply.code)
+        if reply.code == NO_TCP:
+            self._fallback.give_up()
+
+    # -- where UDP does not come through -----------------------------------------------------------------------
+
+    def _ask_what_was_sent(self) -> int | None:
+        with contextlib.suppress(NetworkError):  # the control connection's own trouble, which others tell of
+            reply = self.status()
+            return reply.session.datagrams if isinstance(reply, m.Status) else None
+        return None
+
+    def _change_to_tcp(self) -> None:
+        self._fallback.change()
+        self._report("notice", message=UDP_BLOCKED.format(host=self.settings.host), code="udp_blocked")
+
+    def _fall_back(self) -> None:
+        """End the session over UDP and begin one over TCP; what fails on the way is left to the supervisor."""
+        with self._turn:
             link = self._link
-            where = "{} port {}".format(*link.peer) if link is not None and link.is_open else self.settings.host
-            self._report(
-                "notice",
-                message=f"active, but no datagram came for {SILENCE_S:g} s: is the server well, and does this host's "
-                f"firewall let UDP from {where} in?",
-                code="no_datagrams",
-            )
-        self._silence_told = silent
+            if self._wish != "active" or link is None:
+                return
+            self._change_to_tcp()
+            try:
+                link.request(m.Disconnect(), timeout_s=self.settings.connect_timeout_s)
+                reply = self._connect(asked_s=self._delivery.asked_s.get(Command.CONNECT))
+            except NetworkError as error:
+                self._last_error = str(error)
+                return
+            if isinstance(reply, m.Refused):
+                self._on_refused(reply)
+
+    def _name_server(self) -> str:
+        link = self._link
+        return "{} port {}".format(*link.peer) if link is not None and link.is_open else self.settings.host
 
     # -- out -----------------------------------------------------------------------------------------------------
 

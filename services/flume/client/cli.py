@@ -23,7 +23,7 @@ from flume.client.watching import Watching
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError
-from flume.settings import DEFAULT_PORT, ClientSettings, PayloadKind
+from flume.settings import DEFAULT_PORT, ClientSettings, PayloadKind, TransportChoice
 
 _DEFAULTS = ClientSettings(host="localhost")
 _SHOWN = {
@@ -78,6 +78,15 @@ _RECEPTION_OPTIONS = (
         default="rtp",
         show_default=True,
         help="Datagrams to ask for: RTP, or bare MPEG-TS, which cannot tell what was lost where.",
+    ),
+    click.option(
+        "--transport",
+        type=click.Choice(get_args(TransportChoice)),
+        default="auto",
+        envvar="FLUME_TRANSPORT",
+        show_default=True,
+        show_envvar=True,
+        help="What carries the media: UDP, or the control connection (TCP); auto: UDP, and TCP where it is blocked.",
     ),
     click.option(
         "--port",

@@ -1,7 +1,8 @@
 """The control connection: the TCP socket and the thread that reads it.
 
-Everything the server says is handed over in the order in which it came, from one thread; a reply also wakes whoever
-asked. The link ends once: by :meth:`ControlLink.close`, by the server, or by its silence.
+Everything the server says, and the media that it sends here, is handed over in the order in which it came, from one
+thread; a reply also wakes whoever asked. The link ends once: by :meth:`ControlLink.close`, by the server, or by its
+silence.
 """
 
 import contextlib
@@ -9,10 +10,11 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flume.control import messages as m
-from flume.control.codec import LineAssembler
+from flume.control.codec import Line
+from flume.control.framing import Demultiplexer, Frame, Item
 from flume.errors import NetworkError, RemoteProtocolError
 
 SILENCE_S = 15.0
@@ -22,6 +24,12 @@ USER_TIMEOUT_MS = 10_000
 """Unacknowledged bytes for this long end the connection (TCP_USER_TIMEOUT, RFC 5482)."""
 
 Message = m.Reply | m.Event
+OnPackets = Callable[[Sequence[bytes]], None]
+"""Takes RTP packets that came in frames."""
+
+
+def _leave_alone(_packets: Sequence[bytes]) -> None:
+    """Nobody here asked for media."""
 
 
 def bare_host(host: str) -> str:
@@ -44,11 +52,12 @@ class ControlLink:
         *,
         on_message: Callable[[Message], None],
         on_lost: Callable[["ControlLink", str], None],
+        on_packets: OnPackets = _leave_alone,
         silence_s: float = SILENCE_S,
     ) -> None:
-        """Own *connection*; *on_message* and *on_lost* are called from the reading thread."""
+        """Own *connection*; *on_message*, *on_packets* and *on_lost* are called from the reading thread."""
         self._connection = connection
-        self._on_message, self._on_lost = on_message, on_lost
+        self._on_message, self._on_lost, self._on_packets = on_message, on_lost, on_packets
         self._silence_s = silence_s
         self._turn = threading.Lock()
         self._replies: queue.SimpleQueue[m.Reply | NetworkError] = queue.SimpleQueue()
@@ -66,6 +75,7 @@ class ControlLink:
         timeout_s: float,
         on_message: Callable[[Message], None],
         on_lost: Callable[["ControlLink", str], None],
+        on_packets: OnPackets = _leave_alone,
         silence_s: float = SILENCE_S,
     ) -> "ControlLink":
         """Connect to *host*; raises :class:`NetworkError`."""
@@ -86,7 +96,7 @@ class ControlLink:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         connection.settimeout(0.5)  # the beat at which the reader looks for silence
-        link = cls(connection, on_message=on_message, on_lost=on_lost, silence_s=silence_s)
+        link = cls(connection, on_message=on_message, on_lost=on_lost, on_packets=on_packets, silence_s=silence_s)
         link._thread.start()
         return link
 
@@ -151,7 +161,7 @@ class ControlLink:
         self._on_lost(self, reason)
 
     def _read(self) -> None:
-        lines = LineAssembler()
+        stream = Demultiplexer()
         heard_s = time.monotonic()
         try:
             while not self._closed.is_set():
@@ -165,14 +175,27 @@ class ControlLink:
                     self._lose("the server closed it")
                     return
                 heard_s = time.monotonic()
-                for line in lines.feed_untrusted(data):
-                    self._take_untrusted(line)
+                self._hand_over(stream.feed_untrusted(data))
         except OSError as error:
             self._lose(error.strerror or str(error))
         finally:
             self._connection.close()
 
-    def _take_untrusted(self, line: bytes | RemoteProtocolError) -> None:
+    def _hand_over(self, items: Sequence[Item]) -> None:
+        """Pass on lines and packets in their order, packets that follow each other together."""
+        packets: list[bytes] = []
+        for item in items:
+            if isinstance(item, Frame):
+                packets.append(item.packet)
+                continue
+            if packets:
+                self._on_packets(packets)
+                packets = []
+            self._take_untrusted(item)
+        if packets:
+            self._on_packets(packets)
+
+    def _take_untrusted(self, line: Line) -> None:
         try:
             if isinstance(line, RemoteProtocolError):
                 raise line

@@ -22,7 +22,7 @@ class Delivery:
         self.asked_s: dict[Command, float] = {}
         """When each command was last sent, monotonic seconds; written by whoever sends it."""
         self.began_s = 0.0
-        """When the latest window began."""
+        """When the latest window began, or the session, before its first one."""
 
     def take(self, message: Message, link: ControlLink) -> None:
         """Carry out what *message*, which came on *link*, means; raises :class:`~flume.errors.NetworkError`."""
@@ -55,7 +55,7 @@ class Delivery:
             self._receiver.abandon_window()
 
     def silence_s(self, now_s: float) -> float:
-        """Return for how long no datagram has come in the present window."""
+        """Return for how long no datagram has come in the present window, or session, before its first one."""
         return now_s - max(self.began_s, self._receiver.last_datagram_s or 0.0)
 
     def first_datagram_ms(self) -> float | None:
@@ -66,6 +66,7 @@ class Delivery:
     def _begin_session(self, reply: m.Connected, link: ControlLink) -> None:
         self._expect_frame(Command.CONNECT)
         self.connects += 1
+        self.began_s = time.monotonic()
         host, _ = link.peer
         self._receiver.begin_session(
             StreamSession(
@@ -75,6 +76,7 @@ class Delivery:
                 token_interval_s=reply.token_interval_ms / 1000,
                 payload=reply.payload,
                 ssrc=reply.ssrc,
+                transport=reply.transport,
             )
         )
 

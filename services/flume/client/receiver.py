@@ -1,4 +1,7 @@
-"""The media socket and the thread that owns it: token out, datagrams in, ordered and paced on to the player."""
+"""The media socket and the thread that owns it: token out, datagrams in, ordered and paced on to the player.
+
+Packets that come over the control connection instead take the same way from :meth:`Receiver.take_packets` on.
+"""
 
 import contextlib
 import logging
@@ -7,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flume.client.bare import BareClock, BareCount
@@ -17,7 +21,7 @@ from flume.client.splice import Splicer
 from flume.client.statistics import ReceptionStatistics
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.media import rtp
-from flume.settings import ClientSettings, PayloadKind
+from flume.settings import ClientSettings, PayloadKind, Transport
 
 MAX_DATAGRAM_BYTES = 65_535
 DRAIN_AT_ONCE = 256
@@ -32,7 +36,10 @@ _log = logging.getLogger(__name__)
 
 
 class StreamSession(NamedTuple):
-    """What the reply to ``connect`` says about the stream; *server* is the UDP address of the server."""
+    """What the reply to ``connect`` says about the stream; *server* is the UDP address of the server.
+
+    With the transport ``tcp`` there is no media socket and no token.
+    """
 
     server: tuple[str, int]
     family: socket.AddressFamily
@@ -40,6 +47,7 @@ class StreamSession(NamedTuple):
     token_interval_s: float
     payload: PayloadKind
     ssrc: int
+    transport: Transport = "udp"
 
 
 class _Unit(NamedTuple):
@@ -83,18 +91,34 @@ class Receiver:
     # -- the session's events --------------------------------------------------------------------------------
 
     def begin_session(self, session: StreamSession) -> None:
-        """Open the media socket if need be and send the token of *session*; repeat it until it ends."""
+        """Open the media socket if need be and send the token of *session*; repeat it until it ends.
+
+        Over TCP nothing is opened, and what a socket of before still brings is nobody's.
+        """
         with self._lock:
             self._jitter.reset(time.monotonic())
             self._first_datagram_s = None
-            if self._socket is None or self._session is None or self._session.server != session.server:
+            if session.transport == "tcp":
+                self._close_socket()
+            elif self._socket is None or self._session is None or self._session.server != session.server:
                 self._close_socket()
                 self._socket = self._open(session)
             if self._session is not None and self._session.ssrc != session.ssrc:
                 self._splicer.forget()
             self._session = session
             self._ending = False
-            self._token_due_s = 0.0
+            self._token_due_s = 0.0 if session.transport == "udp" else float("inf")
+        self._wake()
+
+    def take_packets(self, packets: Sequence[bytes]) -> None:
+        """Take RTP *packets* that came over the control connection, in their order."""
+        with self._lock:
+            now_s = time.monotonic()
+            if self._session is None or self._session.transport != "tcp":
+                self._foreign += len(packets)
+                return
+            for packet in packets:
+                self._accept_untrusted(packet, now_s)
         self._wake()
 
     def begin_window(self, first_sequence: int | None) -> None:
@@ -315,6 +339,7 @@ class Receiver:
             last_s = self._last_datagram_s
             media = self._socket
             return ReceptionStatistics(
+                transport=None if self._session is None else self._session.transport,
                 datagrams=self._datagrams,
                 bytes=self._bytes,
                 lost=jitter.lost + self._bare_count.lost,

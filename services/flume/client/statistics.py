@@ -3,17 +3,21 @@
 import msgspec
 
 from flume.client.player import PlayerStatistics
+from flume.settings import Transport
 
 
 class ReceptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What the media socket brought since the client began."""
+    """What the media socket, or the control connection in its place, brought since the client began."""
 
+    transport: Transport | None = None
+    """What carries the media, or did last; ``None`` before the first session."""
     datagrams: int = 0
     """All media datagrams of this server's stream, duplicates and late ones included."""
     bytes: int = 0
     """Their UDP payloads."""
     lost: int = 0
-    """Numbers inside the announced windows that never arrived. For bare TS: announced minus counted."""
+    """Numbers inside the announced windows that never arrived. For bare TS: announced minus counted. Over TCP: what
+    the server passed over because the connection was slower than the stream."""
     late: int = 0
     """Arrived after the hole they belong into was given up: received, not played."""
     duplicates: int = 0
@@ -48,7 +52,7 @@ class ClientStatistics(ReceptionStatistics, frozen=True, kw_only=True):
     linked: bool
     """Whether a control connection is open."""
     address: str | None
-    """Local address of the media socket, ``None`` before the first session; its port is *media_port*."""
+    """Local address of the media socket, ``None`` before the first session and over TCP; its port is *media_port*."""
     media_port: int | None
     commands: tuple[str, ...]
     """The last commands that the server carried out, oldest first."""

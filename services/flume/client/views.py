@@ -147,6 +147,7 @@ def summary(statistics: ClientStatistics) -> str:
     s = statistics
     parts = [state_label(s), f"{s.datagrams} datagrams", f"{s.lost} lost"]
     parts += [f"{count} {name}" for name, count in (("late", s.late), ("dropped here", s.dropped_by_receiver)) if count]
+    parts += ["over TCP"] if s.transport == "tcp" else []
     parts += [f"jitter {s.jitter_ms:.1f} ms", f"{s.player.frames_displayed} frames"]
     if s.join_ms is not None:
         parts.append(f"join {s.join_ms:.0f} ms")
