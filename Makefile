@@ -1,27 +1,33 @@
 # Everything flumelab does, by name. Each target does its own set-up; the second call finds it done.
-# Settings: make lab CLIENTS=5 VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60
+# Settings: make lab CLIENTS=5 PROFILE=lte VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60 PLAYERS=1
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 CLIENTS ?= 5
+PROFILE ?= clean
+CLIENT ?=
+PLAYERS ?=
 VIDEO ?=
 SCENARIO ?= tour
 LAB ?= default
 DURATION ?=
 TESTS ?= tests
 
+# What SCENARIO names here is a firewall, and its default, a lab's scenario, is none: then the list is shown.
+FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO),$(filter-out tour,$(value SCENARIO)))
+
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS VIDEO SCENARIO LAB DURATION
+SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
-export $(SETTINGS)
+export $(SETTINGS) FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab status down purge test check format engine-stop
+.PHONY: help setup lab netem firewall calibrate doctor status down purge test check format engine-stop
 
 help: ## show this list
-	@echo "usage: make TARGET [CLIENTS=5] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
+	@echo "usage: make TARGET [CLIENTS=5] [PROFILE=lte] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
@@ -29,7 +35,20 @@ setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none an
 
 lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove who received it, leave the lab running
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
-		$${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"}
+		--profile "$$PROFILE" $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
+		$${PLAYERS:+--players "$$PLAYERS"}
+
+netem: $(VENV)/.stamp-lab ## put another network under the running lab: PROFILE=geo, for one client: CLIENT=3
+	@$(BIN)/flume lab netem "$$PROFILE" --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"}
+
+firewall: $(VENV)/.stamp-lab ## put a firewall in the way of the running lab: SCENARIO=media-dropped CLIENT=3; list them
+	@$(BIN)/flume lab firewall --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} $${FIREWALL:+"$$FIREWALL"}
+
+calibrate: $(VENV)/.stamp-lab ## measure what each profile really does, beside what it is set to
+	@$(BIN)/flume lab calibrate
+
+doctor: $(VENV)/.stamp-lab ## say what this machine's lab would use, and what is missing
+	@$(BIN)/flume doctor
 
 status: $(VENV)/.stamp-lab ## show the running lab, live
 	@$(BIN)/flume lab status --lab "$$LAB"

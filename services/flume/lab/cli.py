@@ -20,6 +20,7 @@ from flume.lab import status
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.images import project_root
+from flume.lab.firewall.cli import firewall
 from flume.lab.order import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 from flume.lab.report import writer as report
 from flume.lab.runner import Outcome, Stopwatch, run_lab
@@ -46,6 +47,9 @@ def _say(line: str) -> None:
 @click.group(name="lab")
 def lab() -> None:
     """Run a server and clients in containers on a network you control, and judge who received what."""
+
+
+lab.add_command(firewall)
 
 
 @lab.command()

@@ -13,10 +13,15 @@ UDP = """\
 IPTABLES = """\
 *filter
 :INPUT ACCEPT [120:9000]
-[12:15936] -A INPUT -p udp -m udp --sport 5004 -j DROP
+[12:15936] -A FLUME-IN-3 -p udp -m udp --sport 5004 -m comment --comment "flumelab blocked media" -j DROP
+[5:6640] -A FLUME-IN-3 -p udp -m comment --comment "flumelab also media" -m udp --sport 5004 -j DROP
+[7:280] -A FLUME-IN-3 -p tcp -m comment --comment "flumelab blocked control" -j DROP
+[9:9] -A FLUME-IN-3 -p udp -m comment --comment "flumelab open media" -j RETURN
 [3:180] -A INPUT -p tcp -m tcp --dport 22 -j REJECT --reject-with tcp-reset
 [40:4000] -A INPUT -s 198.18.0.2/32 -j ACCEPT
 COMMIT
+# of a scenario that was removed
+[20:26560] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked media" -j REJECT --reject-with icmp-port-unreachable
 """
 QDISC = (
     '[{"kind":"noqueue","handle":"0:","dev":"lo","root":true,"drops":0},'
@@ -31,8 +36,8 @@ def test_drops_are_those_of_the_one_socket():
         socket_drops(UDP, 50002)
 
 
-def test_only_rules_that_drop_count():
-    assert firewall_drops(IPTABLES) == 15
+def test_only_rules_that_take_media_away_count():
+    assert firewall_drops(IPTABLES) == 37
     assert firewall_drops("") == 0
 
 

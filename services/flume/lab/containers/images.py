@@ -28,6 +28,9 @@ from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
+PROBE_PROGRAMS = ("tap", "wall")
+"""Beside the Dockerfile, for the probe alone."""
+
 PULL_TIMEOUT_S = 10.0
 """How long a registry may be silent before the base image is built here instead."""
 
@@ -127,7 +130,7 @@ def digest(inputs: Inputs, target: str) -> str:
     total = hashlib.sha256()
     files = [inputs.folder / "Dockerfile"]
     if target == "probe":
-        files.append(inputs.folder / "tap")
+        files += [inputs.folder / name for name in PROBE_PROGRAMS]
     else:
         files += [inputs.folder / "flume", inputs.folder / "requirements.lock", *source_files(inputs)]
     for path in files:
@@ -150,7 +153,7 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile(prefix="flumelab-context-")  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            for name in ("Dockerfile", "tap", "flume"):
+            for name in ("Dockerfile", "flume", *PROBE_PROGRAMS):
                 _add(archive, inputs.folder / name, name, executable=name != "Dockerfile")
             for path in sorted(site.rglob("*")):
                 if path.is_file():

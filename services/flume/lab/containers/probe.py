@@ -34,7 +34,8 @@ _COUNTERS = f"""for subject; do
         echo "{_SECTION}$1 udp"; cat /proc/net/udp
         echo "{_SECTION}$1 dev"; cat /proc/net/dev
         echo "{_SECTION}$1 qdisc"; tc -s -j qdisc show
-        echo "{_SECTION}$1 iptables"; iptables-save -c' sh "$subject"
+        echo "{_SECTION}$1 iptables"; iptables-nft-save -c 2>/dev/null; iptables-legacy-save -c 2>/dev/null
+        cat "/run/walls/$1.gone" 2>/dev/null || :' sh "$subject"
 done"""
 
 
@@ -72,6 +73,7 @@ class Counters(msgspec.Struct, frozen=True):
     dev: str
     qdisc: str
     iptables: str
+    """Of both kinds of iptables, and the last counts of the rules that `wall` has removed."""
 
 
 class Probe:

@@ -7,7 +7,10 @@ import msgspec
 
 from flume.errors import EvidenceError
 
-_RULE = re.compile(r"^\[(\d+):\d+\] -A .*-j (?:DROP|REJECT)\b", re.MULTILINE)
+_MEDIA_RULE = re.compile(
+    r'^\[(\d+):\d+\] -A .*--comment "flumelab (?:blocked|also) media"(?: .*)? -j (?:DROP|REJECT)\b', re.MULTILINE
+)
+"""A rule of a firewall scenario that takes media away; others may take tokens or control segments."""
 
 
 def socket_drops(proc_net_udp: str, port: int) -> int:
@@ -44,8 +47,12 @@ def damaged(proc_net_snmp: str) -> int:
 
 
 def firewall_drops(iptables_save: str) -> int:
-    """Return the packets that rules with the target DROP or REJECT have matched (``iptables-save -c``)."""
-    return sum(int(packets) for packets in _RULE.findall(iptables_save))
+    """Return the datagrams of the stream that the rules of firewall scenarios took away (``iptables-save -c``).
+
+    Those are the rules whose comment says media: others may take tokens or control segments, which no tap counts as
+    sent. Removed rules count with their last line, see :class:`flume.lab.containers.probe.Counters`.
+    """
+    return sum(int(packets) for packets in _MEDIA_RULE.findall(iptables_save))
 
 
 class _Qdisc(msgspec.Struct):

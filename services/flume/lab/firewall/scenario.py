@@ -1,0 +1,153 @@
+"""A firewall scenario as a value, read from ``netem/firewall/NAME.toml``. Pure but for :func:`find`.
+
+A rule names the packets it is about by their direction, not by a chain: the same rule is put up at the client's host
+or at the server's, where those packets are outgoing there and incoming here. What a rule *does* becomes its comment
+in the kernel, and its counter the proof:
+
+=======================  ==============================================================================
+``blocked NAME``         takes packets away; must have counted for the scenario to have acted
+``changed NAME``         rewrites packets; must have counted likewise
+``open NAME``            lets packets pass that are to pass; must have counted
+``also NAME``            belongs to the scenario, and need not meet a packet
+=======================  ==============================================================================
+"""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from flume.errors import SettingsError
+
+OPEN = "open"
+"""No scenario: takes away whatever stands."""
+
+Scope = Literal["client", "all", "server"]
+"""One client, every client, or the server for whoever comes."""
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+_TARGETS = frozenset({"", "DROP", "RETURN", "REJECT", "MASQUERADE"})
+"""Without one a rule only counts, or remembers."""
+_NOT_IN_A_MATCH = frozenset({"-j", "--jump", "-g", "--goto", "-A", "-I", "-D", "-t", "--table", "--comment", "-c"})
+_PORT = "{port}"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything read from a file."""
+
+
+class Rule(_Part, frozen=True, kw_only=True):
+    """One rule; *matches* and *target* are iptables' words, ``{port}`` is the server's port."""
+
+    does: Annotated[str, msgspec.Meta(pattern=r"^(blocked|changed|open|also) [a-z][a-z -]*$")]
+    stands: Literal["client", "server"]
+    """On whose host the firewall is."""
+    packets: Literal["to-server", "from-server"]
+    matches: Text
+    target: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would not be a rule of our own chain."""
+        words = _words("matches", self.matches)
+        wrong = sorted(_NOT_IN_A_MATCH & set(words))
+        if wrong:
+            raise ValueError(f"matches has {', '.join(wrong)}: only what a rule matches, the target stands in `target`")
+        target = (_words("target", self.target) or [""])[0]
+        if target not in _TARGETS:
+            raise ValueError(f"target {target!r} is none of {', '.join(sorted(_TARGETS - {''}))}")
+        kind = self.does.partition(" ")[0]
+        if kind == "blocked" and target not in {"DROP", "REJECT"}:
+            raise ValueError(f"a rule that blocks has the target DROP or REJECT, not {target or 'none'}")
+        if kind == "open" and target not in {"RETURN", ""}:
+            raise ValueError(f"a rule that leaves open has the target RETURN or none, not {target}")
+        if target == "MASQUERADE" and (self.stands, self.packets) != ("client", "to-server"):
+            raise ValueError("addresses are translated where the client sends: stands client, packets to-server")
+
+    @property
+    def kind(self) -> str:
+        """blocked, changed, open or also."""
+        return self.does.partition(" ")[0]
+
+
+class Scenario(_Part, frozen=True, kw_only=True):
+    """What a person is told of it, and what is put up; *name* is the file's."""
+
+    name: str
+    summary: Text
+    symptom: Text
+    diagnosis: Text
+    cure: Text
+    scope: Scope
+    """What it is applied to when nobody says."""
+    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1)]
+    """What it can be applied to."""
+    rule: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1)]
+    doctor: dict[str, str] = {}
+    """What ``flume doctor`` on the client's host finds: leg → finding. The other legs are well, or not reached."""
+    forget_flows: bool = False
+    """When it is put up the client's firewall forgets the UDP flows that it knows."""
+    udp_state_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] | None = None
+    """For how long the client's firewall remembers an idle UDP flow."""
+    path_mtu_bytes: Annotated[int, msgspec.Meta(ge=576, le=1499)] | None = None
+    """Largest packet on the way from the server; what is longer is cut into fragments."""
+
+    def __post_init__(self) -> None:
+        """Check what no single key can tell."""
+        if self.scope not in self.scopes:
+            raise ValueError(f"scope {self.scope!r} is none of its own scopes {', '.join(self.scopes)}")
+        kinds = {rule.kind for rule in self.rule}
+        if not kinds & {"blocked", "changed"}:
+            raise ValueError("no rule blocks or changes anything, so nothing could prove that it acted")
+        if "open" not in kinds:
+            raise ValueError("no rule is open, so nothing could prove that the rest passes")
+        at_client = self.forget_flows or self.udp_state_s or self.path_mtu_bytes
+        if "server" in self.scopes and (at_client or any("MASQUERADE" in rule.target for rule in self.rule)):
+            raise ValueError(
+                "the scope server has neither flows to forget, nor a path MTU, nor a translation of its own"
+            )
+
+
+def _words(key: str, text: str) -> list[str]:
+    """Return the words of *text*; raises :class:`ValueError` for a line break or an open quotation mark."""
+    if "\n" in text:
+        raise ValueError(f"{key} is more than one line")
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{key} cannot be read: {error}") from error
+    if any("{" in word for word in shlex.split(text.replace(_PORT, ""))):
+        raise ValueError(f"{key} has braces other than {_PORT}")
+    return words
+
+
+def load(text: str, *, name: str) -> Scenario:
+    """Return the scenario in *text*; raises :class:`SettingsError` with file, key and reason."""
+    if not _NAME.fullmatch(name):
+        raise SettingsError("firewall", name, "a file name of lower-case letters, digits and hyphens, ending .toml")
+    try:
+        return msgspec.convert({**tomllib.loads(text), "name": name}, Scenario)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError("firewall", f"{name}.toml", f"its file is not as it should be: {error}") from error
+
+
+def find(folder: Path, name_or_path: str) -> Scenario:
+    """Return the scenario with that name in *folder*, or the one in a file; raises :class:`SettingsError`."""
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else folder / f"{name_or_path}.toml"
+    if not path.is_file():
+        known = ", ".join((OPEN, *(file.stem for file in sorted(folder.glob("*.toml")))))
+        raise SettingsError("firewall", name_or_path, f"one of {known}, or the path of a .toml file")
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("firewall", name_or_path, f"a readable TOML file ({error})") from error
+    return load(text, name=path.stem)
+
+
+def catalogue(folder: Path) -> list[Scenario]:
+    """Return all scenarios of *folder*, by name."""
+    return [find(folder, str(path)) for path in sorted(folder.glob("*.toml"))]
