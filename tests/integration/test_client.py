@@ -17,6 +17,7 @@ from flume.client.app import Client
 from flume.client.cli import health
 from flume.client.control_link import ControlLink
 from flume.client.events import ClientEvent
+from flume.client.receiver import QUIET_TOKEN_S
 from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import NetworkError
@@ -188,6 +189,26 @@ def test_an_active_stream_that_stands_still_is_told_once(monkeypatch: pytest.Mon
         watcher.client.interrupt()
         time.sleep(0.5)
         assert told() == 2, "an interrupted stream stands still by wish"
+
+
+def test_the_token_comes_again_at_once_while_an_active_stream_is_silent_and_only_then() -> None:
+    with FakeServer() as server, Watcher(server.port) as watcher:
+        server.token_interval_ms = 60_000
+        watcher.connect()
+        server.send(3)
+        wait_until("it receives", lambda: watcher.client.statistics().datagrams == 3)
+        began_s = time.monotonic()
+        wait_until("two tokens in the silence", lambda: len(server.tokens) == 3)
+        assert 2 * QUIET_TOKEN_S - 0.1 < time.monotonic() - began_s < 2 * QUIET_TOKEN_S + 1
+        before = len(server.tokens)
+        until_s = time.monotonic() + 3 * QUIET_TOKEN_S
+        while time.monotonic() < until_s:
+            server.send(1)
+            time.sleep(QUIET_TOKEN_S / 10)
+        assert len(server.tokens) == before, "a stream that flows needs none"
+        assert isinstance(watcher.client.interrupt(), m.Interrupted)
+        time.sleep(2 * QUIET_TOKEN_S)
+        assert len(server.tokens) == before, "an interrupted stream is silent by wish"
 
 
 def test_what_failed_is_said_with_what_comes_next() -> None:

@@ -30,6 +30,7 @@ class FakeServer:
         self.state = State.CLOSED
         self.next_sequence = 65_530
         self.sent_in_window = 0
+        self.token_interval_ms = 200
         self._closing = False
         self._threads = [threading.Thread(target=self._serve), threading.Thread(target=self._hear)]
 
@@ -100,7 +101,7 @@ class FakeServer:
                         port=self.port,
                         payload=request.payload,
                         ssrc=SSRC,
-                        token_interval_ms=200,
+                        token_interval_ms=self.token_interval_ms,
                         consent_timeout_ms=1000,
                     )
                 )

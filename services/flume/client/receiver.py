@@ -32,6 +32,11 @@ SO_MEMINFO = 55
 MEMINFO_RCVBUF = 1
 MEMINFO_DROPS = 8
 
+QUIET_TOKEN_S = 0.5
+"""An active stream that is silent for so long gets its token repeated at once, and this often: a NAT or firewall that
+has forgotten the flow opens again, and the server learns the new port. Longer than the pauses of a stream that is well;
+at the usual interval of the token the picture would stand for up to 2 s."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -71,6 +76,9 @@ class Receiver:
         self._socket: socket.socket | None = None
         self._session: StreamSession | None = None
         self._token_due_s = float("inf")
+        self._token_sent_s = 0.0
+        self._window_s: float | None = None
+        """When the window began in which datagrams are to come over UDP; None outside of one."""
         self._bare_clock = BareClock()
         self._bare_count = BareCount()
         self._splicer = Splicer()
@@ -130,6 +138,8 @@ class Receiver:
                 self._jitter.begin_window(first_sequence, time.monotonic())
             else:
                 self._bare_count.begin_window()
+            self._window_s = None if self._socket is None else time.monotonic()
+        self._wake()
 
     def end_window(self, last_sequence: int | None, datagrams: int) -> None:
         """The server said that the window held *datagrams*, the last with *last_sequence*."""
@@ -137,6 +147,7 @@ class Receiver:
             if self._session is not None and self._session.payload == "ts":
                 self._bare_count.end_window(datagrams)
             self._jitter.end_window(last_sequence if datagrams else None, time.monotonic())
+            self._window_s = None
         self._wake()
 
     def abandon_window(self) -> None:
@@ -144,12 +155,14 @@ class Receiver:
         with self._lock:
             self._jitter.abandon_window(time.monotonic())
             self._bare_count.abandon_window()
+            self._window_s = None
         self._wake()
 
     def end_session(self) -> None:
         """Repeat the token no more. The socket stays open, so that what is still under way is counted."""
         with self._lock:
             self._token_due_s = float("inf")
+            self._window_s = None
             self._ending = True
         self._wake()
 
@@ -210,7 +223,7 @@ class Receiver:
             self._wait(media, timeout_s)
             with self._lock:
                 now_s = time.monotonic()
-                if now_s >= self._token_due_s:
+                if now_s >= self._token_deadline_s():
                     self._send_token(now_s)
                 self._receive()
                 units = self._collect()
@@ -223,8 +236,15 @@ class Receiver:
             if ending:
                 self._player.write(self._splicer.ending())
 
+    def _token_deadline_s(self) -> float:
+        """Return when the next token is due: at its interval, or sooner where an active stream is silent."""
+        if self._window_s is None or self._socket is None:
+            return self._token_due_s
+        silent_since_s = max(self._window_s, self._last_datagram_s or 0.0, self._token_sent_s)
+        return min(self._token_due_s, silent_since_s + QUIET_TOKEN_S)
+
     def _timeout_s(self) -> float:
-        deadlines = [self._token_due_s]
+        deadlines = [self._token_deadline_s()]
         deadlines += [due for due in (self._jitter.deadline_s(), self._pacer.deadline_s()) if due is not None]
         return min(max(0.0, min(deadlines) - time.monotonic()), 1.0)
 
@@ -243,7 +263,7 @@ class Receiver:
         if session is None or self._socket is None:
             self._token_due_s = float("inf")
             return
-        self._token_due_s = now_s + session.token_interval_s
+        self._token_due_s, self._token_sent_s = now_s + session.token_interval_s, now_s
         try:
             self._socket.send(session.token.encode())
         except OSError as error:  # refused, unreachable, no route: the next interval tries again
