@@ -36,11 +36,13 @@ from flume.lab.evidence.facts import (
     TapFacts,
 )
 from flume.lab.evidence.frames import TS_PACKET_BYTES, FrameCounter
-from flume.lab.evidence.reassembly import LineStream
+from flume.lab.evidence.reassembly import LineStream, MixedStream, Unit
 
 RTP_HEADER_BYTES = 12
 PAYLOAD_BYTES = 7 * TS_PACKET_BYTES
 """Transport packets in one datagram: 7, the most that fits an Ethernet frame beside RTP."""
+_PAT = frozenset({b"\x40\x00", b"\x00\x00"})
+"""What follows the sync byte of a packet of the PAT: PID 0, usually with payload_unit_start."""
 CLOCK_STEP_S = 0.05
 """Time stamps of two processors may swap by microseconds in the file; a step back of this size is a set clock."""
 _SAMPLE = 2000
@@ -63,7 +65,7 @@ class _Connection:
     def __init__(self) -> None:
         self.initial: int | None = None
         self.ended = False
-        self.to_server, self.to_client = LineStream(), LineStream()
+        self.to_server, self.to_client = LineStream(), MixedStream()
 
     @property
     def missing_bytes(self) -> int:
@@ -121,7 +123,7 @@ class _Collector:
         for start in range(0, len(data), unit):
             self.media.append(self._datagram(time_s, segment, data[start : start + unit]))
 
-    def _datagram(self, time_s: float, segment: Segment, data: bytes) -> MediaDatagram:
+    def _datagram(self, time_s: float, segment: Segment, data: bytes, *, offset: int | None = None) -> MediaDatagram:
         identity = blake2b(data, digest_size=16).digest()
         sequence = ssrc = None
         start = 0
@@ -131,7 +133,9 @@ class _Collector:
         frames = self._frames_of.get(identity)
         if frames is None:
             frames = self._frames_of[identity] = self._frames.count_untrusted(memoryview(data)[start:])
-        return MediaDatagram(time_s, segment.source, segment.destination, identity, sequence, ssrc, len(data), frames)
+        ends = segment.source, segment.destination
+        is_entry = data[start : start + 1] == b"\x47" and data[start + 1 : start + 3] in _PAT
+        return MediaDatagram(time_s, *ends, identity, sequence, ssrc, len(data), frames, offset, is_entry)
 
     def _control(self, time_s: float, segment: Segment, *, to_server: bool) -> None:
         client = segment.source if to_server else segment.destination
@@ -141,25 +145,36 @@ class _Collector:
             connection = self._connections[client] = _Connection()
             connection.initial = segment.sequence
             self.starts.append(ControlStart(time_s, client))
-        mine, other = connection.to_server, connection.to_client
-        if not to_server:
-            mine, other = other, mine
+        mine: LineStream = connection.to_server if to_server else connection.to_client
+        other: LineStream = connection.to_client if to_server else connection.to_server
         sequence = segment.sequence
         if segment.flags & _SYN:
             mine.begin(sequence)
             sequence += 1
         if segment.flags & _ACK and not segment.flags & _RST:
             other.acknowledge(segment.acknowledgement)
-        for raw in mine.feed_untrusted(sequence % (1 << 32), segment.data):
-            line = ControlLine(time_s, client, to_server, _json_object(raw), raw)
-            self.lines.append(line)
-            if not to_server and line.message is not None:
-                self._echoes.issued(client[0], line.message.get("token"))
+        if to_server:
+            for raw in mine.feed_untrusted(sequence % (1 << 32), segment.data):
+                self.lines.append(ControlLine(time_s, client, to_server, _json_object(raw), raw))
+        else:
+            for unit in connection.to_client.units_untrusted(sequence % (1 << 32), segment.data):
+                self._from_server(time_s, segment, unit)
         if segment.flags & _FIN:
             mine.finish()
         if segment.flags & (_FIN | _RST) and not connection.ended:
             connection.ended = True
             self.ends.append(ControlEnd(time_s, client, by_server=not to_server))
+
+    def _from_server(self, time_s: float, segment: Segment, unit: Unit) -> None:
+        """Take a line of the server, or a packet in a frame."""
+        if unit.is_frame:
+            self.media.append(self._datagram(time_s, segment, unit.data, offset=unit.offset))
+            return
+        client = segment.destination
+        line = ControlLine(time_s, client, False, _json_object(unit.data), unit.data, unit.offset)  # noqa: FBT003
+        self.lines.append(line)
+        if line.message is not None:
+            self._echoes.issued(client[0], line.message.get("token"))
 
     def facts(self, tap: Tap) -> TapFacts:
         """Return everything in the order of time."""

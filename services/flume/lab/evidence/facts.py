@@ -32,18 +32,26 @@ class Tap(NamedTuple):
 
 
 class MediaDatagram(NamedTuple):
-    """One datagram of the stream, as it passed the tap. A segmentation batch has been cut into its datagrams."""
+    """One datagram of the stream, as it passed the tap. A segmentation batch has been cut into its datagrams.
+
+    A packet in a frame on the control connection (RFC 4571) counts as one, at the time of the segment that completed
+    it, when that was first seen.
+    """
 
     time_s: float
     source: Address
     destination: Address
     identity: bytes
-    """Digest of the UDP payload: the same datagram at another tap has the same identity."""
+    """Digest of the payload: the same datagram at another tap has the same identity."""
     sequence: int | None
     """RTP's 16-bit number; None for plain transport packets and for anything else."""
     ssrc: int | None
     bytes: int
     video_frames_started: int
+    offset: int | None = None
+    """Over TCP: its place in the server's bytes of the connection. None: over UDP."""
+    is_entry: bool = False
+    """Whether it begins with a PAT, as every datagram does with which a player may begin."""
 
 
 class ControlStart(NamedTuple):
@@ -62,6 +70,8 @@ class ControlLine(NamedTuple):
     message: dict[str, object] | None
     """The JSON object; None when the line is not one."""
     raw: bytes
+    offset: int = 0
+    """Of a line of the server: its place in the server's bytes of the connection."""
 
 
 class ControlEnd(NamedTuple):

@@ -1,14 +1,29 @@
-"""TCP segments of one direction, as captured, put back into lines. Pure; the input is a stranger's bytes.
+"""TCP segments of one direction, as captured, put back into lines and frames. Pure; the input is a stranger's bytes.
 
 Retransmissions add nothing, segments out of order wait, and bytes that the peer acknowledged although the capture
 does not hold them are reported: then the capture is incomplete, whatever tcpdump says.
 """
 
+from typing import NamedTuple
+
 from flume.settings import MAX_LINE_BYTES
 
 _MODULUS = 1 << 32
-_MOST_WAITING_BYTES = 1 << 20
-"""Out-of-order bytes kept for one direction; a control connection carries a few KiB a minute."""
+_MOST_WAITING_BYTES = 16 << 20
+"""Out-of-order bytes kept for one direction: 3 s of 40 Mbit/s behind one lost segment."""
+
+_FRAMES_BEGIN_BELOW = 8
+"""A frame (RFC 4571) begins with its length, of which the first byte is below this; no text begins so."""
+_LENGTH_BYTES = 2
+
+
+class Unit(NamedTuple):
+    """One line, newline included, or what one frame carries."""
+
+    data: bytes
+    is_frame: bool
+    offset: int
+    """Of its first byte in the direction's stream, from 0: says which of two in one segment came first."""
 
 
 def _ahead(newer: int, older: int) -> int:
@@ -50,8 +65,16 @@ class LineStream:
 
     def feed_untrusted(self, sequence: int, data: bytes) -> list[bytes]:
         """Take one segment; return the lines that it completes, newlines included. Raises nothing."""
+        fresh = self._fresh(sequence, data)
+        *lines, self._partial = (self._partial + fresh).split(b"\n")
+        if len(self._partial) > 4 * MAX_LINE_BYTES:  # No line of ours: the server refuses it long before.
+            self._partial = b""
+        return [line + b"\n" for line in lines]
+
+    def _fresh(self, sequence: int, data: bytes) -> bytes:
+        """Take one segment; return what it adds to the stream in order."""
         if not data:
-            return []
+            return b""
         if self._next is None:  # The capture began in the middle: the first line may be the rest of one.
             self._next = sequence
         if len(self._waiting.get(sequence, b"")) < len(data):
@@ -59,10 +82,7 @@ class LineStream:
         fresh = self._in_order()
         if sum(map(len, self._waiting.values())) > _MOST_WAITING_BYTES:
             self._waiting.clear()
-        *lines, self._partial = (self._partial + fresh).split(b"\n")
-        if len(self._partial) > 4 * MAX_LINE_BYTES:  # No line of ours: the server refuses it long before.
-            self._partial = b""
-        return [line + b"\n" for line in lines]
+        return fresh
 
     def _in_order(self) -> bytes:
         """Move what continues the stream out of the waiting segments."""
@@ -75,3 +95,45 @@ class LineStream:
             fresh += data
             self._next = ((self._next or 0) + len(data)) % _MODULUS
         return bytes(fresh)
+
+
+class MixedStream(LineStream):
+    """The server's direction of one connection: lines, and frames between them once its beginning is known."""
+
+    def __init__(self) -> None:
+        """Begin before any segment."""
+        super().__init__()
+        self._has_begun = False
+        self._rest = bytearray()
+        self._offset = 0
+
+    def begin(self, sequence: int) -> None:
+        """Take the sender's SYN, numbered *sequence*."""
+        if self._next is None:
+            self._has_begun = True
+        super().begin(sequence)
+
+    def units_untrusted(self, sequence: int, data: bytes) -> list[Unit]:
+        """Take one segment; return the lines and frames that it completes, in their order. Raises nothing."""
+        rest, at = self._rest, 0
+        rest += self._fresh(sequence, data)
+        units: list[Unit] = []
+        while at < len(rest):
+            is_frame = self._has_begun and rest[at] < _FRAMES_BEGIN_BELOW
+            end = self._end_of_frame(at) if is_frame else rest.find(b"\n", at) + 1
+            if not 0 < end <= len(rest):
+                break
+            start = at + _LENGTH_BYTES if is_frame else at
+            if start < end:
+                units.append(Unit(bytes(rest[start:end]), is_frame, self._offset + at))
+            at = end
+        if len(rest) - at > 4 * MAX_LINE_BYTES:  # Neither a line of ours nor a frame.
+            at = len(rest)
+        del rest[:at]
+        self._offset += at
+        return units
+
+    def _end_of_frame(self, at: int) -> int:
+        """Return where the frame that begins *at* ends; 0 while its length is not complete."""
+        length = self._rest[at : at + _LENGTH_BYTES]
+        return at + _LENGTH_BYTES + int.from_bytes(length, "big") if len(length) == _LENGTH_BYTES else 0

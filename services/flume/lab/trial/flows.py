@@ -57,20 +57,22 @@ class Matching(NamedTuple):
 def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) -> Flow:
     """Sort the datagrams *sent* to the host *address* into those allowed and those leaked."""
     windows = tuple(window for window in sessions.windows if window.media[0] == address)
-    by_media: dict[Address, list[int]] = defaultdict(list)
+    by_media: dict[tuple[Address, bool], list[int]] = defaultdict(list)  # and whether over TCP
     for position, window in enumerate(windows):
-        by_media[window.media].append(position)
+        by_media[window.media, window.opened_at is not None].append(position)
     opened = {media: [windows[p].opened_s for p in positions] for media, positions in by_media.items()}
     allowed: list[list[MediaDatagram]] = [[] for _ in windows]
-    gaps: dict[tuple[Address, int], list[MediaDatagram]] = defaultdict(list)
+    gaps: dict[tuple[tuple[Address, bool], int], list[MediaDatagram]] = defaultdict(list)
     unknown = [interval for interval in sessions.unknown if interval.address == address]
     everything = tuple(sorted(sent, key=lambda datagram: datagram.time_s))
     unjudged = 0
     for datagram in everything:
-        media = datagram.destination
+        media = (datagram.destination, datagram.offset is not None)
         rank = bisect_right(opened.get(media, ()), datagram.time_s) - 1
+        while rank >= 0 and _precedes(datagram, windows[by_media[media][rank]]):
+            rank -= 1
         position = by_media[media][rank] if rank >= 0 else -1
-        if position >= 0 and datagram.time_s <= windows[position].limit_s:
+        if position >= 0 and _is_within(datagram, windows[position]):
             allowed[position].append(datagram)
         elif any(interval.from_s <= datagram.time_s <= interval.to_s for interval in unknown):
             unjudged += 1
@@ -83,6 +85,20 @@ def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) ->
     leaked_all = sorted((d for gap in gaps.values() for d in gap), key=lambda datagram: datagram.time_s)
     allowed_all = tuple(tuple(window) for window in allowed)
     return Flow(everything, windows, allowed_all, tuple(leaked_all), dict(reasons), unjudged)
+
+
+def _precedes(datagram: MediaDatagram, window: Window) -> bool:
+    """Whether *datagram* came in the segment that opened *window*, and before that line."""
+    if datagram.offset is None or window.opened_at is None or datagram.time_s > window.opened_s:
+        return False
+    return datagram.offset < window.opened_at
+
+
+def _is_within(datagram: MediaDatagram, window: Window) -> bool:
+    """Whether *datagram*, which is not from before *window*, is from before its end: over TCP by place."""
+    if datagram.time_s > window.limit_s:
+        return False
+    return datagram.offset is None or window.closed_at is None or datagram.offset < window.closed_at
 
 
 def _reasons(
@@ -163,9 +179,27 @@ def holes(datagrams: Sequence[MediaDatagram], refused_s: float = math.inf) -> in
     """Return how many RTP numbers the server skipped or repeated within one window; 0 for plain transport packets.
 
     From *refused_s* on the client's host answers that nothing listens: then the kernel refuses the server's sends.
+    Over TCP a server may go on where a player can begin, when the connection is slower than the stream.
     """
     numbered = [datagram for datagram in datagrams if datagram.sequence is not None]
-    return sum(not _follows(b, a) and b.time_s < refused_s for a, b in pairwise(numbered))
+    return sum(not _follows(b, a) and b.time_s < refused_s and not _passed_between(a, b) for a, b in pairwise(numbered))
+
+
+def _passed_between(earlier: MediaDatagram, later: MediaDatagram) -> int:
+    """Return how many datagrams the server passed over between two of one connection; 0 where it may not."""
+    if later.offset is None or not later.is_entry or later.ssrc != earlier.ssrc:
+        return 0
+    gap = ((later.sequence or 0) - (earlier.sequence or 0) - 1) % 65536
+    return gap if gap < 32768 else 0
+
+
+def passed_over(flow: Flow) -> int:
+    """Return how many datagrams of its windows the server never sent, because the client's connection was too slow."""
+    return sum(
+        _passed_between(a, b)
+        for datagrams in flow.allowed
+        for a, b in pairwise(d for d in datagrams if d.sequence is not None)
+    )
 
 
 def repeated(flow: Flow) -> int:

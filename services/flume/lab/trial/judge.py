@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, Subject, TapFacts
-from flume.lab.trial.flows import Flow, Matching, classify, frames_begun, holes, match, repeated
+from flume.lab.trial.flows import Flow, Matching, classify, frames_begun, holes, match, passed_over, repeated
 from flume.lab.trial.verdict import (
     BIN_S,
     Balance,
@@ -222,7 +222,8 @@ def _sequence(case: _Case, server: TapFacts) -> tuple[Verdict, str]:
     twice = repeated(case.flow)
     if skipped or twice:
         return _FAIL, f"the server broke the numbering {skipped} times and sent {twice} datagrams twice"
-    return _PASS, "numbered without a hole or a repetition in every window"
+    over = f", but for {count} passed over on its slow connection" if (count := passed_over(case.flow)) else ""
+    return _PASS, f"numbered without a hole or a repetition in every window{over}"
 
 
 def _acknowledged(case: _Case) -> tuple[Verdict, str]:
@@ -290,7 +291,8 @@ def _loss(case: _Case, expectations: Expectations) -> tuple[Verdict, str]:
 
 
 def _lost(case: _Case) -> tuple[int, float]:
-    lost = 0 if case.balance is None else max(0, case.balance.sent - case.balance.received)
+    balance = case.balance or Balance()
+    lost = max(0, balance.sent - balance.received) + passed_over(case.flow)
     return lost, 100 * lost / max(1, len(case.flow.sent))
 
 

@@ -5,6 +5,10 @@ control connection), or when a ``continue`` arrives that is then granted. It clo
 ``disconnect`` leaves, when a ``closed`` event leaves, or when the control connection ends. What a program logs about
 itself plays no part, and neither does the code under test: this module reads JSON objects, not our message types.
 
+Where the client asked for media on the control connection itself, a window opens with the ``active`` event or the
+reply to ``continue`` and closes with the same lines as above, each by its place in the server's bytes: frames and lines
+of one connection have an order that no clock has to decide.
+
 A connection whose beginning the capture does not hold is *unknown* until the server says that it has no session: no
 verdict may rest on what its host received until then.
 """
@@ -40,6 +44,10 @@ class Window(NamedTuple):
     """The number of the last datagram, as the server acknowledged it."""
     datagrams: int | None
     """This window's datagrams, as the server acknowledged them; None where no reply closed it."""
+    opened_at: int | None = None
+    """Over TCP: where in the server's bytes the line stands that opened it. None: over UDP."""
+    closed_at: int | None = None
+    """Where the line stands that closed it; None where no line did."""
 
     @property
     def limit_s(self) -> float:
@@ -93,6 +101,8 @@ class _Connection:
         self.control = control
         self.unknown_from_s = seen_s if known_since_s is None else None
         self.token: bytes | None = None
+        self.over_tcp = False
+        self._asks_for_tcp = False
         self.media: Address | None = None
         self.open: Window | None = None
         self.windows: list[Window] = []
@@ -106,16 +116,20 @@ class _Connection:
         if line.to_server:
             command = line.message.get("command") if line.message else None
             self._pending.append((line.time_s, command if isinstance(command, str) else "?"))
+            if command == "connect":
+                self._asks_for_tcp = line.message is not None and line.message.get("transport") == "tcp"
             return
         if line.message is None:
             return
         self._end_unknown(line)
         if "reply" in line.message:
-            self._reply(line.time_s, line.message)
+            self._reply(line.time_s, line.message, line.offset)
+        elif line.message.get("event") == "active" and self.over_tcp:
+            self._open(line.time_s, self.control, "connect", _number(line.message, "first_sequence"), at=line.offset)
         elif line.message.get("event") == "active" and self.open is not None:
             self.open = self.open._replace(first_sequence=_number(line.message, "first_sequence"))
         elif line.message.get("event") == "closed":
-            self._close(line.time_s, "closed", line.message)
+            self._close(line.time_s, "closed", line.message, at=line.offset)
             self.token = None
 
     def _end_unknown(self, line: ControlLine) -> None:
@@ -130,7 +144,7 @@ class _Connection:
             self.unknown.append(Unknown(self.control[0], self.unknown_from_s, time_s))
             self.unknown_from_s = None
 
-    def _reply(self, time_s: float, message: dict[str, object]) -> None:
+    def _reply(self, time_s: float, message: dict[str, object], at: int) -> None:
         name = message["reply"]
         asked = message.get("command") if name == "error" else name
         requested_s, command = self._take(asked if isinstance(asked, str) else "?", time_s)
@@ -140,12 +154,16 @@ class _Connection:
             case "connect":
                 self.token = str(message.get("token", "")).encode()
                 self.media = None
+                # A server that takes the control connection without being asked opens no window by it.
+                self.over_tcp = self._asks_for_tcp and message.get("transport") == "tcp"
+            case "continue" if self.over_tcp:
+                self._open(time_s, self.control, "continue", _number(message, "first_sequence"), at=at)
             case "continue" if self.media is not None:
                 self._open(requested_s, self.media, "continue", _number(message, "first_sequence"))
             case "interrupt":
-                self._close(time_s, "interrupt", message)
+                self._close(time_s, "interrupt", message, at=at)
             case "disconnect":
-                self._close(time_s, "disconnect", message)
+                self._close(time_s, "disconnect", message, at=at)
                 self.token = None
 
     def _take(self, command: str, now_s: float) -> tuple[float, str]:
@@ -166,17 +184,22 @@ class _Connection:
             self._open(consent.time_s, consent.client, "connect", None)
         return True
 
-    def _open(self, time_s: float, media: Address, by: str, first_sequence: int | None) -> None:
+    def _open(
+        self, time_s: float, media: Address, by: str, first_sequence: int | None, *, at: int | None = None
+    ) -> None:
         if self.open is None:
             # A continue may stand in one segment with the interrupt before it: its window begins where that one ended.
             time_s = max(time_s, self._closed_s)
-            self.open = Window(self.control, media, time_s, math.inf, 0.0, by, "nothing", first_sequence, None, None)
+            fresh = Window(self.control, media, time_s, math.inf, 0.0, by, "nothing", first_sequence, None, None)
+            self.open = fresh._replace(opened_at=at)
 
-    def _close(self, time_s: float, by: str, message: dict[str, object], *, grace_s: float = 0.0) -> None:
+    def _close(
+        self, time_s: float, by: str, message: dict[str, object], *, grace_s: float = 0.0, at: int | None = None
+    ) -> None:
         if self.open is None:
             return
         numbers = (_number(message, "last_sequence"), _number(message, "datagrams"))
-        closed = self.open._replace(closed_s=time_s, grace_s=grace_s, closed_by=by)
+        closed = self.open._replace(closed_s=time_s, grace_s=grace_s, closed_by=by, closed_at=at)
         self.windows.append(closed._replace(last_sequence=numbers[0], datagrams=numbers[1]))
         self.open = None
         self._closed_s = time_s
