@@ -78,7 +78,7 @@ def netem_arguments(direction: Direction) -> tuple[str, ...]:
         *_delay(direction),
         *_loss(direction),
         *("duplicate", _percent(direction.duplicate_pct), "corrupt", _percent(direction.corrupt_pct)),
-        *(("reorder", _percent(direction.reorder_pct)) if direction.reorder_pct else ()),
+        *("reorder", _percent(direction.reorder_pct)),
         *("rate", f"{math.floor(_rate_kbit(direction) * 1000 + 0.5)}bit"),
     )
 
@@ -162,14 +162,27 @@ def check_readback(tc_json: str | bytes, direction: Direction) -> list[str]:
         problems.append(f"the root is not prio {ROOT}")
     if netem is None or netem.get("parent") != MEDIA_BAND:
         return [*problems, f"no netem {NETEM} under {MEDIA_BAND}"]
-    seen = _seen(netem.get("options", {}))
-    return [
-        *problems,
-        *(
-            f"{name} is {seen.get(name, 0.0):g} and should be {wanted:g}"
-            for name, wanted in _wanted(direction).items()
-            if not _equal(seen.get(name, 0.0), wanted)
-        ),
+    seen, wanted = _seen(netem.get("options", {})), _wanted(direction)
+    for name, value in wanted.items():
+        # tc counts times in ticks of a microsecond, and rounds down; all else it prints with six digits.
+        slack = 2e-6 if name.endswith("_s") else 1e-8
+        if not math.isclose(seen.get(name, 0.0), value, rel_tol=1e-5, abs_tol=slack):
+            problems.append(f"{name} is {seen.get(name, 0.0):g} and should be {value:g}")
+    return problems
+
+
+def check_filters(tc_json: str | bytes, *, control_port: int = DEFAULT_PORT, exempt: bool = True) -> list[str]:
+    """Compare ``tc -j filter show dev … parent 1:`` with what :func:`set_commands` asked for; return what differs."""
+    band = CONTROL_BAND if exempt else MEDIA_BAND
+    wanted = {("arp", None, None, CONTROL_BAND), ("ip", control_port, None, band), ("ip", None, control_port, band)}
+    seen = set()
+    for entry in _entries(tc_json):
+        if "options" in entry:
+            keys = entry["options"].get("keys", {})
+            ports = keys.get("src_port"), keys.get("dst_port")
+            seen.add((entry.get("protocol"), *ports, entry["options"].get("classid")))
+    return [f"a filter is missing: {row}" for row in sorted(wanted - seen, key=str)] + [
+        f"a filter that is not ours: {row}" for row in sorted(seen - wanted, key=str)
     ]
 
 
@@ -201,7 +214,7 @@ def _wanted(direction: Direction) -> dict[str, float]:
         "duplicate": direction.duplicate_pct / 100,
         "corrupt": direction.corrupt_pct / 100,
         "reorder": direction.reorder_pct / 100,
-        "rate_bytes_per_s": _rate_kbit(direction) * 125,
+        "rate_bytes": _rate_kbit(direction) * 125,
     }
 
 
@@ -217,10 +230,6 @@ def _seen(options: Mapping[str, Any]) -> dict[str, float]:
         "duplicate": options.get("duplicate", {}).get("duplicate"),
         "corrupt": options.get("corrupt", {}).get("corrupt"),
         "reorder": options.get("reorder", {}).get("reorder"),
-        "rate_bytes_per_s": options.get("rate", {}).get("rate"),
+        "rate_bytes": options.get("rate", {}).get("rate"),
     }
     return {name: float(value) for name, value in found.items() if value is not None}
-
-
-def _equal(seen: float, wanted: float) -> bool:
-    return math.isclose(seen, wanted, rel_tol=1e-5, abs_tol=1e-6)
