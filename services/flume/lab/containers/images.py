@@ -28,7 +28,7 @@ from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
-PROBE_PROGRAMS = ("tap", "wall")
+PROBE_PROGRAMS = ("link-probe", "tap", "wall")
 """Beside the Dockerfile, for the probe alone."""
 
 PULL_TIMEOUT_S = 10.0

@@ -98,7 +98,7 @@ class Probe:
 
         A tap that died says why, and is not an exception.
         """
-        stopped = _sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
+        stopped = sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
         return [
             tap_end(name, log, state=state, in_file=int(packets), free_bytes=int(free))
             for (name, rest), log in stopped.items()
@@ -121,13 +121,14 @@ class Probe:
     def switch_segmentation_off(self, pid: int, *, interface: str = "eth0") -> None:
         """Make the wire of *pid*'s namespace carry single datagrams, as a network card without offload would.
 
-        netem and captures see segmentation batches as one packet otherwise.
+        netem and captures see segmentation batches as one packet otherwise, those of TCP (which also carries media)
+        as well as those of UDP. ``tso``, ``gso``: the kernel cuts TCP's before they leave the interface.
         """
-        self.enter(pid, ["ethtool", "-K", interface, "tx-udp-segmentation", "off", "gso", "off"])
+        self.enter(pid, ["ethtool", "-K", interface, "tx-udp-segmentation", "off", "tso", "off", "gso", "off"])
 
     def counters(self, pids: Sequence[int]) -> dict[int, Counters]:
         """Return the counters of each namespace, all read in one call."""
-        found = _sections(self.container.run_checked(["sh", "-c", _COUNTERS, "sh", *map(str, pids)]))
+        found = sections(self.container.run_checked(["sh", "-c", _COUNTERS, "sh", *map(str, pids)]))
         return {
             pid: Counters(**{name: found[str(pid), name] for name in Counters.__struct_fields__})
             for pid in dict.fromkeys(pids)
@@ -138,7 +139,7 @@ class Probe:
         return self.container.run_checked(["nsenter", "--target", str(pid), "--net", "--", *arguments])
 
 
-def _sections(text: str) -> dict[tuple[str, str], str]:
+def sections(text: str) -> dict[tuple[str, str], str]:
     """Return the parts of *text* by the subject and kind that stand in the line before each."""
     parts = {}
     for part in text.split(_SECTION)[1:]:
