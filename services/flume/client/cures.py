@@ -110,7 +110,8 @@ def udp_out(ends: Ends) -> str:
     """Tokens vanish."""
     return (
         f"open UDP port {ends.port} to the server: on the server '{_accept(ends, 'udp')}' (or 'ufw allow "
-        f"{ends.port}/udp'), in a cloud its security group; then firewalls between; {udp_out_here(ends)}"
+        f"{ends.port}/udp'), in a cloud its security group; then firewalls between; {udp_out_here(ends)}; "
+        f"{_meanwhile(ends)}"
     )
 
 
@@ -121,7 +122,7 @@ def udp_out_here(ends: Ends) -> str:
 
 def udp_out_rejected(ends: Ends, sender: str | None) -> str:
     """Tokens are refused."""
-    return f"{_where(ends, sender)} put before the REJECT rule: '{_accept(ends, 'udp')}'"
+    return f"{_where(ends, sender)} put before the REJECT rule: '{_accept(ends, 'udp')}'; {_meanwhile(ends)}"
 
 
 def udp_back(ends: Ends, target: str) -> str:
@@ -130,7 +131,15 @@ def udp_back(ends: Ends, target: str) -> str:
         f"let the replies in: on this machine, before the {target} rule, '{ends.tables} -I INPUT -p udp "
         f"-s {ends.server} --sport {ends.port} -j ACCEPT', or better '-m conntrack --ctstate "
         f"ESTABLISHED'; likewise on firewalls between; on the server "
-        f"'{ends.tables} -I OUTPUT -p udp --sport {ends.port} -j ACCEPT'"
+        f"'{ends.tables} -I OUTPUT -p udp --sport {ends.port} -j ACCEPT'; {_meanwhile(ends)}"
+    )
+
+
+def udp_back_at_server(ends: Ends) -> str:
+    """The server may not send."""
+    return (
+        f"on the server let its datagrams out: '{ends.tables} -I OUTPUT -p udp --sport {ends.port} -j ACCEPT'; "
+        f"{_meanwhile(ends)}"
     )
 
 
@@ -151,6 +160,7 @@ def too_big(ends: Ends, need: int) -> str:
         f"share), or let fragments and ICMP pass on this machine, on the server and between: "
         f"'{ends.tables} -I INPUT -p {icmp} -j ACCEPT'"
         + (f", 'iptables -I INPUT -f -s {ends.server} -j ACCEPT'" if ":" not in ends.server else "")
+        + f"; {_meanwhile(ends)}"
     )
 
 
@@ -183,6 +193,10 @@ def receive_buffer(wanted: int) -> str:
 
 def _accept(ends: Ends, protocol: str) -> str:
     return f"{ends.tables} -I INPUT -p {protocol} --dport {ends.port} -j ACCEPT"
+
+
+def _meanwhile(ends: Ends) -> str:
+    return f"until then 'flume watch {ends.server} --transport tcp' has the stream over TCP"
 
 
 def _where(ends: Ends, sender: str | None) -> str:

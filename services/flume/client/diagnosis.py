@@ -397,6 +397,9 @@ def _nothing_came(seen: StreamSeen, ends: Ends) -> Finding:
     sent = f"the {seen.sent} datagrams that the server sent" if seen.sent else "answers of the server"
     detail = f"{sent} in {seen.window_s:.1f} s did not come, though its control says that the token arrived"
     detail += f" (it could not send: {', '.join(stuck)})" if stuck else ""
+    if "send_eperm" in stuck:
+        detail = "the server's own firewall forbids it to send: send_eperm"
+        return Finding(leg="udp_back", finding="dropped", detail=detail, cure=cures.udp_back_at_server(ends))
     finding = "rejected" if {"send_ehostunreach", "send_econnrefused"} & set(stuck) else "dropped"
     return Finding(leg="udp_back", finding=finding, detail=detail, cure=cures.udp_back(ends, "DROP"))
 

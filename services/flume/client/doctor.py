@@ -106,14 +106,16 @@ class Examination:
         def opened() -> bool:
             return any(knock.seen is not None and knock.seen.outcome == "open" for knock in knocks)
 
-        await_knocks(knocks, self._until(PATIENCE_S), opened)
+        def settled() -> bool:
+            return opened() or all(knock.seen is not None for knock in knocks)
+
+        await_knocks(knocks, self._until(PATIENCE_S), settled)
         seen = d.HostSeen((), None)
         if not opened() and any(knock.seen is None for knock in knocks):
             self._on_leg("host")
             others = [self._knock_at(knocks[0].place.at(port)) for port in QUIET_PORTS]
             with contextlib.closing(Ping(knocks[0].place)) as ping:
-                await_knocks(knocks, until_s, opened)
-                await_knocks(others, self._until(0.0), lambda: False)
+                await_knocks([*knocks, *others], until_s, settled)
                 seen = d.HostSeen(tuple(other.give_up() for other in others), ping.answered())
         # One that answered, if only to refuse, tells more than one that was silent.
         answered = [knock for knock in knocks if knock.seen is not None]

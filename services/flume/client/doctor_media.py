@@ -20,8 +20,8 @@ FIRST_S = 2.0
 DRAIN_S = 0.6
 """What was under way when the stream stopped arrives within this time."""
 SILENCE_S, LEAST_SILENCE_S = 4.0, 0.5
-GRACE_S = 1.5
-"""Kept between the end of the silence and the end of consent."""
+GRACE_SHARE = 0.2
+"""Of the time for which a token counts: kept between the end of the silence and the end of consent."""
 BACK_S = 1.0
 """After ``continue`` or a token, datagrams come within a tick and a round trip."""
 ECHO_SIZES = (64, 548, 1232, 1328, 1372, 1452, 1472)
@@ -128,7 +128,8 @@ class MediaExamination:
         elif (notice := control.take(m.Notice)) is not None:
             outcome, text = "other_address", notice.message
         elif (closed := control.take(m.Closed)) is not None:
-            outcome, text = "closed", closed.message
+            # The server has seen no token, for longer than we would have waited.
+            outcome, text = ("nothing" if closed.code == "consent_expired" else "closed"), closed.message
         elif probe.is_refused:
             outcome = "refused"
         elif probe.send_error is not None:
@@ -193,7 +194,7 @@ class MediaExamination:
     # -- the silence -------------------------------------------------------------------------------------------
 
     def _be_silent(self, probe: MediaProbe, stream: d.StreamSeen) -> d.Finding:
-        consent_left_s = probe.token_sent_s + self._consent_s - time.monotonic() - GRACE_S
+        consent_left_s = probe.token_sent_s + self._consent_s * (1 - GRACE_SHARE) - time.monotonic()
         time_left_s = self._deadline_s - time.monotonic() - 2.5 * BACK_S
         silence_s = min(SILENCE_S, consent_left_s, time_left_s)
         if silence_s < LEAST_SILENCE_S:

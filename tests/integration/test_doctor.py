@@ -1,0 +1,368 @@
+"""`flume doctor` in namespaces of its own, against a real server, behind every kind of wall."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from flume.client.diagnosis import WAY
+from flume.client.doctor import Examination
+from flume.lab.host import wait_until
+from flume.server.source import SourceEvent
+from support.namespaces import SERVER_ADDRESS, WirePair
+from support.running_server import RunningServer, running_server
+from support.synthetic import SyntheticSource
+from support.wire_client import WireClient, assert_consecutive, sequences
+
+pytestmark = pytest.mark.wire
+
+ROOT = Path(__file__).parents[2]
+PORT = 5004
+MOST_S = 12.0
+AT_ONCE = 6
+"""Examinations that run side by side, each in namespaces of its own: they wait much more than they work."""
+ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
+SERVER_6, CLIENT_6 = "fd00:c612::2", "fd00:c612::10"
+
+
+class Wall(NamedTuple):
+    """Rules in the client's and in the server's namespace, and the findings that they must lead to."""
+
+    expected: dict[str, str]
+    client: Sequence[str] = ()
+    server: Sequence[str] = ()
+    says: str = ""
+    """A pattern that the findings must contain somewhere."""
+    link: Sequence[str] = ()
+    """Arguments of ``ip`` in the server's namespace."""
+
+
+IN, OUT = "iptables -A INPUT", "iptables -A OUTPUT"
+NONE_BLOCKED = {
+    "tcp": "open",
+    "control": "ok",
+    "udp_out": "ok",
+    "nat": "none",
+    "udp_back": "ok",
+    "path_mtu": "ok",
+    "udp_state": "ok",
+}
+STATEFUL = (
+    f"{IN} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+    f"{IN} -j DROP",
+)
+FORGETFUL = (
+    "sysctl -q -w net.netfilter.nf_conntrack_udp_timeout=2 net.netfilter.nf_conntrack_udp_timeout_stream=2",
+    *STATEFUL,
+)
+TRANSLATED = ("iptables -t nat -A POSTROUTING -p udp --dport 5004 -j MASQUERADE --to-ports 40000-40999 --random",)
+
+WALLS = {
+    "nothing": Wall(NONE_BLOCKED),
+    "everything_dropped": Wall(
+        {"name": "ok", "host": "silent", "tcp": "dropped", "udp_out": "untested"},
+        client=("iptables -P INPUT DROP", "iptables -P OUTPUT DROP"),
+    ),
+    "syn_dropped": Wall(
+        {"host": "reachable", "tcp": "dropped"},
+        server=(f"{IN} -p tcp --dport 5004 -j DROP",),
+        says="iptables -I INPUT -p tcp --dport 5004 -j ACCEPT",
+    ),
+    "syn_reset": Wall(
+        {"host": "reachable", "tcp": "rejected"},
+        server=(f"{IN} -p tcp --dport 5004 -j REJECT --reject-with tcp-reset",),
+        says="in use there",
+    ),
+    "syn_prohibited": Wall(
+        {"host": "reachable", "tcp": "rejected"},
+        server=(f"{IN} -p tcp --dport 5004 -j REJECT --reject-with icmp-admin-prohibited",),
+        says=f"ICMP administratively prohibited from {SERVER_ADDRESS}.*on the server",
+    ),
+    "control_cut": Wall(
+        {"tcp": "open", "control": "silent", "udp_out": "untested"},
+        client=(f"{OUT} -p tcp --dport 5004 -m conntrack --ctstate ESTABLISHED -j DROP",),
+        says="not even acknowledged",
+    ),
+    "token_dropped": Wall(
+        {"control": "ok", "udp_out": "dropped", "udp_back": "untested"},
+        server=(f"{IN} -p udp --dport 5004 -j DROP",),
+        says="iptables -I INPUT -p udp --dport 5004 -j ACCEPT",
+    ),
+    "token_forbidden_here": Wall(
+        {"control": "ok", "udp_out": "dropped"},
+        client=(f"{OUT} -p udp --dport 5004 -j DROP",),
+        says="this machine's own firewall",
+    ),
+    "token_rejected": Wall(
+        {"control": "ok", "udp_out": "rejected"},
+        server=(f"{IN} -p udp --dport 5004 -j REJECT",),
+        says=f"ICMP port unreachable from {SERVER_ADDRESS}",
+    ),
+    "media_dropped": Wall(
+        {"udp_out": "ok", "udp_back": "dropped", "path_mtu": "untested"},
+        client=(f"{IN} -p udp --sport 5004 -j DROP",),
+        says="the server sent.*-I INPUT -p udp -s 198.18.0.2 --sport 5004",
+    ),
+    "media_rejected": Wall(
+        {"udp_out": "ok", "udp_back": "rejected"},
+        client=(f"{IN} -p udp --sport 5004 -j REJECT",),
+        says="ICMP port unreachable",
+    ),
+    "server_forbids_media": Wall(
+        {"udp_out": "ok", "udp_back": "dropped"},
+        server=(f"{OUT} -p udp --sport 5004 -j DROP",),
+        says="send_eperm",
+    ),
+    "long_dropped": Wall(
+        {"udp_out": "ok", "udp_back": "ok", "path_mtu": "too_big", "udp_state": "untested"},
+        client=(f"{IN} -p udp --sport 5004 -m length --length 1301:65535 -j DROP",),
+        says="packets of 1280? bytes pass|packets of 1260 bytes pass",
+    ),
+    "fragmented": Wall(
+        {"udp_back": "ok", "path_mtu": "fragmented", "udp_state": "ok"},
+        link=("route", "replace", "198.18.0.0/15", "dev", "eth0", "mtu", "1280"),
+        says="pieces of at most 12",
+    ),
+    "lossy": Wall(
+        {"udp_back": "lossy", "path_mtu": "ok"},
+        client=(
+            f"{IN} -p udp --sport 5004 -m hashlimit --hashlimit-name doctor --hashlimit-above 60/sec"
+            " --hashlimit-burst 10 -j DROP",
+        ),
+    ),
+    "stateful": Wall(NONE_BLOCKED, client=STATEFUL),
+    "forgetful": Wall(
+        {"udp_back": "ok", "udp_state": "forgets"}, client=FORGETFUL, says="came back when the token was sent again"
+    ),
+    "translated": Wall({**NONE_BLOCKED, "nat": "translated"}, client=TRANSLATED),
+    "translated_anew": Wall(
+        {"nat": "translated", "udp_back": "ok", "udp_state": "forgets"},
+        client=(*TRANSLATED, *FORGETFUL),
+        says="the token comes from port",
+    ),
+}
+
+
+@contextlib.contextmanager
+def served(pair: WirePair, host: str = SERVER_ADDRESS) -> Iterator[None]:
+    """An honest server as a program in its namespace."""
+    program = (sys.executable, "-m", "support.plain_server", host, str(PORT))
+    process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=ENVIRONMENT)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def examined(command: Sequence[str], *, host: str, port: int = PORT) -> tuple[int, dict[str, dict], str]:
+    """Run the doctor; return its exit status, its findings by leg, and all that it said."""
+    began_s = time.monotonic()
+    arguments = (sys.executable, "-m", "flume.cli", "doctor", host, "--port", str(port), "--json")
+    whole = [*command, *arguments]
+    done = subprocess.run(whole, check=False, capture_output=True, text=True, timeout=30, env=ENVIRONMENT)
+    took_s = time.monotonic() - began_s
+    assert done.stderr == "", done.stderr
+    findings = {finding["leg"]: finding for finding in map(json.loads, done.stdout.splitlines())}
+    assert took_s < MOST_S, f"it took {took_s:.1f} s: {done.stdout}"
+    return done.returncode, findings, done.stdout
+
+
+def behind(wall: Wall) -> tuple[int, dict[str, dict], str, dict]:
+    """Examine a server behind *wall*, then ask it how it is."""
+    with WirePair(clients=1) as pair, served(pair):
+        for name, rules in ((pair.client, wall.client), (pair.server, wall.server)):
+            for rule in rules:
+                subprocess.run(pair.inside(name, *rule.split()), check=True, capture_output=True, timeout=20)
+        if wall.link:
+            subprocess.run(("ip", "-n", pair.server, *wall.link), check=True, capture_output=True, timeout=20)
+        outcome = examined(pair.inside(pair.client), host=SERVER_ADDRESS)
+        for chain in ("INPUT", "OUTPUT"):
+            subprocess.run(pair.inside(pair.server, "iptables", "-F", chain), check=True, timeout=20)
+        ask = "import socket,sys; c=socket.create_connection((sys.argv[1], int(sys.argv[2])), 5); "
+        ask += """c.sendall(b'{"command":"status"}\\n'); print(c.makefile().readline())"""
+        arguments = (sys.executable, "-c", ask, SERVER_ADDRESS, str(PORT))
+        said = subprocess.run(pair.inside(pair.server, *arguments), capture_output=True, check=True, timeout=20)
+        return *outcome, json.loads(said.stdout)
+
+
+@pytest.fixture(scope="module")
+def examinations():
+    """Every examination, begun together, a few at a time."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(behind, wall) for name, wall in WALLS.items()}
+
+
+@pytest.mark.parametrize("name", WALLS)
+def test_the_doctor_finds_what_blocks(examinations, name):
+    wall = WALLS[name]
+    status, findings, said, server = examinations[name].result(timeout=120)
+    seen = {leg: findings[leg]["finding"] for leg in wall.expected}
+    assert seen == wall.expected, said
+    well = {"ok", "open", "reachable", "none", "translated", "fragmented", "small"}
+    assert status == (0 if {finding["finding"] for finding in findings.values()} <= well else 1)
+    for finding in findings.values():
+        cured = finding["finding"] in {"untested", "ok", "open", "reachable", "none", "translated"}
+        assert cured == (finding["cure"] is None), finding
+    assert re.search(wall.says, said), said
+    # The server is as it was found.
+    assert server["server"]["sessions"] == server["server"]["active"] == 0
+
+
+def doctor_here(host: str, port: int) -> tuple[int, dict[str, dict], str]:
+    return examined((), host=host, port=port)
+
+
+def found(findings: dict[str, dict], *legs: str) -> list[str]:
+    return [findings[leg]["finding"] for leg in legs]
+
+
+def test_ipv6_is_examined_alike():
+    with WirePair(clients=1) as pair:
+        for name, address in ((pair.server, SERVER_6), (pair.client, CLIENT_6)):
+            add = ("ip", "-n", name, "addr", "add", f"{address}/64", "dev", "eth0", "nodad")
+            subprocess.run(add, check=True, capture_output=True, timeout=20)
+        with served(pair, SERVER_6):
+            status, findings, said = examined(pair.inside(pair.client), host=SERVER_6)
+            assert status == 0, said
+            assert found(findings, *NONE_BLOCKED) == list(NONE_BLOCKED.values()), said
+            reject = "ip6tables -A INPUT -p tcp --dport 5004 -j REJECT --reject-with icmp6-adm-prohibited"
+            subprocess.run(pair.inside(pair.server, *reject.split()), check=True, timeout=20)
+            status, findings, said = examined(pair.inside(pair.client), host=f"[{SERVER_6}]")
+            assert status == 1
+            assert found(findings, "host", "tcp") == ["reachable", "rejected"], said
+            assert f"administratively prohibited from {SERVER_6}" in said
+            assert "ip6tables -I INPUT" in findings["tcp"]["cure"]
+
+
+def test_an_unknown_name_is_told():
+    status, findings, said = doctor_here("no-such-host.invalid", 5004)
+    assert status == 1
+    assert found(findings, "name", "host", "tcp") == ["unknown", "untested", "untested"], said
+
+
+class Silent(SyntheticSource):
+    """A live source that gives nothing."""
+
+    def read(self, *, timeout_s: float) -> SourceEvent | None:
+        if self._started:
+            self._closed.wait(timeout_s)
+            return None
+        return super().read(timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected", "status"),
+    [
+        (SyntheticSource(live=True), ["ok", "ok", "ok"], 0),
+        (SyntheticSource(frames=30), ["ok", "ok", "untested"], 1),
+        (Silent(live=True), ["ok", "ok", "untested"], 1),
+    ],
+    ids=["idle", "ends", "silent"],
+)
+def test_the_source_may_be_idle_end_or_be_silent(source, expected, status):
+    with RunningServer(source) as server:
+        seen, findings, said = doctor_here("127.0.0.1", server.port)
+        assert found(findings, "udp_back", "path_mtu", "udp_state") == expected, said
+        assert seen == status, said
+
+
+class Stranger:
+    """Accepts connections on loopback and says *greeting* at once and *answer* to whatever it hears."""
+
+    def __init__(self, *, greeting: bytes = b"", answer: bytes | None = None, closes: bool = True) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._greeting, self._answer, self._closes = greeting, answer, closes
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "Stranger":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            with peer, contextlib.suppress(OSError):
+                peer.sendall(self._greeting)
+                peer.recv(4096)
+                peer.sendall(self._answer or b"")
+                if not self._closes:
+                    self._over.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("stranger", "finding", "says"),
+    [
+        ({"answer": b"HTTP/1.1 400 Bad Request\r\nServer: any\r\n\r\n"}, "not_flume", "web server .*400 Bad Request"),
+        ({"answer": bytes.fromhex("15030100020246")}, "not_flume", "speaks TLS"),
+        ({"greeting": b"SSH-2.0-OpenSSH_9.2\r\n", "closes": False}, "not_flume", "SSH server"),
+        ({}, "not_flume", "without a word"),
+        ({"answer": b'{"hello":1}\n', "closes": False}, "not_flume", "does not speak flume control"),
+        ({"closes": False}, "silent", "takes the question"),
+    ],
+    ids=["http", "tls", "ssh", "closes", "json", "mute"],
+)
+def test_a_port_that_is_not_flumes_is_told_precisely(stranger, finding, says):
+    with Stranger(**stranger) as other:
+        findings = {seen.leg: seen for seen in Examination("127.0.0.1", other.port).legs()}
+    assert findings["control"].finding == finding
+    assert re.search(says, findings["control"].detail)
+    assert findings["udp_out"].finding == "untested"
+    assert list(findings) == list(WAY)
+
+
+def test_a_full_server_says_so():
+    with running_server(max_sessions=1) as server, WireClient(server.port):
+        findings = {seen.leg: seen for seen in Examination("127.0.0.1", server.port).legs()}
+    assert findings["control"].finding == "turned_away"
+    assert "takes 1 sessions" in findings["control"].detail
+
+
+def test_an_abandoned_examination_leaves_no_session():
+    with running_server() as server:
+        legs = Examination("127.0.0.1", server.port).legs()
+        while next(legs).leg != "nat":
+            pass
+        assert server.server.table.session_count == 1
+        legs.close()
+        assert wait_until(lambda: server.server.table.session_count == 0, timeout_s=5, interval_s=0.01)
+
+
+def test_a_name_is_looked_up_and_other_clients_lose_nothing_meanwhile():
+    with running_server() as server, WireClient(server.port) as client:
+        client.connect()
+        with ThreadPoolExecutor(1) as pool:
+            examination = pool.submit(lambda: list(Examination("localhost", server.port).legs()))
+            numbers: list[int] = []
+            while not examination.done():
+                client.send_token()
+                numbers += sequences(client.receive(for_s=0.5))
+        assert_consecutive(numbers)
+        findings = {finding.leg: finding for finding in examination.result()}
+    assert {finding.weight for finding in findings.values()} <= {"well", "advice"}
+    assert "127.0.0.1" in findings["name"].detail
