@@ -1,0 +1,163 @@
+"""What the doctor concludes from what it saw, without a network."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flume.client import diagnosis as d
+from flume.client.cures import Ends
+from flume.client.foreign import describe_untrusted
+from flume.errors import SettingsError
+
+ENDS = Ends("192.0.2.7", 5004, "192.0.2.9")
+NOBODY = d.HostSeen((), None)
+PROHIBITED = d.Icmp(4, 3, 13, "192.0.2.1")
+
+
+def tcp(outcome: str, icmp: d.Icmp | None = None, *, port: int = 5004, reason: str | None = None) -> d.TcpSeen:
+    return d.TcpSeen("192.0.2.7", port, outcome, reason, icmp, 0.5)
+
+
+def stream(**values: object) -> d.StreamSeen:
+    return d.StreamSeen(**{"window_s": 3.0, "received": 600, "received_bytes": 796_800, "sent": 600, **values})
+
+
+def test_a_finding_is_one_that_its_leg_may_come_to():
+    with pytest.raises(SettingsError, match="tcp='lossy'"):
+        d.Finding(leg="tcp", finding="lossy", detail="")
+    with pytest.raises(SettingsError, match="leg='teapot'"):
+        d.Finding(leg="teapot", finding="ok", detail="")
+    assert d.untested("udp_out", "no").weight == "untested"
+
+
+@pytest.mark.parametrize(
+    ("seen", "finding", "says"),
+    [
+        (d.NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a is 192.0.2.7"),
+        (d.NameSeen("192.0.2.7", ("192.0.2.7",), None, 0.1), "ok", "is an address"),
+        (d.NameSeen("a", (), "Name or service not known", 0.1), "unknown", "not known here"),
+        (d.NameSeen("a", (), None, 2.5), "unknown", "no name server answered"),
+    ],
+)
+def test_names(seen, finding, says):
+    found = d.name(seen)
+    assert (found.finding, says in found.detail) == (finding, True)
+    assert (found.cure is None) == (finding == "ok")
+
+
+@pytest.mark.parametrize(
+    ("seen", "other", "finding"),
+    [
+        (tcp("open"), NOBODY, "reachable"),
+        (tcp("refused"), NOBODY, "reachable"),
+        (tcp("silent"), d.HostSeen((tcp("refused", port=9),), False), "reachable"),
+        (tcp("silent"), d.HostSeen((tcp("silent", port=9),), True), "reachable"),
+        (tcp("silent"), d.HostSeen((tcp("silent", port=9),), False), "silent"),
+        (tcp("unreachable", d.Icmp(4, 3, 13, "192.0.2.7")), NOBODY, "reachable"),
+        (tcp("unreachable", PROHIBITED), NOBODY, "silent"),
+        (tcp("unreachable", reason="No route to host"), NOBODY, "silent"),
+    ],
+)
+def test_a_host_is_there_when_anything_of_it_answers(seen, other, finding):
+    assert d.host(seen, other, ENDS).finding == finding
+
+
+@pytest.mark.parametrize(
+    ("seen", "other", "finding", "says"),
+    [
+        (tcp("silent"), NOBODY, "dropped", "on the server 'iptables -I INPUT -p tcp --dport 5004 -j ACCEPT'"),
+        (tcp("unreachable", PROHIBITED), NOBODY, "rejected", "on the router 192.0.2.1"),
+        (tcp("refused", d.Icmp(4, 3, 3, "192.0.2.9")), NOBODY, "rejected", "on this machine"),
+        (tcp("refused"), NOBODY._replace(udp_port_refused=True), "rejected", "no server runs there"),
+        (tcp("refused"), NOBODY._replace(udp_port_refused=False, other_udp_refused=True), "rejected", "on the server"),
+        (tcp("refused"), NOBODY._replace(udp_port_refused=False, other_udp_refused=False), "rejected", "if it does"),
+        (tcp("unreachable", d.Icmp(4, 3, 1, "192.0.2.1")), NOBODY, "unreachable", "host unreachable from 192.0.2.1"),
+        (tcp("unreachable", reason="Network is unreachable"), NOBODY, "unreachable", "ip route get 192.0.2.7"),
+    ],
+)
+def test_a_port_that_does_not_open_is_told_apart(seen, other, finding, says):
+    found = d.tcp(seen, other, ENDS, alive=True)
+    assert found.finding == finding
+    assert says in f"{found.detail} {found.cure}"
+
+
+def test_silence_of_control_is_the_paths_or_the_programs():
+    dropped = d.control(d.ControlSeen("silent", "", 2.5, 21), ENDS)
+    mute = d.control(d.ControlSeen("silent", "", 2.5, 0), ENDS)
+    assert dropped.finding == mute.finding == "silent"
+    assert "ESTABLISHED" in str(dropped.cure)
+    assert "ss -ltnp" in str(mute.cure)
+
+
+@pytest.mark.parametrize(
+    ("lost", "finding"),
+    [(0, "ok"), (2, "ok"), (3, "lossy"), (300, "lossy")],
+)
+def test_a_few_losses_are_chance(lost, finding):
+    seen = stream(received=600 - lost)
+    assert d.udp_back(seen, ENDS).finding == finding
+    assert d.udp_back(seen._replace(sent=6000, received=6000 - lost), ENDS).finding == ("ok" if lost < 30 else finding)
+
+
+def test_what_the_receiver_dropped_is_not_the_networks():
+    seen = stream(received=500, dropped_here=100)
+    assert d.udp_back(seen, ENDS).finding == "ok"
+    buffer = d.receive_buffer(d.BufferSeen(4 << 20, 212_992, 100))
+    assert buffer.finding == "small"
+    assert "net.core.rmem_max=4194304" in str(buffer.cure)
+    assert "rmem_max=8388608" in str(d.receive_buffer(d.BufferSeen(4 << 20, 4 << 20, 1)).cure)
+
+
+@pytest.mark.parametrize(
+    ("seen", "back", "size"),
+    [
+        (stream(), "ok", "ok"),
+        (stream(fragment_bytes=1276), "ok", "fragmented"),
+        (stream(received=0, echoes_answered=(64, 548)), "ok", "too_big"),
+        (stream(received=0, echoes_answered=(64, 1328)), "dropped", "ok"),
+        (stream(received=0, sent=0, echoes_answered=(64, 1472)), "ok", "ok"),
+        (stream(received=0), "dropped", "untested"),
+        (stream(received=0, sent=None, closed="port_unreachable"), "rejected", "untested"),
+        (stream(received=0, sent=0, server_drops={"send_eperm": 9}), "dropped", "untested"),
+        (stream(received=0, sent=9, server_drops={"send_ehostunreach": 9}), "rejected", "untested"),
+    ],
+)
+def test_what_comes_back_and_of_which_size(seen, back, size):
+    assert (d.udp_back(seen, ENDS).finding, d.path_mtu(seen, ENDS).finding) == (back, size)
+
+
+@pytest.mark.parametrize(
+    ("seen", "finding"),
+    [
+        (d.StateSeen(4.0, 100, 100), "ok"),
+        (d.StateSeen(4.0, 100, 0, 90), "forgets"),
+        (d.StateSeen(4.0, 100, 0, 0), "forgets"),
+        (d.StateSeen(4.0, 100, 0, closed="port_unreachable"), "forgets"),
+        (d.StateSeen(4.0, 0, 0), "untested"),
+        (d.StateSeen(4.0, 0, 0, closed="shutdown"), "untested"),
+    ],
+)
+def test_what_a_silence_does(seen, finding):
+    assert d.udp_state(seen, ENDS).finding == finding
+
+
+def test_a_translation_is_told_and_is_no_fault():
+    found = d.nat(("10.0.0.2", 40_000), ("192.0.2.9", 61_000))
+    assert (found.finding, found.weight) == ("translated", "well")
+    assert "192.0.2.9 port 61000 instead of 10.0.0.2 port 40000" in found.detail
+    assert d.nat(("10.0.0.2", 40_000), ("10.0.0.2", 40_000)).finding == "none"
+
+
+def test_well_is_when_nothing_is_blocked_and_nothing_left_out():
+    well = d.Finding(leg="tcp", finding="open", detail="")
+    small = d.Finding(leg="receive_buffer", finding="small", detail="")
+    assert d.is_well([well, small])
+    assert not d.is_well([well, d.untested("udp_out", "")])
+    assert not d.is_well([well, d.Finding(leg="udp_out", finding="dropped", detail="")])
+
+
+@given(st.binary(max_size=300))
+def test_any_beginning_is_described_in_one_line(beginning):
+    said = describe_untrusted(beginning, port=5004)
+    assert said.startswith("port 5004 ")
+    assert said.isprintable()

@@ -1,0 +1,32 @@
+"""Echoes: what is asked for one, and how many are given."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flume.server.echo import EchoAllowance, is_echo_request
+from flume.settings import ECHO_BURST, ECHOES_PER_S
+
+TOKEN = b"0123456789abcdef" * 2
+
+
+def test_a_request_is_a_token_a_mark_and_padding():
+    assert is_echo_request(TOKEN + b"?", token_bytes=32)
+    assert is_echo_request(TOKEN + b"?" + bytes(1400), token_bytes=32)
+    for other in (TOKEN, TOKEN + b"!", TOKEN[1:] + b"?", b"", b"?"):
+        assert not is_echo_request(other, token_bytes=32)
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
+def test_no_pace_of_asking_gets_more_than_the_bucket_and_its_refill(pauses):
+    allowance = EchoAllowance()
+    now_s = 1000.0
+    given_out = 0
+    for pause_s in pauses:
+        now_s += pause_s
+        given_out += allowance.take(now_s)
+    assert given_out <= ECHO_BURST + ECHOES_PER_S * sum(pauses) + 1
+
+
+def test_an_examination_gets_all_its_echoes():
+    allowance = EchoAllowance()
+    assert all(allowance.take(step * 0.6) for step in range(3) for _ in range(20))
