@@ -11,6 +11,7 @@ from rich.console import Console
 from flume.errors import EvidenceError, SettingsError
 from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Refusal, TapFacts
 from flume.lab.report.writer import table
+from flume.lab.trial.flows import classify
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict, worst
 from flume.lab.trial.windows import END_GRACE_S, reconstruct
@@ -114,6 +115,62 @@ def test_streaming_to_a_host_that_never_asked_is_caught():
 
 def test_streaming_to_another_port_of_an_active_client_is_caught():
     assert leak(two().stream(0.1, 2, port=50009).stream(1, 1)) == (Verdict.FAIL, {"wrong_address": 5})
+
+
+def moved(wire: Wire) -> Wire:
+    """Client 2's token comes from another port in the middle of its stream, and the server follows."""
+    return wire.stream(0.1, 1, 2).consent(2, "00ff", port=50001)
+
+
+def two_with_tokens() -> Wire:
+    wire = Wire().connect(1).open(2).ask(2, "00ff").consent(2, "00ff")
+    return wire.event(2, "active", state="active", first_sequence=0)
+
+
+def test_a_stream_may_move_to_where_its_token_comes_from_and_remains_one_window():
+    wire = moved(two_with_tokens()).stream(0.02, 1, 2)  # the server has not noticed yet
+    wire.stream(0.2, 1, 2, port=50001)
+    sent = sum(datagram.destination[0] == host(2) for datagram in wire.media)
+    wire.request(2, "interrupt").reply(2, "interrupt", state="x", last_sequence=wire.sequence - 1, datagrams=sent)
+    wire.request(2, "continue").reply(2, "continue", state="active", first_sequence=wire.sequence)
+    wire.stream(0.1, 2, port=50001).last("interrupt", 2).stream(0.2, 1).last("interrupt", 1)
+    sessions = reconstruct(wire.server())
+    mine = [window for window in sessions.windows if window.control[0] == host(2)]
+    assert [len(window.places) for window in mine] == [2, 1]
+    flow = classify(host(2), [d for d in wire.media if d.destination[0] == host(2)], sessions)
+    assert (len(flow.leaked), [len(window) for window in flow.allowed]) == (0, [sent, 5])
+
+
+def test_a_stream_that_moves_while_interrupted_goes_on_at_the_new_place():
+    wire = two_with_tokens().stream(0.1, 1, 2).last("interrupt", 2).consent(2, "00ff", port=50001)
+    wire.request(2, "continue").reply(2, "continue", state="active", first_sequence=wire.sequence)
+    wire.stream(0.1, 1, 2, port=50001)
+    assert (
+        classify(host(2), [d for d in wire.media if d.destination[0] == host(2)], reconstruct(wire.server())).leaked
+        == ()
+    )
+
+
+def test_after_a_move_the_old_place_gets_nothing_more():
+    wire = moved(two_with_tokens()).stream(0.1, 2, port=50001).stream(0.1, 2)
+    assert leak(wire.stream(1, 1)) == (Verdict.FAIL, {"wrong_address": 5})
+
+
+def test_a_move_needs_the_session_s_own_token():
+    wire = two_with_tokens().stream(0.1, 1, 2).consent(2, "0000", port=50001).stream(0.1, 2, port=50001)
+    assert leak(wire.stream(1, 1)) == (Verdict.FAIL, {"wrong_address": 5})
+
+
+@pytest.mark.parametrize(("late_s", "leaked"), [(0.05, 0), (END_GRACE_S + 0.1, 5)])
+def test_a_token_that_arrives_just_after_the_connection_s_end_may_still_be_answered(late_s, leaked):
+    wire = Wire().connect(1).open(2).ask(2, "00ff").end(2).wait(late_s).consent(2, "00ff").stream(0.1, 1, 2)
+    flow = classify(host(2), [d for d in wire.media if d.destination[0] == host(2)], reconstruct(wire.server()))
+    assert len(flow.leaked) == leaked
+
+
+def test_after_the_server_s_own_end_a_token_opens_nothing():
+    wire = Wire().connect(1).open(2).ask(2, "00ff").end(2, by_server=True).consent(2, "00ff").stream(0.1, 1, 2)
+    assert leak(wire.stream(1, 1))[0] is Verdict.FAIL
 
 
 def test_a_refused_interrupt_closes_nothing_and_a_refused_continue_opens_nothing():

@@ -43,6 +43,17 @@ class Flow(NamedTuple):
         return [datagram for window in self.allowed for datagram in window]
 
 
+class _Stretch(NamedTuple):
+    """A part of window *position* in which datagrams may go to one place."""
+
+    from_s: float
+    before_s: float
+    position: int
+
+
+_NOWHERE = _Stretch(-math.inf, -math.inf, -1)
+
+
 class Matching(NamedTuple):
     """What of *sent* appeared at the tap of the client."""
 
@@ -57,10 +68,13 @@ class Matching(NamedTuple):
 def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) -> Flow:
     """Sort the datagrams *sent* to the host *address* into those allowed and those leaked."""
     windows = tuple(window for window in sessions.windows if window.media[0] == address)
-    by_media: dict[tuple[Address, bool], list[int]] = defaultdict(list)  # and whether over TCP
+    by_media: dict[tuple[Address, bool], list[_Stretch]] = defaultdict(list)  # and whether over TCP
     for position, window in enumerate(windows):
-        by_media[window.media, window.opened_at is not None].append(position)
-    opened = {media: [windows[p].opened_s for p in positions] for media, positions in by_media.items()}
+        for place, from_s, before_s in window.stretches:
+            by_media[place, window.opened_at is not None].append(_Stretch(from_s, before_s, position))
+    for stretches in by_media.values():
+        stretches.sort()
+    opened = {media: [stretch.from_s for stretch in stretches] for media, stretches in by_media.items()}
     allowed: list[list[MediaDatagram]] = [[] for _ in windows]
     gaps: dict[tuple[tuple[Address, bool], int], list[MediaDatagram]] = defaultdict(list)
     unknown = [interval for interval in sessions.unknown if interval.address == address]
@@ -69,10 +83,11 @@ def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) ->
     for datagram in everything:
         media = (datagram.destination, datagram.offset is not None)
         rank = bisect_right(opened.get(media, ()), datagram.time_s) - 1
-        while rank >= 0 and _precedes(datagram, windows[by_media[media][rank]]):
+        while rank >= 0 and _precedes(datagram, windows[by_media[media][rank].position]):
             rank -= 1
-        position = by_media[media][rank] if rank >= 0 else -1
-        if position >= 0 and _is_within(datagram, windows[position]):
+        stretch = by_media[media][rank] if rank >= 0 else _NOWHERE
+        position = stretch.position
+        if position >= 0 and datagram.time_s < stretch.before_s and _is_within(datagram, windows[position]):
             allowed[position].append(datagram)
         elif any(interval.from_s <= datagram.time_s <= interval.to_s for interval in unknown):
             unjudged += 1
@@ -111,7 +126,9 @@ def _reasons(
     reasons: Counter[str] = Counter()
     for datagram in leaked:
         rank = bisect_right(connects, datagram.time_s) - 1
-        if before is not None and (rank < 0 or connects[rank] <= before.closed_s or before.closed_by == "connection"):
+        if before is not None and datagram.offset is None and datagram.time_s <= before.limit_s:
+            reasons["wrong_address"] += 1  # the window goes on, but at another place
+        elif before is not None and (rank < 0 or connects[rank] <= before.closed_s or before.closed_by == "connection"):
             reasons[tail] += 1
         elif rank < 0:
             reasons["never_connected"] += 1

@@ -217,7 +217,7 @@ def _sequence(case: _Case, server: TapFacts) -> tuple[Verdict, str]:
     """Within a window the server skips no number while the client listens, and it never repeats one."""
     skipped = 0
     for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
-        refused = (r.time_s for r in server.refusals if r.media == window.media and r.time_s >= window.opened_s)
+        refused = (r.time_s for r in server.refusals if r.media in window.places and r.time_s >= window.opened_s)
         skipped += holes(datagrams, min(refused, default=math.inf))
     twice = repeated(case.flow)
     if skipped or twice:

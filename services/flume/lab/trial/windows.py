@@ -2,8 +2,10 @@
 
 A window opens when the *consent* datagram arrives (the token that the ``connect`` reply named, from the host of the
 control connection), or when a ``continue`` arrives that is then granted. It closes when the reply to ``interrupt`` or
-``disconnect`` leaves, when a ``closed`` event leaves, or when the control connection ends. What a program logs about
-itself plays no part, and neither does the code under test: this module reads JSON objects, not our message types.
+``disconnect`` leaves, when a ``closed`` event leaves, or when the control connection ends. Within a window the media
+may move, once the token has come from another port of the same host: from the first datagram to the new place on, the
+old one may get no more. What a program logs about itself plays no part, and neither does the code under test: this
+module reads JSON objects, not our message types.
 
 Where the client asked for media on the control connection itself, a window opens with the ``active`` event or the
 reply to ``continue`` and closes with the same lines as above, each by its place in the server's bytes: frames and lines
@@ -48,6 +50,19 @@ class Window(NamedTuple):
     """Over TCP: where in the server's bytes the line stands that opened it. None: over UDP."""
     closed_at: int | None = None
     """Where the line stands that closed it; None where no line did."""
+    moves: tuple[tuple[float, Address], ...] = ()
+    """When the media went over to which other port of the host, whose token had come from there before."""
+
+    @property
+    def places(self) -> tuple[Address, ...]:
+        """Where its datagrams may go, one after the other."""
+        return (self.media, *(place for _, place in self.moves))
+
+    @property
+    def stretches(self) -> tuple[tuple[Address, float, float], ...]:
+        """Each of :attr:`places` with the times from which and before which datagrams may go there."""
+        turns_s = [time_s for time_s, _ in self.moves]
+        return tuple(zip(self.places, [self.opened_s, *turns_s], [*turns_s, math.inf], strict=True))
 
     @property
     def limit_s(self) -> float:
@@ -81,12 +96,27 @@ class Sessions(NamedTuple):
     unknown: tuple[Unknown, ...]
 
 
-Event = ControlStart | ControlLine | ControlEnd | Consent
+class _Turn(NamedTuple):
+    """A datagram goes to another place of its host than the one before."""
+
+    time_s: float
+    media: Address
+
+
+Event = ControlStart | ControlLine | ControlEnd | Consent | _Turn
 
 
 def _events(facts: TapFacts) -> list[Event]:
-    merged: list[Event] = [*facts.starts, *facts.lines, *facts.ends, *facts.consents]
+    merged: list[Event] = [*facts.starts, *facts.lines, *facts.ends, *facts.consents, *_turns(facts)]
     return sorted(merged, key=lambda event: event.time_s)
+
+
+def _turns(facts: TapFacts) -> Iterator[_Turn]:
+    last: dict[str, Address] = {}
+    for datagram in facts.media:
+        if datagram.offset is None and last.get(datagram.destination[0]) != datagram.destination:
+            last[datagram.destination[0]] = datagram.destination
+            yield _Turn(datagram.time_s, datagram.destination)
 
 
 def _number(message: dict[str, object], key: str) -> int | None:
@@ -104,6 +134,9 @@ class _Connection:
         self.over_tcp = False
         self._asks_for_tcp = False
         self.media: Address | None = None
+        self._consented: set[Address] = set()
+        """Other places from which the token has come since the media went to :attr:`media`."""
+        self._ended: ControlEnd | None = None
         self.open: Window | None = None
         self.windows: list[Window] = []
         self.commands: list[CommandSeen] = []
@@ -154,6 +187,7 @@ class _Connection:
             case "connect":
                 self.token = str(message.get("token", "")).encode()
                 self.media = None
+                self._consented = set()
                 # A server that takes the control connection without being asked opens no window by it.
                 self.over_tcp = self._asks_for_tcp and message.get("transport") == "tcp"
             case "continue" if self.over_tcp:
@@ -179,9 +213,29 @@ class _Connection:
         """Follow a datagram to the media port; return whether it carried this session's token."""
         if not self.token or consent.payload != self.token or consent.client[0] != self.control[0]:
             return False
+        late_s = 0.0 if self._ended is None else consent.time_s - self._ended.time_s
+        if late_s > END_GRACE_S:
+            return False
         if self.media is None:
             self.media = consent.client
             self._open(consent.time_s, consent.client, "connect", None)
+            if self._ended is not None:  # The server may not have noticed yet that nobody is there.
+                self._close(consent.time_s, "connection", {}, grace_s=END_GRACE_S - late_s)
+        elif consent.client != self.media:
+            self._consented.add(consent.client)
+        return True
+
+    def media_event(self, event: Consent | _Turn) -> bool:
+        """Follow what happens outside of the control connection; return whether it was this session's."""
+        return self.consent(event) if isinstance(event, Consent) else self.turn(event)
+
+    def turn(self, turn: _Turn) -> bool:
+        """Follow the media to another place; return whether it is one of this session's."""
+        if turn.media not in self._consented:
+            return False
+        self.media, self._consented = turn.media, set()
+        if self.open is not None:
+            self.open = self.open._replace(moves=(*self.open.moves, (turn.time_s, turn.media)))
         return True
 
     def _open(
@@ -207,7 +261,10 @@ class _Connection:
     def end(self, end: ControlEnd) -> None:
         """Follow the end of the connection."""
         self._close(end.time_s, "connection", {}, grace_s=0.0 if end.by_server else END_GRACE_S)
-        self.token = None
+        if end.by_server:
+            self.token = None
+        elif self._ended is None:
+            self._ended = end
         if self.unknown_from_s is not None:
             self._known_again(end.time_s)
 
@@ -224,8 +281,8 @@ class _Connection:
 def _follow(facts: TapFacts) -> Iterator[_Connection]:
     live: dict[Address, _Connection] = {}
     for event in _events(facts):
-        if isinstance(event, Consent):
-            any(connection.consent(event) for connection in list(live.values()))
+        if isinstance(event, Consent | _Turn):
+            any(connection.media_event(event) for connection in list(live.values()))
             continue
         connection = live.get(event.client)
         if isinstance(event, ControlStart):
