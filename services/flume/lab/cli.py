@@ -21,11 +21,13 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.images import project_root
 from flume.lab.firewall.cli import firewall
+from flume.lab.link.profile_file import find_profile
 from flume.lab.order import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 from flume.lab.report import writer as report
 from flume.lab.runner import Outcome, Stopwatch, run_lab
 from flume.lab.scenario import Scenario, load_scenario
 
+PROFILES = project_root() / "netem" / "profiles"
 STATUS_INTERVAL_S = 1.0
 PIPE_COLUMNS = 120
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -57,6 +59,9 @@ lab.add_command(firewall)
 @click.option("--video", type=click.Path(path_type=Path), help="Your own file; without it a test card is made.")
 @click.option("--scenario", default="tour", show_default=True, help="A name in compose/scenarios, or a file's path.")
 @click.option("--duration", metavar="SECONDS", help="Length instead of the scenario's own.")
+@click.option(
+    "--profile", default="clean", show_default=True, help="The network: a name in netem/profiles, or a file's path."
+)
 @click.option(
     "--frames-min",
     "frames_min_pct",
@@ -90,6 +95,7 @@ def run(
     video: Path | None,
     scenario: str,
     duration: str | None,
+    profile: str,
     frames_min_pct: float | None,
     players: int | None,
     artifacts: Path,
@@ -105,6 +111,7 @@ def run(
     order = Order(
         clients=parse_clients(clients),
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
+        profile=find_profile(PROFILES, profile),
         lab=lab,
         video=video,
         artifacts=artifacts,

@@ -8,6 +8,7 @@ import msgspec
 from flume.errors import SettingsError
 from flume.lab.containers import topology
 from flume.lab.evidence.facts import Expectations
+from flume.lab.link.profile import Direction, Profile
 from flume.lab.scenario import Scenario
 from flume.settings import check
 
@@ -23,6 +24,11 @@ client watches, whatever the machine."""
 PICTURE_MIN_PCT = 5.0
 """Where links lose, or one processor does everything: a picture at all. One lost datagram in a hundred costs a player
 that conceals nothing nearly all frames of a group of pictures."""
+
+
+CLEAN = Profile(
+    name="clean", description="What the engine's own network does, unshaped.", down=Direction(), up=Direction()
+)
 
 
 class Card(NamedTuple):
@@ -43,6 +49,10 @@ SMALL_CARD = Card(640, 360, 1000)
 """For one processor, which the server, the clients and the player share: decoding takes 27 to 50 % of it."""
 
 
+OVERHEAD = 1.15
+"""Of what is on the wire over the picture's own rate: sound, transport packets, and the headers of four layers."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A run that a person asked for."""
 
@@ -54,6 +64,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How many clients show the video, the first ones; the others count datagrams. None: what the engine can carry."""
     frames_min_pct: float | None = None
     """Of the frames due, how many must be displayed. None: what can be expected of test card, links and engine."""
+    profile: Profile = CLEAN
     engine: EngineKind = "auto"
     artifacts: Path = Path("artifacts")
     topology: Path | None = None
@@ -87,14 +98,32 @@ def plan(order: Order, *, cpus: int) -> Plan:
     """Return how *order* is carried out by an engine with *cpus* processors."""
     single = cpus == 1
     players = min(order.clients, 1 if single else order.clients) if order.players is None else order.players
-    least = order.frames_min_pct
-    if least is None and order.video is None:
-        least = PICTURE_MIN_PCT if single else FRAMES_MIN_PCT
-    note = ""
-    if single and order.players is None and order.clients > 1:
-        note = "This engine has one processor: client 1 shows the video, the others count datagrams (--players)."
     card = SMALL_CARD if single else CARD
-    return Plan(players, card, Expectations(frames_min_pct=least), note)
+    narrow = order.video is None and _is_too_narrow(order.profile, card)
+    notes = []
+    if single and order.players is None and order.clients > 1:
+        notes.append("This engine has one processor: client 1 shows the video, the others count datagrams (--players).")
+    if narrow:
+        notes.append(f"Profile {order.profile.name} carries less than the {card.bitrate_kbit} kbit/s of the video.")
+    least = order.frames_min_pct
+    if least is None and order.video is None and not narrow:
+        least = PICTURE_MIN_PCT if single or order.profile.needs_netem else FRAMES_MIN_PCT
+    expectations = Expectations(frames_min_pct=least, link_loses=_may_lose(order.profile))
+    return Plan(players, card, expectations, " ".join(notes))
+
+
+def _downs(profile: Profile) -> tuple[Direction, ...]:
+    return tuple(step.down for step in profile.timeline())
+
+
+def _may_lose(profile: Profile) -> bool:
+    """Whether datagrams on the way to a client may be lost: by chance, by damage, or at a bottleneck."""
+    return any(down.loss_pct or down.corrupt_pct or down.rate_kbit is not None for down in _downs(profile))
+
+
+def _is_too_narrow(profile: Profile, card: Card) -> bool:
+    rates = [down.rate_kbit for down in _downs(profile) if down.rate_kbit is not None]
+    return bool(rates) and min(rates) < card.bitrate_kbit * OVERHEAD
 
 
 def parse_clients(text: str) -> int:

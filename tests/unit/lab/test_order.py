@@ -4,6 +4,7 @@ import pytest
 
 from flume.errors import SettingsError
 from flume.lab.fleet import without_player
+from flume.lab.link.profile import Direction, Profile
 from flume.lab.order import CARD, FRAMES_MIN_PCT, PICTURE_MIN_PCT, SMALL_CARD, Order, parse_clients, plan
 from flume.lab.scenario import Part, Scenario
 
@@ -24,6 +25,22 @@ def test_one_processor_lets_one_client_watch_and_says_so():
     assert (made.players, made.card, made.expectations.frames_min_pct) == (1, SMALL_CARD, PICTURE_MIN_PCT)
     assert "client 1 shows the video" in made.note
     assert plan(order(clients=1), cpus=1).note == ""
+
+
+def test_a_link_that_may_lose_is_expected_to_and_a_picture_at_all_is_enough():
+    lossy = Profile(name="lossy", description="", down=Direction(loss_pct=5.0), up=Direction())
+    made = plan(order(profile=lossy), cpus=2).expectations
+    assert (made.link_loses, made.frames_min_pct) == (True, PICTURE_MIN_PCT)
+    far = Profile(name="far", description="", down=Direction(delay_ms=300.0), up=Direction(loss_pct=9.0))
+    assert not plan(order(profile=far), cpus=2).expectations.link_loses
+    assert not plan(order(), cpus=2).expectations.link_loses
+
+
+def test_a_link_that_is_too_narrow_is_told_before_and_not_blamed_on_the_player():
+    narrow = Profile(name="3g", description="", down=Direction(rate_kbit=780.0, queue_ms=200.0), up=Direction())
+    made = plan(order(profile=narrow, clients=1), cpus=2)
+    assert made.note == "Profile 3g carries less than the 4000 kbit/s of the video."
+    assert (made.expectations.link_loses, made.expectations.frames_min_pct) == (True, None)
 
 
 def test_what_a_person_asks_for_is_done_whatever_the_engine():
