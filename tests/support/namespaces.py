@@ -65,7 +65,11 @@ class WirePair:
         for name in (self.server, self.client):
             _run("ip", "-n", name, "link", "set", "eth0", "up")
         if not self.segmentation:  # as the lab does: the wire carries single datagrams
-            _run(*self.inside(self.server, "ethtool", "-K", "eth0", "tx-udp-segmentation", "off", "gso", "off"))
+            _run(
+                *self.inside(
+                    self.server, "ethtool", "-K", "eth0", "tx-udp-segmentation", "off", "gso", "off", "tso", "off"
+                )
+            )
 
     def __exit__(self, *_: object) -> None:
         for name in (self.server, self.client):

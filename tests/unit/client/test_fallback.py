@@ -1,0 +1,106 @@
+"""When a client gives up UDP, and that it never comes back by itself."""
+
+import pytest
+
+from flume.client.fallback import FIRST_DATAGRAM_S, NO_TCP, SILENCE_S, Fallback
+from flume.control import messages as m
+from flume.control.session import State
+from flume.errors import SettingsError
+from flume.settings import ClientSettings
+
+
+def fallback(**settings: object) -> Fallback:
+    return Fallback(ClientSettings(host="h", **settings))  # type: ignore[arg-type]
+
+
+class Beats:
+    """Asks once a second, as the supervisor does, with a server that has sent *per_s* datagrams a second."""
+
+    def __init__(self, subject: Fallback, *, per_s: int | None) -> None:
+        self.subject, self.per_s = subject, per_s
+        self.asked = 0
+
+    def until_blocked(self, state: State, *, has_flowed: bool, limit_s: int = 60) -> int | None:
+        for second in range(limit_s):
+
+            def sent(now_s: int = second) -> int | None:
+                self.asked += 1
+                return None if self.per_s is None else 1000 + now_s * self.per_s
+
+            if self.subject.is_blocked(state, second, has_flowed=has_flowed, sent=sent):
+                return second
+        return None
+
+
+def test_a_token_that_does_not_arrive_is_waited_for_three_seconds():
+    assert Beats(fallback(), per_s=0).until_blocked(State.CONNECTING, has_flowed=False) == FIRST_DATAGRAM_S
+
+
+@pytest.mark.parametrize(("has_flowed", "patience_s"), [(False, FIRST_DATAGRAM_S), (True, SILENCE_S)])
+def test_datagrams_that_leave_and_do_not_arrive_are_waited_for(has_flowed: bool, patience_s: float):
+    assert Beats(fallback(), per_s=100).until_blocked(State.ACTIVE, has_flowed=has_flowed) == patience_s
+
+
+@pytest.mark.parametrize("per_s", [0, None], ids=["the source pauses", "the server does not answer"])
+def test_silence_alone_proves_nothing(per_s: int | None):
+    assert Beats(fallback(), per_s=per_s).until_blocked(State.ACTIVE, has_flowed=True) is None
+
+
+@pytest.mark.parametrize("state", [State.CLOSED, State.INTERRUPTED])
+def test_without_a_wish_for_media_nothing_is_asked(state: State):
+    beats = Beats(fallback(), per_s=100)
+    assert beats.until_blocked(state, has_flowed=True) is None
+    assert beats.asked == 0
+
+
+@pytest.mark.parametrize("settings", [{"transport": "udp"}, {"transport": "tcp"}, {"payload": "ts"}])
+def test_what_was_chosen_stays(settings: dict):
+    subject = fallback(**settings)
+    assert Beats(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=False) is None
+    assert subject.transport == settings.get("transport", "udp")
+
+
+def test_it_changes_once_and_only_a_person_changes_it_back():
+    subject = fallback()
+    assert subject.transport == "udp"
+    subject.change()
+    assert (subject.transport, subject.may_change) == ("tcp", False)
+    assert Beats(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=True) is None
+    subject.note_end("consent_expired")
+    assert not subject.has_failed
+    subject.begin()
+    assert (subject.transport, subject.may_change) == ("udp", True)
+
+
+@pytest.mark.parametrize("code", ["consent_expired", "port_unreachable"])
+def test_the_server_may_notice_first(code: str):
+    subject = fallback()
+    subject.note_end("shutdown")
+    assert not subject.has_failed
+    subject.note_end(code)
+    assert subject.has_failed
+
+
+def test_udp_is_not_named_so_that_an_older_server_understands():
+    assert m.encode(fallback().request()) == b'{"command":"connect","version":1,"payload":"rtp"}\n'
+    assert b'"transport":"tcp"' in m.encode(fallback(transport="tcp").request())
+
+
+def test_an_older_server_is_explained_and_not_asked_again():
+    refused = m.Refused(state=State.CLOSED, command=None, code="invalid", message="unknown field `transport`")
+    assert fallback().explain(refused) is refused, "over UDP it means something else"
+    subject = fallback()
+    subject.change()
+    reply = subject.explain(refused)
+    assert isinstance(reply, m.Refused)
+    assert (reply.code, reply.message[:20]) == (NO_TCP, "this server is older")
+    subject.give_up()
+    assert (subject.transport, subject.may_change) == ("udp", False)
+    chosen = fallback(transport="tcp")
+    chosen.give_up()
+    assert chosen.transport == "tcp"
+
+
+def test_bare_transport_packets_do_not_go_over_tcp():
+    with pytest.raises(SettingsError, match="RFC 4571"):
+        ClientSettings(host="h", transport="tcp", payload="ts")

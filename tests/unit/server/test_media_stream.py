@@ -1,0 +1,187 @@
+"""Delivery on control connections that have room, or have none for a while, on a ring that the test fills."""
+
+import asyncio
+
+import pytest
+
+from flume.control.framing import Demultiplexer, Frame
+from flume.media import rtp
+from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.ring import Ring
+from flume.server.media_stream import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, MediaStreams, StreamRecipient
+
+RATE = 100
+"""Datagrams a second, a keyframe each second."""
+
+
+class Pipe:
+    """A connection with room for *room* writes."""
+
+    def __init__(self, room: int = 1 << 30) -> None:
+        self.room = room
+        self.prepared = False
+        self.written: list[bytes] = []
+
+    @property
+    def is_clear(self) -> bool:
+        return self.room > 0
+
+    def begin_media(self) -> None:
+        self.prepared = True
+
+    def write_media(self, frames: bytes) -> None:
+        assert self.prepared
+        assert self.room > 0, "written to a connection that is not clear"
+        self.room -= 1
+        self.written.append(frames)
+
+    def numbers(self) -> list[int]:
+        items = Demultiplexer().feed_untrusted(b"".join(self.written))
+        return [rtp.parse_untrusted(item.packet).sequence for item in items if isinstance(item, Frame)]
+
+
+class Bench:
+    def __init__(self, *, slots: int = 16_384) -> None:
+        self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
+        self.streams = MediaStreams(self.ring)
+
+    def fill(self, seconds: float, *, keyframes: bool = True) -> None:
+        for _ in range(round(seconds * RATE)):
+            index = self.ring.next_index
+            random_access = keyframes and index % RATE == 0
+            self.ring.append(bytes(PAYLOAD_BYTES), stream_s=index / RATE, random_access=random_access)
+
+    async def join(self, pipe: Pipe) -> StreamRecipient:
+        recipient = StreamRecipient(pipe, start=self.ring.start_after(None))
+        self.streams.add(recipient)
+        await settle()
+        return recipient
+
+
+async def settle() -> None:
+    """Let everything run that was put off."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+def run(test):
+    """Run an async test without a plugin."""
+
+    def wrapper(*arguments, **fields):
+        asyncio.run(test(*arguments, **fields))
+
+    wrapper.__name__ = test.__name__
+    return wrapper
+
+
+@run
+async def test_a_client_with_room_gets_everything_since_the_keyframe_once_and_in_order():
+    bench, pipe = Bench(), Pipe()
+    bench.fill(3.5)
+    recipient = await bench.join(pipe)
+    assert pipe.numbers() == list(range(300, 350))
+    bench.fill(0.1)
+    bench.streams.pump_all()
+    assert pipe.numbers() == list(range(300, 360))
+    assert (recipient.datagrams, recipient.last_index, bench.streams.datagrams) == (60, 359, 60)
+    assert recipient.drops == {}
+
+
+@run
+async def test_a_long_backlog_lets_others_have_the_loop_in_between():
+    bench, pipe = Bench(), Pipe()
+    bench.fill(50, keyframes=False)
+    recipient = StreamRecipient(pipe, start=0)
+    bench.streams.add(recipient)
+    assert len(pipe.numbers()) == FRAMES_AT_ONCE * WRITES_AT_ONCE
+    await settle()
+    assert pipe.numbers() == list(range(5000))
+
+
+@run
+async def test_a_slow_client_goes_on_at_the_latest_keyframe_and_what_it_missed_is_counted():
+    bench, slow, quick = Bench(), Pipe(room=1), Pipe()
+    bench.fill(0.2)
+    one, other = await bench.join(slow), await bench.join(quick)
+    for _ in range(50):
+        bench.fill(0.1)
+        bench.streams.pump_all()
+    slow.room = 1 << 30
+    bench.streams.pump(one)
+    await settle()
+    assert slow.numbers() == [*range(FRAMES_AT_ONCE), *range(500, 520)]
+    assert one.drops == {"tcp_behind": 500 - FRAMES_AT_ONCE}
+    assert one.datagrams == FRAMES_AT_ONCE + 20
+    assert quick.numbers() == list(range(520)), "which costs the others nothing"
+    assert other.drops == {}
+    assert bench.streams.drops == one.drops
+
+
+@pytest.mark.parametrize("behind_s", [0.5, BEHIND_S - 0.1])
+def test_a_hiccup_is_caught_up_with(behind_s):
+    @run
+    async def check():
+        bench, pipe = Bench(), Pipe(room=1)
+        bench.fill(0.2)
+        recipient = await bench.join(pipe)
+        bench.fill(behind_s)
+        pipe.room = 1 << 30
+        bench.streams.pump(recipient)
+        await settle()
+        assert pipe.numbers() == list(range(bench.ring.next_index))
+        assert recipient.drops == {}
+
+    check()
+
+
+@run
+async def test_without_a_later_keyframe_it_goes_on_where_it_was():
+    bench, pipe = Bench(), Pipe(room=1)
+    bench.fill(0.2)
+    recipient = await bench.join(pipe)
+    bench.fill(3, keyframes=False)
+    pipe.room = 1 << 30
+    bench.streams.pump(recipient)
+    await settle()
+    assert pipe.numbers() == list(range(320))
+
+
+@run
+async def test_the_first_frame_of_a_window_is_the_one_that_was_announced():
+    bench, pipe = Bench(), Pipe(room=0)
+    bench.fill(0.2)
+    recipient = await bench.join(pipe)
+    bench.fill(5)
+    pipe.room = 1
+    bench.streams.pump(recipient)
+    assert pipe.numbers()[0] == 0
+
+
+@run
+async def test_what_was_overwritten_before_it_was_sent_is_counted():
+    bench, pipe = Bench(slots=256), Pipe(room=1)
+    bench.fill(0.2)
+    recipient = await bench.join(pipe)
+    bench.fill(10)
+    pipe.room = 1 << 30
+    bench.streams.pump(recipient)
+    await settle()
+    assert recipient.drops == {"overwritten": 1000 - FRAMES_AT_ONCE}
+    assert pipe.numbers() == [*range(FRAMES_AT_ONCE), *range(1000, 1020)]
+
+
+@run
+async def test_after_removal_not_one_frame():
+    bench, pipe = Bench(), Pipe()
+    bench.fill(10)
+    recipient = StreamRecipient(pipe, start=0)
+    bench.streams.add(recipient)
+    before = len(pipe.written)
+    bench.streams.remove(recipient)
+    bench.fill(1)
+    bench.streams.pump_all()
+    bench.streams.pump(recipient)
+    await settle()
+    assert before > 0, "and more was put off, which must not come either"
+    assert len(pipe.written) == before
+    assert bench.streams.count == 0

@@ -1,0 +1,89 @@
+"""The ring read from one thread while another fills it: what :meth:`Ring.copy` returns is whole, always."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from flume.media import rtp
+from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.ring import DATAGRAM_BYTES, Ring
+
+SLOTS = 64
+DATAGRAMS = 60_000
+
+
+@pytest.fixture
+def eager_switches() -> Iterator[None]:
+    """Let threads take turns in the middle of everything."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def payload(index: int) -> bytes:
+    return index.to_bytes(4, "big") * (PAYLOAD_BYTES // 4)
+
+
+def indices(ring: Ring, copied: bytes) -> list[int]:
+    """The number in each datagram, which its header and every word of its payload must agree on."""
+    found = []
+    for at in range(0, len(copied), DATAGRAM_BYTES):
+        packet = rtp.parse_untrusted(copied[at : at + DATAGRAM_BYTES])
+        index = int.from_bytes(packet.payload[:4], "big")
+        assert bytes(packet.payload) == payload(index)
+        assert (packet.sequence, packet.timestamp) == (ring.sequence(index), index * 900)
+        found.append(index)
+    return found
+
+
+def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(eager_switches: None):
+    ring = Ring(ssrc=1, first_sequence=65_000, slots=SLOTS)
+    random = Random(20261123)
+
+    def fill() -> None:
+        for index in range(DATAGRAMS):
+            ring.append(payload(index), stream_s=index / 100, random_access=index % 50 == 0)
+
+    writer = threading.Thread(target=fill)
+    writer.start()
+    whole = overtaken = 0
+    while writer.is_alive():
+        edge = ring.next_index
+        start = max(0, edge - random.randint(1, SLOTS))
+        stop = min(edge, start + random.randint(1, 16))
+        copied = ring.copy(start, stop) if stop > start else None
+        if copied is None:
+            overtaken += 1
+            continue
+        found = indices(ring, copied)
+        assert found == list(range(start, start + len(found)))
+        whole += 1
+        join = ring.join_after(start)
+        assert join is None or join > start
+    writer.join()
+    assert whole > 1000
+    assert overtaken > 0, "the reader was never in the writer's way: this proves nothing"
+
+
+def test_the_slot_that_is_being_written_is_not_handed_out():
+    ring = Ring(ssrc=1, first_sequence=0, slots=SLOTS)
+    for index in range(SLOTS + 10):
+        ring.append(payload(index), stream_s=0.0, random_access=False)
+    assert ring.oldest_index() == 10
+    assert ring.copy(10, 11) is None, "number 74 may be on its way into the slot of number 10"
+    copied = ring.copy(11, 12)
+    assert copied is not None
+    assert int.from_bytes(copied[12:16], "big") == 11
+
+
+def test_how_far_behind_somebody_is_in_seconds_across_the_wrap_of_timestamps():
+    ring = Ring(ssrc=1, first_sequence=0, timestamp_offset=(1 << 32) - 45_000)
+    for index in range(301):
+        ring.append(payload(index), stream_s=index / 100, random_access=index in {0, 200})
+    assert ring.behind_s(100) == pytest.approx(2.0)
+    assert ring.behind_s(300) == 0.0
+    assert (ring.join_after(100), ring.join_after(200), ring.join_after(250)) == (200, None, None)
