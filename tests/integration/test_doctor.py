@@ -2,16 +2,14 @@
 
 import contextlib
 import json
-import os
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -21,18 +19,16 @@ from flume.client.doctor import Examination
 from flume.lab.host import wait_until
 from flume.server.source import SourceEvent
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.plain_server import ENVIRONMENT, PORT, served
 from support.running_server import RunningServer, running_server
 from support.synthetic import SyntheticSource
 from support.wire_client import WireClient, assert_consecutive, sequences
 
 pytestmark = pytest.mark.wire
 
-ROOT = Path(__file__).parents[2]
-PORT = 5004
 MOST_S = 12.0
 AT_ONCE = 6
 """Examinations that run side by side, each in namespaces of its own: they wait much more than they work."""
-ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
 SERVER_6, CLIENT_6 = "fd00:c612::2", "fd00:c612::10"
 
 
@@ -152,21 +148,6 @@ WALLS = {
         says="the token comes from port",
     ),
 }
-
-
-@contextlib.contextmanager
-def served(pair: WirePair, host: str = SERVER_ADDRESS) -> Iterator[None]:
-    """An honest server as a program in its namespace."""
-    program = (sys.executable, "-m", "support.plain_server", host, str(PORT))
-    process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=ENVIRONMENT)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == b"ready\n"
-        yield
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
-    assert process.returncode == 0
 
 
 def examined(command: Sequence[str], *, host: str, port: int = PORT) -> tuple[int, dict[str, dict], str]:

@@ -1,0 +1,117 @@
+"""Echoes on the wire: the same bytes, to the session's own host, at a bounded rate, and nothing else changes."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import pytest
+
+from flume.client.doctor import Examination
+from flume.lab.evidence.capture import read_tap
+from flume.lab.evidence.facts import Evidence, Expectations, Subject
+from flume.lab.trial.judge import judge
+from flume.lab.trial.verdict import RunFacts, Verdict
+from flume.settings import ECHO_BURST, ECHOES_PER_S
+from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
+from support.plain_server import PORT, served
+from support.running_server import running_server
+from support.wire_client import WireClient
+
+
+@pytest.fixture
+def server():
+    with running_server() as running:
+        yield running
+
+
+def echoed(client: WireClient, size: int, *, for_s: float = 2.0, token: str = "") -> bytes | None:
+    """Ask for an echo of *size* bytes; return it, ``None`` if none comes."""
+    asked = ((token or client.token).encode() + b"?").ljust(size, b".")
+    client.media.sendto(asked, client.server)
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        for datagram in client.receive(for_s=0.02):
+            if datagram[:32] == asked[:32]:
+                assert datagram == asked
+                return datagram
+    return None
+
+
+@pytest.mark.parametrize("size", [33, 548, 1328, 1329, 1472, 2048])
+def test_an_echo_is_the_same_bytes_in_every_state_of_a_session(server, size):
+    with WireClient(server.port) as client:
+        client.token = client.ask("connect")["token"]
+        assert echoed(client, size)
+        assert client.ask("status")["state"] == "connecting", "an echo is no consent"
+        client.send_token()
+        client.event("active")
+        assert echoed(client, size), "longer than a segment of the media, it comes in one piece all the same"
+        client.ask("interrupt")
+        client.receive(for_s=0.1)
+        assert echoed(client, size)
+        assert client.receive(for_s=0.2) == [], "and brings nothing with it"
+        client.ask("disconnect")
+        assert echoed(client, size, for_s=0.3) is None
+
+
+def test_a_longer_datagram_than_is_read_gets_no_longer_answer(server):
+    with WireClient(server.port) as client:
+        client.token = client.ask("connect")["token"]
+        client.media.sendto((client.token.encode() + b"?").ljust(9000, b"."), client.server)
+        (answer,) = client.receive(for_s=2, at_least=1)
+        assert len(answer) == 2048
+
+
+def test_nobody_else_is_answered(server):
+    with WireClient(server.port) as client, WireClient(server.port, source="127.0.0.2") as other:
+        client.token = client.ask("connect")["token"]
+        other.ask("connect")
+        assert echoed(other, 100, for_s=0.3, token=client.token) is None
+        assert echoed(other, 100, for_s=0.3, token="0" * 32) is None
+        assert echoed(client, 100)
+    assert server.server.table.counts["echo_without_session"] == 2
+
+
+def test_a_flood_of_requests_is_answered_at_a_bounded_rate(server):
+    with WireClient(server.port) as client, WireClient(server.port) as other:
+        client.token = client.ask("connect")["token"]
+        other.token = other.ask("connect")["token"]
+        began_s = time.monotonic()
+        for number in range(10 * ECHO_BURST):
+            with contextlib.suppress(BlockingIOError):
+                client.media.sendto(f"{client.token}?{number}".encode(), client.server)
+        answers = client.receive(for_s=0.5)
+        most = ECHO_BURST + ECHOES_PER_S * (time.monotonic() - began_s) + 1
+        assert ECHO_BURST <= len(answers) <= most
+        assert echoed(other, 100), "another session has an allowance of its own"
+    assert server.server.table.counts["echo_over_rate"] > 0
+
+
+@pytest.mark.wire
+def test_the_judge_takes_no_echo_for_media(tmp_path: Path):
+    """The doctor's own session, captured at both ends: every datagram of the stream accounted for, none leaked."""
+    began_s = time.time()
+    with (
+        WirePair(clients=1) as pair,
+        served(pair),
+        Tcpdump(pair, pair.server, tmp_path / "server.pcap") as near,
+        Tcpdump(pair, pair.client, tmp_path / "client.pcap") as far,
+        pair.as_client(),
+    ):
+        legs = Examination(SERVER_ADDRESS, PORT).legs()
+        found = [next(legs)]
+        while found[-1].leg != "path_mtu":
+            found.append(next(legs))
+        legs.close()
+    assert {finding.weight for finding in found} == {"well"}
+    facts = tuple(
+        read_tap(tap.path, name=name, log_text=tap.log, port=PORT) for name, tap in (("server", near), ("client", far))
+    )
+    asked = ("status", "connect", "interrupt", "disconnect")
+    subject = Subject(name="client-0", address=client_address(0), tap="client", commands=asked)
+    report = judge(
+        Evidence(began_s, "server", facts, (subject,), Expectations(frames_min_pct=None)), RunFacts(run="echo")
+    )
+    assert report.verdict is Verdict.PASS, report.checks
+    assert report.balance.sent == report.balance.received > 300
+    assert report.clients[0].datagrams_leaked == 0

@@ -1,0 +1,75 @@
+"""Echoes in a capture: no media, and no hiding place for any."""
+
+from pathlib import Path
+
+import pytest
+
+from flume.lab.evidence.capture import read_tap
+from flume.lab.evidence.facts import TapFacts
+from flume.lab.trial.windows import reconstruct
+from support.pcap import CLIENT, PORT, SERVER, Pcap, rtp
+
+TOKEN = b"0123456789abcdef0123456789abcdef"
+ASKED = (TOKEN + b"?").ljust(1328, b".")
+OTHER = "198.18.0.12"
+
+
+@pytest.fixture
+def pcap(tmp_path: Path) -> Pcap:
+    capture = Pcap(tmp_path / "tap.pcap")
+    reply = {"reply": "connect", "state": "connecting", "token": TOKEN.decode()}
+    return capture.handshake().request("connect").reply(reply)
+
+
+def read(pcap: Pcap) -> TapFacts:
+    return read_tap(pcap.path, name="server", log_text=pcap.log(), port=PORT)
+
+
+def test_an_answer_to_a_request_is_no_media_and_the_request_no_consent(pcap: Pcap):
+    pcap.token(ASKED).media(ASKED)
+    pcap.token(TOKEN).reply({"event": "active", "state": "active", "first_sequence": 1}).media(rtp(1))
+    pcap.token(ASKED).media(rtp(2)).media(ASKED)
+    facts = read(pcap)
+    assert facts.tap.problem is None
+    assert [datagram.sequence for datagram in facts.media] == [1, 2]
+    assert [consent.payload for consent in facts.consents] == [TOKEN]
+    assert len(reconstruct(facts).windows) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "media"),
+    [
+        ([ASKED, ASKED], 1),
+        ([ASKED[:-1]], 1),
+        ([ASKED + b"."], 1),
+        ([ASKED[:-1] + b"!"], 1),
+        ([rtp(1)], 1),
+        ([ASKED], 0),
+    ],
+    ids=["twice", "shorter", "longer", "other bytes", "media", "honest"],
+)
+def test_what_is_not_byte_for_byte_the_answer_to_one_request_is_media(pcap: Pcap, answers: list[bytes], media: int):
+    pcap.token(ASKED)
+    for answer in answers:
+        pcap.media(answer)
+    assert len(read(pcap).media) == media
+
+
+def test_an_answer_to_another_host_is_media(pcap: Pcap):
+    assert len(read(pcap.token(ASKED).media(ASKED, client=OTHER)).media) == 1
+
+
+def test_a_host_without_a_session_is_owed_no_answer(pcap: Pcap):
+    """A request with a stranger's token, or a made-up one: who answers it sends datagrams to a host that has none."""
+    stolen = pcap.token(ASKED, client=OTHER).media(ASKED, client=OTHER)
+    invented = b"f" * 32 + b"?"
+    assert len(read(stolen.token(invented).media(invented)).media) == 2
+
+
+def test_nothing_is_an_answer_before_it_was_asked_for(pcap: Pcap):
+    assert len(read(pcap.media(ASKED).token(ASKED)).media) == 1
+
+
+def test_a_client_may_ask_from_any_of_its_ports(pcap: Pcap):
+    pcap.udp(CLIENT, SERVER, ASKED, sport=50_001, dport=PORT).udp(SERVER, CLIENT, ASKED, dport=50_001)
+    assert read(pcap).media == ()
