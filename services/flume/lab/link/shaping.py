@@ -79,7 +79,7 @@ def netem_arguments(direction: Direction) -> tuple[str, ...]:
         *_loss(direction),
         *("duplicate", _percent(direction.duplicate_pct), "corrupt", _percent(direction.corrupt_pct)),
         *("reorder", _percent(direction.reorder_pct)),
-        *("rate", f"{math.floor(_rate_kbit(direction) * 1000 + 0.5)}bit"),
+        *("rate", f"{math.floor(effective_rate_kbit(direction) * 1000 + 0.5)}bit"),
     )
 
 
@@ -111,7 +111,8 @@ def _loss(direction: Direction) -> tuple[str, ...]:
     return ("loss", "gemodel", begin, end, "100%", "0%")
 
 
-def _rate_kbit(direction: Direction) -> float:
+def effective_rate_kbit(direction: Direction) -> float:
+    """Return the rate that netem is given: the profile's, or the one that keeps the order, or 0 for none."""
     if direction.rate_kbit is not None:
         return direction.rate_kbit
     return 0 if direction.jitter_reorders else ORDER_RATE_KBIT
@@ -214,7 +215,7 @@ def _wanted(direction: Direction) -> dict[str, float]:
         "duplicate": direction.duplicate_pct / 100,
         "corrupt": direction.corrupt_pct / 100,
         "reorder": direction.reorder_pct / 100,
-        "rate_bytes": _rate_kbit(direction) * 125,
+        "rate_bytes": effective_rate_kbit(direction) * 125,
     }
 
 
