@@ -1,4 +1,4 @@
-"""The real server, and four that break their promises, each by one small hook. They live only in tests.
+"""The real server, and five that break their promises, each by one small hook. They live only in tests.
 
 As a program it serves a synthetic source until SIGTERM: ``python -m support.broken_server KIND HOST PORT``. It says
 ``ready`` once it accepts clients.
@@ -8,6 +8,8 @@ import asyncio
 import signal
 import sys
 
+from flume.control import messages as m
+from flume.control.framing import frame_header
 from flume.control.session import Effect, State
 from flume.server.app import Server
 from flume.server.client_session import ClientSession
@@ -96,12 +98,23 @@ class AcknowledgesTooEarly(ClientSession):
         super()._close_media()
 
 
+class OneFrameTooMany(ClientSession):
+    """Over TCP: lets the last frame follow the acknowledgement, in the place of nothing."""
+
+    def tell(self, message: m.Reply | m.Event) -> None:
+        super().tell(message)
+        if isinstance(message, m.Interrupted | m.Disconnected) and self.outlet is not None:
+            packet = bytes(self._table.ring.run(self._table.ring.next_index - 1, self._table.ring.next_index))
+            self.outlet.write_media(frame_header(len(packet)) + packet)
+
+
 SESSIONS: dict[str, type[ClientSession]] = {
     "honest": ClientSession,
     "keeps_streaming": KeepsStreaming,
     "streams_to_everyone": StreamsToEveryone,
     "streams_before_consent": StreamsBeforeConsent,
     "acknowledges_too_early": AcknowledgesTooEarly,
+    "one_frame_too_many": OneFrameTooMany,
 }
 
 
