@@ -14,6 +14,7 @@ from flume.client import cures
 from flume.client.control_link import endpoint
 from flume.client.diagnosis import LEG_NAMES, Finding, is_well, untested
 from flume.client.doctor import Examination, own_buffer
+from flume.errors import FlumeError
 from flume.settings import DEFAULT_PORT, check_port
 
 _MARKS = {"well": ("ok", "green"), "advice": ("note", "yellow"), "blocked": ("BLOCKED", "red"), "untested": ("-", None)}
@@ -113,9 +114,12 @@ def _engine() -> Finding:
         choice = importlib.import_module("flume.lab.kernel.choice")
     except ModuleNotFoundError as error:
         lacking = f"the lab is not installed here (no {error.name})"
-        return untested("engine", f"{lacking}: pip install 'flumelab[lab]' where containers are to run")
-    chosen = choice.explain()
-    return Finding(leg="engine", finding=chosen.kind, detail=chosen.reason)
+        return untested("engine", f"{lacking}: {cures.LAB} where containers are to run")
+    try:
+        chosen = choice.explain()
+    except FlumeError as error:
+        return Finding(leg="engine", finding="none", detail=str(error), cure=cures.ENGINE)
+    return Finding(leg="engine", finding=chosen.kind, detail=f"for a profile that needs netem: {chosen.reason}")
 
 
 def _vlc() -> Finding:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from flume.settings import DEFAULT_PORT
+
 
 class Ends(NamedTuple):
     """The two ends of a way: addresses without brackets, and the server's port."""
@@ -27,6 +29,8 @@ OTHER_ADDRESS = (
 )
 
 VLC = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
+LAB = "pip install 'flumelab[lab]'"
+ENGINE = "'make setup' installs and starts what a lab needs, and says what it cannot"
 PYTHON_VLC = "pip install 'flumelab[client]'"
 
 
@@ -42,10 +46,11 @@ def host(ends: Ends, *, no_route: bool) -> str:
     )
 
 
-def tcp_dropped(ends: Ends) -> str:
+def tcp_dropped(ends: Ends, *, alive: bool) -> str:
     """SYNs vanish."""
     return (
-        f"open TCP port {ends.port} to the server: on the server '{_accept(ends, 'tcp')}' (or 'ufw allow "
+        ("" if alive else "first what is said of the server's machine; if that is in order, ")
+        + f"open TCP port {ends.port} to the server: on the server '{_accept(ends, 'tcp')}' (or 'ufw allow "
         f"{ends.port}/tcp'), in a cloud its security group; then the same on firewalls between; on this machine "
         f"'{ends.tables} -I OUTPUT -p tcp -d {ends.server} --dport {ends.port} -j ACCEPT' and answers "
         f"'{ends.tables} -I INPUT -p tcp -s {ends.server} --sport {ends.port} -j ACCEPT'"
@@ -196,7 +201,8 @@ def _accept(ends: Ends, protocol: str) -> str:
 
 
 def _meanwhile(ends: Ends) -> str:
-    return f"until then 'flume watch {ends.server} --transport tcp' has the stream over TCP"
+    port = "" if ends.port == DEFAULT_PORT else f" --port {ends.port}"
+    return f"until then 'flume watch {ends.server}{port} --transport tcp' has the stream over TCP"
 
 
 def _where(ends: Ends, sender: str | None) -> str:

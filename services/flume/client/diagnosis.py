@@ -284,7 +284,7 @@ def tcp(seen: TcpSeen, other: HostSeen, ends: Ends, *, alive: bool) -> Finding:
     if seen.outcome == "silent":
         but = "although the machine does answer" if alive else "and nothing else answers either"
         detail = f"SYNs to port {seen.port} vanish: no answer within {seen.took_s:.1f} s, {but}"
-        return Finding(leg="tcp", finding="dropped", detail=detail, cure=cures.tcp_dropped(ends))
+        return Finding(leg="tcp", finding="dropped", detail=detail, cure=cures.tcp_dropped(ends, alive=alive))
     if seen.icmp is not None and seen.icmp.is_refusal:
         detail = f"a firewall refuses port {seen.port}: {seen.icmp.text}"
         return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.tcp_rejected(ends, seen.icmp.sender))
@@ -373,16 +373,18 @@ def udp_back(seen: StreamSeen, ends: Ends) -> Finding:
     """Conclude whether the stream comes."""
     if seen.closed == "port_unreachable":
         detail = (
-            f"the server's datagrams are answered with ICMP port unreachable, after {seen.received} that came: "
-            "a firewall rejects them on this side"
+            "the server's datagrams are answered with ICMP port unreachable"
+            + (f", after {seen.received} that came" if seen.received else "")
+            + ": a firewall rejects them on this side"
         )
         return Finding(leg="udp_back", finding="rejected", detail=detail, cure=cures.udp_back(ends, "REJECT"))
     if not seen.received:
         return _nothing_came(seen, ends)
-    mbit = seen.received_bytes * 8 / 1e6 / seen.window_s
+    share = (seen.sent or seen.received) / seen.received
+    mbit = seen.received_bytes * 8 / 1e6 / seen.window_s * share  # as the server sends it
     count = f"{seen.received} of {seen.sent if seen.sent is not None else 'an unknown number of'} datagrams came"
     if seen.lost >= LOSSY_DATAGRAMS and seen.lost_pct >= LOSSY_PCT:
-        detail = f"{count}: {seen.lost_pct:.1f} % are lost, up to {seen.longest_gap} in a row, of {mbit:.1f} Mbit/s"
+        detail = f"{count}: {seen.lost_pct:.1f} % of {mbit:.1f} Mbit/s are lost, up to {seen.longest_gap} in a row"
         return Finding(leg="udp_back", finding="lossy", detail=detail, cure=cures.udp_lossy(ends))
     detail = f"{count} in {seen.window_s:.1f} s, {mbit:.1f} Mbit/s"
     return Finding(leg="udp_back", finding="ok", detail=detail)
