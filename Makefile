@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 CLIENTS ?= 5
 PROFILE ?= clean
+ENGINE ?= auto
 CLIENT ?=
 PLAYERS ?=
 VIDEO ?=
@@ -19,7 +20,7 @@ TESTS ?= tests
 FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO),$(filter-out tour,$(value SCENARIO)))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION
+SETTINGS := CLIENTS PROFILE ENGINE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) FIREWALL
 
@@ -27,7 +28,7 @@ export $(SETTINGS) FIREWALL
 .PHONY: help setup lab netem firewall calibrate doctor status down purge test check format engine-stop
 
 help: ## show this list
-	@echo "usage: make TARGET [CLIENTS=5] [PROFILE=lte] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
+	@echo "usage: make TARGET [CLIENTS=5] [PROFILE=lte] [ENGINE=auto|local|kernel] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images

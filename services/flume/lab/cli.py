@@ -21,6 +21,8 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.images import project_root
 from flume.lab.firewall.cli import firewall
+from flume.lab.kernel import lab_kernel
+from flume.lab.kernel.decision import parse_wish
 from flume.lab.link.profile_file import find_profile
 from flume.lab.order import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 from flume.lab.report import writer as report
@@ -88,6 +90,15 @@ lab.add_command(firewall)
     help="Instead of compose/lab.yaml, in its format.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the report on standard output instead of the table.")
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    envvar="ENGINE",
+    metavar="auto|local|kernel",
+    help="Where containers run (or environment variable ENGINE): auto takes the lab kernel when a link needs netem "
+    "and the usual engine's kernel has none.",
+)
 @lab_option
 def run(
     *,
@@ -101,6 +112,7 @@ def run(
     artifacts: Path,
     topology_file: Path | None,
     as_json: bool,
+    engine: str,
     lab: str,
 ) -> None:
     """Start a lab, play a scenario, judge the captures, leave the lab running.
@@ -113,6 +125,7 @@ def run(
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
         profile=find_profile(PROFILES, profile),
         lab=lab,
+        engine=parse_wish(engine),
         video=video,
         artifacts=artifacts,
         topology=topology_file,
@@ -192,7 +205,7 @@ def _print_outcome(outcome: Outcome, order: Order) -> None:
 @lab_option
 def show_status(*, as_json: bool, once: bool, lab: str) -> None:
     """Show what every client says of itself, live on a terminal until Ctrl-C."""
-    with Engine.connect() as engine:
+    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
         found = status.rows(engine, topology.check_lab_name(lab))
         if not found:
             raise LabError(f"no lab {lab!r} is running: start one with make lab")
@@ -221,7 +234,7 @@ def _watch(engine: Engine, lab: str) -> None:
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
     """Let client number CLIENT send COMMAND."""
-    with Engine.connect() as engine:
+    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
         container = _client(engine, topology.check_lab_name(lab), client)
         with container.attach() as io:
             io.write_line(Command(command))
@@ -241,8 +254,7 @@ def _client(engine: Engine, lab: str, number: int) -> Container:
 @lab_option
 def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
-    with Engine.connect() as engine:
-        removed = engine.remove_lab(topology.check_lab_name(lab))
+    removed = lab_kernel.remove_lab(topology.check_lab_name(lab), _say)
     for what in removed:
         click.echo(f"removed {what}")
     if not removed:

@@ -83,8 +83,8 @@ def test_packages() -> Mapping[str, str]:
     return programs | libraries | {cache: "libvlc-bin"}
 
 
-def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:
-    """Return whether a Docker engine answers on the local socket.
+def answers(*, timeout_s: float = _PING_TIMEOUT_S, path: Path | None = None) -> bool:
+    """Return whether a Docker engine answers on the local socket, or on that at *path*.
 
     Asked with two lines of HTTP: importing the Docker SDK for it would take longer than all of a second run.
     """
@@ -92,7 +92,7 @@ def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:
     try:
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(timeout_s)
-        connection.sock.connect(str(SOCKET))
+        connection.sock.connect(str(path or SOCKET))
         connection.request("GET", "/_ping")
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
@@ -186,7 +186,7 @@ def _start_by_systemd() -> None:
     command = ["systemctl", "start", "docker"]
     result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if result.returncode:
-        raise SetupError(f"`{' '.join(command)}` failed: {_last_line(result.stderr)}; see `journalctl -u docker`")
+        raise SetupError(f"`{' '.join(command)}` failed: {last_line(result.stderr)}; see `journalctl -u docker`")
 
 
 def _start_by_ourselves() -> "subprocess.Popen[bytes]":
@@ -206,7 +206,7 @@ def _start_by_ourselves() -> "subprocess.Popen[bytes]":
             start_new_session=True,
         )
     RECORD.parent.mkdir(parents=True, exist_ok=True)
-    RECORD.write_bytes(msgspec.json.encode(StartedEngine(process.pid, _start_ticks(process.pid) or 0)))
+    RECORD.write_bytes(msgspec.json.encode(StartedEngine(process.pid, start_ticks(process.pid) or 0)))
     return process
 
 
@@ -218,7 +218,7 @@ def _remove_stale(pid_file: Path) -> None:
     try:
         pid = int(pid_file.read_text())
         # A zombie has a name too: where nobody collects orphans, dockerd would wait for a dead containerd.
-        running = "" if _start_ticks(pid) is None else Path(f"/proc/{pid}/comm").read_text().strip()
+        running = "" if start_ticks(pid) is None else Path(f"/proc/{pid}/comm").read_text().strip()
     except (OSError, ValueError):
         running = ""
     if running not in {"dockerd", "containerd"}:
@@ -245,7 +245,7 @@ def _wait_until_engine_answers(process: "subprocess.Popen[bytes] | None", *, tim
 
     def alive() -> bool:
         if process is not None and process.poll() is not None:
-            raise SetupError(f"dockerd ended with status {process.returncode}: {_last_line(_tail(LOG))}; {where}")
+            raise SetupError(f"dockerd ended with status {process.returncode}: {last_line(tail(LOG))}; {where}")
         return answers(timeout_s=1.0)
 
     if not wait_until(alive, timeout_s=timeout_s):
@@ -269,16 +269,16 @@ def stop_engine(say: Say, *, timeout_s: float = 30.0) -> bool:
     except (OSError, msgspec.DecodeError):
         return False
     RECORD.unlink(missing_ok=True)
-    if _start_ticks(ours.pid) != ours.start_ticks:
+    if start_ticks(ours.pid) != ours.start_ticks:
         return False
     say(f"Stopping the Docker engine that we started (process {ours.pid}).")
     os.kill(ours.pid, 15)
-    if not wait_until(lambda: _start_ticks(ours.pid) != ours.start_ticks, timeout_s=timeout_s):
+    if not wait_until(lambda: start_ticks(ours.pid) != ours.start_ticks, timeout_s=timeout_s):
         raise SetupError(f"dockerd (process {ours.pid}) did not end within {timeout_s:g} s; see {LOG}")
     return True
 
 
-def _start_ticks(pid: int) -> int | None:
+def start_ticks(pid: int) -> int | None:
     """Return when process *pid* started, in clock ticks since boot; ``None`` when there is none, or only a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -288,7 +288,7 @@ def _start_ticks(pid: int) -> int | None:
     return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
-def _tail(path: Path, size: int = 4096) -> str:
+def tail(path: Path, size: int = 4096) -> str:
     """Return the end of a text file; empty when there is none."""
     try:
         with path.open("rb") as file:
@@ -298,7 +298,7 @@ def _tail(path: Path, size: int = 4096) -> str:
         return ""
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
     """Return the last line that says something."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
 

@@ -4,6 +4,7 @@ The runner only puts the parts in order. What goes wrong in the lab itself becom
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from flume.lab.containers.images import project_root
 from flume.lab.containers.topology import Topology
 from flume.lab.evidence.facts import Evidence
 from flume.lab.fleet import Client, Fleet, settle, start_fleet
+from flume.lab.kernel import lab_kernel
 from flume.lab.lock import only_one
 from flume.lab.order import Card, Order, Plan, plan
 from flume.lab.progress import Say, Task, task
@@ -72,7 +74,7 @@ def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | Non
     layout = topology.load(_topology_text(order.topology))
     with only_one(order.lab):
         with watch.step("prepare"):
-            engine = setup.prepare(say, interactive=interactive)
+            engine = setup.prepare(say, interactive=interactive, netem=order.profile.needs_netem, engine=order.engine)
         with _closing(engine):
             with watch.step("video"):
                 means = plan(order, cpus=engine.info.cpus)
@@ -135,6 +137,7 @@ class _Run:
         directory = artifacts.create_run_directory(self._order.artifacts, self.name)
         with self._watch.step("remove the last lab"):
             self._engine.remove_lab(self._order.lab)
+            lab_kernel.remove_elsewhere(self._order.lab, self._engine, self._say)
         try:
             with self._watch.step("start"), self._task("starting server and clients"):
                 fleet = self._start(layout)
@@ -157,7 +160,7 @@ class _Run:
         if not isinstance(error, Exception):
             self._say(f"Removing lab {self._order.lab!r}.")
         # On connections of its own: an interrupt may have come while the others' were being handed out.
-        with Engine.connect() as engine:
+        with Engine.connect(environment={**os.environ, "DOCKER_HOST": self._engine.info.endpoint}) as engine:
             with contextlib.suppress(LabError):
                 collect.write_all_logs(engine.find(lab=self._order.lab), directory / "logs")
             engine.remove_lab(self._order.lab)

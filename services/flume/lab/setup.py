@@ -9,28 +9,43 @@ from flume.errors import EngineError, FlumeError
 from flume.lab import host
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
+from flume.lab.kernel import choice, disk, lab_kernel
+from flume.lab.kernel.decision import Wish
 from flume.lab.progress import Say
 
 _USAGE_STATUS = 2
 
 
-def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> Engine:
+def prepare(
+    say: Say, *, interactive: bool = False, tests: bool = False, netem: bool = False, engine: Wish = "auto"
+) -> Engine:
     """Return an engine that answers and has the images; install, start and build what is missing for that.
 
-    The caller closes it. Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
+    With *netem* one whose kernel has netem: where the usual engine's has not, the lab kernel's; *engine* forces
+    either. The caller closes it. Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
     """
     host.prepare(say, interactive=interactive, tests=tests)
-    engine = Engine.connect()
+    usual = Engine.connect()
     try:
-        images.ensure_images(engine, say=say, interactive=interactive)
+        images.ensure_images(usual, say=say, interactive=interactive)
+        chosen = choice.choose_for(usual, netem=netem, wish=engine)
+        if chosen.kind == "local":
+            return usual
+        say(f"Engine: {chosen.reason}.")
+        found = lab_kernel.prepare(usual, say, interactive=interactive)
     except BaseException:
-        engine.close()
+        usual.close()
         raise
-    return engine
+    usual.close()
+    return found
 
 
 def purge(say: Say) -> None:
-    """Remove all labs and images, and stop the engine if we started it."""
+    """Remove all labs and images, and stop the engines that we started."""
+    if lab_kernel.stop(say):
+        say("Removed the lab kernel's disk copy.")
+    for name in disk.remove_disks(images.project_root() / ".cache"):
+        say(f"Removed {name}.")
     try:
         engine = Engine.connect()
     except EngineError as error:
@@ -54,6 +69,7 @@ def main(arguments: list[str]) -> int:
             case ["prepare"] | ["prepare", "--tests"]:
                 prepare(say, interactive=sys.stderr.isatty(), tests="--tests" in arguments).close()
             case ["stop"]:
+                lab_kernel.stop(say)
                 host.stop_engine(say)
             case ["purge"]:
                 purge(say)

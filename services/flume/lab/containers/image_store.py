@@ -4,7 +4,7 @@ Reached as ``engine.images``; the SDK's client and the translation of its errors
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,8 @@ from flume.lab.containers.container import Errors
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest silence of a build: unpacking 280 MB of packages on a slow disk says nothing meanwhile."""
+
+_CHUNK_BYTES = 1 << 20
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -61,6 +63,26 @@ class ImageStore:
                 for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
                     if "error" in status:
                         raise EngineError(f"the Docker engine could not {what}: {_one_line(status['error'])}")
+
+    def copy_to(self, other: "ImageStore", tags: Sequence[str], *, progress: Callable[[int], None]) -> None:
+        """Give another engine the images *tags*; *progress* is told how many bytes have gone over."""
+        with self._errors(f"save {', '.join(tags)}"):
+            url = self._api._url("/images/get")  # noqa: SLF001 - the SDK saves one image at a time
+            response = self._api.get(url, params={"names": list(tags)}, stream=True, timeout=_BUILD_TIMEOUT_S)
+            self._api._raise_for_status(response)  # noqa: SLF001
+            with contextlib.closing(response):
+                other.load(_counted(response.iter_content(_CHUNK_BYTES), progress))
+
+    def load(self, archive: Iterator[bytes]) -> None:
+        """Take in the images of a saved archive."""
+        with self._errors("load images"):
+            url = self._api._url("/images/load")  # noqa: SLF001 - the SDK's has no time limit of its own
+            response = self._api.post(url, data=archive, stream=True, timeout=_BUILD_TIMEOUT_S)
+            with contextlib.closing(response):
+                self._api._raise_for_status(response)  # noqa: SLF001
+                for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
+                    if "error" in status:
+                        raise EngineError(f"the Docker engine could not load images: {_one_line(status['error'])}")
 
     def tag(self, source: str, tag: str) -> None:
         """Give image *source* the further name *tag*."""
@@ -117,6 +139,15 @@ class ImageStore:
                     if line.strip():
                         last = [*last[-2:], line.strip()]
                         yield line.strip()
+
+
+def _counted(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Pass *chunks* on and tell *progress* their bytes so far."""
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        progress(total)
+        yield chunk
 
 
 def _one_line(text: str, limit: int = 300) -> str:

@@ -28,6 +28,9 @@ Role = Literal["server", "client", "probe", "network", "media"]
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
 """Reserved for network benchmarks (RFC 2544), so a lab never meets a user's private network."""
 
+KERNEL_LINKS = ipaddress.IPv4Network("198.19.255.0/24")
+"""Part of :data:`POOL` that no lab takes: the links between this machine and the lab kernels that run on it."""
+
 SMALLEST_PREFIX = 24
 """A lab takes a /24 unless it has more hosts than that holds."""
 
@@ -268,7 +271,7 @@ def candidate_subnets(clients: int, *, taken: tuple[str, ...] = (), start: int =
     prefix = min(SMALLEST_PREFIX, 32 - (clients + _FIRST_CLIENT_HOST + 1).bit_length())
     if clients < 1 or prefix <= POOL.prefixlen:
         raise SettingsError("clients", clients, f"1 to {POOL.num_addresses // 2 - 12}, what half of {POOL} holds")
-    others = [network for text in taken if (network := _ipv4(text)) is not None]
+    others = [KERNEL_LINKS, *(network for text in taken if (network := _ipv4(text)) is not None)]
     count = 1 << (prefix - POOL.prefixlen)
     size = 1 << (32 - prefix)
     for step in range(count):
