@@ -6,6 +6,7 @@ explain it (once in 100,000 comparisons) and the lab kernel's timers do not eith
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import msgspec
 
@@ -168,15 +169,15 @@ def _rate_kbit(samples: Samples) -> float | None:
     if samples.train_from is None:
         return None
     train = [(at_s, number) for number, at_s in samples.arrivals if number >= samples.train_from]
-    # Jitter stretches the train until its latest frame holds the others up; behind that one they come at the rate of
-    # the link. So the fastest half counts. A frame arrives with its last bit: the bits of the first one are not in it.
+    # Jitter stretches the train until its latest frame holds the others up, and a late timer lets several out at once:
+    # so the median of all halves counts. A frame arrives with its last bit: the bits of the first one are not in it.
     reach = len(train) // 2
     rates = []
     for (began_s, _), *rest in (train[start : start + reach + 1] for start in range(len(train) - reach)):
         if rest and rest[-1][0] > began_s:
             bits = 8 * sum(samples.sent[number].frame_bytes for _, number in rest)
             rates.append(bits / (rest[-1][0] - began_s) / 1000)
-    return max(rates, default=None)
+    return median(rates) if rates else None
 
 
 def _reordered_pct(arrivals: Sequence[Arrival]) -> float:

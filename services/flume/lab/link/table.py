@@ -1,0 +1,108 @@
+"""The table of profiles in ``netem/README.md``, made from the profile files: ``python -m flume.lab.link.table``."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flume.errors import FlumeError, SetupError
+from flume.lab.link.profile import Direction, Profile, Step
+from flume.lab.link.profile_file import find_profile, known_profiles
+
+BEGIN, END = "<!-- profiles: made by `python -m flume.lab.link.table`, not by hand -->", "<!-- /profiles -->"
+_COLUMNS = ("profile", "way", "delay ms", "loss", "rate kbit/s", "queue", "netem limit", "more", "sources")
+
+
+def rows(profile: Profile) -> list[tuple[str, ...]]:
+    """Return the table's rows for one profile: one where both directions are alike, and one for each timed step."""
+    if profile.steps:
+        return [
+            row for step in profile.timeline() for row in _rows(profile, step, f"`{profile.name}` from {step.at_s:g} s")
+        ]
+    return _rows(profile, profile.timeline()[0], f"`{profile.name}`")
+
+
+def table(profiles: Sequence[Profile]) -> str:
+    """Return the table in Markdown."""
+    lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row for profile in profiles for row in rows(profile))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def replaced(text: str, profiles: Sequence[Profile]) -> str:
+    """Return the document *text* with the table between its two marks made anew. Raises :class:`SetupError`."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SetupError(f"making the table of profiles: the document has no {BEGIN} followed by {END}")
+    return f"{before}{BEGIN}\n{table(profiles)}\n{END}{after}"
+
+
+def _rows(profile: Profile, step: Step, name: str) -> list[tuple[str, ...]]:
+    ways = [("both", step.down)] if step.down == step.up else [("down", step.down), ("up", step.up)]
+    return [(name, way, *_cells(one), _sources(profile, way)) for way, one in ways]
+
+
+def _sources(profile: Profile, way: str) -> str:
+    """Return the names of the sources in short: what stands before the first comma or colon."""
+    wanted = [
+        source
+        for path, source in profile.sources.items()
+        if way == "both" or f".{way}." in f".{path}" or not path.rpartition(".")[0]
+    ]
+    return "; ".join(dict.fromkeys(source.partition(",")[0].partition(":")[0].strip() for source in wanted)) or "–"
+
+
+def _cells(direction: Direction) -> tuple[str, ...]:
+    return (
+        _delay(direction),
+        _loss(direction),
+        "–" if direction.rate_kbit is None else f"{direction.rate_kbit:g}",
+        _queue(direction),
+        str(direction.limit_datagrams),
+        _more(direction),
+    )
+
+
+def _delay(direction: Direction) -> str:
+    if not direction.jitter_ms:
+        return f"{direction.delay_ms:g}"
+    order = "may overtake" if direction.jitter_reorders else "in order"
+    return f"{direction.delay_ms:g} ± {direction.jitter_ms:g} {direction.distribution}, {order}"
+
+
+def _loss(direction: Direction) -> str:
+    if not direction.loss_pct:
+        return "–"
+    if direction.loss_burst_datagrams is None:
+        return f"{direction.loss_pct:g} % random"
+    return f"{direction.loss_pct:g} % in bursts of {direction.loss_burst_datagrams:g}"
+
+
+def _queue(direction: Direction) -> str:
+    if direction.queue_bytes is not None:
+        return f"{direction.queue_bytes} bytes"
+    return "–" if direction.queue_ms is None else f"{direction.queue_ms:g} ms"
+
+
+def _more(direction: Direction) -> str:
+    figures = (
+        ("duplicated", direction.duplicate_pct),
+        ("corrupted", direction.corrupt_pct),
+        ("reordered", direction.reorder_pct),
+    )
+    return ", ".join(f"{figure:g} % {word}" for word, figure in figures if figure) or "–"
+
+
+def main() -> None:
+    """Write the table into ``netem/README.md`` of this checkout."""
+    folder = Path(__file__).resolve().parents[4] / "netem"
+    document = folder / "README.md"
+    profiles = [find_profile(folder / "profiles", name) for name in known_profiles(folder / "profiles")]
+    document.write_text(replaced(document.read_text(encoding="utf-8"), profiles), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except FlumeError as error:
+        sys.stderr.write(f"flume: {error}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,174 @@
+"""Commands for tc, and its answers as real netem gave them (Linux 6.1, iproute2 6.1)."""
+
+import json
+
+import pytest
+
+from flume.errors import EvidenceError
+from flume.lab.link import shaping
+from flume.lab.link.profile import Direction, Profile, Step
+
+BURSTS = Direction(
+    delay_ms=50,
+    jitter_ms=8,
+    distribution="normal",
+    jitter_reorders=False,
+    loss_pct=100 * 1 / 51,
+    loss_burst_datagrams=2,
+)
+BURSTS_READ = {
+    "limit": 11223,
+    "delay": {"delay": 0.05, "jitter": 0.008, "correlation": 0},
+    "loss-gemodel": {"p": 0.01, "r": 0.5, "1-h": 1, "1-k": 0},
+    "rate": {"rate": 12500000000, "packetoverhead": 0, "cellsize": 0, "celloverhead": 0},
+    "ecn": False,
+    "gap": 0,
+}
+ALL = Direction(
+    delay_ms=0.3,
+    jitter_ms=0.1,
+    distribution="uniform",
+    jitter_reorders=True,
+    loss_pct=5,
+    duplicate_pct=1,
+    corrupt_pct=0.1,
+    reorder_pct=25,
+)
+ALL_READ = {
+    "limit": 10000,
+    "delay": {"delay": 0.000299, "jitter": 9.9e-05, "correlation": 0},
+    "loss-random": {"loss": 0.05, "correlation": 0},
+    "duplicate": {"duplicate": 0.01, "correlation": 0},
+    "reorder": {"reorder": 0.25, "correlation": 0},
+    "corrupt": {"corrupt": 0.001, "correlation": 0},
+    "ecn": False,
+    "gap": 1,
+}
+RATE = Direction(rate_kbit=9_999_999.5, queue_bytes=200_000)
+RATE_READ = {"limit": 147, "rate": {"rate": 1249999937, "packetoverhead": 0}, "ecn": False, "gap": 0}
+REST_READ = {"limit": 10000, "rate": {"rate": 12500000000, "packetoverhead": 0}, "ecn": False, "gap": 0}
+FILTERS = """[{"protocol":"arp","pref":10,"kind":"flower","chain":0},
+{"protocol":"arp","pref":10,"kind":"flower","chain":0,"options":{"handle":1,"classid":"1:1","keys":{"eth_type":"arp"},
+"not_in_hw":true}},{"protocol":"ip","pref":20,"kind":"flower","chain":0},
+{"protocol":"ip","pref":20,"kind":"flower","chain":0,"options":{"handle":1,"classid":"1:1",
+"keys":{"eth_type":"ipv4","ip_proto":"tcp","src_port":5004},"not_in_hw":true}},
+{"protocol":"ip","pref":20,"kind":"flower","chain":0,"options":{"handle":2,"classid":"1:1",
+"keys":{"eth_type":"ipv4","ip_proto":"tcp","dst_port":5004},"not_in_hw":true}}]"""
+
+
+def read(options: dict[str, object], **more: object) -> str:
+    root = {"kind": "prio", "handle": "1:", "root": True, "refcnt": 2, "options": {"bands": 2}}
+    return json.dumps([root, {"kind": "netem", "handle": "10:", "parent": "1:2", "options": options, **more}])
+
+
+def text(command: shaping.Command) -> str:
+    return " ".join(command)
+
+
+@pytest.mark.parametrize(
+    ("direction", "options"),
+    [(BURSTS, BURSTS_READ), (ALL, ALL_READ), (RATE, RATE_READ), (Direction(), REST_READ)],
+)
+def test_what_the_kernel_says_of_each_direction_is_that_direction(direction: Direction, options: dict[str, object]):
+    assert shaping.check_readback(read(options), direction) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("limit",), 1000, "limit is 1000 and should be 11223"),
+        (("delay", "delay"), 0.06, "delay_s is 0.06 and should be 0.05"),
+        (("delay", "jitter"), 0.009, "jitter_s"),
+        (("loss-gemodel", "r"), 0.4, "r is 0.4 and should be 0.5"),
+        (("rate", "rate"), 125, "rate_bytes is 125"),
+        (("duplicate",), {"duplicate": 0.01}, "duplicate is 0.01 and should be 0"),
+        (("loss-random",), {"loss": 0.01}, "loss is 0.01 and should be 0"),
+    ],
+)
+def test_each_difference_is_said(path: tuple[str, ...], value: object, said: str):
+    options = json.loads(json.dumps(BURSTS_READ))
+    inner = options
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    problems = shaping.check_readback(read(options), BURSTS)
+    assert len(problems) == 1
+    assert said in problems[0]
+
+
+def test_what_is_absent_or_foreign_is_said():
+    noqueue = '[{"kind":"noqueue","handle":"0:","root":true,"refcnt":2,"options":{}}]'
+    assert len(shaping.check_readback(noqueue, Direction())) == 3
+    assert "no netem" in shaping.check_readback("[{}]", Direction())[-1]
+    for broken in ("", "tc: not found", "{}", "[1]"):
+        with pytest.raises(EvidenceError, match="reading a qdisc back"):
+            shaping.check_readback(broken, Direction())
+
+
+def test_the_counters_are_those_of_netem():
+    counters = shaping.counters(read(REST_READ, bytes=1370, packets=1, drops=7, overlimits=0, qlen=2))
+    assert (counters.sent_packets, counters.sent_bytes, counters.drops, counters.queued_packets) == (1, 1370, 7, 2)
+    with pytest.raises(EvidenceError, match="no netem"):
+        shaping.counters("[]")
+
+
+def test_the_filters_are_read_back():
+    assert shaping.check_filters(FILTERS) == []
+    assert len(shaping.check_filters(FILTERS, exempt=False)) == 4
+    assert len(shaping.check_filters(FILTERS, control_port=5006)) == 4
+    assert len(shaping.check_filters("[]")) == 3
+
+
+def test_the_tree_is_replaced_in_place_and_control_never_meets_netem():
+    commands = shaping.set_commands("eth0", BURSTS, control_port=5010)
+    assert [text(command[:3]) for command in commands] == [
+        "tc qdisc replace",
+        *["tc filter replace"] * 3,
+        "tc qdisc replace",
+    ]
+    assert commands[0][5:9] == ("root", "handle", "1:", "prio")
+    # Control goes into its band before there is a netem that could meet it.
+    assert [text(command[-2:]) for command in commands[1:4]] == ["classid 1:1"] * 3
+    assert "src_port 5010" in text(commands[2])
+    assert "dst_port 5010" in text(commands[3])
+    assert "parent 1:2 handle 10: netem" in text(commands[4])
+    assert all("del" not in command for command in commands)
+    shaped = shaping.set_commands("eth0", BURSTS, control_port=5010, exempt=False)
+    assert [text(command[-2:]) for command in shaped[1:4]] == ["classid 1:1", "classid 1:2", "classid 1:2"]
+    # The same things by the same handles: one call after the other changes what is there and adds nothing.
+    assert [command[:-2] for command in shaped[1:4]] == [command[:-2] for command in commands[1:4]]
+
+
+def test_every_command_states_every_option_because_change_keeps_what_is_left_out():
+    keys = ("limit", "delay", "loss", "duplicate", "corrupt", "reorder", "rate")
+    for direction in (Direction(), BURSTS, ALL, RATE):
+        arguments = shaping.netem_arguments(direction)
+        assert [word for word in arguments if word in keys] == list(keys)
+    # Without jitter netem looks at no distribution; with it each names its table.
+    assert "distribution" not in shaping.netem_arguments(Direction(delay_ms=5))
+    assert text(shaping.netem_arguments(ALL)[2:7]) == "delay 300us 100us distribution uniform"
+
+
+def test_order_needs_a_rate_and_overtaking_needs_none():
+    assert shaping.netem_arguments(BURSTS)[-1] == "100000000000bit"
+    assert shaping.netem_arguments(ALL)[-1] == "0bit"
+    assert shaping.netem_arguments(RATE)[-1] == "9999999500bit"
+
+
+def test_a_burst_is_rendered_as_the_chain_that_has_it():
+    assert text(shaping.netem_arguments(BURSTS)).split("loss ")[1].startswith("gemodel 1% 50% 100% 0%")
+    assert "loss random 5%" in text(shaping.netem_arguments(ALL))
+
+
+def test_steps_are_single_commands_in_time():
+    slow = Direction(delay_ms=70)
+    profile = Profile(
+        name="p", description="", down=ALL, up=slow, period_s=15, steps=(Step(at_s=14.925, down=BURSTS, up=slow),)
+    )
+    assert shaping.step_commands("eth0", profile, "down") == (
+        (0.0, shaping.netem_command("eth0", ALL)),
+        (14.925, shaping.netem_command("eth0", BURSTS)),
+    )
+    assert [command for _, command in shaping.step_commands("eth0", profile, "up")] == [
+        shaping.netem_command("eth0", slow)
+    ] * 2
