@@ -31,10 +31,10 @@ SETTLE_US = 400_000
 
 
 class Phase(NamedTuple):
-    """*count* frames of *frame_bytes*, one each *step_us*, from *start_us* on."""
+    """*frames* frames of *frame_bytes*, one each *step_us*, from *start_us* on."""
 
     start_us: int
-    count: int
+    frames: int
     step_us: int
     frame_bytes: int
 
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     @property
     def end_us(self) -> int:
         """When the last frame leaves."""
-        return max(phase.start_us + phase.count * phase.step_us for phase in self.phases)
+        return max(phase.start_us + phase.frames * phase.step_us for phase in self.phases)
 
 
 def longest_us(direction: Direction) -> int:
@@ -111,4 +111,4 @@ def _plan(direction: Direction, wanted: int, duration_s: float) -> Plan:
 def _train_us(direction: Direction, plan: Plan) -> int:
     if plan.train is None or direction.rate_kbit is None:
         return 0
-    return round(8000 * FRAME_BYTES * plan.train.count / direction.rate_kbit)
+    return round(8000 * FRAME_BYTES * plan.train.frames / direction.rate_kbit)

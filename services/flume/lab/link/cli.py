@@ -1,0 +1,132 @@
+"""``flume lab netem`` and ``flume lab calibrate``: switch the links of a running lab, and measure what profiles do."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+import msgspec
+
+from flume.errors import LabError
+from flume.lab import setup
+from flume.lab.containers import topology
+from flume.lab.containers.engine import Engine
+from flume.lab.containers.images import project_root
+from flume.lab.link.hosts import bare_links, links_of
+from flume.lab.link.links import LinkReport, Links
+from flume.lab.link.profile import Direction, Profile
+from flume.lab.link.profile_file import find_profile, known_profiles
+from flume.lab.link.sampling import Interval
+
+PROFILES = project_root() / "netem" / "profiles"
+SIDE_BY_SIDE = 4
+"""Hosts that calibration starts: more profiles are measured at a time then, and each host takes seconds to start."""
+
+_COLUMNS = ("profile", "way", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set", "burst", "set", "kbit/s", "set")
+_WIDTHS = (-16, -5, 20, 12, 20, 6, 6, 6, 8, 8)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.command()
+@click.argument("profile")
+@click.option("--client", "clients", type=int, multiple=True, metavar="N", help="Only client N; may be repeated.")
+@click.option("--lab", default="default", show_default=True, envvar="LAB", help="The lab's name.")
+def netem(*, profile: str, clients: tuple[int, ...], lab: str) -> None:
+    """Give the links of a running lab the PROFILE, without tearing down a path.
+
+    PROFILE is a name in netem/profiles or the path of a .toml file of your own. What the kernel has afterwards is read
+    back and compared.
+    """
+    wanted = find_profile(PROFILES, profile)
+    with Engine.connect() as engine:
+        links = links_of(engine, topology.check_lab_name(lab))
+        links.set(wanted, clients or None)
+        for number, name in links.present().items():
+            click.echo(f"client {number}: {name}")
+    click.echo(f"{wanted.name}: {wanted.description}")
+
+
+@click.command()
+@click.argument("profiles", nargs=-1)
+@click.option(
+    "--lab", metavar="NAME", help="Measure the links of this running lab as they are; a stream would disturb."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a direction instead of the table.")
+def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> None:
+    """Measure what links do under PROFILES (all without any) on hosts of their own: configured beside measured.
+
+    The exit status is 3, an ERROR of the lab, when a figure is out of tolerance.
+    """
+    if lab is not None:
+        with Engine.connect() as engine:
+            reports = links_of(engine, topology.check_lab_name(lab)).calibrate()
+    else:
+        wanted = [find_profile(PROFILES, name) for name in profiles or known_profiles(PROFILES)]
+        with (
+            setup.prepare(_say, interactive=sys.stderr.isatty(), netem=True) as engine,
+            bare_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
+        ):
+            reports = list(calibrated(links, wanted))
+    for line in map(_json, reports) if as_json else table(reports):
+        click.echo(line)
+    if bad := [report for report in reports if report.deviations]:
+        named = ", ".join(dict.fromkeys(f"{report.profile} {report.way}" for report in bad))
+        raise LabError(f"calibration found links that do not do what their profiles say: {named}")
+
+
+def calibrated(links: Links, profiles: Sequence[Profile]) -> Iterator[LinkReport]:
+    """Yield the reports on *profiles*, as many measured at a time as there are *links*."""
+    for chosen in turns(links.clients, profiles):
+        links.set_each(chosen, steps=False)
+        yield from links.calibrate(list(chosen))
+
+
+def turns(clients: Sequence[int], profiles: Sequence[Profile]) -> Iterator[Mapping[int, Profile]]:
+    """Yield which client takes which profile, turn by turn."""
+    for first in range(0, len(profiles), len(clients)):
+        yield dict(zip(clients, profiles[first : first + len(clients)], strict=False))
+
+
+def table(reports: Sequence[LinkReport]) -> Iterator[str]:
+    """Yield the lines of the table for people, and what is out of tolerance."""
+    yield _line(_COLUMNS)
+    for report in reports:
+        yield _line(_cells(report))
+        for deviation in report.deviations:
+            yield f"    ERROR: {deviation}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    pairs = zip(cells, _WIDTHS, strict=True)
+    return " ".join(cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs).rstrip()
+
+
+def _cells(report: LinkReport) -> tuple[str, ...]:
+    measured, wanted = report.measured, report.configured
+    delay, burst = measured.delay_ms, measured.burst_datagrams
+    return (
+        report.profile,
+        report.way,
+        "–" if delay is None else f"{delay.p5:.1f}/{delay.p50:.1f}/{delay.p95:.1f}",
+        _delay(wanted),
+        _interval(measured.loss_pct),
+        f"{wanted.loss_pct:g}",
+        "–" if burst is None else f"{burst.value:.2f}",
+        "–" if wanted.loss_burst_datagrams is None else f"{wanted.loss_burst_datagrams:g}",
+        "–" if measured.rate_kbit is None else f"{measured.rate_kbit:.0f}",
+        "–" if wanted.rate_kbit is None else f"{wanted.rate_kbit:g}",
+    )
+
+
+def _delay(direction: Direction) -> str:
+    return f"{direction.delay_ms:g}" + (f"±{direction.jitter_ms:g}" if direction.jitter_ms else "")
+
+
+def _interval(one: Interval) -> str:
+    return f"{one.value:.2f} ({one.low:.2f}–{one.high:.2f})"
+
+
+def _json(report: LinkReport) -> str:
+    return msgspec.json.encode(report._asdict()).decode()
