@@ -291,8 +291,7 @@ def _loss(case: _Case, expectations: Expectations) -> tuple[Verdict, str]:
 
 
 def _lost(case: _Case) -> tuple[int, float]:
-    balance = case.balance or Balance()
-    lost = max(0, balance.sent - balance.received) + passed_over(case.flow)
+    lost = passed_over(case.flow) + (max(0, b.sent - b.received) if (b := case.balance) is not None else 0)
     return lost, 100 * lost / max(1, len(case.flow.sent))
 
 
