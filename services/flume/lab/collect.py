@@ -8,9 +8,10 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.containers.probe import Tap, TapEnd
 from flume.lab.evidence.claims import Said
-from flume.lab.evidence.counters import firewall_drops, socket_drops
+from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
 from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.fleet import Client, Fleet
+from flume.lab.network import links_of
 from flume.lab.scenario import Timetable
 
 SERVER_TAP = "server"
@@ -54,13 +55,17 @@ def gather(
     Raises :class:`~flume.errors.LabError` when the engine cannot hand it over, or it cannot be written.
     """
     ends = stop_taps(fleet)
+    lost = links_of(fleet).lost()
     raw = fleet.probe.counters([fleet.server.container.pid, *(client.host.container.pid for client in fleet.clients)])
     write_counters(raw, fleet, directory / "counters")
     captures = directory / "captures"
     fleet.probe.fetch(captures)
     taps = [_decode(end, captures, port) for end in ends]
     write_all_logs(fleet.containers, directory / "logs")
-    subjects = [_subject(client, timetable, raw[client.host.container.pid]) for client in fleet.clients]
+    subjects = [
+        _subject(client, timetable, raw[client.host.container.pid], lost_on_link=lost.get(client.number, 0))
+        for client in fleet.clients
+    ]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations)
 
 
@@ -76,7 +81,7 @@ def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
     return facts._replace(tap=facts.tap._replace(problem=problem))
 
 
-def _subject(client: Client, timetable: Timetable, raw: RawCounters) -> Subject:
+def _subject(client: Client, timetable: Timetable, raw: RawCounters, *, lost_on_link: int) -> Subject:
     said = client.said
     return Subject(
         name=client.name,
@@ -86,6 +91,8 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters) -> Subject:
         watches=client.watches,
         claims=Claims() if said is None else said.claims(),
         counters=Counters(
+            lost_on_link=lost_on_link,
+            damaged_on_link=damaged(raw.snmp),
             dropped_by_firewall=firewall_drops(raw.iptables),
             dropped_by_receiver=0 if said is None else _receiver_drops(said, raw),
         ),

@@ -6,7 +6,7 @@ The runner only puts the parts in order. What goes wrong in the lab itself becom
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import msgspec
 
 from flume.control.session import Command, State
 from flume.errors import LabError, SettingsError
-from flume.lab import artifacts, collect, setup
+from flume.lab import artifacts, collect, network, setup
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import project_root
@@ -22,6 +22,7 @@ from flume.lab.containers.topology import Topology
 from flume.lab.evidence.facts import Evidence
 from flume.lab.fleet import Client, Fleet, settle, start_fleet
 from flume.lab.kernel import lab_kernel
+from flume.lab.link.links import LinkReport
 from flume.lab.lock import only_one
 from flume.lab.order import Card, Order, Plan, plan
 from flume.lab.progress import Say, Task, task
@@ -142,9 +143,10 @@ class _Run:
             with self._watch.step("start"), self._task("starting server and clients"):
                 fleet = self._start(layout)
             with contextlib.closing(fleet):
+                links = self._shape(fleet)
                 evidence = self._measure(fleet, directory)
             with self._watch.step("judge"):
-                report = judge(evidence, self._facts())
+                report = judge(evidence, self._facts(links), network.checks(links))
             write_report(report, directory)
             artifacts.point_latest_at(directory)
         except BaseException as error:
@@ -167,7 +169,10 @@ class _Run:
         artifacts.remove_if_empty(directory)
 
     def _start(self, layout: Topology) -> Fleet:
-        """Return a fleet that is ready and whose taps listen; both take their time, so they overlap."""
+        """Return a fleet that is ready and, where no link is to be shaped first, whose taps listen.
+
+        Both take their time, so they overlap.
+        """
         order = self._order
         fleet = start_fleet(
             self._engine,
@@ -180,7 +185,8 @@ class _Run:
         )
         try:
             try:
-                collect.start_taps(fleet)
+                if not order.profile.needs_netem:
+                    collect.start_taps(fleet)
             except LabError:
                 fleet.wait_until_ready()  # a program that has ended cannot be tapped, and says better why
                 raise
@@ -189,6 +195,19 @@ class _Run:
             fleet.close()
             raise
         return fleet
+
+    def _shape(self, fleet: Fleet) -> tuple[LinkReport, ...]:
+        """Put the profile's network between server and clients, measure it, and start the taps after that.
+
+        The traffic that measures belongs neither into the captures nor beside a stream.
+        """
+        profile = self._order.profile
+        if not profile.needs_netem:
+            return ()
+        with self._watch.step("shape the links"), self._task(f"measuring the links as {profile.name}"):
+            reports = network.shape(fleet, profile)
+            collect.start_taps(fleet)
+        return reports
 
     def _measure(self, fleet: Fleet, directory: Path) -> Evidence:
         """Play the scenario and return what the captures, counters and programs say about it."""
@@ -232,12 +251,13 @@ class _Run:
             yield now_s
             time.sleep(min(0.1, max(0.0, (cues[0].time_s if cues else self._timetable.end_s) - now_s)))
 
-    def _facts(self) -> RunFacts:
+    def _facts(self, links: Sequence[LinkReport]) -> RunFacts:
         scenario = self._order.scenario
         return RunFacts(
             run=self.name,
             engine=msgspec.to_builtins(self._engine.info),
             timings=dict(self._watch.steps),
+            network=network.described(self._order.profile, links),
             scenario={
                 "name": scenario.name,
                 "description": scenario.description,

@@ -1,0 +1,89 @@
+"""The network under a run: the links of its clients set to the profile, measured, and told in the report's terms."""
+
+from collections.abc import Iterator, Sequence
+
+from flume.lab.fleet import Fleet
+from flume.lab.link.links import LinkReport, Links
+from flume.lab.link.profile import Profile
+from flume.lab.trial.verdict import Check, LinkFigure, Network, Verdict
+
+
+def links_of(fleet: Fleet) -> Links:
+    """Return the links of *fleet*'s clients."""
+    return Links(fleet.probe, {client.number: client.host.container.pid for client in fleet.clients})
+
+
+def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
+    """Give every client of *fleet* the links of *profile* and measure them; nothing where it needs no shaping.
+
+    Raises :class:`~flume.errors.LabError` where the kernel has no netem, and :class:`~flume.errors.EvidenceError` where
+    it has something else than was asked for.
+    """
+    if not profile.needs_netem:
+        return ()
+    links = links_of(fleet)
+    links.set(profile)
+    return tuple(links.calibrate())
+
+
+def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:
+    """Return what the report says about the network; ``None`` where nothing was shaped."""
+    if not profile.needs_netem:
+        return None
+    figures = [figure for report in reports for figure in _figures(report)]
+    return Network(profile=profile.name, description=profile.description, figures=figures)
+
+
+def checks(reports: Sequence[LinkReport]) -> list[Check]:
+    """Return a check for each link: one out of tolerance is the lab's error, and says nothing about the product."""
+    return [
+        Check(
+            name="link",
+            verdict=Verdict.ERROR if report.deviations else Verdict.PASS,
+            subject=_name(report),
+            detail=f"{report.way}, {report.profile}: " + ("; ".join(report.deviations) or "as it was set"),
+        )
+        for report in reports
+    ]
+
+
+def _name(report: LinkReport) -> str:
+    return f"client-{report.client}"
+
+
+def _figures(report: LinkReport) -> Iterator[LinkFigure]:
+    wanted, seen = report.configured, report.measured
+    problem = "; ".join(report.deviations) or None
+    if seen.delay_ms is not None:
+        jitter = f" ± {wanted.jitter_ms:g} {wanted.distribution}" if wanted.jitter_ms else ""
+        delay = seen.delay_ms
+        measured = f"{delay.p5:.1f} / {delay.p50:.1f} / {delay.p95:.1f}"
+        yield _figure(
+            report, "delay ms: 5th / 50th / 95th percentile", f"{wanted.delay_ms:g}{jitter}", measured, problem
+        )
+    loss = seen.loss_pct
+    yield _figure(report, "loss %", f"{wanted.loss_pct:g}", f"{loss.value:.2f} ({loss.low:.2f} to {loss.high:.2f})")
+    if wanted.loss_burst_datagrams is not None and (burst := seen.burst_datagrams) is not None:
+        measured = f"{burst.value:.2f} ({burst.low:.2f} to {burst.high:.2f})"
+        yield _figure(report, "loss burst, datagrams", f"{wanted.loss_burst_datagrams:g}", measured)
+    if wanted.rate_kbit is not None and seen.rate_kbit is not None:
+        yield _figure(report, "rate kbit/s", f"{wanted.rate_kbit:g}", f"{seen.rate_kbit:.0f}")
+    shares = (
+        ("duplicated %", wanted.duplicate_pct, seen.duplicate_pct),
+        ("damaged %", wanted.corrupt_pct, seen.corrupted_pct),
+        ("reordered %", wanted.reorder_pct, seen.reordered_pct),
+    )
+    for name, configured, measured_pct in shares:
+        if configured:
+            yield _figure(report, name, f"{configured:g}", f"{measured_pct:.2f}")
+
+
+def _figure(report: LinkReport, figure: str, configured: str, measured: str, problem: str | None = None) -> LinkFigure:
+    return LinkFigure(
+        client=_name(report),
+        direction=report.way,
+        figure=figure,
+        configured=configured,
+        measured=measured,
+        problem=problem,
+    )

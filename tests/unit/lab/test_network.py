@@ -1,0 +1,64 @@
+"""What the report says about the links, from what was configured and measured."""
+
+from flume.lab import network
+from flume.lab.link.links import LinkReport
+from flume.lab.link.profile import Direction, Profile
+from flume.lab.link.sampling import Interval, Measured, Percentiles
+from flume.lab.trial.verdict import Verdict
+
+LOSSY = Direction(
+    delay_ms=50.0,
+    jitter_ms=5.0,
+    distribution="normal",
+    jitter_reorders=False,
+    loss_pct=2.0,
+    loss_burst_datagrams=2.0,
+    rate_kbit=8000.0,
+    queue_ms=100.0,
+)
+PROFILE = Profile(name="far", description="Far away", down=LOSSY, up=Direction())
+SEEN = Measured(
+    sent=1000,
+    received=980,
+    delay_ms=Percentiles(p5=42.0, p50=50.2, p95=58.9),
+    loss_pct=Interval(2.0, 1.1, 3.4),
+    burst_datagrams=Interval(2.1, 1.6, 2.8),
+    rate_kbit=7990.0,
+    reordered_pct=0.0,
+    duplicate_pct=0.0,
+    corrupted_pct=0.0,
+)
+
+
+def report(*deviations: str, way: str = "down", configured: Direction = LOSSY) -> LinkReport:
+    return LinkReport(3, way, "far", configured, SEEN, deviations)
+
+
+def test_what_was_set_stands_beside_what_was_measured():
+    described = network.described(PROFILE, [report()])
+    assert described is not None
+    assert (described.profile, described.description) == ("far", "Far away")
+    rows = {(figure.figure, figure.configured, figure.measured) for figure in described.figures}
+    assert rows == {
+        ("delay ms: 5th / 50th / 95th percentile", "50 ± 5 normal", "42.0 / 50.2 / 58.9"),
+        ("loss %", "2", "2.00 (1.10 to 3.40)"),
+        ("loss burst, datagrams", "2", "2.10 (1.60 to 2.80)"),
+        ("rate kbit/s", "8000", "7990"),
+    }
+    assert {(figure.client, figure.direction) for figure in described.figures} == {("client-3", "down")}
+
+
+def test_what_a_link_is_not_to_do_is_not_a_row():
+    described = network.described(PROFILE, [report(way="up", configured=Direction())])
+    assert described is not None
+    assert [figure.figure for figure in described.figures][1:] == ["loss %"]
+
+
+def test_a_link_out_of_tolerance_is_the_labs_error():
+    good, bad = network.checks([report(), report("loss 9 % instead of 1 to 3 %", way="up")])
+    assert (good.verdict, good.subject, good.detail) == (Verdict.PASS, "client-3", "down, far: as it was set")
+    assert (bad.verdict, bad.detail) == (Verdict.ERROR, "up, far: loss 9 % instead of 1 to 3 %")
+
+
+def test_an_unshaped_network_is_not_described():
+    assert network.described(Profile(name="clean", description="", down=Direction(), up=Direction()), []) is None
