@@ -1,0 +1,54 @@
+"""What calibration sends: enough for each figure, little enough for the link and for a lab kernel."""
+
+import pytest
+
+from flume.lab.link import traffic
+from flume.lab.link.profile import Direction
+
+BURSTY = Direction(loss_pct=2, loss_burst_datagrams=2)
+SLOW = Direction(delay_ms=100, rate_kbit=330, queue_bytes=20_000)
+FAST = Direction(rate_kbit=30_000, queue_ms=100)
+
+
+def test_all_directions_together_stay_within_what_a_lab_kernel_passes() -> None:
+    """Also where each alone would be sent faster."""
+    planned = traffic.plans({str(number): BURSTY for number in range(10)})
+    seconds = max(plan.small.frames * plan.small.step_us for plan in planned.values()) / 1e6
+    assert sum(plan.small.frames for plan in planned.values()) / seconds <= traffic.TOTAL_FRAMES_PER_S
+    assert all(plan.small.frames == traffic.FRAMES_BURST for plan in planned.values())
+
+
+def test_small_frames_leave_a_slow_links_queue_empty() -> None:
+    """They take less than half of its rate."""
+    small = traffic.plans({"up": SLOW})["up"].small
+    kbit = 8 * small.frame_bytes / (small.step_us / 1e6) / 1000
+    assert kbit <= traffic.RATE_SHARE * 330
+
+
+@pytest.mark.parametrize("direction", [SLOW, FAST])
+def test_a_train_fits_into_the_queue(direction: Direction) -> None:
+    """It comes when the small frames have gone through, and no frame of it is lost for want of room."""
+    plan = traffic.plans({"down": direction})["down"]
+    assert plan.train is not None
+    assert plan.train.frames * plan.train.frame_bytes <= direction.queue_room_bytes
+    assert plan.train.frames < direction.limit_datagrams
+    assert plan.train.start_us > plan.small.frames * plan.small.step_us + 1000 * direction.delay_ms
+
+
+def test_without_a_rate_there_is_no_train() -> None:
+    """There is nothing to measure with it."""
+    assert traffic.plans({"down": BURSTY})["down"].train is None
+
+
+def test_the_last_frame_is_waited_for() -> None:
+    """With its delay, the extremes of the jitter, and the time that the train takes on a slow link."""
+    directions = {
+        "down": SLOW,
+        "up": Direction(delay_ms=300, jitter_ms=20, distribution="normal", jitter_reorders=True),
+    }
+    planned = traffic.plans(directions)
+    drained = traffic.drain_us(directions, planned)
+    assert drained >= 1000 * (300 + 4 * 20)
+    train = planned["down"].train
+    assert train is not None
+    assert drained + planned["up"].end_us >= train.start_us + 8 * 1000 * train.frames * train.frame_bytes / 330
