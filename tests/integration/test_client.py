@@ -211,6 +211,25 @@ def test_the_token_comes_again_at_once_while_an_active_stream_is_silent_and_only
         assert len(server.tokens) == before, "an interrupted stream is silent by wish"
 
 
+def test_tokens_that_are_lost_are_soon_repeated_so_that_loss_is_not_taken_for_a_blocked_way() -> None:
+    with RunningServer() as server:
+        table = server.server.table
+        arrived: list[float] = []
+        real = table.on_datagram_untrusted
+
+        def lossy(data: bytes, source: tuple[str, int]) -> None:
+            arrived.append(time.monotonic())
+            if len(arrived) > 3:
+                real(data, source)
+
+        table.on_datagram_untrusted = lossy  # type: ignore[method-assign]
+        with Watcher(server.port) as watcher:
+            watcher.connect()
+            wait_until("it receives", lambda: watcher.client.statistics().datagrams > 20)
+            assert watcher.client.statistics().transport == "udp"
+    assert arrived[3] - arrived[0] < 2.5
+
+
 def test_what_failed_is_said_with_what_comes_next() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -35,7 +35,8 @@ MEMINFO_DROPS = 8
 QUIET_TOKEN_S = 0.5
 """An active stream that is silent for so long gets its token repeated at once, and this often: a NAT or firewall that
 has forgotten the flow opens again, and the server learns the new port. Longer than the pauses of a stream that is well;
-at the usual interval of the token the picture would stand for up to 2 s."""
+at the usual interval of the token the picture would stand for up to 2 s. Likewise before the first window: a lossy way
+is not to be taken for a blocked one because two tokens were lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Receiver:
         self._socket: socket.socket | None = None
         self._session: StreamSession | None = None
         self._token_due_s = float("inf")
+        self._is_awaited = False
         self._token_sent_s = 0.0
         self._window_s: float | None = None
         """When the window began in which datagrams are to come over UDP; None outside of one."""
@@ -115,7 +117,8 @@ class Receiver:
                 self._splicer.forget()
             self._session = session
             self._ending = False
-            self._token_due_s = 0.0 if session.transport == "udp" else float("inf")
+            self._is_awaited = session.transport == "udp"
+            self._token_due_s = 0.0 if self._is_awaited else float("inf")
         self._wake()
 
     def take_packets(self, packets: Sequence[bytes]) -> None:
@@ -139,6 +142,7 @@ class Receiver:
             else:
                 self._bare_count.begin_window()
             self._window_s = None if self._socket is None else time.monotonic()
+            self._is_awaited = False
         self._wake()
 
     def end_window(self, last_sequence: int | None, datagrams: int) -> None:
@@ -163,6 +167,7 @@ class Receiver:
         with self._lock:
             self._token_due_s = float("inf")
             self._window_s = None
+            self._is_awaited = False
             self._ending = True
         self._wake()
 
@@ -237,7 +242,9 @@ class Receiver:
                 self._player.write(self._splicer.ending())
 
     def _token_deadline_s(self) -> float:
-        """Return when the next token is due: at its interval, or sooner where an active stream is silent."""
+        """Return when the next token is due: at its interval, or sooner where a stream is awaited or silent."""
+        if self._is_awaited and self._socket is not None:
+            return min(self._token_due_s, self._token_sent_s + QUIET_TOKEN_S)
         if self._window_s is None or self._socket is None:
             return self._token_due_s
         silent_since_s = max(self._window_s, self._last_datagram_s or 0.0, self._token_sent_s)
