@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from flume.client import diagnosis as d
+from flume.client import observations as o
 from flume.client.control_link import bare_host
 from flume.client.cures import Ends
 from flume.client.doctor_media import MediaExamination
@@ -55,7 +56,7 @@ class Examination:
         """Examine; yield each finding when it is known, every leg once."""
         self._deadline_s = time.monotonic() + BUDGET_S
         said: set[str] = set()
-        because = "the legs before it left nothing to examine"
+        because = "this machine has no sockets for any of these addresses"
         with self._cleanup:
             for finding in self._examine():
                 said.add(finding.leg)
@@ -98,7 +99,7 @@ class Examination:
 
     # -- TCP ---------------------------------------------------------------------------------------------------
 
-    def _knock(self, places: list[Place]) -> tuple[Knock, d.HostSeen]:
+    def _knock(self, places: list[Place]) -> tuple[Knock, o.HostSeen]:
         """Knock at all *places* at once; return the first that opens, else the first, and what else answers there."""
         until_s = self._until(TCP_S)
         knocks = [self._knock_at(place) for place in places[:MOST_PLACES]]
@@ -110,13 +111,13 @@ class Examination:
             return opened() or all(knock.seen is not None for knock in knocks)
 
         await_knocks(knocks, self._until(PATIENCE_S), settled)
-        seen = d.HostSeen((), None)
+        seen = o.HostSeen((), None)
         if not opened() and any(knock.seen is None for knock in knocks):
             self._on_leg("host")
             others = [self._knock_at(knocks[0].place.at(port)) for port in QUIET_PORTS]
             with contextlib.closing(Ping(knocks[0].place)) as ping:
                 await_knocks([*knocks, *others], until_s, settled)
-                seen = d.HostSeen(tuple(other.give_up() for other in others), ping.answered())
+                seen = o.HostSeen(tuple(other.give_up() for other in others), ping.answered())
         # One that answered, if only to refuse, tells more than one that was silent.
         answered = [knock for knock in knocks if knock.seen is not None]
         first = next((knock for knock in answered if knock.seen and knock.seen.outcome == "open"), None)
@@ -132,20 +133,20 @@ class Examination:
 
     # -- control -----------------------------------------------------------------------------------------------
 
-    def _ask_status(self, ears: Ears) -> d.ControlSeen:
+    def _ask_status(self, ears: Ears) -> o.ControlSeen:
         began_s = time.monotonic()
         status = ears.request(m.StatusQuery(), m.Status, self._until(CONTROL_S))
         took_s = time.monotonic() - began_s
         talk = ears.control
         if status is not None:
             server = status.server
-            return d.ControlSeen("answered", f"it streams {server.source}, {server.active} receive", took_s)
+            return o.ControlSeen("answered", f"it streams {server.source}, {server.active} receive", took_s)
         for refusal in (talk.take(m.Closed), talk.take(m.Refused)):
             if refusal is not None:
-                return d.ControlSeen("turned_away", refusal.message, took_s)
+                return o.ControlSeen("turned_away", refusal.message, took_s)
         if talk.beginning or talk.ended:
-            return d.ControlSeen("foreign", describe_untrusted(talk.beginning, port=self._port), took_s)
-        return d.ControlSeen("silent", "", took_s, unacknowledged_bytes(talk.socket))
+            return o.ControlSeen("foreign", describe_untrusted(talk.beginning, port=self._port), took_s)
+        return o.ControlSeen("silent", "", took_s, unacknowledged_bytes(talk.socket))
 
     # -- this side ---------------------------------------------------------------------------------------------
 
@@ -162,4 +163,4 @@ def own_buffer() -> d.Finding:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
         media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, asked)
         granted = media.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles it for itself
-    return d.receive_buffer(d.BufferSeen(asked, granted, 0))
+    return d.receive_buffer(o.BufferSeen(asked, granted, 0))

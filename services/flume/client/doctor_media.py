@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from flume.client import diagnosis as d
+from flume.client import observations as o
 from flume.client.cures import Ends
 from flume.client.doctor_session import Ears, MediaProbe
 from flume.client.doctor_sockets import Place, known_path_mtu, plain
@@ -17,8 +18,8 @@ TOKEN_EVERY_S = 0.5
 WINDOW_S = 3.0
 FIRST_S = 2.0
 """Without a datagram for this long the window is cut short: there is nothing to measure."""
-DRAIN_S = 0.6
-"""What was under way when the stream stopped arrives within this time."""
+DRAIN_S, QUIET_S = 1.2, 0.4
+"""What was under way when the stream stopped arrives within this time, and without a silence of so long."""
 SILENCE_S, LEAST_SILENCE_S = 4.0, 0.5
 GRACE_SHARE = 0.2
 """Of the time for which a token counts: kept between the end of the silence and the end of consent."""
@@ -46,11 +47,11 @@ class MediaExamination:
         return min(time.monotonic() + seconds, self._deadline_s)
 
     @property
-    def buffer(self) -> d.BufferSeen | None:
+    def buffer(self) -> o.BufferSeen | None:
         """What is known of the receive buffer."""
         if self._probe is None:
             return None
-        return d.BufferSeen(self._settings.receive_buffer_bytes, self._probe.granted_bytes, self._probe.dropped)
+        return o.BufferSeen(self._settings.receive_buffer_bytes, self._probe.granted_bytes, self._probe.dropped)
 
     def legs(self, cleanup: contextlib.ExitStack, on_leg: Callable[[str], None]) -> Iterator[d.Finding]:
         """Examine; yield each finding when it is known, and end the session. *cleanup* closes the socket."""
@@ -109,7 +110,7 @@ class MediaExamination:
 
     # -- the token out -----------------------------------------------------------------------------------------
 
-    def _give_consent(self, probe: MediaProbe) -> tuple[d.TokenSeen, m.Active | None]:
+    def _give_consent(self, probe: MediaProbe) -> tuple[o.TokenSeen, m.Active | None]:
         began_s, until_s = time.monotonic(), self._until(TOKEN_S)
         control = self._control
 
@@ -137,11 +138,11 @@ class MediaExamination:
             outcome, text = ("forbidden" if is_forbidden else "nothing"), probe.send_error.strerror or ""
         elif not control.is_open:
             outcome, text = "closed", f"the control connection ended: {control.ended or control.foreign}"
-        return d.TokenSeen(outcome, probe.tokens_sent, took_s, probe.refused, text), active
+        return o.TokenSeen(outcome, probe.tokens_sent, took_s, probe.refused, text), active
 
     # -- the stream back ---------------------------------------------------------------------------------------
 
-    def _watch(self, probe: MediaProbe) -> d.StreamSeen:
+    def _watch(self, probe: MediaProbe) -> o.StreamSeen:
         began_s, until_s = time.monotonic(), self._until(WINDOW_S)
         control = self._control
         steps = [began_s + at_s for at_s in ECHO_AT_S]
@@ -162,7 +163,7 @@ class MediaExamination:
         window_s = max(0.001, time.monotonic() - began_s)
         return self._account(probe, window_s)
 
-    def _account(self, probe: MediaProbe, window_s: float) -> d.StreamSeen:
+    def _account(self, probe: MediaProbe, window_s: float) -> o.StreamSeen:
         """Stop the stream and have the server say how much it was."""
         probe.send_token()  # consent lasts from here on
         interrupted = self._ears.request(m.Interrupt(), m.Interrupted, self._until(REPLY_S))
@@ -170,13 +171,13 @@ class MediaExamination:
         sent: int | None = None
         if interrupted is not None:
             sent = interrupted.datagrams
-            self._ears.listen(self._until(DRAIN_S), lambda: probe.received >= (sent or 0))
+            self._drain(probe, interrupted.datagrams)
         elif closed is not None and closed.last_sequence is not None and self._first_sequence is not None:
             sent = (closed.last_sequence - self._first_sequence) % 65536 + 1
         status = None
         if not probe.received and closed is None:
             status = self._ears.request(m.StatusQuery(), m.Status, self._until(REPLY_S))
-        return d.StreamSeen(
+        return o.StreamSeen(
             window_s=window_s,
             received=probe.received,
             received_bytes=probe.bytes,
@@ -191,9 +192,16 @@ class MediaExamination:
             server_drops=status.session.drops if status is not None else {},
         )
 
+    def _drain(self, probe: MediaProbe, sent: int) -> None:
+        """Wait for what is still under way: the reply may overtake it, if control does not share its queue."""
+        until_s, before = self._until(DRAIN_S), -1
+        while before < probe.received < sent and time.monotonic() < until_s:
+            before = probe.received
+            self._ears.listen(min(until_s, time.monotonic() + QUIET_S), lambda: probe.received >= sent)
+
     # -- the silence -------------------------------------------------------------------------------------------
 
-    def _be_silent(self, probe: MediaProbe, stream: d.StreamSeen) -> d.Finding:
+    def _be_silent(self, probe: MediaProbe, stream: o.StreamSeen) -> d.Finding:
         consent_left_s = probe.token_sent_s + self._consent_s * (1 - GRACE_SHARE) - time.monotonic()
         time_left_s = self._deadline_s - time.monotonic() - 2.5 * BACK_S
         silence_s = min(SILENCE_S, consent_left_s, time_left_s)
@@ -227,10 +235,10 @@ class MediaExamination:
             moved = notice.message if notice is not None else None
         closed = control.take(m.Closed)
         return d.udp_state(
-            d.StateSeen(silence_s, sent, before, after, closed.code if closed is not None else None, moved), self._ends
+            o.StateSeen(silence_s, sent, before, after, closed.code if closed is not None else None, moved), self._ends
         )
 
-    def _sent_since(self, stream: d.StreamSeen) -> int:
+    def _sent_since(self, stream: o.StreamSeen) -> int:
         """Return how many datagrams the server says that it sent after those of *stream*."""
         status = self._ears.request(m.StatusQuery(), m.Status, self._until(REPLY_S))
         return max(0, status.session.datagrams - (stream.sent or 0)) if status is not None else 0

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from flume.client.diagnosis import Icmp
 from flume.client.doctor_sockets import Place, dropped_by_kernel, fragment_bytes, icmp_behind, media_socket
+from flume.client.observations import Icmp
 from flume.control import messages as m
 from flume.control.codec import LineAssembler
 from flume.errors import RemoteProtocolError

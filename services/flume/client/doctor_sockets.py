@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flume.client.diagnosis import Icmp, NameSeen, TcpSeen
+from flume.client.observations import Icmp, NameSeen, TcpSeen
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, IPV6_RECVFRAGSIZE = 23, 24, 25, 77
@@ -79,8 +79,16 @@ def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[P
     took_s = time.monotonic() - began_s
     if asking.is_alive():
         return NameSeen(host, (), None, took_s), []
-    places = list(dict.fromkeys(found))
-    return NameSeen(host, tuple(plain(place.host) for place in places), "".join(reasons) or None, took_s), places
+    places = [place for place in dict.fromkeys(found) if _is_spoken(place.family)]
+    addresses = tuple(plain(place.host) for place in dict.fromkeys(found))
+    return NameSeen(host, addresses, "".join(reasons) or None, took_s), places
+
+
+def _is_spoken(family: socket.AddressFamily) -> bool:
+    """Whether this machine has sockets of *family*: a kernel without IPv6 still resolves names to its addresses."""
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM):
+        return True
+    return False
 
 
 def see_errors(sock: socket.socket) -> None:

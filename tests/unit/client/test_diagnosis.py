@@ -5,21 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.client import diagnosis as d
+from flume.client import observations as o
 from flume.client.cures import Ends
 from flume.client.foreign import describe_untrusted
 from flume.errors import SettingsError
 
 ENDS = Ends("192.0.2.7", 5004, "192.0.2.9")
-NOBODY = d.HostSeen((), None)
-PROHIBITED = d.Icmp(4, 3, 13, "192.0.2.1")
+NOBODY = o.HostSeen((), None)
+PROHIBITED = o.Icmp(4, 3, 13, "192.0.2.1")
 
 
-def tcp(outcome: str, icmp: d.Icmp | None = None, *, port: int = 5004, reason: str | None = None) -> d.TcpSeen:
-    return d.TcpSeen("192.0.2.7", port, outcome, reason, icmp, 0.5)
+def tcp(outcome: str, icmp: o.Icmp | None = None, *, port: int = 5004, reason: str | None = None) -> o.TcpSeen:
+    return o.TcpSeen("192.0.2.7", port, outcome, reason, icmp, 0.5)
 
 
-def stream(**values: object) -> d.StreamSeen:
-    return d.StreamSeen(**{"window_s": 3.0, "received": 600, "received_bytes": 796_800, "sent": 600, **values})
+def stream(**values: object) -> o.StreamSeen:
+    return o.StreamSeen(**{"window_s": 3.0, "received": 600, "received_bytes": 796_800, "sent": 600, **values})
 
 
 def test_a_finding_is_one_that_its_leg_may_come_to():
@@ -33,10 +34,10 @@ def test_a_finding_is_one_that_its_leg_may_come_to():
 @pytest.mark.parametrize(
     ("seen", "finding", "says"),
     [
-        (d.NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a is 192.0.2.7"),
-        (d.NameSeen("192.0.2.7", ("192.0.2.7",), None, 0.1), "ok", "is an address"),
-        (d.NameSeen("a", (), "Name or service not known", 0.1), "unknown", "not known here"),
-        (d.NameSeen("a", (), None, 2.5), "unknown", "no name server answered"),
+        (o.NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a is 192.0.2.7"),
+        (o.NameSeen("192.0.2.7", ("192.0.2.7",), None, 0.1), "ok", "is an address"),
+        (o.NameSeen("a", (), "Name or service not known", 0.1), "unknown", "not known here"),
+        (o.NameSeen("a", (), None, 2.5), "unknown", "no name server answered"),
     ],
 )
 def test_names(seen, finding, says):
@@ -50,10 +51,10 @@ def test_names(seen, finding, says):
     [
         (tcp("open"), NOBODY, "reachable"),
         (tcp("refused"), NOBODY, "reachable"),
-        (tcp("silent"), d.HostSeen((tcp("refused", port=9),), False), "reachable"),
-        (tcp("silent"), d.HostSeen((tcp("silent", port=9),), True), "reachable"),
-        (tcp("silent"), d.HostSeen((tcp("silent", port=9),), False), "silent"),
-        (tcp("unreachable", d.Icmp(4, 3, 13, "192.0.2.7")), NOBODY, "reachable"),
+        (tcp("silent"), o.HostSeen((tcp("refused", port=9),), False), "reachable"),
+        (tcp("silent"), o.HostSeen((tcp("silent", port=9),), True), "reachable"),
+        (tcp("silent"), o.HostSeen((tcp("silent", port=9),), False), "silent"),
+        (tcp("unreachable", o.Icmp(4, 3, 13, "192.0.2.7")), NOBODY, "reachable"),
         (tcp("unreachable", PROHIBITED), NOBODY, "silent"),
         (tcp("unreachable", reason="No route to host"), NOBODY, "silent"),
     ],
@@ -67,11 +68,11 @@ def test_a_host_is_there_when_anything_of_it_answers(seen, other, finding):
     [
         (tcp("silent"), NOBODY, "dropped", "on the server 'iptables -I INPUT -p tcp --dport 5004 -j ACCEPT'"),
         (tcp("unreachable", PROHIBITED), NOBODY, "rejected", "on the router 192.0.2.1"),
-        (tcp("refused", d.Icmp(4, 3, 3, "192.0.2.9")), NOBODY, "rejected", "on this machine"),
+        (tcp("refused", o.Icmp(4, 3, 3, "192.0.2.9")), NOBODY, "rejected", "on this machine"),
         (tcp("refused"), NOBODY._replace(udp_port_refused=True), "rejected", "no server runs there"),
         (tcp("refused"), NOBODY._replace(udp_port_refused=False, other_udp_refused=True), "rejected", "on the server"),
         (tcp("refused"), NOBODY._replace(udp_port_refused=False, other_udp_refused=False), "rejected", "if it does"),
-        (tcp("unreachable", d.Icmp(4, 3, 1, "192.0.2.1")), NOBODY, "unreachable", "host unreachable from 192.0.2.1"),
+        (tcp("unreachable", o.Icmp(4, 3, 1, "192.0.2.1")), NOBODY, "unreachable", "host unreachable from 192.0.2.1"),
         (tcp("unreachable", reason="Network is unreachable"), NOBODY, "unreachable", "ip route get 192.0.2.7"),
     ],
 )
@@ -82,8 +83,8 @@ def test_a_port_that_does_not_open_is_told_apart(seen, other, finding, says):
 
 
 def test_silence_of_control_is_the_paths_or_the_programs():
-    dropped = d.control(d.ControlSeen("silent", "", 2.5, 21), ENDS)
-    mute = d.control(d.ControlSeen("silent", "", 2.5, 0), ENDS)
+    dropped = d.control(o.ControlSeen("silent", "", 2.5, 21), ENDS)
+    mute = d.control(o.ControlSeen("silent", "", 2.5, 0), ENDS)
     assert dropped.finding == mute.finding == "silent"
     assert "ESTABLISHED" in str(dropped.cure)
     assert "ss -ltnp" in str(mute.cure)
@@ -102,10 +103,10 @@ def test_a_few_losses_are_chance(lost, finding):
 def test_what_the_receiver_dropped_is_not_the_networks():
     seen = stream(received=500, dropped_here=100)
     assert d.udp_back(seen, ENDS).finding == "ok"
-    buffer = d.receive_buffer(d.BufferSeen(4 << 20, 212_992, 100))
+    buffer = d.receive_buffer(o.BufferSeen(4 << 20, 212_992, 100))
     assert buffer.finding == "small"
     assert "net.core.rmem_max=4194304" in str(buffer.cure)
-    assert "rmem_max=8388608" in str(d.receive_buffer(d.BufferSeen(4 << 20, 4 << 20, 1)).cure)
+    assert "rmem_max=8388608" in str(d.receive_buffer(o.BufferSeen(4 << 20, 4 << 20, 1)).cure)
 
 
 @pytest.mark.parametrize(
@@ -129,12 +130,12 @@ def test_what_comes_back_and_of_which_size(seen, back, size):
 @pytest.mark.parametrize(
     ("seen", "finding"),
     [
-        (d.StateSeen(4.0, 100, 100), "ok"),
-        (d.StateSeen(4.0, 100, 0, 90), "forgets"),
-        (d.StateSeen(4.0, 100, 0, 0), "forgets"),
-        (d.StateSeen(4.0, 100, 0, closed="port_unreachable"), "forgets"),
-        (d.StateSeen(4.0, 0, 0), "untested"),
-        (d.StateSeen(4.0, 0, 0, closed="shutdown"), "untested"),
+        (o.StateSeen(4.0, 100, 100), "ok"),
+        (o.StateSeen(4.0, 100, 0, 90), "forgets"),
+        (o.StateSeen(4.0, 100, 0, 0), "forgets"),
+        (o.StateSeen(4.0, 100, 0, closed="port_unreachable"), "forgets"),
+        (o.StateSeen(4.0, 0, 0), "untested"),
+        (o.StateSeen(4.0, 0, 0, closed="shutdown"), "untested"),
     ],
 )
 def test_what_a_silence_does(seen, finding):
