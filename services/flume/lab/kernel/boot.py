@@ -80,34 +80,38 @@ def start(place: Place, disk: Path, say: Say, *, interactive: bool = False) -> R
     try:
         for command in tap_commands(place):
             _run(command, "make the link to the lab kernel")
-        process = _boot(place, disk)
-        ticks = host.start_ticks(process.pid)
+        pid = _boot(place, disk)
+        ticks = host.start_ticks(pid)
         if ticks is None:
             raise SetupError(f"the lab kernel ended at once: {last_words(place)}")
-        found = Running(process.pid, ticks, str(disk))
+        found = Running(pid, ticks, str(disk))
         place.record.write_bytes(msgspec.json.encode(found))
         with progress.task("lab kernel", interactive=interactive):
-            _wait_until_engine_answers(place, process)
+            _wait_until_engine_answers(place, found)
     except BaseException:
         clean_up(place)
         raise
     return found
 
 
-def _boot(place: Place, disk: Path) -> "subprocess.Popen[bytes]":
-    """Start the process, in a session of its own and with nothing of ours but its log."""
+def _boot(place: Place, disk: Path) -> int:
+    """Start the process, in a session of its own and with nothing of ours but its log; return its number.
+
+    Not a :class:`subprocess.Popen`: that warns when it is forgotten while its process runs, as this one shall.
+    """
     command = boot_command(place, disk, memory_mib=memory_mib(_total_kib()), scripts=SCRIPTS)
     place.log.parent.mkdir(parents=True, exist_ok=True)
-    with place.log.open("wb") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-            start_new_session=True,
-        )
+    return os.posix_spawn(
+        shutil.which(command[0]) or command[0],
+        command,
+        {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(place.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
 def _total_kib() -> int:
@@ -115,9 +119,9 @@ def _total_kib() -> int:
     return int(line.split()[1])
 
 
-def _wait_until_engine_answers(place: Place, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_engine_answers(place: Place, started: Running) -> None:
     def alive() -> bool:
-        if process.poll() is not None:
+        if running(place) != started:
             raise SetupError(f"the lab kernel ended while it started: {last_words(place)}; see {place.log}")
         return answers(place, timeout_s=1.0)
 
@@ -161,6 +165,9 @@ def _end_processes(place: Place) -> list[int]:
         lambda: not processes_of(place.user) and running(place) is None, timeout_s=_STOP_TIMEOUT_S
     ):
         raise SetupError(f"the lab kernel (processes {processes_of(place.user)}) did not end within 15 s")
+    if recorded is not None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(recorded.pid, 0)  # only where it was started by this very process
     return first
 
 

@@ -89,7 +89,7 @@ def _second_engine(folder: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="flumelab-fill-") as short, (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"),
+                *("unshare", "--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child"),
                 *("sh", str(_SCRIPT), str(folder), SIZE, str(Path(short) / "engine")),
             ],
             stdin=subprocess.DEVNULL,

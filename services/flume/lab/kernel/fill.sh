@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs in namespaces of its own: makes the file FOLDER/disk, mounts it, and runs a Docker engine that keeps its images
 # on it and answers at SOCKET. It ends when FOLDER/stop appears; whatever else ends it, the mount goes with the
-# namespace. Arguments: FOLDER SIZE SOCKET
+# namespace. A namespace of the network too: an engine that is told to have no bridge removes docker0, whose ever it is.
+# Arguments: FOLDER SIZE SOCKET
 set -eu
 folder=$1 size=$2 socket=$3
 truncate -s "$size" "$folder/disk"
