@@ -127,6 +127,6 @@ def _vlc() -> Finding:
     if library is None:
         return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", cure=cures.VLC)
     if importlib.util.find_spec("vlc") is None:
-        detail = f"{library} is there, the Python package python-vlc is not"
+        detail = f"the library {library} is there, the Python package python-vlc is not"
         return Finding(leg="vlc", finding="absent", detail=detail, cure=cures.PYTHON_VLC)
-    return Finding(leg="vlc", finding="ok", detail=f"{library} and python-vlc are installed")
+    return Finding(leg="vlc", finding="ok", detail=f"the library {library} and python-vlc are installed")

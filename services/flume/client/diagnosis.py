@@ -105,7 +105,7 @@ def name(seen: NameSeen) -> Finding:
     """Conclude from the name."""
     if seen.addresses:
         what = ", ".join(dict.fromkeys(seen.addresses))
-        detail = f"{seen.host} is an address" if what == seen.host else f"{seen.host} is {what}"
+        detail = f"{seen.host} is an address" if what == seen.host else f"the name {seen.host} stands for {what}"
         return Finding(leg="name", finding="ok", detail=detail)
     if seen.reason is None:
         detail = f"no name server answered for {seen.host!r} within {seen.took_s:.1f} s"

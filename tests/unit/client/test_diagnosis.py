@@ -34,7 +34,7 @@ def test_a_finding_is_one_that_its_leg_may_come_to():
 @pytest.mark.parametrize(
     ("seen", "finding", "says"),
     [
-        (o.NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a is 192.0.2.7"),
+        (o.NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a stands for 192.0.2.7"),
         (o.NameSeen("192.0.2.7", ("192.0.2.7",), None, 0.1), "ok", "is an address"),
         (o.NameSeen("a", (), "Name or service not known", 0.1), "unknown", "not known here"),
         (o.NameSeen("a", (), None, 2.5), "unknown", "no name server answered"),
