@@ -133,7 +133,7 @@ def test_a_client_that_does_not_read_costs_the_others_nothing_and_goes_on_at_a_k
             gaps_s.append(time.monotonic() - at_s)
         assert_consecutive(sequences(received))
         assert len(received) > 5 * 8e6 / 8 / 1316 * 0.8
-        assert max(gaps_s) < 0.4
+        assert max(gaps_s) < 1.0
         before = len(slow.packets())
         while not drops["tcp_behind"] or slow.packets()[-1] == slow.packets()[before]:
             slow.read()
@@ -162,7 +162,7 @@ def test_what_an_acknowledgement_waits_behind_is_bounded_for_a_slow_reader():
         client.send("interrupt")
         client.until(lambda message: message.get("reply") == "interrupt", most_bytes=4096)
         assert client.bytes - behind < 256 << 10
-        assert time.monotonic() - at_s < 1.0
+        assert time.monotonic() - at_s < 2.0
 
 
 def settings(port: int, **changes: object) -> ClientSettings:
@@ -252,7 +252,7 @@ def test_where_udp_is_blocked_auto_changes_to_tcp_once_and_says_so(rule: str):
         finally:
             process.terminate()
             process.communicate(timeout=20)
-    assert took_s < 8, "3 s of patience, a beat, and a second of stream"
+    assert took_s < 10, "3 s of patience, a beat, and a second of stream"
     assert [event.code for event in events if event.event == "notice"] == ["udp_blocked"]
     assert seen.lost == lost
 
