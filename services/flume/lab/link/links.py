@@ -16,7 +16,6 @@ import msgspec
 
 from flume.errors import EvidenceError, LabError
 from flume.lab.containers.probe import Probe, sections
-from flume.lab.evidence.counters import link_drops
 from flume.lab.link import sampling, shaping, traffic
 from flume.lab.link.model import Arrival, Sent
 from flume.lab.link.profile import Direction, Profile, Step
@@ -24,7 +23,6 @@ from flume.lab.link.profile import Direction, Profile, Step
 PROGRAM = "link-probe"
 _LINK = "LINK"
 """What ``link-probe`` replaces by the name of the interface, which only it knows."""
-_CLIENT_INTERFACE = "eth0"
 WAYS = ("down", "up")
 
 _IPV6_ASIDE = (
@@ -60,15 +58,17 @@ class _Seen(NamedTuple):
     own_losses: tuple[int, int]
     """Down and up: frames of calibrations that were lost, which the drops of netem include."""
 
+    steps_run: bool
+    """Not so where a profile's steps were started and nothing takes them any more."""
+
     def dropped(self, way: str) -> int:
         """Return netem's drops in one direction since the link was first set."""
-        text, interface = (self.down_json, self.interface) if way == "down" else (self.up_json, _CLIENT_INTERFACE)
-        return link_drops(text, [interface])
+        return shaping.counters(self.down_json if way == "down" else self.up_json).drops
 
     def problems(self) -> list[str]:
         """Return where the kernel has something else than the profile says, or said at one of its moments."""
         moments = [(self.profile.down, self.profile.up), *((step.down, step.up) for step in self.profile.steps)]
-        found = []
+        found = [] if self.steps_run else [f"client {self.number}: nothing takes its profile's steps any more"]
         for way, text, directions in zip(WAYS, (self.down_json, self.up_json), zip(*moments, strict=True), strict=True):
             each = [shaping.check_readback(text, direction) for direction in directions]
             found += [f"client {self.number} {way}: {problem}" for problem in min(each, key=len)]
@@ -217,9 +217,10 @@ def _seen(found: Mapping[tuple[str, str], str]) -> list[_Seen]:
 def _one(number: str, found: Mapping[tuple[str, str], str], host: str) -> _Seen:
     pid, interface = found[number, "link"].split()
     down, up = map(int, found[number, "own"].split())
+    runs = found[number, "steps"].strip() == "1"
     profile = msgspec.json.decode(base64.b64decode(found[number, "profile"]), type=Profile)
     here = [entry for entry in json.loads(host) if entry.get("dev") == interface]
-    return _Seen(int(number), int(pid), interface, profile, json.dumps(here), found[number, "qdisc"], (down, up))
+    return _Seen(int(number), int(pid), interface, profile, json.dumps(here), found[number, "qdisc"], (down, up), runs)
 
 
 def _check(links: Sequence[_Seen]) -> None:

@@ -15,11 +15,12 @@ SMALL_BYTES = 60
 """Ethernet's shortest frame: a slow link carries many, so that a sample is large and its queue stays empty."""
 RATE_SHARE = 0.4
 """Of a link's rate that small frames may take: a queue that builds up would be measured as delay."""
+LIMIT_SHARE = 0.5
 FRAMES_PER_S_MAX = 600.0
 
-FRAMES_STEADY, FRAMES_JITTER, FRAMES_LOSS, FRAMES_BURST = 300, 1000, 2000, 4000
+FRAMES_STEADY, FRAMES_JITTER, FRAMES_LOSS, FRAMES_BURST = 300, 800, 1200, 3000
 """Small frames for a link with nothing random, with jitter, with random loss, and with loss in bursts: 2 % loss in
-bursts of two then shows 40 bursts."""
+bursts of two then shows 30 bursts."""
 DURATION_MIN_S = 2.0
 
 TRAIN_S = 0.4
@@ -91,9 +92,12 @@ def _frames_wanted(direction: Direction) -> int:
 
 
 def _frames_per_s_max(direction: Direction) -> float:
+    # netem's limit counts frames, and is meant for full ones: small ones must not fill it while they are under way.
+    in_flight_s = max(1e-3, longest_us(direction) / 1e6)
+    most = min(FRAMES_PER_S_MAX, LIMIT_SHARE * direction.limit_datagrams / in_flight_s)
     if direction.rate_kbit is None:
-        return FRAMES_PER_S_MAX
-    return min(FRAMES_PER_S_MAX, RATE_SHARE * direction.rate_kbit * 1000 / 8 / SMALL_BYTES)
+        return most
+    return min(most, RATE_SHARE * direction.rate_kbit * 1000 / 8 / SMALL_BYTES)
 
 
 def _plan(direction: Direction, wanted: int, duration_s: float) -> Plan:
