@@ -109,9 +109,20 @@ def _boot(place: Place, disk: Path) -> int:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(place.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
         ],
         setsid=True,
     )
+
+
+def _inherited() -> list[int]:
+    """Return the open files above standard error that a new process would get: those that our parent gave us."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is that of the listing itself
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
 
 
 def _total_kib() -> int:

@@ -1,0 +1,34 @@
+"""A lab kernel of the tests' own, at a place that no lab uses."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from flume.lab import setup
+from flume.lab.containers.engine import Engine
+from flume.lab.kernel import boot
+from flume.lab.kernel.place import MAX_NUMBER, Place
+
+
+@pytest.fixture(scope="session")
+def builder() -> Iterator[Engine]:
+    """The usual engine, with the images of this very tree."""
+    with setup.prepare(lambda _line: None) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """The place of the kernel that the tests of one file share; nothing is left at it."""
+    found = Place(MAX_NUMBER)
+    yield found
+    with boot.locked(found):
+        boot.clean_up(found)
+
+
+@pytest.fixture
+def free_place() -> Iterator[Place]:
+    """A place for a test that needs no kernel at it."""
+    found = Place(MAX_NUMBER - 1)
+    yield found
+    boot.clean_up(found)

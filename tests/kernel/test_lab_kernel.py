@@ -1,0 +1,193 @@
+"""The lab kernel: it has netem, keeps its hands off this machine, and leaves nothing behind. In this order."""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flume.lab import host
+from flume.lab.containers import topology
+from flume.lab.containers.container import Container
+from flume.lab.containers.engine import Engine, Start
+from flume.lab.kernel import boot, choice, lab_kernel
+from flume.lab.kernel.place import Place, Running
+
+pytestmark = [pytest.mark.docker, pytest.mark.wire]
+
+ROOT_INSIDE = """
+services:
+  root:
+    image: flumelab/probe
+    command: [sleep, infinity]
+    pid: host
+    network_mode: host
+    init: true
+    cap_add: [ALL]
+    security_opt: ["apparmor:unconfined", "seccomp:unconfined"]
+"""
+
+
+def _quiet(_line: str) -> None:
+    return
+
+
+@pytest.fixture
+def kernel(builder: Engine, place: Place) -> Iterator[Engine]:
+    """The engine in the running kernel."""
+    if boot.running(place) is None:
+        lab_kernel.prepare(builder, _quiet, place=place).close()
+    with lab_kernel.connect(place) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def lab() -> str:
+    """The one lab in it."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+def _root_inside(engine: Engine, lab: str) -> Container:
+    """Return a container whose root is the kernel's own in every respect; the first call starts it."""
+    found = engine.find(lab=lab, role="probe")
+    if found:
+        return found[0]
+    return engine.start_service(lab, "run", topology.load(ROOT_INSIDE), Start(service="root", role="probe"))
+
+
+def _as_init(container: Container, script: str) -> tuple[int, str]:
+    """Run *script* among the kernel's own mounts; return its status and output."""
+    result = container.exec(["nsenter", "--target", "1", "--mount", "--", "sh", "-c", script])
+    return result.code, result.stdout + result.stderr
+
+
+def test_two_starts_at_once_are_one_kernel(builder: Engine, place: Place) -> None:
+    """The second waits for the first and finds it running."""
+
+    def start() -> Running | None:
+        with lab_kernel.prepare(builder, _quiet, place=place) as engine:
+            assert engine.info.endpoint == place.endpoint
+        return boot.running(place)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (future.result() for future in [pool.submit(start), pool.submit(start)])
+    assert first is not None
+    assert first == second
+
+
+def test_it_runs_apart_from_whoever_started_it(kernel: Engine, place: Place) -> None:
+    """A session of its own, and no file of ours but its log: a closed terminal or pipe does not reach it."""
+    found = boot.running(place)
+    assert found is not None
+    assert os.getsid(found.pid) == found.pid
+    files = {file.name: str(file.readlink()) for file in Path(f"/proc/{found.pid}/fd").iterdir()}
+    assert [files[number] for number in "012"] == ["/dev/null", str(place.log), str(place.log)]
+    ours = {str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+    assert not (set(files.values()) - {"/dev/null"}) & ours
+    processes = boot.processes_of(place.user)
+    assert processes
+    for pid in processes:
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert "CapBnd:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+
+
+def test_its_kernel_has_netem_and_a_container_can_use_it(kernel: Engine) -> None:
+    """Asked as the lab asks an engine that is not this machine's: with a container."""
+    assert choice.engine_has_netem(kernel)
+
+
+def test_root_inside_cannot_write_to_this_machine(kernel: Engine, lab: str, place: Place) -> None:
+    """Not through the file system it booted from, not after mounting it anew, not through its disks."""
+    root = _root_inside(kernel, lab)
+    program = Path("/usr/bin/linux.uml")
+    before = program.stat()
+    attempts = {
+        "a new file": "echo x > /usr/bin/flumelab-was-here",
+        "a changed file": "echo x >> /usr/bin/linux.uml",
+        "a removed file": "rm -f /usr/bin/linux.uml",
+        "mounted for writing": "mount -o remount,rw / && echo x >> /usr/bin/linux.uml",
+        "mounted again": "mkdir -p /run/h && mount -t hostfs -o /usr none /run/h && echo x > /run/h/flumelab-was-here",
+        "the disk it shares": "echo x >> /disk/base",
+        "a secret": "cat /etc/shadow",
+        "the host's way out": "cat /old/etc/passwd /proc/1/root/root/.bashrc",
+    }
+    for what, script in attempts.items():
+        status, output = _as_init(root, script)
+        assert status != 0, f"{what}: {output}"
+    assert (program.stat().st_mtime_ns, program.stat().st_size) == (before.st_mtime_ns, before.st_size)
+    assert not Path("/usr/bin/flumelab-was-here").exists()
+    assert not Path("/usr/flumelab-was-here").exists()
+    # The positive control: the same root writes where it may.
+    assert _as_init(root, "echo x > /var/lib/docker/proof && cat /var/lib/docker/proof") == (0, "x\n")
+
+
+def test_its_engine_listens_on_the_link_only(kernel: Engine, lab: str, place: Place) -> None:
+    """And has no route by which anybody but this machine's end could be answered."""
+    root = _root_inside(kernel, lab)
+    sockets = root.run_checked(["cat", "/proc/net/tcp", "/proc/net/tcp6"]).splitlines()
+    listening = [line.split()[1] for line in sockets if line.split()[3:4] == ["0A"]]
+    octets = bytes(int(part) for part in place.guest_address.split("."))
+    assert listening == [f"{octets[::-1].hex().upper()}:{2375:04X}"]
+    assert "default" not in root.run_checked(["ip", "route"])
+
+
+def test_it_starts_again_after_kill_9(kernel: Engine, builder: Engine, place: Place) -> None:
+    """Whichever of its processes was hit: the others end, and the next start finds nothing in its way."""
+    first = boot.running(place)
+    assert first is not None
+    _shell, kernel_itself, *_ = sorted(boot.processes_of(place.user))
+    assert Path(f"/proc/{kernel_itself}/comm").read_text().startswith("linux")
+    os.kill(kernel_itself, signal.SIGKILL)
+    assert host.wait_until(lambda: not boot.processes_of(place.user), timeout_s=10)
+    assert boot.running(place) is None
+    assert place.folder.exists()  # what it leaves, for the next start to remove
+    with lab_kernel.prepare(builder, _quiet, place=place) as engine:
+        assert engine.objects() == []
+    second = boot.running(place)
+    assert second is not None
+    assert second != first
+
+
+def test_the_end_of_the_last_lab_is_the_end_of_the_kernel(kernel: Engine, place: Place) -> None:
+    """One of two labs takes only itself away; the other takes the kernel, its disk copy and its link along."""
+    labs = [f"test-{secrets.token_hex(4)}" for _ in range(2)]
+    description = topology.Network()
+    for name in labs:
+        kernel.ensure_network(name, "run", description=description)
+    with lab_kernel.engine_with(labs[1], place=place) as found:
+        assert found.info.endpoint != place.endpoint  # no container of it yet: it is not said to run there
+    removed = lab_kernel.remove_lab(labs[0], _quiet, place=place)
+    assert removed == [f"network flumelab-{labs[0]}-network"]
+    assert (place.folder / "state" / "cow").exists()
+    assert f"network flumelab-{labs[1]}-network" in lab_kernel.remove_lab(labs[1], _quiet, place=place)
+    assert boot.running(place) is None
+    assert boot.processes_of(place.user) == []
+    assert not place.folder.exists()
+    assert not Path("/sys/class/net", place.tap).exists()
+
+
+def test_what_a_dead_kernel_left_is_removed_and_another_process_is_not(free_place: Place) -> None:
+    """A record that names somebody else's process by now, an interface, a folder."""
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        ticks = host.start_ticks(sleeper.pid)
+        assert ticks is not None
+        free_place.record.write_bytes(msgspec.json.encode(Running(sleeper.pid, ticks - 1, "disk")))
+        subprocess.run(["ip", "tuntap", "add", "dev", free_place.tap, "mode", "tap"], check=True)
+        (free_place.folder / "state").mkdir(parents=True)
+        assert boot.running(free_place) is None
+        assert boot.clean_up(free_place)
+        assert not boot.clean_up(free_place)
+        assert sleeper.poll() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert not Path("/sys/class/net", free_place.tap).exists()
+    assert not free_place.folder.exists()
+    assert not free_place.record.exists()
