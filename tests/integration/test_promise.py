@@ -186,19 +186,22 @@ def test_the_honest_server_passes_where_the_broken_ones_fail(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "client", "reasons"),
+    ("kind", "client", "reasons", "besides"),
     [
-        ("keeps_streaming", 1, {"while_interrupted"}),
-        ("streams_to_everyone", 2, {"never_connected"}),
-        ("streams_before_consent", 3, {"before_consent"}),
-        ("acknowledges_too_early", 1, {"after_interrupt", "after_disconnect"}),
+        ("keeps_streaming", 1, {"while_interrupted"}, set()),
+        ("streams_to_everyone", 2, {"never_connected"}, set()),
+        # Until this one notices the consent, which a busy machine delays, it sends to a port that did not consent.
+        ("streams_before_consent", 3, {"before_consent"}, {"wrong_address"}),
+        ("acknowledges_too_early", 1, {"after_interrupt", "after_disconnect"}, set()),
     ],
 )
-def test_each_broken_server_is_caught_for_what_it_does(tmp_path: Path, kind: str, client: int, reasons: set[str]):
+def test_each_broken_server_is_caught_for_what_it_does(
+    tmp_path: Path, kind: str, client: int, reasons: set[str], besides: set[str]
+):
     report = leaks_of(tmp_path, kind)
     guilty = report.clients[client]
     assert guilty.datagrams_leaked > 0
-    assert set(guilty.leak_reasons) == reasons
+    assert set(guilty.leak_reasons) - besides == reasons
     (promise,) = (check for check in report.checks if check.name == "promise" and check.subject == guilty.name)
     assert promise.verdict is Verdict.FAIL
     assert all(check.verdict is Verdict.PASS for check in report.checks if check.name == "capture")
