@@ -57,6 +57,10 @@ def firewall(
             click.echo("open: no firewall scenario stands" + (" there any more" if clients or scope else " any more"))
         elif scenario != "proof":
             wanted = find(FOLDER, scenario)
+            if scope and scope not in wanted.scopes:
+                raise SettingsError(
+                    "firewall", wanted.name, f"a scenario for {scope}: it is for {', '.join(wanted.scopes)}"
+                )
             numbers = _numbers(walls, scope or wanted.scope, clients)
             walls.apply(wanted, numbers)
             click.echo(_told(wanted, numbers))

@@ -39,7 +39,7 @@ class Walls:
 
     def __init__(self, probe: Probe, targets: Sequence[Target], *, port: int = DEFAULT_PORT) -> None:
         """Use *probe* in the namespaces of *targets*: the server and the clients, which stream over *port*."""
-        self._probe = probe
+        self.probe = probe
         self._hosts = {target.number: target for target in targets}
         self._port = port
 
@@ -69,7 +69,7 @@ class Walls:
             # What stood there before may have stood at both ends of the way.
             self.open(numbers)
             try:
-                self._probe.container.run_checked(["wall", "set", *arguments])
+                self.probe.container.run_checked(["wall", "set", *arguments])
             except EngineError:
                 self.open(numbers)  # half a firewall is none
                 raise
@@ -80,7 +80,7 @@ class Walls:
         pairs = {(self._pid(number, side), number) for number in wanted for side in ("client", "server")}
         arguments = [str(value) for pair in sorted(pairs) for value in pair]
         if arguments:
-            self._probe.container.run_checked(["wall", "open", *arguments])
+            self.probe.container.run_checked(["wall", "open", *arguments])
 
     def present(self) -> Mapping[int, str]:
         """Return the scenario of each client that has one; under 0 the server's."""
@@ -98,7 +98,7 @@ class Walls:
 
     def _standing(self) -> list[Standing]:
         pids = [str(target.pid) for target in self._hosts.values()]
-        pieces = _HEAD.split(self._probe.container.run_checked(["wall", "show", *pids]))
+        pieces = _HEAD.split(self.probe.container.run_checked(["wall", "show", *pids]))
         heads = zip(pieces[1::4], pieces[2::4], pieces[3::4], pieces[4::4], strict=True)
         return [Standing(int(pid), int(number), scenario, lines) for pid, number, scenario, lines in heads]
 
