@@ -14,6 +14,7 @@ from flume.lab.containers.probe import Probe
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, catalogue, find
 from flume.lab.firewall.walls import Target, Walls
+from flume.lab.kernel import lab_kernel
 
 FOLDER = project_root() / "netem" / "firewall"
 COLUMNS = 100
@@ -50,8 +51,8 @@ def firewall(
         return
     if clients and scope:
         raise SettingsError("client", clients[0], "alone: --client, --all and --server exclude one another")
-    with Engine.connect() as engine:
-        walls = open_walls(engine, topology.check_lab_name(lab))
+    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+        walls = open_walls(engine, lab)
         if scenario == OPEN:
             walls.open(_numbers(walls, "all" if scope is None else scope, clients) if clients or scope else None)
             click.echo("open: no firewall scenario stands" + (" there any more" if clients or scope else " any more"))

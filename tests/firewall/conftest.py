@@ -1,0 +1,59 @@
+"""Labs for the firewall tests: one for all scenarios, and one of its own for a test that needs a run."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flume.lab import setup
+from flume.lab.containers.engine import Engine
+from support.firewalls import Firewalled
+from support.labs import ROOT, LabUnderTest
+from support.trial import topology
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """An engine that has the images of this very tree."""
+    with setup.prepare(lambda _line: None) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(engine, tmp_path) -> Iterator[LabUnderTest]:
+    """A lab for one test."""
+    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", tmp_path / "artifacts")
+    yield lab
+    lab.close()
+    engine.remove_lab(lab.name)
+
+
+@pytest.fixture(scope="module")
+def watched(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
+    """Three clients that watch the test card on a lab left running, over UDP whatever happens, without a player."""
+    folder = tmp_path_factory.mktemp("firewalls")
+    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", folder / "artifacts")
+    try:
+        finished = lab.run("--clients", 3, "--scenario", "steady", "--duration", 2, "--topology", udp_only(folder))
+        assert "3 clients watch on" in finished.stderr, finished.stdout + finished.stderr
+        yield lab
+    finally:
+        lab.close()
+        engine.remove_lab(lab.name)
+
+
+def udp_only(folder: Path) -> Path:
+    """Return a description of the lab whose clients never go over to TCP, and decode nothing."""
+    client = yaml.safe_load((ROOT / "compose" / "lab.yaml").read_text())["services"]["client"]
+    command = ["none" if word == "headless" else word for word in client["command"]]
+    return topology(folder / "lab.yaml", services__client={"command": [*command, "--transport", "udp"]})
+
+
+@pytest.fixture(scope="module")
+def firewalled(engine, watched) -> Iterator[Firewalled]:
+    """The hosts of that lab and their firewalls."""
+    found = Firewalled(engine, watched.name)
+    yield found
+    found.close()
