@@ -68,11 +68,11 @@ class Walls:
         if arguments:
             # What stood there before may have stood at both ends of the way.
             self.open(numbers)
-            try:
-                self.probe.container.run_checked(["wall", "set", *arguments])
-            except EngineError:
+            result = self.probe.container.exec(["wall", "set", *arguments])
+            if result.code:
                 self.open(numbers)  # half a firewall is none
-                raise
+                words = " ".join(result.stderr.split())[:300]
+                raise EngineError(f"firewall {scenario.name!r} was not put up, as its rules were refused: {words}")
 
     def open(self, numbers: Sequence[int] | None = None) -> None:
         """Take down what stands for *numbers*, or everything; nothing of ours stays behind."""
