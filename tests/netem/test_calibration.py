@@ -1,0 +1,80 @@
+"""What the profiles' links really do, measured with frames of our own; and a lab that is wrong says so itself."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from flume.errors import EvidenceError
+from flume.lab.link.links import LinkReport
+from flume.lab.link.profile_file import known_profiles
+from support.netem_labs import CLIENTS, PROFILES, NetemLab, profile
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+
+def rounds() -> Iterator[dict[int, str]]:
+    """Give each client's link another profile, as many at once as there are clients."""
+    names = known_profiles(PROFILES)
+    for first in range(0, len(names), CLIENTS):
+        yield dict(enumerate(names[first : first + CLIENTS], 1))
+
+
+@pytest.fixture(scope="module")
+def reports(netem_lab: NetemLab) -> dict[str, list[LinkReport]]:
+    """The measurement of every profile, down and up."""
+    found: dict[str, list[LinkReport]] = {}
+    for names in rounds():
+        netem_lab.links.set_each({number: profile(name) for number, name in names.items()}, steps=False)
+        for report in netem_lab.links.calibrate(list(names)):
+            found.setdefault(report.profile, []).append(report)
+    return found
+
+
+@pytest.mark.parametrize("name", known_profiles(PROFILES))
+def test_a_profile_does_what_it_says(name: str, reports: dict[str, list[LinkReport]]) -> None:
+    """In both directions: delay, loss, bursts, rate, order."""
+    assert [report.way for report in reports[name]] == ["down", "up"]
+    assert [report.deviations for report in reports[name]] == [(), ()]
+
+
+@pytest.fixture
+def tampered(netem_lab: NetemLab) -> Iterator[str]:
+    """Client 1 on the profile dsl; gives the engine host's end of its link, and heals it afterwards."""
+    netem_lab.links.set(profile("dsl"), [1])
+    run = netem_lab.fleet.probe.container.run_checked
+    _, interface = run(["cat", "/run/links/1.link"]).split()
+    yield interface
+    run(["sh", "-c", 'tc filter del dev "$0" parent 1: protocol ip prio 5 2>/dev/null || true', interface])
+    netem_lab.links.set(profile("clean"), [1])
+
+
+def test_a_qdisc_changed_behind_the_labs_back_is_the_labs_error(netem_lab: NetemLab, tampered: str) -> None:
+    """What is read back is not what was set, so nothing is measured or judged on it."""
+    netem_lab.links.check()
+    change = f"tc qdisc change dev {tampered} parent 1:2 handle 10: netem delay 33ms rate 500kbit limit 777"
+    netem_lab.fleet.probe.container.run_checked(change.split())
+    with pytest.raises(EvidenceError, match=r"client 1 down: .*delay_s is 0.033 and should be"):
+        netem_lab.links.check()
+    with pytest.raises(EvidenceError, match="client 1 down") as caught:
+        netem_lab.links.calibrate([1])
+    assert caught.value.exit_code == 3, "ERROR, not FAIL"
+    netem_lab.links.check([2, 3])
+
+
+def test_a_way_around_the_qdisc_is_found_by_measuring(netem_lab: NetemLab, tampered: str) -> None:
+    """netem is set as it should be, and the frames do not go through it."""
+    around = f"tc filter add dev {tampered} parent 1: protocol ip prio 5 handle 9 flower ip_proto udp classid 1:1"
+    netem_lab.fleet.probe.container.run_checked(around.split())
+    netem_lab.links.check()
+    down, up = netem_lab.links.calibrate([1])
+    assert any("delay_ms" in deviation for deviation in down.deviations), down
+    assert up.deviations == ()
+
+
+def test_calibration_does_not_count_as_lost_media(netem_lab: NetemLab) -> None:
+    """Nor does what calibration lost before."""
+    netem_lab.links.set(profile("lossy-10"), [1, 2])
+    before = netem_lab.links.lost()
+    reports = netem_lab.links.calibrate([1, 2])
+    assert all(report.measured.sent - report.measured.received > 50 for report in reports)
+    assert netem_lab.links.lost() == before

@@ -1,0 +1,169 @@
+"""Links are switched while a stream runs over them: the others notice nothing, and every loss is accounted for."""
+
+import json
+import time
+
+import msgspec
+import pytest
+
+from flume.control.session import Command, State
+from flume.lab import collect
+from flume.lab.containers.engine import Start
+from flume.lab.evidence.facts import Evidence, Expectations
+from flume.lab.fleet import Client, settle
+from flume.lab.host import wait_until
+from flume.lab.link.links import Links
+from flume.lab.scenario import Cue, Timetable
+from flume.lab.trial.judge import judge
+from flume.lab.trial.verdict import ClientReport, Report, RunFacts, Verdict
+from flume.settings import DEFAULT_PORT
+from support.containers import load_layout
+from support.netem_labs import CLIENTS, NetemLab, profile
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+ROUND = ("lte", "lossy-5", "geo", "wifi-bad", "clean")
+SWITCHES = 10
+
+
+def received(client: Client) -> int:
+    """Datagrams that the client says it has received."""
+    return 0 if client.said is None else client.said.datagrams
+
+
+def wait_for_datagrams(client: Client, more: int) -> None:
+    """Return when the stream has brought *client* that many more."""
+    wanted = received(client) + more
+    assert wait_until(lambda: received(client) >= wanted, timeout_s=30), f"{client.name} gets no datagrams"
+
+
+def stream(lab: NetemLab, tmp_path, during, *, watching: int = CLIENTS) -> tuple[Report, Evidence]:
+    """Let the first *watching* clients watch while *during* runs; return the judge's report and what it rests on."""
+    fleet = lab.fleet._replace(clients=lab.fleet.clients[:watching])
+    clients = fleet.clients
+    before = lab.links.lost()
+    fleet.probe.clear()
+    collect.start_taps(fleet)
+    started_s = time.time()
+    for client in clients:
+        client.send(Command.CONNECT)
+    for client in clients:
+        assert wait_until(lambda: client.state == State.ACTIVE, timeout_s=30)  # noqa: B023 - used at once
+    during()
+    for client in clients:
+        client.send(Command.DISCONNECT)
+    for client in clients:
+        assert wait_until(lambda: client.state == State.CLOSED, timeout_s=30)  # noqa: B023 - used at once
+    settle(clients)
+    cues = [(Command.CONNECT, 0.0), (Command.DISCONNECT, 1.0)]
+    plan = Timetable(tuple(Cue(at_s, client.number, command) for command, at_s in cues for client in clients), 2.0)
+    expectations = Expectations(loss_max_pct=100, frames_min_pct=None)
+    evidence = collect.gather(fleet, plan, expectations, started_s=started_s, port=DEFAULT_PORT, directory=tmp_path)
+    lost = {number: count - before[number] for number, count in lab.links.lost().items()}
+    subjects = tuple(
+        msgspec.structs.replace(
+            subject, counters=msgspec.structs.replace(subject.counters, lost_on_link=lost[client.number])
+        )
+        for subject, client in zip(evidence.subjects, clients, strict=True)
+    )
+    evidence = evidence._replace(subjects=subjects)
+    return judge(evidence, RunFacts(run="run-1", engine={}, timings={}, scenario={})), evidence
+
+
+def by_name(report: Report) -> dict[str, ClientReport]:
+    return {client.name: client for client in report.clients}
+
+
+def test_ten_switches_cost_the_others_nothing_and_leak_nothing(netem_lab: NetemLab, tmp_path) -> None:
+    """Each is made in place; what the switched client misses is exactly what netem says that it dropped."""
+    switched = netem_lab.fleet.clients[0]
+
+    def during() -> None:
+        for turn in range(SWITCHES):
+            netem_lab.links.set(profile(ROUND[turn % len(ROUND)]), [switched.number])
+            wait_for_datagrams(switched, 30)
+
+    report, _ = stream(netem_lab, tmp_path, during, watching=3)
+    trouble = [check for check in report.checks if check.verdict is not Verdict.PASS]
+    assert not trouble, trouble
+    assert report.balance.unexplained == 0
+    first, *others = [by_name(report)[client.name] for client in netem_lab.fleet.clients[:3]]
+    assert first.balance.lost_on_link > 0, "wifi-bad and lossy-5 were among them"
+    for other in others:
+        assert other.datagrams_lost == 0
+        assert other.balance.lost_on_link == 0
+        assert other.datagrams_leaked == 0
+
+
+def test_a_lossy_link_loses_single_datagrams_and_each_is_accounted_for(netem_lab: NetemLab, tmp_path) -> None:
+    """Whole segmentation batches of eight would be runs of eight."""
+    netem_lab.links.set(profile("lossy-5"))
+    report, evidence = stream(netem_lab, tmp_path, lambda: wait_for_datagrams(netem_lab.fleet.clients[0], 2000))
+    assert not [check for check in report.checks if check.verdict is not Verdict.PASS]
+    assert report.balance.unexplained == 0
+    runs: list[int] = []
+    sent = 0
+    for subject in evidence.subjects:
+        ways = [evidence.facts(tap).media for tap in (evidence.server_tap, subject.tap or "")]
+        left, came = ([d.sequence for d in way if d.destination[0] == subject.address] for way in ways)
+        sent += len(left)
+        runs += missing_runs(left, set(came))
+    assert sent > 5 * 2000
+    assert sum(runs) == report.balance.lost_on_link
+    assert sum(runs) / sent == pytest.approx(0.05, abs=0.01)
+    assert sum(runs) / len(runs) == pytest.approx(1 / 0.95, abs=0.05), "independent loss has runs of 1/(1-p)"
+    assert max(runs) < 6
+
+
+def missing_runs(left: list[int | None], came: set[int | None]) -> list[int]:
+    """Return the lengths of the gaps in what came of what left."""
+    runs, length = [], 0
+    for sequence in left:
+        if sequence not in came:
+            length += 1
+        elif length:
+            runs.append(length)
+            length = 0
+    return [*runs, length] if length else runs
+
+
+def test_geo_with_five_clients_loses_nothing_but_what_it_should(netem_lab: NetemLab, tmp_path) -> None:
+    """300 ms of five streams are in flight: netem's own limit of 1000, or a short queue, would lose some."""
+    geo = profile("geo")
+    lossless = msgspec.structs.replace(
+        geo, down=msgspec.structs.replace(geo.down, loss_pct=0), up=msgspec.structs.replace(geo.up, loss_pct=0)
+    )
+    netem_lab.links.set(lossless)
+    report, _ = stream(netem_lab, tmp_path, lambda: wait_for_datagrams(netem_lab.fleet.clients[0], 1000))
+    assert not [check for check in report.checks if check.verdict is not Verdict.PASS]
+    assert report.balance.unexplained == 0
+    assert report.balance.lost_on_link == 0
+    assert all(client.datagrams_active > 1000 for client in report.clients)
+
+
+def test_a_client_that_is_gone_leaves_no_qdisc_behind(netem_lab: NetemLab) -> None:
+    """They stand on the two ends of its link, and end with it."""
+    number = 99
+    start = Start(
+        service="probe", role="client", index=number, network=netem_lab.fleet.network, command=("sleep", "infinity")
+    )
+    probe = netem_lab.fleet.probe
+    before = qdiscs(probe)
+    container = netem_lab.engine.start_service(netem_lab.name, "run-1", load_layout(), start)
+    try:
+        links = Links(probe, {number: container.pid})
+        links.set(profile("leo"), [number])
+        assert links.present() == {number: "leo"}
+        assert len(qdiscs(probe)) == len(before) + 2, "prio and netem at the engine host's end"
+    finally:
+        container.remove()
+    assert wait_until(lambda: qdiscs(probe) == before, timeout_s=10)
+    assert links.present() == {}
+    steps = probe.container.run_checked(["sh", "-c", "pgrep -f 'link-probe steps' || true"])
+    assert wait_until(lambda: not steps.strip(), timeout_s=20), f"a sequencer still runs: {steps}"
+
+
+def qdiscs(probe) -> list[tuple[str, str]]:
+    """Return interface and kind of each qdisc of ours in the engine host's namespace."""
+    entries = json.loads(probe.container.run_checked(["tc", "-j", "qdisc", "show"]))
+    return sorted((entry["dev"], entry["kind"]) for entry in entries if entry.get("kind") in {"prio", "netem"})
