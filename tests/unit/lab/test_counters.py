@@ -21,7 +21,7 @@ IPTABLES = """\
 [40:4000] -A INPUT -s 198.18.0.2/32 -j ACCEPT
 COMMIT
 # of a scenario that was removed
-[20:26560] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked media" -j REJECT --reject-with icmp-port-unreachable
+[20:26560] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked media" -j REJECT --reject-with icmp
 """
 QDISC = (
     '[{"kind":"noqueue","handle":"0:","dev":"lo","root":true,"drops":0},'
