@@ -1,5 +1,6 @@
 """Every command that the README shows is run here, in a fresh copy of the checkout, in the README's order."""
 
+import json
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from flume.lab.host import wait_until
+from flume.lab.kernel import lab_kernel
 from support.clips import film
 from support.labs import ROOT
 
@@ -130,6 +132,16 @@ class Shell:
             assert process.wait(20) == 0
 
 
+def check_that_a_picture_came_over_the_link(path: Path) -> None:
+    """Real netem was between a real server and a real player, and the balance knows where every datagram is."""
+    report = json.loads(path.read_text())
+    assert report["network"]["profile"] == "lte"
+    assert report["balance"]["lost_on_link"] > 0
+    assert report["balance"]["unexplained"] == 0
+    first = report["clients"][0]
+    assert (first["player"], first["frames_displayed"] > 0) == ("headless", True)
+
+
 def test_every_command_of_the_readme_works(checkout, engine):
     lines = commands((checkout / "README.md").read_text())
     assert len(lines) >= 9, "the README lost its commands, or this test its way of finding them"
@@ -139,9 +151,11 @@ def test_every_command_of_the_readme_works(checkout, engine):
         for line in lines:
             if line not in NOT_RUN:
                 shell.run(line)
+            if "PROFILE=lte" in line:
+                check_that_a_picture_came_over_the_link(checkout / "artifacts" / "latest" / "report.json")
     finally:
         shell.close()
-        engine.remove_lab(lab)
+        lab_kernel.remove_lab(lab, print)
     assert (checkout / "artifacts" / "latest" / "report.json").is_file()
 
 
@@ -152,7 +166,7 @@ def test_the_sizes_of_the_images_are_those_of_the_readme(engine):
         assert engine.images.find(tag).size_bytes / 1e6 == pytest.approx(int(megabytes), rel=0.1), tag
 
 
-@pytest.mark.parametrize("page", ["README.md", "services/README.md", "compose/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "services/README.md", "compose/README.md", "netem/README.md"])
 def test_every_file_that_the_pages_link_to_exists(page):
     text = (ROOT / page).read_text()
     targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]

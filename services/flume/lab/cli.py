@@ -23,6 +23,7 @@ from flume.lab.containers.images import project_root
 from flume.lab.firewall.cli import firewall
 from flume.lab.kernel import lab_kernel
 from flume.lab.kernel.decision import parse_wish
+from flume.lab.link.cli import calibrate, netem
 from flume.lab.link.profile_file import find_profile
 from flume.lab.order import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 from flume.lab.report import writer as report
@@ -54,6 +55,8 @@ def lab() -> None:
 
 
 lab.add_command(firewall)
+lab.add_command(netem)
+lab.add_command(calibrate)
 
 
 @lab.command()
@@ -195,7 +198,8 @@ def _print_outcome(outcome: Outcome, order: Order) -> None:
     click.echo(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)")
     name = "" if order.lab == "default" else f" LAB={order.lab}"
     option = "" if order.lab == "default" else f" --lab {order.lab}"
-    click.echo(f"the lab runs on: make status{name} | .venv/bin/flume lab send{option} 3 interrupt | make down{name}")
+    send = f".venv/bin/flume lab send{option} {min(3, order.clients)} interrupt"
+    click.echo(f"the lab runs on: make status{name} | {send} | make down{name}")
     click.secho(f"verdict: {found.verdict}", bold=True)
 
 

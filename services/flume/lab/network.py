@@ -14,16 +14,17 @@ def links_of(fleet: Fleet) -> Links:
 
 
 def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
-    """Give every client of *fleet* the links of *profile* and measure them; nothing where it needs no shaping.
+    """Give every client of *fleet* the links of *profile*, and measure those that shape something.
+
+    Links that shape nothing get their place in the kernel too, where it has netem: to put it there later, under a
+    stream, would interrupt the stream for a moment.
 
     Raises :class:`~flume.errors.LabError` where the kernel has no netem, and :class:`~flume.errors.EvidenceError` where
     it has something else than was asked for.
     """
-    if not profile.needs_netem:
-        return ()
     links = links_of(fleet)
     links.set(profile)
-    return tuple(links.calibrate())
+    return tuple(links.calibrate()) if profile.needs_netem else ()
 
 
 def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:

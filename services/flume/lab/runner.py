@@ -202,11 +202,10 @@ class _Run:
         The traffic that measures belongs neither into the captures nor beside a stream.
         """
         profile = self._order.profile
-        if not profile.needs_netem:
-            return ()
         with self._watch.step("shape the links"), self._task(f"measuring the links as {profile.name}"):
             reports = network.shape(fleet, profile)
-            collect.start_taps(fleet)
+            if profile.needs_netem:
+                collect.start_taps(fleet)
         return reports
 
     def _measure(self, fleet: Fleet, directory: Path) -> Evidence:

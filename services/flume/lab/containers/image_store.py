@@ -101,9 +101,16 @@ class ImageStore:
         return sorted((one["RepoTags"] or [identity])[0] for identity, one in labelled.items())
 
     def prune(self, *, label: str) -> None:
-        """Remove images with *label* that have lost their name to a newer build and that no container uses."""
-        with self._errors("remove superseded images"):
-            self._api.prune_images(filters={"dangling": True, "label": [label]})
+        """Remove images with *label* that have lost their name to a newer build and that no container uses.
+
+        Where another run is just doing that, it is done.
+        """
+        try:
+            with self._errors("remove superseded images"):
+                self._api.prune_images(filters={"dangling": True, "label": [label]})
+        except EngineError as error:
+            if "already running" not in str(error):
+                raise
 
     def build(
         self,

@@ -9,8 +9,8 @@ import msgspec
 from flume.errors import LabError
 from flume.lab import setup
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import project_root
+from flume.lab.kernel import lab_kernel
 from flume.lab.link.hosts import bare_links, links_of
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
@@ -40,8 +40,8 @@ def netem(*, profile: str, clients: tuple[int, ...], lab: str) -> None:
     back and compared.
     """
     wanted = find_profile(PROFILES, profile)
-    with Engine.connect() as engine:
-        links = links_of(engine, topology.check_lab_name(lab))
+    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+        links = links_of(engine, lab)
         links.set(wanted, clients or None)
         for number, name in links.present().items():
             click.echo(f"client {number}: {name}")
@@ -60,8 +60,8 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
     The exit status is 3, an ERROR of the lab, when a figure is out of tolerance.
     """
     if lab is not None:
-        with Engine.connect() as engine:
-            reports = links_of(engine, topology.check_lab_name(lab)).calibrate()
+        with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+            reports = links_of(engine, lab).calibrate()
     else:
         wanted = [find_profile(PROFILES, name) for name in profiles or known_profiles(PROFILES)]
         with (
