@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from flume.lab.fleet import Fleet
+from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Profile
 from flume.lab.trial.verdict import Check, LinkFigure, Network, Verdict
@@ -24,7 +25,7 @@ def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
     """
     links = links_of(fleet)
     links.set(profile)
-    return tuple(links.calibrate()) if profile.needs_netem else ()
+    return tuple(links.calibrate(effort=traffic.BRIEF)) if profile.needs_netem else ()
 
 
 def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:

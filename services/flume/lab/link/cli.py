@@ -11,6 +11,7 @@ from flume.lab import setup
 from flume.lab.containers import topology
 from flume.lab.containers.images import project_root
 from flume.lab.kernel import lab_kernel
+from flume.lab.link import traffic
 from flume.lab.link.hosts import bare_links, links_of
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
@@ -21,8 +22,9 @@ PROFILES = project_root() / "netem" / "profiles"
 SIDE_BY_SIDE = 4
 """Hosts that calibration starts: more profiles are measured at a time then, and each host takes seconds to start."""
 
-_COLUMNS = ("profile", "way", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set", "burst", "set", "kbit/s", "set")
-_WIDTHS = (-16, -5, 20, 12, 20, 6, 6, 6, 8, 8)
+_HEAD = ("profile", "client", "way", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set")
+_COLUMNS = (*_HEAD, "burst", "set", "kbit/s", "set")
+_WIDTHS = (-16, 6, -4, 20, 12, 20, 6, 6, 6, 8, 8)
 
 
 def _say(line: str) -> None:
@@ -37,15 +39,21 @@ def netem(*, profile: str, clients: tuple[int, ...], lab: str) -> None:
     """Give the links of a running lab the PROFILE, without tearing down a path.
 
     PROFILE is a name in netem/profiles or the path of a .toml file of your own. What the kernel has afterwards is read
-    back and compared.
+    back and compared, and what the links do is measured, with little traffic beside the stream. The exit status is 3,
+    an ERROR of the lab, when they do not do what the profile says.
     """
     wanted = find_profile(PROFILES, profile)
     with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
         links = links_of(engine, lab)
         links.set(wanted, clients or None)
-        for number, name in links.present().items():
+        click.echo(f"{wanted.name}: {wanted.description}")
+        present = links.present()
+        for number, name in present.items():
             click.echo(f"client {number}: {name}")
-    click.echo(f"{wanted.name}: {wanted.description}")
+        reports = links.calibrate(clients or None, effort=traffic.BESIDE_A_STREAM) if present else []
+    for line in table(reports) if reports else ():
+        click.echo(line)
+    _raise_for(reports)
 
 
 @click.command()
@@ -71,6 +79,11 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
             reports = list(calibrated(links, wanted))
     for line in map(_json, reports) if as_json else table(reports):
         click.echo(line)
+    _raise_for(reports)
+
+
+def _raise_for(reports: Sequence[LinkReport]) -> None:
+    """Raise :class:`LabError` for reports with deviations."""
     if bad := [report for report in reports if report.deviations]:
         named = ", ".join(dict.fromkeys(f"{report.profile} {report.way}" for report in bad))
         raise LabError(f"calibration found links that do not do what their profiles say: {named}")
@@ -108,6 +121,7 @@ def _cells(report: LinkReport) -> tuple[str, ...]:
     delay, burst = measured.delay_ms, measured.burst_datagrams
     return (
         report.profile,
+        str(report.client),
         report.way,
         "–" if delay is None else f"{delay.p5:.1f}/{delay.p50:.1f}/{delay.p95:.1f}",
         _delay(wanted),

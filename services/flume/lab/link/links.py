@@ -129,12 +129,16 @@ class Links:
         wanted = self._chosen(clients)
         _check([link for link in self._read() if link.number in wanted])
 
-    def calibrate(self, clients: Collection[int] | None = None) -> list[LinkReport]:
+    def calibrate(
+        self, clients: Collection[int] | None = None, *, effort: traffic.Effort = traffic.THOROUGH
+    ) -> list[LinkReport]:
         """Send traffic over the links side by side and compare what it met with what is configured.
 
-        Meant for links at rest: a stream on them takes its share of the rate. A link that changes with time is held at
-        its resting values meanwhile. Raises :class:`EvidenceError` where a link is not as it was set, or the
-        measurement itself went wrong.
+        Links that seem out of tolerance are measured a second time, and that counts: a processor that was busy
+        elsewhere for a moment does not repeat itself, and a link that is wrong stays wrong. Beside a stream use the
+        effort that is named so; then what the stream's own share of the link explains is no deviation. A link that
+        changes with time is held at its resting values meanwhile. Raises :class:`EvidenceError` where a link is not as
+        it was set, or the measurement itself went wrong.
         """
         wanted = self._chosen(clients)
         before = [link for link in self._read() if link.number in wanted]
@@ -144,14 +148,18 @@ class Links:
         moving = [link for link in before if link.profile.steps]
         for link in moving:
             self.set(link.profile, [link.number], steps=False)
-        reports = self._measure(before)
+        reports = self._measure(before, effort)
+        doubtful = {report.client for report in reports if report.deviations}
+        if doubtful:
+            again = self._measure([link for link in self._read() if link.number in doubtful], effort)
+            reports = [report for report in reports if report.client not in doubtful] + again
         for link in moving:
             self.set(link.profile, [link.number])
-        return reports
+        return sorted(reports, key=lambda report: (report.client, report.way))
 
-    def _measure(self, links: Sequence[_Seen]) -> list[LinkReport]:
+    def _measure(self, links: Sequence[_Seen], effort: traffic.Effort) -> list[LinkReport]:
         configured = {f"{link.number}.{way}": getattr(link.profile, way) for link in links for way in WAYS}
-        planned = traffic.plans(configured)
+        planned = traffic.plans(configured, effort)
         spec = {
             "drain_us": traffic.drain_us(configured, planned),
             "links": [
@@ -166,7 +174,7 @@ class Links:
         found = self._run("measure", spec)
         after = {link.number: link for link in _seen(found)}
         return [
-            _report(link, after[link.number], way, planned[f"{link.number}.{way}"], found)
+            _report(link, after[link.number], way, planned[f"{link.number}.{way}"], found, alone=effort.trains)
             for link in links
             for way in WAYS
         ]
@@ -238,9 +246,18 @@ def _step(step: Step) -> list[Any]:
 
 
 def _report(
-    before: _Seen, after: _Seen, way: str, plan: traffic.Plan, found: Mapping[tuple[str, str], str]
+    before: _Seen,
+    after: _Seen,
+    way: str,
+    plan: traffic.Plan,
+    found: Mapping[tuple[str, str], str],
+    *,
+    alone: bool,
 ) -> LinkReport:
-    """Return what the samples of one direction say. Raises :class:`EvidenceError` where they are incomplete."""
+    """Return what the samples of one direction say; *alone*: nothing else was on the link.
+
+    Raises :class:`EvidenceError` where they are incomplete.
+    """
     unseen, *packed = found[f"{before.number}.{way}", "samples"].split()
     if int(unseen):
         raise EvidenceError(
@@ -250,7 +267,8 @@ def _report(
     samples = _samples(packed, plan)
     direction = getattr(before.profile, way)
     draw = random.Random(before.number).random  # noqa: S311 - chance that can be repeated, nothing secret
-    deviations = [str(deviation) for deviation in sampling.deviations(direction, samples, draw)]
+    outside = sampling.deviations(direction, samples, draw)
+    deviations = [str(one) for one in outside if alone or not sampling.may_be_a_streams_doing(direction, one)]
     lost = dict(zip(WAYS, after.own_losses, strict=True))[way] - dict(zip(WAYS, before.own_losses, strict=True))[way]
     counted = after.dropped(way) - before.dropped(way)
     if counted < lost:

@@ -221,6 +221,17 @@ def deviations(
     return [deviation for deviation in found if deviation is not None]
 
 
+def may_be_a_streams_doing(direction: Direction, deviation: Deviation) -> bool:
+    """Whether a stream on the same link explains *deviation*.
+
+    Its datagrams stand between ours, so that bursts and order look otherwise; at a bottleneck ours wait behind them,
+    or find its queue full.
+    """
+    if deviation.figure in {"burst_datagrams", "reordered_pct"}:
+        return True
+    return direction.rate_kbit is not None and deviation.measured > deviation.high
+
+
 def _outside(figure: str, measured: float, low: float, high: float) -> Deviation | None:
     return None if low <= measured <= high else Deviation(figure=figure, measured=measured, low=low, high=high)
 

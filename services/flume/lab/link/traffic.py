@@ -31,6 +31,25 @@ SETTLE_US = 400_000
 """After the last frame is due, for a lab kernel that is behind."""
 
 
+class Effort(NamedTuple):
+    """How much is sent for a measurement."""
+
+    share: float = 1.0
+    """Of the frames that each figure would like; never fewer than :data:`FRAMES_MIN`."""
+    frames_per_s: float = TOTAL_FRAMES_PER_S
+    """Over all links together."""
+    trains: bool = True
+    """Whether links with a rate get a train of full frames, which fills their queue."""
+
+
+FRAMES_MIN = 300
+THOROUGH = Effort()
+BRIEF = Effort(share=0.2)
+"""Before each run: a figure that is badly wrong shows, and nobody waits for half a minute."""
+BESIDE_A_STREAM = Effort(share=0.2, frames_per_s=500, trains=False)
+"""So that the stream loses nothing to a full queue or a busy processor."""
+
+
 class Phase(NamedTuple):
     """*frames* frames of *frame_bytes*, one each *step_us*, from *start_us* on."""
 
@@ -62,15 +81,19 @@ def longest_us(direction: Direction) -> int:
     return round(1000 * (direction.delay_ms + JITTER_EXTREME * direction.jitter_ms))
 
 
-def plans(directions: Mapping[str, Direction]) -> dict[str, Plan]:
+def plans(directions: Mapping[str, Direction], effort: Effort = THOROUGH) -> dict[str, Plan]:
     """Return the traffic for each of the directions that are to be measured at the same time."""
-    wanted = {name: _frames_wanted(direction) for name, direction in directions.items()}
+    wanted = {
+        name: max(FRAMES_MIN, round(effort.share * _frames_wanted(direction))) for name, direction in directions.items()
+    }
     duration_s = max(
         DURATION_MIN_S,
-        sum(wanted.values()) / TOTAL_FRAMES_PER_S,
+        sum(wanted.values()) / effort.frames_per_s,
         *(wanted[name] / _frames_per_s_max(direction) for name, direction in directions.items()),
     )
-    return {name: _plan(direction, wanted[name], duration_s) for name, direction in directions.items()}
+    return {
+        name: _plan(direction, wanted[name], duration_s, train=effort.trains) for name, direction in directions.items()
+    }
 
 
 def drain_us(directions: Mapping[str, Direction], planned: Mapping[str, Plan]) -> int:
@@ -100,10 +123,10 @@ def _frames_per_s_max(direction: Direction) -> float:
     return min(most, RATE_SHARE * direction.rate_kbit * 1000 / 8 / SMALL_BYTES)
 
 
-def _plan(direction: Direction, wanted: int, duration_s: float) -> Plan:
+def _plan(direction: Direction, wanted: int, duration_s: float, *, train: bool) -> Plan:
     step_us = math.ceil(1e6 * duration_s / wanted)
     small = Phase(0, wanted, step_us, SMALL_BYTES)
-    if direction.rate_kbit is None:
+    if direction.rate_kbit is None or not train:
         return Plan(small, None)
     frame_s = 8 * FRAME_BYTES / (1000 * direction.rate_kbit)
     room = direction.queue_room_bytes // FRAME_BYTES

@@ -12,7 +12,7 @@ from flume.errors import EvidenceError
 from flume.lab.link.model import Arrival, Sent, simulate
 from flume.lab.link.profile import FRAME_BYTES, Direction
 from flume.lab.link.profile_file import find_profile, known_profiles
-from flume.lab.link.sampling import Samples, deviations, measure, wilson
+from flume.lab.link.sampling import Deviation, Samples, deviations, may_be_a_streams_doing, measure, wilson
 
 FOLDER = Path(__file__).parents[4] / "netem" / "profiles"
 
@@ -143,3 +143,15 @@ def test_wilson_is_an_interval_around_the_share(hits: int, trials: int, z: float
     low, high = wilson(hits, trials, z)
     assert 0 <= low <= hits / trials + 1e-12
     assert hits / trials - 1e-12 <= high <= 1
+
+
+def test_a_stream_explains_a_queue_and_other_bursts_but_not_a_missing_delay() -> None:
+    """What a stream can do to frames beside it is no deviation of the link."""
+    narrow, wide = Direction(rate_kbit=8000, queue_ms=100), Direction(delay_ms=50)
+    late = Deviation(figure="delay_ms p50", measured=90, low=49, high=55)
+    early = Deviation(figure="delay_ms p50", measured=1, low=49, high=55)
+    burst = Deviation(figure="burst_datagrams", measured=1, low=2, high=3)
+    assert may_be_a_streams_doing(narrow, late)
+    assert not may_be_a_streams_doing(wide, late)
+    assert not may_be_a_streams_doing(narrow, early)
+    assert may_be_a_streams_doing(wide, burst)

@@ -52,3 +52,18 @@ def test_the_last_frame_is_waited_for() -> None:
     train = planned["down"].train
     assert train is not None
     assert drained + planned["up"].end_us >= train.start_us + 8 * 1000 * train.frames * train.frame_bytes / 330
+
+
+def test_a_brief_measurement_sends_a_part_and_never_too_little() -> None:
+    """Enough to find a link that is badly wrong."""
+    planned = traffic.plans({"down": BURSTY, "up": Direction()}, traffic.BRIEF)
+    assert planned["down"].small.frames == traffic.BRIEF.share * traffic.FRAMES_BURST
+    assert planned["up"].small.frames == traffic.FRAMES_MIN
+
+
+def test_beside_a_stream_no_queue_is_filled_and_little_is_sent() -> None:
+    """The stream must lose nothing by being measured."""
+    planned = traffic.plans({str(number): FAST for number in range(10)}, traffic.BESIDE_A_STREAM)
+    assert all(plan.train is None for plan in planned.values())
+    seconds = max(plan.small.frames * plan.small.step_us for plan in planned.values()) / 1e6
+    assert sum(plan.small.frames for plan in planned.values()) / seconds <= traffic.BESIDE_A_STREAM.frames_per_s
