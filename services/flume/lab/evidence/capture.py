@@ -158,20 +158,24 @@ class _Collector:
                 self.lines.append(ControlLine(time_s, client, to_server, _json_object(raw), raw))
         else:
             for unit in connection.to_client.units_untrusted(sequence % (1 << 32), segment.data):
-                self._from_server(time_s, segment, unit)
+                self._from_server(time_s, segment, unit, is_known=connection.to_client.has_begun)
         if segment.flags & _FIN:
             mine.finish()
         if segment.flags & (_FIN | _RST) and not connection.ended:
             connection.ended = True
             self.ends.append(ControlEnd(time_s, client, by_server=not to_server))
 
-    def _from_server(self, time_s: float, segment: Segment, unit: Unit) -> None:
-        """Take a line of the server, or a packet in a frame."""
-        if unit.is_frame:
+    def _from_server(self, time_s: float, segment: Segment, unit: Unit, *, is_known: bool) -> None:
+        """Take a line of the server, or a packet in a frame.
+
+        As over UDP, whatever it sends that is not the protocol counts as media: nothing is hidden behind bad framing.
+        """
+        message = None if unit.is_frame else _json_object(unit.data)
+        if unit.is_frame or (is_known and message is None and unit.data.strip()):
             self.media.append(self._datagram(time_s, segment, unit.data, offset=unit.offset))
             return
         client = segment.destination
-        line = ControlLine(time_s, client, False, _json_object(unit.data), unit.data, unit.offset)  # noqa: FBT003
+        line = ControlLine(time_s, client, False, message, unit.data, unit.offset)  # noqa: FBT003
         self.lines.append(line)
         if line.message is not None:
             self._echoes.issued(client[0], line.message.get("token"))

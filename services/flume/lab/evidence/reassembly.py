@@ -15,10 +15,12 @@ _MOST_WAITING_BYTES = 16 << 20
 _FRAMES_BEGIN_BELOW = 8
 """A frame (RFC 4571) begins with its length, of which the first byte is below this; no text begins so."""
 _LENGTH_BYTES = 2
+_LINE_BEGINS = b"{\r\n"
+"""With which a line of the server begins; a blank one, too."""
 
 
 class Unit(NamedTuple):
-    """One line, newline included, or what one frame carries."""
+    """One line, newline included, or what one frame carries. What begins like neither counts as a frame, too."""
 
     data: bytes
     is_frame: bool
@@ -103,14 +105,15 @@ class MixedStream(LineStream):
     def __init__(self) -> None:
         """Begin before any segment."""
         super().__init__()
-        self._has_begun = False
+        self.has_begun = False
+        """Whether the beginning is known, so that frames can be told from lines."""
         self._rest = bytearray()
         self._offset = 0
 
     def begin(self, sequence: int) -> None:
         """Take the sender's SYN, numbered *sequence*."""
         if self._next is None:
-            self._has_begun = True
+            self.has_begun = True
         super().begin(sequence)
 
     def units_untrusted(self, sequence: int, data: bytes) -> list[Unit]:
@@ -119,16 +122,19 @@ class MixedStream(LineStream):
         rest += self._fresh(sequence, data)
         units: list[Unit] = []
         while at < len(rest):
-            is_frame = self._has_begun and rest[at] < _FRAMES_BEGIN_BELOW
+            is_frame = self.has_begun and rest[at] < _FRAMES_BEGIN_BELOW
+            is_neither = self.has_begun and not is_frame and rest[at] not in _LINE_BEGINS
             end = self._end_of_frame(at) if is_frame else rest.find(b"\n", at) + 1
+            if is_neither:  # Its end is not known, and it may never have one.
+                end = end or len(rest)
+            elif end == 0 and len(rest) - at > 4 * MAX_LINE_BYTES:  # No line of ours.
+                end, is_neither = len(rest), self.has_begun
             if not 0 < end <= len(rest):
                 break
             start = at + _LENGTH_BYTES if is_frame else at
             if start < end:
-                units.append(Unit(bytes(rest[start:end]), is_frame, self._offset + at))
+                units.append(Unit(bytes(rest[start:end]), is_frame or is_neither, self._offset + at))
             at = end
-        if len(rest) - at > 4 * MAX_LINE_BYTES:  # Neither a line of ours nor a frame.
-            at = len(rest)
         del rest[:at]
         self._offset += at
         return units

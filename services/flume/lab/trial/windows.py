@@ -1,11 +1,11 @@
 """When the server was allowed to send to whom: read from the captured control bytes at its own interface.
 
 A window opens when the *consent* datagram arrives (the token that the ``connect`` reply named, from the host of the
-control connection), or when a ``continue`` arrives that is then granted. It closes when the reply to ``interrupt`` or
-``disconnect`` leaves, when a ``closed`` event leaves, or when the control connection ends. Within a window the media
-may move, once the token has come from another port of the same host: from the first datagram to the new place on, the
-old one may get no more. What a program logs about itself plays no part, and neither does the code under test: this
-module reads JSON objects, not our message types.
+control connection), or when a ``continue`` arrives that is then granted; what nobody asked for opens nothing. It closes
+when the reply to ``interrupt`` or ``disconnect`` leaves, when a ``closed`` event leaves, or when the control connection
+ends. Within a window the media may move, once the token has come from another port of the same host: from the first
+datagram to the new place on, the old one may get no more. What a program logs about itself plays no part, and neither
+does the code under test: this module reads JSON objects, not our message types.
 
 Where the client asked for media on the control connection itself, a window opens with the ``active`` event or the
 reply to ``continue`` and closes with the same lines as above, each by its place in the server's bytes: frames and lines
@@ -133,6 +133,8 @@ class _Connection:
         self.token: bytes | None = None
         self.over_tcp = False
         self._asks_for_tcp = False
+        self._awaits_active = False
+        """Over TCP: the reply to connect was sent, and the one ``active`` that belongs to it was not."""
         self.media: Address | None = None
         self._consented: set[Address] = set()
         """Other places from which the token has come since the media went to :attr:`media`."""
@@ -157,13 +159,14 @@ class _Connection:
         self._end_unknown(line)
         if "reply" in line.message:
             self._reply(line.time_s, line.message, line.offset)
-        elif line.message.get("event") == "active" and self.over_tcp:
+        elif line.message.get("event") == "active" and self._awaits_active:
+            self._awaits_active = False
             self._open(line.time_s, self.control, "connect", _number(line.message, "first_sequence"), at=line.offset)
         elif line.message.get("event") == "active" and self.open is not None:
             self.open = self.open._replace(first_sequence=_number(line.message, "first_sequence"))
         elif line.message.get("event") == "closed":
             self._close(line.time_s, "closed", line.message, at=line.offset)
-            self.token = None
+            self._forget()
 
     def _end_unknown(self, line: ControlLine) -> None:
         if self.unknown_from_s is None or line.message is None:
@@ -180,16 +183,20 @@ class _Connection:
     def _reply(self, time_s: float, message: dict[str, object], at: int) -> None:
         name = message["reply"]
         asked = message.get("command") if name == "error" else name
-        requested_s, command = self._take(asked if isinstance(asked, str) else "?", time_s)
+        request = self._take(asked if isinstance(asked, str) else "?")
+        requested_s, command = request or (time_s, asked if isinstance(asked, str) else "?")
         answer = str(message.get("code", "error")) if name == "error" else "ok"
         self.commands.append(CommandSeen(requested_s, self.control, command, answer, time_s))
         match name:
+            case "connect" | "continue" if request is None:
+                pass  # Nobody asked for it, so it allows nothing.
             case "connect":
                 self.token = str(message.get("token", "")).encode()
                 self.media = None
                 self._consented = set()
                 # A server that takes the control connection without being asked opens no window by it.
                 self.over_tcp = self._asks_for_tcp and message.get("transport") == "tcp"
+                self._awaits_active = self.over_tcp
             case "continue" if self.over_tcp:
                 self._open(time_s, self.control, "continue", _number(message, "first_sequence"), at=at)
             case "continue" if self.media is not None:
@@ -198,16 +205,22 @@ class _Connection:
                 self._close(time_s, "interrupt", message, at=at)
             case "disconnect":
                 self._close(time_s, "disconnect", message, at=at)
-                self.token = None
+                self._forget()
 
-    def _take(self, command: str, now_s: float) -> tuple[float, str]:
-        """Return the request that a reply about *command* answers. Replies come in the order of requests."""
+    def _forget(self) -> None:
+        """The session is over: whatever the server says next, it takes a new ``connect`` to begin one."""
+        self.token = self.media = None
+        self.over_tcp = self._awaits_active = False
+        self._consented = set()
+
+    def _take(self, command: str) -> tuple[float, str] | None:
+        """Return the request that a reply about *command* answers, if any. Replies come in the order of requests."""
         for position, (_, pending) in enumerate(self._pending):
             if pending == command:
                 found = self._pending[position]
                 del self._pending[position]
                 return found
-        return self._pending.popleft() if command == "?" and self._pending else (now_s, command)
+        return self._pending.popleft() if command == "?" and self._pending else None
 
     def consent(self, consent: Consent) -> bool:
         """Follow a datagram to the media port; return whether it carried this session's token."""
