@@ -44,7 +44,13 @@ class Fallback:
         self.has_failed = False
         """Whether the server ended a session because datagrams did not pass."""
         self._is_final = self._settings.transport != "auto" or self._settings.payload != "rtp"
+        self._silence_s = 0.0
+        self._forget()
+
+    def _forget(self) -> None:
         self._sent: int | None = None
+        self._is_owed = False
+        """Whether the server has sent something in this silence, as of the look before."""
 
     @property
     def may_change(self) -> bool:
@@ -91,12 +97,20 @@ class Fallback:
         before in this session. *sent* asks the server how many datagrams it has sent; ``None``: it did not answer.
         """
         patience_s = SILENCE_S if has_flowed else FIRST_DATAGRAM_S
-        if not self.may_change or state not in {State.CONNECTING, State.ACTIVE} or silence_s < patience_s / 2:
-            self._sent = None
+        if silence_s < self._silence_s:  # something came since the last look, or a session or window began
+            self._forget()
+        self._silence_s = silence_s
+        if not self.may_change or state not in {State.CONNECTING, State.ACTIVE} or silence_s < patience_s / 3:
+            self._forget()
             return False
         if state is State.CONNECTING:  # the token does not reach the server
             return silence_s >= patience_s
-        count, before = sent(), self._sent
-        if before is None:
+        if self._is_owed and silence_s >= patience_s:
+            return True
+        count = sent()
+        if self._sent is None:
             self._sent = count
-        return silence_s >= patience_s and before is not None and count is not None and count > before
+        elif count is not None and count > self._sent:
+            # Not blocked at once: where the source has just gone on, what the server counts is still under way.
+            self._is_owed = True
+        return False

@@ -46,6 +46,26 @@ def test_silence_alone_proves_nothing(per_s: int | None):
     assert Beats(fallback(), per_s=per_s).until_blocked(State.ACTIVE, has_flowed=True) is None
 
 
+def test_a_source_that_goes_on_while_the_server_is_asked_is_not_taken_for_a_blocked_way():
+    """Over a long way the answer overtakes nothing, but it comes after the silence was measured."""
+    subject = fallback()
+    looks = [(second, 1000) for second in range(1, 9)] + [(9, 1010), (0.7, 1100), (0.1, 1200)]
+    seen = [
+        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=lambda count=count: count)
+        for silence_s, count in looks
+    ]
+    assert not any(seen)
+
+
+def test_what_was_owed_in_one_silence_is_not_owed_in_the_next():
+    subject = fallback()
+    looks = [(2.0, 10), (3.0, 20), (2.5, 30), (3.5, 30), (4.5, 30), (5.5, 30), (6.5, 30)]
+    assert not any(
+        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=lambda count=count: count)
+        for silence_s, count in looks
+    )
+
+
 @pytest.mark.parametrize("state", [State.CLOSED, State.INTERRUPTED])
 def test_without_a_wish_for_media_nothing_is_asked(state: State):
     beats = Beats(fallback(), per_s=100)
