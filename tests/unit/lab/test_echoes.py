@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flume.lab.evidence.capture import read_tap
-from flume.lab.evidence.facts import TapFacts
+from flume.lab.evidence.facts import END_GRACE_S, TapFacts
 from flume.lab.trial.windows import reconstruct
 from support.pcap import CLIENT, PORT, SERVER, Pcap, rtp
 
@@ -73,3 +73,25 @@ def test_nothing_is_an_answer_before_it_was_asked_for(pcap: Pcap):
 def test_a_client_may_ask_from_any_of_its_ports(pcap: Pcap):
     pcap.udp(CLIENT, SERVER, ASKED, sport=50_001, dport=PORT).udp(SERVER, CLIENT, ASKED, dport=50_001)
     assert read(pcap).media == ()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"reply": "disconnect", "state": "closed", "last_sequence": None, "datagrams": 0},
+        {"event": "closed", "state": "closed", "code": "consent_expired"},
+    ],
+    ids=["disconnect", "closed"],
+)
+def test_an_answer_behind_the_end_of_the_session_is_media(pcap: Pcap, end: dict[str, object]):
+    pcap.token(ASKED).token(ASKED).media(ASKED).request("disconnect").reply(end)
+    assert len(read(pcap).media) == 0
+    assert len(read(pcap.media(ASKED)).media) == 1, "what was asked before it"
+    assert len(read(pcap.token(ASKED).media(ASKED)).media) == 2, "and what is asked with its token afterwards"
+
+
+def test_a_server_that_has_not_noticed_that_the_client_left_may_answer(pcap: Pcap):
+    pcap.token(ASKED).token(ASKED).segment(CLIENT, SERVER, flags="FA").media(ASKED)
+    assert len(read(pcap).media) == 0
+    pcap.now_s += END_GRACE_S
+    assert len(read(pcap.media(ASKED)).media) == 1

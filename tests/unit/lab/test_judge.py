@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flume.errors import EvidenceError, SettingsError
-from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Refusal, TapFacts
+from flume.lab.evidence.facts import END_GRACE_S, Claims, Counters, Evidence, Expectations, Refusal, TapFacts
 from flume.lab.report.writer import table
 from flume.lab.trial.flows import classify
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict, worst
-from flume.lab.trial.windows import END_GRACE_S, reconstruct
+from flume.lab.trial.windows import reconstruct
 from support.wire import START_S, Wire, host
 
 RUN = RunFacts(run="r1", engine={"name": "paper"}, timings={"start": 1.0})

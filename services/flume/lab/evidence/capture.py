@@ -25,6 +25,7 @@ from flume.errors import EvidenceError
 from flume.lab.evidence import dissect
 from flume.lab.evidence.dissect import LINK_HEADER, Dissector, Segment
 from flume.lab.evidence.facts import (
+    END_GRACE_S,
     Address,
     Consent,
     ControlEnd,
@@ -107,7 +108,7 @@ class _Collector:
         unit = _datagram_bytes(segment.data)
         if to_server and self._echoes.asks_untrusted(segment.source, segment.data):
             return
-        if from_server and self._echoes.answers_untrusted(segment.destination, segment.data):
+        if from_server and self._echoes.answers_untrusted(time_s, segment.destination, segment.data):
             return
         if to_server and not (from_server and unit):
             self.consents.append(Consent(time_s, segment.source, segment.data))
@@ -164,6 +165,7 @@ class _Collector:
         if segment.flags & (_FIN | _RST) and not connection.ended:
             connection.ended = True
             self.ends.append(ControlEnd(time_s, client, by_server=not to_server))
+            self._echoes.ended(client, time_s + (END_GRACE_S if to_server else 0.0))
 
     def _from_server(self, time_s: float, segment: Segment, unit: Unit, *, is_known: bool) -> None:
         """Take a line of the server, or a packet in a frame.
@@ -177,8 +179,12 @@ class _Collector:
         client = segment.destination
         line = ControlLine(time_s, client, False, message, unit.data, unit.offset)  # noqa: FBT003
         self.lines.append(line)
-        if line.message is not None:
-            self._echoes.issued(client[0], line.message.get("token"))
+        if message is None:
+            return
+        if message.get("reply") == "disconnect" or message.get("event") == "closed":
+            self._echoes.ended(client, time_s)
+        elif message.get("reply") == "connect":
+            self._echoes.issued(client, message.get("token"))
 
     def facts(self, tap: Tap) -> TapFacts:
         """Return everything in the order of time."""

@@ -4,6 +4,7 @@ scapy takes 0.2 ms for a packet and a minute with five clients has 230,000, so s
 """
 
 import ipaddress
+import math
 import struct
 from collections import Counter
 from typing import NamedTuple
@@ -51,33 +52,41 @@ class Echoes:
 
     A request begins with a token and a question mark, the token is one that the server gave to that host in a reply
     seen here, and a request excuses one answer. So a server can pass nothing off as an echo that its receiver did
-    not send it, nor send one to a host without a session.
+    not send it, nor send one to a host without a session: with the session, what was asked in it ends.
     """
 
     def __init__(self) -> None:
         """Begin without a token."""
-        self._tokens: set[tuple[str, bytes]] = set()
+        self._tokens: dict[Address, bytes] = {}
+        self._ends_s: dict[tuple[str, bytes], float] = {}
         self._asked: Counter[tuple[Address, bytes]] = Counter()
 
-    def issued(self, host: str, token: object) -> None:
-        """The server gave *token* to *host*."""
+    def issued(self, control: Address, token: object) -> None:
+        """The server gave *token* to the client whose control connection comes from *control*."""
         if isinstance(token, str):
-            self._tokens.add((host, token.encode()))
+            self._tokens[control] = token.encode()
+            self._ends_s[control[0], token.encode()] = math.inf
+
+    def ended(self, control: Address, at_s: float) -> None:
+        """The session of *control* ends, or has ended, at *at_s*."""
+        token = self._tokens.pop(control, None)
+        if token is not None:
+            self._ends_s[control[0], token] = at_s
 
     def asks_untrusted(self, client: Address, data: bytes) -> bool:
         """Note the datagram *data* from *client*; return whether it asks for an echo."""
         token = data[:_TOKEN_BYTES]
-        asks = data[_TOKEN_BYTES : _TOKEN_BYTES + 1] == b"?" and (client[0], token) in self._tokens
+        asks = data[_TOKEN_BYTES : _TOKEN_BYTES + 1] == b"?" and (client[0], token) in self._ends_s
         if asks:
             self._asked[client, data] += 1
         return asks
 
-    def answers_untrusted(self, client: Address, data: bytes) -> bool:
-        """Whether *data* to *client* answers a request that has not been answered."""
+    def answers_untrusted(self, time_s: float, client: Address, data: bytes) -> bool:
+        """Whether *data* to *client* at *time_s* answers a request that has not been answered, of a live session."""
         if not self._asked or self._asked[client, data] <= 0:
             return False
         self._asked[client, data] -= 1
-        return True
+        return time_s <= self._ends_s[client[0], data[:_TOKEN_BYTES]]
 
 
 class Dissector:

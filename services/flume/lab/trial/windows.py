@@ -20,12 +20,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flume.lab.evidence.facts import Address, Consent, ControlEnd, ControlLine, ControlStart, TapFacts
-
-END_GRACE_S = 2.0
-"""After the *client's* FIN or RST has arrived, the server may need this long to notice: the one end of a window that
-no acknowledgement marks. It takes 5 ms at rest; a server among busy loops on two cores answered commands after up to
-0.66 s. Far below the 7 s that a host which vanishes without a FIN is streamed to."""
+from flume.lab.evidence.facts import END_GRACE_S, Address, Consent, ControlEnd, ControlLine, ControlStart, TapFacts
 
 
 class Window(NamedTuple):
