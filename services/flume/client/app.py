@@ -216,7 +216,7 @@ class Client:
 
     def _on_closed(self, event: m.Closed) -> None:
         self._final = event.code in FINAL_CODES
-        self._fallback.note_end(event.code)
+        self._fallback.note_end(event.code, has_flowed=self._receiver.first_datagram_s is not None)
         self._report("error", message=event.message + self._prospect(), code=event.code)
 
     def _on_lost(self, link: ControlLink, reason: str) -> None:

@@ -43,6 +43,7 @@ class Fallback:
         self.transport: Transport = "tcp" if self._settings.transport == "tcp" else "udp"
         self.has_failed = False
         """Whether the server ended a session because datagrams did not pass."""
+        self._is_doubtful = False
         self._is_final = self._settings.transport != "auto" or self._settings.payload != "rtp"
         self._silence_s = 0.0
         self._forget()
@@ -85,10 +86,15 @@ class Fallback:
         """Return how long a session over the present transport has to become active, *timeout_s* at most."""
         return min(timeout_s, FIRST_DATAGRAM_S) if self.may_change else timeout_s
 
-    def note_end(self, code: str) -> None:
-        """The server ended the session for the reason *code*."""
+    def note_end(self, code: str, *, has_flowed: bool) -> None:
+        """The server ended the session, in which datagrams came or did not, for the reason *code*.
+
+        A client that stood still for some seconds, or its whole network, ends like that, too, once: where datagrams
+        have come, UDP is tried again before it is given up.
+        """
         if self.may_change and code in UDP_FAILURES:
-            self.has_failed = True
+            self.has_failed = self._is_doubtful or not has_flowed
+            self._is_doubtful = True
 
     def is_blocked(self, state: State, silence_s: float, *, has_flowed: bool, sent: Callable[[], int | None]) -> bool:
         """Return whether UDP does not come through; ask from time to time.

@@ -86,7 +86,7 @@ def test_it_changes_once_and_only_a_person_changes_it_back():
     subject.change()
     assert (subject.transport, subject.may_change) == ("tcp", False)
     assert Beats(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=True) is None
-    subject.note_end("consent_expired")
+    subject.note_end("consent_expired", has_flowed=False)
     assert not subject.has_failed
     subject.begin()
     assert (subject.transport, subject.may_change) == ("udp", True)
@@ -95,10 +95,19 @@ def test_it_changes_once_and_only_a_person_changes_it_back():
 @pytest.mark.parametrize("code", ["consent_expired", "port_unreachable"])
 def test_the_server_may_notice_first(code: str):
     subject = fallback()
-    subject.note_end("shutdown")
+    subject.note_end("shutdown", has_flowed=False)
     assert not subject.has_failed
-    subject.note_end(code)
+    subject.note_end(code, has_flowed=False)
     assert subject.has_failed
+
+
+def test_a_client_that_stood_still_for_a_while_does_not_blame_udp_at_once():
+    """Suspended for longer than consent lasts, it finds its session ended: over the same way it worked before."""
+    subject = fallback()
+    subject.note_end("consent_expired", has_flowed=True)
+    assert not subject.has_failed
+    subject.note_end("consent_expired", has_flowed=True)
+    assert subject.has_failed, "a way that lets through the beginning of each session is no way"
 
 
 def test_udp_is_not_named_so_that_an_older_server_understands():
