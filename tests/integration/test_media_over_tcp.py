@@ -147,6 +147,21 @@ def test_a_client_that_does_not_read_costs_the_others_nothing_and_goes_on_at_a_k
         assert (reply["last_sequence"], reply["datagrams"]) == (slow.packets()[-1], len(slow.packets()))
 
 
+def test_the_end_of_the_video_comes_to_a_slow_reader_as_well():
+    source = SyntheticSource(frames=50, bitrate_kbit=8000)
+    with (
+        RunningServer(source, ServerSettings(host="127.0.0.1", port=0)) as server,
+        StreamClient(server.port, receive_buffer_bytes=8192) as slow,
+        WireClient(server.port) as quick,
+    ):
+        slow.connect()
+        quick.connect()
+        time.sleep(2.3)  # The video has 2 s.
+        closed = slow.until(lambda message: message.get("event") == "closed", most_bytes=1 << 13)
+        last = quick.event("closed")
+    assert closed["last_sequence"] == slow.packets()[-1] == last["last_sequence"]
+
+
 def test_what_an_acknowledgement_waits_behind_is_bounded_for_a_slow_reader():
     """The reader's own buffer, what the kernel has not sent (TCP_NOTSENT_LOWAT), and one write."""
     source = SyntheticSource(bitrate_kbit=20_000)

@@ -19,6 +19,7 @@ from flume.server.control_listener import ControlListener, bind_control
 from flume.server.fanout import LIVE_PREBUFFER_S, Fanout
 from flume.server.ingest import Ingest
 from flume.server.media_port import MediaPort, probe_segmentation
+from flume.server.media_stream import BEHIND_S
 from flume.server.roster import Recipient, RosterBoard
 from flume.server.sessions import SessionTable
 from flume.server.source import Source
@@ -183,6 +184,8 @@ class Server:
 
     async def _say_goodbye(self) -> None:
         if self._ended is not None and self._failed is None:
+            # The sender has waited for those who receive over UDP; the end of the video belongs to the others as well.
+            await self.table.streams.settle(BEHIND_S)
             await self.table.signal_all(Signal.SOURCE_ENDED, self._ended)
         else:
             await self.table.signal_all(Signal.SHUTDOWN, self._failed or "it was asked to")

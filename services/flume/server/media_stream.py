@@ -27,6 +27,8 @@ UNSENT_BYTES = 16 << 10
 """TCP_NOTSENT_LOWAT: the kernel takes no more while it holds this much that was never sent. What has been sent and is
 not acknowledged does not count, so a long way is filled all the same."""
 
+SETTLE_BEAT_S = 0.01
+
 _HEADER = frame_header(DATAGRAM_BYTES)
 
 
@@ -94,6 +96,13 @@ class MediaStreams:
         """Give everybody what there is and what they have room for."""
         for recipient in tuple(self._recipients):
             self.pump(recipient)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Return when everybody has been given all that there is, or those left do not take it within *timeout_s*."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        while any(one.cursor < self._ring.next_index for one in self._recipients) and loop.time() < until_s:
+            await asyncio.sleep(SETTLE_BEAT_S)
 
     def pump(self, recipient: StreamRecipient) -> None:
         """Give *recipient* what there is and what it has room for; nothing once it has been removed."""

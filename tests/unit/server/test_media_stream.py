@@ -185,3 +185,24 @@ async def test_after_removal_not_one_frame():
     assert before > 0, "and more was put off, which must not come either"
     assert len(pipe.written) == before
     assert bench.streams.count == 0
+
+
+@run
+async def test_the_end_is_awaited_for_those_who_take_it_and_for_others_not_long():
+    bench, slow = Bench(), Pipe(room=1)
+    bench.fill(1.5)
+    recipient = await bench.join(slow)
+    assert recipient.cursor < bench.ring.next_index
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    await bench.streams.settle(0.1)
+    assert 0.1 <= loop.time() - began_s < 1, "one that does not read is not waited for"
+
+    def has_room() -> None:
+        slow.room = 1 << 30
+        bench.streams.pump(recipient)
+
+    loop.call_later(0.05, has_room)
+    await bench.streams.settle(5)
+    assert slow.numbers() == list(range(100, 150))
+    assert loop.time() - began_s < 2
