@@ -147,6 +147,16 @@ def test_a_client_that_does_not_read_costs_the_others_nothing_and_goes_on_at_a_k
         assert (reply["last_sequence"], reply["datagrams"]) == (slow.packets()[-1], len(slow.packets()))
 
 
+def test_one_that_asks_and_asks_and_never_reads_is_cut_off_and_nothing_fails(caplog: pytest.LogCaptureFixture):
+    with running_server() as server, StreamClient(server.port, receive_buffer_bytes=4096) as client:
+        client.send("connect", transport="tcp")
+        commands = ["interrupt", "continue"] * 100_000
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            client.send(*commands)
+        wait_until("its session is over", lambda: server.server.table.session_count == 0)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 def test_the_end_of_the_video_comes_to_a_slow_reader_as_well():
     source = SyntheticSource(frames=50, bitrate_kbit=8000)
     with (

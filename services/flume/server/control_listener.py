@@ -130,8 +130,8 @@ class ControlConnection(asyncio.Protocol):
         return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() == 0
 
     def begin_media(self) -> None:
-        """Prepare for media."""
-        if self._transport is not None:
+        """Prepare for media; a connection that is closing has no socket any more, and gets none."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.set_write_buffer_limits(high=0)  # hear at once when there is room again
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
