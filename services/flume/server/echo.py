@@ -7,9 +7,14 @@ can be sent along the very way that the media take, without media.
 from flume.settings import ECHO_BURST, ECHO_MARK, ECHOES_PER_S
 
 
+MAX_ECHO_BYTES = 2000
+"""Longer than any that an Ethernet carries, shorter than what the media port reads: one that was cut short there is not
+answered, because the answer would be other bytes."""
+
+
 def is_echo_request(data: bytes, *, token_bytes: int) -> bool:
     """Whether *data* has the form of a request: something as long as a token, then the mark."""
-    return data[token_bytes : token_bytes + 1] == ECHO_MARK
+    return data[token_bytes : token_bytes + 1] == ECHO_MARK and len(data) <= MAX_ECHO_BYTES
 
 
 class EchoAllowance:
