@@ -38,6 +38,10 @@ _REQUEST_TIMEOUT_S = 60.0
 _PARALLEL = 8
 """Requests at once; more only queue in the engine."""
 
+_PARALLEL_ON_ONE_CPU = 2
+"""Seven starts at once took longer than :data:`_REQUEST_TIMEOUT_S` each in a lab kernel; side by side they gain nothing
+there beyond filling the pauses."""
+
 _MAX_CONNECTIONS = 32
 """Connections kept open to the engine: requests side by side, and one attachment for each client."""
 
@@ -188,7 +192,8 @@ class Engine:
 
         Raises the first failure after all others have come to an end; what did start is found by its labels.
         """
-        return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts)
+        at_once = _PARALLEL_ON_ONE_CPU if self.info.cpus == 1 else _PARALLEL
+        return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts, at_once=at_once)
 
     def start_service(self, lab: str, run: str, layout: Topology, start: Start) -> Container:
         """Create a container as *layout* describes it, copy its files in, attach, start; return it running."""
@@ -343,11 +348,11 @@ def _already_gone() -> Iterator[None]:
             raise
 
 
-def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T]) -> list[_U]:
+def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T], *, at_once: int = _PARALLEL) -> list[_U]:
     """Return ``function(item)`` for each item, run side by side; raise the first failure after all have ended."""
     if not items:
         return []
-    with ThreadPoolExecutor(min(_PARALLEL, len(items)), thread_name_prefix="engine") as pool:
+    with ThreadPoolExecutor(min(at_once, len(items)), thread_name_prefix="engine") as pool:
         futures = [pool.submit(function, item) for item in items]
     return [future.result() for future in futures]
 
