@@ -35,8 +35,9 @@ class SettingsError(FlumeError):
     exit_code = 2
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
-        """Compose the message from the *key*, the *value* seen and the *allowed* range in words."""
-        super().__init__(f"{key}={value!r} is not possible: {allowed}")
+        """Compose the message from the *key*, the *value* seen (None: absent) and the *allowed* range in words."""
+        seen = f"{key} is missing" if value is None else f"{key}={value!r} is not possible"
+        super().__init__(f"{seen}: {allowed}")
         self.key, self.value, self.allowed = key, value, allowed
 
 

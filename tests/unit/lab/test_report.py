@@ -158,6 +158,18 @@ def test_the_table_has_a_row_for_each_client():
     assert "unexplained 0" in account(report(leaking=True))
 
 
+def test_a_client_that_only_counts_datagrams_is_not_shown_as_one_that_missed_all_frames():
+    judged = report()
+    shown = msgspec.structs.replace(judged.clients[0], player="headless", frames_displayed=7, frames_due=9)
+    counting = msgspec.structs.replace(judged.clients[1], player="none", frames_displayed=0, frames_due=9)
+    judged = msgspec.structs.replace(judged, clients=type(judged.clients)((shown, counting)))
+    output = io.StringIO()
+    Console(file=output, width=120).print(table(judged))
+    for text in (output.getvalue(), re.sub(r"\s+", "", html(judged))):
+        assert re.search(r"7\s*/\s*9", text)
+        assert not re.search(r"\b0\s*/\s*9", text)
+
+
 def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LabError, match=r"the report cannot be written to .*file/run: Not a directory"):

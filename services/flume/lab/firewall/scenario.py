@@ -135,11 +135,15 @@ def load(text: str, *, name: str) -> Scenario:
         raise SettingsError("firewall", f"{name}.toml", f"its file is not as it should be: {error}") from error
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
 def find(folder: Path, name_or_path: str) -> Scenario:
     """Return the scenario with that name in *folder*, or the one in a file; raises :class:`SettingsError`."""
     path = Path(name_or_path) if name_or_path.endswith(".toml") else folder / f"{name_or_path}.toml"
     if not path.is_file():
-        known = ", ".join((OPEN, *(file.stem for file in sorted(folder.glob("*.toml")))))
+        known = ", ".join((OPEN, *_names(folder)))
         raise SettingsError("firewall", name_or_path, f"one of {known}, or the path of a .toml file")
     try:
         text = path.read_text()
@@ -150,4 +154,4 @@ def find(folder: Path, name_or_path: str) -> Scenario:
 
 def catalogue(folder: Path) -> list[Scenario]:
     """Return all scenarios of *folder*, by name."""
-    return [find(folder, str(path)) for path in sorted(folder.glob("*.toml"))]
+    return [find(folder, str(folder / f"{name}.toml")) for name in _names(folder)]

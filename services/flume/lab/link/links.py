@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from flume.errors import EvidenceError, LabError
+from flume.errors import EvidenceError, LabError, SettingsError
 from flume.lab.containers.probe import Probe, sections
 from flume.lab.link import sampling, shaping, traffic
 from flume.lab.link.model import Arrival, Sent
@@ -191,10 +191,10 @@ class Links:
         return {link.number: link.profile.name for link in self._read()}
 
     def _chosen(self, clients: Collection[int] | None) -> list[int]:
-        """Return the numbers asked for; raises :class:`LabError` for one that no client has."""
+        """Return the numbers asked for; raises :class:`SettingsError` for one that no client has."""
         chosen = sorted(self._clients if clients is None else set(clients))
         if unknown := [number for number in chosen if number not in self._clients]:
-            raise LabError(f"there is no client {unknown[0]}: the lab has {', '.join(map(str, sorted(self._clients)))}")
+            raise SettingsError("client", unknown[0], f"one of {', '.join(map(str, sorted(self._clients)))}")
         return chosen
 
     def _read(self) -> list[_Seen]:

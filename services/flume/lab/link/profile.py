@@ -99,7 +99,7 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         check(
             self.distribution in ("uniform", "normal", "pareto", "paretonormal") if jitter else True,
             "distribution",
-            self.distribution,
+            None if self.distribution == "none" else self.distribution,
             "uniform, normal, pareto or paretonormal where jitter_ms is above 0",
         )
         check(jitter or self.distribution == "none", "distribution", self.distribution, "none without jitter_ms")
@@ -139,7 +139,7 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             self.rate_kbit,
             f"{MIN_RATE_KBIT:g} to {MAX_RATE_KBIT:g} kbit/s",
         )
-        check(len(queues) == 1, "rate_kbit", self.rate_kbit, "given with one of queue_bytes and queue_ms")
+        check(len(queues) == 1, "rate_kbit", self.rate_kbit, "given with exactly one of queue_bytes and queue_ms")
         check(
             self.jitter_reorders is not True,
             "jitter_reorders",

@@ -78,7 +78,8 @@ class _Reader:
         name = self.typed(table, prefix, f"{key}_source", str)
         if name is not None:
             if name not in self.known:
-                raise self.refuse(f"{path}_source", name, f"no such entry in [sources]; there are {list(self.known)}")
+                known = ", ".join(self.known) or "none"
+                raise self.refuse(f"{path}_source", name, f"no such entry in [sources]; known there: {known}")
             self.used.add(name)
             self.sources[path] = self.known[name]
         return int(value) if key == "queue_bytes" else float(value)

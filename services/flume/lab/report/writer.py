@@ -105,7 +105,7 @@ def _commands(client: ClientReport) -> str:
 
 
 def _frames(client: ClientReport) -> str:
-    if client.frames_displayed is None:
+    if client.frames_displayed is None or client.player == "none":
         return _MISSING
     # Without the frames that window ends cut, and that may be shown, 319/316 would read as a miscount: 319/316+3.
     cut = f"+{client.frames_cut}" if client.frames_displayed > client.frames_due else ""

@@ -144,3 +144,17 @@ def test_the_proof_is_in_the_counters():
     assert (later.acted, later.stayed_open) == (True, True)
     unused = Proof(3, "mine", tuple(counts(SAVED.replace("[7:900]", "[0:0]").replace("[2:90]", "[0:0]"), 3)))
     assert not unused.acted
+
+
+def test_the_scenarios_are_listed_by_name():
+    names = [scenario.name for scenario in catalogue(FOLDER)]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("scenario", catalogue(FOLDER), ids=lambda scenario: scenario.name)
+def test_a_symptom_does_not_promise_a_blank_screen_where_the_client_takes_the_media_over_tcp(scenario: Scenario):
+    legs = ("udp_out", "udp_back", "path_mtu")
+    # Where some datagrams arrive, the client stays with UDP.
+    if any(scenario.doctor.get(leg) in ("dropped", "rejected", "too_big") for leg in legs):
+        assert "over its control connection" in " ".join(scenario.symptom.split())
+        assert "--transport udp" in " ".join(scenario.symptom.split())

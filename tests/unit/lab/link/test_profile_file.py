@@ -93,11 +93,13 @@ def test_the_table_in_the_document_is_that_of_the_files():
         ('jitter_reorders = "no"', r"down\.jitter_reorders='no' .*true or false"),
         (
             'delay_ms = 5\ndelay_ms_source = "nowhere"',
-            r"down\.delay_ms_source='nowhere' .*no such entry in \[sources\]",
+            r"down\.delay_ms_source='nowhere' .*no such entry in \[sources\]; known there: none",
         ),
         ('delay_ms_source = "me"', r"down\.delay_ms_source='me' .*a source without its figure"),
         ("delay_ms = ", r"bad\.toml=.*must be TOML"),
-        ("delay_ms = 5\njitter_ms = 2\ndistribution = 'normal'", r"down\.jitter_reorders=None .*say whether"),
+        ("delay_ms = 5\njitter_ms = 2\ndistribution = 'normal'", r"down\.jitter_reorders is missing: .*say whether"),
+        ("delay_ms = 5\njitter_ms = 2\njitter_reorders = false", r"down\.distribution is missing: uniform"),
+        ("rate_kbit = 500\nqueue_ms = 9\nqueue_bytes = 9000", r"down\.rate_kbit=500\.0 .*exactly one of"),
     ],
 )
 def test_a_mistake_is_refused_with_file_key_and_reason(line: str, said: str):
@@ -109,7 +111,7 @@ def test_a_mistake_is_refused_with_file_key_and_reason(line: str, said: str):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[down]\n", r"p\.toml: up=None .*both directions"),
+        ("[down]\n", r"p\.toml: up is missing: both directions"),
         ("down = 5\n[up]\n", r"p\.toml: down=5 .*must be a table"),
         ('[down]\n[up]\n[sources]\nme = "a guess"\n', r"sources=\['me'\] .*no figure names this source"),
         ("[down]\n[up]\n[sources]\nme = 5\n", r"sources="),
@@ -117,7 +119,7 @@ def test_a_mistake_is_refused_with_file_key_and_reason(line: str, said: str):
         ("control_exempt = 1\n[down]\n[up]\n", r"control_exempt=1 .*true or false"),
         ("[down]\n[up]\n[[step]]\nat_s = 1\n", r"p\.toml: step=1 .*period_s"),
         ("period_s = 5\n[down]\n[up]\n", r"period_s=5\.0 .*\[\[step\]\]"),
-        ("period_s = 5\n[down]\n[up]\n[[step]]\n", r"step\.1\.at_s=None"),
+        ("period_s = 5\n[down]\n[up]\n[[step]]\n", r"step\.1\.at_s is missing: "),
         ("period_s = 5\n[down]\n[up]\n[[step]]\nat_s = 6\n", r"step\.1\.at_s=6\.0 .*within period_s"),
         ("period_s = 5\n[down]\n[up]\n[[step]]\nat_s = 1\ndown.loss_pct = -1\n", r"step\.1\.down\.loss_pct=-1\.0"),
         ("period_s = 5\nstep = [1]\n[down]\n[up]\n", r"step\.1=1 .*must be a table"),
