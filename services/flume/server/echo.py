@@ -6,10 +6,11 @@ can be sent along the very way that the media take, without media.
 
 from flume.settings import ECHO_BURST, ECHO_MARK, ECHOES_PER_S
 
+MAX_ECHO_BYTES = 2048
+"""A longer request is not answered: it was cut short in reading, and the answer would be other bytes."""
 
-MAX_ECHO_BYTES = 2000
-"""Longer than any that an Ethernet carries, shorter than what the media port reads: one that was cut short there is not
-answered, because the answer would be other bytes."""
+READ_BYTES = MAX_ECHO_BYTES + 1
+"""To be read of a datagram that may be a request: one more shows that it was longer."""
 
 
 def is_echo_request(data: bytes, *, token_bytes: int) -> bool:

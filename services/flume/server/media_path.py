@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from flume.server.echo import READ_BYTES
 from flume.server.media_port import Address, MediaPort, enable_segmentation
 from flume.settings import PayloadKind
 
@@ -68,7 +69,7 @@ class MediaPath:
     def _on_readable(self, media: socket.socket) -> None:
         for _ in range(READS_AT_ONCE):
             try:
-                data, source = media.recvfrom(2048)
+                data, source = media.recvfrom(READ_BYTES)
             except BlockingIOError:
                 return
             except ConnectionRefusedError:

@@ -20,7 +20,7 @@ from flume.control.session import Signal, State
 from flume.errors import NetworkError
 from flume.media.ring import Ring
 from flume.server.client_session import ClientSession
-from flume.server.echo import is_echo_request
+from flume.server.echo import READ_BYTES, is_echo_request
 from flume.server.media_port import Address, MediaPort
 from flume.server.media_stream import MediaStreams, StreamRecipient
 from flume.server.roster import Recipient, RosterBoard
@@ -150,7 +150,7 @@ class SessionTable:
         """Read what the unconnected media socket has; called by the event loop."""
         for _ in range(64):  # then let others have the loop
             try:
-                data, source = self.media_port.listener.recvfrom(2048)
+                data, source = self.media_port.listener.recvfrom(READ_BYTES)
             except BlockingIOError:
                 return
             except OSError as error:

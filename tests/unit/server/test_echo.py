@@ -12,7 +12,7 @@ TOKEN = b"0123456789abcdef" * 2
 def test_a_request_is_a_token_a_mark_and_padding():
     assert is_echo_request(TOKEN + b"?", token_bytes=32)
     assert is_echo_request(TOKEN + b"?" + bytes(1400), token_bytes=32)
-    for other in (TOKEN, TOKEN + b"!", TOKEN[1:] + b"?", b"", b"?", TOKEN + b"?" + bytes(2048 - 33)):
+    for other in (TOKEN, TOKEN + b"!", TOKEN[1:] + b"?", b"", b"?", TOKEN + b"?" + bytes(2049 - 33)):
         assert not is_echo_request(other, token_bytes=32)
 
 
