@@ -19,7 +19,7 @@ from flume.lab.kernel import lab_kernel
 from support.clips import film
 from support.labs import ROOT
 
-pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(1200)]
 
 NOT_RUN = {"make test": "it is what runs this test"}
 BACKGROUND = ("flume serve",)
@@ -75,7 +75,7 @@ class Shell:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=240,
+                timeout=600,
                 check=False,
             )
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"

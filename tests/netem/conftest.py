@@ -10,8 +10,7 @@ from flume.lab.containers.engine import Engine
 from flume.lab.fleet import start_fleet
 from flume.lab.link.links import Links
 from flume.lab.testcard import generate
-from support.containers import load_layout
-from support.netem_labs import CLIENTS, NetemLab, profile
+from support.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +28,7 @@ def netem_lab(netem_engine: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         tmp_path_factory.mktemp("video") / "card.mp4", duration_s=10, width=640, height=360, bitrate_kbit=2000
     )
     try:
-        fleet = start_fleet(netem_engine, load_layout(), lab=name, run="run-1", clients=CLIENTS, players=0, video=card)
+        fleet = start_fleet(netem_engine, udp_layout(), lab=name, run="run-1", clients=CLIENTS, players=0, video=card)
         try:
             fleet.wait_until_ready()
             links = Links(fleet.probe, {client.number: client.host.container.pid for client in fleet.clients})

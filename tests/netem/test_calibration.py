@@ -9,7 +9,7 @@ from flume.lab.link.links import LinkReport
 from flume.lab.link.profile_file import known_profiles
 from support.netem_labs import CLIENTS, PROFILES, NetemLab, profile
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
 def rounds() -> Iterator[dict[int, str]]:

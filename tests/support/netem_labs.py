@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from flume.lab.containers.engine import Engine
+from flume.lab.containers.topology import Topology
 from flume.lab.fleet import Fleet
 from flume.lab.link.links import Links
 from flume.lab.link.profile import Profile
 from flume.lab.link.profile_file import find_profile
+from support.containers import load_layout
 
 CLIENTS = 5
 PROFILES = Path(__file__).parents[2] / "netem" / "profiles"
@@ -16,6 +20,14 @@ PROFILES = Path(__file__).parents[2] / "netem" / "profiles"
 def profile(name: str) -> Profile:
     """One of the project's own profiles."""
     return find_profile(PROFILES, name)
+
+
+def udp_layout() -> Topology:
+    """compose/lab.yaml with clients that stay with UDP, however long a slow machine lets them wait for it."""
+    layout = load_layout()
+    client = layout.service("client")
+    staying = msgspec.structs.replace(client, command=(*client.command, "--transport", "udp"))
+    return msgspec.structs.replace(layout, services={**layout.services, "client": staying})
 
 
 class NetemLab(NamedTuple):

@@ -136,7 +136,7 @@ class Container:
             data: bytes = self._api.logs(self.id, tail="all" if tail is None else tail)
         return data.decode(errors="replace")
 
-    def exec(self, arguments: Sequence[str], *, user: str = "", timeout_s: float = 60.0) -> ExecResult:
+    def exec(self, arguments: Sequence[str], *, user: str = "", timeout_s: float = 180.0) -> ExecResult:
         """Run a command in it and wait for its end.
 
         Raises :class:`EngineError` when it cannot be started, or says nothing for *timeout_s*.
