@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 CLIENTS ?= 5
-PROFILE ?= clean
+PROFILE ?=
 ENGINE ?= auto
 CLIENT ?=
 PLAYERS ?=
@@ -36,11 +36,11 @@ setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none an
 
 lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove who received it, leave the lab running
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
-		--profile "$$PROFILE" $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
+		$${PROFILE:+--profile "$$PROFILE"} $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
 		$${PLAYERS:+--players "$$PLAYERS"}
 
-netem: $(VENV)/.stamp-lab ## put another network under the running lab: PROFILE=geo, for one client: CLIENT=3
-	@$(BIN)/flume lab netem "$$PROFILE" --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"}
+netem: $(VENV)/.stamp-lab ## put another network under the running lab: PROFILE=geo CLIENT=3; list them
+	@$(BIN)/flume lab netem $${PROFILE:+"$$PROFILE"} --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"}
 
 firewall: $(VENV)/.stamp-lab ## put a firewall in the way of the running lab: SCENARIO=media-dropped CLIENT=3; list them
 	@$(BIN)/flume lab firewall --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} $${FIREWALL:+"$$FIREWALL"}

@@ -22,6 +22,8 @@ class Row(NamedTuple):
     container: str
     health: str
     state: str
+    transport: str | None
+    """What carries the media: udp, or tcp where UDP was blocked or nobody wanted it."""
     datagrams: int | None
     lost: int | None
     jitter_ms: float | None
@@ -58,13 +60,14 @@ def last_statistics(log: str) -> Mapping[str, Any]:
 def _row(number: int, address: str, container: str, health: str, event: Mapping[str, Any]) -> Row:
     said = said_untrusted(event) if event else None
     if said is None:
-        return Row(number, address, container, health, "?", None, None, None, None, None)
+        return Row(number, address, container, health, "?", None, None, None, None, None, None)
     return Row(
         number,
         address,
         container,
         health,
         said.state,
+        said.transport,
         said.datagrams,
         said.lost,
         said.jitter_ms,
@@ -76,7 +79,7 @@ def _row(number: int, address: str, container: str, health: str, event: Mapping[
 def table(lab: str, found: Sequence[Row]) -> Table:
     """Return the rows as a table for people."""
     result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("client", "address", "container", "health", "state"):
+    for name in ("client", "address", "container", "health", "state", "media"):
         result.add_column(name)
     for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):
         result.add_column(name, justify="right")
@@ -88,6 +91,7 @@ def table(lab: str, found: Sequence[Row]) -> Table:
             row.container,
             row.health,
             row.state,
+            "over " + row.transport if row.transport else "–",
             *("–" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for value in numbers),
         )
     return result

@@ -26,6 +26,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     time_s: float = 0.0
     """Epoch seconds, by its own clock."""
+    transport: str | None = None
+    """What carries the media: udp or tcp."""
     media_port: int | None = None
     """Local port of the media socket, while there is one."""
     join_ms: float | None = None

@@ -75,7 +75,8 @@ def choose(wish: Wish, *, netem: bool, foreign: str | None, has_netem: Callable[
         return Choice("local", f"{where}: its kernel has netem")
     if wish == "local":
         raise SetupError(
-            f"{where} was asked for (ENGINE=local), and its kernel has no netem: {cure(machine)}; or use PROFILE=clean"
+            f"{where} was asked for (ENGINE=local), and its kernel has no netem: {cure(machine)}; "
+            "or let the lab take a kernel of its own (ENGINE=auto)"
         )
     if foreign:
         raise SetupError(

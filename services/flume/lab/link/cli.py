@@ -32,16 +32,19 @@ def _say(line: str) -> None:
 
 
 @click.command()
-@click.argument("profile")
+@click.argument("profile", required=False)
 @click.option("--client", "clients", type=int, multiple=True, metavar="N", help="Only client N; may be repeated.")
 @click.option("--lab", default="default", show_default=True, envvar="LAB", help="The lab's name.")
-def netem(*, profile: str, clients: tuple[int, ...], lab: str) -> None:
-    """Give the links of a running lab the PROFILE, without tearing down a path.
+def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
+    """Give the links of a running lab the PROFILE, without tearing down a path; without one list them.
 
     PROFILE is a name in netem/profiles or the path of a .toml file of your own. What the kernel has afterwards is read
     back and compared, and what the links do is measured, with little traffic beside the stream. The exit status is 3,
     an ERROR of the lab, when they do not do what the profile says.
     """
+    if profile is None:
+        _print_list()
+        return
     wanted = find_profile(PROFILES, profile)
     with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
         links = links_of(engine, lab)
@@ -54,6 +57,12 @@ def netem(*, profile: str, clients: tuple[int, ...], lab: str) -> None:
     for line in table(reports) if reports else ():
         click.echo(line)
     _raise_for(reports)
+
+
+def _print_list() -> None:
+    click.echo("Networks: make netem PROFILE=NAME [CLIENT=N], or flume lab netem PROFILE [--client N]")
+    for name in known_profiles(PROFILES):
+        click.echo(f"  {name:<18} {find_profile(PROFILES, name).description}")
 
 
 @click.command()
