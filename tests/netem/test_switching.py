@@ -87,6 +87,7 @@ def by_name(report: Report) -> dict[str, ClientReport]:
 def test_ten_switches_cost_the_others_nothing_and_leak_nothing(netem_lab: NetemLab, tmp_path) -> None:
     """Each is made in place; what the switched client misses is exactly what netem says that it dropped."""
     switched = netem_lab.fleet.clients[0]
+    netem_lab.links.set(profile("clean"))  # other tests left other links behind
 
     def during() -> None:
         for turn in range(SWITCHES):
