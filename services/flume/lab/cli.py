@@ -25,6 +25,7 @@ from flume.lab.kernel import lab_kernel
 from flume.lab.kernel.decision import parse_wish
 from flume.lab.link.cli import calibrate, netem
 from flume.lab.link.profile_file import find_profile
+from flume.lab.options import lab_option
 from flume.lab.order import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 from flume.lab.report import writer as report
 from flume.lab.runner import Outcome, Stopwatch, run_lab
@@ -35,14 +36,6 @@ STATUS_INTERVAL_S = 1.0
 PIPE_COLUMNS = 120
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 """As shells have it; 1 would be the verdict FAIL."""
-
-lab_option = click.option(
-    "--lab",
-    default="default",
-    show_default=True,
-    envvar="LAB",
-    help="The lab's name (or environment variable LAB); labs of other names are not touched.",
-)
 
 
 def _say(line: str) -> None:

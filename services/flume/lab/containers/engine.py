@@ -5,12 +5,11 @@ an interface of the engine's host. Every failure is an :class:`~flume.errors.Eng
 """
 
 import contextlib
-import ipaddress
 import os
 import socket
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +25,20 @@ import urllib3.exceptions
 from flume.errors import EngineError
 from flume.lab.containers import archive, topology
 from flume.lab.containers.container import Container, ExecResult, Output, State
-from flume.lab.containers.engine_values import EngineInfo, Found, Network, Start
+from flume.lab.containers.engine_values import (
+    EngineInfo,
+    Found,
+    Network,
+    Start,
+    found_of,
+    gateway_of,
+    healthcheck_of,
+    info_of,
+    label_filter,
+    network_of,
+)
 from flume.lab.containers.image_store import ImageStore
-from flume.lab.containers.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service, Topology
+from flume.lab.containers.topology import LABEL_LAB, Role, Service, Topology
 
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 
@@ -129,7 +139,7 @@ class Engine:
             except BaseException:
                 api.close()
                 raise
-        info = _info(seen, endpoint)
+        info = info_of(seen, endpoint)
         api.timeout = _SLOW_REQUEST_TIMEOUT_S if info.cpus == 1 else _REQUEST_TIMEOUT_S
         return cls(api, info)
 
@@ -159,7 +169,7 @@ class Engine:
         with self._errors(f"create network {name}"):
             existing = self._api.networks(filters={"label": [f"{LABEL_LAB}={lab}"]})
             if existing:
-                return _network(existing[0])
+                return network_of(existing[0])
             subnets = topology.candidate_subnets(
                 clients, taken=self._taken_subnets(), start=zlib.crc32(f"{lab}{run}".encode())
             )
@@ -182,11 +192,13 @@ class Engine:
             name,
             driver=description.driver,
             options=description.driver_opts,
-            ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet, gateway=_gateway(subnet))]),
+            ipam=docker.types.IPAMConfig(
+                pool_configs=[docker.types.IPAMPool(subnet=subnet, gateway=gateway_of(subnet))]
+            ),
             labels=topology.labels(lab, run, "network"),
             check_duplicate=True,
         )
-        return _network(self._api.inspect_network(created["Id"]))
+        return network_of(self._api.inspect_network(created["Id"]))
 
     # Containers
 
@@ -235,7 +247,7 @@ class Engine:
             "stdin_open": service.stdin_open,
             # Otherwise the SDK sets StdinOnce, and the first attachment that is closed ends the program's input.
             "detach": True,
-            "healthcheck": _healthcheck(service, affordable=self.info.cpus > 1),
+            "healthcheck": healthcheck_of(service, affordable=self.info.cpus > 1),
             "host_config": self._host_config(lab, service, start.network),
         }
         if start.network is not None:
@@ -277,7 +289,7 @@ class Engine:
     def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:
         """Return our containers, running or not, by index and name; ``None`` means any."""
         with self._errors("list containers"):
-            found = self._api.containers(all=True, filters={"label": _label_filter(lab, run, role)})
+            found = self._api.containers(all=True, filters={"label": label_filter(lab, run, role)})
             containers = [container for one in found if (container := self._inspected(one))]
         return sorted(containers, key=lambda one: (one.role, one.index or 0, one.name))
 
@@ -294,15 +306,15 @@ class Engine:
 
     def objects(self, *, lab: str | None = None) -> list[Found]:
         """Return every container, network and volume of *lab*, or of all labs."""
-        wanted = {"label": _label_filter(lab, None, None)}
+        wanted = {"label": label_filter(lab, None, None)}
         with self._errors("list what belongs to the lab"):
             containers = self._api.containers(all=True, filters=wanted)
             networks = self._api.networks(filters=wanted)
             volumes = self._api.volumes(filters=wanted)["Volumes"] or []
         return [
-            *(_found("container", one["Names"][0].lstrip("/"), one) for one in containers),
-            *(_found("network", one["Name"], one) for one in networks),
-            *(_found("volume", one["Name"], one) for one in volumes),
+            *(found_of("container", one["Names"][0].lstrip("/"), one) for one in containers),
+            *(found_of("network", one["Name"], one) for one in networks),
+            *(found_of("volume", one["Name"], one) for one in volumes),
         ]
 
     def remove_lab(self, lab: str | None, *, timeout_s: float = 120.0) -> list[str]:
@@ -358,50 +370,3 @@ def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T], *, at_once: 
     with ThreadPoolExecutor(min(at_once, len(items)), thread_name_prefix="engine") as pool:
         futures = [pool.submit(function, item) for item in items]
     return [future.result() for future in futures]
-
-
-def _info(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
-    return EngineInfo(
-        name=seen["Name"],
-        version=seen["ServerVersion"],
-        kernel=seen["KernelVersion"],
-        operating_system=seen["OperatingSystem"],
-        architecture=seen["Architecture"],
-        cpus=seen["NCPU"],
-        memory_bytes=seen["MemTotal"],
-        endpoint=endpoint,
-    )
-
-
-def _gateway(subnet: str) -> str:
-    """Return the address of the engine's host on the lab's network: the first one, as everybody expects."""
-    return str(ipaddress.IPv4Network(subnet)[1])
-
-
-def _network(seen: Mapping[str, Any]) -> Network:
-    config = seen["IPAM"]["Config"][0]
-    return Network(seen["Name"], seen["Id"], config["Subnet"], config.get("Gateway", ""))
-
-
-def _found(kind: str, name: str, seen: Mapping[str, Any]) -> Found:
-    labels = seen.get("Labels") or {}
-    return Found(kind, name, labels.get(LABEL_LAB, ""), labels.get(LABEL_RUN, ""), labels.get(LABEL_ROLE, ""))
-
-
-def _label_filter(lab: str | None, run: str | None, role: str | None) -> list[str]:
-    wanted: Iterable[tuple[str, str | None]] = ((LABEL_LAB, lab), (LABEL_RUN, run), (LABEL_ROLE, role))
-    return [LABEL_LAB, *(f"{key}={value}" for key, value in wanted if value is not None)]
-
-
-def _healthcheck(service: Service, *, affordable: bool) -> dict[str, Any] | None:
-    """Return the health check as the engine takes it: durations in nanoseconds.
-
-    None where there is one processor: each check starts a Python there for 3 to 5 s, so six containers asked every 30 s
-    left nothing for the lab itself, and did not answer in time.
-    """
-    check = service.healthcheck if affordable else None
-    if check is None:
-        return None
-    durations = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
-    nanoseconds = {key: int(topology.seconds(value) * 1_000_000_000) for key, value in durations.items()}
-    return {"test": list(check.test), "retries": check.retries, **nanoseconds}

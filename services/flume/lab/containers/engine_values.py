@@ -1,13 +1,15 @@
 """What goes into the Docker engine and what comes out of it, as values; the module ``engine`` offers them too."""
 
-from collections.abc import Mapping, Sequence
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from flume.lab.containers import archive
+from flume.lab.containers import archive, topology
 from flume.lab.containers.container import Output
-from flume.lab.containers.topology import Role
+from flume.lab.containers.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,3 +63,54 @@ class Found(msgspec.Struct, frozen=True):
     lab: str
     run: str
     role: str
+
+
+def info_of(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
+    """Return what ``docker info`` says, as a value."""
+    return EngineInfo(
+        name=seen["Name"],
+        version=seen["ServerVersion"],
+        kernel=seen["KernelVersion"],
+        operating_system=seen["OperatingSystem"],
+        architecture=seen["Architecture"],
+        cpus=seen["NCPU"],
+        memory_bytes=seen["MemTotal"],
+        endpoint=endpoint,
+    )
+
+
+def gateway_of(subnet: str) -> str:
+    """Return the address of the engine's host on the lab's network: the first one, as everybody expects."""
+    return str(ipaddress.IPv4Network(subnet)[1])
+
+
+def network_of(seen: Mapping[str, Any]) -> Network:
+    """Return a network from its inspection."""
+    config = seen["IPAM"]["Config"][0]
+    return Network(seen["Name"], seen["Id"], config["Subnet"], config.get("Gateway", ""))
+
+
+def found_of(kind: str, name: str, seen: Mapping[str, Any]) -> Found:
+    """Return an object of a lab from its line in a list."""
+    labels = seen.get("Labels") or {}
+    return Found(kind, name, labels.get(LABEL_LAB, ""), labels.get(LABEL_RUN, ""), labels.get(LABEL_ROLE, ""))
+
+
+def label_filter(lab: str | None, run: str | None, role: str | None) -> list[str]:
+    """Return what selects our objects, those of *lab*, *run* and *role* where given."""
+    wanted: Iterable[tuple[str, str | None]] = ((LABEL_LAB, lab), (LABEL_RUN, run), (LABEL_ROLE, role))
+    return [LABEL_LAB, *(f"{key}={value}" for key, value in wanted if value is not None)]
+
+
+def healthcheck_of(service: Service, *, affordable: bool) -> dict[str, Any] | None:
+    """Return the health check as the engine takes it: durations in nanoseconds.
+
+    None where there is one processor: each check starts a Python there for 3 to 5 s, so six containers asked every 30 s
+    left nothing for the lab itself, and did not answer in time.
+    """
+    check = service.healthcheck if affordable else None
+    if check is None:
+        return None
+    durations = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
+    nanoseconds = {key: int(topology.seconds(value) * 1_000_000_000) for key, value in durations.items()}
+    return {"test": list(check.test), "retries": check.retries, **nanoseconds}

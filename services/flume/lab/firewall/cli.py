@@ -15,6 +15,7 @@ from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, catalogue, find
 from flume.lab.firewall.walls import Target, Walls
 from flume.lab.kernel import lab_kernel
+from flume.lab.options import lab_option
 
 FOLDER = project_root() / "netem" / "firewall"
 COLUMNS = 100
@@ -26,13 +27,7 @@ COLUMNS = 100
 @click.option("--all", "scope", flag_value="all", help="Every client.")
 @click.option("--server", "scope", flag_value="server", help="At the server, for whoever comes.")
 @click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
-@click.option(
-    "--lab",
-    default="default",
-    show_default=True,
-    envvar="LAB",
-    help="The lab's name (or environment variable LAB); labs of other names are not touched.",
-)
+@lab_option
 def firewall(
     *, scenario: str | None, clients: tuple[int, ...], scope: Literal["all", "server"] | None, as_list: bool, lab: str
 ) -> None:

@@ -17,6 +17,7 @@ from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile, known_profiles
 from flume.lab.link.sampling import Interval
+from flume.lab.options import lab_option
 
 PROFILES = project_root() / "netem" / "profiles"
 SIDE_BY_SIDE = 4
@@ -34,7 +35,7 @@ def _say(line: str) -> None:
 @click.command()
 @click.argument("profile", required=False)
 @click.option("--client", "clients", type=int, multiple=True, metavar="N", help="Only client N; may be repeated.")
-@click.option("--lab", default="default", show_default=True, envvar="LAB", help="The lab's name.")
+@lab_option
 def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
     """Give the links of a running lab the PROFILE, without tearing down a path; without one list them.
 
