@@ -147,6 +147,7 @@ class FakeServer:
             if data != TOKEN.encode():
                 self.surprises.append(f"not the token: {data!r}")
             if self.state is State.CONNECTING:
-                self.state, self.sent_in_window = State.ACTIVE, 0
-                first = self.next_sequence % 65536
-                self.tell(m.Active(state=self.state, address=self.client[0], port=self.client[1], first_sequence=first))
+                self.sent_in_window = 0
+                first, (host, port) = self.next_sequence % 65536, self.client
+                self.tell(m.Active(state=State.ACTIVE, address=host, port=port, first_sequence=first))
+                self.state = State.ACTIVE  # once it is told: what a test says after this must come after it
