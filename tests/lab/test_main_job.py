@@ -21,7 +21,15 @@ CLIENT_FIELDS = {
     "join_ms",
     "frames_displayed",
 }
-BALANCE_FIELDS = {"sent", "received", "lost_on_link", "dropped_by_firewall", "dropped_by_receiver", "unexplained"}
+BALANCE_FIELDS = {
+    "sent",
+    "received",
+    "lost_on_link",
+    "damaged_on_link",
+    "dropped_by_firewall",
+    "dropped_by_receiver",
+    "unexplained",
+}
 WINDOWS = {"client-1": 1, "client-2": 2, "client-3": 1, "client-4": 2, "client-5": 3}
 
 
