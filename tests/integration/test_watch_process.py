@@ -84,23 +84,29 @@ def test_one_failure_is_one_line_however_often_it_is_tried() -> None:
 
 
 def test_without_a_terminal_it_says_lines_and_ends_with_the_video() -> None:
-    with FakeServer() as server:
-        process = subprocess.Popen(
+    with (
+        FakeServer() as server,
+        subprocess.Popen(
             watch_command(*at(server.port)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             env=watch_environment(),
-        )
-        wait_until("it connected", lambda: server.state is State.ACTIVE)
-        server.send(3)
-        server.tell(m.Closed(state=State.CLOSED, code="source_ended", message="the video is over", last_sequence=None))
-        out, _ = process.communicate(timeout=10)
+        ) as process,
+    ):
+        try:
+            wait_until("it connected", lambda: server.state is State.ACTIVE)
+            server.send(3)
+            over = m.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
+            server.tell(over)
+            out, _ = process.communicate(timeout=10)
+        finally:
+            process.kill()  # one that went on would trouble other tests; nothing happens to one that has ended
     assert process.returncode == 0
     lines = out.splitlines()
     assert lines[0].startswith("watching 127.0.0.1:")
     assert lines[1:3] == ["now connecting", "now active"]
-    assert "error: the video is over" in lines
+    assert "error: it is over" in lines
     assert lines[-1].startswith("no session, 3 datagrams, 0 lost")
 
 
