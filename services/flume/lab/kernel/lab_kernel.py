@@ -101,9 +101,18 @@ def remove_lab(lab: str | None, say: Say, *, place: Place = DEFAULT) -> list[str
 
 
 def remove_elsewhere(lab: str, engine: Engine, say: Say, *, place: Place = DEFAULT) -> None:
-    """Remove *lab* from the engines of this machine other than *engine*: a name stands for one lab."""
+    """Remove *lab* from the engines of this machine other than *engine*: a name stands for one lab.
+
+    A lab kernel without it is left alone: it may have been started a moment ago for a lab that is not in it yet.
+    """
     if engine.info.endpoint != place.endpoint:
-        _remove_from_kernel(lab, say, place)
+        kernels = _kernel_engine(place)
+        if kernels is None:
+            return
+        with kernels:
+            is_there = bool(kernels.objects(lab=lab))
+        if is_there:
+            _remove_from_kernel(lab, say, place)
     else:
         with Engine.connect() as usual:
             usual.remove_lab(lab)

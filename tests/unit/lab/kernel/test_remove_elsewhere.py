@@ -1,0 +1,37 @@
+"""A run on the usual engine leaves a lab kernel alone in which its own lab is not."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flume.lab.kernel import lab_kernel
+
+USUAL: Any = SimpleNamespace(info=SimpleNamespace(endpoint="unix:///var/run/docker.sock"))
+
+
+class FakeEngine:
+    """The kernel's engine, with the lab ``mine`` in it or nothing."""
+
+    def __init__(self, *labs: str) -> None:
+        self.labs = labs
+
+    def objects(self, *, lab: str) -> list[str]:
+        return [one for one in self.labs if one == lab]
+
+    def __enter__(self) -> "FakeEngine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kernel", "removed"), [(None, []), (FakeEngine(), []), (FakeEngine("other"), []), (FakeEngine("mine"), ["mine"])]
+)
+def test_only_a_kernel_with_the_lab_in_it_is_touched(monkeypatch, kernel, removed):
+    seen: list[str] = []
+    monkeypatch.setattr(lab_kernel, "_kernel_engine", lambda _place: kernel)
+    monkeypatch.setattr(lab_kernel, "_remove_from_kernel", lambda lab, _say, _place: seen.append(lab))
+    lab_kernel.remove_elsewhere("mine", USUAL, print)
+    assert seen == removed
