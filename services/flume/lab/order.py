@@ -1,22 +1,19 @@
 """What a person asked for, checked before anything is started, and what follows from the engine it runs on."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from flume.errors import SettingsError
 from flume.lab.containers import topology
 from flume.lab.evidence.facts import Expectations
+from flume.lab.kernel.decision import Wish
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.scenario import Scenario
 from flume.settings import check
 
 MAX_CLIENTS = 200
-
-EngineKind = Literal["auto", "local", "kernel"]
-"""``local``: the engine of this machine or of ``DOCKER_HOST``; ``kernel``: the lab kernel's; ``auto``: whichever can do
-what the profile needs."""
 
 FRAMES_MIN_PCT = 80.0
 """Of the test card over links without loss: an idle machine shows 99 % and more; below this nobody would say that a
@@ -65,7 +62,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     frames_min_pct: float | None = None
     """Of the frames due, how many must be displayed. None: what can be expected of test card, links and engine."""
     profile: Profile = CLEAN
-    engine: EngineKind = "auto"
+    engine: Wish = "auto"
     artifacts: Path = Path("artifacts")
     topology: Path | None = None
     """Another description of the services than ``compose/lab.yaml``: images of your own, other options."""

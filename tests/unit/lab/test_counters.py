@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.counters import damaged, firewall_drops, link_drops, socket_drops
+from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
 
 UDP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
@@ -23,10 +23,6 @@ COMMIT
 # of a scenario that was removed
 [20:26560] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked media" -j REJECT --reject-with icmp
 """
-QDISC = (
-    '[{"kind":"noqueue","handle":"0:","dev":"lo","root":true,"drops":0},'
-    '{"kind":"netem","handle":"1:","dev":"eth0","root":true,"options":{"limit":1000},"drops":42,"overlimits":0}]'
-)
 
 
 def test_drops_are_those_of_the_one_socket():
@@ -39,14 +35,6 @@ def test_drops_are_those_of_the_one_socket():
 def test_only_rules_that_take_media_away_count():
     assert firewall_drops(IPTABLES) == 37
     assert firewall_drops("") == 0
-
-
-def test_only_netem_on_the_named_interfaces_counts():
-    assert link_drops(QDISC, ["eth0"]) == 42
-    assert link_drops(QDISC, ["lo"]) == 0
-    assert link_drops("", ["eth0"]) == 0
-    with pytest.raises(EvidenceError, match="tc"):
-        link_drops("Error: nothing", ["eth0"])
 
 
 def test_damage_is_what_the_checksums_and_addresses_found():

@@ -1,9 +1,6 @@
 """The kernel's own counters as text, read for what they say about one client's media. Pure."""
 
 import re
-from collections.abc import Iterable
-
-import msgspec
 
 from flume.errors import EvidenceError
 
@@ -53,19 +50,3 @@ def firewall_drops(iptables_save: str) -> int:
     sent. Removed rules count with their last line, see :class:`flume.lab.containers.probe.Counters`.
     """
     return sum(int(packets) for packets in _MEDIA_RULE.findall(iptables_save))
-
-
-class _Qdisc(msgspec.Struct):
-    kind: str
-    dev: str = ""
-    drops: int = 0
-
-
-def link_drops(tc_json: str, interfaces: Iterable[str]) -> int:
-    """Return the drops of the netem queues on *interfaces* (``tc -s -j qdisc show``)."""
-    try:
-        qdiscs = msgspec.json.decode(tc_json or "[]", type=list[_Qdisc])
-    except msgspec.DecodeError as error:
-        raise EvidenceError(f"the counters of tc cannot be read: {error}") from error
-    wanted = set(interfaces)
-    return sum(qdisc.drops for qdisc in qdiscs if qdisc.kind == "netem" and qdisc.dev in wanted)
