@@ -3,13 +3,15 @@
 import errno
 import socket
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from flume.media import rtp
 from flume.media.packetizer import PAYLOAD_BYTES, Datagram
-from flume.media.ring import DATAGRAM_BYTES, Ring
+from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
 from flume.server.fanout import STALL_S, Fanout, StreamClock
+from flume.server.group_sender import GroupSender, SendLoop, UringSender
 from flume.server.media_port import enable_segmentation, probe_segmentation
 from flume.server.roster import Recipient, RosterBoard
 from flume.settings import ServerSettings
@@ -60,12 +62,26 @@ class Listener:
 class Bench:
     """A fan-out that the test ticks by hand, and clients that are sockets."""
 
-    def __init__(self, *, seconds: float = 5.0) -> None:
-        self.ring = Ring(ssrc=1, first_sequence=0)
+    def __init__(
+        self,
+        *,
+        seconds: float = 5.0,
+        make_sender: Callable[[], GroupSender] = SendLoop,
+        slots: int = DEFAULT_SLOTS,
+        settings: ServerSettings | None = None,
+    ) -> None:
+        self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
         self.board = RosterBoard()
         self.listener = Listener()
-        self.settings = ServerSettings()
-        self.fanout = Fanout(self.ring, self.board, Supply(seconds), self.listener, settings=self.settings)
+        self.settings = settings or ServerSettings()
+        self.fanout = Fanout(
+            self.ring,
+            self.board,
+            Supply(seconds),
+            self.listener,
+            settings=self.settings,
+            make_sender=make_sender,
+        )
         self.now_s = 1000.0
         self.sockets: list[socket.socket] = []
 
@@ -91,12 +107,22 @@ class Bench:
             self.now_s += self.settings.tick_ms / 1000
 
     def close(self) -> None:
+        self.fanout._delivery.close()
         for item in self.sockets:
             item.close()
 
 
+@pytest.fixture(params=[SendLoop, UringSender], ids=["loop", "io_uring"])
+def bench(request):
+    """With either way of sending; real sockets only."""
+    bench = Bench(make_sender=request.param)
+    yield bench
+    bench.close()
+
+
 @pytest.fixture
-def bench():
+def loop_bench():
+    """For sockets that are none."""
     bench = Bench()
     yield bench
     bench.close()
@@ -205,7 +231,8 @@ class RefusingSocket:
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EMSGSIZE])
-def test_refused_segmentation_falls_back_for_that_client_and_loses_nothing(bench, number):
+def test_refused_segmentation_falls_back_for_that_client_and_loses_nothing(loop_bench, number):
+    bench = loop_bench
     recipient, receiver = bench.client()
     recipient.socket = RefusingSocket(recipient.socket, number)
     other, _ = bench.client()
@@ -213,10 +240,36 @@ def test_refused_segmentation_falls_back_for_that_client_and_loses_nothing(bench
     assert numbers(received(receiver)) == list(range(bench.ring.next_index))
     assert not recipient.segmentation
     assert other.segmentation
-    assert bench.fanout.statistics().drops == {f"segmentation_fallback_{errno.errorcode[number].lower()}": 1}
+    reason = f"segmentation_{errno.errorcode[number].lower()}"
+    assert recipient.fallbacks == {reason: 1}
+    assert bench.fanout.statistics().fallbacks == {reason: 1}
+    assert bench.fanout.statistics().drops == {}
 
 
-def test_other_errors_are_counted_by_name(bench):
+def test_segmentation_refused_for_a_single_datagram_loses_nothing_either():
+    bench = Bench(settings=ServerSettings(batch_datagrams=1))
+    recipient, receiver = bench.client()
+
+    class SmallMtu(RefusingSocket):
+        segmenting = True
+
+        def send(self, data) -> int:
+            if self.segmenting:
+                raise OSError(errno.EINVAL, "the option alone is too much for this MTU")
+            return self._inner.send(data)
+
+        def setsockopt(self, *arguments) -> None:
+            self.segmenting = bool(arguments[-1])
+            super().setsockopt(*arguments)
+
+    recipient.socket = SmallMtu(recipient.socket, errno.EINVAL)
+    bench.run(0.3)
+    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+    bench.close()
+
+
+def test_other_errors_are_counted_by_name(loop_bench):
+    bench = loop_bench
     recipient, _ = bench.client(segmentation=False)
 
     class Unreachable:
@@ -230,16 +283,97 @@ def test_other_errors_are_counted_by_name(bench):
 
 
 def test_what_was_overwritten_before_it_was_sent_is_counted():
-    bench = Bench()
-    bench.ring = Ring(ssrc=1, first_sequence=0, slots=64)
-    bench.fanout._ring = bench.ring
-    _, _ = bench.client()
+    bench = Bench(slots=64)
+    bench.client()
     bench.run(1.0)
     late, receiver = bench.client(start=0)
     bench.run(0.5)
     assert late.drops["overwritten"] > 0
     seen = numbers(received(receiver))
     assert seen == sorted(set(seen))
+    bench.close()
+
+
+def test_who_lacks_nothing_goes_with_the_others_and_is_counted_with_them(bench):
+    first, receiver = bench.client()
+    bench.run(0.5)
+    second, _ = bench.client()
+    bench.run(0.5)
+    groups = bench.fanout._delivery._groups
+    assert [len(group) for group in groups.values()] == [2]
+    seen = numbers(received(receiver))
+    assert first.datagrams == len(seen) == bench.ring.next_index
+    assert second.datagrams == bench.ring.next_index, "from the keyframe on, which is the first datagram"
+    assert first.last_index == second.last_index == bench.ring.next_index - 1
+    assert first.batches < first.datagrams / 2
+    bench.board.remove(first)
+    bench.run(0.2)
+    assert first.datagrams == len(seen), "what the others get afterwards does not count for it"
+    assert bench.fanout.statistics().datagrams == first.datagrams + second.datagrams
+
+
+def test_who_failed_is_on_its_own_until_it_has_proved_itself(loop_bench):
+    bench = loop_bench
+    moody, receiver = bench.client()
+    _, other = bench.client()
+
+    class Moody(RefusingSocket):
+        full = False
+
+        def send(self, data) -> int:
+            if self.full:
+                raise BlockingIOError(errno.EAGAIN, "full")
+            return self._inner.send(data)
+
+    moody.socket = inner = Moody(moody.socket, 0)
+    bench.run(0.2)
+    inner.full = True
+    bench.run(0.2)
+    inner.full = False
+    (group,) = bench.fanout._delivery._groups.values()
+    assert len(group) == 1
+    bench.run(0.3)
+    assert len(group) == 1
+    bench.run(0.4)
+    assert len(group) == 2
+    lost = moody.drops["send_buffer_full"]
+    assert lost == pytest.approx(0.2 * RATE, abs=10)
+    assert len(received(receiver)) == moody.datagrams == bench.ring.next_index - lost
+    assert numbers(received(other)) == list(range(bench.ring.next_index))
+
+
+def test_a_crowd_that_joins_is_paced_and_those_who_watch_lose_nothing(bench):
+    _, watching = bench.client()
+    bench.run(1.9)
+    crowd = [bench.client() for _ in range(40)]
+    counts = []
+    for _ in range(20):
+        before = bench.fanout.statistics().datagrams
+        bench.fanout.tick(bench.board.current, bench.now_s)
+        bench.now_s += bench.settings.tick_ms / 1000
+        counts.append(bench.fanout.statistics().datagrams - before)
+    steady = RATE * bench.settings.tick_ms / 1000 * (len(crowd) + 1)
+    assert max(counts) <= 2.6 * steady, "twice, and what rounding adds to each"
+    bench.run(1.5)
+    for recipient, receiver in crowd:
+        assert numbers(received(receiver)) == list(range(int(RATE), bench.ring.next_index))
+        assert not recipient.drops
+    assert numbers(received(watching)) == list(range(bench.ring.next_index))
+
+
+def test_those_who_are_behind_wait_when_the_tick_is_used_up_and_take_turns():
+    bench = Bench()
+    clock = iter(range(1_000_000))
+    bench.fanout._delivery._clock = lambda: next(clock) * 1.0  # each look at it is a second later
+    bench.run(0.5)
+    late = [bench.client()[0] for _ in range(3)]
+    turns = []
+    for _ in range(6):
+        before = [recipient.datagrams for recipient in late]
+        bench.fanout.tick(bench.board.current, bench.now_s)
+        turns.append([recipient.datagrams > sent for recipient, sent in zip(late, before, strict=True)])
+    assert all(sum(turn) == 1 for turn in turns), "the live edge is never kept waiting by more than one"
+    assert all(sum(served) == 2 for served in zip(*turns, strict=True))
     bench.close()
 
 

@@ -22,7 +22,7 @@ import msgspec
 
 from flume.control.session import Command, State
 from flume.errors import RemoteProtocolError
-from flume.settings import MAX_LINE_BYTES, PayloadKind, Transport
+from flume.settings import MAX_LINE_BYTES, PayloadKind, SenderKind, Transport
 
 PROTOCOL_VERSION = 1
 
@@ -119,6 +119,8 @@ class ClientCounters(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     batches: int = 0
     drops: dict[str, int] = {}
+    fallbacks: dict[str, int] = {}
+    """Why its datagrams left singly instead of in batches."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +134,10 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     active_over_tcp: int = 0
     datagrams: int
     segmentation: bool
+    sender: SenderKind = "loop"
+    """How one tick gets to all clients: in one system call, or one a client."""
+    fallbacks: dict[str, int] = {}
+    """Why clients were sent single datagrams instead of batches, and how many."""
     drops: dict[str, int] = {}
 
 

@@ -17,6 +17,7 @@ from flume.errors import NetworkError, ServerError, SourceError
 from flume.media.ring import Ring
 from flume.server.control_listener import ControlListener, bind_control
 from flume.server.fanout import LIVE_PREBUFFER_S, Fanout
+from flume.server.group_sender import choose_sender
 from flume.server.ingest import Ingest
 from flume.server.media_port import MediaPort, probe_segmentation
 from flume.server.media_stream import BEHIND_S
@@ -63,6 +64,7 @@ class Server:
         self._ring = Ring(
             ssrc=secrets.randbits(32), first_sequence=secrets.randbits(16), timestamp_offset=secrets.randbits(32)
         )
+        self._sender = choose_sender(None if settings.sender == "auto" else settings.sender)
         self._fanout = Fanout(
             self._ring,
             self._board,
@@ -70,6 +72,7 @@ class Server:
             self,
             settings=settings,
             prebuffer_s=LIVE_PREBUFFER_S if source.live else 0.0,
+            make_sender=self._sender.make,
         )
         self._control, self._media_port = _bind_both(settings.host, settings.port)
         self._segmentation = settings.segmentation and probe_segmentation()
@@ -233,6 +236,8 @@ class Server:
             active_over_tcp=streams.count,
             datagrams=totals.datagrams + streams.datagrams,
             segmentation=self._segmentation,
+            sender=self._sender.kind,
+            fallbacks=totals.fallbacks,
             drops=dict(Counter(totals.drops) + streams.drops + self.table.counts),
         )
 

@@ -38,6 +38,13 @@ _log = logging.getLogger(__name__)
     show_default=True,
     help="Most datagrams in one segmentation batch.",
 )
+@click.option(
+    "--sender",
+    type=click.Choice(["auto", "io_uring", "loop"]),
+    default=_DEFAULTS.sender,
+    show_default=True,
+    help="One system call a tick (io_uring), or one a client (loop); auto takes the first where it works.",
+)
 @click.option("--segmentation/--no-segmentation", default=True, help="Use UDP segmentation offload where it works.")
 @click.option("--max-sessions", default=_DEFAULTS.max_sessions, show_default=True, help="Most sessions in all.")
 @click.option(

@@ -361,4 +361,5 @@ class ClientSession:
             bytes=past.bytes + wire_bytes(window),
             batches=past.batches + window.batches,
             drops=dict(Counter(past.drops) + window.drops),
+            fallbacks=dict(Counter(past.fallbacks) + window.fallbacks) if isinstance(window, Recipient) else {},
         )

@@ -1,16 +1,10 @@
 """The sender: one thread, one tick, one snapshot of the roster, no lock.
 
-A tick takes the datagrams that have come due by the stream's own clock, appends them to the ring, and sends
-each client what it lacks: a client at the live edge gets the same bytes as all the others, a joining one gets
-the datagrams since the last keyframe at a small multiple of the stream's rate until it has caught up.
-
-With UDP segmentation a send carries up to a batch; a refusal by the kernel or device falls back to single
-datagrams for that client alone, and is counted.
+A tick takes the datagrams that have come due by the stream's own clock, appends them to the ring, and lets
+:class:`~flume.server.delivery.Delivery` send each client what it lacks.
 """
 
-import errno
 import logging
-import math
 import threading
 import time
 from collections import Counter
@@ -20,8 +14,10 @@ from typing import Protocol
 import msgspec
 
 from flume.media.packetizer import Datagram
-from flume.media.ring import DATAGRAM_BYTES, Ring, strip_headers
-from flume.server.media_port import datagram_bytes, disable_segmentation
+from flume.media.ring import Ring
+from flume.server.delivery import Delivery
+from flume.server.group_sender import GroupSender, SendLoop
+from flume.server.media_port import datagram_bytes
 from flume.server.media_stream import StreamRecipient
 from flume.server.roster import Recipient, Roster, RosterBoard
 from flume.settings import ServerSettings
@@ -31,9 +27,6 @@ STALL_S = 0.25
 
 LIVE_PREBUFFER_S = 0.3
 """libvlc hands live streams over in bursts of 250 ms: begin only when more than one is at hand."""
-
-SEGMENTATION_REFUSALS = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO})
-"""What kernels and devices answer to a batch they cannot cut: too many, over the MTU, no checksum offload."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +75,8 @@ class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
     stalls: int
     datagrams: int
     drops: dict[str, int]
+    fallbacks: dict[str, int]
+    """Why clients got single datagrams in the place of batches."""
 
 
 class StreamClock:
@@ -126,27 +121,30 @@ class Fanout:
         *,
         settings: ServerSettings,
         prebuffer_s: float = 0.0,
+        make_sender: Callable[[], GroupSender] = SendLoop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Send from *supply* through *ring* to the recipients on *board*; *prebuffer_s* is for live sources."""
+        """Send from *supply* through *ring* to the recipients on *board*; *prebuffer_s* is for live sources.
+
+        *make_sender* makes what sends one payload to many (:mod:`flume.server.group_sender`).
+        """
         self._ring = ring
         self._board = board
         self._supply = supply
         self._listener = listener
-        self._settings = settings
+        self._delivery = Delivery(
+            ring, settings=settings, on_refused=listener.on_refused, make_sender=make_sender, clock=clock
+        )
         self._tick_s = settings.tick_ms / 1000
         self._prebuffer_s = prebuffer_s
         self._clock = clock
         self._stream = StreamClock()
-        self._settled = 0
+        self._roster: Roster | None = None
         self._restarts_seen = supply.restarts
-        self._rate = 0.0
-        self._bare: tuple[int, int, bytes] | None = None
         self._wake = threading.Event()
         self._stopping = False
         self._ended_told = False
         self._counts: Counter[str] = Counter()
-        self._drops: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="fanout", daemon=True)
 
     def start(self) -> None:
@@ -170,8 +168,9 @@ class Fanout:
             ticks=self._counts["ticks"],
             late_ticks=self._counts["late_ticks"],
             stalls=self._stream.stalls,
-            datagrams=self._counts["datagrams"],
-            drops=dict(self._drops),
+            datagrams=self._delivery.datagrams,
+            drops=dict(self._delivery.drops),
+            fallbacks=dict(self._delivery.fallbacks),
         )
 
     def _run(self) -> None:
@@ -181,20 +180,23 @@ class Fanout:
         except Exception as caught:  # the thread must not end in silence: every acknowledgement waits for it
             _log.exception("the sender failed")
             error = caught
+        self._delivery.close()
         self._listener.on_sender_ended(error)
 
     def _send_ticks(self) -> None:
         next_tick_s = self._clock()
         while not self._stopping:
             roster = self._board.current
-            self._settle(roster)
+            self._take(roster)
             now_s = self._clock()
-            if not _is_anybody_there(roster) or (self._supply.head_s() is None and not self._behind(roster)):
+            if not _is_anybody_there(roster) or (
+                self._supply.head_s() is None and not self._delivery.is_anybody_behind()
+            ):
                 self._rest(roster)
                 next_tick_s = self._clock()
                 continue
             if now_s < next_tick_s:
-                # Woken early: the roster is settled above, sending waits for its tick.
+                # Woken early: the roster is taken above, sending waits for its tick.
                 if self._wake.wait(next_tick_s - now_s):
                     self._wake.clear()
                 continue
@@ -216,17 +218,16 @@ class Fanout:
         self._wake.wait()
         self._wake.clear()
 
-    def _settle(self, roster: Roster) -> None:
-        if roster.generation != self._settled:
-            self._settled = roster.generation
+    def _take(self, roster: Roster) -> None:
+        """Serve *roster*, and let control know that no older one is in use."""
+        if roster is not self._roster:
+            self._roster = roster
+            self._delivery.adopt(roster)
             self._listener.on_settled(roster.generation)
-
-    def _behind(self, roster: Roster) -> bool:
-        edge = self._ring.next_index
-        return any(recipient.cursor < edge for recipient in roster.recipients)
 
     def tick(self, roster: Roster, now_s: float) -> None:
         """Append what is due at *now_s* and send every recipient of *roster* what it lacks."""
+        self._take(roster)
         self._counts["ticks"] += 1
         if self._supply.restarts != self._restarts_seen:
             self._restarts_seen = self._supply.restarts
@@ -238,73 +239,7 @@ class Fanout:
             self._ring.append(datagram.payload, stream_s=datagram.due_s, random_access=datagram.random_access)
         if due and roster.streams:
             self._listener.on_appended()
-        # A mean over about a second: what catching up is a multiple of.
-        self._rate += (len(due) - self._rate) * min(1.0, self._tick_s)
-        edge = self._ring.next_index
-        catch_up = max(2, len(due), math.ceil(self._settings.catch_up_factor * max(self._rate, len(due))))
-        for recipient in roster.recipients:
-            behind = edge - recipient.cursor
-            if behind > 0:
-                stop = edge if behind <= len(due) else recipient.cursor + min(behind, catch_up)
-                self._serve(recipient, stop)
-
-    def _serve(self, recipient: Recipient, stop: int) -> None:
-        """Send *recipient* the datagrams from its cursor up to *stop*, in batches."""
-        oldest = self._ring.oldest_index()
-        if recipient.cursor < oldest:
-            self._drop(recipient, "overwritten", oldest - recipient.cursor)
-            recipient.cursor = oldest
-        while recipient.cursor < stop:
-            limit = self._settings.batch_datagrams if recipient.segmentation else 1
-            run = self._ring.run(recipient.cursor, min(stop, recipient.cursor + limit))
-            count = len(run) // DATAGRAM_BYTES
-            payload = run if recipient.payload == "rtp" else self._without_headers(recipient.cursor, count, run)
-            if self._send(recipient, payload, count):
-                recipient.last_index = recipient.cursor + count - 1
-                recipient.datagrams += count
-                recipient.batches += 1
-                self._counts["datagrams"] += count
-            elif not recipient.segmentation and limit > 1:
-                continue  # segmentation was refused: the same datagrams again, one by one
-            recipient.cursor += count
-
-    def _send(self, recipient: Recipient, payload: memoryview | bytes, count: int) -> bool:
-        try:
-            recipient.socket.send(payload)
-        except BlockingIOError:
-            # A stream cannot wait: what finds no room in this client's own buffer is gone.
-            self._drop(recipient, "send_buffer_full", count)
-            return False
-        except ConnectionRefusedError:
-            self._drop(recipient, "port_unreachable", count)
-            if not recipient.refused:
-                recipient.refused = True
-                self._listener.on_refused(recipient)
-            return False
-        except OSError as error:
-            return self._send_failed(recipient, error, count)
-        return True
-
-    def _send_failed(self, recipient: Recipient, error: OSError, count: int) -> bool:
-        name = errno.errorcode.get(error.errno or 0, "unknown").lower()
-        if recipient.segmentation and error.errno in SEGMENTATION_REFUSALS:
-            _log.warning("segmentation refused (%s): single datagrams for this client from now on", name)
-            disable_segmentation(recipient.socket)
-            recipient.segmentation = False
-            self._drops[f"segmentation_fallback_{name}"] += 1
-            return False
-        self._drop(recipient, f"send_{name}", count)
-        return False
-
-    def _drop(self, recipient: Recipient, reason: str, count: int) -> None:
-        recipient.drops[reason] += count
-        self._drops[reason] += count
-
-    def _without_headers(self, start: int, count: int, run: memoryview) -> bytes:
-        """Return *run* as bare TS; clients at the live edge share one copy."""
-        if self._bare is None or self._bare[:2] != (start, count):
-            self._bare = (start, count, strip_headers(run))
-        return self._bare[2]
+        self._delivery.serve(len(due))
 
 
 def _is_anybody_there(roster: Roster) -> bool:

@@ -7,25 +7,36 @@ let go of every older roster: that is what makes an acknowledgement a promise.
 
 import socket
 from collections import Counter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from flume.settings import PayloadKind
+
+
+class Tally(NamedTuple):
+    """What was sent: replaced as a whole, so that another thread never sees half of a change."""
+
+    datagrams: int = 0
+    batches: int = 0
+    last_index: int | None = None
+    """Index of the last datagram that the kernel took."""
+
+    def plus(self, count: int, last_index: int) -> "Tally":
+        """Return it with one more batch, of *count* datagrams up to *last_index*."""
+        return Tally(self.datagrams + count, self.batches + 1, last_index)
+
+
+class Company(Protocol):
+    """A group whose members are all sent the same, and counted once for all."""
+
+    @property
+    def tally(self) -> Tally:
+        """What every member was sent since the group began."""
 
 
 class Recipient:
     """One window of delivery to one client. Control makes it; from then on the sender thread owns its fields."""
 
-    __slots__ = (
-        "batches",
-        "cursor",
-        "datagrams",
-        "drops",
-        "last_index",
-        "payload",
-        "refused",
-        "segmentation",
-        "socket",
-    )
+    __slots__ = ("_share", "cursor", "drops", "fallbacks", "payload", "probation", "refused", "segmentation", "socket")
 
     def __init__(self, media: socket.socket, *, payload: PayloadKind, start: int, segmentation: bool) -> None:
         """Deliver from index *start* over the connected, non-blocking socket *media*."""
@@ -33,13 +44,56 @@ class Recipient:
         self.payload = payload
         self.segmentation = segmentation
         self.cursor = start
-        """Index of the next datagram to send."""
-        self.last_index: int | None = None
-        """Index of the last datagram that the kernel took."""
-        self.datagrams = 0
-        self.batches = 0
+        """Index of the next datagram to send; while it goes with a company, of the first one it shared."""
         self.drops: Counter[str] = Counter()
+        self.fallbacks: Counter[str] = Counter()
+        """Why its datagrams go out singly."""
         self.refused = False
+        self.probation = 0
+        """Batches that have to succeed before it may join a company again."""
+        self._share: tuple[Tally, Company | None, Tally] = (Tally(), None, Tally())
+
+    def count(self, datagrams: int, last_index: int) -> None:
+        """A batch of its own has left."""
+        self._share = (self.tally.plus(datagrams, last_index), None, Tally())
+
+    def join(self, company: Company) -> None:
+        """Be sent what *company* is sent, from now on."""
+        self._share = (self.tally, company, company.tally)
+
+    def leave(self) -> None:
+        """Be on its own again."""
+        self._share = (self.tally, None, Tally())
+
+    @property
+    def tally(self) -> Tally:
+        """What was sent so far; from any thread."""
+        own, company, before = self._share
+        if company is None:
+            return own
+        now = company.tally
+        if now.batches == before.batches:
+            return own
+        return Tally(
+            own.datagrams + now.datagrams - before.datagrams,
+            own.batches + now.batches - before.batches,
+            now.last_index,
+        )
+
+    @property
+    def datagrams(self) -> int:
+        """Datagrams that the kernel took."""
+        return self.tally.datagrams
+
+    @property
+    def batches(self) -> int:
+        """Sends that carried them."""
+        return self.tally.batches
+
+    @property
+    def last_index(self) -> int | None:
+        """Index of the last datagram that the kernel took."""
+        return self.tally.last_index
 
 
 class Roster(NamedTuple):

@@ -1,0 +1,190 @@
+"""One payload to many connected sockets: in one system call by io_uring, or one after the other.
+
+Both send each client's datagrams on that client's own socket, so that nobody's full buffer, closed port or missing
+neighbour is anybody else's; they differ in what a tick costs. Measured (200 to 1000 clients, 2 and 8 Mbit/s, one run,
+against a C program with ``sendmmsg`` on one shared socket): io_uring 0.9 to 1.1 times its processor time, a loop of
+``send`` in Python 1.1 to 1.3 times; and a loop gives up the interpreter's lock at every send, io_uring once a tick.
+"""
+
+import errno
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from flume.server.io_uring import LEAST_ENTRIES, MOST_ENTRIES, Failure, SendRing
+from flume.settings import SenderKind
+
+PAYLOAD_BYTES = 65_536
+"""Above the 65,507 bytes that one UDP send can carry."""
+
+_log = logging.getLogger(__name__)
+
+
+class GroupSender(Protocol):
+    """Sends to its members, who are known by position. One thread uses it."""
+
+    def add(self, media: socket.socket) -> None:
+        """Append a member: a connected, non-blocking socket."""
+
+    def remove(self, position: int) -> None:
+        """Take off the member at *position*; the last one takes its place."""
+
+    def send(self, payload: memoryview | bytes) -> Sequence[Failure]:
+        """Send *payload* to every member without waiting; return the positions that refused it, and why."""
+
+    def close(self) -> None:
+        """Let go of what the kernel holds."""
+
+
+class SendLoop:
+    """One ``send`` a member. No allocation and no attribute look-up for those that succeed."""
+
+    def __init__(self) -> None:
+        """Begin without members."""
+        self._sends: list[Callable[[memoryview | bytes], int]] = []
+
+    def add(self, media: socket.socket) -> None:
+        """See :class:`GroupSender`."""
+        self._sends.append(media.send)
+
+    def remove(self, position: int) -> None:
+        """See :class:`GroupSender`."""
+        last = self._sends.pop()
+        if position < len(self._sends):
+            self._sends[position] = last
+
+    def send(self, payload: memoryview | bytes) -> Sequence[Failure]:
+        """See :class:`GroupSender`."""
+        failures: list[Failure] = []
+        for position, send in enumerate(self._sends):
+            try:
+                send(payload)
+            except OSError as error:
+                failures.append(Failure(position, error.errno or errno.EIO))
+        return failures
+
+    def close(self) -> None:
+        """See :class:`GroupSender`."""
+
+
+class UringSender:
+    """All members in one system call. Falls back to a loop, for good, if the kernel stops taking them."""
+
+    def __init__(self) -> None:
+        """Make a small ring; raises :class:`OSError` where there is no io_uring."""
+        self._ring: SendRing | None = SendRing(PAYLOAD_BYTES)
+        self._members: list[socket.socket] = []
+
+    def add(self, media: socket.socket) -> None:
+        """See :class:`GroupSender`."""
+        self._members.append(media)
+        position = len(self._members) - 1
+        if self._ring is None:
+            return
+        if position < self._ring.entries:
+            self._ring.prepare(position, media)
+        else:
+            self._grow()
+
+    def _grow(self) -> None:
+        wanted = 2 * len(self._members)
+        try:
+            if wanted > MOST_ENTRIES:
+                raise OSError(errno.E2BIG, f"{len(self._members)} clients")
+            larger = SendRing(PAYLOAD_BYTES, wanted)
+        except OSError as error:
+            self._give_up(error)
+            return
+        self.close()
+        for position, member in enumerate(self._members):
+            larger.prepare(position, member)
+        self._ring = larger
+
+    def _give_up(self, error: OSError) -> None:
+        _log.warning("io_uring no longer serves (%s): one system call a client from now on", error)
+        self.close()
+
+    def remove(self, position: int) -> None:
+        """See :class:`GroupSender`."""
+        last = self._members.pop()
+        if position < len(self._members):
+            self._members[position] = last
+            if self._ring is not None:
+                self._ring.prepare(position, last)
+
+    def send(self, payload: memoryview | bytes) -> Sequence[Failure]:
+        """See :class:`GroupSender`."""
+        if not self._members:
+            return ()
+        if self._ring is not None:
+            try:
+                return self._ring.submit(payload, len(self._members))
+            except OSError as error:  # none was taken: nobody gets it twice
+                self._give_up(error)
+        return self._send_singly(payload)
+
+    def _send_singly(self, payload: memoryview | bytes) -> Sequence[Failure]:
+        loop = SendLoop()
+        for member in self._members:
+            loop.add(member)
+        return loop.send(payload)
+
+    def close(self) -> None:
+        """See :class:`GroupSender`."""
+        if self._ring is not None:
+            self._ring.close()
+        self._ring = None
+
+
+class SenderChoice(NamedTuple):
+    """What sends in this process, and why not something better."""
+
+    kind: SenderKind
+    make: Callable[[], GroupSender]
+    reason: str = ""
+
+
+def uring_or_loop() -> GroupSender:
+    """Return a sender by io_uring, or a loop where none can be had at this moment (no file descriptor, no memory)."""
+    try:
+        return UringSender()
+    except OSError as error:
+        _log.warning("no io_uring now (%s): one system call a client and tick", error)
+        return SendLoop()
+
+
+def choose_sender(wish: SenderKind | None) -> SenderChoice:
+    """Return *wish*, or what serves best here; a wish for io_uring that cannot be met is told and not an error."""
+    if wish == "loop":
+        return SenderChoice("loop", SendLoop, "asked for")
+    problem = probe_uring()
+    if problem is None:
+        return SenderChoice("io_uring", uring_or_loop)
+    level = logging.WARNING if wish == "io_uring" else logging.INFO
+    _log.log(level, "no io_uring here (%s): one system call a client and tick", problem)
+    return SenderChoice("loop", SendLoop, problem)
+
+
+def probe_uring() -> str | None:
+    """Return why io_uring cannot be used here, ``None`` if it can: tried on loopback."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(1.0)
+        sender.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        sender.connect(receiver.getsockname())
+        try:
+            ring = SendRing(PAYLOAD_BYTES, LEAST_ENTRIES)
+            try:
+                ring.prepare(0, sender)
+                failures = ring.submit(b"probe", 1)
+            finally:
+                ring.close()
+            if failures:
+                return f"a send failed: {errno.errorcode.get(failures[0].number, failures[0].number)}"
+            return None if receiver.recv(16) == b"probe" else "what was sent is not what came"
+        except OSError as error:
+            return error.strerror or str(error)

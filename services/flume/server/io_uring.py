@@ -1,0 +1,151 @@
+"""Linux's io_uring, as much of it as sending needs: many sends on many sockets in one system call.
+
+The only file that knows the kernel's structures (linux/io_uring.h, io_uring_setup(2), io_uring_enter(2)); reached by
+ctypes, because the interface is three numbers and two shared pieces of memory. Every send carries MSG_DONTWAIT: the
+kernel then completes it before io_uring_enter returns, with EAGAIN if need be, and keeps nothing for later. So when
+:meth:`SendRing.submit` has returned, what was sent has left, which is what the server's promise rests on.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+import socket
+import struct
+from array import array
+from typing import Final, NamedTuple
+
+SYS_SETUP, SYS_ENTER = 425, 426
+"""The same on all architectures (since Linux 5.1)."""
+
+OP_SEND = 26
+ENTER_GETEVENTS = 1
+OFFSET_SQES = 0x1000_0000
+FEATURE_SINGLE_MMAP = 1
+
+SQE_BYTES, CQE_BYTES = 64, 16
+_SQE: Final = struct.Struct("=BBHiQQIIQ24x")  # opcode flags ioprio fd off addr len msg_flags user_data
+_LENGTH_WORD = 6
+"""Where ``len`` stands in an SQE, in words of 32 bits."""
+
+LEAST_ENTRIES, MOST_ENTRIES = 64, 32_768
+"""IORING_MAX_ENTRIES; a completion queue is twice as long."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+
+
+class Failure(NamedTuple):
+    """The send in *slot* was refused with the errno *number*."""
+
+    slot: int
+    number: int
+
+
+class SendRing:
+    """A ring whose slots hold prepared sends of one shared buffer. One thread uses it."""
+
+    def __init__(self, payload_bytes: int, entries: int = LEAST_ENTRIES) -> None:
+        """Make a ring of at least *entries* slots and a buffer of *payload_bytes*.
+
+        Raises :class:`OSError`: ENOSYS, EPERM (switched off, or a container's seccomp profile), ENOMEM, ...
+        """
+        self.entries = 1 << max(entries - 1, LEAST_ENTRIES - 1).bit_length()
+        self._buffer = bytearray(payload_bytes)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
+        parameters = (ctypes.c_uint32 * 30)()
+        self._descriptor: int = _syscall(SYS_SETUP, self.entries, parameters)
+        if self._descriptor < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"io_uring_setup: {os.strerror(number)}")
+        try:
+            self._map(list(parameters))
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._count = 0
+        self._size = -1
+
+    def _map(self, parameters: list[int]) -> None:
+        """Find the kernel's counters in the memory it shares."""
+        if not parameters[5] & FEATURE_SINGLE_MMAP:
+            raise OSError(errno.ENOSYS, "io_uring of Linux 5.4 or later is needed")
+        completions = parameters[1]
+        _, tail, _, _, _, _, indices = parameters[10:17]
+        completed_head, completed_tail, _, _, _, completed = parameters[20:26]
+        size = max(indices + 4 * self.entries, completed + CQE_BYTES * completions)
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        ring = memoryview(mmap.mmap(self._descriptor, size, flags=flags))
+        slots = mmap.mmap(self._descriptor, SQE_BYTES * self.entries, flags=flags, offset=OFFSET_SQES)
+        self._slots = memoryview(slots)
+        self._words = self._slots.cast("I")
+        self._tail = ring[tail : tail + 4].cast("I")
+        self._indices = ring[indices : indices + 4 * self.entries].cast("I")
+        self._order = memoryview(array("I", range(self.entries)))
+        self._completions = completions
+        self._completed_head = ring[completed_head : completed_head + 4].cast("I")
+        self._completed_tail = ring[completed_tail : completed_tail + 4].cast("I")
+        self._completed = ring[completed : completed + CQE_BYTES * completions].cast("i")
+
+    def prepare(self, slot: int, target: socket.socket) -> None:
+        """Let *slot* send the shared buffer on the connected socket *target*."""
+        place, flags = (self._slots, SQE_BYTES * slot), socket.MSG_DONTWAIT
+        _SQE.pack_into(*place, OP_SEND, 0, 0, target.fileno(), 0, self._address, 0, flags, slot)
+        self._size = -1  # its length is still to be written
+
+    def submit(self, payload: memoryview | bytes, count: int) -> list[Failure]:
+        """Send *payload* from slots 0 to *count* - 1, in one system call; return those that were refused.
+
+        Raises :class:`OSError` when the kernel took none of them.
+        """
+        self._fill(payload, count)
+        at = self._tail[0] % self.entries
+        first = min(count, self.entries - at)
+        self._indices[at : at + first] = self._order[:first]
+        self._indices[: count - first] = self._order[first:count]
+        self._tail[0] = (self._tail[0] + count) & 0xFFFF_FFFF
+        submitted = self._enter(count, 0, 0)
+        if submitted < 0:
+            number = ctypes.get_errno()
+            self._tail[0] = (self._tail[0] - count) & 0xFFFF_FFFF
+            raise OSError(number, f"io_uring_enter: {os.strerror(number)}")
+        failures = self._reap(submitted, len(payload))
+        if submitted < count:  # the kernel ran out of memory in the middle
+            self._tail[0] = (self._tail[0] - (count - submitted)) & 0xFFFF_FFFF
+            failures += [Failure(slot, errno.ENOBUFS) for slot in range(submitted, count)]
+        return failures
+
+    def _fill(self, payload: memoryview | bytes, count: int) -> None:
+        size = len(payload)
+        self._buffer[:size] = payload
+        if size != self._size or count > self._count:
+            self._words[_LENGTH_WORD : count * SQE_BYTES // 4 : SQE_BYTES // 4] = memoryview(array("I", [size]) * count)
+            self._size, self._count = size, count
+
+    def _enter(self, submit: int, complete: int, flags: int) -> int:
+        return int(_syscall(SYS_ENTER, self._descriptor, submit, complete, flags, None, 0))
+
+    def _reap(self, count: int, size: int) -> list[Failure]:
+        """Take *count* completions off the queue; all are there already, as a rule compared in one step."""
+        head = self._completed_head[0]
+        while (self._completed_tail[0] - head) & 0xFFFF_FFFF < count:
+            if self._enter(0, count, ENTER_GETEVENTS) < 0 and ctypes.get_errno() != errno.EINTR:
+                number = ctypes.get_errno()
+                raise OSError(number, f"io_uring_enter: {os.strerror(number)}")
+        at = head % self._completions
+        first = min(count, self._completions - at)
+        failures: list[Failure] = []
+        for start, length in ((at, first), (0, count - first)):
+            found = self._completed[4 * start : 4 * (start + length)]
+            if found[2::4] != memoryview(array("i", [size]) * length):
+                failures += [
+                    Failure(found[4 * i], -found[4 * i + 2] if found[4 * i + 2] < 0 else errno.EMSGSIZE)
+                    for i in range(length)
+                    if found[4 * i + 2] != size
+                ]
+        self._completed_head[0] = (head + count) & 0xFFFF_FFFF
+        return failures
+
+    def close(self) -> None:
+        """Give the ring back; the memory goes with the last reference."""
+        os.close(self._descriptor)

@@ -1,0 +1,60 @@
+"""Clients at the live edge that take the same bytes: sent to in one go, and counted once for all of them."""
+
+from flume.server.group_sender import GroupSender
+from flume.server.roster import Recipient, Tally
+from flume.settings import PayloadKind
+
+
+class LiveGroup:
+    """Members share payload, segmentation and place in the stream. The sender thread owns it.
+
+    Whoever fails leaves: what is sent here reaches all, so there is nothing to count for each.
+    """
+
+    def __init__(self, payload: PayloadKind, sender: GroupSender, *, segmentation: bool) -> None:
+        """Send *payload* through *sender*; without *segmentation* one datagram at a time."""
+        self.payload = payload
+        self.segmentation = segmentation
+        self.tally = Tally()
+        self._sender = sender
+        self._members: list[Recipient] = []
+        self._positions: dict[Recipient, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many members there are."""
+        return len(self._members)
+
+    def add(self, recipient: Recipient) -> None:
+        """Let *recipient*, which lacks nothing, be sent what all are."""
+        self._positions[recipient] = len(self._members)
+        self._members.append(recipient)
+        self._sender.add(recipient.socket)
+        recipient.join(self)
+
+    def remove(self, recipient: Recipient) -> bool:
+        """Take *recipient* off; return whether it was a member."""
+        position = self._positions.pop(recipient, None)
+        if position is None:
+            return False
+        recipient.leave()
+        self._sender.remove(position)
+        last = self._members.pop()
+        if last is not recipient:
+            self._members[position] = last
+            self._positions[last] = position
+        return True
+
+    def send(self, data: memoryview | bytes, *, count: int, last_index: int) -> list[tuple[Recipient, int]]:
+        """Send the batch *data* of *count* datagrams to all; return those whose socket refused it, with the errno.
+
+        These are no members any more.
+        """
+        failed = [(self._members[position], number) for position, number in self._sender.send(data)]
+        for recipient, _ in failed:
+            self.remove(recipient)
+        self.tally = self.tally.plus(count, last_index)
+        return failed
+
+    def close(self) -> None:
+        """Send no more."""
+        self._sender.close()
