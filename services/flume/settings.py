@@ -68,6 +68,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``auto``: io_uring where the kernel and the container allow it."""
     catch_up_factor: float = 4.0
     """A joining client gets the datagrams since the last keyframe at this multiple of the stream's rate."""
+    ring_mib: int = 21
+    """Memory for the recent past, from which clients join: 4 s at 40 Mbit/s. Higher rates or longer groups of pictures
+    want more, or they are joined at the live edge."""
+    ring_s: float = 20.0
+    """Oldest keyframe at which a client may join."""
     token_interval_s: float = TOKEN_INTERVAL_S
     consent_timeout_s: float = CONSENT_TIMEOUT_S
     max_sessions: int = 1000
@@ -90,6 +95,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         check(1 <= self.batch_datagrams <= 48, "batch_datagrams", self.batch_datagrams, "1 to 48 datagrams")
         check(self.sender in {"auto", "io_uring", "loop"}, "sender", self.sender, "auto, io_uring or loop")
         check(1 < self.catch_up_factor <= 100, "catch_up_factor", self.catch_up_factor, "above 1, at most 100")
+        check(1 <= self.ring_mib <= 4096, "ring_mib", self.ring_mib, "1 to 4096 MiB")
+        check(0.1 <= self.ring_s <= 3600, "ring_s", self.ring_s, "0.1 to 3600 seconds")
         check(0.1 <= self.token_interval_s <= 30, "token_interval_s", self.token_interval_s, "0.1 to 30 seconds")
         check(
             self.consent_timeout_s >= 2 * self.token_interval_s,

@@ -1,12 +1,16 @@
-"""A server with the settings that people have, as a program: ``python -m support.plain_server HOST PORT``."""
+"""A server with the settings that people have, as a program: ``python -m support.plain_server HOST PORT [OPTION…]``.
 
+The options are ``--sender KIND`` and ``--bitrate KBIT``.
+"""
+
+import argparse
 import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flume.server.app import Server
@@ -20,9 +24,9 @@ ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os
 
 
 @contextlib.contextmanager
-def served(pair: WirePair, host: str = SERVER_ADDRESS) -> Iterator[None]:
+def served(pair: WirePair, host: str = SERVER_ADDRESS, *, options: Sequence[str] = ()) -> Iterator[None]:
     """Such a server in its namespace of *pair*; it has to end well."""
-    program = (sys.executable, "-m", "support.plain_server", host, str(PORT))
+    program = (sys.executable, "-m", "support.plain_server", host, str(PORT), *options)
     process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=ENVIRONMENT)
     assert process.stdout is not None
     try:
@@ -34,9 +38,10 @@ def served(pair: WirePair, host: str = SERVER_ADDRESS) -> Iterator[None]:
     assert process.returncode == 0
 
 
-async def serve(host: str, port: int) -> None:
+async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM; say ``ready`` once clients are accepted."""
-    server = Server(SyntheticSource(), ServerSettings(host=host, port=port))
+    settings = ServerSettings(host=options.host, port=options.port, sender=options.sender)
+    server = Server(SyntheticSource(bitrate_kbit=options.bitrate), settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()
     print("ready", flush=True)
@@ -44,4 +49,9 @@ async def serve(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--sender", default="auto")
+    parser.add_argument("--bitrate", type=int, default=2000)
+    asyncio.run(serve(parser.parse_args()))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flume.media import rtp
 from flume.media.packetizer import PAYLOAD_BYTES
-from flume.media.ring import DATAGRAM_BYTES, Ring, strip_headers
+from flume.media.ring import DATAGRAM_BYTES, Ring, slots_of, strip_headers
 
 SSRC = 0xF1AE
 
@@ -53,6 +53,14 @@ def test_without_a_keyframe_in_reach_a_newcomer_begins_at_the_live_edge():
     forgotten = filled(30, keyframes={24})
     forgotten.forget()
     assert forgotten.start_after(None) == 30
+
+
+def test_nobody_begins_further_in_the_past_than_the_reach():
+    ring = Ring(ssrc=SSRC, first_sequence=0, slots=256, reach_s=1.0)
+    for index in range(102):
+        ring.append(payload(index), stream_s=index / 100, random_access=index == 0)
+        assert ring.start_after(None) == (0 if index <= 100 else index + 1)
+    assert slots_of(21) * DATAGRAM_BYTES <= 21 << 20
 
 
 @given(count=st.integers(1, 300), last=st.none() | st.integers(0, 299), every=st.integers(1, 50))

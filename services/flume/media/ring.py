@@ -23,18 +23,37 @@ _TIMESTAMP = struct.Struct("!4xI")
 DEFAULT_SLOTS = 16_384
 """21 MiB: 4 s at 40 Mbit/s, 17 s at 10. A group of pictures longer than that cannot be joined at its start."""
 
+DEFAULT_REACH_S = 20.0
+"""Oldest keyframe at which somebody may begin. At a low rate the memory holds minutes, and catching up with those at a
+multiple of the stream's rate would show the past for a third as long."""
+
+
+def slots_of(mebibytes: int) -> int:
+    """Return how many datagrams *mebibytes* hold."""
+    return (mebibytes << 20) // DATAGRAM_BYTES
+
 
 class Ring:
     """The last *slots* datagrams, and where the latest random access point stands."""
 
     def __init__(
-        self, *, ssrc: int, first_sequence: int, timestamp_offset: int = 0, slots: int = DEFAULT_SLOTS
+        self,
+        *,
+        ssrc: int,
+        first_sequence: int,
+        timestamp_offset: int = 0,
+        slots: int = DEFAULT_SLOTS,
+        reach_s: float = DEFAULT_REACH_S,
     ) -> None:
-        """Reserve the memory; *ssrc*, *first_sequence*, *timestamp_offset* are to be random (RFC 3550, 5.1)."""
+        """Reserve the memory; *ssrc*, *first_sequence*, *timestamp_offset* are to be random (RFC 3550, 5.1).
+
+        Nobody begins further in the past than *reach_s*, nor than *slots* datagrams.
+        """
         self.ssrc = ssrc
         self._first_sequence = first_sequence
         self._timestamp_offset = timestamp_offset
         self._slots = slots
+        self._reach_s = reach_s
         self._memory = bytearray(slots * DATAGRAM_BYTES)
         self._view = memoryview(self._memory).toreadonly()
         self._next = 0
@@ -71,10 +90,10 @@ class Ring:
         """Return where a client begins: at the latest keyframe, but never before *last_index* + 1.
 
         A client that was interrupted within the present group of pictures goes on with the very next datagram;
-        any other gets everything since the keyframe; without one, the live edge. So no index comes twice.
+        any other gets everything since the keyframe; without one in reach, the live edge. So no index comes twice.
         """
         join, edge = self._join, self._next
-        start = edge if join is None or not self.holds(join) else join
+        start = edge if join is None or not self.holds(join) or self.behind_s(join) > self._reach_s else join
         return start if last_index is None else max(start, last_index + 1)
 
     def join_after(self, index: int) -> int | None:

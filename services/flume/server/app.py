@@ -14,7 +14,7 @@ from typing import Any
 from flume.control.messages import ServerStatus
 from flume.control.session import Signal
 from flume.errors import NetworkError, ServerError, SourceError
-from flume.media.ring import Ring
+from flume.media.ring import Ring, slots_of
 from flume.server.control_listener import ControlListener, bind_control
 from flume.server.fanout import LIVE_PREBUFFER_S, Fanout
 from flume.server.group_sender import choose_sender
@@ -62,7 +62,11 @@ class Server:
         self._ingest = Ingest(source)
         self._board = RosterBoard()
         self._ring = Ring(
-            ssrc=secrets.randbits(32), first_sequence=secrets.randbits(16), timestamp_offset=secrets.randbits(32)
+            ssrc=secrets.randbits(32),
+            first_sequence=secrets.randbits(16),
+            timestamp_offset=secrets.randbits(32),
+            slots=slots_of(settings.ring_mib),
+            reach_s=settings.ring_s,
         )
         self._sender = choose_sender(None if settings.sender == "auto" else settings.sender)
         self._fanout = Fanout(

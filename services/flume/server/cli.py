@@ -45,6 +45,19 @@ _log = logging.getLogger(__name__)
     show_default=True,
     help="One system call a tick (io_uring), or one a client (loop); auto takes the first where it works.",
 )
+@click.option(
+    "--ring-mib",
+    default=_DEFAULTS.ring_mib,
+    show_default=True,
+    help="Memory for the recent past, from which clients join at a keyframe: MiB.",
+)
+@click.option(
+    "--ring-seconds",
+    "ring_s",
+    default=_DEFAULTS.ring_s,
+    show_default=True,
+    help="Oldest keyframe at which a client may join.",
+)
 @click.option("--segmentation/--no-segmentation", default=True, help="Use UDP segmentation offload where it works.")
 @click.option("--max-sessions", default=_DEFAULTS.max_sessions, show_default=True, help="Most sessions in all.")
 @click.option(

@@ -1,0 +1,151 @@
+"""What one client's trouble costs the others, over a wire of our own: nothing, whichever way datagrams are sent."""
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.namespaces import SERVER_ADDRESS, WirePair, client_address
+from support.plain_server import PORT, served
+from support.wire_client import WireClient, assert_consecutive
+
+pytestmark = pytest.mark.wire
+
+SO_TIMESTAMPNS = 35
+"""asm-generic/socket.h; the module socket does not name it."""
+
+DEAD = 8
+LONGEST_SILENCE_S = 0.3
+"""For a busy machine. Behind one shared socket, two clients that were switched off cost silences of 3 s (measured)."""
+
+
+class Watcher(WireClient):
+    """Notes the kernel's time of arrival beside each sequence number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(PORT, host=SERVER_ADDRESS, source=client_address(number))
+        self.media.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.numbers: list[int] = []
+        self.times_s: list[float] = []
+
+    def drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, ancillary, *_ = self.media.recvmsg(2048, 64)
+                seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+                self.numbers.append(int.from_bytes(data[2:4], "big"))
+                self.times_s.append(seconds + nanoseconds / 1e9)
+
+    def longest_silence_s(self) -> float:
+        return max(after - before for before, after in zip(self.times_s, self.times_s[1:], strict=False))
+
+
+@contextlib.contextmanager
+def wire(clients: int, *options: str, mtu: int | None = None) -> Iterator[WirePair]:
+    with WirePair(clients=clients, segmentation=True) as pair:
+        if mtu is not None:
+            subprocess.run(["ip", "-n", pair.server, "link", "set", "eth0", "mtu", str(mtu)], check=True, timeout=10)
+        with served(pair, options=options), pair.as_client():
+            yield pair
+
+
+def watch(watchers: list[Watcher], others: list[WireClient], seconds: float) -> None:
+    """Let *seconds* pass in which all give consent again and *watchers* note what comes."""
+    until_s, consent_s = time.monotonic() + seconds, 0.0
+    while (now_s := time.monotonic()) < until_s:
+        if now_s > consent_s:
+            consent_s = now_s + 1.0
+            for client in [*watchers, *others]:
+                with contextlib.suppress(OSError):  # whoever is switched off cannot
+                    client.send_token()
+        select.select([watcher.media for watcher in watchers], [], [], 0.1)
+        for watcher in watchers:
+            watcher.drain()
+
+
+def switch_off(pair: WirePair, numbers: range) -> None:
+    """Take the addresses of clients *numbers* off the network, and let the server's kernel know of no neighbour."""
+    for number in numbers:
+        subprocess.run(
+            ["ip", "-n", pair.client, "addr", "del", f"{client_address(number)}/15", "dev", "eth0"],
+            check=True,
+            timeout=10,
+        )
+    subprocess.run(["ip", "-n", pair.server, "neigh", "flush", "dev", "eth0"], check=True, timeout=10)
+
+
+def unresolved(pair: WirePair) -> set[str]:
+    """Return the addresses that the server's kernel sends to and that do not answer."""
+    shown = subprocess.run(
+        ["ip", "-j", "-n", pair.server, "neigh", "show", "dev", "eth0"], check=True, capture_output=True, timeout=10
+    )
+    return {row["dst"] for row in json.loads(shown.stdout) if {"INCOMPLETE", "FAILED"} & set(row["state"])}
+
+
+@pytest.mark.parametrize("sender", ["io_uring", "loop"])
+def test_neither_switched_off_nor_closed_nor_full_nor_silent_clients_cost_the_others_anything(sender):
+    with contextlib.ExitStack() as stack:
+        pair = stack.enter_context(wire(DEAD + 5, "--sender", sender))
+        watchers = [stack.enter_context(Watcher(number)) for number in range(2)]
+        dead = range(5, 5 + DEAD)
+        others = [
+            stack.enter_context(WireClient(PORT, host=SERVER_ADDRESS, source=client_address(number)))
+            for number in [*range(2, 5), *dead]
+        ]
+        closed, full, silent = others[:3]
+        for client in [*watchers, *others]:
+            client.connect()
+        full.media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        silent.control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        watch(watchers, others, 0.5)
+        switch_off(pair, dead)
+        closed.media.close()
+        for _ in range(400):  # answers that nobody reads
+            with contextlib.suppress(OSError):
+                silent.send_raw(b'{"command":"status"}\n')
+        watch(watchers, others[1:3], 4.0)
+        status = watchers[0].ask("status")
+        assert status["server"]["sender"] == sender
+        # The kernel keeps what it cannot deliver in the dead neighbour's own queue, and throws the oldest away.
+        assert unresolved(pair) >= {client_address(number) for number in dead}
+        assert closed.event("closed")["code"] == "port_unreachable"
+        for watcher in watchers:
+            watcher.drain()
+            assert len(watcher.numbers) > 4.0 * 150
+            assert_consecutive(watcher.numbers)
+            assert watcher.longest_silence_s() < LONGEST_SILENCE_S
+
+
+@pytest.mark.parametrize("sender", ["io_uring", "loop"])
+def test_a_link_too_narrow_for_batches_is_served_singly_and_status_says_why(sender):
+    with wire(1, "--sender", sender, mtu=1300), Watcher(0) as watcher:
+        watcher.connect()
+        watch([watcher], [], 1.0)
+        status = watcher.ask("status")
+        watcher.drain()
+        assert_consecutive(watcher.numbers)
+        assert len(watcher.numbers) > 150
+        (reason,) = status["session"]["fallbacks"]
+        assert reason in {"segmentation_einval", "segmentation_emsgsize"}
+        assert status["server"]["fallbacks"] == {reason: 1}
+        assert status["session"]["drops"] == {}
+        assert status["session"]["batches"] == status["session"]["datagrams"], "each by itself"
+
+
+def test_a_path_that_becomes_narrow_under_a_stream_loses_nothing():
+    with wire(1) as pair, Watcher(0) as watcher:
+        watcher.connect()
+        watch([watcher], [], 0.5)
+        subprocess.run(["ip", "-n", pair.server, "link", "set", "eth0", "mtu", "1200"], check=True, timeout=10)
+        watch([watcher], [], 1.0)
+        status = watcher.ask("status")
+        watcher.drain()
+        assert_consecutive(watcher.numbers)
+        assert status["session"]["fallbacks"]
+        assert not status["session"]["drops"]
