@@ -20,9 +20,11 @@ from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Claims, Evidence, Expectations, Subject
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
-from flume.lab.trial.windows import reconstruct
+from flume.lab.trial.windows import Sessions, reconstruct
+from flume.settings import ServerSettings
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
-from support.random_client import LightClient, play_random_sequence
+from support.plain_server import served
+from support.random_client import LightClient, hectic_pause_s, play_random_sequence
 
 pytestmark = pytest.mark.wire
 
@@ -94,6 +96,52 @@ def test_no_datagram_leaves_outside_its_window_in_200_random_sequences(tmp_path:
     assert closed_by["disconnect"] >= 20
     assert closed_by["connection"] >= 20
     assert sum(client.datagrams_active for client in report.clients) >= 5000
+
+
+def unhurried_pause_s(random: Random) -> float:
+    """Four hundred clients with this send some 700 commands a second."""
+    return random.uniform(0, 1.2)
+
+
+def four_hundred(path: Path, sender: str, pause_s: Callable[[Random], float]) -> tuple[Report, Sessions]:
+    """Let 400 clients do what they like beside one another; judge the server from the capture."""
+    clients, seed = 400, 20261125
+
+    async def play(number: int) -> None:
+        random = Random(seed + number)
+        await asyncio.sleep(pause_s(random))
+        await play_random_sequence(pair, number, PORT, random, pause_s)
+
+    async def crowd() -> None:
+        await asyncio.gather(*(play(number) for number in range(clients)))
+
+    began_s = time.time()
+    with WirePair(clients=clients) as pair, served(pair, options=("--bitrate", "500", "--sender", sender)):
+        with Tcpdump(pair, pair.server, path) as tap:
+            asyncio.run(crowd())
+        subjects = tuple(Subject(name=f"client-{n}", address=client_address(n)) for n in range(clients))
+        report = judged(pair, {"server": tap}, subjects, began_s)
+        sessions = reconstruct(read_tap(path, name="server", log_text=tap.log, port=PORT))
+
+    assert failed(report, but=frozenset({"balance", "loss"})) == []
+    assert [client.datagrams_leaked for client in report.clients] == [0] * clients
+    assert sum(client.datagrams_active for client in report.clients) >= 5000
+    return report, sessions
+
+
+@pytest.mark.parametrize("sender", ["io_uring", "loop"])
+def test_no_datagram_leaves_outside_its_window_when_400_clients_change_their_minds_at_once(tmp_path: Path, sender: str):
+    _, sessions = four_hundred(tmp_path / "server.pcap", sender, hectic_pause_s)
+    assert sum(window.closed_by == "interrupt" for window in sessions.windows) >= 150
+
+
+def test_the_acknowledgement_comes_within_two_ticks_beside_400_clients(tmp_path: Path):
+    _, sessions = four_hundred(tmp_path / "server.pcap", "auto", unhurried_pause_s)
+    interrupts = [one for one in sessions.commands if (one.command, one.answer) == ("interrupt", "ok")]
+    took_s = sorted(one.answered_s - one.time_s for one in interrupts if one.answered_s is not None)
+    assert len(took_s) >= 200
+    # The median: the clients, the capture and the server share a machine with whatever else runs on it.
+    assert took_s[len(took_s) // 2] < 2 * ServerSettings().tick_ms / 1000, took_s
 
 
 @pytest.mark.parametrize("segmentation", [False, True], ids=["single datagrams", "batches on the wire"])

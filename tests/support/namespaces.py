@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import ipaddress
 import os
 import signal
 import socket
@@ -21,11 +22,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def client_address(number: int) -> str:
     """The address of client *number*, from 0."""
-    return f"198.18.0.{10 + number}"
+    return str(ipaddress.ip_address("198.18.0.10") + number)
 
 
-def _run(*arguments: str) -> None:
-    subprocess.run(arguments, check=True, capture_output=True, timeout=20)
+def _run(*arguments: str, text: str = "") -> None:
+    subprocess.run(arguments, check=True, capture_output=True, timeout=20, input=text.encode())
 
 
 def _enter(descriptor: int) -> None:
@@ -60,8 +61,8 @@ class WirePair:
         ends = ("eth0", "netns", self.server, "type", "veth", "peer", "name", "eth0", "netns", self.client)
         _run("ip", "link", "add", *ends)
         _run("ip", "-n", self.server, "addr", "add", f"{SERVER_ADDRESS}/15", "dev", "eth0")
-        for number in range(self._clients):
-            _run("ip", "-n", self.client, "addr", "add", f"{client_address(number)}/15", "dev", "eth0")
+        adding = [f"addr add {client_address(number)}/15 dev eth0\n" for number in range(self._clients)]
+        _run("ip", "-n", self.client, "-batch", "-", text="".join(adding))
         for name in (self.server, self.client):
             _run("ip", "-n", name, "link", "set", "eth0", "up")
         if not self.segmentation:  # as the lab does: the wire carries single datagrams

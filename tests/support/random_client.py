@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import struct
+from collections.abc import Callable
 from random import Random
 
 from support.namespaces import SERVER_ADDRESS, WirePair
@@ -100,14 +101,25 @@ class LightClient:
             await self._writer.wait_closed()
 
 
-async def play_random_sequence(pair: WirePair, number: int, port: int, random: Random) -> None:
-    """Open a connection, send a random sequence of commands, and leave in a random manner."""
+def hectic_pause_s(random: Random) -> float:
+    """Often none at all, never much."""
+    return random.choice((0.0, 0.002, random.uniform(0, 0.3), random.uniform(0, 0.3)))
+
+
+async def play_random_sequence(
+    pair: WirePair,
+    number: int,
+    port: int,
+    random: Random,
+    pause_s: Callable[[Random], float] = hectic_pause_s,
+) -> None:
+    """Open a connection, send a random sequence of commands with pauses between them, and leave in a random manner."""
     client = await LightClient(pair, number, port).open()
     manner = random.choice(("disconnect", "close", "reset", "media_first"))
     try:
         for _ in range(random.randint(4, 10)):
             await _step(client, random)
-            await asyncio.sleep(random.choice((0.0, 0.002, random.uniform(0, 0.3), random.uniform(0, 0.3))))
+            await asyncio.sleep(pause_s(random))
         if manner == "disconnect":
             await client.ask("disconnect")
         elif manner == "media_first":  # whoever still sends is answered with ICMP port unreachable
