@@ -1,6 +1,5 @@
 """``flume serve`` as a program: its signals, its exit statuses and its one line when something is wrong."""
 
-import contextlib
 import json
 import os
 import re
@@ -8,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flume.lab import testcard
+from support.serving import port_of, serving
 from support.wire_client import WireClient
 
 pytestmark = pytest.mark.vlc
@@ -25,27 +24,6 @@ def clip(tmp_path_factory) -> Path:
     return testcard.generate(
         tmp_path_factory.mktemp("serve") / "clip.ts", duration_s=2, width=320, height=180, bitrate_kbit=500
     )
-
-
-@contextlib.contextmanager
-def serving(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """``flume serve`` on loopback with *arguments*."""
-    command = (sys.executable, "-m", "flume.cli", "serve", "--host", "127.0.0.1", *map(str, arguments))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=20)
-
-
-def port_of(process: subprocess.Popen[str]) -> int:
-    assert process.stdout is not None
-    said = json.loads(process.stdout.readline())
-    assert said["event"] == "listening"
-    return said["port"]
 
 
 def last_line(text: str) -> str:
