@@ -27,6 +27,11 @@ class Builder:
         self, *, video: int | None = 100, audio: int | None = 200, video_type: int = 0x1B, first_counter: int = 0
     ):
         self.video, self.audio, self.video_type = video, audio, video_type
+        self.pmt_pid, self.version = 66, 0
+        self.pcr_pid = 0x1FFF if video is None and audio is None else video if video is not None else audio
+        """What the PMT says; where clock references really are is up to who writes packets."""
+        self.announce_gap = False
+        """Whether the next clock reference comes with the discontinuity_indicator."""
         self.counters: dict[int, int] = {}
         self.first_counter = first_counter
         self.data = bytearray()
@@ -36,6 +41,7 @@ class Builder:
         field = b""
         if pcr is not None:
             base, extension = divmod(pcr % (2**33 * 300), 300)
+            flags, self.announce_gap = flags | self.announce_gap << 7, False
             field = bytes([flags | 0x10]) + (base << 15 | 0x7E00 | extension).to_bytes(6, "big")
         elif flags:
             field = bytes([flags])
@@ -57,14 +63,23 @@ class Builder:
 
     def tables(self) -> None:
         """Append PAT and PMT."""
+        self.pat()
+        self.pmt()
+
+    def pat(self, *programs: tuple[int, int]) -> None:
+        """Append a PAT of *programs*, number and PID of the PMT; of the only one if none are given."""
+        listed = programs or ((1, self.pmt_pid),)
+        rows = b"".join(number.to_bytes(2, "big") + (0xE000 | pid).to_bytes(2, "big") for number, pid in listed)
+        self.packet(0, b"\0" + section(0, 77, rows), start=True)
+
+    def pmt(self, *, program_number: int = 1) -> None:
+        """Append the PMT."""
         rows = b""
         for pid, kind in ((self.video, self.video_type), (self.audio, 0x0F)):
             if pid is not None:
                 rows += bytes([kind]) + (0xE000 | pid).to_bytes(2, "big") + b"\xf0\0"
-        clock = self.video if self.video is not None else self.audio
-        pmt = section(2, 1, (0xE000 | (clock or 0x1FFF)).to_bytes(2, "big") + b"\xf0\0" + rows)
-        self.packet(0, b"\0" + section(0, 77, b"\0\1" + (0xE000 | 66).to_bytes(2, "big")), start=True)
-        self.packet(66, b"\0" + pmt, start=True)
+        body = (0xE000 | self.pcr_pid).to_bytes(2, "big") + b"\xf0\0" + rows
+        self.packet(self.pmt_pid, b"\0" + section(2, program_number, body, self.version), start=True)
 
     def pes(self, pid: int, payload: bytes, *, pts: int, dts: int | None = None, pcr: int | None = None) -> None:
         """Append one PES in as many packets as it takes."""

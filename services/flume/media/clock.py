@@ -7,13 +7,16 @@ rules at a seam:
   stream before the seam, and the stream for which that asks most decides for all, so the longest one is seamless;
 - the PCR never goes back;
 - inside an item a PCR that goes back, or more than a second ahead, starts a new anchor where the old one would have
-  been next, and is counted.
+  been next, and is counted; what the streams were ahead of the old clock is not lost, for none of them goes back;
+- around such a jump audio and video are not cut at the same byte: a timestamp that belongs to the other side of it is
+  put where its stream would have been next;
+- where clock references stay away, the clock goes on by an estimate, and waits for the references when they return.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flume.media.mpegts import PCR_HZ, PCR_MODULUS, TICKS_PER_PTS
+from flume.media.mpegts import PCR_HZ, PCR_MODULUS, PTS_MODULUS, TICKS_PER_PTS
 
 JUMP_TICKS = PCR_HZ
 """A PCR more than one second ahead is a jump: the standard allows 100 ms between two."""
@@ -29,6 +32,16 @@ SEAM_TICKS = PCR_HZ // 1000
 
 FAR_TICKS = 60 * PCR_HZ
 """A timestamp further from the PCR than a minute is damaged or of another timeline: moved, but believed for nothing."""
+
+LONGEST_SEAM_TICKS = 3 * PCR_HZ
+"""Most that an item's first timestamps may ask the seam to wait: more is a damaged timestamp, and would be silence."""
+
+STRAY_TICKS = PCR_HZ
+"""A timestamp that is more than this away from its stream's last one, and has come as much nearer to the clock or gone
+away from it, does not fit: after a pause of a stream the first is true, but not the second."""
+
+MAX_STRAYS = 10
+"""So many in a row are believed: the stream itself has moved against the clock."""
 
 MAX_FRAME_TICKS = PCR_HZ
 """Longest duration believed of a last frame: streams of one picture an hour do not stretch the seam."""
@@ -49,16 +62,30 @@ def unwrap(value: int, reference: int, modulus: int) -> int:
 class _Track:
     """How far one elementary stream has come on the endless timeline."""
 
-    __slots__ = ("dts", "duration", "pts")
+    __slots__ = ("dts", "duration", "lead", "pts", "strays")
 
-    def __init__(self, dts: int, pts: int) -> None:
-        self.dts, self.pts, self.duration = dts, pts, 0
+    def __init__(self, dts: int, pts: int, lead: int) -> None:
+        self.dts, self.pts, self.lead = dts, pts, lead
+        self.duration = self.strays = 0
 
-    def advance(self, dts: int, pts: int) -> None:
+    @property
+    def next(self) -> int:
+        return self.dts + self.duration
+
+    def fits(self, dts: int, lead: int) -> bool:
+        """Whether *dts*, so much ahead of the clock, belongs to the same timeline as the one before."""
+        if abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS or self.strays == MAX_STRAYS:
+            self.strays = 0
+            return True
+        self.strays += 1
+        return False
+
+    def advance(self, dts: int, pts: int, lead: int) -> None:
         if 0 < dts - self.dts <= MAX_FRAME_TICKS:
             self.duration = dts - self.dts
         self.dts = max(self.dts, dts)
         self.pts = max(self.pts, pts)
+        self.lead = lead
 
 
 class StreamClock:
@@ -67,9 +94,14 @@ class StreamClock:
     def __init__(self) -> None:
         """Begin before the first item."""
         self.pcr_jumps = 0
+        self.stray_timestamps = 0
+        """Timestamps of PES that were put where their stream would have been next."""
         self._offset: int | None = None
         self._pcr: int | None = None
         self._first_of_item = True
+        self._is_estimated = False
+        self._unsettled: set[int] = set()
+        """Streams of which nothing has come since the clock jumped."""
         self._interval = DEFAULT_INTERVAL_TICKS
         self._tracks: dict[int, _Track] = {}
         self._before: dict[int, _Track] = {}
@@ -91,6 +123,8 @@ class StreamClock:
         self._tracks = {}
         self._offset = None
         self._first_of_item = True
+        self._is_estimated = False
+        self._unsettled.clear()
 
     def anchor(self, pcr: int, firsts: Mapping[int, FirstTimestamps]) -> None:
         """Place the item that begins at *pcr* (27 MHz, as in the packet), with *firsts* by outgoing PID."""
@@ -104,10 +138,13 @@ class StreamClock:
             if track is not None:
                 dts, pts = (unwrap(value * TICKS_PER_PTS, pcr, PCR_MODULUS) for value in first)
                 starts.append(max(track.dts - dts, track.pts - pts) + track.duration)
-        self._offset = max(start for start in starts if start <= earliest + FAR_TICKS)
+        self._offset = max(start for start in starts if start <= earliest + LONGEST_SEAM_TICKS)
 
-    def restamp_pcr(self, pcr: int) -> int:
-        """Return *pcr* (as in the packet) on the endless timeline, at 27 MHz; never before the last one."""
+    def restamp_pcr(self, pcr: int, *, is_estimated: bool = False) -> int:
+        """Return *pcr* (as in the packet) on the endless timeline, at 27 MHz; never before the last one.
+
+        *is_estimated*: no packet says so, it is taken from timestamps while clock references stay away.
+        """
         if self._offset is None:
             self.anchor(pcr, {})
         offset = self._offset or 0
@@ -116,16 +153,30 @@ class StreamClock:
         else:
             moved = unwrap(pcr + offset, self._pcr, PCR_MODULUS)
             step = moved - self._pcr
+            if self._is_estimated and -JUMP_TICKS <= step < 0:
+                return self._pcr  # the estimate was ahead: stand still until the truth has come there
             if not 0 <= step <= JUMP_TICKS:
-                self.pcr_jumps += 1
-                moved = self._pcr + self._interval
-                self._offset = moved - pcr
+                moved = self._jump(pcr)
             elif step:
                 self._interval = step
         self._first_of_item = False
+        self._is_estimated = is_estimated
         self._pcr = moved
         self._end_at_pcr = self._end()
         return moved
+
+    def _jump(self, pcr: int) -> int:
+        """Go on from another *pcr* as if it were the one that was expected next."""
+        self.pcr_jumps += 1
+        moved = self.now + self._interval
+        self._offset = moved - pcr
+        self._unsettled = set(self._tracks)
+        return moved
+
+    def go_on(self, clock: int) -> None:
+        """Go on to *clock* (on the endless timeline), because what is on its way was sent by that time."""
+        self._pcr = max(self.now, clock)
+        self._is_estimated = True
 
     def move(self, ticks: int) -> int:
         """Return the place of *ticks* (27 MHz, as in the packet) on the endless timeline, and change nothing."""
@@ -133,11 +184,24 @@ class StreamClock:
 
     def restamp_pes(self, pid: int, pts: int, dts: int) -> tuple[int, int]:
         """Return PTS and DTS (90 kHz) of a PES on the outgoing *pid*, to be written modulo 2^33."""
-        moved_pts, moved_dts = self.move(pts * TICKS_PER_PTS), self.move(dts * TICKS_PER_PTS)
-        near = self.now
-        if max(abs(moved_dts - near), abs(moved_pts - near)) <= FAR_TICKS:
-            self._tracks.setdefault(pid, _Track(moved_dts, moved_pts)).advance(moved_dts, moved_pts)
-        return moved_pts // TICKS_PER_PTS, moved_dts // TICKS_PER_PTS
+        now, track = self.now, self._tracks.get(pid)
+        moved = self.move(dts * TICKS_PER_PTS)
+        if track is not None and not track.fits(moved, moved - now):
+            self.stray_timestamps += 1
+            moved = track.next
+        elif track is not None and pid in self._unsettled:
+            self._unsettled.discard(pid)
+            late = track.next - moved
+            if 0 < late <= JUMP_TICKS // 2:
+                # The new clock is nearer to its streams: it gets the difference, rather than that they go back.
+                self._offset = (self._offset or 0) + late
+                moved += late
+        delay = unwrap(pts - dts, 0, PTS_MODULUS) * TICKS_PER_PTS
+        if max(abs(moved - now), abs(moved + delay - now)) <= FAR_TICKS:
+            if track is None:
+                self._tracks[pid] = track = _Track(moved, moved + delay, moved - now)
+            track.advance(moved, moved + delay, moved - now)
+        return (moved + delay) // TICKS_PER_PTS, moved // TICKS_PER_PTS
 
     def _end(self) -> int:
         return max((track.dts + track.duration for track in self._tracks.values()), default=0)

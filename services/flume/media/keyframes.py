@@ -112,6 +112,13 @@ class RandomAccessFinder:
             return self._accept(now)
         return now - self._last >= patience and self._accept(now)
 
+    @staticmethod
+    def could_begin_untrusted(packet: bytearray, start: int, stream_type: int) -> bool:
+        """Say whether *packet* looks like a good place to begin, whenever the last one was. Never raises."""
+        return (
+            not can_recognize(stream_type) or is_random_access(packet) or begins_keyframe(stream_type, packet[start:])
+        )
+
     def _accept(self, now: int) -> bool:
         self._last = now
         self.found += 1

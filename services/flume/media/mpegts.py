@@ -97,6 +97,20 @@ def write_pcr(packet: bytearray, pcr: int) -> None:
     packet[11] = extension & 0xFF
 
 
+def is_discontinuous(packet: bytes | bytearray) -> bool:
+    """Say whether the sender announces that the continuity counter may jump here (discontinuity_indicator)."""
+    return _has_adaptation_flags(packet) and packet[5] & 0x80 != 0
+
+
+def pcr_packet(pid: int, pcr: int, counter: int) -> bytearray:
+    """Return a packet that carries nothing but a clock reference; *counter* is that of the last packet on *pid*."""
+    field = bytes([PACKET_BYTES - 5, 0x10]) + bytes(6)
+    packet = bytearray((bytes([SYNC_BYTE, 0, 0, 0x20 | counter]) + field).ljust(PACKET_BYTES, b"\xff"))
+    set_pid(packet, pid)
+    write_pcr(packet, pcr)
+    return packet
+
+
 def is_random_access(packet: bytes | bytearray) -> bool:
     """Say whether the sender marked the packet with random_access_indicator."""
     return _has_adaptation_flags(packet) and packet[5] & 0x40 != 0

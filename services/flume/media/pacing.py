@@ -17,20 +17,25 @@ allows between two) at 430 Mbit/s. Beyond, they leave at the last known rate, co
 
 
 class Datagram(NamedTuple):
-    """Seven packets. *due_s* starts at 0 and never goes back; *random_access*: a client may begin with this one."""
+    """Seven packets. *due_s* starts at 0 and never goes back; *random_access*: a client may begin with this one.
+
+    With *new_tables* it begins with tables that differ from those before: nobody may begin before it any more.
+    """
 
     payload: bytes
     due_s: float
     random_access: bool
+    new_tables: bool = False
 
 
 class _Pending:
     """A datagram that is being filled or waits for its due time (27 MHz)."""
 
-    __slots__ = ("due", "number", "packets", "random_access")
+    __slots__ = ("due", "new_tables", "number", "packets", "random_access")
 
-    def __init__(self, number: int, *, random_access: bool) -> None:
-        self.number, self.random_access = number, random_access
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.random_access = self.new_tables = False
         self.packets: list[bytes | bytearray] = []
         self.due: int | None = None
 
@@ -47,24 +52,28 @@ class DatagramPacer:
         self._reference: tuple[int, int] | None = None
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
         self._last_due = ORIGIN_TICKS
+        self.is_ahead = False
+        """Whether the last reference is an estimate of :meth:`_go_on_unclocked`, which nobody else knows of."""
 
-    def begin_random_access(self) -> None:
-        """The next packet begins a datagram at which clients may begin."""
+    def begin_datagram(self, *, random_access: bool = False, new_tables: bool = False) -> None:
+        """The next packet begins a datagram, at which clients may begin, or before which none may any more."""
         self.fill_up()
-        self._begin(random_access=True)
+        pending = self._begin()
+        pending.random_access, pending.new_tables = random_access, new_tables
 
-    def _begin(self, *, random_access: bool) -> _Pending:
-        self._open = pending = _Pending(self.packets, random_access=random_access)
+    def _begin(self) -> _Pending:
+        self._open = pending = _Pending(self.packets)
         self._pending.append(pending)
         self._unclocked.append(pending)
         return pending
 
     def write(self, packet: bytes | bytearray, clock: int | None = None) -> None:
         """Append *packet*; *clock* is its PCR on the endless timeline when it carries one."""
-        pending = self._open or self._begin(random_access=False)
+        pending = self._open or self._begin()
         pending.packets.append(packet)
         if clock is not None:
             self._refer(self.packets, clock)
+            self.is_ahead = False
         self.packets += 1
         if len(pending.packets) == PACKETS_PER_DATAGRAM:
             self._open = None
@@ -98,6 +107,12 @@ class DatagramPacer:
         first, start = self._reference or (self._unclocked[0].number, ORIGIN_TICKS)
         self.unclocked += len(self._unclocked)
         self._refer(self.packets, round(start + (self.packets - first) * self._ticks_per_packet))
+        self.is_ahead = True
+
+    @property
+    def clock(self) -> int:
+        """Where the last reference stood, or the last estimate in place of one, at 27 MHz."""
+        return ORIGIN_TICKS if self._reference is None else self._reference[1]
 
     def collect(self, *, before: int | None = None) -> list[Datagram]:
         """Return the complete datagrams whose time is known and that hold only packets *before* that number."""
@@ -110,6 +125,6 @@ class DatagramPacer:
             self._pending.popleft()
             self._last_due = max(self._last_due, pending.due)
             due_s = seconds_from_origin(self._last_due)
-            ready.append(Datagram(b"".join(pending.packets), due_s, pending.random_access))
+            ready.append(Datagram(b"".join(pending.packets), due_s, pending.random_access, pending.new_tables))
         self.datagrams += len(ready)
         return ready

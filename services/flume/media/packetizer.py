@@ -8,19 +8,25 @@ cannot tell from one uninterrupted broadcast:
 - timestamps and continuity counters run on (:mod:`flume.media.clock`);
 - every random access point begins a datagram, with PAT, PMT and then the keyframe's first packet, so that a client
   may begin with that datagram; the one before is filled up with null packets;
-- a datagram's due time is interpolated between clock references by its place (:mod:`flume.media.pacing`).
+- a datagram's due time is interpolated between clock references by its place (:mod:`flume.media.pacing`); where they
+  stay away, timestamps stand in (:mod:`flume.media.reference_watch`), and references are written by them;
+- where the tables change, a datagram begins, before which nobody may begin any more;
+- what comes faster than it can go is left out from one keyframe to another (:meth:`Packetizer.skip`).
 
 Counters that jump *inside* an item still jump in what goes out: the source's losses are not to be hidden.
 """
 
+from typing import Literal
+
 import msgspec
 
 from flume.media import mpegts
-from flume.media.clock import FirstTimestamps, StreamClock
+from flume.media.clock import FirstTimestamps, StreamClock, unwrap
 from flume.media.keyframes import RandomAccessFinder
-from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
+from flume.media.mpegts import PCR_HZ, PTS_MODULUS, TICKS_PER_PTS, PesStart
 from flume.media.pacing import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram, DatagramPacer
 from flume.media.program import ProgramMap, Route
+from flume.media.reference_watch import DTS_LEAD_TICKS, ReferenceWatch
 from flume.media.unfinished import UnfinishedPes
 
 __all__ = [
@@ -34,14 +40,18 @@ __all__ = [
 
 TS_PACKET_BYTES = mpegts.PACKET_BYTES
 
+Resumption = Literal["never", "keyframe", "picture"]
+"""Where the stream may go on after something was left out."""
+
 MAX_HELD_PACKETS = 8192
 """Most packets of a new item that wait for its first clock reference and timestamps, 1.5 MB."""
 
 MAX_HELD_TICKS = PCR_HZ
-"""Longest stretch of a new item that waits for the first timestamp of each of its streams, 1 s."""
+"""Longest stretch of a new item that waits for its first clock reference, or for the first timestamp of each of its
+streams, 1 s."""
 
-DTS_LEAD_TICKS = PCR_HZ // 5
-"""An item without any PCR is paced by its DTS, this much earlier: 0.2 s for the decoder's buffer."""
+TABLES_TICKS = PCR_HZ // 2
+"""Longest without PAT and PMT (ETSI TR 101 290, 1.3 and 1.5), however seldom the source repeats its own."""
 
 
 class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +64,26 @@ class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     null_packets: int
     """Written to fill up the datagram before a random access point and an item's last one."""
     foreign_packets: int
-    """Dropped: null packets, tables other than PAT and PMT, streams that are not in the PMT."""
+    """Dropped: streams that are not in the PMT. Null packets and tables of services are dropped without a word."""
     damaged_packets: int
     """Dropped: marked with transport_error_indicator."""
     resyncs: int
     skipped_bytes: int
     continuity_gaps: int
     """Packets that the source had lost: their counters jump in what goes out, too."""
+    duplicate_packets: int
+    """Dropped: the same as the one before on their PID, which the standard allows once."""
+    damaged_tables: int
+    """PAT and PMT sections with a wrong CRC: what was known before stays."""
+    table_changes: int
+    """How often a PMT changed inside an item."""
     pcr_jumps: int
+    pcr_gaps: int
+    """How often clock references stayed away, and timestamps stood in for them."""
+    stray_timestamps: int
+    """PES whose timestamps were of another time than their stream and the clock: put where the stream was."""
+    overrun_packets: int
+    """Left out between :meth:`Packetizer.skip` and the keyframe at which the stream went on."""
     cut_pes: int
     """Taken back, because the item ended in the middle of them."""
     unclocked_datagrams: int
@@ -82,21 +104,29 @@ class Packetizer:
         self._finder = RandomAccessFinder()
         self._pacer = DatagramPacer()
         self._unfinished = UnfinishedPes()
-        self._items = self._damaged = 0
+        self._watch = ReferenceWatch()
+        self._items = self._damaged = self._overrun = 0
+        self._tables_at = 0
+        self._is_skipping = False
+        self._resume_at: Resumption = "never"
         self._hold_back()
 
     def _hold_back(self) -> None:
         self._held: list[tuple[bytearray, Route]] | None = []
         self._held_pcr: int | None = None
         self._firsts: dict[int, FirstTimestamps] = {}
-        self._paced_by_dts = False
 
     def begin_item(self) -> None:
         """The bytes that follow are another item's: another multiplexer, another clock."""
         self._items += 1
+        self._is_skipping = False
         self._framer.clear()
         self._program.begin_item()
+        self._begin_timeline()
+
+    def _begin_timeline(self) -> None:
         self._clock.begin_item()
+        self._watch.begin_item()
         self._finder.begin_item()
         self._unfinished.clear()
         self._hold_back()
@@ -113,6 +143,9 @@ class Packetizer:
     def end_item(self) -> list[Datagram]:
         """Return what is left of the item; its last datagram is filled up with null packets."""
         self._framer.clear()
+        return self._end_timeline()
+
+    def _end_timeline(self) -> list[Datagram]:
         if self._held:
             self._release(self._held)
         self._held = []
@@ -120,18 +153,56 @@ class Packetizer:
         self._pacer.end(self._clock.end_of_item())
         return self._pacer.collect()
 
+    # --- leaving out -------------------------------------------------------------------------------------------
+
+    @property
+    def is_skipping(self) -> bool:
+        """Whether what comes is left out."""
+        return self._is_skipping
+
+    def skip(self) -> list[Datagram]:
+        """Leave out what follows until :meth:`resume`; return what is left of what came before.
+
+        The stream goes on without a hole in its clock, its counters and its numbers, as from one item to the next.
+        """
+        self._is_skipping, self._resume_at = True, "never"
+        return self._end_timeline()
+
+    def resume(self, *, at: Resumption) -> None:
+        """Go on at the next keyframe, or at the next picture whatever it is, after :meth:`skip`."""
+        self._resume_at = at
+
+    def _goes_on(self, packet: bytearray, route: Route) -> bool:
+        """Say whether the stream goes on with *packet* after something was left out, and prepare for it."""
+        if self._resume_at == "never" or not packet[1] & 0x40 or route is not self._program.main:
+            return False
+        pes = mpegts.parse_pes_start_untrusted(packet)
+        if pes is None or not (
+            self._resume_at == "picture"
+            or self._finder.could_begin_untrusted(packet, pes.payload_offset, route.stream_type)
+        ):
+            return False
+        self._is_skipping = False
+        self._program.forget_counters()
+        self._begin_timeline()
+        return True
+
     def _take(self, packet: bytearray) -> None:
         if packet[1] & 0x80:
             self._damaged += 1
             return
         route = self._program.route_untrusted(packet)
-        if route is not None:
-            if self._held is None:
-                self._pass_on(packet, route)
-            else:
-                self._hold(self._held, packet, route)
-        elif self._program.tables_due and self._held is None:
-            self._write_tables()
+        if route is None:
+            if self._program.tables_due and self._held is None:
+                self._write_tables()
+        elif not self._program.is_new(packet, route):
+            return
+        elif self._is_skipping and not self._goes_on(packet, route):
+            self._overrun += 1
+        elif self._held is None:
+            self._pass_on(packet, route)
+        else:
+            self._hold(self._held, packet, route)
 
     # --- the beginning of an item ------------------------------------------------------------------------------
 
@@ -143,7 +214,10 @@ class Packetizer:
             self._held_pcr = pcr
         pes = mpegts.parse_pes_start_untrusted(packet) if route.is_timed else None
         if pes is not None and pes.pts is not None and pes.dts is not None:
-            self._firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
+            first = self._firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
+            if self._held_pcr is None and unwrap(pes.dts - first.dts, 0, PTS_MODULUS) * TICKS_PER_PTS >= MAX_HELD_TICKS:
+                self._release(held)
+                return
         if len(held) >= MAX_HELD_PACKETS or (self._held_pcr is not None and self._has_waited_enough(pcr)):
             self._release(held)
 
@@ -159,33 +233,45 @@ class Packetizer:
         if self._held_pcr is not None:
             self._clock.anchor(self._held_pcr, self._firsts)
         else:
-            self._paced_by_dts = True
+            self._watch.expect_none()
             earliest = min((first.dts for first in self._firsts.values()), default=0)
             pcr = earliest * TICKS_PER_PTS - DTS_LEAD_TICKS
             self._clock.anchor(pcr, self._firsts)
-            self._clock.restamp_pcr(pcr)
+            self._clock.restamp_pcr(pcr, is_estimated=True)
+        if self._program.tables_differ:
+            self._write_tables()
         for packet, route in held:
             self._pass_on(packet, route)
 
     # --- the way out -------------------------------------------------------------------------------------------
 
     def _write_tables(self) -> None:
+        if self._program.tables_differ:
+            self._pacer.begin_datagram(new_tables=True)
+        self._write_tables_here()
+
+    def _write_tables_here(self) -> None:
+        self._tables_at = self._clock.now
         for table in self._program.tables():
             self._pacer.write(table)
 
     def _pass_on(self, packet: bytearray, route: Route) -> None:
         pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
         clock = self._restamp_pcr(packet, route)
+        estimate = None
+        if clock is not None and clock - self._tables_at > TABLES_TICKS:
+            self._write_tables()
         if pes is not None:
-            if clock is None and self._paced_by_dts and pes.dts is not None and route is self._program.main:
-                clock = self._clock.restamp_pcr(pes.dts * TICKS_PER_PTS - DTS_LEAD_TICKS)
+            estimate = self._estimate(pes, route)
             self._restamp_pes(packet, route, pes)
             self._begin_random_access(packet, route, pes)
-            before = self._program.counter(route)
+            before = self._program.counter(route.pid)
             self._unfinished.begin_untrusted(route.pid, packet, number=self._pacer.packets, counter_before=before)
         self._unfinished.follow(route.pid, packet)
         self._program.readdress(packet, route)
-        self._pacer.write(packet, clock)
+        self._pacer.write(packet, clock if estimate is None else estimate)
+        if estimate is not None:
+            self._write_pcr(estimate)
 
     def _restamp_pcr(self, packet: bytearray, route: Route) -> int | None:
         pcr = mpegts.read_pcr(packet)
@@ -194,10 +280,24 @@ class Packetizer:
         if not route.is_clock:  # nobody reads it, but it shall not stand there with another timeline's value
             mpegts.write_pcr(packet, self._clock.move(pcr))
             return None
-        self._paced_by_dts = False
+        self._watch.on_reference(pcr)
+        if self._pacer.is_ahead:
+            self._clock.go_on(self._pacer.clock)
         clock = self._clock.restamp_pcr(pcr)
         mpegts.write_pcr(packet, clock)
         return clock
+
+    def _estimate(self, pes: PesStart, route: Route) -> int | None:
+        """Return what the clock is at a PES of the main stream, ``None`` while clock references say so."""
+        if pes.dts is None or route is not self._program.main:
+            return None
+        pcr = self._watch.estimate(pes.dts * TICKS_PER_PTS)
+        return None if pcr is None else self._clock.restamp_pcr(pcr, is_estimated=True)
+
+    def _write_pcr(self, clock: int) -> None:
+        pid = self._program.clock_pid
+        counter = self._program.counter(pid)
+        self._pacer.write(mpegts.pcr_packet(pid, clock, 15 if counter is None else counter))
 
     def _restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> None:
         if pes.pts is None or pes.dts is None or pes.pts_offset is None:
@@ -215,12 +315,16 @@ class Packetizer:
             return
         now = self._clock.now
         if self._finder.is_random_access_untrusted(packet, pes.payload_offset, route.stream_type, now):
-            self._pacer.begin_random_access()
-            self._write_tables()
+            self._pacer.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
+            self._write_tables_here()
             mpegts.mark_random_access(packet)
 
     def statistics(self) -> PacketizerStatistics:
-        """Return a snapshot of the counters."""
+        """Return the counters as they are; from any thread.
+
+        Each is one attribute that only the feeding thread changes, and the routes are replaced as a whole: nothing is
+        locked and nothing copied while packets pass. Two counters may be of two moments.
+        """
         program, pacer = self._program, self._pacer
         return PacketizerStatistics(
             items=self._items,
@@ -233,6 +337,12 @@ class Packetizer:
             resyncs=self._framer.resyncs,
             skipped_bytes=self._framer.skipped_bytes,
             continuity_gaps=program.continuity_gaps,
+            duplicate_packets=program.duplicate_packets,
+            damaged_tables=program.damaged_tables,
+            table_changes=program.table_changes,
+            pcr_gaps=self._watch.gaps,
+            stray_timestamps=self._clock.stray_timestamps,
+            overrun_packets=self._overrun,
             pcr_jumps=self._clock.pcr_jumps,
             cut_pes=self._unfinished.taken_back,
             unclocked_datagrams=pacer.unclocked,

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 
 from flume.media import psi
 from flume.media.keyframes import AUDIO_CODECS, VIDEO_CODECS
-from flume.media.mpegts import NULL_PID, PAT_PID, pid_of, set_pid
+from flume.media.mpegts import NULL_PID, PAT_PID, has_payload, is_discontinuous, pid_of, read_pcr, set_pid
 from flume.media.psi import ElementaryStream, Program, SectionAssembler
 
 PROGRAM_NUMBER = 1
 PMT_PID = 0x1000
 CLOCK_PID = 0x1F0
 """For a PCR on a PID of its own."""
+LAST_RESERVED_PID = 0x1F
+"""Up to here there are only tables of services, times and networks, which every broadcast has and nobody misses."""
 STREAMS_PER_KIND = 16
 """Most video, audio and other streams that are carried, each; the rest is dropped as foreign."""
 
@@ -28,13 +30,20 @@ class StreamKind(enum.IntEnum):
 class Route:
     """Where one incoming PID goes, and how its continuity counter runs on."""
 
-    __slots__ = ("counter_shift", "is_clock", "kind", "last_counter", "pid", "stream_type")
+    __slots__ = ("counter_shift", "is_clock", "kind", "last_counter", "last_packet", "pid", "stream_type")
 
     def __init__(self, pid: int, kind: StreamKind, stream_type: int, *, is_clock: bool) -> None:
         """Lead to the outgoing *pid*; *is_clock* when the program's PCR comes with it."""
         self.pid, self.kind, self.stream_type, self.is_clock = pid, kind, stream_type, is_clock
         self.counter_shift: int | None = None
-        self.last_counter = 0
+        self.last_counter = -1
+        self.last_packet: bytes | bytearray = b""
+        """The last one that carried a payload, as it came in but for its first four bytes."""
+
+    def go_on_from(self, other: "Route") -> None:
+        """Take over the counters of *other*, which led from the same PID to the same PID."""
+        self.counter_shift, self.last_counter = other.counter_shift, other.last_counter
+        self.last_packet = other.last_packet
 
     @property
     def is_timed(self) -> bool:
@@ -55,19 +64,31 @@ class ProgramMap:
         """Begin before the first item."""
         self.foreign_packets = 0
         self.continuity_gaps = 0
+        self.duplicate_packets = 0
+        self.damaged_tables = 0
+        """PAT and PMT sections whose CRC is wrong; what was known before stays."""
+        self.table_changes = 0
+        """How often a PMT said something else than the one before it in the same item."""
+        self.tables_differ = False
+        """Whether :meth:`tables` has something else to say than the last time."""
         self._counters: dict[int, int] = {}
         self._version = -1
         self._sent: Program | None = None
         self._tables: tuple[bytes, ...] = ()
-        self._routes: dict[int, Route] = {}
+        self.clock_pid = CLOCK_PID
+        """The outgoing PID of clock references."""
         self.begin_item()
 
     def begin_item(self) -> None:
         """Forget the incoming tables and identifiers; the outgoing ones stay."""
         self._pat, self._pmt = SectionAssembler(), SectionAssembler()
+        self._program_number = 0
         self._pmt_pid: int | None = None
-        self._pmt_section = b""
-        self._routes = {}
+        self._neighbours: frozenset[int] = frozenset()
+        """Other programs whose PMT comes on the same PID."""
+        self._pat_section = self._pmt_section = b""
+        self._routes: dict[int, Route] = {}
+        self._source: Program | None = None
         self.tables_due = False
 
     @property
@@ -95,29 +116,67 @@ class ProgramMap:
             self._read_pat(packet)
         elif pid == self._pmt_pid:
             self._read_pmt(packet)
-        else:
+        elif LAST_RESERVED_PID < pid != NULL_PID:
             self.foreign_packets += 1
         return None
 
+    def is_new(self, packet: bytearray, route: Route) -> bool:
+        """Count what was lost before *packet*; ``False`` if it is the last one once more, as section 2.4.3.3 allows."""
+        counter, carries = packet[3] & 0x0F, has_payload(packet)
+        if counter != route.last_counter + carries & 0x0F and route.last_counter >= 0 and not is_discontinuous(packet):
+            # The clock reference in a duplicate is that of its own place.
+            start = 4 if read_pcr(packet) is None else 12
+            if carries and counter == route.last_counter and packet[start:] == route.last_packet[start:]:
+                self.duplicate_packets += 1
+                return False
+            self.continuity_gaps += 1
+        route.last_counter = counter
+        if carries:
+            route.last_packet = bytes(packet)  # a copy: timestamps will be written into this one
+        return True
+
     def _read_pat(self, packet: bytearray) -> None:
         section = self._pat.feed_untrusted(packet)
-        pid = None if section is None else psi.parse_pat_untrusted(section)
-        if pid is not None and pid not in {PAT_PID, NULL_PID} and pid != self._pmt_pid:
-            self._pmt_pid, self._pmt, self._pmt_section = pid, SectionAssembler(), b""
+        if section is None or section == self._pat_section:
+            return
+        programs = psi.parse_pat_untrusted(section)
+        if programs is None:
+            self._count_damage(section)
+            return
+        self._pat_section = section
+        programs = {number: pid for number, pid in programs.items() if pid not in {PAT_PID, NULL_PID}}
+        if not programs:
+            return
+        if self._program_number not in programs:  # stay with one as long as it exists, whatever the order
+            self._program_number = next(iter(programs))
+        pid = programs[self._program_number]
+        others = frozenset(number for number, other in programs.items() if other == pid) - {self._program_number}
+        if pid != self._pmt_pid or others != self._neighbours:
+            self._pmt_pid, self._neighbours = pid, others
+            self._pmt, self._pmt_section = SectionAssembler(), b""
+            # A table where a stream was: another multiplexer has taken over, and would never be understood.
+            self._routes = {other: route for other, route in self._routes.items() if other != pid}
 
     def _read_pmt(self, packet: bytearray) -> None:
         section = self._pmt.feed_untrusted(packet)
-        if section is None:
+        if section is None or psi.program_number_untrusted(section) in self._neighbours:
             return
         if section != self._pmt_section:
             program = psi.parse_pmt_untrusted(section)
             if program is None:
+                self._count_damage(section)
                 return
             self._pmt_section = section
             self._adopt(program)
         self.tables_due = bool(self._tables)
 
+    def _count_damage(self, section: bytes) -> None:
+        # A table may be well and still say nothing to us, if it announces a later one.
+        self.damaged_tables += psi.is_damaged(section)
+
     def _adopt(self, program: Program) -> None:
+        self.table_changes += self._source is not None and program != self._source
+        self._source = program
         counts = dict.fromkeys(StreamKind, 0)
         routes: dict[int, Route] = {}
         streams = []
@@ -133,9 +192,11 @@ class ProgramMap:
             routes[program.pcr_pid] = Route(CLOCK_PID, StreamKind.CLOCK, 0, is_clock=True)
         for pid, route in self._routes.items():
             if pid in routes and routes[pid].pid == route.pid:
-                routes[pid].counter_shift, routes[pid].last_counter = route.counter_shift, route.last_counter
+                routes[pid].go_on_from(route)
         self._routes = routes
-        clock = routes[program.pcr_pid].pid if program.pcr_pid in routes else NULL_PID
+        # Without a PID for the clock there may yet be one of our own: the packetizer writes it by the timestamps.
+        clock = routes[program.pcr_pid].pid if program.pcr_pid in routes else CLOCK_PID
+        self.clock_pid = clock
         self._build_tables(Program(clock, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid))))
 
     # --- out ---------------------------------------------------------------------------------------------------
@@ -143,6 +204,7 @@ class ProgramMap:
     def _build_tables(self, program: Program) -> None:
         if program == self._sent:
             return
+        self.tables_differ = self._sent is not None
         self._sent = program
         self._version = (self._version + 1) % 32
         pat = psi.build_pat(program_number=PROGRAM_NUMBER, pmt_pid=PMT_PID, version=0)
@@ -155,7 +217,7 @@ class ProgramMap:
 
     def tables(self) -> list[bytearray]:
         """Return PAT and PMT as packets, numbered on from the last ones."""
-        self.tables_due = False
+        self.tables_due = self.tables_differ = False
         packets = [bytearray(packet) for packet in self._tables]
         for packet in packets:
             pid = pid_of(packet)
@@ -165,19 +227,22 @@ class ProgramMap:
 
     def readdress(self, packet: bytearray, route: Route) -> None:
         """Write the outgoing PID and a continuity counter that runs on from the item before."""
-        counter, carries = packet[3] & 0x0F, packet[3] >> 4 & 1
+        counter = packet[3] & 0x0F
         if route.counter_shift is None:
+            carries = packet[3] >> 4 & 1
             route.counter_shift = (self._counters.get(route.pid, -1) + carries - counter) % 16
-        elif counter not in {(route.last_counter + carries) % 16, route.last_counter}:
-            self.continuity_gaps += 1
-        route.last_counter = counter
         self._counters[route.pid] = outgoing = (counter + route.counter_shift) % 16
         packet[3] = packet[3] & 0xF0 | outgoing
         set_pid(packet, route.pid)
 
-    def counter(self, route: Route) -> int | None:
-        """Return the last continuity counter written on *route*, ``None`` before the first packet."""
-        return self._counters.get(route.pid)
+    def counter(self, pid: int) -> int | None:
+        """Return the last continuity counter written on the outgoing *pid*, ``None`` before the first packet."""
+        return self._counters.get(pid)
+
+    def forget_counters(self) -> None:
+        """Let the outgoing counters run on, whatever the incoming ones will be: something is left out on purpose."""
+        for route in self._routes.values():
+            route.counter_shift = None
 
     def rewind(self, counters: Mapping[int, int]) -> None:
         """Go on from *counters*, by outgoing PID: the packets after them were taken back."""

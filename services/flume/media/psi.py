@@ -57,14 +57,18 @@ class SectionAssembler:
     def __init__(self) -> None:
         """Begin without a section."""
         self._data = bytearray()
+        self._last = b""
 
     def feed_untrusted(self, packet: bytes | bytearray) -> bytes | None:
         """Return the section that *packet* completes, CRC included and not yet checked, or ``None``. Never raises."""
         start = payload_offset(packet)
         if starts_unit(packet) and start < PACKET_BYTES:
             self._data = bytearray(packet[start + 1 + packet[start] :])
+        elif packet == self._last:
+            return None  # every packet may come twice (section 2.4.3.3)
         elif self._data:
             self._data += packet[start:]
+        self._last = bytes(packet)
         if len(self._data) < 3:
             return None
         length = 3 + ((self._data[1] & 0x0F) << 8 | self._data[2])
@@ -80,17 +84,27 @@ class SectionAssembler:
 
 def _is_intact(section: bytes, table_id: int, shortest: int) -> bool:
     # The current_next_indicator is 0 in a table that announces a later one.
-    return len(section) >= shortest and section[0] == table_id and section[5] & 1 == 1 and crc32(section) == 0
+    return len(section) >= shortest and section[0] == table_id and section[5] & 1 == 1 and not is_damaged(section)
 
 
-def parse_pat_untrusted(section: bytes) -> int | None:
-    """Return the PMT's PID of the first program, or ``None`` when the section is damaged or names no program."""
+def is_damaged(section: bytes) -> bool:
+    """Say whether the CRC contradicts the rest."""
+    return crc32(section) != 0
+
+
+def program_number_untrusted(section: bytes) -> int:
+    """Return the program that a PMT section is of; 0, which is none, when it is too short to say."""
+    return int.from_bytes(section[3:5], "big")
+
+
+def parse_pat_untrusted(section: bytes) -> dict[int, int] | None:
+    """Return the PMT's PID of each program number, in order; ``None`` when the section is damaged. Never raises."""
     if not _is_intact(section, TABLE_PAT, 12):
         return None
-    for offset in range(8, len(section) - 7, 4):
-        if section[offset] or section[offset + 1]:  # program 0 points to the network information
-            return (section[offset + 2] & 0x1F) << 8 | section[offset + 3]
-    return None
+    rows = (section[offset : offset + 4] for offset in range(8, len(section) - 7, 4))
+    programs = {row[0] << 8 | row[1]: (row[2] & 0x1F) << 8 | row[3] for row in rows}
+    programs.pop(0, None)  # points to the network information
+    return programs
 
 
 def parse_pmt_untrusted(section: bytes) -> Program | None:

@@ -94,7 +94,7 @@ def test_tables_are_read_as_they_were_written() -> None:
     streams = (psi.ElementaryStream(0x1B, 256, b"\x05\x01x"), psi.ElementaryStream(0x0F, 272, b""))
     program = psi.Program(256, b"\x09\x00", streams)
     pat = psi.build_pat(program_number=1, pmt_pid=0x1000, version=3)
-    assert psi.parse_pat_untrusted(pat) == 0x1000
+    assert psi.parse_pat_untrusted(pat) == {1: 0x1000}
     assert psi.parse_pmt_untrusted(psi.build_pmt(program, program_number=1, version=31)) == program
     assert pat == section(0, 1, b"\0\1\xf0\0", version=3)
 
