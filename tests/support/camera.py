@@ -27,6 +27,8 @@ class Camera:
         self.silent = False
         """Whether there is no sound, although the tables promise some."""
         self.repeats_tables = True
+        self.tables_due = False
+        """Whether the next frame comes with tables, keyframe or not."""
         self.spoil: Callable[[bytes], bytes] = bytes
         """What happens to the bytes of a frame on their way."""
 
@@ -34,8 +36,9 @@ class Camera:
         """Return the packets of the next frame, tables before each keyframe."""
         builder, keyframe = self.builder, self.number % self.gop == 0
         builder.data.clear()
-        if keyframe and self.repeats_tables:
+        if (keyframe and self.repeats_tables) or self.tables_due:
             builder.tables()
+            self.tables_due = False
         pcr = (self.clock - self.pcr_lead_ticks) * 300
         if self.pcr_pid is not None and self.pcr_pid not in {builder.video, builder.audio}:
             builder.packet(self.pcr_pid, b"", pcr=pcr)

@@ -124,7 +124,11 @@ class ClientCounters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The server as a whole. *ingest* is running, paused or stopped."""
+    """The server as a whole. *ingest* is starting, running, stalled, paused, stopped or ended.
+
+    *source_counts* names what was not as it should be with what the source delivered, and how often; nothing of what
+    never happened. *drops* does the same for what was not delivered to clients.
+    """
 
     uptime_s: float
     source: str
@@ -139,6 +143,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: dict[str, int] = {}
     """Why clients were sent single datagrams instead of batches, and how many."""
     drops: dict[str, int] = {}
+    source_counts: dict[str, int] = {}
 
 
 class Status(_Reply, frozen=True, kw_only=True, tag="status"):

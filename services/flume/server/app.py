@@ -243,6 +243,7 @@ class Server:
             sender=self._sender.kind,
             fallbacks=totals.fallbacks,
             drops=dict(Counter(totals.drops) + streams.drops + self.table.counts),
+            source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
 
     # -- called by the sender thread -------------------------------------------------------------------------

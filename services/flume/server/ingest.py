@@ -2,10 +2,16 @@
 
 When nobody takes datagrams the lead stays full, the thread stops reading, the pipe to libvlc fills, and libvlc
 stops: a film pauses at no cost and goes on with the next frame. A live source is stopped instead.
+
+A live source does not wait: what is not read is lost somewhere on its way, uncounted. So it is always read, and when
+its lead grows too long, because its clock is faster than ours or because it hands over what it held back, everything is
+left out up to a keyframe, counted, and those who receive see a cut and no silence.
 """
 
+import itertools
 import logging
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
@@ -19,9 +25,40 @@ LEAD_S = 1.0
 LEAD_DATAGRAMS = 16_384
 """The same bound in memory (21 MiB), for streams whose clock does not advance."""
 
+LIVE_LEAD_S = 3.0
+"""How far a live source may run ahead before something is left out. The sender stands still for up to 2 s when nobody
+receives, which is no reason to lose anything; beyond, the picture is seen too long after it was taken."""
+
+PICTURE_LEAD_S = 0.3
+"""While something is left out: below this any picture has to do, for no keyframe has come in time."""
+
+OVERRUN_PAUSE_S = 0.005
+"""Between two reads while something is left out: no source, however fast, takes the processor from the sender."""
+
 READ_TIMEOUT_S = 0.5
 
-IngestState = Literal["starting", "running", "paused", "stopped", "ended"]
+STALL_S = 0.5
+"""A source that was read for so long without giving anything, while all it gave is gone, has stalled."""
+
+SHOWN_STATISTICS = (
+    "resyncs",
+    "skipped_bytes",
+    "damaged_packets",
+    "duplicate_packets",
+    "continuity_gaps",
+    "foreign_packets",
+    "damaged_tables",
+    "table_changes",
+    "pcr_jumps",
+    "pcr_gaps",
+    "stray_timestamps",
+    "unclocked_datagrams",
+    "overrun_packets",
+)
+"""What ``status`` tells of :class:`~flume.media.packetizer.PacketizerStatistics`: whatever is not as it should be.
+Sound that is cut off at the end of a film is not among it: libvlc does that to most of them."""
+
+IngestState = Literal["starting", "running", "stalled", "paused", "stopped", "ended"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +83,13 @@ class Ingest:
         self.failures: dict[str, str] = {}
         """Items that could not be played, with the reason; the last of each name."""
         self.restarts = 0
-        """How often a live source was stopped: what was sent before then cannot be joined."""
+        """Changes whenever nobody may join any more in what was taken before: a live source was stopped, or the next
+        datagram has other tables. Two threads change it, each time to a number that was never there."""
+        self._restart_numbers = itertools.count(1)
+        self._announced: Datagram | None = None
         self.counts: Counter[str] = Counter()
         self._live_running = False
+        self._heard_s = time.monotonic()
         self._on_data: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
@@ -66,7 +107,19 @@ class Ingest:
             return "stopped"
         if not self.first.is_set():
             return "starting"
-        return "running" if self._wanted.is_set() else "paused"
+        if not self._wanted.is_set():
+            return "paused"
+        return "stalled" if not self._queue and time.monotonic() - self._heard_s > STALL_S else "running"
+
+    def source_counts(self) -> dict[str, int]:
+        """Return what was not as it should be with the source, by name, without those that never happened.
+
+        From any thread, and without a lock: see :meth:`~flume.media.packetizer.Packetizer.statistics`.
+        """
+        statistics = self._packetizer.statistics()
+        counts = {name: getattr(statistics, name) for name in SHOWN_STATISTICS}
+        counts |= {name: self.counts[name] for name in ("overruns", "failed_items")}
+        return {name: count for name, count in counts.items() if count}
 
     def start(self, on_data: Callable[[], None]) -> None:
         """Begin; *on_data* is called from the ingest thread when an empty queue fills or the source ends."""
@@ -86,6 +139,12 @@ class Ingest:
         queue = self._queue
         taken: list[Datagram] = []
         while queue and queue[0].due_s <= until_s:
+            head = queue[0]
+            if head.new_tables and head is not self._announced:
+                # Whoever takes is told first, and gets it with the next call: so nobody joins before it and sees it.
+                self._announced = head
+                self.restarts = next(self._restart_numbers)
+                break
             taken.append(queue.popleft())
         if taken:
             self._space.set()
@@ -121,7 +180,7 @@ class Ingest:
                 if self._source.live and not self._wanted.is_set():
                     self._stop_live()
                     self._wanted.wait()
-                elif self._is_full():
+                elif not self._source.live and self._is_full():
                     self._space.wait()
                     self._space.clear()
                 else:
@@ -140,14 +199,29 @@ class Ingest:
         self._packetizer.end_item()
         self._queue = deque()  # the sender may be taking from the old one at this moment
         self._live_running = False
-        self.restarts += 1
+        self.restarts = next(self._restart_numbers)
         _log.info("nobody receives: %s is stopped", self._source.name)
 
     def _read_once(self) -> None:
         event = self._source.read(timeout_s=READ_TIMEOUT_S)
         if event is not None and not self._closing.is_set():
             self._live_running = True
+            self._heard_s = time.monotonic()
             self._handle(event)
+            if self._source.live:
+                self._keep_up()
+
+    def _keep_up(self) -> None:
+        """Leave something out when a live source is too far ahead, and go on once it is not."""
+        packetizer, lead_s = self._packetizer, self.lead_s()
+        if packetizer.is_skipping:
+            if lead_s < LEAD_S:
+                packetizer.resume(at="picture" if lead_s < PICTURE_LEAD_S else "keyframe")
+            self._closing.wait(OVERRUN_PAUSE_S)
+        elif lead_s > LIVE_LEAD_S or len(self._queue) >= LEAD_DATAGRAMS:
+            self.counts["overruns"] += 1
+            _log.warning("%s comes faster than it can be sent: something is left out", self._source.name)
+            self._extend(packetizer.skip())
 
     def _handle(self, event: SourceEvent) -> None:
         match event:
@@ -163,6 +237,7 @@ class Ingest:
                 _log.error("%s is left out: %s", name, reason)
                 self.counts["failed_items"] += 1
                 self.failures[name] = reason
+                self._extend(self._packetizer.end_item())
             case SourceEnded(reason, failed):
                 self._end(reason, failed=failed)
 

@@ -1,0 +1,255 @@
+"""Sources that misbehave under a real server: the stream goes on, ``status`` says why it is not as it should be."""
+
+import itertools
+import select
+import time
+from collections.abc import Callable
+
+import pytest
+
+from flume.server.source import ItemEnded, ItemFailed, ItemStarted, SourceEvent, TsBytes
+from support.camera import FPS, Camera, CameraSource
+from support.running_server import RunningServer
+from support.synthetic import SyntheticSource
+from support.ts_stream import Check
+from support.wire_client import WireClient, assert_consecutive, sequences
+
+VIDEO, PMT = 0x100, 0x1000
+PCR_HZ = 27_000_000
+
+
+class Viewer:
+    """A client that keeps what it receives, with the times."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.client = WireClient(server.port)
+        self.datagrams: list[bytes] = []
+        self.times_s: list[float] = []
+
+    def __enter__(self) -> "Viewer":
+        self.client.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def watch(self, *, for_s: float = 30.0, until: Callable[["Viewer"], bool] | None = None) -> None:
+        """Receive for *for_s*; with *until*, fail unless that has come true by then."""
+        deadline_s = time.monotonic() + for_s
+        self.client.send_token()
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            if until is not None and until(self):
+                return
+            if select.select([self.client.media], [], [], min(left_s, 0.1))[0]:
+                self.datagrams.append(self.client.media.recv(65536))
+                self.times_s.append(time.monotonic())
+        assert until is None, f"did not happen within {for_s:g} s"
+
+    def status(self) -> dict:
+        """Return what the server says of itself."""
+        return self.client.ask("status")["server"]
+
+    def check(self) -> Check:
+        """Assert what must hold whatever the source did, and return the checker's view for more."""
+        assert_consecutive(sequences(self.datagrams))
+        check = Check(b"".join(datagram[12:] for datagram in self.datagrams))
+        steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
+        assert min(steps) >= 0
+        assert max(steps) <= PCR_HZ // 2
+        return check
+
+    def longest_silence_s(self) -> float:
+        return max(after - before for before, after in itertools.pairwise(self.times_s))
+
+
+def counted(name: str, least: int = 1) -> Callable[[Viewer], bool]:
+    """Return whether the server has counted *name*, asked now and then."""
+    asked_s = [0.0]
+
+    def condition(viewer: Viewer) -> bool:
+        if time.monotonic() - asked_s[0] < 0.1:
+            return False
+        asked_s[0] = time.monotonic()
+        return viewer.status()["source_counts"].get(name, 0) >= least
+
+    return condition
+
+
+@pytest.mark.parametrize(("stall_s", "keep"), [(0.6, False), (3.0, False), (3.0, True)])
+def test_a_source_that_stalls_goes_on_where_it_was(stall_s, keep):
+    source = CameraSource(Camera())
+    with RunningServer(source) as server, Viewer(server) as viewer:
+        viewer.watch(for_s=1.5)
+        assert viewer.status()["source_counts"] == {}
+        source.stall(stall_s, keep=keep)
+        if stall_s > 1:
+            viewer.watch(until=lambda viewer: viewer.status()["ingest"] == "stalled")
+        viewer.watch(until=counted("stalls"))
+        viewer.watch(for_s=1.5)
+        assert viewer.status()["ingest"] == "running"
+        assert viewer.status()["source_counts"]["stalls"] == 1
+        assert viewer.longest_silence_s() > stall_s - 0.5
+        check = viewer.check()
+        assert check.continuity_errors == 0
+        seen_s = (viewer.times_s[-1] - viewer.times_s[0]) - viewer.longest_silence_s()
+        assert len(check.pes[VIDEO]) == pytest.approx(seen_s * FPS, abs=15), "no burst after it"
+
+
+def test_a_live_source_that_is_faster_than_time_loses_groups_of_pictures_and_nobody_waits():
+    source = CameraSource(Camera(), speed=2.0)
+    with RunningServer(source) as server, Viewer(server) as viewer:
+        viewer.watch(until=counted("overruns", 2))
+        viewer.watch(for_s=1.0)
+        counts = viewer.status()["source_counts"]
+        assert set(counts) == {"overruns", "overrun_packets"}
+        assert server.server._ingest.lead_s() < 4
+        check = viewer.check()
+        assert check.continuity_errors == 0
+        assert viewer.longest_silence_s() < 0.5
+        seen_s = viewer.times_s[-1] - viewer.times_s[0]
+        assert len(check.pes[VIDEO]) == pytest.approx(seen_s * FPS, abs=15)
+        with Viewer(server) as second:
+            second.watch(for_s=0.5)
+            assert second.check().pids[PMT]
+
+
+def test_a_film_that_can_be_read_faster_than_time_waits_and_loses_nothing():
+    source = CameraSource(Camera(), speed=50.0, live=False)
+    with RunningServer(source) as server, Viewer(server) as viewer:
+        viewer.watch(for_s=2.0)
+        assert viewer.status()["source_counts"] == {}
+        assert server.server._ingest.lead_s() < 1.2
+        assert viewer.check().continuity_errors == 0
+
+
+def test_a_live_source_without_any_measure_does_not_take_the_processor():
+    with RunningServer(SyntheticSource(live=True)) as server, Viewer(server) as viewer:
+        viewer.watch(until=counted("overruns"))
+        begun_s = time.process_time()
+        viewer.watch(for_s=1.0)
+        assert time.process_time() - begun_s < 0.6
+        viewer.check()
+
+
+def _change_tables(camera: Camera) -> None:
+    """Another codec, other PIDs and no sound, in the middle of a group of pictures."""
+    builder = camera.builder
+    builder.video, builder.audio, builder.video_type, builder.pcr_pid, camera.pcr_pid = 301, None, 0x02, 301, 301
+    builder.version, camera.tables_due, camera.number = 1, True, 5
+
+
+def test_a_change_of_tables_is_followed_and_nobody_joins_before_it():
+    source = CameraSource(Camera(gop=50))
+    with RunningServer(source) as server, Viewer(server) as before:
+        before.watch(for_s=1.2)
+        first_part = len(before.datagrams)
+        source.change(_change_tables)
+        before.watch(until=lambda viewer: any(b"\x47\x50\x00" in one for one in viewer.datagrams[first_part:]))
+        before.watch(until=lambda viewer: len(Check(b"".join(d[12:] for d in viewer.datagrams)).tables[PMT]) == 2)
+        with Viewer(server) as after:
+            after.watch(for_s=2.5)
+            assert after.status()["source_counts"] == {"table_changes": 1}
+            new = after.check()
+        before.watch(for_s=0.1)
+        both = before.check()
+        assert both.continuity_errors == 0
+        assert [table[5] >> 1 & 31 for table in sorted(both.tables[PMT], key=lambda table: table[5])] == [0, 1]
+        assert len(new.tables[PMT]) == 1
+        (table,) = new.tables[PMT]
+        assert table[5] >> 1 & 31 == 1
+        assert table in both.tables[PMT]
+        assert set(new.pids) <= {0, PMT, VIDEO, 0x1FFF}, "nothing of what the old tables were for"
+
+
+def _spoil_one(change: Callable[[bytes], bytes]) -> Callable[[Camera], None]:
+    """Return what changes the third packet of the camera's next frame."""
+
+    def action(camera: Camera) -> None:
+        def spoil(data: bytes) -> bytes:
+            camera.spoil = bytes
+            return data[:376] + change(data[376:564]) + data[564:]
+
+        camera.spoil = spoil
+
+    return action
+
+
+def _set_clock(seconds: float) -> Callable[[Camera], None]:
+    def action(camera: Camera) -> None:
+        camera.clock += round(seconds * 90_000)
+
+    return action
+
+
+def _hide_clock(camera: Camera) -> None:
+    camera.pcr_pid = None
+
+
+def _damage_tables(camera: Camera) -> None:
+    def spoil(data: bytes) -> bytes:
+        camera.spoil = bytes
+        return data[:187] + bytes([data[187] ^ 1]) + data[188:]
+
+    camera.builder.version, camera.tables_due, camera.spoil = 2, True, spoil
+
+
+def test_whatever_happens_has_its_name_in_status_and_the_stream_goes_on():
+    source = CameraSource(Camera())
+    events = {
+        "pcr_jumps": _set_clock(3600),
+        "damaged_packets": _spoil_one(lambda packet: b"\x47\x80" + packet[2:]),
+        "continuity_gaps": _spoil_one(lambda packet: b""),
+        "duplicate_packets": _spoil_one(lambda packet: packet * 2),
+        "resyncs": _spoil_one(lambda packet: packet + b"garbage"),
+        "foreign_packets": _spoil_one(lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
+        "damaged_tables": _damage_tables,
+        "pcr_gaps": _hide_clock,
+    }
+    with RunningServer(source) as server, Viewer(server) as viewer:
+        viewer.watch(for_s=1.0)
+        for name, action in events.items():
+            seen = viewer.status()["source_counts"].get(name, 0)
+            source.change(action)
+            viewer.watch(until=counted(name, seen + 1), for_s=5)
+        viewer.watch(for_s=1.0)
+        assert set(viewer.status()["source_counts"]) == {*events, "skipped_bytes"}
+        check = viewer.check()
+        assert viewer.longest_silence_s() < 0.6
+        assert len(check.pes[VIDEO]) == pytest.approx((viewer.times_s[-1] - viewer.times_s[0]) * FPS, abs=15)
+
+
+class BrokenItems:
+    """A source whose every second item breaks off in the middle of a packet."""
+
+    name, live = "broken items", False
+
+    def __init__(self) -> None:
+        self._events = self._all()
+
+    def _all(self):
+        for number in itertools.count():
+            yield ItemStarted(f"item {number}")
+            camera = Camera()
+            for _ in range(30):
+                yield TsBytes(camera.frame())
+            yield TsBytes(camera.frame()[:500])
+            yield ItemFailed(f"item {number}", "broke off") if number % 2 else ItemEnded(f"item {number}")
+
+    def read(self, *, timeout_s: float) -> SourceEvent | None:
+        return next(self._events)
+
+    def stop(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_items_that_break_off_are_counted_and_followed_by_the_next():
+    with RunningServer(BrokenItems()) as server, Viewer(server) as viewer:
+        viewer.watch(until=counted("failed_items", 2))
+        viewer.watch(for_s=2.0)
+        assert set(viewer.status()["source_counts"]) == {"failed_items", "skipped_bytes"}
+        check = viewer.check()
+        assert check.continuity_errors == 0
+        assert viewer.longest_silence_s() < 0.3
