@@ -408,7 +408,7 @@ def test_a_sender_that_dies_ends_the_server_with_an_error_and_nobody_waits_for_e
         client.connect()
         other.connect()
         client.receive(for_s=0.05)
-        server.server._ring.append = fail
+        server.server._ring.extend = fail
         if command:
             assert client.ask(command)["reply"] == command
         closed = client.event("closed")

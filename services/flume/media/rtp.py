@@ -14,7 +14,10 @@ PAYLOAD_TYPE_MP2T = 33
 CLOCK_HZ = 90_000
 SEQUENCE_MODULUS = 1 << 16
 
-_HEADER = struct.Struct("!BBHII")
+HEADER = struct.Struct("!BBHII")
+"""Version and flags, payload type, sequence number, timestamp, SSRC."""
+FIRST_BYTES = (0x80, PAYLOAD_TYPE_MP2T)
+"""Version 2 with no padding, extension or CSRC; no marker."""
 
 
 class RtpPacket(NamedTuple):
@@ -28,7 +31,7 @@ class RtpPacket(NamedTuple):
 
 def pack_header_into(buffer: bytearray | memoryview, offset: int, *, sequence: int, timestamp: int, ssrc: int) -> None:
     """Write the 12 header bytes at *offset*; *timestamp* counts at 90 kHz and is taken modulo 2^32."""
-    _HEADER.pack_into(buffer, offset, 0x80, PAYLOAD_TYPE_MP2T, sequence % SEQUENCE_MODULUS, timestamp % (1 << 32), ssrc)
+    HEADER.pack_into(buffer, offset, *FIRST_BYTES, sequence % SEQUENCE_MODULUS, timestamp % (1 << 32), ssrc)
 
 
 def parse_untrusted(datagram: bytes | bytearray | memoryview) -> RtpPacket:
@@ -36,7 +39,7 @@ def parse_untrusted(datagram: bytes | bytearray | memoryview) -> RtpPacket:
     view = memoryview(datagram)
     if len(view) < HEADER_BYTES:
         raise RemoteProtocolError("rtp_short", f"an RTP packet has at least {HEADER_BYTES} bytes, this one {len(view)}")
-    first, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(view)
+    first, kind, sequence, timestamp, ssrc = HEADER.unpack_from(view)
     if first >> 6 != 2 or kind & 0x7F != PAYLOAD_TYPE_MP2T:
         raise RemoteProtocolError("rtp_foreign", "not RTP version 2 with payload type 33 (MPEG-TS)")
     start = HEADER_BYTES + 4 * (first & 0x0F)

@@ -4,6 +4,7 @@ A tick takes the datagrams that have come due by the stream's own clock, appends
 :class:`~flume.server.delivery.Delivery` send each client what it lacks.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -109,6 +110,24 @@ class StreamClock:
         return now_s + self._offset_s
 
 
+class Doorbell:
+    """Wakes one waiting thread. A :class:`threading.Event` makes a lock and takes two others for each wait."""
+
+    def __init__(self) -> None:
+        """Begin without a ring."""
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Let the present or next :meth:`wait` return; safe from any thread, however often."""
+        with contextlib.suppress(RuntimeError):  # it has been rung and not been heard yet
+            self._silent.release()
+
+    def wait(self, timeout_s: float = -1) -> bool:
+        """Return ``True`` once it has been rung since the last time, ``False`` after *timeout_s*."""
+        return self._silent.acquire(timeout=timeout_s)
+
+
 class Fanout:
     """Owns the sender thread."""
 
@@ -141,7 +160,7 @@ class Fanout:
         self._stream = StreamClock()
         self._roster: Roster | None = None
         self._restarts_seen = supply.restarts
-        self._wake = threading.Event()
+        self._doorbell = Doorbell()
         self._stopping = False
         self._ended_told = False
         self._counts: Counter[str] = Counter()
@@ -153,12 +172,12 @@ class Fanout:
 
     def wake(self) -> None:
         """Look at the roster and the supply now; safe from any thread."""
-        self._wake.set()
+        self._doorbell.ring()
 
     def stop(self, *, timeout_s: float = 2.0) -> None:
         """End the thread; every roster counts as settled after this."""
         self._stopping = True
-        self._wake.set()
+        self._doorbell.ring()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
@@ -188,19 +207,17 @@ class Fanout:
         while not self._stopping:
             roster = self._board.current
             self._take(roster)
-            now_s = self._clock()
             if not _is_anybody_there(roster) or (
                 self._supply.head_s() is None and not self._delivery.is_anybody_behind()
             ):
                 self._rest(roster)
                 next_tick_s = self._clock()
                 continue
-            if now_s < next_tick_s:
-                # Woken early: the roster is taken above, sending waits for its tick.
-                if self._wake.wait(next_tick_s - now_s):
-                    self._wake.clear()
-                continue
-            self.tick(roster, now_s)
+            wait_s = next_tick_s - self._clock()
+            if wait_s > 0 and self._doorbell.wait(wait_s):
+                continue  # woken early: the new roster is taken now, sending waits for its tick
+            now_s = self._clock()
+            self.tick(self._board.current, now_s)
             next_tick_s += self._tick_s
             if next_tick_s < now_s:
                 self._counts["late_ticks"] += 1
@@ -215,8 +232,7 @@ class Fanout:
         if ended is not None and not self._ended_told and (_is_anybody_there(roster) or self._supply.failed):
             self._ended_told = True
             self._listener.on_source_ended(ended)
-        self._wake.wait()
-        self._wake.clear()
+        self._doorbell.wait()
 
     def _take(self, roster: Roster) -> None:
         """Serve *roster*, and let control know that no older one is in use."""
@@ -235,8 +251,7 @@ class Fanout:
         ready = self._supply.ended is not None or self._supply.lead_s() >= self._prebuffer_s
         position_s = self._stream.position(now_s, self._supply.head_s(), ready=ready)
         due = self._supply.take(position_s) if position_s is not None else []
-        for datagram in due:
-            self._ring.append(datagram.payload, stream_s=datagram.due_s, random_access=datagram.random_access)
+        self._ring.extend(due)
         if due and roster.streams:
             self._listener.on_appended()
         self._delivery.serve(len(due))

@@ -25,6 +25,7 @@ FEATURE_SINGLE_MMAP = 1
 
 SQE_BYTES, CQE_BYTES = 64, 16
 _SQE: Final = struct.Struct("=BBHiQQIIQ24x")  # opcode flags ioprio fd off addr len msg_flags user_data
+_CQE: Final = struct.Struct("=Qi4x")  # user_data res flags
 _LENGTH_WORD = 6
 """Where ``len`` stands in an SQE, in words of 32 bits."""
 
@@ -70,22 +71,23 @@ class SendRing:
         """Find the kernel's counters in the memory it shares."""
         if not parameters[5] & FEATURE_SINGLE_MMAP:
             raise OSError(errno.ENOSYS, "io_uring of Linux 5.4 or later is needed")
-        completions = parameters[1]
+        self._completions = completions = parameters[1]
         _, tail, _, _, _, _, indices = parameters[10:17]
         completed_head, completed_tail, _, _, _, completed = parameters[20:26]
         size = max(indices + 4 * self.entries, completed + CQE_BYTES * completions)
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        ring = memoryview(mmap.mmap(self._descriptor, size, flags=flags))
+        self._ring = mmap.mmap(self._descriptor, size, flags=flags)
+        ring = memoryview(self._ring)
         slots = mmap.mmap(self._descriptor, SQE_BYTES * self.entries, flags=flags, offset=OFFSET_SQES)
         self._slots = memoryview(slots)
         self._words = self._slots.cast("I")
         self._tail = ring[tail : tail + 4].cast("I")
         self._indices = ring[indices : indices + 4 * self.entries].cast("I")
         self._order = memoryview(array("I", range(self.entries)))
-        self._completions = completions
         self._completed_head = ring[completed_head : completed_head + 4].cast("I")
         self._completed_tail = ring[completed_tail : completed_tail + 4].cast("I")
-        self._completed = ring[completed : completed + CQE_BYTES * completions].cast("i")
+        self._completed, self._completed_end = completed, completed + CQE_BYTES * completions
+        self._expected: dict[int, bytes] = {}
 
     def prepare(self, slot: int, target: socket.socket) -> None:
         """Let *slot* send the shared buffer on the connected socket *target*."""
@@ -132,19 +134,20 @@ class SendRing:
             if self._enter(0, count, ENTER_GETEVENTS) < 0 and ctypes.get_errno() != errno.EINTR:
                 number = ctypes.get_errno()
                 raise OSError(number, f"io_uring_enter: {os.strerror(number)}")
-        at = head % self._completions
-        first = min(count, self._completions - at)
-        failures: list[Failure] = []
-        for start, length in ((at, first), (0, count - first)):
-            found = self._completed[4 * start : 4 * (start + length)]
-            if found[2::4] != memoryview(array("i", [size]) * length):
-                failures += [
-                    Failure(found[4 * i], -found[4 * i + 2] if found[4 * i + 2] < 0 else errno.EMSGSIZE)
-                    for i in range(length)
-                    if found[4 * i + 2] != size
-                ]
+        at = self._completed + head % self._completions * CQE_BYTES
+        found = self._ring[at : min(at + count * CQE_BYTES, self._completed_end)]
+        found += self._ring[self._completed : self._completed + count * CQE_BYTES - len(found)]
         self._completed_head[0] = (head + count) & 0xFFFF_FFFF
-        return failures
+        if found == self._all_well(size)[: len(found)]:
+            return []
+        outcomes = sorted((slot, result) for slot, result in _CQE.iter_unpack(found) if result != size)
+        return [Failure(slot, -result if result < 0 else errno.EMSGSIZE) for slot, result in outcomes]
+
+    def _all_well(self, size: int) -> bytes:
+        """Return the completions of a ring full of sends that all took *size* bytes."""
+        if size not in self._expected:
+            self._expected[size] = b"".join(_CQE.pack(slot, size) for slot in range(self.entries))
+        return self._expected[size]
 
     def close(self) -> None:
         """Give the ring back; the memory goes with the last reference."""
