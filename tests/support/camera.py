@@ -24,6 +24,7 @@ class Camera:
         self.pcr_pid: int | None = 100
         """Where clock references come; ``None``: nowhere. The PMT may say something else."""
         self.pcr_lead_ticks = PCR_LEAD_TICKS
+        self.sound_bytes = 300
         self.silent = False
         """Whether there is no sound, although the tables promise some."""
         self.repeats_tables = True
@@ -48,7 +49,7 @@ class Camera:
             builder.pes(builder.video, payload.ljust(self.frame_bytes, b"\xaa"), pts=self.clock, pcr=own)
         if builder.audio is not None and not self.silent:
             own = pcr if self.pcr_pid == builder.audio else None
-            builder.pes(builder.audio, b"\xff\xf1" + bytes(300), pts=self.clock, pcr=own)
+            builder.pes(builder.audio, b"\xff\xf1" + bytes(self.sound_bytes), pts=self.clock, pcr=own)
         self.number += 1
         self.clock += FRAME_TICKS
         return self.spoil(bytes(builder.data))

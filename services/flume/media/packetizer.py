@@ -16,6 +16,7 @@ cannot tell from one uninterrupted broadcast:
 Counters that jump *inside* an item still jump in what goes out: the source's losses are not to be hidden.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 TS_PACKET_BYTES = mpegts.PACKET_BYTES
+
+_NO_ROUTES: Mapping[int, Route] = {}
 
 Resumption = Literal["never", "keyframe", "picture"]
 """Where the stream may go on after something was left out."""
@@ -136,9 +139,23 @@ class Packetizer:
 
         Never raises: what is no transport stream is skipped and counted.
         """
+        # Most packets only go on with a stream: no flag, no adaptation field, the expected counter. They are found by
+        # two comparisons, since a flag beside a PID makes another number of it, and take a way without questions.
+        routes = self._plain_routes()
         for packet in self._framer.feed_untrusted(data):
-            self._take(packet)
+            route = routes.get(packet[1] << 8 | packet[2])
+            if route is not None and packet[3] == route.expected:
+                self._unfinished.follow(route.pid, packet)
+                self._program.readdress_plain(packet, route)
+                self._pacer.write(packet)
+            else:
+                self._take(packet)
+                routes = self._plain_routes()
         return self._pacer.collect(before=self._unfinished.oldest_number(written=self._pacer.packets))
+
+    def _plain_routes(self) -> Mapping[int, Route]:
+        """Return the streams whose packets go out as they come: none while something is held back or left out."""
+        return self._program.incoming if self._held is None else _NO_ROUTES
 
     def end_item(self) -> list[Datagram]:
         """Return what is left of the item; its last datagram is filled up with null packets."""
@@ -148,7 +165,7 @@ class Packetizer:
     def _end_timeline(self) -> list[Datagram]:
         if self._held:
             self._release(self._held)
-        self._held = []
+        self._held = []  # nothing goes out until another timeline begins
         self._program.rewind(self._unfinished.take_back())
         self._pacer.end(self._clock.end_of_item())
         return self._pacer.collect()

@@ -14,6 +14,8 @@ CLOCK_PID = 0x1F0
 """For a PCR on a PID of its own."""
 LAST_RESERVED_PID = 0x1F
 """Up to here there are only tables of services, times and networks, which every broadcast has and nobody misses."""
+PAYLOAD_ONLY = 0x10
+"""Fourth byte of a packet without adaptation field and scrambling, beside the counter."""
 STREAMS_PER_KIND = 16
 """Most video, audio and other streams that are carried, each; the rest is dropped as foreign."""
 
@@ -30,20 +32,31 @@ class StreamKind(enum.IntEnum):
 class Route:
     """Where one incoming PID goes, and how its continuity counter runs on."""
 
-    __slots__ = ("counter_shift", "is_clock", "kind", "last_counter", "last_packet", "pid", "stream_type")
+    __slots__ = (
+        "counter_shift",
+        "expected",
+        "is_clock",
+        "kind",
+        "last_counter",
+        "last_packet",
+        "pid",
+        "stream_type",
+    )
 
     def __init__(self, pid: int, kind: StreamKind, stream_type: int, *, is_clock: bool) -> None:
         """Lead to the outgoing *pid*; *is_clock* when the program's PCR comes with it."""
         self.pid, self.kind, self.stream_type, self.is_clock = pid, kind, stream_type, is_clock
         self.counter_shift: int | None = None
         self.last_counter = -1
+        self.expected = -1
+        """Fourth byte of the packet that comes next, if it has a payload only and nothing was lost; -1 if unknown."""
         self.last_packet: bytes | bytearray = b""
         """The last one that carried a payload, as it came in but for its first four bytes."""
 
     def go_on_from(self, other: "Route") -> None:
         """Take over the counters of *other*, which led from the same PID to the same PID."""
         self.counter_shift, self.last_counter = other.counter_shift, other.last_counter
-        self.last_packet = other.last_packet
+        self.last_packet, self.expected = other.last_packet, other.expected
 
     @property
     def is_timed(self) -> bool:
@@ -90,6 +103,11 @@ class ProgramMap:
         self._routes: dict[int, Route] = {}
         self._source: Program | None = None
         self.tables_due = False
+
+    @property
+    def incoming(self) -> Mapping[int, Route]:
+        """The present item's streams by incoming PID; another mapping after each change."""
+        return self._routes
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -231,9 +249,20 @@ class ProgramMap:
         if route.counter_shift is None:
             carries = packet[3] >> 4 & 1
             route.counter_shift = (self._counters.get(route.pid, -1) + carries - counter) % 16
+        route.expected = PAYLOAD_ONLY | counter + 1 & 0x0F
         self._counters[route.pid] = outgoing = (counter + route.counter_shift) % 16
         packet[3] = packet[3] & 0xF0 | outgoing
         set_pid(packet, route.pid)
+
+    def readdress_plain(self, packet: bytearray, route: Route) -> None:
+        """Do what :meth:`is_new` and :meth:`readdress` do, for a packet that is the *expected* one of *route*."""
+        counter = packet[3] & 0x0F
+        route.last_counter, route.last_packet = counter, packet  # only its header will be written to
+        route.expected = PAYLOAD_ONLY | counter + 1 & 0x0F
+        outgoing = counter + (route.counter_shift or 0) & 0x0F
+        pid = route.pid
+        self._counters[pid] = outgoing
+        packet[1], packet[2], packet[3] = pid >> 8, pid & 0xFF, PAYLOAD_ONLY | outgoing
 
     def counter(self, pid: int) -> int | None:
         """Return the last continuity counter written on the outgoing *pid*, ``None`` before the first packet."""
@@ -242,7 +271,7 @@ class ProgramMap:
     def forget_counters(self) -> None:
         """Let the outgoing counters run on, whatever the incoming ones will be: something is left out on purpose."""
         for route in self._routes.values():
-            route.counter_shift = None
+            route.counter_shift, route.expected = None, -1
 
     def rewind(self, counters: Mapping[int, int]) -> None:
         """Go on from *counters*, by outgoing PID: the packets after them were taken back."""
