@@ -22,6 +22,7 @@ from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import NetworkError
 from flume.settings import ClientSettings, ServerSettings
+from support.camera import Camera, CameraSource
 from support.fake_server import SSRC, FakeServer
 from support.players import FakePlayer, wait_until
 from support.running_server import RunningServer
@@ -406,6 +407,20 @@ def test_health_of_a_server() -> None:
         port = server.port
     gone = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(port)])
     assert gone.exit_code == 1
+
+
+def test_health_of_a_server_tells_what_is_wrong_with_its_source() -> None:
+    source = CameraSource(Camera())
+    with RunningServer(source) as server, Watcher(server.port) as watcher:
+        watcher.connect()
+        wait_until("datagrams come", lambda: len(watcher.player.payloads) > 50)
+        source.stall(0.7, keep=False)
+
+        def says_so() -> bool:
+            well = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(server.port)])
+            return "the source: stalls" in well.output
+
+        wait_until("health tells of the stall", says_so)
 
 
 def test_an_old_state_file_is_not_health(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +15,13 @@ from flume.control.messages import (
     Connected,
     Interrupt,
     Refused,
+    ServerStatus,
+    Status,
     command_of,
     encode,
     parse_from_server_untrusted,
     parse_request_untrusted,
+    troubles,
 )
 from flume.control.session import Command, State
 from flume.errors import RemoteProtocolError
@@ -141,3 +145,23 @@ def test_an_oversized_line_is_reported_once_and_costs_no_memory():
 def test_two_commands_in_one_packet_are_two_lines():
     lines = LineAssembler().feed_untrusted(b'{"command":"status"}\r\n\n{"command":"connect"}\n{"comm')
     assert lines == [b'{"command":"status"}', b'{"command":"connect"}']
+
+
+SERVER = ServerStatus(
+    uptime_s=1.0, source="film", ingest="running", sessions=1, active=1, datagrams=9, segmentation=True, drops={}
+)
+
+
+def test_what_is_not_as_it_should_be_is_told_and_nothing_else():
+    assert troubles(SERVER) == ""
+    bad = msgspec.structs.replace(SERVER, source_counts={"stalls": 2, "pcr_jumps": 1}, drops={"send_buffer_full": 7})
+    assert troubles(bad) == "; the source: stalls 2, pcr_jumps 1; not sent: send_buffer_full 7"
+
+
+def test_an_older_server_says_nothing_of_its_source():
+    session = {"datagrams": 0}
+    server = {key: value for key, value in msgspec.to_builtins(SERVER).items() if key != "source_counts"}
+    line = json.dumps({"reply": "status", "state": "closed", "session": session, "server": server}).encode()
+    status = parse_from_server_untrusted(line)
+    assert isinstance(status, Status)
+    assert status.server.source_counts == {}

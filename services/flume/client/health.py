@@ -64,4 +64,5 @@ def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
         return False, f"{host} port {port} answered {reply!r:.120} to status"
     server = reply.server
     took_ms = (time.monotonic() - began_s) * 1000
-    return True, f"{server.source}: ingest {server.ingest}, {server.active} active, answered in {took_ms:.0f} ms"
+    words = f"{server.source}: ingest {server.ingest}, {server.active} active, answered in {took_ms:.0f} ms"
+    return True, words + m.troubles(server)

@@ -96,7 +96,7 @@ class TextView:
             server = reply.server
             self._say(
                 f"status: {reply.state}; server {server.source!r}, up {server.uptime_s:.0f} s, ingest {server.ingest}, "
-                f"{server.active} of {server.sessions} sessions active"
+                f"{server.active} of {server.sessions} sessions active{m.troubles(server)}"
             )
         elif self._failures:
             self._say(f"{command}: {reply.state}")

@@ -12,6 +12,7 @@ import click
 import msgspec
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 
 from flume.control.script import STEERING
 from flume.control.session import Command
@@ -210,17 +211,20 @@ def show_status(*, as_json: bool, once: bool, lab: str) -> None:
             for row in found:
                 click.echo(msgspec.json.encode(row._asdict()))
         elif once or not sys.stdout.isatty():
-            _console().print(status.table(lab, found))
+            _console().print(status.table(lab, found, status.server_line(engine, lab)))
         else:
             _watch(engine, lab)
 
 
 def _watch(engine: Engine, lab: str) -> None:
-    with Live(status.table(lab, status.rows(engine, lab)), auto_refresh=False) as live:
+    def table() -> Table:
+        return status.table(lab, status.rows(engine, lab), status.server_line(engine, lab))
+
+    with Live(table(), auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(STATUS_INTERVAL_S)
-                live.update(status.table(lab, status.rows(engine, lab)), refresh=True)
+                live.update(table(), refresh=True)
         except KeyboardInterrupt:
             return
 

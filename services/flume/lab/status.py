@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 import rich.box
 from rich.table import Table
+from rich.text import Text
 
 from flume.lab.containers.engine import Engine
 from flume.lab.evidence.claims import said_untrusted
@@ -45,6 +46,12 @@ def rows(engine: Engine, lab: str) -> list[Row]:
     ]
 
 
+def server_line(engine: Engine, lab: str) -> str:
+    """Return what the server of *lab* said of itself when its health was last looked at; empty without a server."""
+    states = [container.state() for container in engine.find(lab=lab, role="server")]
+    return "; ".join(f"server {state.health}: {state.health_detail or 'not yet asked'}" for state in states)
+
+
 def last_statistics(log: str) -> Mapping[str, Any]:
     """Return the last statistics event in a client's *log*; empty when there is none."""
     for line in reversed(log.splitlines()):
@@ -76,9 +83,10 @@ def _row(number: int, address: str, container: str, health: str, event: Mapping[
     )
 
 
-def table(lab: str, found: Sequence[Row]) -> Table:
-    """Return the rows as a table for people."""
-    result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
+    """Return the rows as a table for people, with the line of the *server* below."""
+    caption = Text(server, style="dim") if server else None
+    result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     for name in ("client", "address", "container", "health", "state", "media"):
         result.add_column(name)
     for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):

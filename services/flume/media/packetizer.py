@@ -231,12 +231,18 @@ class Packetizer:
             self._held_pcr = pcr
         pes = mpegts.parse_pes_start_untrusted(packet) if route.is_timed else None
         if pes is not None and pes.pts is not None and pes.dts is not None:
-            first = self._firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
-            if self._held_pcr is None and unwrap(pes.dts - first.dts, 0, PTS_MODULUS) * TICKS_PER_PTS >= MAX_HELD_TICKS:
-                self._release(held)
-                return
-        if len(held) >= MAX_HELD_PACKETS or (self._held_pcr is not None and self._has_waited_enough(pcr)):
+            self._firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
+        is_enough = self._is_without_clock(route, pes) if self._held_pcr is None else self._has_waited_enough(pcr)
+        if is_enough or len(held) >= MAX_HELD_PACKETS:
             self._release(held)
+
+    def _is_without_clock(self, route: Route, pes: PesStart | None) -> bool:
+        # libvlc begins live sources with a second of sound, and the clock comes with the first picture (measured).
+        if pes is None or pes.dts is None or route is not self._program.main:
+            return False
+        first = self._firsts.get(route.pid)
+        progress = 0 if first is None else unwrap(pes.dts - first.dts, 0, PTS_MODULUS)
+        return progress * TICKS_PER_PTS >= MAX_HELD_TICKS
 
     def _has_waited_enough(self, pcr: int | None) -> bool:
         if not self._clock.follows_an_item:

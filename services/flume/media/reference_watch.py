@@ -7,8 +7,9 @@ burst with the next one. Times here are as in the packets, at 27 MHz, modulo the
 from flume.media.clock import unwrap
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS
 
-GAP_TICKS = 4 * PCR_HZ // 10
-"""So much of the main stream without a clock reference is a gap; the standard allows 0.1 s between two."""
+GAP_TICKS = PCR_HZ // 2
+"""So much of the main stream without a clock reference is a gap. The standard allows 0.1 s between two; libvlc leaves
+0.4 s at the beginning of a live source (measured)."""
 
 GAP_STARTS = 3
 """And so many of its PES: one whose timestamp is damaged proves nothing."""

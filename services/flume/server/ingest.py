@@ -29,9 +29,9 @@ interpreter's lock a hundred times a second: at 8 Mbit/s that cost more than the
 LEAD_DATAGRAMS = 16_384
 """The same bound in memory (21 MiB), for streams whose clock does not advance."""
 
-LIVE_LEAD_S = 3.0
-"""How far a live source may run ahead before something is left out. The sender stands still for up to 2 s when nobody
-receives, which is no reason to lose anything; beyond, the picture is seen too long after it was taken."""
+LIVE_LEAD_S = 5.0
+"""How far a live source may run ahead before something is left out. libvlc hands over 2 s at once when it begins
+(measured), and the sender stands still for up to 2 s when nobody receives: no reason to lose anything."""
 
 PICTURE_LEAD_S = 0.3
 """While something is left out: below this any picture has to do, for no keyframe has come in time."""

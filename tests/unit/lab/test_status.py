@@ -1,10 +1,12 @@
 """The table of a running lab, from what clients say."""
 
 import io
+from types import SimpleNamespace
 
 from rich.console import Console
 
-from flume.lab.status import Row, last_statistics, table
+from flume.lab.containers.container import State
+from flume.lab.status import Row, last_statistics, server_line, table
 
 LOG = """\
 {"event":"state","state":"active"}
@@ -13,9 +15,9 @@ not an event
 """
 
 
-def shown(row: Row) -> str:
+def shown(row: Row, server: str = "") -> str:
     output = io.StringIO()
-    Console(file=output, width=160).print(table("demo", [row]))
+    Console(file=output, width=160).print(table("demo", [row], server))
     return output.getvalue()
 
 
@@ -28,3 +30,23 @@ def test_what_carries_the_media_is_shown_because_a_firewall_may_have_changed_it(
     row = Row(1, "198.18.0.11", "running", "healthy", "active", "tcp", 12, 0, 1.5, 3, 200.0)
     assert "over tcp" in shown(row)
     assert "over" not in shown(row._replace(transport=None))
+
+
+class LabOf:
+    """An engine, as far as the server's line needs one."""
+
+    def __init__(self, *states: State) -> None:
+        self._states = states
+
+    def find(self, *, lab: str, role: str) -> list:
+        assert (lab, role) == ("demo", "server")
+        return [SimpleNamespace(state=lambda state=state: state) for state in self._states]
+
+
+def test_what_the_server_said_of_its_source_stands_below_the_table():
+    said = "film.mp4: ingest running, 1 active, answered in 3 ms; the source: stalls 2"
+    line = server_line(LabOf(State("running", 0, "healthy", said)), "demo")
+    row = Row(1, "198.18.0.11", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
+    assert "stalls 2" in shown(row, line)
+    assert server_line(LabOf(State("running", 0, "starting")), "demo") == "server starting: not yet asked"
+    assert server_line(LabOf(), "demo") == ""

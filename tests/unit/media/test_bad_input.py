@@ -50,7 +50,7 @@ def check_promises(studio: Studio) -> Check:
     check = Check(b"".join(datagram.payload for datagram in studio.datagrams))
     steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
     assert min(steps) >= 0
-    assert max(steps) <= PCR_HZ // 2, "half a second without a clock"
+    assert max(steps) <= 0.8 * PCR_HZ, "too long without a clock"
     due = [datagram.due_s for datagram in studio.datagrams]
     assert due == sorted(due)
     assert max(after - before for before, after in itertools.pairwise(due)) < 0.2, "a silence"
@@ -144,7 +144,7 @@ def test_without_clock_references_timestamps_keep_the_time(silent_s: int) -> Non
     studio.camera.pcr_pid = None
     studio.shoot(25 * silent_s)
     lead_s = studio.camera.clock / 90_000 - 10 - studio.datagrams[-1].due_s
-    assert lead_s < 0.5, "no waiting for a reference that may never come"
+    assert lead_s < 0.8, "no waiting for a reference that may never come"
     studio.camera.pcr_pid = 100
     studio.shoot(60)
     check = check_promises(studio)
@@ -388,3 +388,14 @@ def test_the_clock_goes_on_where_packets_were_sent_without_one() -> None:
     studio.shoot(100)
     after = [datagram.due_s for datagram in studio.datagrams[sent + 100 :]]
     assert after[-1] - after[0] == pytest.approx(100 * FRAME_S, abs=0.1), "not all at once"
+
+
+def test_a_source_that_begins_with_sound_is_waited_for_until_its_clock_comes() -> None:
+    studio = Studio()
+    studio.camera.builder.tables()
+    studio.put(bytes(studio.camera.builder.data))
+    for number in range(32):
+        studio.put_pes(200, studio.camera.clock - 32 * FRAME_TICKS + number * FRAME_TICKS)
+    studio.shoot(60)
+    check_promises(studio)
+    assert named(studio) == {}

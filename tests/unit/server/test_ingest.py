@@ -1,8 +1,10 @@
 """The ingest's queue at the moments when both of its threads want it."""
 
+import itertools
 from collections import deque
 
-from flume.server.ingest import Ingest
+from flume.media.packetizer import Datagram
+from flume.server.ingest import LIVE_LEAD_S, Ingest
 from flume.server.source import SourceEnded
 from support.synthetic import SyntheticSource
 
@@ -36,3 +38,53 @@ def test_a_source_that_failed_is_told_from_one_that_ended():
         ingest = Ingest(SyntheticSource())
         ingest._handle(SourceEnded("because", failed))
         assert (ingest.ended, ingest.failed, ingest.state) == ("because", failed, "ended")
+
+
+def of(datagrams: list[Datagram]) -> Ingest:
+    ingest = Ingest(SyntheticSource())
+    ingest._extend(datagrams)
+    return ingest
+
+
+def test_other_tables_are_announced_before_they_are_given():
+    old, new, last = (Datagram(bytes(1), number / 10, number == 2, number == 1) for number in range(3))
+    ingest = of([old, new, last])
+    before = ingest.restarts
+    assert ingest.take(10.0) == [old]
+    assert ingest.restarts != before
+    before = ingest.restarts
+    assert ingest.take(10.0) == [new, last]
+    assert ingest.restarts == before
+
+
+def test_tables_that_are_not_due_are_not_announced():
+    ingest = of([Datagram(bytes(1), 1.0, random_access=False, new_tables=True)])
+    assert ingest.take(0.5) == []
+    assert ingest.restarts == 0
+
+
+def test_an_announcement_of_a_stream_that_was_stopped_holds_for_no_other():
+    ingest = of([Datagram(bytes(1), 0.0, random_access=False, new_tables=True)])
+    assert ingest.take(1.0) == []
+    ingest._live_running = True
+    ingest._stop_live()
+    ingest._extend([Datagram(bytes(1), 0.0, random_access=False, new_tables=True)])
+    before = ingest.restarts
+    assert ingest.take(1.0) == []
+    assert ingest.restarts != before
+
+
+def test_a_live_source_that_is_too_far_ahead_is_left_out_until_it_is_not():
+    ingest = Ingest(SyntheticSource(live=True))
+    for _ in range(25 * 10):
+        ingest._read_once()
+    assert LIVE_LEAD_S <= ingest.lead_s() < LIVE_LEAD_S + 0.2
+    counts = ingest.source_counts()
+    assert counts["overruns"] == 1
+    assert counts["overrun_packets"] > 100
+    ingest.take(ingest._queue[-1].due_s - 0.9)
+    for _ in range(60):
+        ingest._read_once()
+    assert ingest.lead_s() > 2
+    due = [datagram.due_s for datagram in ingest.take(1000.0)]
+    assert max(after - before for before, after in itertools.pairwise(due)) < 0.1
