@@ -154,8 +154,14 @@ SERVER = ServerStatus(
 
 def test_what_is_not_as_it_should_be_is_told_and_nothing_else():
     assert troubles(SERVER) == ""
-    bad = msgspec.structs.replace(SERVER, source_counts={"stalls": 2, "pcr_jumps": 1}, drops={"send_buffer_full": 7})
-    assert troubles(bad) == "; the source: stalls 2, pcr_jumps 1; not sent: send_buffer_full 7"
+    bad = msgspec.structs.replace(
+        SERVER,
+        source_counts={"stalls": 2, "pcr_jumps": 1},
+        fallbacks={"segmentation_eio": 3},
+        drops={"send_buffer_full": 7},
+    )
+    told = "; the source: stalls 2, pcr_jumps 1; sent singly: segmentation_eio 3; not sent: send_buffer_full 7"
+    assert troubles(bad) == told
 
 
 def test_an_older_server_says_nothing_of_its_source():
