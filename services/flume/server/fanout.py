@@ -248,7 +248,7 @@ class Fanout:
         if self._supply.restarts != self._restarts_seen:
             self._restarts_seen = self._supply.restarts
             self._ring.forget()
-        ready = self._supply.ended is not None or self._supply.lead_s() >= self._prebuffer_s
+        ready = not self._prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= self._prebuffer_s
         position_s = self._stream.position(now_s, self._supply.head_s(), ready=ready)
         due = self._supply.take(position_s) if position_s is not None else []
         self._ring.extend(due)

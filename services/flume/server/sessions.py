@@ -66,6 +66,8 @@ class SessionTable:
         self._wake_sender = wake_sender
         self._on_active_change = on_active_change
         self._sessions: set[ClientSession] = set()
+        self._by_address: Counter[str] = Counter()
+        """How many control connections each address has."""
         self._by_token: dict[str, ClientSession] = {}
         self._by_recipient: dict[Recipient, ClientSession] = {}
         self._settled_generation = 0
@@ -82,11 +84,12 @@ class SessionTable:
             raise NetworkError("the server is shutting down")
         if len(self._sessions) >= self.settings.max_sessions:
             raise NetworkError(f"this server takes {self.settings.max_sessions} sessions and has them: try later")
-        same = sum(session.peer[0] == peer[0] for session in self._sessions)
+        same = self._by_address[peer[0]]
         if same >= self.settings.max_sessions_per_address:
             raise NetworkError(f"{peer[0]} has {same} sessions already, which is the most for one address")
         session = self._make_session(peer, send)
         self._sessions.add(session)
+        self._by_address[peer[0]] += 1
         return session
 
     def _make_session(self, peer: Address, send: Callable[[m.Reply | m.Event], None]) -> ClientSession:
@@ -95,7 +98,11 @@ class SessionTable:
     async def drop(self, session: ClientSession) -> None:
         """The control connection of *session* ended."""
         await session.signal(Signal.PEER_GONE)
-        self._sessions.discard(session)
+        if session in self._sessions:
+            self._sessions.remove(session)
+            self._by_address[session.peer[0]] -= 1
+            if not self._by_address[session.peer[0]]:
+                del self._by_address[session.peer[0]]  # or it would grow with every address that ever came
 
     @property
     def session_count(self) -> int:
