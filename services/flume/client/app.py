@@ -121,7 +121,8 @@ class Client:
                 reply = self._connect()
             except NetworkError as error:
                 raise NetworkError(f"{error}{self._prospect()}") from error
-            self._over = isinstance(reply, m.Refused) and not self.settings.reconnect
+            if isinstance(reply, m.Refused) and not self.settings.reconnect:
+                self._over = True  # never back to False: what came since the reply may have ended the session
             return reply
 
     def interrupt(self) -> m.Reply:
