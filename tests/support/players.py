@@ -1,7 +1,7 @@
 """Players for tests, and the one polling helper."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flume.client.player import PlayerStatistics
 
@@ -21,11 +21,11 @@ class FakePlayer:
         assert not self._running
         self._running = True
 
-    def write(self, payload: bytes | memoryview) -> None:
+    def write(self, payloads: Sequence[bytes | memoryview]) -> None:
         assert self._running
         self._last_s = time.monotonic()
         self._first_s = self._first_s or self._last_s
-        self.payloads.append(bytes(payload))
+        self.payloads += map(bytes, payloads)
 
     def expect_frame(self) -> None:
         self._first_s = None

@@ -2,11 +2,13 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from flume.client import display
+from flume.client.loopback import Payload
 from flume.errors import PlayerError
 
 PlayerKind = Literal["auto", "window", "headless", "none"]
@@ -37,7 +39,7 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Player(Protocol):
-    """Shows MPEG-TS. :meth:`write` comes from the receiver's thread and never waits."""
+    """Shows MPEG-TS. :meth:`write` comes from the receiver's thread and never waits long."""
 
     @property
     def settle_s(self) -> float:
@@ -46,8 +48,8 @@ class Player(Protocol):
     def start(self) -> None:
         """Open; raises :class:`~flume.errors.PlayerError` when playing is not possible here."""
 
-    def write(self, payload: bytes | memoryview) -> None:
-        """Take the transport packets of one datagram."""
+    def write(self, payloads: Sequence[Payload]) -> None:
+        """Take the transport packets of some datagrams, each of *payloads* those of one, in order."""
 
     def expect_frame(self) -> None:
         """A command that leads to a picture was given: note when the next one is displayed."""
@@ -67,8 +69,8 @@ class NullPlayer:
     def start(self) -> None:
         """Do nothing."""
 
-    def write(self, payload: bytes | memoryview) -> None:
-        """Drop *payload*."""
+    def write(self, payloads: Sequence[Payload]) -> None:
+        """Drop *payloads*."""
 
     def expect_frame(self) -> None:
         """Do nothing."""

@@ -16,12 +16,13 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from flume.client import display
 from flume.client.frame_count import FrameCount
+from flume.client.loopback import LoopbackSender, Payload
 from flume.client.pictures import PictureMemory
 from flume.client.player import PlayerStatistics
 from flume.errors import PlayerError
@@ -92,7 +93,7 @@ class VlcPlayer:
         self._media: Any = None
         self._media_player: Any = None
         self._memory: PictureMemory | None = None
-        self._socket: socket.socket | None = None
+        self._sender: LoopbackSender | None = None
         self._refused = 0
         self._restarts = 0
         self._counted_by_libvlc = 0
@@ -136,22 +137,21 @@ class VlcPlayer:
             raise PlayerError(
                 f"libvlc did not open UDP port {port} of 127.0.0.1 within {BIND_TIMEOUT_S:g} s: {PACKAGES}"
             )
-        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sender.settimeout(0)
-        sender.connect(("127.0.0.1", port))
-        self._socket = sender
+        self._sender = LoopbackSender(port)
 
-    def write(self, payload: bytes | memoryview) -> None:
-        """Send one datagram's transport packets to libvlc; what it does not take is counted."""
+    def write(self, payloads: Sequence[Payload]) -> None:
+        """Send the transport packets of some datagrams to libvlc; what it does not take is counted."""
+        if self._sender is None:  # asked before the guard, which is held for seconds while libvlc is started again
+            self._refused += len(payloads)
+            return
         with self._guard:
-            if self._socket is None:
-                self._refused += 1
+            if self._sender is None:
+                self._refused += len(payloads)
                 return
-            try:
-                self._socket.send(payload)
+            refused = self._sender.send(payloads)
+            self._refused += refused
+            if refused < len(payloads):
                 self._count.received(time.monotonic())
-            except OSError:  # ECONNREFUSED: libvlc stopped listening; EAGAIN: its queue is full
-                self._refused += 1
 
     def expect_frame(self) -> None:
         """Forget when the last first frame was."""
@@ -214,9 +214,9 @@ class VlcPlayer:
                 _log.warning("%s", error)
 
     def _release(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
         if self._media_player is not None:
             self._media_player.stop()
             self._media_player.release()

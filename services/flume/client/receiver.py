@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from flume.client.bare import BareClock, BareCount
 from flume.client.jitter import InterarrivalJitter, JitterBuffer
+from flume.client.loopback import Payload
 from flume.client.pacer import PlayoutPacer
 from flume.client.player import Player
 from flume.client.splice import Splicer
@@ -233,13 +234,18 @@ class Receiver:
                 self._receive()
                 units = self._collect()
                 ending = self._is_over()
-            for unit in units:
-                primer = self._splicer.before(unit.timestamp, unit.payload, time.monotonic())
-                if primer:
-                    self._player.write(primer)
-                self._player.write(unit.payload)
-            if ending:
-                self._player.write(self._splicer.ending())
+            self._play(units, ending=ending)
+
+    def _play(self, units: Sequence[_Unit], *, ending: bool) -> None:
+        """Give the player all that is due in one call: it has a system call or two for each."""
+        payloads: list[Payload] = []
+        for unit in units:
+            primer = self._splicer.before(unit.timestamp, unit.payload, time.monotonic())
+            payloads += (primer, unit.payload) if primer else (unit.payload,)
+        if ending and (last := self._splicer.ending()):
+            payloads.append(last)
+        if payloads:
+            self._player.write(payloads)
 
     def _token_deadline_s(self) -> float:
         """Return when the next token is due: at its interval, or sooner where a stream is awaited or silent."""
