@@ -444,7 +444,7 @@ def test_without_a_host_the_machine_is_examined():
     assert list(findings) == list(MACHINE)
     assert findings["vlc"]["finding"] == "ok"
     assert findings["engine"]["detail"]
-    granted = int(Path("/proc/sys/net/core/rmem_max").read_text()) >= 4 << 20
+    granted = int(Path("/proc/sys/net/core/rmem_max").read_text()) >= 4 << 20 or os.geteuid() == 0
     assert findings["receive_buffer"]["finding"] == ("ok" if granted else "small")
     assert done.returncode == 0, done.stdout
 

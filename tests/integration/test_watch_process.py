@@ -65,9 +65,13 @@ def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
         assert server.commands == ["connect", "disconnect"]
 
 
-def test_a_warning_does_not_run_into_the_status_line() -> None:
-    with RunningServer() as server, Terminal(*at(server.port, "--receive-buffer", str(1 << 30))) as terminal:
+def test_a_warning_does_not_run_into_the_status_line(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    options = ("--state-file", str(folder / "client.json"))
+    with RunningServer() as server, Terminal(*at(server.port, *options)) as terminal:
         terminal.until("Mbit/s")
+        folder.rename(tmp_path / "away")  # the state cannot be written any more
         line = terminal.until("WARNING")
         assert line.startswith("WARNING")
         terminal.press("q")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _SERVICES = str(Path(__file__).parents[2] / "services")
@@ -39,14 +40,14 @@ def run_watch(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedP
 
 
 class Terminal:
-    """A pseudo-terminal of 100 columns with ``flume watch`` in it."""
+    """A pseudo-terminal of 100 columns with ``flume watch`` in it, started by the program *through*, if any."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, through: Sequence[str] = ()) -> None:
         self._master, self._slave = pty.openpty()
         termios.tcsetwinsize(self._slave, (24, 100))
         self.before = termios.tcgetattr(self._slave)
         self.process = subprocess.Popen(
-            watch_command(*arguments),
+            [*through, *watch_command(*arguments)],
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,
@@ -71,6 +72,11 @@ class Terminal:
     def lines(self) -> list[str]:
         """What was written so far, without colours and cursor movements; each renewal of a line is a line."""
         return [line for line in re.split(r"[\r\n]+", _CONTROL.sub("\r", self._seen)) if line.strip()]
+
+    def words(self) -> str:
+        """Return what was written so far with its lines joined, as wrapped text is read."""
+        self._read(0.05)
+        return " ".join(line.strip() for line in self.lines)
 
     def until(self, text: str, *, timeout_s: float = 10.0) -> str:
         """Read until a line contains *text*, and return that line."""

@@ -12,7 +12,6 @@ import msgspec
 from flume.client import cures
 from flume.client.cures import Ends
 from flume.client.observations import (
-    BufferSeen,
     ControlSeen,
     HostSeen,
     NameSeen,
@@ -21,6 +20,7 @@ from flume.client.observations import (
     TcpSeen,
     TokenSeen,
 )
+from flume.client.receive_buffer import RATE_MBIT, ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
 from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import check
 
@@ -304,13 +304,11 @@ def udp_state(seen: StateSeen, ends: Ends) -> Finding:
     return Finding(leg="udp_state", finding="forgets", detail=detail, cure=cures.forgets(ends))
 
 
-def receive_buffer(seen: BufferSeen) -> Finding:
+def receive_buffer(seen: ReceiveBuffer) -> Finding:
     """Conclude from the buffer that the kernel grants, and from what had no room in it."""
-    if seen.granted >= seen.asked and not seen.dropped:
-        return Finding(leg="receive_buffer", finding="ok", detail=f"the kernel grants the {seen.asked} bytes asked for")
-    detail = f"the kernel grants {seen.granted} bytes instead of {seen.asked}"
-    if seen.granted >= seen.asked:
-        detail = f"even {seen.granted} bytes were too few"
-    detail += f", and dropped {seen.dropped} datagrams for lack of room" if seen.dropped else ": bursts may be dropped"
-    wanted = seen.asked if seen.granted < seen.asked else 2 * seen.asked
-    return Finding(leg="receive_buffer", finding="small", detail=detail, cure=cures.receive_buffer(wanted))
+    detail = shortage(seen)
+    if detail is not None:
+        return Finding(leg="receive_buffer", finding="small", detail=detail, cure=cure_of_shortage(seen))
+    held = f"{lasts_ms(seen.granted)} ms of a stream of {RATE_MBIT} Mbit/s"
+    detail = f"the kernel grants the {seen.asked} bytes asked for, {held}"
+    return Finding(leg="receive_buffer", finding="ok", detail=detail)

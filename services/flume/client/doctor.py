@@ -26,6 +26,8 @@ from flume.client.doctor_sockets import (
     unacknowledged_bytes,
 )
 from flume.client.foreign import describe_untrusted
+from flume.client.media_socket import ask_for_buffer, granted_bytes
+from flume.client.receive_buffer import ReceiveBuffer
 from flume.control import messages as m
 from flume.settings import ClientSettings
 
@@ -161,6 +163,6 @@ def own_buffer() -> d.Finding:
     """Examine the receive buffer of a socket that receives nothing."""
     asked = ClientSettings(host="localhost").receive_buffer_bytes
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
-        media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, asked)
-        granted = media.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles it for itself
-    return d.receive_buffer(o.BufferSeen(asked, granted, 0))
+        ask_for_buffer(media, asked)
+        granted = granted_bytes(media)
+    return d.receive_buffer(ReceiveBuffer(asked, granted, 0))

@@ -10,6 +10,7 @@ from flume.client import observations as o
 from flume.client.cures import Ends
 from flume.client.doctor_session import Ears, MediaProbe
 from flume.client.doctor_sockets import Place, known_path_mtu, plain
+from flume.client.receive_buffer import ReceiveBuffer
 from flume.control import messages as m
 from flume.settings import ClientSettings
 
@@ -47,11 +48,11 @@ class MediaExamination:
         return min(time.monotonic() + seconds, self._deadline_s)
 
     @property
-    def buffer(self) -> o.BufferSeen | None:
+    def buffer(self) -> ReceiveBuffer | None:
         """What is known of the receive buffer."""
         if self._probe is None:
             return None
-        return o.BufferSeen(self._settings.receive_buffer_bytes, self._probe.granted_bytes, self._probe.dropped)
+        return ReceiveBuffer(self._settings.receive_buffer_bytes, self._probe.granted_bytes, self._probe.dropped)
 
     def legs(self, cleanup: contextlib.ExitStack, on_leg: Callable[[str], None]) -> Iterator[d.Finding]:
         """Examine; yield each finding when it is known, and end the session. *cleanup* closes the socket."""

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from flume.client.doctor_sockets import Place, dropped_by_kernel, fragment_bytes, icmp_behind, media_socket
+from flume.client.doctor_sockets import Place, fragment_bytes, icmp_behind, media_socket
+from flume.client.media_socket import dropped_by_kernel, granted_bytes
 from flume.client.observations import Icmp
 from flume.control import messages as m
 from flume.control.codec import LineAssembler
@@ -130,8 +131,8 @@ class MediaProbe:
 
     @property
     def granted_bytes(self) -> int:
-        """The receive buffer, as the kernel grants it (Linux reports the double)."""
-        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        """The receive buffer, as the kernel grants it."""
+        return granted_bytes(self.socket)
 
     @property
     def dropped(self) -> int:

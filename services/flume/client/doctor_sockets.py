@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from flume.client.media_socket import ask_for_buffer
 from flume.client.observations import Icmp, NameSeen, TcpSeen
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
@@ -26,7 +27,6 @@ PMTUDISC_DO = 2
 """Set "don't fragment" and refuse to send what is longer than the path's MTU."""
 TIOCOUTQ = 0x5411
 """asm-generic/ioctls.h: bytes of a TCP socket that the other side has not acknowledged (tcp(7), SIOCOUTQ)."""
-SO_MEMINFO, MEMINFO_DROPS = 55, 8
 _ORIGIN_ICMP = frozenset({2, 3})
 """linux/errqueue.h: SO_EE_ORIGIN_ICMP and _ICMP6."""
 
@@ -247,14 +247,6 @@ def unacknowledged_bytes(control: socket.socket) -> int | None:
     return None
 
 
-def dropped_by_kernel(media: socket.socket) -> int:
-    """Return the datagrams that had no room in the buffer of *media* (SO_MEMINFO, Linux 4.12)."""
-    with contextlib.suppress(OSError, struct.error):
-        raw = media.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 9 * 4)
-        return int(struct.unpack_from("=I", raw, 4 * MEMINFO_DROPS)[0])
-    return 0
-
-
 def known_path_mtu(media: socket.socket) -> int | None:
     """Return what the kernel believes the MTU of the path of the connected socket *media* to be."""
     level, option = (socket.IPPROTO_IPV6, IPV6_MTU) if media.family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_MTU)
@@ -268,7 +260,7 @@ def media_socket(place: Place, *, buffer_bytes: int) -> socket.socket:
     media = socket.socket(place.family, socket.SOCK_DGRAM)
     try:
         media.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        ask_for_buffer(media, buffer_bytes)
         see_errors(media)
         options = [(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DO), (socket.IPPROTO_IP, IP_RECVFRAGSIZE, 1)]
         if place.family == socket.AF_INET6:

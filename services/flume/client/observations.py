@@ -147,11 +147,3 @@ class StateSeen(NamedTuple):
     after_token: int = 0
     closed: str | None = None
     moved: str | None = None
-
-
-class BufferSeen(NamedTuple):
-    """The kernel's buffer of the media socket, bytes."""
-
-    asked: int
-    granted: int
-    dropped: int

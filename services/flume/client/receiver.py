@@ -7,7 +7,6 @@ import contextlib
 import logging
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Sequence
@@ -16,8 +15,10 @@ from typing import NamedTuple
 from flume.client.bare import BareClock, BareCount
 from flume.client.jitter import InterarrivalJitter, JitterBuffer
 from flume.client.loopback import Payload
+from flume.client.media_socket import dropped_by_kernel, granted_bytes, kernel_buffer_bytes, open_media_socket
 from flume.client.pacer import PlayoutPacer
 from flume.client.player import Player
+from flume.client.receive_buffer import ReceiveBuffer
 from flume.client.splice import Splicer
 from flume.client.statistics import ReceptionStatistics
 from flume.errors import NetworkError, RemoteProtocolError
@@ -26,12 +27,7 @@ from flume.settings import ClientSettings, PayloadKind, Transport
 
 MAX_DATAGRAM_BYTES = 65_535
 DRAIN_AT_ONCE = 256
-"""Datagrams read before the player gets its share again: at 40 Mbit/s 70 ms of stream."""
-
-SO_MEMINFO = 55
-"""Linux, asm-generic/socket.h; Python does not name it."""
-MEMINFO_RCVBUF = 1
-MEMINFO_DROPS = 8
+"""Datagrams read before the player gets its share again: at 50 Mbit/s 54 ms of stream."""
 
 QUIET_TOKEN_S = 0.5
 """An active stream that is silent for so long gets its token repeated at once, and this often: a NAT or firewall that
@@ -188,31 +184,16 @@ class Receiver:
     # -- the socket ------------------------------------------------------------------------------------------
 
     def _open(self, session: StreamSession) -> socket.socket:
-        media = socket.socket(session.family, socket.SOCK_DGRAM)
+        wished = self._settings.receive_buffer_bytes
         try:
-            media.settimeout(0)
-            wished = self._settings.receive_buffer_bytes
-            media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wished)
-            granted = media.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles it for itself
-            if granted < wished:
-                _log.warning(
-                    "the kernel gave the media socket a buffer of %d bytes instead of %d; "
-                    "bursts may be dropped: sysctl -w net.core.rmem_max=%d",
-                    granted,
-                    wished,
-                    wished,
-                )
-            # Connected: the kernel refuses other senders, and tells us when the server's port is closed.
-            media.connect(session.server)
+            return open_media_socket(session.server, session.family, buffer_bytes=wished)
         except OSError as error:
-            media.close()
             address, port = session.server
             raise NetworkError(f"cannot open a media socket to {address} port {port}: {error.strerror}") from error
-        return media
 
     def _close_socket(self) -> None:
         if self._socket is not None:
-            self._drops_of_closed += _meminfo(self._socket, MEMINFO_DROPS)
+            self._drops_of_closed += dropped_by_kernel(self._socket)
             self._socket.close()
             self._socket = None
 
@@ -365,6 +346,14 @@ class Receiver:
             host, port = self._socket.getsockname()[:2]
         return str(host), int(port)
 
+    def buffer(self) -> ReceiveBuffer | None:
+        """Return what became of the receive buffer asked for, while there is a media socket."""
+        with self._lock:
+            if self._socket is None:
+                return None
+            granted, dropped = granted_bytes(self._socket), dropped_by_kernel(self._socket)
+        return ReceiveBuffer(self._settings.receive_buffer_bytes, granted, dropped)
+
     def statistics(self) -> ReceptionStatistics:
         """Return the counters as they are now."""
         with self._lock:
@@ -385,17 +374,7 @@ class Receiver:
                 loss_runs=dict(jitter.loss_runs),
                 longest_loss_run=jitter.longest_loss_run,
                 windows=jitter.windows + self._bare_count.windows,
-                dropped_by_receiver=self._drops_of_closed + (_meminfo(media, MEMINFO_DROPS) if media else 0),
-                receive_buffer_bytes=_meminfo(media, MEMINFO_RCVBUF) if media else 0,
+                dropped_by_receiver=self._drops_of_closed + (dropped_by_kernel(media) if media else 0),
+                receive_buffer_bytes=kernel_buffer_bytes(media) if media else 0,
                 last_datagram_age_s=None if last_s is None else round(time.monotonic() - last_s, 3),
             )
-
-
-def _meminfo(media: socket.socket, index: int) -> int:
-    """Return one of the kernel's counters of *media*; 0 where the system has none (SO_MEMINFO is Linux 4.12)."""
-    try:
-        raw = media.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 9 * 4)
-    except OSError:
-        return 0
-    counters = struct.unpack(f"={len(raw) // 4}I", raw[: len(raw) // 4 * 4])
-    return int(counters[index]) if index < len(counters) else 0

@@ -16,8 +16,8 @@ class ReceptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     """Their UDP payloads."""
     lost: int = 0
-    """Numbers inside the announced windows that never arrived. For bare TS: announced minus counted. Over TCP: what
-    the server passed over because the connection was slower than the stream."""
+    """Numbers inside the announced windows that never arrived, those of *dropped_by_receiver* among them. For bare TS:
+    announced minus counted. Over TCP: what the server passed over because the connection was slower than the stream."""
     late: int = 0
     """Arrived after the hole they belong into was given up: received, not played."""
     duplicates: int = 0
@@ -33,7 +33,8 @@ class ReceptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     longest_loss_run: int = 0
     windows: int = 0
     dropped_by_receiver: int = 0
-    """Dropped by this host's kernel because the socket's buffer was full: not the network's loss."""
+    """Dropped by this host's kernel because the socket's buffer was full: not the network's loss. Known at once; as
+    *lost* it counts when the numbers after it have been read."""
     receive_buffer_bytes: int = 0
     """What the kernel granted, in its own count, which includes its book-keeping."""
     last_datagram_age_s: float | None = None

@@ -145,10 +145,18 @@ def state_label(statistics: ClientStatistics) -> str:
 def summary(statistics: ClientStatistics) -> str:
     """Return the numbers that a person looks for, in one line."""
     s = statistics
-    parts = [state_label(s), f"{s.datagrams} datagrams", f"{s.lost} lost"]
-    parts += [f"{count} {name}" for name, count in (("late", s.late), ("dropped here", s.dropped_by_receiver)) if count]
+    parts = [state_label(s), f"{s.datagrams} datagrams", f"{s.lost} lost", *_dropped_here(s)]
+    parts += [f"{s.late} late"] if s.late else []
     parts += ["over TCP"] if s.transport == "tcp" else []
     parts += [f"jitter {s.jitter_ms:.1f} ms", f"{s.player.frames_displayed} frames"]
     if s.join_ms is not None:
         parts.append(f"join {s.join_ms:.0f} ms")
     return ", ".join(parts)
+
+
+def _dropped_here(statistics: ClientStatistics) -> list[str]:
+    """Tell what is not the network's. It is known at once, as a loss only when what followed has been read."""
+    dropped = statistics.dropped_by_receiver
+    if not dropped:
+        return []
+    return [f"{dropped} of them dropped here" if dropped <= statistics.lost else f"{dropped} dropped here"]

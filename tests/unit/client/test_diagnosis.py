@@ -103,10 +103,6 @@ def test_a_few_losses_are_chance(lost, finding):
 def test_what_the_receiver_dropped_is_not_the_networks():
     seen = stream(received=500, dropped_here=100)
     assert d.udp_back(seen, ENDS).finding == "ok"
-    buffer = d.receive_buffer(o.BufferSeen(4 << 20, 212_992, 100))
-    assert buffer.finding == "small"
-    assert "net.core.rmem_max=4194304" in str(buffer.cure)
-    assert "rmem_max=8388608" in str(d.receive_buffer(o.BufferSeen(4 << 20, 4 << 20, 1)).cure)
 
 
 @pytest.mark.parametrize(
