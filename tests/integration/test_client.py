@@ -23,7 +23,7 @@ from flume.control.session import State
 from flume.errors import NetworkError
 from flume.settings import ClientSettings, ServerSettings
 from support.camera import Camera, CameraSource
-from support.fake_server import SSRC, FakeServer
+from support.fake_server import SSRC, TOKEN, FakeServer
 from support.players import FakePlayer, wait_until
 from support.running_server import RunningServer
 
@@ -99,6 +99,34 @@ def test_a_server_that_says_nothing_is_an_error_with_its_cure() -> None:
         pytest.raises(NetworkError, match=r"did not answer connect within 0\.3 s"),
     ):
         watcher.client.connect()
+
+
+class BusyClient(Client):
+    """Comes to read the reply to connect only when the server has already ended the session."""
+
+    def _connect(self, *, asked_s: float | None = None) -> m.Reply:
+        reply = super()._connect(asked_s=asked_s)
+        wait_until("the session has ended", lambda: self.was_played_out)
+        return reply
+
+
+def test_a_session_that_ends_while_connect_is_answered_is_over() -> None:
+    connected = m.Connected(
+        state=State.CONNECTING,
+        token=TOKEN,
+        port=9,
+        payload="rtp",
+        ssrc=SSRC,
+        token_interval_ms=200,
+        consent_timeout_ms=1000,
+    )
+    ended = m.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
+    with (
+        FakeServer(reply_to_connect=m.encode(connected) + m.encode(ended)) as server,
+        BusyClient(settings(server.port), FakePlayer()) as client,
+    ):
+        client.connect()
+        assert client.is_over
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b'{"reply":"connect"}\n', b"x" * 9000])
