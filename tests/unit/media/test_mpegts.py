@@ -115,6 +115,14 @@ def test_a_section_may_span_packets() -> None:
     assert [assembler.feed_untrusted(part) for part in parts] == [None] * (len(parts) - 1) + [whole]
 
 
+def test_a_section_is_put_together_where_every_packet_comes_twice() -> None:
+    streams = tuple(psi.ElementaryStream(0x06, 300 + number, bytes(20)) for number in range(30))
+    whole = psi.build_pmt(psi.Program(300, b"", streams), program_number=1, version=0)
+    assembler = psi.SectionAssembler()
+    fed = [assembler.feed_untrusted(part) for part in psi.packets_of_section(whole, 66) for _ in range(2)]
+    assert whole in fed
+
+
 def test_a_pmt_that_is_too_long_is_refused() -> None:
     streams = tuple(psi.ElementaryStream(0x06, 300, bytes(200)) for _ in range(6))
     with pytest.raises(ValueError, match="does not fit"):

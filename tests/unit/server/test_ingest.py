@@ -5,8 +5,10 @@ from collections import deque
 
 from flume.media.packetizer import Datagram
 from flume.server.ingest import LIVE_LEAD_S, Ingest
-from flume.server.source import SourceEnded
+from flume.server.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
+from support.camera import Camera
 from support.synthetic import SyntheticSource
+from support.ts_stream import Check
 
 
 def filled(source: SyntheticSource) -> Ingest:
@@ -88,3 +90,15 @@ def test_a_live_source_that_is_too_far_ahead_is_left_out_until_it_is_not():
     assert ingest.lead_s() > 2
     due = [datagram.due_s for datagram in ingest.take(1000.0)]
     assert max(after - before for before, after in itertools.pairwise(due)) < 0.1
+
+
+def test_an_item_that_breaks_off_is_ended_like_any_other():
+    ingest = Ingest(SyntheticSource())
+    camera = Camera()
+    whole, cut = camera.frames(30), camera.frame()[:-188]  # the sound has two packets
+    for event in (ItemStarted("film"), TsBytes(whole + cut), ItemFailed("film", "broke off")):
+        ingest._handle(event)
+    assert ingest._packetizer.statistics().cut_pes == 1
+    check = Check(b"".join(datagram.payload for datagram in ingest.take(1000.0)))
+    assert (len(check.pes[0x100]), len(check.pes[0x110])) == (31, 30)
+    assert ingest.source_counts() == {"failed_items": 1}
