@@ -24,6 +24,8 @@ class Camera:
         self.pcr_pid: int | None = 100
         """Where clock references come; ``None``: nowhere. The PMT may say something else."""
         self.pcr_lead_ticks = PCR_LEAD_TICKS
+        self.dark = False
+        """Whether there is no picture, although the tables promise one; nor the clock, if it comes with that."""
         self.sound_bytes = 300
         self.silent = False
         """Whether there is no sound, although the tables promise some."""
@@ -43,7 +45,7 @@ class Camera:
         pcr = (self.clock - self.pcr_lead_ticks) * 300
         if self.pcr_pid is not None and self.pcr_pid not in {builder.video, builder.audio}:
             builder.packet(self.pcr_pid, b"", pcr=pcr)
-        if builder.video is not None:
+        if builder.video is not None and not self.dark:
             payload = (H264_KEYFRAME if keyframe else H264_OTHER) + b"FRAME" + self.number.to_bytes(4, "big")
             own = pcr if self.pcr_pid == builder.video else None
             builder.pes(builder.video, payload.ljust(self.frame_bytes, b"\xaa"), pts=self.clock, pcr=own)

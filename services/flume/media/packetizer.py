@@ -53,6 +53,13 @@ MAX_HELD_TICKS = PCR_HZ
 """Longest stretch of a new item that waits for its first clock reference, or for the first timestamp of each of its
 streams, 1 s."""
 
+MAX_SOUND_HELD_TICKS = 3 * PCR_HZ
+"""The same where the main stream does not come: libvlc begins live sources with a second of sound, and the clock comes
+with the first picture (measured)."""
+
+MAIN_SILENT_TICKS = 10 * PCR_HZ
+"""After so long without the main stream clients may begin with another, or they would be sent what is long past."""
+
 TABLES_TICKS = PCR_HZ // 2
 """Longest without PAT and PMT (ETSI TR 101 290, 1.3 and 1.5), however seldom the source repeats its own."""
 
@@ -109,7 +116,7 @@ class Packetizer:
         self._unfinished = UnfinishedPes()
         self._watch = ReferenceWatch()
         self._items = self._damaged = self._overrun = 0
-        self._tables_at = 0
+        self._tables_at = self._main_at = 0
         self._is_skipping = False
         self._resume_at: Resumption = "never"
         self._hold_back()
@@ -132,6 +139,7 @@ class Packetizer:
         self._watch.begin_item()
         self._finder.begin_item()
         self._unfinished.clear()
+        self._main_at = self._clock.now
         self._hold_back()
 
     def feed_untrusted(self, data: bytes) -> list[Datagram]:
@@ -191,7 +199,9 @@ class Packetizer:
 
     def _goes_on(self, packet: bytearray, route: Route) -> bool:
         """Say whether the stream goes on with *packet* after something was left out, and prepare for it."""
-        if self._resume_at == "never" or not packet[1] & 0x40 or route is not self._program.main:
+        if self._resume_at == "never" or not packet[1] & 0x40:
+            return False
+        if route is not self._program.main and not (self._resume_at == "picture" and route.is_timed):
             return False
         pes = mpegts.parse_pes_start_untrusted(packet)
         if pes is None or not (
@@ -237,12 +247,11 @@ class Packetizer:
             self._release(held)
 
     def _is_without_clock(self, route: Route, pes: PesStart | None) -> bool:
-        # libvlc begins live sources with a second of sound, and the clock comes with the first picture (measured).
-        if pes is None or pes.dts is None or route is not self._program.main:
-            return False
         first = self._firsts.get(route.pid)
-        progress = 0 if first is None else unwrap(pes.dts - first.dts, 0, PTS_MODULUS)
-        return progress * TICKS_PER_PTS >= MAX_HELD_TICKS
+        if pes is None or pes.dts is None or first is None:
+            return False
+        limit = MAX_HELD_TICKS if route is self._program.main else MAX_SOUND_HELD_TICKS
+        return unwrap(pes.dts - first.dts, 0, PTS_MODULUS) * TICKS_PER_PTS >= limit
 
     def _has_waited_enough(self, pcr: int | None) -> bool:
         if not self._clock.follows_an_item:
@@ -256,7 +265,8 @@ class Packetizer:
         if self._held_pcr is not None:
             self._clock.anchor(self._held_pcr, self._firsts)
         else:
-            self._watch.expect_none()
+            main = self._program.main
+            self._watch.expect_none(0 if main is None else main.pid)
             earliest = min((first.dts for first in self._firsts.values()), default=0)
             pcr = earliest * TICKS_PER_PTS - DTS_LEAD_TICKS
             self._clock.anchor(pcr, self._firsts)
@@ -282,17 +292,19 @@ class Packetizer:
         pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
         clock = self._restamp_pcr(packet, route)
         estimate = None
+        if pes is not None:
+            estimate = self._estimate(pes, route)
+            clock = clock if estimate is None else estimate
+            self._restamp_pes(packet, route, pes)
+            self._begin_random_access(packet, route, pes)
         if clock is not None and clock - self._tables_at > TABLES_TICKS:
             self._write_tables()
         if pes is not None:
-            estimate = self._estimate(pes, route)
-            self._restamp_pes(packet, route, pes)
-            self._begin_random_access(packet, route, pes)
             before = self._program.counter(route.pid)
             self._unfinished.begin_untrusted(route.pid, packet, number=self._pacer.packets, counter_before=before)
         self._unfinished.follow(route.pid, packet)
         self._program.readdress(packet, route)
-        self._pacer.write(packet, clock if estimate is None else estimate)
+        self._pacer.write(packet, clock)
         if estimate is not None:
             self._write_pcr(estimate)
 
@@ -311,10 +323,10 @@ class Packetizer:
         return clock
 
     def _estimate(self, pes: PesStart, route: Route) -> int | None:
-        """Return what the clock is at a PES of the main stream, ``None`` while clock references say so."""
-        if pes.dts is None or route is not self._program.main:
+        """Return what the clock is at a PES by its own timestamp, ``None`` while something better tells."""
+        if pes.dts is None or not route.is_timed:
             return None
-        pcr = self._watch.estimate(pes.dts * TICKS_PER_PTS)
+        pcr = self._watch.estimate(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
         return None if pcr is None else self._clock.restamp_pcr(pcr, is_estimated=True)
 
     def _write_pcr(self, clock: int) -> None:
@@ -334,9 +346,11 @@ class Packetizer:
             mpegts.write_timestamp(packet, pes.dts_offset, dts)
 
     def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
-        if route is not self._program.main:
-            return
         now = self._clock.now
+        if route is self._program.main:
+            self._main_at = now
+        elif not route.is_timed or now - self._main_at < MAIN_SILENT_TICKS:
+            return
         if self._finder.is_random_access_untrusted(packet, pes.payload_offset, route.stream_type, now):
             self._pacer.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
             self._write_tables_here()

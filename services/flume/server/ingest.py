@@ -62,6 +62,9 @@ SHOWN_STATISTICS = (
 """What ``status`` tells of :class:`~flume.media.packetizer.PacketizerStatistics`: whatever is not as it should be.
 Sound that is cut off at the end of a film is not among it: libvlc does that to most of them."""
 
+OWN_COUNTS = ("overruns", "failed_items")
+"""What it tells of the ingest itself."""
+
 IngestState = Literal["starting", "running", "stalled", "paused", "stopped", "ended"]
 
 _log = logging.getLogger(__name__)
@@ -122,7 +125,7 @@ class Ingest:
         """
         statistics = self._packetizer.statistics()
         counts = {name: getattr(statistics, name) for name in SHOWN_STATISTICS}
-        counts |= {name: self.counts[name] for name in ("overruns", "failed_items")}
+        counts |= {name: self.counts[name] for name in OWN_COUNTS}
         return {name: count for name, count in counts.items() if count}
 
     def start(self, on_data: Callable[[], None]) -> None:

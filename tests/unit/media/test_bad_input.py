@@ -44,13 +44,13 @@ def named(studio: Studio) -> dict[str, int]:
     return {name: value for name, value in values.items() if type(value) is int and value}
 
 
-def check_promises(studio: Studio) -> Check:
+def check_promises(studio: Studio, *, gap_s: float = 0.8) -> Check:
     """End the item; assert what must hold whatever the source did, and return the checker's view for more."""
     studio.datagrams += studio.packetizer.end_item()
     check = Check(b"".join(datagram.payload for datagram in studio.datagrams))
     steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
     assert min(steps) >= 0
-    assert max(steps) <= 0.8 * PCR_HZ, "too long without a clock"
+    assert max(steps) <= gap_s * PCR_HZ, "too long without a clock"
     due = [datagram.due_s for datagram in studio.datagrams]
     assert due == sorted(due)
     assert max(after - before for before, after in itertools.pairwise(due)) < 0.2, "a silence"
@@ -399,3 +399,41 @@ def test_a_source_that_begins_with_sound_is_waited_for_until_its_clock_comes() -
     studio.shoot(60)
     check_promises(studio)
     assert named(studio) == {}
+
+
+def test_where_the_picture_stops_and_the_clock_with_it_the_sound_goes_on() -> None:
+    studio = Studio()
+    studio.shoot(60)
+    studio.camera.dark = True
+    studio.shoot(25 * 15)
+    assert studio.camera.clock / 90_000 - 10 - studio.datagrams[-1].due_s < 1.5
+    joinable = [datagram.due_s for datagram in studio.datagrams if datagram.random_access]
+    assert joinable[-1] > 12, "nobody shall begin with what was long ago"
+    studio.camera.dark = False
+    studio.shoot(60)
+    check = check_promises(studio, gap_s=1.1)
+    assert dts_steps_s(check, AUDIO) == pytest.approx([FRAME_S] * (119 + 25 * 15))
+    assert dts_steps_s(check, VIDEO)[59] == pytest.approx((1 + 25 * 15) * FRAME_S)
+    assert named(studio) == {"pcr_gaps": 1}
+
+
+def test_a_picture_that_is_announced_and_never_comes_does_not_keep_the_sound() -> None:
+    studio = Studio()
+    studio.camera.dark = True
+    studio.shoot(100)
+    assert studio.datagrams
+    studio.shoot(400)
+    check = check_promises(studio)
+    assert len(check.pes[AUDIO]) == 500
+    assert sum(datagram.random_access for datagram in studio.datagrams) >= 5
+    assert named(studio) == {"pcr_gaps": 1}
+
+
+def test_something_left_out_goes_on_with_the_sound_where_there_is_no_picture() -> None:
+    studio = Studio()
+    studio.shoot(60)
+    studio.camera.dark = True
+    studio.datagrams += studio.packetizer.skip()
+    studio.packetizer.resume(at="picture")
+    studio.shoot(60)
+    assert not studio.packetizer.is_skipping

@@ -43,6 +43,8 @@ class Way:
 def _at_packet(number: int, change: Callable[[bytes], bytes]) -> Callable[[Camera], None]:
     def action(camera: Camera) -> None:
         def spoil(data: bytes) -> bytes:
+            if not data:  # neither picture nor sound: with the next frame, then
+                return data
             camera.spoil = bytes
             at = number * 188 % len(data)
             return data[:at] + change(data[at : at + 188]) + data[at + 188 :]
@@ -96,6 +98,8 @@ ACTIONS: Mapping[str, Callable[[Camera], None]] = {
     "clock on sound": _set(pcr_pid=200),
     "clock on picture": _set(pcr_pid=100),
     "near the end of time": _set(clock=2**33 - 20_000),
+    "darkness": _set(dark=True),
+    "light": _set(dark=False),
     "silence": _set(silent=True),
     "sound": _set(silent=False),
     "long sound": _set(sound_bytes=1500),

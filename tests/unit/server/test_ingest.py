@@ -2,9 +2,10 @@
 
 import itertools
 from collections import deque
+from pathlib import Path
 
 from flume.media.packetizer import Datagram
-from flume.server.ingest import LIVE_LEAD_S, Ingest
+from flume.server.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
 from flume.server.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
 from support.camera import Camera
 from support.synthetic import SyntheticSource
@@ -102,3 +103,9 @@ def test_an_item_that_breaks_off_is_ended_like_any_other():
     check = Check(b"".join(datagram.payload for datagram in ingest.take(1000.0)))
     assert (len(check.pes[0x100]), len(check.pes[0x110])) == (31, 30)
     assert ingest.source_counts() == {"failed_items": 1}
+
+
+def test_every_count_of_the_source_is_explained():
+    text = (Path(__file__).parents[3] / "services" / "README.md").read_text()
+    for name in (*SHOWN_STATISTICS, *OWN_COUNTS, "stalls"):
+        assert f"`{name}`" in text
