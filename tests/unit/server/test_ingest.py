@@ -1,6 +1,7 @@
 """The ingest's queue at the moments when both of its threads want it."""
 
 import itertools
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -109,3 +110,32 @@ def test_every_count_of_the_source_is_explained():
     text = (Path(__file__).parents[3] / "services" / "README.md").read_text()
     for name in (*SHOWN_STATISTICS, *OWN_COUNTS, "stalls"):
         assert f"`{name}`" in text
+
+
+def test_counts_may_be_asked_for_while_the_other_thread_reads():
+    ingest = Ingest(SyntheticSource())
+    camera = Camera(frame_bytes=400)
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            ingest._handle(ItemStarted("camera"))
+            for number in range(1500):
+                camera.builder.audio = (None, 200, 201)[number % 3]
+                camera.builder.version, camera.tables_due = number % 32, True
+                ingest._handle(TsBytes(camera.frame()))
+                ingest.take(1e9)
+        except BaseException as error:
+            errors.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    asked, seen = 0, 0
+    while reader.is_alive():
+        changes = ingest.source_counts().get("table_changes", 0)
+        assert changes >= seen
+        asked, seen = asked + 1, changes
+    reader.join()
+    assert not errors
+    assert asked > 100
+    assert ingest.source_counts()["table_changes"] == 1499

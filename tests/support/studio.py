@@ -1,0 +1,64 @@
+"""A camera into a packetizer, and what must hold of what comes out, whatever the camera did."""
+
+import itertools
+
+from flume.media.packetizer import Datagram, Packetizer
+from support.camera import FRAME_TICKS, Camera
+from support.ts_stream import Check
+
+VIDEO, AUDIO, CLOCK = 0x100, 0x110, 0x1F0
+FRAME_S = FRAME_TICKS / 90_000
+PCR_HZ = 27_000_000
+
+
+class Studio:
+    """A camera, a packetizer that is fed by it, and what has come out."""
+
+    def __init__(self) -> None:
+        self.camera = Camera()
+        self.packetizer = Packetizer()
+        self.packetizer.begin_item()
+        self.datagrams: list[Datagram] = []
+
+    def shoot(self, frames: int) -> None:
+        """Feed the camera's next *frames*."""
+        for _ in range(frames):
+            self.put(self.camera.frame())
+
+    def put(self, data: bytes) -> None:
+        """Feed *data*."""
+        self.datagrams += self.packetizer.feed_untrusted(data)
+
+    def put_pes(self, pid: int, pts: int) -> None:
+        """Feed a PES of sound on *pid*, beside what the camera makes."""
+        self.camera.builder.data.clear()
+        self.camera.builder.pes(pid, b"\xff\xf1" + bytes(300), pts=pts)
+        self.put(bytes(self.camera.builder.data))
+
+
+def named(studio: Studio) -> dict[str, int]:
+    """Return the counts of what was not as usual."""
+    usual = {"items", "datagrams", "packets", "random_access_points", "null_packets", "video_pid"}
+    statistics = studio.packetizer.statistics()
+    values = {name: getattr(statistics, name) for name in statistics.__struct_fields__ if name not in usual}
+    return {name: value for name, value in values.items() if type(value) is int and value}
+
+
+def check_promises(studio: Studio, *, gap_s: float = 0.8) -> Check:
+    """End the item; assert what must hold whatever the source did, and return the checker's view for more."""
+    studio.datagrams += studio.packetizer.end_item()
+    check = Check(b"".join(datagram.payload for datagram in studio.datagrams))
+    steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
+    assert min(steps) >= 0
+    assert max(steps) <= gap_s * PCR_HZ, "too long without a clock"
+    due = [datagram.due_s for datagram in studio.datagrams]
+    assert due == sorted(due)
+    assert max(after - before for before, after in itertools.pairwise(due)) < 0.2, "a silence"
+    burst = max(sum(at <= other < at + 0.1 for other in due) for at in due[::10])
+    assert burst < 25, "a burst of more than 2 Mbit/s, where the camera makes 0.7"
+    return check
+
+
+def dts_steps_s(check: Check, pid: int) -> list[float]:
+    """Return the seconds from each PES of *pid* to the next."""
+    return [(after.dts - before.dts) / 90_000 for before, after in itertools.pairwise(check.pes[pid])]
