@@ -70,12 +70,13 @@ class DatagramPacer:
     def write(self, packet: bytes | bytearray, clock: int | None = None) -> None:
         """Append *packet*; *clock* is its PCR on the endless timeline when it carries one."""
         pending = self._open or self._begin()
-        pending.packets.append(packet)
+        packets = pending.packets
+        packets.append(packet)
         if clock is not None:
             self._refer(self.packets, clock)
             self.is_ahead = False
         self.packets += 1
-        if len(pending.packets) == PACKETS_PER_DATAGRAM:
+        if len(packets) == PACKETS_PER_DATAGRAM:
             self._open = None
             if len(self._unclocked) > MAX_PENDING_DATAGRAMS:
                 self._go_on_unclocked()

@@ -150,12 +150,13 @@ class Packetizer:
         # Most packets only go on with a stream: no flag, no adaptation field, the expected counter. They are found by
         # two comparisons, since a flag beside a PID makes another number of it, and take a way without questions.
         routes = self._plain_routes()
+        follow, readdress, write = self._unfinished.follow, self._program.readdress_plain, self._pacer.write
         for packet in self._framer.feed_untrusted(data):
             route = routes.get(packet[1] << 8 | packet[2])
             if route is not None and packet[3] == route.expected:
-                self._unfinished.follow(route.pid, packet)
-                self._program.readdress_plain(packet, route)
-                self._pacer.write(packet)
+                follow(route.pid, packet)
+                readdress(packet, route)
+                write(packet)
             else:
                 self._take(packet)
                 routes = self._plain_routes()
