@@ -39,9 +39,9 @@ class WirePair:
 
     _made = 0
 
-    def __init__(self, *, clients: int, segmentation: bool = False) -> None:
+    def __init__(self, *, clients: int, segmentation: bool = False, stem: str = "flume-test") -> None:
         WirePair._made += 1
-        self._stem = f"flume-test-{os.getpid()}-{WirePair._made}"
+        self._stem = f"{stem}-{os.getpid()}-{WirePair._made}"
         self.server, self.client = f"{self._stem}-s", f"{self._stem}-c"
         self._clients = clients
         self.segmentation = segmentation

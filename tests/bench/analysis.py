@@ -1,0 +1,118 @@
+"""From counters and arrival times to figures. Pure: no clock, no file, no socket."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from bench.values import RTP_HEADER_BYTES, TS_BYTES, WIRE_HEADER_BYTES, Lateness
+from flume.media.mpegts import PACKET_BYTES, PCR_HZ
+
+MAX_PCR_STEP_S = 0.5
+"""A longer step, or one back, is a new timeline: a film that begins again. The standard allows 0.1 s."""
+
+
+class Arrival(NamedTuple):
+    """One datagram of a sample client; *pcr* stands in its packet number *pcr_packet*."""
+
+    time_ns: int
+    length: int
+    pcr: int | None
+    pcr_packet: int
+
+
+class _Reference(NamedTuple):
+    position: int
+    pcr: int
+
+
+def lateness_ns(arrivals: Sequence[Arrival]) -> list[float]:
+    """Return how much later than its stream time each datagram came, relative to the earliest on the same timeline.
+
+    The stream time of a datagram is interpolated between two clock references by the place of its first packet
+    (ETSI TR 101 290 judges the references alone). What stands before the first or behind the last has none.
+    """
+    positions: list[int] = []
+    references: list[_Reference] = []
+    place = 0
+    for arrival in arrivals:
+        positions.append(place)
+        if arrival.pcr is not None:
+            references.append(_Reference(place + arrival.pcr_packet, arrival.pcr))
+        place += arrival.length // PACKET_BYTES
+    late: list[float] = []
+    timeline: list[float] = []
+    index = 0
+    for before, after in pairwise(references):
+        step = after.pcr - before.pcr
+        if not 0 < step <= MAX_PCR_STEP_S * PCR_HZ or after.position == before.position:
+            late += _relative(timeline)
+            timeline = []
+            continue
+        while index < len(positions) and positions[index] < before.position:
+            index += 1
+        ns_per_packet = step / (after.position - before.position) * 1e9 / PCR_HZ
+        start_ns = before.pcr * 1e9 / PCR_HZ
+        while index < len(positions) and positions[index] < after.position:
+            stream_ns = start_ns + (positions[index] - before.position) * ns_per_packet
+            timeline.append(arrivals[index].time_ns - stream_ns)
+            index += 1
+    return late + _relative(timeline)
+
+
+def _relative(differences: list[float]) -> list[float]:
+    earliest = min(differences, default=0.0)
+    return [difference - earliest for difference in differences]
+
+
+def lateness(clients: Iterable[Sequence[Arrival]]) -> Lateness | None:
+    """Return the percentiles over the datagrams of all sample *clients*; ``None`` if none could be placed."""
+    late = sorted(value for arrivals in clients for value in lateness_ns(arrivals))
+    if not late:
+        return None
+    return Lateness(
+        p50_ms=percentile(late, 50) / 1e6, p99_ms=percentile(late, 99) / 1e6, max_ms=late[-1] / 1e6, datagrams=len(late)
+    )
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Return the value of the *ordered* ones below or at which *percent* of them lie (nearest rank)."""
+    rank = max(1, -(-len(ordered) * percent // 100))
+    return ordered[int(rank) - 1]
+
+
+def wire_datagrams(packets: int, size_bytes: int, *, rtp: bool) -> float:
+    """Return how many datagrams a counter at the ingress hook has seen.
+
+    It counts a segmentation batch as one packet, with one set of headers: so *size_bytes* are divided, not *packets*.
+    """
+    return (size_bytes - WIRE_HEADER_BYTES * packets) / (TS_BYTES + (RTP_HEADER_BYTES if rtp else 0))
+
+
+def largest_silence_ns(silences: Iterable[tuple[int, int]], begin_ns: int, end_ns: int) -> int:
+    """Return the longest silence of any client within the window.
+
+    Each client has the largest gap that ended within it, and the time of its last datagram.
+    """
+    return max(
+        (max(gap_ns, end_ns - max(last_ns, begin_ns)) for gap_ns, last_ns in silences), default=end_ns - begin_ns
+    )
+
+
+class Spread(NamedTuple):
+    """Several repeats of one figure."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Return median, lowest and highest of *values*; ``None`` if there are none."""
+    return Spread(statistics.median(values), min(values), max(values), len(values)) if values else None
+
+
+def memory_per_client(rss_one: float, rss_many: float, clients: int) -> float | None:
+    """Return what each further client takes, in the unit of the arguments; ``None`` where there is only one."""
+    return (rss_many - rss_one) / (clients - 1) if clients > 1 else None

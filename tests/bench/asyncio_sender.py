@@ -1,0 +1,27 @@
+"""The same with asyncio: one transport, and every tick a sendto for each client and datagram that has come due."""
+
+import asyncio
+import time
+
+from bench.destinations import Order, read_order
+
+
+async def serve(order: Order) -> None:
+    """Send the film to all destinations for ever."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("0.0.0.0", 0))
+    begin_s = next_s = time.monotonic()
+    sent = 0
+    while True:
+        due = int((time.monotonic() - begin_s) * order.datagrams_per_s)
+        for number in range(sent, due):
+            datagram = order.datagrams[number % len(order.datagrams)]
+            for address in order.destinations:
+                transport.sendto(datagram, address)
+        sent = due
+        next_s += order.tick_s
+        await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(read_order()))

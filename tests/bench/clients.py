@@ -1,0 +1,132 @@
+"""The clients: bare media sockets for senders that only want addresses, whole sessions for flume's server."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from bench.network import MEDIA_PORT, BenchNetwork
+from bench.senders import CONTROL_PORT
+from bench.values import BenchError
+from flume.settings import TOKEN_INTERVAL_S
+from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE
+from support.wire_client import WireClient
+
+RECEIVE_BUFFER_BYTES = 4 << 20
+SO_TIMESTAMPNS = 35
+"""asm-generic/socket.h; the module socket does not name it."""
+
+
+def listen_well(media: socket.socket) -> None:
+    """Give *media* a large buffer and the kernel's time of arrival with each datagram."""
+    media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    media.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+
+class MediaSockets:
+    """A bound media socket for each of *addresses*, within ``with``."""
+
+    def __init__(self, network: BenchNetwork, addresses: Sequence[str]) -> None:
+        """Open nothing yet."""
+        self._network = network
+        self._addresses = addresses
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> list[socket.socket]:
+        opened = []
+        with self._stack, self._network.as_client():
+            for address in self._addresses:
+                media = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                listen_well(media)
+                media.bind((address, MEDIA_PORT))
+                opened.append(media)
+            self._stack = self._stack.pop_all()
+        return opened
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+class Sessions:
+    """Clients of flume's server, each with its own address, in the state active once ``with`` has begun.
+
+    The steps are taken by all together: what the server needs for a thousand then takes it one or two seconds.
+    """
+
+    def __init__(self, network: BenchNetwork, addresses: Sequence[str], *, timeout_s: float) -> None:
+        """Connect nobody yet; all must be served within *timeout_s*."""
+        self._network = network
+        self._addresses = addresses
+        self._timeout_s = timeout_s
+        self._stack = contextlib.ExitStack()
+        self._told_s = 0.0
+        self.clients: list[WireClient] = []
+
+    def __enter__(self) -> Self:
+        deadline_s = time.monotonic() + self._timeout_s
+        with self._stack:
+            for address in self._addresses:
+                client = self._stack.enter_context(self._open(address, deadline_s))
+                self.clients.append(client)
+                client.send_raw(b'{"command":"connect"}\n')
+            for client in self.clients:
+                reply = client.reply(timeout_s=left_s(deadline_s))
+                if reply.get("reply") != "connect":
+                    raise BenchError(f"the server answered connect with {reply or 'the end of the connection'}")
+                client.token = reply["token"]
+            self.send_tokens()
+            for client in self.clients:
+                client.event("active", timeout_s=left_s(deadline_s))
+            self._stack = self._stack.pop_all()
+        return self
+
+    def _open(self, address: str, deadline_s: float) -> WireClient:
+        while True:
+            with self._network.as_client():
+                try:
+                    client = WireClient(CONTROL_PORT, host=SERVER_ADDRESS, source=address)
+                except ConnectionRefusedError:  # the server is not up yet
+                    client = None
+            if client is not None:
+                listen_well(client.media)
+                return client
+            left_s(deadline_s)
+            time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def media(self) -> list[socket.socket]:
+        """The media sockets, in the order of the addresses."""
+        return [client.media for client in self.clients]
+
+    def send_tokens(self) -> None:
+        """Give consent, or repeat it."""
+        self._told_s = time.monotonic()
+        for client in self.clients:
+            client.send_token()
+
+    def tend(self) -> None:
+        """Repeat the tokens when it is time to, as every client does."""
+        if time.monotonic() - self._told_s >= TOKEN_INTERVAL_S:
+            self.send_tokens()
+
+
+def left_s(deadline_s: float) -> float:
+    """Return the seconds until *deadline_s*, or raise :class:`BenchError` when there are none."""
+    left = deadline_s - time.monotonic()
+    if left <= 0:
+        raise BenchError("not all clients were served in time")
+    return left
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str, meanwhile: Callable[[], None]) -> None:
+    """Look at *condition* until it holds, with *meanwhile* between two looks; raise :class:`BenchError` in the end."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            raise BenchError(f"{what}, not within {timeout_s:g} s")
+        meanwhile()
+        time.sleep(0.02)

@@ -1,0 +1,77 @@
+"""The films: one constant-rate transport stream for each bit rate, made once with ffmpeg and kept in .cache."""
+
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from bench.build import CACHE
+from bench.values import BenchError
+from flume.media.mpegts import NULL_PID, PACKET_BYTES, PCR_HZ, pid_of, read_pcr
+
+FILM_S = 30
+FPS = 25
+GOP_S = 2
+MAX_NULL_SHARE = 0.05
+"""Null packets are what flume leaves out and others send: with few of them all carry the same load."""
+
+_RECIPES = {2: ("640x360", 4, 0.92), 8: ("1280x720", 8, 0.955), 25: ("1920x1080", 12, 0.955)}
+"""Rate → picture size, strength of the noise that fills the rate, and video's part of the whole. Smaller rates pay
+more for tables and clock references."""
+
+
+class Clip(msgspec.Struct, frozen=True):
+    """A film and the constant rate that its own clock gives it."""
+
+    path: Path
+    bytes_per_s: float
+    null_share: float
+
+
+def clip(rate_mbit: int) -> Clip:
+    """Return the film of *rate_mbit*; it is made if it is not there."""
+    path = CACHE / f"film-{rate_mbit}mbit-{FILM_S}s.ts"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        command = _command(rate_mbit, partial)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BenchError(f"making the film of {rate_mbit} Mbit/s: {error}; install ffmpeg") from error
+        if done.returncode:
+            raise BenchError(f"making the film of {rate_mbit} Mbit/s: ffmpeg says {done.stderr.strip()[-300:]}")
+        partial.replace(path)
+    bytes_per_s, null_share = examine(path.read_bytes())
+    if null_share > MAX_NULL_SHARE:
+        raise BenchError(f"{path.name}: {null_share:.1%} null packets, at most {MAX_NULL_SHARE:.0%} keep senders alike")
+    return Clip(path, bytes_per_s, null_share)
+
+
+def _command(rate_mbit: int, target: Path) -> list[str]:
+    size, noise, share = _RECIPES[rate_mbit]
+    video = round(rate_mbit * 1_000_000 * share)
+    gop = GOP_S * FPS
+    picture = f"testsrc2=size={size}:rate={FPS},noise=alls={noise}:allf=t"
+    return [
+        *f"ffmpeg -nostdin -v error -y -f lavfi -i {picture} -t {FILM_S} -pix_fmt yuv420p".split(),
+        *f"-c:v libx264 -preset ultrafast -g {gop} -keyint_min {gop} -sc_threshold 0".split(),
+        *f"-b:v {video} -minrate {video} -maxrate {video} -bufsize {video // 2} -x264-params nal-hrd=cbr".split(),
+        *f"-f mpegts -muxrate {rate_mbit * 1_000_000} -pcr_period 20 -pat_period 0.1 {target}".split(),
+    ]
+
+
+def examine(film: bytes) -> tuple[float, float]:
+    """Return bytes a second by the clock references of *film*, and its share of null packets."""
+    references: list[tuple[int, int]] = []
+    nulls = 0
+    for start in range(0, len(film) - PACKET_BYTES + 1, PACKET_BYTES):
+        packet = film[start : start + PACKET_BYTES]
+        nulls += pid_of(packet) == NULL_PID
+        pcr = read_pcr(packet)
+        if pcr is not None:
+            references.append((start, pcr))
+    if len(references) < 2 or references[-1][1] <= references[0][1]:
+        raise BenchError("a film needs two clock references, the second after the first")
+    (first, begin), (last, end) = references[0], references[-1]
+    return (last - first) * PCR_HZ / (end - begin), nulls * PACKET_BYTES / len(film)

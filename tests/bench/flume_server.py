@@ -1,0 +1,89 @@
+"""The whole server as a program, fed with a file of MPEG-TS instead of libvlc's output.
+
+``python -m bench.flume_server FILE HOST PORT TICK_MS BATCH MAX_SESSIONS``; ends at SIGTERM.
+"""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from flume.server.app import Server
+from flume.server.source import ItemEnded, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from flume.settings import ServerSettings
+
+PIECE_BYTES = 64 << 10
+"""What a pipe from libvlc holds at most."""
+
+CONSENT_TIMEOUT_S = 60.0
+"""Clients that die must count as clients for longer than a measurement lasts."""
+
+
+class FileSource:
+    """Reads a file as it is, over and over; each round is an item of its own. A :class:`flume.server.source.Source`."""
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        """Open *path* when it is read."""
+        self._path = path
+        self._file = path.open("rb")
+        self._playing = False
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """See :class:`~flume.server.source.Source`."""
+        return self._path.name
+
+    def read(self, *, timeout_s: float) -> SourceEvent | None:
+        """See :class:`~flume.server.source.Source`; a file never keeps anybody waiting."""
+        if self._closed:
+            return SourceEnded("closed")
+        if not self._playing:
+            self._playing = True
+            self._file.seek(0)
+            return ItemStarted(self.name)
+        data = self._file.read(PIECE_BYTES)
+        if data:
+            return TsBytes(data)
+        self._playing = False
+        return ItemEnded(self.name)
+
+    def stop(self) -> None:
+        """See :class:`~flume.server.source.Source`."""
+        self._playing = False
+
+    def close(self) -> None:
+        """See :class:`~flume.server.source.Source`; the file itself goes with the process."""
+        self._closed = True
+
+
+async def serve(source: FileSource, settings: ServerSettings) -> None:
+    """Serve until SIGTERM."""
+    server = Server(source, settings)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+    try:
+        if await server.start():
+            await server.run()
+    finally:
+        await server.close()
+
+
+def main(arguments: list[str]) -> None:
+    """Read the command line and serve."""
+    film, host, port, tick_ms, batch, sessions = arguments
+    settings = ServerSettings(
+        host=host,
+        port=int(port),
+        tick_ms=float(tick_ms),
+        batch_datagrams=int(batch),
+        consent_timeout_s=CONSENT_TIMEOUT_S,
+        max_sessions=int(sessions),
+        max_sessions_per_address=int(sessions),
+    )
+    asyncio.run(serve(FileSource(Path(film)), settings))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

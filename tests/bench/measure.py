@@ -1,0 +1,222 @@
+"""Carries out one cell: network, clients, sender, window, and the figures that come of it."""
+
+import contextlib
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench import analysis, clips
+from bench.clients import MediaSockets, Sessions, wait_until
+from bench.clips import Clip
+from bench.destinations import format_listing
+from bench.network import MEDIA_PORT, SAMPLE_CLIENTS, BenchNetwork, client_addresses, dead_addresses
+from bench.process import SenderProcess, Usage, machine_busy_s, usage
+from bench.senders import Sender, Work
+from bench.sink import Sink
+from bench.values import BenchError, Cell, Outcome
+
+START_TIMEOUT_S = 10.0
+"""Who has not reached every client by then has given up."""
+
+SETTLE_S = 1.5
+LEAD_NS = 30_000_000
+"""How far ahead the window is announced to the sink."""
+
+LOOK_S = 0.1
+ROOT = Path(__file__).parents[2]
+
+
+class _Snapshot(msgspec.Struct, frozen=True):
+    """What is known at one edge of the window."""
+
+    usage: Usage
+    machine_s: float
+    packets: int
+    bytes: int
+    wire_ns: int
+    sink_drops: int
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the senders: this checkout's code, and nothing that leads elsewhere."""
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
+    path = f"{ROOT / 'services'}:{ROOT / 'tests'}"
+    return kept | {"PYTHONPATH": path, "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"}
+
+
+class Stage:
+    """One cell's sender at work with its clients, within ``with``: the part that measurements of all kinds share."""
+
+    def __init__(self, network: BenchNetwork, sender: Sender, cell: Cell) -> None:
+        """Start nothing yet."""
+        self.network, self.sender, self.cell = network, sender, cell
+        self._stack = contextlib.ExitStack()
+        self.sessions: Sessions | None = None
+        self.media: list[socket.socket] = []
+
+    def __enter__(self) -> "Stage":
+        with self._stack:
+            self._enter()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def samples(self) -> int:
+        """How many clients are looked into."""
+        return min(SAMPLE_CLIENTS, self.cell.clients)
+
+    def _enter(self) -> None:
+        cell = self.cell
+        self.network.prepare(wire=cell.path == "wire", offload=cell.offload)
+        live, dead = client_addresses(cell.clients), dead_addresses(cell.dead)
+        if not self.sender.sessions:
+            # Who is dropped on the wire needs no socket.
+            bound = live[: self.samples] if cell.path == "wire" else live
+            self.media = self._stack.enter_context(MediaSockets(self.network, bound))
+        self.process = self._stack.enter_context(self._start(film_of(cell.rate_mbit), [*dead, *live]))
+        if self.sender.sessions:
+            self._join(live, dead)
+
+    def _start(self, clip: Clip, addresses: Sequence[str]) -> SenderProcess:
+        destinations = [(address, MEDIA_PORT) for address in addresses]
+        listing = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "destinations"
+        listing.write_text(format_listing(destinations))
+        film = os.open(clip.path, os.O_RDONLY)
+        self._stack.callback(os.close, film)
+        work = Work(
+            clip=clip,
+            # Through the open descriptor, whoever may not walk the folders to it can open it too.
+            film=Path(f"/proc/self/fd/{film}") if self.sender.user else clip.path,
+            destinations=destinations,
+            listing=listing,
+            tick_ms=self.cell.tick_ms,
+            batch=self.cell.batch,
+        )
+        command = self.network.server_command(*self.sender.command(work), user=self.sender.user)
+        return SenderProcess(command, environment=environment(), pass_fds=(film,))
+
+    def _join(self, live: list[str], dead: list[str]) -> None:
+        """Let the clients of flume's server ask for the stream, first those who will be dead."""
+        if dead:
+            self.network.add_addresses(dead)
+            self._stack.callback(self._bury, dead)
+        self._dead = self._stack.enter_context(Sessions(self.network, dead, timeout_s=START_TIMEOUT_S))
+        self.sessions = self._stack.enter_context(Sessions(self.network, live, timeout_s=START_TIMEOUT_S))
+        self._bury(dead)
+        heard = self.samples if self.cell.path == "wire" else len(live)
+        self.media = self.sessions.media[:heard]
+
+    def _bury(self, dead: list[str]) -> None:
+        """Take their addresses away; twice does no harm."""
+        if dead:
+            self.network.remove_addresses(dead)
+            dead.clear()
+
+    def tend(self) -> None:
+        """Do what clients do while they watch, and see that the sender lives."""
+        self.process.require_alive()
+        if self.sessions is not None:
+            self.sessions.tend()
+
+    def wait(self, until_ns: int) -> None:
+        """Tend the clients until *until_ns* of the clock of arrival times."""
+        while (left_s := (until_ns - time.time_ns()) / 1e9) > 0:
+            self.tend()
+            time.sleep(min(left_s, LOOK_S))
+
+
+_films: dict[int, Clip] = {}
+
+
+def film_of(rate_mbit: int) -> Clip:
+    """Return the film of *rate_mbit*, examined once a run."""
+    if rate_mbit not in _films:
+        _films[rate_mbit] = clips.clip(rate_mbit)
+    return _films[rate_mbit]
+
+
+def measure(network: BenchNetwork, sender: Sender, cell: Cell, *, seconds: float) -> Outcome:
+    """Measure *cell* over a window of *seconds*. What the sender cannot do is an outcome, not an exception."""
+    try:
+        with _stage_and_sink(network, sender, cell, seconds) as (stage, sink):
+            return _window(stage, sink, seconds)
+    except (BenchError, OSError, AssertionError) as error:
+        return Outcome(failure=str(error) or repr(error))
+
+
+@contextlib.contextmanager
+def _stage_and_sink(network: BenchNetwork, sender: Sender, cell: Cell, seconds: float) -> Iterator[tuple[Stage, Sink]]:
+    with Stage(network, sender, cell) as stage:
+        deadline_s = START_TIMEOUT_S + SETTLE_S + seconds + 20
+        with Sink(stage.media, samples=stage.samples, deadline_s=deadline_s) as sink:
+            wait_until(
+                lambda: all(sink.heard()),
+                timeout_s=START_TIMEOUT_S,
+                what=f"{cell.clients} clients have heard from {sender.name}",
+                meanwhile=stage.tend,
+            )
+            stage.wait(time.time_ns() + round(SETTLE_S * 1e9))
+            yield stage, sink
+
+
+def _snapshot(stage: Stage, sink: Sink) -> _Snapshot:
+    taken = usage(stage.process.pid)
+    machine_s = machine_busy_s()
+    packets, size = stage.network.dropped()
+    return _Snapshot(taken, machine_s, packets, size, time.monotonic_ns(), sink.drops())
+
+
+def _window(stage: Stage, sink: Sink, seconds: float) -> Outcome:
+    begin_ns = time.time_ns() + LEAD_NS
+    end_ns = begin_ns + round(seconds * 1e9)
+    sink.set_window(begin_ns, end_ns)
+    stage.wait(begin_ns)
+    before = _snapshot(stage, sink)
+    stage.wait(end_ns)
+    after = _snapshot(stage, sink)
+    stage.process.require_alive()
+    sink.wait_until_drained()
+    counts = sink.counts()
+    sink.stop()
+    delivered = [count.datagrams / seconds for count in counts]
+    dropped_clients = stage.cell.clients - len(counts)
+    dropped_per_s = _dropped_per_s(before, after, rtp=stage.sender.rtp)
+    each = [*delivered, *([dropped_per_s / dropped_clients] if dropped_clients else [])]
+    total_per_s = sum(delivered) + dropped_per_s
+    window_s = (after.usage.time_ns - before.usage.time_ns) / 1e9
+    cpu_s = (after.usage.cpu_ns - before.usage.cpu_ns) / 1e9
+    silence_ns = analysis.largest_silence_ns([(c.silence_ns, c.last_ns) for c in counts], begin_ns, end_ns)
+    lost = after.sink_drops - before.sink_drops
+    return Outcome(
+        invalid=f"{lost} datagrams arrived and found no room in the sink's buffers" if lost else None,
+        window_s=window_s,
+        cpu_s=cpu_s,
+        cores=cpu_s / window_s,
+        cpu_cross_check_cores=(after.usage.cross_check_s - before.usage.cross_check_s) / window_s,
+        machine_cores=(after.machine_s - before.machine_s) / window_s,
+        delivered_per_s=total_per_s,
+        per_client_per_s=total_per_s / stage.cell.clients,
+        worst_client_per_s=min(each),
+        cpu_us_per_datagram=cpu_s / window_s / total_per_s * 1e6 if total_per_s else 0.0,
+        lateness=analysis.lateness(sink.records()),
+        silence_ms=silence_ns / 1e6,
+        continuity_errors=sum(count.continuity_errors for count in counts),
+        sequence_gaps=sum(count.sequence_gaps for count in counts),
+        sink_drops=lost,
+        rss_mib=after.usage.rss_bytes / 2**20,
+        threads=after.usage.threads,
+    )
+
+
+def _dropped_per_s(before: _Snapshot, after: _Snapshot, *, rtp: bool) -> float:
+    """Return the datagrams a second that the wire swallowed."""
+    datagrams = analysis.wire_datagrams(after.packets - before.packets, after.bytes - before.bytes, rtp=rtp)
+    return datagrams / ((after.wire_ns - before.wire_ns) / 1e9)

@@ -1,0 +1,52 @@
+"""How one writes it first: a thread for each client, one blocking socket, a lock round the table of clients.
+
+Each thread has a clock of its own and sends, every tick, what has come due since, one datagram a call. The datagrams
+are cut beforehand and shared, so that nothing but the sending is measured.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+
+from bench.destinations import Order, read_order
+
+
+class Platform:
+    """The table of clients and the socket that all threads share."""
+
+    def __init__(self, order: Order) -> None:
+        """Begin with all clients of *order*."""
+        self._order = order
+        self._lock = threading.Lock()
+        self._clients = dict(enumerate(order.destinations))
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def serve(self, client: int) -> None:
+        """Send the film to *client* for ever."""
+        datagrams, rate, tick_s = self._order.datagrams, self._order.datagrams_per_s, self._order.tick_s
+        begin_s = next_s = time.monotonic()
+        sent = 0
+        while True:
+            due = int((time.monotonic() - begin_s) * rate)
+            while sent < due:
+                with self._lock:
+                    address = self._clients[client]
+                with contextlib.suppress(OSError):  # this client cannot be reached now; the stream goes on
+                    self._socket.sendto(datagrams[sent % len(datagrams)], address)
+                sent += 1
+            next_s += tick_s
+            time.sleep(max(0.0, next_s - time.monotonic()))
+
+    def run(self) -> None:
+        """Serve all clients, each on its thread."""
+        threading.stack_size(256 << 10)
+        threads = [threading.Thread(target=self.serve, args=(client,), daemon=True) for client in self._clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+if __name__ == "__main__":
+    Platform(read_order()).run()
