@@ -1,6 +1,7 @@
 """The same with asyncio: one transport, and every tick a sendto for each client and datagram that has come due."""
 
 import asyncio
+import sys
 import time
 
 from bench.destinations import Order, read_order
@@ -24,4 +25,4 @@ async def serve(order: Order) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(read_order()))
+    asyncio.run(serve(read_order(sys.argv[1:])))

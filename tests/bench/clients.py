@@ -17,6 +17,11 @@ RECEIVE_BUFFER_BYTES = 4 << 20
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h; the module socket does not name it."""
 
+_TOGETHER = 64
+"""Tokens sent at once: a socket's usual buffer holds some 270 of them."""
+
+_PATIENCE_S = 1.0
+
 
 def listen_well(media: socket.socket) -> None:
     """Give *media* a large buffer and the kernel's time of arrival with each datagram."""
@@ -75,9 +80,9 @@ class Sessions:
                 if reply.get("reply") != "connect":
                     raise BenchError(f"the server answered connect with {reply or 'the end of the connection'}")
                 client.token = reply["token"]
-            self.send_tokens()
-            for client in self.clients:
-                client.event("active", timeout_s=left_s(deadline_s))
+            self._told_s = time.monotonic()
+            for start in range(0, len(self.clients), _TOGETHER):
+                _consent(self.clients[start : start + _TOGETHER], deadline_s)
             self._stack = self._stack.pop_all()
         return self
 
@@ -112,6 +117,19 @@ class Sessions:
         """Repeat the tokens when it is time to, as every client does."""
         if time.monotonic() - self._told_s >= TOKEN_INTERVAL_S:
             self.send_tokens()
+
+
+def _consent(clients: Sequence[WireClient], deadline_s: float) -> None:
+    """Send the tokens of *clients* and wait until all are active; a token that went unheard is repeated."""
+    for client in clients:
+        client.send_token()
+    for client in clients:
+        while True:
+            try:
+                client.event("active", timeout_s=min(_PATIENCE_S, left_s(deadline_s)))
+                break
+            except TimeoutError:
+                client.send_token()
 
 
 def left_s(deadline_s: float) -> float:

@@ -1,6 +1,5 @@
 """What the senders of this folder share: the film cut into datagrams, the list of destinations, the arguments."""
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +15,9 @@ class Order(NamedTuple):
     tick_s: float
 
 
-def read_order() -> Order:
-    """Read FILE DESTINATIONS BYTES_PER_S TICK_MS from the command line."""
-    film, listing, bytes_per_s, tick_ms = sys.argv[1:]
+def read_order(arguments: list[str]) -> Order:
+    """Read what FILE DESTINATIONS BYTES_PER_S TICK_MS stand for."""
+    film, listing, bytes_per_s, tick_ms = arguments
     data = Path(film).read_bytes()
     datagrams = [data[start : start + TS_BYTES] for start in range(0, len(data) - TS_BYTES + 1, TS_BYTES)]
     return Order(

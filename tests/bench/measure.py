@@ -36,6 +36,8 @@ class _Snapshot(msgspec.Struct, frozen=True):
 
     usage: Usage
     machine_s: float
+    ours_s: float
+    """What the bench itself and its sink have taken."""
     packets: int
     bytes: int
     wire_ns: int
@@ -170,8 +172,9 @@ def _stage_and_sink(network: BenchNetwork, sender: Sender, cell: Cell, seconds: 
 def _snapshot(stage: Stage, sink: Sink) -> _Snapshot:
     taken = usage(stage.process.pid)
     machine_s = machine_busy_s()
+    ours_s = (usage(sink.pid).cpu_ns + usage(os.getpid(), alone=True).cpu_ns) / 1e9
     packets, size = stage.network.dropped()
-    return _Snapshot(taken, machine_s, packets, size, time.monotonic_ns(), sink.drops())
+    return _Snapshot(taken, machine_s, ours_s, packets, size, time.monotonic_ns(), sink.drops())
 
 
 def _window(stage: Stage, sink: Sink, seconds: float) -> Outcome:
@@ -201,7 +204,8 @@ def _window(stage: Stage, sink: Sink, seconds: float) -> Outcome:
         cpu_s=cpu_s,
         cores=cpu_s / window_s,
         cpu_cross_check_cores=(after.usage.cross_check_s - before.usage.cross_check_s) / window_s,
-        machine_cores=(after.machine_s - before.machine_s) / window_s,
+        waited_cores=(after.usage.waited_ns - before.usage.waited_ns) / 1e9 / window_s,
+        foreign_cores=max(0.0, (after.machine_s - before.machine_s - after.ours_s + before.ours_s - cpu_s) / window_s),
         delivered_per_s=total_per_s,
         per_client_per_s=total_per_s / stage.cell.clients,
         worst_client_per_s=min(each),

@@ -23,6 +23,8 @@ class Usage(msgspec.Struct, frozen=True):
 
     time_ns: int
     cpu_ns: int
+    waited_ns: int
+    """How long those threads stood ready and got no processor."""
     cross_check_s: float
     rss_bytes: int
     threads: int
@@ -49,22 +51,22 @@ def _read(path: Path) -> str:
         return ""
 
 
-def usage(pid: int) -> Usage:
-    """Return what the tree of *pid* has taken up to now."""
-    cpu_ns = rss_bytes = threads = 0
-    ticks = 0
+def usage(pid: int, *, alone: bool = False) -> Usage:
+    """Return what the tree of *pid* has taken up to now, or the process *alone* without its children."""
+    cpu_ns = waited_ns = ticks = rss_bytes = threads = 0
     time_ns = time.monotonic_ns()
-    for member in _tree(pid):
+    for member in (pid,) if alone else _tree(pid):
         folder = Path(f"/proc/{member}")
         for task in _entries(folder / "task"):
             accounted = _read(task / "schedstat").split()
             cpu_ns += int(accounted[0]) if accounted else 0
+            waited_ns += int(accounted[1]) if accounted else 0
             threads += 1
         fields = _read(folder / "stat").rpartition(")")[2].split()
         # Fields 14 to 17 of proc(5), counted from the third: user and system time, its own and of children that ended.
         ticks += sum(int(field) for field in fields[11:15])
         rss_bytes += resident_bytes(_read(folder / "status"))
-    return Usage(time_ns, cpu_ns, ticks / _TICKS_PER_S, rss_bytes, threads)
+    return Usage(time_ns, cpu_ns, waited_ns, ticks / _TICKS_PER_S, rss_bytes, threads)
 
 
 def resident_bytes(status: str) -> int:

@@ -9,6 +9,7 @@ import msgspec
 
 from bench import build
 from bench.clips import Clip
+from bench.naive import PINNED
 from support.namespaces import SERVER_ADDRESS
 
 CONTROL_PORT = 5004
@@ -101,11 +102,12 @@ class PythonSender(_Described, frozen=True, kw_only=True):
     """A program of this folder that sends to a list of destinations."""
 
     module: str
+    more: Sequence[str] = ()
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
         options = (work.film, work.listing, work.clip.bytes_per_s, work.tick_ms)
-        return [sys.executable, "-m", self.module, *map(str, options)]
+        return [sys.executable, "-m", self.module, *map(str, options), *self.more]
 
 
 class Limit(_Described, frozen=True):
@@ -173,6 +175,12 @@ def all_senders(machine: str) -> dict[str, Sender]:
             name="flume+vlc", what="`flume serve`, with libvlc as source", rtp=True, sessions=True, needs=libvlc
         ),
         PythonSender(name="naive", what="Python, a thread a client, one datagram a send", module="bench.naive"),
+        PythonSender(
+            name="naive-pinned",
+            what="the same on one processor, where its threads cannot fight for the interpreter",
+            module="bench.naive",
+            more=(PINNED,),
+        ),
         PythonSender(name="asyncio", what="Python, one asyncio transport", module="bench.asyncio_sender"),
         MultiUdpSink(name="multiudpsink", what="GStreamer multiudpsink", needs=_GST | gst),
         FfmpegTee(name="ffmpeg", what="FFmpeg tee muxer", needs={"ffmpeg": "ffmpeg"}),

@@ -69,8 +69,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cores: float = 0.0
     cpu_cross_check_cores: float = 0.0
     """The same by utime and stime, which know threads that have ended but count in steps of 10 ms."""
-    machine_cores: float = 0.0
-    """What the whole machine was busy with, everything else included."""
+    waited_cores: float = 0.0
+    """Threads of the sender that stood ready and got no processor, on average."""
+    foreign_cores: float = 0.0
+    """What the machine was busy with that belongs neither to the sender nor to the bench: noise."""
     delivered_per_s: float = 0.0
     """Datagrams to all live clients."""
     per_client_per_s: float = 0.0

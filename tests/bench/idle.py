@@ -1,0 +1,47 @@
+"""What flume's server costs while all its clients are interrupted: it should do nothing."""
+
+import time
+
+import msgspec
+
+from bench.measure import Stage
+from bench.network import BenchNetwork
+from bench.process import usage
+from bench.senders import Sender
+from bench.sink import Sink
+from bench.values import BenchError, Cell
+
+IDLE_S = 5.0
+_QUIET_S = 1.0
+
+
+class Idle(msgspec.Struct, frozen=True, kw_only=True):
+    """*clients* connected and interrupted for :data:`IDLE_S`, their tokens repeated all the while."""
+
+    clients: int
+    core_percent: float = 0.0
+    datagrams: int = 0
+    failure: str | None = None
+
+
+def stand_idle(network: BenchNetwork, sender: Sender, cell: Cell) -> Idle:
+    """Interrupt all clients of *cell* and watch the server and their sockets."""
+    try:
+        with Stage(network, sender, cell) as stage:
+            assert stage.sessions is not None
+            for client in stage.sessions.clients:
+                client.ask("interrupt")
+            with Sink(stage.media, samples=0, deadline_s=_QUIET_S + IDLE_S + 10) as sink:
+                begin_ns = time.time_ns() + round(_QUIET_S * 1e9)
+                end_ns = begin_ns + round(IDLE_S * 1e9)
+                sink.set_window(begin_ns, end_ns)
+                stage.wait(begin_ns)
+                before = usage(stage.process.pid)
+                stage.wait(end_ns)
+                after = usage(stage.process.pid)
+                sink.wait_until_drained()
+                datagrams = sum(count.datagrams for count in sink.counts())
+    except (BenchError, OSError, AssertionError) as error:
+        return Idle(clients=cell.clients, failure=str(error) or repr(error))
+    share = (after.cpu_ns - before.cpu_ns) / (after.time_ns - before.time_ns)
+    return Idle(clients=cell.clients, core_percent=share * 100, datagrams=datagrams)

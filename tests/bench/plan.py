@@ -1,0 +1,218 @@
+"""What is measured, in which order, and when a sender has had enough. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from bench.values import RATES_MBIT, Cell, Outcome, PathKind
+
+Part = Literal["alone", "cost", "large", "dead", "steering", "idle", "ladder", "rates", "custom"]
+PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "ladder", "rates")
+
+RUNGS = (1, 10, 100, 200, 400, 1000)
+RATES_RUNGS = (1, 100, 400, 1000)
+"""At 2 and 25 Mbit/s: what the comparison at 100 clients and the end of each sender's way need."""
+
+COST_CLIENTS, COST_RATE = 200, 8
+DEAD = (0, 2, 8, 40)
+DEAD_LIVE = 20
+STEERED = (20, 400)
+IDLE_CLIENTS = 20
+LARGE = ((400, 8, None), (1000, 2, 15.0))
+"""Clients, rate, and flume's tick where it is not the usual one: a client at 2 Mbit/s has two datagrams in 10 ms."""
+
+ENOUGH_SHARE, ENOUGH_LATE_MS = 0.95, 1000.0
+MOST_CORES = 1.9
+MACHINE_CORES = 2
+CELL_OVERHEAD_S = 3.0
+"""Start, settling and end of a cell beside its window, for the estimate of the time that is left."""
+
+FLUME, LIMIT, NAIVE, PEER = "flume", "limit", "naive", "multiudpsink"
+JUDGED = (FLUME, PEER, NAIVE, LIMIT)
+"""Those whose ratios the "done when" table judges; they are repeated."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks for."""
+
+    plan: Literal["quick", "full"] = "full"
+    parts: tuple[str, ...] = ()
+    senders: tuple[str, ...]
+    repeats: int = 3
+    seconds: float = 3.0
+    rates: tuple[int, ...] = ()
+    clients: tuple[int, ...] = ()
+    tick_ms: float | None = None
+    batch: int = 8
+    minutes: float = 25.0
+
+    @property
+    def custom(self) -> bool:
+        """Whether clients or rates were named: then they are measured, and nothing else."""
+        return bool(self.clients or self.rates)
+
+    def wants(self, part: str) -> bool:
+        """Say whether *part* is in the plan."""
+        if self.custom:
+            return False
+        if self.parts:
+            return part in self.parts
+        return self.plan == "full" or part not in {"ladder", "rates"}
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell, the part that wants it, and the number of the repeat."""
+
+    cell: Cell
+    part: Part
+    repeat: int = 0
+
+
+def _cell(
+    options: Options, sender: str, clients: int, rate: int, path: PathKind, *, offload: bool, **more: object
+) -> Cell:
+    fields = {"tick_ms": options.tick_ms or 10.0, "batch": options.batch, **more}
+    return Cell(sender=sender, clients=clients, rate_mbit=rate, path=path, offload=offload, **fields)  # type: ignore[arg-type]
+
+
+def rates_used(options: Options) -> list[int]:
+    """Return the bit rates that the plan needs films of."""
+    if options.custom:
+        return list(options.rates or (COST_RATE,))
+    needed = {COST_RATE} if any(map(options.wants, ("cost", "large", "dead", "steering", "idle", "ladder"))) else set()
+    if options.wants("large"):
+        needed |= {rate for _, rate, _ in LARGE}
+    if options.wants("rates"):
+        needed |= set(RATES_MBIT)
+    return sorted(needed)
+
+
+def alone_steps(options: Options) -> list[Step]:
+    """Return what tells how many datagrams each sender makes of a film: one client, nobody else."""
+    # Only flume and the limit are measured at 2 Mbit/s outside "rates".
+    everywhere = options.custom or options.wants("rates")
+    return [
+        Step(cell=_cell(options, sender, 1, rate, "sockets", offload=True), part="alone")
+        for rate in rates_used(options)
+        for sender in options.senders
+        if everywhere or rate == COST_RATE or sender in {FLUME, LIMIT}
+    ]
+
+
+def fixed_steps(options: Options) -> list[Step]:
+    """Return the steps whose order depends on nothing: in each repeat all senders take turns."""
+    steps: list[Step] = []
+    for repeat in range(options.repeats):
+        if options.custom:
+            steps += _custom(options, repeat)
+        if options.wants("cost"):
+            steps += _cost(options, repeat)
+        if options.wants("large"):
+            steps += _large(options, repeat)
+        if options.wants("dead"):
+            steps += _dead(options, repeat)
+    return steps
+
+
+def _custom(options: Options, repeat: int) -> Iterator[Step]:
+    for rate in options.rates or (COST_RATE,):
+        for clients in options.clients or (COST_CLIENTS,):
+            for path in ("sockets", "wire"):
+                for sender in options.senders:
+                    cell = _cell(options, sender, clients, rate, path, offload=True)
+                    yield Step(cell=cell, part="custom", repeat=repeat)
+
+
+def _cost(options: Options, repeat: int) -> Iterator[Step]:
+    for path in ("sockets", "wire"):
+        for sender in options.senders:
+            if sender in JUDGED or (repeat == 0 and (options.plan == "full" or sender == "naive-pinned")):
+                cell = _cell(options, sender, COST_CLIENTS, COST_RATE, path, offload=True)
+                yield Step(cell=cell, part="cost", repeat=repeat)
+
+
+def _large(options: Options, repeat: int) -> Iterator[Step]:
+    for clients, rate, tick_ms in LARGE:
+        for sender in options.senders:
+            if sender == FLUME or (sender == LIMIT and repeat == 0):
+                more = {"tick_ms": options.tick_ms or tick_ms or 10.0}
+                cell = _cell(options, sender, clients, rate, "wire", offload=False, **more)
+                yield Step(cell=cell, part="large", repeat=repeat)
+
+
+def _dead(options: Options, repeat: int) -> Iterator[Step]:
+    """Yield the living beside the dead: all once in a full run, the judged pair at the worst in every repeat."""
+    for dead in DEAD:
+        for sender in options.senders:
+            judged = sender in {FLUME, PEER} and dead == max(DEAD)
+            known = sender in {*JUDGED, "asyncio", "ffmpeg"}
+            if judged or (repeat == 0 and known and options.plan == "full"):
+                cell = _cell(options, sender, DEAD_LIVE, COST_RATE, "sockets", offload=True, dead=dead)
+                yield Step(cell=cell, part="dead", repeat=repeat)
+
+
+class Ladder(msgspec.Struct, frozen=True, kw_only=True):
+    """The same film and network for more and more clients."""
+
+    part: Part
+    rate_mbit: int
+    path: PathKind
+    offload: bool
+    rungs: tuple[int, ...]
+
+    @property
+    def describe(self) -> str:
+        """Name it for people."""
+        return f"{self.rate_mbit} Mbit/s, {self.path}, offload {'on' if self.offload else 'off'}"
+
+
+def ladders(options: Options) -> list[Ladder]:
+    """Return the ladders of the plan."""
+    found: list[Ladder] = []
+    if options.wants("ladder"):
+        found += [
+            Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=True, rungs=RUNGS),
+            Ladder(part="ladder", rate_mbit=COST_RATE, path="sockets", offload=True, rungs=RUNGS),
+        ]
+    if options.wants("rates"):
+        found += [
+            Ladder(part="rates", rate_mbit=rate, path="wire", offload=True, rungs=RATES_RUNGS)
+            for rate in RATES_MBIT
+            if rate != COST_RATE
+        ]
+    return found
+
+
+def rung_cell(options: Options, ladder: Ladder, sender: str, clients: int) -> Cell:
+    """Return the cell of one rung."""
+    return _cell(options, sender, clients, ladder.rate_mbit, ladder.path, offload=ladder.offload)
+
+
+def gives_up(outcome: Outcome, alone_per_s: float | None) -> str | None:
+    """Return why a sender with this *outcome* goes no further; ``None`` if it may."""
+    if outcome.failure is not None:
+        return outcome.failure
+    share = share_of(outcome, alone_per_s)
+    if share is not None and share < ENOUGH_SHARE:
+        return f"delivered {share:.0%}"
+    if outcome.lateness is not None and outcome.lateness.max_ms > ENOUGH_LATE_MS:
+        return f"up to {outcome.lateness.max_ms / 1000:.1f} s late"
+    return None
+
+
+def share_of(outcome: Outcome, alone_per_s: float | None) -> float | None:
+    """Return delivered datagrams a client as a part of what the sender delivers to one client alone."""
+    return outcome.per_client_per_s / alone_per_s if alone_per_s else None
+
+
+def too_much(outcome: Outcome, clients: int, wanted: int) -> str | None:
+    """Return why *wanted* clients are not worth a try after *clients* had this *outcome*; ``None`` if they are."""
+    cores = outcome.cores * wanted / clients
+    return f"would need about {cores:.1f} cores" if cores > MOST_CORES else None
+
+
+def estimate_s(steps: Sequence[Step] | int, seconds: float) -> float:
+    """Return about how long so many steps take."""
+    number = steps if isinstance(steps, int) else len(steps)
+    return number * (seconds + CELL_OVERHEAD_S)

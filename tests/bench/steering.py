@@ -1,0 +1,176 @@
+"""How soon flume's server stops and begins again when a client asks, and whether it keeps its promise exactly."""
+
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bench.clients import SO_TIMESTAMPNS
+from bench.clips import GOP_S
+from bench.measure import Stage
+from bench.network import SAMPLE_CLIENTS, BenchNetwork
+from bench.pictures import Datagram, continuity_errors, first_picture
+from bench.senders import Sender
+from bench.values import BenchError, Cell
+from support.wire_client import WireClient
+
+JOIN_ROUNDS, QUICK_ROUNDS = 3, 8
+QUICK_S = 0.06
+"""How long a client receives between two interruptions of the quick rounds."""
+
+AFTER_S = 0.15
+"""How long to listen for what must not come."""
+
+INTERRUPTED_S = GOP_S + 0.3
+"""Longer than a group of pictures: what the client missed is then of no use, and it has to begin at a keyframe."""
+
+WATCHED_S = 0.3
+PICTURE_TIMEOUT_S = 3.0
+_TIMESPEC = struct.Struct("=qq")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """One interruption, timed from the moment at which the command had been written."""
+
+    reply_ms: float
+    last_datagram_ms: float
+    """Negative if nothing came after the command."""
+    datagrams_after_reply: int
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """One ``continue``, timed likewise."""
+
+    reply_ms: float
+    first_datagram_ms: float
+    first_picture_ms: float
+    begins_with_keyframe: bool
+    continuity_errors: int
+
+
+class Steering(msgspec.Struct, frozen=True, kw_only=True):
+    """What *clients* − some of whom were steered, the others watched − were to the server."""
+
+    clients: int
+    tick_ms: float
+    acknowledged: list[Acknowledged]
+    joined: list[Joined]
+    failure: str | None = None
+
+
+def steer(network: BenchNetwork, sender: Sender, cell: Cell, *, join_rounds: int = JOIN_ROUNDS) -> Steering:
+    """Steer the sample clients of *cell* in turn; all others watch on."""
+    acknowledged: list[Acknowledged] = []
+    joined: list[Joined] = []
+    failure = None
+    try:
+        with Stage(network, sender, cell) as stage:
+            assert stage.sessions is not None
+            subjects = stage.sessions.clients[:SAMPLE_CLIENTS]
+            stage.wait(time.time_ns() + 1_000_000_000)
+            for _ in range(QUICK_ROUNDS):
+                _quick_round(stage, subjects, acknowledged)
+            for _ in range(join_rounds):
+                _join_round(stage, subjects, acknowledged, joined)
+    except (BenchError, OSError, AssertionError) as error:
+        failure = str(error) or repr(error)
+    return Steering(
+        clients=cell.clients, tick_ms=cell.tick_ms, acknowledged=acknowledged, joined=joined, failure=failure
+    )
+
+
+def _quick_round(stage: Stage, subjects: Sequence[WireClient], acknowledged: list[Acknowledged]) -> None:
+    acknowledged += _interrupt_each(stage, subjects)
+    for client in subjects:
+        _ask(client, "continue")
+    stage.wait(time.time_ns() + round(QUICK_S * 1e9))
+
+
+def _join_round(
+    stage: Stage, subjects: Sequence[WireClient], acknowledged: list[Acknowledged], joined: list[Joined]
+) -> None:
+    acknowledged += _interrupt_each(stage, subjects)
+    stage.wait(time.time_ns() + round(INTERRUPTED_S * 1e9))
+    for client in subjects:
+        _rest(stage)
+        joined.append(_join(client))
+        stage.tend()
+
+
+def _interrupt_each(stage: Stage, subjects: Sequence[WireClient]) -> list[Acknowledged]:
+    moments = []
+    for client in subjects:
+        _rest(stage)
+        receive(client.media)
+        written_ns, read_ns = _ask(client, "interrupt")
+        moments.append((written_ns, read_ns))
+    stage.wait(time.time_ns() + round(AFTER_S * 1e9))
+    return [_judge(receive(client.media), *moment) for client, moment in zip(subjects, moments, strict=True)]
+
+
+def _rest(stage: Stage) -> None:
+    """Let a random part of a tick pass: replies come with ticks, and would set the pace of what is asked next."""
+    stage.wait(time.time_ns() + random.randrange(round(stage.cell.tick_ms * 1e6)))
+
+
+def _ask(client: WireClient, command: str) -> tuple[int, int]:
+    """Return when *command* had been written and when its reply had been read."""
+    client.send_raw(b'{"command":"%s"}\n' % command.encode())
+    written_ns = time.time_ns()
+    reply = client.reply()
+    read_ns = time.time_ns()
+    if reply.get("reply") != command:
+        raise BenchError(f"the server answered {command} with {reply or 'the end of the connection'}")
+    return written_ns, read_ns
+
+
+def _judge(datagrams: Sequence[Datagram], written_ns: int, read_ns: int) -> Acknowledged:
+    last_ns = max((each.time_ns for each in datagrams), default=written_ns)
+    after = sum(each.time_ns > read_ns for each in datagrams)
+    return Acknowledged((read_ns - written_ns) / 1e6, (last_ns - written_ns) / 1e6, after)
+
+
+def _join(client: WireClient) -> Joined:
+    receive(client.media)
+    written_ns, read_ns = _ask(client, "continue")
+    datagrams: list[Datagram] = []
+    _receive_until(client, datagrams, lambda: first_picture(datagrams) is not None, timeout_s=PICTURE_TIMEOUT_S)
+    picture = first_picture(datagrams)
+    if picture is None:
+        raise BenchError(f"no picture within {PICTURE_TIMEOUT_S:g} s of continue, in {len(datagrams)} datagrams")
+    end_s = time.monotonic() + WATCHED_S
+    _receive_until(client, datagrams, lambda: time.monotonic() > end_s, timeout_s=WATCHED_S)
+    return Joined(
+        (read_ns - written_ns) / 1e6,
+        (datagrams[0].time_ns - written_ns) / 1e6,
+        (picture.time_ns - written_ns) / 1e6,
+        picture.keyframe,
+        continuity_errors(datagrams),
+    )
+
+
+def _receive_until(
+    client: WireClient, into: list[Datagram], condition: Callable[[], bool], *, timeout_s: float
+) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline_s:
+        into += receive(client.media)
+        time.sleep(0.005)
+
+
+def receive(media: socket.socket) -> list[Datagram]:
+    """Return what waits in *media*, each datagram with the kernel's time of arrival."""
+    datagrams = []
+    while True:
+        try:
+            data, ancillary, _, _ = media.recvmsg(2048, _ANCILLARY_BYTES)
+        except BlockingIOError:
+            return datagrams
+        for level, kind, value in ancillary:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+                seconds, nanoseconds = _TIMESPEC.unpack(value)
+                datagrams.append(Datagram(seconds * 1_000_000_000 + nanoseconds, data))

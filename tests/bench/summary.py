@@ -1,0 +1,262 @@
+"""From single measurements to rows, ratios and verdicts. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from bench import plan
+from bench.analysis import Spread, memory_per_client, percentile, spread
+from bench.idle import Idle
+from bench.plan import FLUME, LIMIT, NAIVE, PEER
+from bench.steering import Steering
+from bench.values import Cell, Measured, Outcome
+
+FULL_SHARE = 0.995
+"""What counts as all of it: the window may cut off a tick's worth of datagrams at either end."""
+
+NOISY_CORES = 0.25
+"""More foreign load than this makes a figure doubtful."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """All repeats of one cell."""
+
+    cell: Cell
+    repeats: int
+    failures: list[str] = []
+    cpu_us_per_datagram: Spread | None = None
+    cores: Spread | None = None
+    share: Spread | None = None
+    worst_client_share: Spread | None = None
+    lateness_p99_ms: Spread | None = None
+    lateness_max_ms: Spread | None = None
+    silence_ms: Spread | None = None
+    continuity_errors: int = 0
+    memory_mib_per_client: float | None = None
+    noisy: int = 0
+    """Repeats during which something else kept the machine busy."""
+
+
+class Criterion(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the "done when" table."""
+
+    what: str
+    bound: str
+    seen: str
+    met: bool | None
+    """``None``: it was not measured."""
+
+    @property
+    def verdict(self) -> str:
+        """Say it in words."""
+        return "not measured" if self.met is None else "met" if self.met else "not met"
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run has measured so far."""
+
+    measured: list[Measured] = []
+    steering: list[Steering] = []
+    idle: list[Idle] = []
+
+    def good(self, cell: Cell) -> list[Outcome]:
+        """Return the outcomes of *cell* that mean something."""
+        return [
+            each.outcome
+            for each in self.measured
+            if each.cell == cell and each.outcome.failure is None and each.outcome.invalid is None
+        ]
+
+    def alone_per_s(self, cell: Cell) -> float | None:
+        """Return how many datagrams a second the sender of *cell* delivers to one client alone."""
+        found = spread([outcome.per_client_per_s for outcome in self._alone(cell)])
+        return found.median if found else None
+
+    def _alone(self, cell: Cell) -> list[Outcome]:
+        return [
+            each.outcome
+            for each in self.measured
+            if each.why == "alone"
+            and (each.cell.sender, each.cell.rate_mbit) == (cell.sender, cell.rate_mbit)
+            and each.outcome.failure is None
+        ]
+
+    def row(self, cell: Cell) -> Row:
+        """Put the repeats of *cell* together."""
+        outcomes, alone = self.good(cell), self.alone_per_s(cell)
+        every = [each.outcome for each in self.measured if each.cell == cell]
+        late = [outcome.lateness for outcome in outcomes if outcome.lateness is not None]
+        rss_one = spread([outcome.rss_mib for outcome in self._alone(cell)])
+        rss = spread([outcome.rss_mib for outcome in outcomes])
+        memory = memory_per_client(rss_one.median, rss.median, cell.clients) if rss_one and rss else None
+        return Row(
+            cell=cell,
+            repeats=len(outcomes),
+            failures=[text for outcome in every if (text := outcome.failure or outcome.invalid)],
+            cpu_us_per_datagram=spread([each.cpu_us_per_datagram for each in outcomes if each.cpu_us_per_datagram]),
+            cores=spread([outcome.cores for outcome in outcomes]),
+            share=spread([outcome.per_client_per_s / alone for outcome in outcomes]) if alone else None,
+            worst_client_share=spread([outcome.worst_client_per_s / alone for outcome in outcomes]) if alone else None,
+            lateness_p99_ms=spread([each.p99_ms for each in late]),
+            lateness_max_ms=spread([each.max_ms for each in late]),
+            silence_ms=spread([outcome.silence_ms for outcome in outcomes]),
+            continuity_errors=max((outcome.continuity_errors for outcome in outcomes), default=0),
+            memory_mib_per_client=memory,
+            noisy=sum(outcome.foreign_cores > NOISY_CORES for outcome in outcomes),
+        )
+
+    def rows(self) -> list[Row]:
+        """Return a row for each cell, in the order in which they were first measured."""
+        return [self.row(cell) for cell in dict.fromkeys(each.cell for each in self.measured)]
+
+    def ratio(self, cell: Cell, peer: str) -> Spread | None:
+        """Return CPU per delivered datagram of *cell*'s sender ÷ that of *peer*, repeat by repeat."""
+        other = msgspec.structs.replace(cell, sender=peer)
+        mine, theirs = (
+            {
+                each.repeat: each.outcome.cpu_us_per_datagram
+                for each in self.measured
+                if each.cell == wanted and each.outcome.failure is None and each.outcome.cpu_us_per_datagram
+            }
+            for wanted in (cell, other)
+        )
+        return spread([mine[repeat] / theirs[repeat] for repeat in mine if repeat in theirs])
+
+
+def criteria(results: Results, options: plan.Options) -> list[Criterion]:
+    """Return the "done when" table as far as *options* ask for it."""
+    found: list[Criterion] = []
+    if options.wants("cost"):
+        found += _cost(results, options)
+    if options.wants("large"):
+        found += _large(results, options)
+    if options.wants("dead"):
+        found += _dead(results, options)
+    if options.wants("steering"):
+        found += [line for clients in plan.STEERED for line in _steering(results, clients)]
+    if options.wants("idle"):
+        found += _idle(results)
+    return found
+
+
+def _find(results: Results, part: str, **wanted: object) -> Cell | None:
+    for each in results.measured:
+        if each.why == part and all(getattr(each.cell, key) == value for key, value in wanted.items()):
+            return each.cell
+    return None
+
+
+def text_of(values: Spread | None, form: Callable[[float], str]) -> str:
+    """Return median and range of *values* in the given *form*."""
+    if values is None:
+        return "–"
+    if values.count == 1:
+        return form(values.median)
+    return f"{form(values.median)} ({form(values.low)}–{form(values.high)})"
+
+
+_COST_BOUNDS = {"sockets": {PEER: 0.40, NAIVE: 0.25, LIMIT: 1.4}, "wire": {PEER: 0.22, NAIVE: 0.12, LIMIT: 1.4}}
+
+
+def _cost(results: Results, options: plan.Options) -> Iterable[Criterion]:
+    for path, bounds in _COST_BOUNDS.items():
+        cell = _find(results, "cost", sender=FLUME, path=path)
+        for peer, bound in bounds.items():
+            ratio = results.ratio(cell, peer) if cell else None
+            yield Criterion(
+                what=f"{plan.COST_CLIENTS} clients, {plan.COST_RATE} Mbit/s, {path}: CPU a datagram, flume ÷ {peer}",
+                bound=f"≤ {bound:.2f}",
+                seen=text_of(ratio, "{:.2f}".format),
+                met=None if ratio is None else ratio.median <= bound,
+            )
+
+
+def _large(results: Results, options: plan.Options) -> Iterable[Criterion]:
+    for clients, rate, _ in plan.LARGE:
+        cell = _find(results, "large", sender=FLUME, clients=clients)
+        what = f"{clients} clients, {rate} Mbit/s, wire, offload off"
+        row = results.row(cell) if cell else None
+        tick = f", tick {cell.tick_ms:g} ms" if cell else ""
+        yield _share_criterion(f"{what}{tick}: share delivered", row)
+        yield _at_most(f"{what}: cores", row.cores if row else None, 0.5, "{:.2f}".format)
+        yield _below(f"{what}: lateness, 99th percentile", row.lateness_p99_ms if row else None, 20.0)
+
+
+def _share_criterion(what: str, row: Row | None) -> Criterion:
+    share = row.worst_client_share if row else None
+    met = None if row is None or share is None else share.median >= FULL_SHARE and not row.continuity_errors
+    seen = text_of(share, "{:.1%}".format)
+    return Criterion(
+        what=what, bound="100 %, whole", seen=f"{seen}, {row.continuity_errors if row else 0} breaks", met=met
+    )
+
+
+def _at_most(what: str, values: Spread | None, bound: float, form: Callable[[float], str]) -> Criterion:
+    met = None if values is None else values.median <= bound
+    return Criterion(what=what, bound=f"≤ {form(bound)}", seen=text_of(values, form), met=met)
+
+
+def _below(what: str, values: Spread | None, bound_ms: float) -> Criterion:
+    met = None if values is None else values.median < bound_ms
+    return Criterion(what=what, bound=f"< {bound_ms:g} ms", seen=text_of(values, "{:.1f} ms".format), met=met)
+
+
+def _dead(results: Results, options: plan.Options) -> Iterable[Criterion]:
+    dead = max(plan.DEAD)
+    what = f"{plan.DEAD_LIVE} clients beside {dead} dead"
+    cell = _find(results, "dead", sender=FLUME, dead=dead)
+    row = results.row(cell) if cell else None
+    yield _share_criterion(f"{what}: share delivered", row)
+    beside = _find(results, "dead", sender=PEER, dead=dead)
+    other = results.row(beside) if beside else None
+    theirs = (
+        f" ({PEER}: {text_of(other.silence_ms, '{:.0f} ms'.format)}, delivered {text_of(other.share, '{:.0%}'.format)})"
+    )
+    silence = _at_most(f"{what}: longest silence", row.silence_ms if row else None, 50.0, "{:.0f} ms".format)
+    yield msgspec.structs.replace(silence, seen=silence.seen + (theirs if other else ""))
+
+
+def _steering(results: Results, clients: int) -> Iterable[Criterion]:
+    seen = next((each for each in results.steering if each.clients == clients), None)
+    what = f"steering, {clients} clients"
+    if seen is None or not seen.acknowledged or not seen.joined:
+        yield Criterion(what=what, bound="–", seen=(seen and seen.failure) or "–", met=None)
+        return
+    after = sum(each.datagrams_after_reply for each in seen.acknowledged)
+    yield Criterion(what=f"{what}: datagrams after the acknowledgement", bound="0", seen=str(after), met=after == 0)
+    replies = sorted(each.reply_ms for each in seen.acknowledged)
+    bound_ms = 2 * seen.tick_ms
+    p50, p99 = percentile(replies, 50), percentile(replies, 99)
+    yield Criterion(
+        what=f"{what}: time to the acknowledgement, median and 99th percentile of {len(replies)}",
+        bound=f"≤ {bound_ms:g} ms",
+        seen=f"{p50:.1f} and {p99:.1f} ms",
+        met=p99 <= bound_ms,
+    )
+    pictures = sorted(each.first_picture_ms for each in seen.joined)
+    whole = all(each.begins_with_keyframe for each in seen.joined)
+    median = percentile(pictures, 50)
+    yield Criterion(
+        what=f"{what}: continue to the first decodable picture, median of {len(pictures)}",
+        bound="< 100 ms",
+        seen=f"{median:.0f} ms (most {pictures[-1]:.0f}){'' if whole else ', not all keyframes'}",
+        met=median < 100 and whole,
+    )
+    broken = sum(each.continuity_errors for each in seen.joined)
+    yield Criterion(what=f"{what}: continuity errors after continue", bound="0", seen=str(broken), met=broken == 0)
+
+
+def _idle(results: Results) -> Iterable[Criterion]:
+    for each in results.idle:
+        if each.failure is None:
+            yield Criterion(
+                what=f"{each.clients} clients interrupted: datagrams",
+                bound="0",
+                seen=f"{each.datagrams}, at {each.core_percent:.2f} % of a core",
+                met=each.datagrams == 0,
+            )
+
+
+def noise(rows: Sequence[Row]) -> tuple[int, int]:
+    """Return in how many measurements something else was busy, and how many there were."""
+    return sum(row.noisy for row in rows), sum(row.repeats for row in rows)
