@@ -15,17 +15,18 @@ SCENARIO ?= tour
 LAB ?= default
 DURATION ?=
 TESTS ?= tests
+BENCH ?= full
 
 # What SCENARIO names here is a firewall, and its default, a lab's scenario, is none: then the list is shown.
 FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO),$(filter-out tour,$(value SCENARIO)))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE ENGINE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION
+SETTINGS := CLIENTS PROFILE ENGINE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION BENCH
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab netem firewall calibrate doctor status down purge test check format engine-stop
+.PHONY: help setup lab netem firewall calibrate doctor status down purge test bench check format engine-stop
 
 help: ## show this list
 	@echo "usage: make TARGET [CLIENTS=5] [PROFILE=lte] [ENGINE=auto|local|kernel] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
@@ -65,6 +66,9 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 	@$(BIN)/python -m flume.lab.setup prepare --tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest --durations=25 $(TESTS)
+
+bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'
+	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
 
 check: $(VENV)/.stamp-dev ## ruff, mypy strict, import contracts
 	@$(BIN)/ruff check services tests

@@ -185,7 +185,9 @@ def ladders(options: Options) -> list[Ladder]:
 
 
 def rung_cell(options: Options, ladder: Ladder, sender: str, clients: int) -> Cell:
-    """Return the cell of one rung."""
+    """Return the cell of one rung; a single client is a sample, and reached in the same way on every network."""
+    if clients == 1:
+        return _cell(options, sender, 1, ladder.rate_mbit, "sockets", offload=True)
     return _cell(options, sender, clients, ladder.rate_mbit, ladder.path, offload=ladder.offload)
 
 

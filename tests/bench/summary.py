@@ -185,10 +185,8 @@ def _large(results: Results, options: plan.Options) -> Iterable[Criterion]:
 def _share_criterion(what: str, row: Row | None) -> Criterion:
     share = row.worst_client_share if row else None
     met = None if row is None or share is None else share.median >= FULL_SHARE and not row.continuity_errors
-    seen = text_of(share, "{:.1%}".format)
-    return Criterion(
-        what=what, bound="100 %, whole", seen=f"{seen}, {row.continuity_errors if row else 0} breaks", met=met
-    )
+    seen = text_of(share, "{:.1%}".format) + (f", {row.continuity_errors} breaks" if row else "")
+    return Criterion(what=what, bound="100 %, unbroken", seen=seen, met=met)
 
 
 def _at_most(what: str, values: Spread | None, bound: float, form: Callable[[float], str]) -> Criterion:
@@ -209,11 +207,11 @@ def _dead(results: Results, options: plan.Options) -> Iterable[Criterion]:
     yield _share_criterion(f"{what}: share delivered", row)
     beside = _find(results, "dead", sender=PEER, dead=dead)
     other = results.row(beside) if beside else None
-    theirs = (
-        f" ({PEER}: {text_of(other.silence_ms, '{:.0f} ms'.format)}, delivered {text_of(other.share, '{:.0%}'.format)})"
-    )
     silence = _at_most(f"{what}: longest silence", row.silence_ms if row else None, 50.0, "{:.0f} ms".format)
-    yield msgspec.structs.replace(silence, seen=silence.seen + (theirs if other else ""))
+    if other is not None:
+        theirs = f"{text_of(other.silence_ms, '{:.0f} ms'.format)}, delivered {text_of(other.share, '{:.0%}'.format)}"
+        silence = msgspec.structs.replace(silence, seen=f"{silence.seen}; {PEER}: {theirs}")
+    yield silence
 
 
 def _steering(results: Results, clients: int) -> Iterable[Criterion]:

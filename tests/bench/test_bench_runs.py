@@ -1,0 +1,38 @@
+"""The real command with a tiny plan: it measures, writes, and leaves nothing behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = 5
+SENDERS = ("flume", "naive", "limit")
+PLAN = f"--senders {','.join(SENDERS)} --clients {CLIENTS} --rate 2 --repeats 1 --seconds 1".split()
+
+
+@pytest.mark.wire
+def test_a_tiny_plan_yields_figures_and_leaves_no_namespace(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}"}
+    command = [sys.executable, "-m", "bench", *PLAN, "--output", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    with process:
+        shown, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["complete"]
+    rows = {(row["cell"]["sender"], row["cell"]["path"]): row for row in report["rows"] if row["cell"]["clients"] > 1}
+    assert set(rows) == {(sender, path) for sender in SENDERS for path in ("sockets", "wire")}
+    for (sender, _), row in rows.items():
+        assert row["failures"] == []
+        assert row["cell"]["clients"] == CLIENTS
+        assert row["cpu_us_per_datagram"]["median"] > 0, row
+        assert row["cores"]["median"] > 0, row
+        assert row["lateness_p99_ms"]["median"] > 0, row
+        assert row["continuity_errors"] == 0, row
+        assert sender in shown
+    left = [path.name for path in Path("/run/netns").iterdir() if path.name.startswith(f"flume-bench-{process.pid}-")]
+    assert left == []

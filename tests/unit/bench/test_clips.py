@@ -1,0 +1,30 @@
+"""What a film says about itself."""
+
+import pytest
+
+from bench import clips
+from bench.values import BenchError
+from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
+from support.synthetic import TsWriter
+
+
+def test_the_rate_is_that_of_the_clock_references() -> None:
+    writer = TsWriter(bitrate_kbit=2000)
+    frames = [writer.frame() for _ in range(51)]
+    # From the first reference to the last are fifty frames of a 25th of a second.
+    rate, nulls = clips.examine(b"".join(frames))
+    until_last = sum(len(frame) for frame in frames[:50])
+    assert rate == pytest.approx(until_last / 2, rel=0.01)
+    assert nulls == 0
+
+
+def test_null_packets_are_counted() -> None:
+    writer = TsWriter()
+    film = b"".join(writer.frame() for _ in range(10))
+    nulls = len(film) // PACKET_BYTES
+    assert clips.examine(film + NULL_PACKET * nulls)[1] == pytest.approx(0.5)
+
+
+def test_a_film_without_a_clock_is_refused() -> None:
+    with pytest.raises(BenchError, match="two clock references"):
+        clips.examine(NULL_PACKET * 100)
