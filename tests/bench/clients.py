@@ -140,11 +140,12 @@ def left_s(deadline_s: float) -> float:
     return left
 
 
-def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str, meanwhile: Callable[[], None]) -> None:
-    """Look at *condition* until it holds, with *meanwhile* between two looks; raise :class:`BenchError` in the end."""
+def wait_until(condition: Callable[[], bool], *, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
+    """Look at *condition* until it holds, with *meanwhile* between two looks; return whether it came to that."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline_s:
-            raise BenchError(f"{what}, not within {timeout_s:g} s")
+            return False
         meanwhile()
         time.sleep(0.02)
+    return True
