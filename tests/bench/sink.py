@@ -23,6 +23,7 @@ _NO_PCR = (1 << 64) - 1
 SO_MEMINFO = 55
 """asm-generic/socket.h; the module socket does not name it. Nine 32-bit words, the last is the socket's drops."""
 
+STOP_S = 10.0
 _DRAIN_S = 0.2
 """How long after the window its datagrams may lie in buffers; the sink comes round every millisecond or two."""
 
@@ -78,7 +79,12 @@ class Sink:
             return
         process, self._process = self._process, None
         process.terminate()
-        _, complaint = process.communicate(timeout=10)
+        try:
+            _, complaint = process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise BenchError(f"the sink did not end within {STOP_S:g} s of being asked to") from None
         if process.returncode:
             raise BenchError(f"the sink ended with {process.returncode}: {complaint.decode().strip()}")
 

@@ -53,7 +53,7 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
-    """What *clients* − some of whom were steered, the others watched − were to the server."""
+    """How the server obeyed some of *clients* while the others watched."""
 
     clients: int
     tick_ms: float

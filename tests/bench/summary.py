@@ -34,7 +34,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     silence_ms: Spread | None = None
     continuity_errors: int = 0
     sequence_gaps: int = 0
-    """Most RTP numbers that were missing at the samples, and continuity errors of theirs, in any repeat."""
+    """RTP numbers that were missing at the samples, in the repeat in which most were."""
     memory_mib_per_client: float | None = None
     noisy: int = 0
     """Repeats during which something else kept the machine busy."""

@@ -91,6 +91,7 @@ def test_a_share_needs_every_client_and_an_unbroken_stream() -> None:
         (GOOD, "met"),
         (msgspec.structs.replace(GOOD, worst_client_per_s=700), "not met"),
         (msgspec.structs.replace(GOOD, continuity_errors=1), "not met"),
+        (msgspec.structs.replace(GOOD, sequence_gaps=1), "not met"),
     ):
         lines = verdicts(Results(measured=[alone, measured(wanted, outcome, why="large")]))
         assert lines[what].verdict == verdict
