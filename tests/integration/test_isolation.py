@@ -149,3 +149,20 @@ def test_a_path_that_becomes_narrow_under_a_stream_loses_nothing():
         assert_consecutive(watcher.numbers)
         assert status["session"]["fallbacks"]
         assert not status["session"]["drops"]
+
+
+def test_a_link_slower_than_the_stream_is_counted_and_the_stream_goes_on():
+    with wire(1, "--bitrate", "16000") as pair, Watcher(0) as watcher:
+        # A queue that holds more than the client's send buffer, as that of a slow network card does.
+        slow = ["root", "tbf", "rate", "8mbit", "burst", "64kb", "limit", "8mb"]
+        subprocess.run(["tc", "-n", pair.server, "qdisc", "add", "dev", "eth0", *slow], check=True, timeout=10)
+        watcher.connect()
+        deadline_s = time.monotonic() + 60
+        while not (drops := watcher.ask("status")["session"]["drops"]):
+            assert time.monotonic() < deadline_s
+            watch([watcher], [], 1.0)
+        assert set(drops) == {"send_buffer_full"}
+        watcher.drain()
+        before = len(watcher.numbers)
+        watch([watcher], [], 2.0)
+        assert len(watcher.numbers) - before == pytest.approx(2.0 * 8e6 / 8 / 1370, rel=0.3), "what the link carries"
