@@ -13,7 +13,7 @@ from bench.network import BenchNetwork, is_root, remove_stale
 from bench.plan import PARTS, Options, rates_used
 from bench.run import Run
 from bench.senders import Sender
-from bench.values import MAX_SECONDS, RATES_MBIT, BenchError
+from bench.values import BATCH, MAX_SECONDS, RATES_MBIT, BenchError
 from flume.errors import FlumeError
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 @click.option("--clients", type=_Numbers(), default=(), help="Clients: measure these numbers of them, not the plan.")
 @click.option("--seconds", type=click.FloatRange(0.5, MAX_SECONDS), default=3.0, show_default=True, help="A window.")
 @click.option("--tick", "tick_ms", type=click.FloatRange(1, 100), help="Sending interval, milliseconds.")
-@click.option("--batch", type=click.IntRange(1, 48), default=8, show_default=True, help="Flume's largest batch.")
+@click.option("--batch", type=click.IntRange(1, 48), default=BATCH, show_default=True, help="Flume's largest batch.")
 @click.option("--minutes", type=click.FloatRange(0.1), help="Begin no measurement later than this.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the results, instead of artifacts/bench-….")
 def main(*, minutes: float | None, output: Path | None, **chosen: object) -> None:

@@ -1,16 +1,17 @@
 """The whole server as a program, fed with a file of MPEG-TS instead of libvlc's output.
 
-``python -m bench.flume_server FILE HOST PORT TICK_MS BATCH MAX_SESSIONS``; ends at SIGTERM.
+``python -m bench.flume_server FILE HOST PORT TICK_MS BATCH MAX_SESSIONS SENDER``; ends at SIGTERM.
 """
 
 import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import cast
 
 from flume.server.app import Server
 from flume.server.source import ItemEnded, ItemStarted, SourceEnded, SourceEvent, TsBytes
-from flume.settings import ServerSettings
+from flume.settings import SenderKind, ServerSettings
 
 PIECE_BYTES = 64 << 10
 """What a pipe from libvlc holds at most."""
@@ -72,12 +73,13 @@ async def serve(source: FileSource, settings: ServerSettings) -> None:
 
 def main(arguments: list[str]) -> None:
     """Read the command line and serve."""
-    film, host, port, tick_ms, batch, sessions = arguments
+    film, host, port, tick_ms, batch, sessions, sender = arguments
     settings = ServerSettings(
         host=host,
         port=int(port),
         tick_ms=float(tick_ms),
         batch_datagrams=int(batch),
+        sender=cast("SenderKind", sender),
         consent_timeout_s=CONSENT_TIMEOUT_S,
         max_sessions=int(sessions),
         max_sessions_per_address=int(sessions),

@@ -20,6 +20,7 @@ WHOLE_SHARE = plan.ENOUGH_SHARE
 _COLOURS = {
     "flume": "#0b5fa5",
     "flume+vlc": "#5aa9e6",
+    "flume-loop": "#1f9e9e",
     "limit": "#555555",
     "multiudpsink": "#d1495b",
     "ffmpeg": "#3a7d44",

@@ -73,12 +73,15 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True):
     needs: Mapping[str, str] = {}
 
 
-class FlumeServer(_Described, frozen=True):
+class FlumeServer(_Described, frozen=True, kw_only=True):
     """The whole server of this project, fed with the film's bytes."""
+
+    way: str = "auto"
+    """The setting *sender* of the server."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
-        options = (work.film, SERVER_ADDRESS, CONTROL_PORT, work.tick_ms, work.batch, MAX_SESSIONS)
+        options = (work.film, SERVER_ADDRESS, CONTROL_PORT, work.tick_ms, work.batch, MAX_SESSIONS, self.way)
         return [sys.executable, "-m", "bench.flume_server", *map(str, options)]
 
 
@@ -173,6 +176,13 @@ def all_senders(machine: str) -> dict[str, Sender]:
         FlumeServer(name="flume", what="this project's server, fed with the film's bytes", rtp=True, sessions=True),
         FlumeServe(
             name="flume+vlc", what="`flume serve`, with libvlc as source", rtp=True, sessions=True, needs=libvlc
+        ),
+        FlumeServer(
+            name="flume-loop",
+            what="the same without io_uring: a system call a client and tick",
+            rtp=True,
+            sessions=True,
+            way="loop",
         ),
         PythonSender(name="naive", what="Python, a thread a client, one datagram a send", module="bench.naive"),
         PythonSender(

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from flume.errors import FlumeError
+from flume.settings import ServerSettings
 
 PathKind = Literal["sockets", "wire"]
 """Where datagrams end: in sockets of the client namespace, or dropped as they come off the wire."""
@@ -16,6 +17,9 @@ TS_BYTES = 1316
 RTP_HEADER_BYTES = 12
 WIRE_HEADER_BYTES = 28
 """IPv4 and UDP, as the counter at the ingress hook sees them."""
+
+BATCH = ServerSettings().batch_datagrams
+"""What people get who ask for nothing else."""
 
 MAX_SECONDS = 15.0
 """Senders that do not loop end with the film, which is 30 s long; start, settling and window must fit into it."""
@@ -34,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     path: PathKind = "sockets"
     offload: bool = False
     tick_ms: float = 10.0
-    batch: int = 8
+    batch: int = BATCH
     dead: int = 0
 
     @property
