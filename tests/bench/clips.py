@@ -47,7 +47,8 @@ def clip(rate_mbit: int) -> Clip:
         partial.replace(path)
     bytes_per_s, null_share = examine(path.read_bytes())
     if null_share > MAX_NULL_SHARE:
-        raise BenchError(f"{path.name}: {null_share:.1%} null packets, at most {MAX_NULL_SHARE:.0%} of them keep senders alike")
+        allowed = f"at most {MAX_NULL_SHARE:.0%} of them keep senders alike"
+        raise BenchError(f"{path.name}: {null_share:.1%} null packets, {allowed}")
     return Clip(path, bytes_per_s, null_share)
 
 
