@@ -11,10 +11,13 @@ Part = Literal["alone", "cost", "large", "dead", "steering", "idle", "ladder", "
 PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "ladder", "rates")
 
 RUNGS = (1, 10, 100, 200, 400, 1000)
+CUT_RUNGS = (1, 100, 400, 1000)
+"""Where the kernel cuts batches in front of the card."""
 RATES_RUNGS = (1, 100, 400, 1000)
 """At 2 and 25 Mbit/s: what the comparison at 100 clients and the end of each sender's way need."""
 
 COST_CLIENTS, COST_RATE = 200, 8
+TICK_MS = 10.0
 DEAD = (0, 2, 8, 40)
 DEAD_LIVE = 20
 STEERED = (20, 400)
@@ -75,7 +78,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 def _cell(
     options: Options, sender: str, clients: int, rate: int, path: PathKind, *, offload: bool, **more: object
 ) -> Cell:
-    fields = {"tick_ms": options.tick_ms or 10.0, "batch": options.batch, **more}
+    fields = {"tick_ms": options.tick_ms or TICK_MS, "batch": options.batch, **more}
     return Cell(sender=sender, clients=clients, rate_mbit=rate, path=path, offload=offload, **fields)  # type: ignore[arg-type]
 
 
@@ -139,7 +142,7 @@ def _large(options: Options, repeat: int) -> Iterator[Step]:
     for clients, rate, tick_ms in LARGE:
         for sender in options.senders:
             if sender == FLUME or (sender == LIMIT and repeat == 0):
-                more = {"tick_ms": options.tick_ms or tick_ms or 10.0}
+                more = {"tick_ms": options.tick_ms or tick_ms or TICK_MS}
                 cell = _cell(options, sender, clients, rate, "wire", offload=False, **more)
                 yield Step(cell=cell, part="large", repeat=repeat)
 
@@ -177,6 +180,7 @@ def ladders(options: Options) -> list[Ladder]:
         found += [
             Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=True, rungs=RUNGS),
             Ladder(part="ladder", rate_mbit=COST_RATE, path="sockets", offload=True, rungs=RUNGS),
+            Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=False, rungs=CUT_RUNGS),
         ]
     if options.wants("rates"):
         found += [

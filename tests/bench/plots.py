@@ -44,6 +44,7 @@ def draw(report: "Report", folder: Path) -> list[Path]:
     rate = plan.COST_RATE
     panels = [
         (f"{rate} Mbit/s, on the wire, with offload", _rows(report, path="wire", rate=rate)),
+        (f"{rate} Mbit/s, on the wire, without", _rows(report, path="wire", rate=rate, offload=False)),
         (f"{rate} Mbit/s, into sockets", _rows(report, path="sockets", rate=rate)),
     ]
     by_clients = [(title, rows, "clients") for title, rows in panels]
@@ -55,14 +56,15 @@ def draw(report: "Report", folder: Path) -> list[Path]:
     return drawn
 
 
-def _rows(report: "Report", *, path: str, rate: int | None = None) -> "list[Row]":
+def _rows(report: "Report", *, path: str, rate: int | None = None, offload: bool = True) -> "list[Row]":
+    # A single client is a sample, and reached in the same way on every network.
     return [
         row
         for row in report.rows
         if row.repeats
         and not row.cell.dead
-        and row.cell.offload
-        and (row.cell.path == path or row.cell.clients == 1)
+        and row.cell.tick_ms == (report.options.tick_ms or plan.TICK_MS)
+        and ((row.cell.path == path and row.cell.offload == offload) or row.cell.clients == 1)
         and rate in {None, row.cell.rate_mbit}
     ]
 

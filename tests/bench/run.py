@@ -132,7 +132,7 @@ class Run:
             rate_mbit=plan.COST_RATE,
             path="wire" if wire else "sockets",
             offload=True,
-            tick_ms=options.tick_ms or 10.0,
+            tick_ms=options.tick_ms or plan.TICK_MS,
             batch=options.batch,
         )
 

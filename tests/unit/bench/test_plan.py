@@ -32,6 +32,7 @@ def test_a_full_run_adds_all_senders_and_the_ladders() -> None:
     assert [ladder.describe for ladder in plan.ladders(full)] == [
         "8 Mbit/s, wire, offload on",
         "8 Mbit/s, sockets, offload on",
+        "8 Mbit/s, wire, offload off",
         "2 Mbit/s, wire, offload on",
         "25 Mbit/s, wire, offload on",
     ]
