@@ -47,8 +47,9 @@ def clip(rate_mbit: int) -> Clip:
         partial.replace(path)
     bytes_per_s, null_share = examine(path.read_bytes())
     if null_share > MAX_NULL_SHARE:
-        allowed = f"at most {MAX_NULL_SHARE:.0%} of them keep senders alike"
-        raise BenchError(f"{path.name}: {null_share:.1%} null packets, {allowed}")
+        raise BenchError(
+            f"{path.name}: {null_share:.1%} null packets; above {MAX_NULL_SHARE:.0%} senders do not compare"
+        )
     return Clip(path, bytes_per_s, null_share)
 
 

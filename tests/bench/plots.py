@@ -176,13 +176,16 @@ def _place(value: float, low: float, high: float) -> float:
 
 
 def spread_out(heights: Sequence[float], *, least: float) -> list[float]:
-    """Return ascending *heights* moved apart to *least* between neighbours, upwards, and down again at the top."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + least) if placed else height)
-    over = placed[-1] - 1.0 if placed else 0.0
-    for index in range(len(placed) - 1, -1, -1):
-        ceiling = 1.0 if index == len(placed) - 1 else placed[index + 1] - least
-        if over > 0:
-            placed[index] = min(placed[index], ceiling)
-    return placed
+    """Return ascending *heights* moved apart to *least* between neighbours, each as little as possible.
+
+    Heights less the room below them may stay equal but not fall: isotonic regression, by pooling adjacent violators.
+    """
+    pools: list[tuple[float, int]] = []
+    for index, height in enumerate(heights):
+        mean, size = height - index * least, 1
+        while pools and pools[-1][0] > mean:
+            before, count = pools.pop()
+            mean, size = (mean * size + before * count) / (size + count), size + count
+        pools.append((mean, size))
+    flat = [mean for mean, size in pools for _ in range(size)]
+    return [mean + index * least for index, mean in enumerate(flat)]

@@ -34,4 +34,8 @@ def test_no_label_stands_on_another(heights: list[float]) -> None:
     placed = spread_out(heights, least=0.05)
     assert len(placed) == len(heights)
     assert all(after - before >= 0.05 - 1e-9 for before, after in pairwise(placed))
-    assert all(height <= 1.0 + 1e-9 for height in placed)
+    assert sum(placed) == pytest.approx(sum(heights))
+
+
+def test_labels_that_have_room_stay_where_they_are() -> None:
+    assert spread_out([0.0, 0.5, 0.52, 1.0], least=0.1) == pytest.approx([0.0, 0.46, 0.56, 1.0])
