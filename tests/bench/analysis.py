@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import msgspec
+
 from bench.values import RTP_HEADER_BYTES, TS_BYTES, WIRE_HEADER_BYTES, Lateness
 from flume.media.mpegts import PACKET_BYTES, PCR_HZ
 
@@ -99,8 +101,8 @@ def largest_silence_ns(silences: Iterable[tuple[int, int]], begin_ns: int, end_n
     )
 
 
-class Spread(NamedTuple):
-    """Several repeats of one figure."""
+class Spread(msgspec.Struct, frozen=True):
+    """Several repeats of one figure, by name also in JSON."""
 
     median: float
     low: float

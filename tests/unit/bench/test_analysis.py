@@ -4,6 +4,7 @@ import pytest
 
 from bench.analysis import (
     Arrival,
+    Spread,
     largest_silence_ns,
     lateness,
     lateness_ns,
@@ -99,6 +100,6 @@ def test_who_hears_nothing_is_silent_all_the_time() -> None:
 
 def test_spread_and_memory() -> None:
     assert spread([]) is None
-    assert spread([3, 1, 2]) == (2, 1, 3, 3)
+    assert spread([3, 1, 2]) == Spread(2, 1, 3, 3)
     assert memory_per_client(10, 30, 21) == 1
     assert memory_per_client(10, 30, 1) is None

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from bench import plan, summary
+from bench.analysis import Spread
 from bench.plan import Options
 from bench.steering import Acknowledged, Joined, Steering
 from bench.summary import Criterion, Results
@@ -38,7 +39,7 @@ def test_a_row_has_median_range_and_share_of_what_one_client_gets() -> None:
         ]
     )
     row = results.row(cell("flume"))
-    assert row.cpu_us_per_datagram == (2.0, 1.0, 3.0, 3)
+    assert row.cpu_us_per_datagram == Spread(2.0, 1.0, 3.0, 3)
     assert row.share is not None
     assert row.share.median == 1
     assert row.memory_mib_per_client == pytest.approx(10 / 199)
@@ -70,7 +71,7 @@ def test_ratios_are_taken_within_a_repeat() -> None:
     )
     ratio = results.ratio(cell("flume"), "limit")
     assert ratio is not None
-    assert ratio == pytest.approx((1.25, 1.25, 1.25, 2))
+    assert msgspec.structs.astuple(ratio) == pytest.approx((1.25, 1.25, 1.25, 2))
 
 
 @pytest.mark.parametrize(("cost", "verdict"), [(5.0, "met"), (4.9, "not met")])
