@@ -137,6 +137,9 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
+    sigset_t none; /* A parent may have blocked signals, and children inherit that. */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGINT, SIG_IGN); /* Ctrl-C is for the bench, which ends us in order. */
     size_t length = sizeof *window + number * sizeof(struct counters);
     window = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[1]), 0);
