@@ -1,9 +1,13 @@
-"""The films: one constant-rate transport stream for each bit rate, made once with ffmpeg and kept in .cache."""
+"""The films: one constant-rate transport stream for each bit rate, made once with ffmpeg and kept in .cache.
+
+That of the package imageio-ffmpeg: Debian's weighs 481 MB, and only the peer of that name needs it.
+"""
 
 import hashlib
 import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 import msgspec
 
 from bench.build import CACHE
@@ -32,7 +36,7 @@ class Clip(msgspec.Struct, frozen=True):
 
 def clip(rate_mbit: int) -> Clip:
     """Return the film of *rate_mbit*; it is made if it is not there."""
-    recipe = hashlib.sha256(" ".join(_command(rate_mbit, Path())).encode()).hexdigest()[:8]
+    recipe = hashlib.sha256(" ".join(_command(rate_mbit, Path())[1:]).encode()).hexdigest()[:8]
     path = CACHE / f"film-{rate_mbit}mbit-{recipe}.ts"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,7 @@ def clip(rate_mbit: int) -> Clip:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise BenchError(f"making the film of {rate_mbit} Mbit/s: {error}; install ffmpeg") from error
+            raise BenchError(f"making the film of {rate_mbit} Mbit/s: {error}") from error
         if done.returncode:
             raise BenchError(f"making the film of {rate_mbit} Mbit/s: ffmpeg says {done.stderr.strip()[-300:]}")
         partial.replace(path)
@@ -59,7 +63,8 @@ def _command(rate_mbit: int, target: Path) -> list[str]:
     gop = GOP_S * FPS
     picture = f"testsrc2=size={size}:rate={FPS},noise=alls={noise}:allf=t"
     return [
-        *f"ffmpeg -nostdin -v error -y -f lavfi -i {picture} -t {FILM_S} -pix_fmt yuv420p".split(),
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        *f"-nostdin -v error -y -f lavfi -i {picture} -t {FILM_S} -pix_fmt yuv420p".split(),
         *f"-c:v libx264 -preset ultrafast -g {gop} -keyint_min {gop} -sc_threshold 0".split(),
         *f"-b:v {video} -minrate {video} -maxrate {video} -bufsize {video // 2} -x264-params nal-hrd=cbr".split(),
         *f"-f mpegts -muxrate {rate_mbit * 1_000_000} -pcr_period 20 -pat_period 0.1 {target}".split(),

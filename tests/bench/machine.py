@@ -19,7 +19,6 @@ BASE = {
     "nft": "nftables",
     "ip": "iproute2",
     "ethtool": "ethtool",
-    "ffmpeg": "ffmpeg",
     "setpriv": "util-linux",
 }
 """Program or file → Debian package; without these there is no measurement at all."""

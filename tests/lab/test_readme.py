@@ -21,7 +21,10 @@ from support.labs import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(1200)]
 
-NOT_RUN = {"make test": "it is what runs this test"}
+NOT_RUN = {
+    "make test": "it is what runs this test",
+    "make bench BENCH=quick": "six minutes, and Debian packages of half a gigabyte; the line after it is the same in short",
+}
 BACKGROUND = ("flume serve",)
 INTERACTIVE = ("flume watch",)
 

@@ -51,7 +51,7 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None
     if tests:
         install(
             test_packages(),
-            "the tests capture packets, play video outside containers and start the lab by hand",
+            "the tests capture packets, play video outside containers, compile the benchmark and start the lab by hand",
             say,
             interactive,
         )
@@ -78,6 +78,9 @@ def test_packages() -> Mapping[str, str]:
         "ethtool": "ethtool",
         "docker-compose": "docker-compose",
         "Xvfb": "xvfb",
+        "nft": "nftables",
+        "gcc": "gcc",
+        "/usr/include/stdio.h": "libc6-dev",
     }
     libraries = {library: "libvlc5", plugins: "vlc-plugin-base", windows: "vlc-plugin-video-output"}
     return programs | libraries | {cache: "libvlc-bin"}

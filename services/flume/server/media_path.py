@@ -17,9 +17,6 @@ from flume.settings import PayloadKind
 
 _log = logging.getLogger(__name__)
 
-READS_AT_ONCE = 16
-"""Datagrams of one client read before the others have their turn."""
-
 
 class MediaPath:
     """The media socket of one session; empty until :meth:`prepare` and :meth:`use`."""
@@ -67,21 +64,19 @@ class MediaPath:
         self._close_present()
 
     def _on_readable(self, media: socket.socket) -> None:
-        for _ in range(READS_AT_ONCE):
-            try:
-                data, source = media.recvfrom(READ_BYTES)
-            except BlockingIOError:
-                return
-            except ConnectionRefusedError:
-                self._on_refused(media)
-                return
-            except OSError as error:
-                _log.debug("media socket of %s: %s", self.address, error)
-                return
-            # Between bind and connect the socket hears anybody, also a newcomer whose token must not be lost.
-            self._on_datagram(data, (source[0], source[1]))
-            if media is not self.socket:
-                return
+        # One datagram: whoever sends more is called again after the others, and most send one in two seconds.
+        try:
+            data, source = media.recvfrom(READ_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionRefusedError:
+            self._on_refused(media)
+            return
+        except OSError as error:
+            _log.debug("media socket of %s: %s", self.address, error)
+            return
+        # Between bind and connect the socket hears anybody, also a newcomer whose token must not be lost.
+        self._on_datagram(data, (source[0], source[1]))
 
     def _close_present(self) -> None:
         if self.socket is not None:

@@ -26,6 +26,10 @@ SEND_BUFFER_BYTES = 1 << 20
 """A client's share of kernel memory: half a second at 16 Mbit/s while a link recovers. Not more: what lies
 here cannot be taken back."""
 
+NEWCOMERS_BUFFER_BYTES = 1 << 20
+"""For the tokens of those who have no socket of their own yet: the default holds 270, and after a restart many hundred
+clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
+
 Address = tuple[str, int]
 
 _log = logging.getLogger(__name__)
@@ -45,6 +49,7 @@ class MediaPort:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self.listener = self._bound_socket(port)
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NEWCOMERS_BUFFER_BYTES)
         except OSError as error:
             raise NetworkError(explain_bind_error("UDP", host, port, error)) from error
         self.port: int = self.listener.getsockname()[1]
