@@ -166,3 +166,26 @@ def test_a_link_slower_than_the_stream_is_counted_and_the_stream_goes_on():
         before = len(watcher.numbers)
         watch([watcher], [], 2.0)
         assert len(watcher.numbers) - before == pytest.approx(2.0 * 8e6 / 8 / 1370, rel=0.3), "what the link carries"
+
+
+def test_the_reply_does_not_overtake_what_waits_in_the_queue_of_a_slow_interface():
+    with wire(1, "--bitrate", "16000") as pair, Watcher(0) as watcher:
+        # Media at 8 Mbit/s, everything else at once: as an interface that serves its flows in turn (fq_codel).
+        for words in (
+            "qdisc add dev eth0 root handle 1: htb default 20 r2q 1000",
+            "class add dev eth0 parent 1: classid 1:10 htb rate 8mbit burst 64kb",
+            "class add dev eth0 parent 1: classid 1:20 htb rate 1gbit",
+            "filter add dev eth0 parent 1: protocol ip u32 match ip protocol 17 0xff flowid 1:10",
+        ):
+            subprocess.run(["tc", "-n", pair.server, *words.split()], check=True, timeout=10)
+        watcher.connect()
+        watch([watcher], [], 1.0)
+        asked_s = time.time()
+        reply = watcher.ask("interrupt")
+        replied_s = time.time()
+        watch([watcher], [], 1.5)
+        assert reply["reply"] == "interrupt"
+        assert len([time_s for time_s in watcher.times_s if time_s > asked_s]) > 50, (
+            "a queue that was worth waiting for"
+        )
+        assert watcher.times_s[-1] < replied_s

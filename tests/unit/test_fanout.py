@@ -343,6 +343,7 @@ def test_who_failed_is_on_its_own_until_it_has_proved_itself(loop_bench):
 
 
 def test_a_crowd_that_joins_is_paced_and_those_who_watch_lose_nothing(bench):
+    bench.fanout._delivery._clock = lambda: 0.0  # no tick is ever used up: only the pacing is looked at
     _, watching = bench.client()
     bench.run(1.9)
     crowd = [bench.client() for _ in range(40)]
@@ -375,6 +376,56 @@ def test_those_who_are_behind_wait_when_the_tick_is_used_up_and_take_turns():
     assert all(sum(turn) == 1 for turn in turns), "the live edge is never kept waiting by more than one"
     assert all(sum(served) == 2 for served in zip(*turns, strict=True))
     bench.close()
+
+
+@pytest.mark.parametrize("clients", [6, 40])
+def test_however_many_have_to_wait_they_catch_up_in_the_end(clients):
+    bench = Bench(seconds=40)
+    clock = iter(range(1_000_000))
+    bench.fanout._delivery._clock = lambda: next(clock) * 1.0  # one at a tick, and never a second one
+    bench.client()
+    bench.run(0.9)
+    late = [bench.client() for _ in range(clients)]
+    bench.run(8.0)
+    (group,) = bench.fanout._delivery._groups.values()
+    assert len(group) == clients + 1
+    for recipient, receiver in late:
+        assert not recipient.drops
+        assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+    bench.close()
+
+
+def test_more_than_the_memory_holds_at_once_is_counted_and_nothing_comes_twice(bench):
+    small = Bench(make_sender=bench.fanout._delivery._make_sender, slots=64)
+    recipient, receiver = small.client()
+    small.run(0.2)
+    small.now_s += 0.2  # 80 datagrams come due at once
+    small.run(0.3)
+    seen = numbers(received(receiver))
+    assert seen == sorted(set(seen))
+    assert recipient.drops["overwritten"] == small.ring.next_index - len(seen) > 10
+    assert recipient.datagrams == len(seen)
+    small.close()
+
+
+def test_one_refusal_of_a_batch_is_not_believed(loop_bench):
+    bench = loop_bench
+    recipient, receiver = bench.client()
+
+    class Once(RefusingSocket):
+        told = False
+
+        def send(self, data) -> int:
+            if not self.told:
+                self.told = True
+                raise OSError(errno.EMSGSIZE, "ICMP told of another datagram")
+            return self._inner.send(data)
+
+    recipient.socket = Once(recipient.socket, 0)
+    bench.run(0.5)
+    assert recipient.segmentation
+    assert not recipient.fallbacks
+    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
 
 
 def test_the_clock_stands_still_while_paused():

@@ -240,7 +240,7 @@ class Server:
             active_over_tcp=streams.count,
             datagrams=totals.datagrams + streams.datagrams,
             segmentation=self._segmentation,
-            sender=self._sender.kind,
+            sender=totals.sender or self._sender.kind,
             fallbacks=totals.fallbacks,
             drops=dict(Counter(totals.drops) + streams.drops + self.table.counts),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),

@@ -344,6 +344,10 @@ class ClientSession:
         if self.state is not State.CLOSED and now_s - self._said_s >= self._table.settings.keepalive_s:
             self.tell(m.Alive(state=self.state))
 
+    @staticmethod
+    def _fallbacks_of(window: Recipient | StreamRecipient) -> dict[str, int]:
+        return dict(window.fallbacks) if isinstance(window, Recipient) else {}
+
     def _first_sequence(self, recipient: Recipient | StreamRecipient | None) -> int | None:
         if recipient is None or recipient.payload != "rtp":
             return None
@@ -360,6 +364,7 @@ class ClientSession:
             datagrams=past.datagrams + window.datagrams,
             bytes=past.bytes + wire_bytes(window),
             batches=past.batches + window.batches,
-            drops=dict(Counter(past.drops) + window.drops),
-            fallbacks=dict(Counter(past.fallbacks) + window.fallbacks) if isinstance(window, Recipient) else {},
+            # Copied first, in one step: another thread may be counting.
+            drops=dict(Counter(past.drops) + Counter(dict(window.drops))),
+            fallbacks=dict(Counter(past.fallbacks) + Counter(self._fallbacks_of(window))),
         )

@@ -17,13 +17,20 @@ from flume.server.join_pacing import JoinPacing
 from flume.server.live_group import LiveGroup
 from flume.server.media_port import disable_segmentation
 from flume.server.roster import Recipient, Roster
-from flume.settings import PayloadKind, ServerSettings
+from flume.settings import PayloadKind, SenderKind, ServerSettings
 
 SEGMENTATION_REFUSALS = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO})
 """What kernels and devices answer to a batch they cannot cut: too many, over the MTU, no checksum offload."""
 
 PROBATION_BATCHES = 50
 """Half a second of success before a client that failed goes with the others again."""
+
+DOUBTS = 2
+"""Refusals of segmentation in a row before it is given up for a client: an ICMP message about another datagram of the
+same ports (the doctor's echoes) shows as EMSGSIZE once."""
+
+MOST_AT_ONCE = 1024
+"""Datagrams for one client in one tick, however long it had to wait for its turn."""
 
 OTHERS_SHARE = 0.8
 """Of a tick, after which those who are behind have to wait for the next: the live edge must not be late for them."""
@@ -55,6 +62,7 @@ class Delivery:
         self._groups: dict[tuple[PayloadKind, bool], LiveGroup] = {}
         self._others: list[Recipient] = []
         self._bare: tuple[int, int, bytes] = (0, 0, b"")
+        self._tick = 0
         self.datagrams = 0
         """Sent, to all clients that ever were."""
         self.drops: Counter[str] = Counter()
@@ -69,13 +77,26 @@ class Delivery:
         for recipient in self._known - wanted:
             if not any(group.remove(recipient) for group in self._groups.values()):
                 self._others.remove(recipient)
-        self._others += [recipient for recipient in roster.recipients if recipient not in self._known]
+        new = [recipient for recipient in roster.recipients if recipient not in self._known]
+        for recipient in new:
+            recipient.turn = self._tick
+        self._others += new
         self._known = wanted
 
     def is_anybody_behind(self) -> bool:
         """Whether somebody lacks what the ring holds."""
         edge = self.ring.next_index
         return any(recipient.cursor < edge for recipient in self._others)
+
+    def sender_kind(self) -> SenderKind | None:
+        """Return how groups are sent to at present, ``None`` while there are none; from any thread."""
+        kinds = {group.sender.kind for group in tuple(self._groups.values())}
+        return None if not kinds else "loop" if "loop" in kinds else "io_uring"
+
+    def all_fallbacks(self) -> dict[str, int]:
+        """Return :attr:`fallbacks`, and why groups are not sent to in one system call; from any thread."""
+        troubles = [group.sender.trouble for group in tuple(self._groups.values())]
+        return {**self.fallbacks, **Counter(f"io_uring_{trouble}" for trouble in troubles if trouble)}
 
     def close(self) -> None:
         """Send no more."""
@@ -88,6 +109,7 @@ class Delivery:
         """Send everybody what they lack; the last *due* datagrams of the ring are new."""
         edge = self.ring.next_index
         began_s = self._clock()
+        self._tick += 1
         self._pacing.observe(due)
         self._gather(edge - due)
         for group in self._groups.values():
@@ -111,34 +133,48 @@ class Delivery:
         return group
 
     def _serve_group(self, group: LiveGroup, start: int, stop: int) -> None:
+        if start < self.ring.oldest_index():
+            # More came due at once than the memory holds: each for itself, so that what is missing is counted.
+            for recipient in group.members:
+                self._part(group, recipient, start)
         limit = self._batch if group.segmentation else 1
         while group and start < stop:
             data, count = self._batch_at(start, min(stop, start + limit), group.payload)
             failed = group.send(data, count=count, last_index=start + count - 1)
             self.datagrams += count * len(group)
             for recipient, number in failed:
-                recipient.cursor = start
-                self._others.append(recipient)
+                self._part(group, recipient, start)
                 self._on_failure(recipient, number, count)
             start += count
 
+    def _part(self, group: LiveGroup, recipient: Recipient, cursor: int) -> None:
+        """Let *recipient* go on by itself, from *cursor*."""
+        group.remove(recipient)
+        recipient.cursor = cursor
+        recipient.turn = self._tick - 1
+        self._others.append(recipient)
+
     def _serve_others(self, edge: int, due: int, *, until_s: float) -> None:
-        behind = [recipient for recipient in self._others if recipient.cursor < edge]
-        quota = self._pacing.quota(due, behind=len(behind), clients=len(self._known))
-        for served, recipient in enumerate(behind, 1):
-            lacks = edge - recipient.cursor
-            self._serve_one(recipient, edge if lacks <= due else recipient.cursor + min(lacks, quota))
+        waiting = [recipient for recipient in self._others if recipient.cursor < edge]
+        catching_up = sum(edge - recipient.cursor > due for recipient in waiting)
+        quota = self._pacing.quota(due, behind=catching_up, clients=len(self._known))
+        for served, recipient in enumerate(waiting, 1):
+            turns, recipient.turn = self._tick - recipient.turn, self._tick
+            lacks, most = edge - recipient.cursor, min(quota * turns, max(quota, MOST_AT_ONCE))
+            self._serve_one(recipient, edge if lacks <= due else recipient.cursor + min(lacks, most))
             if self._clock() >= until_s:
-                # Next time those come first who had to wait.
-                self._others.sort(key=set(behind[:served]).__contains__)
+                # Next time those come first who had to wait, and get what they missed.
+                self._others.sort(key=set(waiting[:served]).__contains__)
                 break
 
     def _serve_one(self, recipient: Recipient, stop: int) -> None:
         """Send *recipient* the datagrams from its cursor up to *stop*, in batches."""
         oldest = self.ring.oldest_index()
         if recipient.cursor < oldest:
-            self._drop(recipient, "overwritten", oldest - recipient.cursor)
-            recipient.cursor = oldest
+            # At the next keyframe, if there is one: what comes before could not be decoded.
+            target = self.ring.join_after(oldest) or oldest
+            self._drop(recipient, "overwritten", target - recipient.cursor)
+            recipient.cursor = target
         while recipient.cursor < stop:
             start = recipient.cursor
             limit = self._batch if recipient.segmentation else 1
@@ -150,6 +186,7 @@ class Delivery:
             else:
                 recipient.cursor += count
                 recipient.count(count, start + count - 1)
+                recipient.doubts = 0
                 recipient.probation = max(0, recipient.probation - 1)
                 self.datagrams += count
 
@@ -166,9 +203,11 @@ class Delivery:
     # -- what goes wrong -----------------------------------------------------------------------------------
 
     def _on_failure(self, recipient: Recipient, number: int, count: int) -> None:
-        """A batch of *count* did not leave: pass over it, or go back to single datagrams and pass over nothing."""
+        """A batch of *count* did not leave: pass over it, or try again, then singly, and pass over nothing."""
         if recipient.segmentation and number in SEGMENTATION_REFUSALS:
-            self._fall_back(recipient, number)
+            recipient.doubts += 1
+            if recipient.doubts >= DOUBTS:
+                self._fall_back(recipient, number)
             return
         recipient.probation = PROBATION_BATCHES
         recipient.cursor += count

@@ -21,7 +21,7 @@ from flume.server.group_sender import GroupSender, SendLoop
 from flume.server.media_port import datagram_bytes
 from flume.server.media_stream import StreamRecipient
 from flume.server.roster import Recipient, Roster, RosterBoard
-from flume.settings import ServerSettings
+from flume.settings import SenderKind, ServerSettings
 
 STALL_S = 0.25
 """A source this late is not caught up with in a burst: the clock is moved instead, and the stall counted."""
@@ -77,7 +77,9 @@ class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
     datagrams: int
     drops: dict[str, int]
     fallbacks: dict[str, int]
-    """Why clients got single datagrams in the place of batches."""
+    """Why clients got single datagrams in the place of batches, and why not all were sent to in one system call."""
+    sender: SenderKind | None
+    """How it is sent at present; ``None`` while nobody receives."""
 
 
 class StreamClock:
@@ -189,7 +191,8 @@ class Fanout:
             stalls=self._stream.stalls,
             datagrams=self._delivery.datagrams,
             drops=dict(self._delivery.drops),
-            fallbacks=dict(self._delivery.fallbacks),
+            fallbacks=self._delivery.all_fallbacks(),
+            sender=self._delivery.sender_kind(),
         )
 
     def _run(self) -> None:
@@ -199,8 +202,10 @@ class Fanout:
         except Exception as caught:  # the thread must not end in silence: every acknowledgement waits for it
             _log.exception("the sender failed")
             error = caught
-        self._delivery.close()
-        self._listener.on_sender_ended(error)
+        finally:
+            with contextlib.suppress(OSError):
+                self._delivery.close()
+            self._listener.on_sender_ended(error)
 
     def _send_ticks(self) -> None:
         next_tick_s = self._clock()

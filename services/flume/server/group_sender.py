@@ -18,11 +18,22 @@ from flume.settings import SenderKind
 PAYLOAD_BYTES = 65_536
 """Above the 65,507 bytes that one UDP send can carry."""
 
+PATIENCE_SUBMISSIONS = 10
+"""Ticks in a row that the ring may refuse, for want of memory, before it is given up."""
+
 _log = logging.getLogger(__name__)
 
 
 class GroupSender(Protocol):
     """Sends to its members, who are known by position. One thread uses it."""
+
+    @property
+    def kind(self) -> SenderKind:
+        """How it sends at present."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not send by io_uring although that was wanted, as an errno's name; ``None`` if it does."""
 
     def add(self, media: socket.socket) -> None:
         """Append a member: a connected, non-blocking socket."""
@@ -39,6 +50,9 @@ class GroupSender(Protocol):
 
 class SendLoop:
     """One ``send`` a member. No allocation and no attribute look-up for those that succeed."""
+
+    kind: SenderKind = "loop"
+    trouble: str | None = None
 
     def __init__(self) -> None:
         """Begin without members."""
@@ -69,44 +83,58 @@ class SendLoop:
 
 
 class UringSender:
-    """All members in one system call. Falls back to a loop, for good, if the kernel stops taking them."""
+    """All members in one system call; one after the other while no ring can be had.
+
+    A shortage of descriptors or memory passes: a ring is tried for anew with every member that comes.
+    """
 
     def __init__(self) -> None:
-        """Make a small ring; raises :class:`OSError` where there is no io_uring."""
-        self._ring: SendRing | None = SendRing(PAYLOAD_BYTES)
+        """Begin without a ring, which the first member brings."""
+        self._ring: SendRing | None = None
         self._members: list[socket.socket] = []
+        self._loop = SendLoop()
+        self._failed_in_row = 0
+        self.trouble: str | None = None
+
+    @property
+    def kind(self) -> SenderKind:
+        """See :class:`GroupSender`."""
+        return "io_uring" if self._ring is not None or not self._members else "loop"
 
     def add(self, media: socket.socket) -> None:
         """See :class:`GroupSender`."""
         self._members.append(media)
+        self._loop.add(media)
         position = len(self._members) - 1
-        if self._ring is None:
-            return
-        if position < self._ring.entries:
-            self._ring.prepare(position, media)
+        if self._ring is None or position >= self._ring.entries:
+            self._renew()
         else:
-            self._grow()
+            self._ring.prepare(position, media)
 
-    def _grow(self) -> None:
-        wanted = 2 * len(self._members)
+    def _renew(self) -> None:
+        """Make a ring with room for twice the members, in the place of a smaller one or of none."""
+        count = len(self._members)
         try:
-            if wanted > MOST_ENTRIES:
-                raise OSError(errno.E2BIG, f"{len(self._members)} clients")
-            larger = SendRing(PAYLOAD_BYTES, wanted)
+            if count > MOST_ENTRIES:
+                raise OSError(errno.E2BIG, f"{count} clients")
+            larger = SendRing(PAYLOAD_BYTES, min(2 * count, MOST_ENTRIES))
         except OSError as error:
             self._give_up(error)
             return
         self.close()
         for position, member in enumerate(self._members):
             larger.prepare(position, member)
-        self._ring = larger
+        self._ring, self.trouble, self._failed_in_row = larger, None, 0
 
     def _give_up(self, error: OSError) -> None:
-        _log.warning("io_uring no longer serves (%s): one system call a client from now on", error)
+        if self.trouble is None:
+            _log.warning("no io_uring at present (%s): one system call a client and tick", error)
+        self.trouble = errno.errorcode.get(error.errno or 0, "unknown").lower()
         self.close()
 
     def remove(self, position: int) -> None:
         """See :class:`GroupSender`."""
+        self._loop.remove(position)
         last = self._members.pop()
         if position < len(self._members):
             self._members[position] = last
@@ -119,16 +147,15 @@ class UringSender:
             return ()
         if self._ring is not None:
             try:
-                return self._ring.submit(payload, len(self._members))
-            except OSError as error:  # none was taken: nobody gets it twice
-                self._give_up(error)
-        return self._send_singly(payload)
-
-    def _send_singly(self, payload: memoryview | bytes) -> Sequence[Failure]:
-        loop = SendLoop()
-        for member in self._members:
-            loop.add(member)
-        return loop.send(payload)
+                failures = self._ring.submit(payload, len(self._members))
+            except OSError as error:  # the kernel took none: nobody gets it twice
+                self._failed_in_row += 1
+                if self._failed_in_row >= PATIENCE_SUBMISSIONS:
+                    self._give_up(error)
+            else:
+                self._failed_in_row = 0
+                return failures
+        return self._loop.send(payload)
 
     def close(self) -> None:
         """See :class:`GroupSender`."""
@@ -145,22 +172,13 @@ class SenderChoice(NamedTuple):
     reason: str = ""
 
 
-def uring_or_loop() -> GroupSender:
-    """Return a sender by io_uring, or a loop where none can be had at this moment (no file descriptor, no memory)."""
-    try:
-        return UringSender()
-    except OSError as error:
-        _log.warning("no io_uring now (%s): one system call a client and tick", error)
-        return SendLoop()
-
-
 def choose_sender(wish: SenderKind | None) -> SenderChoice:
     """Return *wish*, or what serves best here; a wish for io_uring that cannot be met is told and not an error."""
     if wish == "loop":
         return SenderChoice("loop", SendLoop, "asked for")
     problem = probe_uring()
     if problem is None:
-        return SenderChoice("io_uring", uring_or_loop)
+        return SenderChoice("io_uring", UringSender)
     level = logging.WARNING if wish == "io_uring" else logging.INFO
     _log.log(level, "no io_uring here (%s): one system call a client and tick", problem)
     return SenderChoice("loop", SendLoop, problem)
@@ -168,15 +186,15 @@ def choose_sender(wish: SenderKind | None) -> SenderChoice:
 
 def probe_uring() -> str | None:
     """Return why io_uring cannot be used here, ``None`` if it can: tried on loopback."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-    ):
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(1.0)
-        sender.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        sender.connect(receiver.getsockname())
-        try:
+    try:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        ):
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(1.0)
+            sender.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            sender.connect(receiver.getsockname())
             ring = SendRing(PAYLOAD_BYTES, LEAST_ENTRIES)
             try:
                 ring.prepare(0, sender)
@@ -186,5 +204,5 @@ def probe_uring() -> str | None:
             if failures:
                 return f"a send failed: {errno.errorcode.get(failures[0].number, failures[0].number)}"
             return None if receiver.recv(16) == b"probe" else "what was sent is not what came"
-        except OSError as error:
-            return error.strerror or str(error)
+    except OSError as error:  # also where loopback is down
+        return error.strerror or str(error)

@@ -20,6 +20,16 @@ class LiveGroup:
         self._members: list[Recipient] = []
         self._positions: dict[Recipient, int] = {}
 
+    @property
+    def sender(self) -> GroupSender:
+        """What sends to the members."""
+        return self._sender
+
+    @property
+    def members(self) -> tuple[Recipient, ...]:
+        """Who is sent the same."""
+        return tuple(self._members)
+
     def __len__(self) -> int:
         """Return how many members there are."""
         return len(self._members)

@@ -7,9 +7,12 @@ ECONNREFUSED within milliseconds, and the kernel sorts what comes in by client.
 
 import contextlib
 import errno
+import fcntl
 import logging
 import socket
 import struct
+import sys
+import termios
 
 from flume.errors import NetworkError
 from flume.media.packetizer import PAYLOAD_BYTES
@@ -23,8 +26,8 @@ IP_PKTINFO = 8
 """linux/in.h; the module socket names it from Python 3.14 on."""
 
 SEND_BUFFER_BYTES = 1 << 20
-"""A client's share of kernel memory: half a second at 16 Mbit/s while a link recovers. Not more: what lies
-here cannot be taken back."""
+"""A client's share of kernel memory, as far as net.core.wmem_max allows: half a second at 16 Mbit/s while a link
+recovers. Not more: what lies here cannot be taken back."""
 
 NEWCOMERS_BUFFER_BYTES = 1 << 20
 """For the tokens of those who have no socket of their own yet: the default holds 270, and after a restart many hundred
@@ -131,18 +134,29 @@ def disable_segmentation(media: socket.socket) -> None:
 
 def probe_segmentation() -> bool:
     """Whether this kernel cuts one send into datagrams: tried on loopback, with two of them."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-    ):
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(1.0)
-        sender.connect(receiver.getsockname())
-        try:
+    try:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        ):
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(1.0)
+            sender.connect(receiver.getsockname())
             sender.sendmsg([bytes(200)], [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 100))])
             return [len(receiver.recv(2048)) for _ in range(2)] == [100, 100]
-        except OSError:
-            return False
+    except OSError:  # also where loopback is down
+        return False
+
+
+def queued_bytes(media: socket.socket) -> int:
+    """Return what this machine still holds of *media*'s datagrams, in the kernel's count (SIOCOUTQ, udp(7)).
+
+    In the queue of an interface that is slow, or of a neighbour that does not answer; 0 when all have left.
+    """
+    try:
+        return int.from_bytes(fcntl.ioctl(media, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def explain_bind_error(transport: str, host: str, port: int, error: OSError) -> str:

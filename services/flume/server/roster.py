@@ -36,7 +36,19 @@ class Company(Protocol):
 class Recipient:
     """One window of delivery to one client. Control makes it; from then on the sender thread owns its fields."""
 
-    __slots__ = ("_share", "cursor", "drops", "fallbacks", "payload", "probation", "refused", "segmentation", "socket")
+    __slots__ = (
+        "_share",
+        "cursor",
+        "doubts",
+        "drops",
+        "fallbacks",
+        "payload",
+        "probation",
+        "refused",
+        "segmentation",
+        "socket",
+        "turn",
+    )
 
     def __init__(self, media: socket.socket, *, payload: PayloadKind, start: int, segmentation: bool) -> None:
         """Deliver from index *start* over the connected, non-blocking socket *media*."""
@@ -51,6 +63,10 @@ class Recipient:
         self.refused = False
         self.probation = 0
         """Batches that have to succeed before it may join a company again."""
+        self.doubts = 0
+        """Refusals of segmentation in a row."""
+        self.turn = 0
+        """The tick in which it was last served by itself."""
         self._share: tuple[Tally, Company | None, Tally] = (Tally(), None, Tally())
 
     def count(self, datagrams: int, last_index: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flume.server import group_sender, io_uring
+from flume.server import group_sender, io_uring, media_port
 from flume.server.group_sender import SendLoop, UringSender, choose_sender, probe_uring
 from flume.server.io_uring import SendRing
 
@@ -124,7 +124,7 @@ def test_a_change_of_members_with_the_same_payload_length_reaches_the_new_ones(p
 
 def test_this_kernel_has_io_uring_and_it_is_chosen():
     assert probe_uring() is None
-    assert isinstance(choose_sender(None).make(), UringSender)
+    assert choose_sender(None).make is UringSender
     assert choose_sender("loop").make is SendLoop
 
 
@@ -142,16 +142,58 @@ def test_without_io_uring_a_loop_serves_and_says_why(monkeypatch, number, caplog
     assert "one system call a client" in caplog.text
 
 
-def test_where_no_ring_can_be_had_at_the_moment_a_loop_serves(monkeypatch, caplog):
-    choice = choose_sender(None)
+def test_a_shortage_is_told_and_passes(monkeypatch, pairs, caplog):
+    sender = UringSender()
+    real = io_uring._syscall
 
     def refuse(*_: object) -> int:
         ctypes.set_errno(errno.EMFILE)
         return -1
 
     monkeypatch.setattr(io_uring, "_syscall", refuse)
-    assert isinstance(choice.make(), SendLoop)
+    (first, hears_first), (second, hears_second) = pairs.pair(), pairs.pair()
+    sender.add(first)
+    assert (sender.kind, sender.trouble) == ("loop", "emfile")
+    sender.send(b"1")
+    monkeypatch.setattr(io_uring, "_syscall", real)
+    sender.add(second)
+    assert (sender.kind, sender.trouble) == ("io_uring", None)
+    sender.send(b"2")
+    sender.close()
+    assert heard(hears_first) == [b"1", b"2"]
+    assert heard(hears_second) == [b"2"]
     assert "Too many open files" in caplog.text
+
+
+def test_loopback_that_is_down_is_no_reason_not_to_start(monkeypatch):
+    class NoNetwork(socket.socket):
+        def connect(self, address: object) -> None:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "socket", NoNetwork)
+    assert choose_sender(None).kind == "loop"
+    assert media_port.probe_segmentation() is False
+
+
+def test_completions_that_never_come_are_failures_and_nothing_is_sent_again(monkeypatch, pairs):
+    ring = SendRing(1024)
+    media, receivers = zip(*(pairs.pair() for _ in range(3)), strict=True)
+    for slot, one in enumerate(media):
+        ring.prepare(slot, one)
+    real = io_uring._syscall
+
+    def lose_one(number: int, descriptor: int, submit: int, complete: int, *rest: object) -> int:
+        if complete:
+            ctypes.set_errno(errno.EBADR)
+            return -1
+        done = real(number, descriptor, submit, complete, *rest)
+        ring._completed_tail[0] -= 1  # as if the last had not completed yet
+        return done
+
+    monkeypatch.setattr(io_uring, "_syscall", lose_one)
+    assert ring.submit(b"a", 3) == [(2, errno.EBADR)]
+    assert [heard(receiver) for receiver in receivers] == [[b"a"]] * 3
+    ring.close()
 
 
 def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_nobody_misses_a_batch(monkeypatch, pairs, caplog):
@@ -169,16 +211,21 @@ def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_nobody_misses_a_bat
         return -1
 
     monkeypatch.setattr(io_uring, "_syscall", refuse)
-    sender.send(b"2")
+    for _ in range(group_sender.PATIENCE_SUBMISSIONS):
+        assert sender.kind == "io_uring"
+        sender.send(b"2")
+    assert (sender.kind, sender.trouble) == ("loop", "ebadr")
     monkeypatch.setattr(io_uring, "_syscall", real)
     sender.send(b"3")
     late, hears_late = pairs.pair()
     sender.add(late)
     sender.remove(0)
     sender.send(b"4")
-    assert [heard(receiver) for receiver in receivers] == [[b"1", b"2", b"3"], *[[b"1", b"2", b"3", b"4"]] * 2]
+    begin = [b"1", *[b"2"] * group_sender.PATIENCE_SUBMISSIONS, b"3"]
+    assert [heard(receiver) for receiver in receivers] == [begin, *[[*begin, b"4"]] * 2]
     assert heard(hears_late) == [b"4"]
-    assert "io_uring no longer serves" in caplog.text
+    assert caplog.text.count("no io_uring at present") == 1
+    assert sender.kind == "io_uring", "who comes brings another try"
 
 
 def test_a_ring_that_cannot_grow_is_replaced_by_a_loop(monkeypatch, pairs):
