@@ -175,20 +175,21 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
 
 def ladders(options: Options) -> list[Ladder]:
     """Return the ladders of the plan."""
-    found: list[Ladder] = []
-    if options.wants("ladder"):
-        found += [
-            Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=True, rungs=RUNGS),
-            Ladder(part="ladder", rate_mbit=COST_RATE, path="sockets", offload=True, rungs=RUNGS),
-            Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=False, rungs=CUT_RUNGS),
-        ]
-    if options.wants("rates"):
-        found += [
-            Ladder(part="rates", rate_mbit=rate, path="wire", offload=True, rungs=RATES_RUNGS)
-            for rate in RATES_MBIT
-            if rate != COST_RATE
-        ]
-    return found
+    wire = Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=True, rungs=RUNGS)
+    others = [
+        Ladder(part="rates", rate_mbit=rate, path="wire", offload=True, rungs=RATES_RUNGS)
+        for rate in RATES_MBIT
+        if rate != COST_RATE
+    ]
+    cut = Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=False, rungs=CUT_RUNGS)
+    sockets = Ladder(part="ladder", rate_mbit=COST_RATE, path="sockets", offload=True, rungs=RUNGS)
+    # What the time may not reach comes last.
+    return [ladder for ladder in (wire, *others, cut, sockets) if options.wants(ladder.part)]
+
+
+def climbers(options: Options) -> list[str]:
+    """Return who takes the ladders: not those that only show where another's cost comes from."""
+    return [sender for sender in options.senders if sender not in BESIDE]
 
 
 def rung_cell(options: Options, ladder: Ladder, sender: str, clients: int) -> Cell:

@@ -97,7 +97,7 @@ class Run:
         """Return about how long the rest takes; of the ladders' rungs about half are tried."""
         done = len(self.measured) + len(self.skipped)
         fixed = max(0, len(self._alone) + len(self._fixed) - done)
-        rungs = sum(len(ladder.rungs) for ladder in self._ladders) * len(self._senders) // 2
+        rungs = sum(len(ladder.rungs) for ladder in self._ladders) * len(plan.climbers(self._options)) // 2
         left_s = plan.estimate_s(fixed, self._options.seconds)
         left_s += plan.estimate_s(
             max(0, rungs - max(0, done - len(self._alone) - len(self._fixed))), self._options.seconds
@@ -138,17 +138,18 @@ class Run:
 
     def _climb(self, ladder: Ladder) -> None:
         """Let all senders take each rung in turn, those who still can."""
-        highest = dict.fromkeys(self._senders, 0)
+        climbers = plan.climbers(self._options)
+        highest = dict.fromkeys(climbers, 0)
         last: dict[str, tuple[int, Outcome]] = {}
         ended: dict[str, str] = {}
         for clients in ladder.rungs:
-            for sender in [name for name in self._senders if name not in ended]:
+            for sender in [name for name in climbers if name not in ended]:
                 reason = self._rung(ladder, sender, clients, last)
                 if reason is None:
                     highest[sender] = clients
                 else:
                     ended[sender] = f"{clients} clients: {reason}"
-        for sender in self._senders:
+        for sender in climbers:
             climb = Climb(sender=sender, ladder=ladder, highest=highest[sender], ended=ended.get(sender))
             self.climbs.append(climb)
 

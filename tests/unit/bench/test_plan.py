@@ -31,11 +31,12 @@ def test_a_full_run_adds_all_senders_and_the_ladders() -> None:
     assert set(cost) == set(NAMES)
     assert [ladder.describe for ladder in plan.ladders(full)] == [
         "8 Mbit/s, wire, offload on",
-        "8 Mbit/s, sockets, offload on",
-        "8 Mbit/s, wire, offload off",
         "2 Mbit/s, wire, offload on",
         "25 Mbit/s, wire, offload on",
+        "8 Mbit/s, wire, offload off",
+        "8 Mbit/s, sockets, offload on",
     ]
+    assert not set(plan.BESIDE) & set(plan.climbers(full))
 
 
 def test_repeats_are_interleaved() -> None:
