@@ -1,28 +1,45 @@
-"""Compiles the two C programs once; a change in the source makes a new one."""
+"""Makes what is made once and kept in .cache: the two C programs here, the films in :mod:`bench.clips`."""
 
 import hashlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.values import BenchError
 
 CACHE = Path(__file__).parents[2] / ".cache" / "bench"
+_ERROR_CHARACTERS = 300
+
+
+def make_once(
+    target: Path, command_for: Callable[[Path], list[str]], *, what: str, timeout_s: float, cure: str = ""
+) -> None:
+    """Let the command for a file write *target* unless it is there; it appears when it is complete, never in part.
+
+    Raises :class:`BenchError` that says *what* could not be made and the *cure*.
+    """
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part")
+    try:
+        done = subprocess.run(command_for(partial), capture_output=True, text=True, timeout=timeout_s, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"{what}: {error}{cure}") from error
+    if done.returncode:
+        raise BenchError(f"{what} failed: {done.stderr.strip()[-_ERROR_CHARACTERS:]}")
+    partial.replace(target)
 
 
 def program(name: str) -> Path:
-    """Return the program compiled from ``<name>.c`` in this folder."""
+    """Return the program compiled from ``<name>.c`` in this folder; a change in the source makes a new one."""
     source = Path(__file__).with_name(f"{name}.c")
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    target = CACHE / f"{name}-{digest}"
-    if not target.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".part")
-        command = ["gcc", "-O2", "-Wall", "-o", str(partial), str(source)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BenchError(f"compiling {source.name}: {error}; install gcc and libc6-dev") from error
-        if done.returncode:
-            raise BenchError(f"compiling {source.name} failed: {done.stderr.strip()}")
-        partial.replace(target)
+    target = CACHE / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    make_once(
+        target,
+        lambda partial: ["gcc", "-O2", "-Wall", "-o", str(partial), str(source)],
+        what=f"compiling {source.name}",
+        timeout_s=60,
+        cure="; install gcc and libc6-dev",
+    )
     return target

@@ -10,13 +10,10 @@ from bench.network import MEDIA_PORT, BenchNetwork
 from bench.senders import CONTROL_PORT
 from bench.values import BenchError
 from flume.settings import TOKEN_INTERVAL_S
-from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE
+from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE, SO_TIMESTAMPNS
 from support.wire_client import WireClient
 
 RECEIVE_BUFFER_BYTES = 4 << 20
-SO_TIMESTAMPNS = 35
-"""asm-generic/socket.h; the module socket does not name it."""
-
 _TOGETHER = 64
 """Tokens sent at once: a socket's usual buffer holds some 270 of them."""
 

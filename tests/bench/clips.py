@@ -4,13 +4,12 @@ That of the package imageio-ffmpeg: Debian's weighs 481 MB, and only the peer of
 """
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
 import msgspec
 
-from bench.build import CACHE
+from bench.build import CACHE, make_once
 from bench.values import BenchError
 from flume.media.mpegts import NULL_PID, PACKET_BYTES, PCR_HZ, pid_of, read_pcr
 
@@ -38,17 +37,8 @@ def clip(rate_mbit: int) -> Clip:
     """Return the film of *rate_mbit*; it is made if it is not there."""
     recipe = hashlib.sha256(" ".join(_command(rate_mbit, Path())[1:]).encode()).hexdigest()[:8]
     path = CACHE / f"film-{rate_mbit}mbit-{recipe}.ts"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        command = _command(rate_mbit, partial)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BenchError(f"making the film of {rate_mbit} Mbit/s: {error}") from error
-        if done.returncode:
-            raise BenchError(f"making the film of {rate_mbit} Mbit/s: ffmpeg says {done.stderr.strip()[-300:]}")
-        partial.replace(path)
+    what = f"making the film of {rate_mbit} Mbit/s"
+    make_once(path, lambda partial: _command(rate_mbit, partial), what=what, timeout_s=180)
     bytes_per_s, null_share = examine(path.read_bytes())
     if null_share > MAX_NULL_SHARE:
         raise BenchError(

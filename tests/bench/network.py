@@ -87,11 +87,7 @@ class BenchNetwork(WirePair):
         self._dropping = False
 
     def _make(self) -> None:
-        for name in (self.server, self.client):
-            _run("ip", "netns", "add", name)
-            _run("ip", "-n", name, "link", "set", "lo", "up")
-        ends = ("eth0", "netns", self.server, "type", "veth", "peer", "name", "eth0", "netns", self.client)
-        _run("ip", "link", "add", *ends)
+        self._join()
         _run("ip", "-n", self.server, "addr", "add", f"{SERVER_ADDRESS}/24", "dev", "eth0")
         _run("ip", "-n", self.client, "addr", "add", f"{CLIENT_SIDE}/24", "dev", "eth0")
         for name in (self.server, self.client):

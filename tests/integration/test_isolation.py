@@ -11,14 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.namespaces import SERVER_ADDRESS, WirePair, client_address
+from support.namespaces import SERVER_ADDRESS, SO_TIMESTAMPNS, WirePair, client_address
 from support.plain_server import PORT, served
 from support.wire_client import WireClient, assert_consecutive
 
 pytestmark = pytest.mark.wire
-
-SO_TIMESTAMPNS = 35
-"""asm-generic/socket.h; the module socket does not name it."""
 
 DEAD = 8
 LONGEST_SILENCE_S = 0.3

@@ -15,6 +15,8 @@ from typing import Self
 CLONE_NEWNET = 0x40000000
 SO_RCVBUFFORCE = 33
 """asm-generic/socket.h; the module socket does not name it."""
+SO_TIMESTAMPNS = 35
+"""The same header: the kernel's time of arrival with each datagram."""
 QUIET_S = 0.2
 SERVER_ADDRESS = "198.18.0.2"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -55,11 +57,7 @@ class WirePair:
         return self
 
     def _make(self) -> None:
-        for name in (self.server, self.client):
-            _run("ip", "netns", "add", name)
-            _run("ip", "-n", name, "link", "set", "lo", "up")
-        ends = ("eth0", "netns", self.server, "type", "veth", "peer", "name", "eth0", "netns", self.client)
-        _run("ip", "link", "add", *ends)
+        self._join()
         _run("ip", "-n", self.server, "addr", "add", f"{SERVER_ADDRESS}/15", "dev", "eth0")
         adding = [f"addr add {client_address(number)}/15 dev eth0\n" for number in range(self._clients)]
         _run("ip", "-n", self.client, "-batch", "-", text="".join(adding))
@@ -71,6 +69,14 @@ class WirePair:
                     self.server, "ethtool", "-K", "eth0", "tx-udp-segmentation", "off", "gso", "off", "tso", "off"
                 )
             )
+
+    def _join(self) -> None:
+        """Make both namespaces and the wire between them, which has no addresses yet."""
+        for name in (self.server, self.client):
+            _run("ip", "netns", "add", name)
+            _run("ip", "-n", name, "link", "set", "lo", "up")
+        ends = ("eth0", "netns", self.server, "type", "veth", "peer", "name", "eth0", "netns", self.client)
+        _run("ip", "link", "add", *ends)
 
     def __exit__(self, *_: object) -> None:
         for name in (self.server, self.client):

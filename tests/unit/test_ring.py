@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.packetizer import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring, slots_of, strip_headers
 
 SSRC = 0xF1AE
@@ -18,7 +18,7 @@ def payload(index: int) -> bytes:
 def filled(count: int, *, keyframes: set[int], slots: int = 64, first_sequence: int = 65_530) -> Ring:
     ring = Ring(ssrc=SSRC, first_sequence=first_sequence, slots=slots)
     for index in range(count):
-        ring.append(payload(index), stream_s=index / 100, random_access=index in keyframes)
+        ring.extend([Datagram(payload(index), index / 100, index in keyframes)])
     return ring
 
 
@@ -58,7 +58,7 @@ def test_without_a_keyframe_in_reach_a_newcomer_begins_at_the_live_edge():
 def test_nobody_begins_further_in_the_past_than_the_reach():
     ring = Ring(ssrc=SSRC, first_sequence=0, slots=256, reach_s=1.0)
     for index in range(102):
-        ring.append(payload(index), stream_s=index / 100, random_access=index == 0)
+        ring.extend([Datagram(payload(index), index / 100, index == 0)])
         assert ring.start_after(None) == (0 if index <= 100 else index + 1)
     assert slots_of(21) * DATAGRAM_BYTES <= 21 << 20
 
@@ -90,4 +90,4 @@ def test_a_run_cannot_be_written_to_and_a_short_datagram_is_refused():
     ring = filled(3, keyframes={0})
     assert ring.run(0, 3).readonly
     with pytest.raises(ValueError, match="1316"):
-        ring.append(b"short", stream_s=0.0, random_access=False)
+        ring.extend([Datagram(b"short", 0.0, False)])

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.packetizer import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring
 
 SLOTS = 64
@@ -46,7 +46,7 @@ def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(ea
 
     def fill() -> None:
         for index in range(DATAGRAMS):
-            ring.append(payload(index), stream_s=index / 100, random_access=index % 50 == 0)
+            ring.extend([Datagram(payload(index), index / 100, index % 50 == 0)])
 
     writer = threading.Thread(target=fill)
     writer.start()
@@ -72,7 +72,7 @@ def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(ea
 def test_the_slot_that_is_being_written_is_not_handed_out():
     ring = Ring(ssrc=1, first_sequence=0, slots=SLOTS)
     for index in range(SLOTS + 10):
-        ring.append(payload(index), stream_s=0.0, random_access=False)
+        ring.extend([Datagram(payload(index), 0.0, False)])
     assert ring.oldest_index() == 10
     assert ring.copy(10, 11) is None, "number 74 may be on its way into the slot of number 10"
     copied = ring.copy(11, 12)
@@ -83,7 +83,7 @@ def test_the_slot_that_is_being_written_is_not_handed_out():
 def test_how_far_behind_somebody_is_in_seconds_across_the_wrap_of_timestamps():
     ring = Ring(ssrc=1, first_sequence=0, timestamp_offset=(1 << 32) - 45_000)
     for index in range(301):
-        ring.append(payload(index), stream_s=index / 100, random_access=index in {0, 200})
+        ring.extend([Datagram(payload(index), index / 100, index in {0, 200})])
     assert ring.behind_s(100) == pytest.approx(2.0)
     assert ring.behind_s(300) == 0.0
     assert (ring.join_after(100), ring.join_after(200), ring.join_after(250)) == (200, None, None)

@@ -71,12 +71,10 @@ class Ring:
         """Return the RTP sequence number of *index*."""
         return (self._first_sequence + index) % rtp.SEQUENCE_MODULUS
 
-    def append(self, payload: bytes, *, stream_s: float, random_access: bool) -> None:
-        """Number and store one datagram of :data:`PAYLOAD_BYTES`; *stream_s* gives its RTP timestamp."""
-        self.extend((Datagram(payload, stream_s, random_access),))
-
     def extend(self, datagrams: Iterable[Datagram]) -> None:
-        """Number and store *datagrams* in one go; the time at which one is due gives its RTP timestamp.
+        """Number and store *datagrams* of :data:`PAYLOAD_BYTES` in one go.
+
+        The time at which one is due gives its RTP timestamp.
 
         The sender's own loop: sending to hundreds of clients has driven everything out of the processor's cache before
         each tick, so that every name that is looked up here costs several times what it does elsewhere.

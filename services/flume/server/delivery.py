@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from flume.media.ring import DATAGRAM_BYTES, Ring, strip_headers
-from flume.server.group_sender import GroupSender, SendLoop
+from flume.server.group_sender import GroupSender, SendLoop, name_of
 from flume.server.join_pacing import JoinPacing
 from flume.server.live_group import LiveGroup
 from flume.server.media_port import disable_segmentation
@@ -236,8 +236,3 @@ class Delivery:
     def _drop(self, recipient: Recipient, reason: str, count: int) -> None:
         recipient.drops[reason] += count
         self.drops[reason] += count
-
-
-def name_of(number: int) -> str:
-    """Return the name of an errno, as it stands in counters."""
-    return errno.errorcode.get(number, "unknown").lower()

@@ -24,6 +24,11 @@ PATIENCE_SUBMISSIONS = 10
 _log = logging.getLogger(__name__)
 
 
+def name_of(number: int | None) -> str:
+    """Return the name of an errno, as it stands in counters."""
+    return errno.errorcode.get(number or 0, "unknown").lower()
+
+
 class GroupSender(Protocol):
     """Sends to its members, who are known by position. One thread uses it."""
 
@@ -129,7 +134,7 @@ class UringSender:
     def _give_up(self, error: OSError) -> None:
         if self.trouble is None:
             _log.warning("no io_uring at present (%s): one system call a client and tick", error)
-        self.trouble = errno.errorcode.get(error.errno or 0, "unknown").lower()
+        self.trouble = name_of(error.errno)
         self.close()
 
     def remove(self, position: int) -> None:
@@ -202,7 +207,7 @@ def probe_uring() -> str | None:
             finally:
                 ring.close()
             if failures:
-                return f"a send failed: {errno.errorcode.get(failures[0].number, failures[0].number)}"
+                return f"a send failed: {name_of(failures[0].number)}"
             return None if receiver.recv(16) == b"probe" else "what was sent is not what came"
     except OSError as error:  # also where loopback is down
         return error.strerror or str(error)

@@ -6,7 +6,7 @@ import pytest
 
 from flume.control.framing import Demultiplexer, Frame
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.packetizer import PAYLOAD_BYTES, Datagram
 from flume.media.ring import Ring
 from flume.server.media_stream import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, MediaStreams, StreamRecipient
 
@@ -49,7 +49,7 @@ class Bench:
         for _ in range(round(seconds * RATE)):
             index = self.ring.next_index
             random_access = keyframes and index % RATE == 0
-            self.ring.append(bytes(PAYLOAD_BYTES), stream_s=index / RATE, random_access=random_access)
+            self.ring.extend([Datagram(bytes(PAYLOAD_BYTES), index / RATE, random_access)])
 
     async def join(self, pipe: Pipe) -> StreamRecipient:
         recipient = StreamRecipient(pipe, start=self.ring.start_after(None))
