@@ -1,5 +1,6 @@
 """How long the picture took that a command asked for."""
 
+import threading
 from typing import NamedTuple
 
 from flume.client.player import Player
@@ -21,11 +22,14 @@ class FirstFrames:
         self._player = player
         self._awaited: tuple[Command, float] | None = None
         self._latest: dict[Command, float] = {}
+        self._lock = threading.Lock()
+        """Guards :attr:`_awaited`: the loop that looks and a command that asks for statistics both poll."""
 
     def expect(self, command: Command, since_s: float) -> None:
         """*command*, given at *since_s* (monotonic), was granted: the next frame is its own."""
         self._player.expect_frame()
-        self._awaited = command, since_s
+        with self._lock:
+            self._awaited = command, since_s
 
     def poll(self) -> FirstFrame | None:
         """Return the awaited frame, once, when it has been displayed."""
@@ -33,9 +37,10 @@ class FirstFrames:
         if awaited is None:
             return None
         first_s = self._player.statistics().first_frame_s
-        if first_s is None or awaited is not self._awaited:
-            return None
-        self._awaited = None
+        with self._lock:
+            if first_s is None or awaited is not self._awaited:
+                return None
+            self._awaited = None
         command, since_s = awaited
         seen = FirstFrame(command, round((first_s - since_s) * 1000, 1))
         self._latest[command] = seen.milliseconds

@@ -82,7 +82,7 @@ class Watching:
         self.failures += isinstance(reply, FlumeError | m.Refused)
         with self._view_lock:
             self._view.command(command, reply)
-            self._view.statistics(client.statistics(), final=False)
+        self._show_statistics(client, final=False)
 
     def run(self, client: Client, starters: Sequence[Callable[[], "Stoppable"]]) -> str:
         """Watch with *client*, which is started already, and return why it ended."""
@@ -118,10 +118,15 @@ class Watching:
             with contextlib.suppress(queue.Empty):
                 return self._ends.get(timeout=min(FRAME_POLL_S, max(0.001, due_s - time.monotonic())))
 
-    def _publish(self, client: Client, *, final: bool) -> None:
+    def _show_statistics(self, client: Client, *, final: bool) -> ClientStatistics:
+        # Taken without the lock: asking for them may find the first picture, and report it through on_event.
         statistics = client.statistics()
         with self._view_lock:
             self._view.statistics(statistics, final=final)
+        return statistics
+
+    def _publish(self, client: Client, *, final: bool) -> None:
+        statistics = self._show_statistics(client, final=final)
         if self._state_file is not None:
             try:
                 write_state(self._state_file, statistics)
