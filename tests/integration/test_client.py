@@ -129,6 +129,26 @@ def test_a_session_that_ends_while_connect_is_answered_is_over() -> None:
         assert client.is_over
 
 
+class LeavingServer(FakeServer):
+    """Says goodbye to its first client at the moment at which that asks for the stream."""
+
+    def _answer(self, request: m.Request) -> None:
+        if self.commands:
+            super()._answer(request)
+            return
+        self.commands.append("not heard")
+        self.tell(m.Refused(state=State.CLOSED, command=None, code="idle", message="no command for 60 s: goodbye"))
+        self.hang_up()
+
+
+def test_a_goodbye_that_crosses_connect_refuses_nothing() -> None:
+    """A script that waits for as long as the server does meets it every time."""
+    with LeavingServer() as server, Watcher(server.port, reconnect=False) as watcher:
+        watcher.connect()
+        assert server.commands == ["not heard", "connect"]
+        assert watcher.client.statistics().reconnects == 0
+
+
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b'{"reply":"connect"}\n', b"x" * 9000])
 def test_something_else_on_the_port_is_named(garbage: bytes) -> None:
     with FakeServer(reply_to_connect=garbage) as server, Watcher(server.port, reconnect=False) as watcher:

@@ -170,8 +170,13 @@ class Client:
     def _connect(self, *, asked_s: float | None = None) -> m.Reply:
         """Ask for the stream; *asked_s*: since when it is waited for, now if not told."""
         self._delivery.asked_s[Command.CONNECT] = asked_s or time.monotonic()
+        request, timeout_s = self._fallback.request(), self.settings.connect_timeout_s
         link = self._open_link()
-        reply = link.request(self._fallback.request(), timeout_s=self.settings.connect_timeout_s)
+        reply = link.request(request, timeout_s=timeout_s)
+        if isinstance(reply, m.Refused) and reply.code == m.IDLE:
+            # The goodbye to a connection without a session crossed our command, so nobody has heard it yet.
+            link.close()
+            reply = self._open_link().request(request, timeout_s=timeout_s)
         return self._fallback.explain(reply)
 
     def _open_link(self) -> ControlLink:

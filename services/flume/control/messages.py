@@ -9,7 +9,8 @@ A person can drive a server from ``nc``::
     {"reply":"interrupt","state":"interrupted","last_sequence":1873,"datagrams":673}
 
 A *request* has ``command``; the server answers each with one *reply* (``reply`` names the command, or
-``error``), in order, and sends *events* (``event``) of its own. Sequence numbers are RTP's 16-bit ones, shared
+``error``), in order, and sends *events* (``event``) of its own. Before it ends a connection it may say why, in an
+``error`` that answers nothing. Sequence numbers are RTP's 16-bit ones, shared
 by all clients; they are ``null`` while there is none.
 
 With ``"transport":"tcp"`` in ``connect`` the media come on this very connection, as RTP in frames of RFC 4571 between
@@ -25,6 +26,9 @@ from flume.errors import RemoteProtocolError
 from flume.settings import MAX_LINE_BYTES, PayloadKind, SenderKind, Transport
 
 PROTOCOL_VERSION = 1
+
+IDLE = "idle"
+"""Code of the goodbye to a connection that has had no session and no command for a while."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command"):
@@ -161,7 +165,11 @@ class Status(_Reply, frozen=True, kw_only=True, tag="status"):
 
 
 class Refused(_Reply, frozen=True, kw_only=True, tag="error"):
-    """The request was not carried out and changed nothing; *allowed* lists what is possible now."""
+    """The request was not carried out and changed nothing; *allowed* lists what is possible now.
+
+    A goodbye, after which the server ends the connection, is one without a *command*. It may come unasked, as
+    :data:`IDLE` does, and cross a request: that was neither refused nor heard.
+    """
 
     command: str | None
     code: str

@@ -10,7 +10,7 @@ import logging
 import socket
 
 from flume.control.codec import Line, LineAssembler
-from flume.control.messages import Closed, Event, Reply, encode, parse_request_untrusted
+from flume.control.messages import IDLE, Closed, Event, Reply, encode, parse_request_untrusted
 from flume.control.session import State
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.server.client_session import ClientSession
@@ -191,7 +191,7 @@ class ControlConnection(asyncio.Protocol):
                     return None
                 # A session that ended a moment ago may be begun again: silence counts from what we said last.
                 if session.state is State.CLOSED and session.quiet_s >= idle_s:
-                    session.refuse(None, "idle", f"no session and no command for {idle_s:g} s: goodbye")
+                    session.refuse(None, IDLE, f"no session and no command for {idle_s:g} s: goodbye")
                     return None
                 continue
             if self._paused and self._lines.qsize() <= MAX_QUEUED_LINES // 2 and self._transport is not None:
