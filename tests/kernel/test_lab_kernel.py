@@ -1,5 +1,6 @@
 """The lab kernel: it has netem, keeps its hands off this machine, and leaves nothing behind. In this order."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.kernel import boot, choice, lab_kernel
 from flume.lab.kernel.place import Place, Running
+from flume.settings import ClientSettings
 
 pytestmark = [pytest.mark.docker, pytest.mark.wire]
 
@@ -95,6 +97,21 @@ def test_it_runs_apart_from_whoever_started_it(kernel: Engine, place: Place) -> 
         status = Path(f"/proc/{pid}/status").read_text()
         assert "CapBnd:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
+
+
+def test_all_of_it_stays_on_one_processor(kernel: Engine, place: Place) -> None:
+    """A container starts four times as fast as where its processes wake each other across two."""
+    allowed: set[int] = set()
+    for pid in boot.processes_of(place.user):
+        with contextlib.suppress(ProcessLookupError):  # programs inside come and go
+            allowed |= os.sched_getaffinity(pid)
+    assert len(allowed) == 1
+
+
+def test_a_client_in_it_gets_the_receive_buffer_that_it_asks_for(kernel: Engine, lab: str, place: Place) -> None:
+    """A container cannot raise the limit for itself, and there is one processor to wait for."""
+    _, said = _as_init(_root_inside(kernel, lab), "cat /proc/sys/net/core/rmem_max")
+    assert int(said) == ClientSettings(host="server").receive_buffer_bytes
 
 
 def test_its_kernel_has_netem_and_a_container_can_use_it(kernel: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -26,9 +27,25 @@ ROUND = ("lte", "lossy-5", "geo", "wifi-bad", "clean")
 SWITCHES = 10
 
 
+class Counted(NamedTuple):
+    """What a client says of all its streams together."""
+
+    received: int = 0
+    dropped: int = 0
+    """Datagrams that its own kernel had no room for."""
+
+    def since(self, before: "Counted") -> "Counted":
+        return Counted(self.received - before.received, self.dropped - before.dropped)
+
+
+def counted(client: Client) -> Counted:
+    """What *client* has counted since it was started."""
+    return Counted() if client.said is None else Counted(client.said.datagrams, client.said.dropped_by_receiver)
+
+
 def received(client: Client) -> int:
     """Datagrams that the client says it has received."""
-    return 0 if client.said is None else client.said.datagrams
+    return counted(client).received
 
 
 def wait_for_state(client: Client, state: State) -> None:
@@ -46,7 +63,7 @@ def stream(lab: NetemLab, tmp_path, during, *, watching: int = CLIENTS) -> tuple
     """Let the first *watching* clients watch while *during* runs; return the judge's report and what it rests on."""
     fleet = lab.fleet._replace(clients=lab.fleet.clients[:watching])
     clients = fleet.clients
-    before, heard = lab.links.lost(), {client.number: received(client) for client in clients}
+    before, heard = lab.links.lost(), {client.number: counted(client) for client in clients}
     fleet.probe.clear()
     collect.start_taps(fleet)
     started_s = time.time()
@@ -67,12 +84,15 @@ def stream(lab: NetemLab, tmp_path, during, *, watching: int = CLIENTS) -> tuple
     expectations = Expectations(loss_max_pct=100, frames_min_pct=None)
     evidence = collect.gather(fleet, plan, expectations, started_s=started_s, port=DEFAULT_PORT, directory=tmp_path)
     lost = {number: count - before[number] for number, count in lab.links.lost().items()}
+    # A client counts from its start, and this is not its first stream.
+    said = {client.number: counted(client).since(heard[client.number]) for client in clients}
     subjects = tuple(
         msgspec.structs.replace(
             subject,
-            counters=msgspec.structs.replace(subject.counters, lost_on_link=lost[client.number]),
-            # A client counts from its start, and this is not its first stream.
-            claims=msgspec.structs.replace(subject.claims, datagrams=received(client) - heard[client.number]),
+            counters=msgspec.structs.replace(
+                subject.counters, lost_on_link=lost[client.number], dropped_by_receiver=said[client.number].dropped
+            ),
+            claims=msgspec.structs.replace(subject.claims, datagrams=said[client.number].received),
         )
         for subject, client in zip(evidence.subjects, clients, strict=True)
     )

@@ -18,7 +18,7 @@ import msgspec
 
 from flume.errors import SetupError
 from flume.lab import host, progress
-from flume.lab.kernel.place import PORT, Place, Running, boot_command, memory_mib, tap_commands
+from flume.lab.kernel.place import PORT, Place, Running, boot_command, memory_mib, processor, tap_commands
 from flume.lab.progress import Say
 
 PACKAGES = {
@@ -28,6 +28,7 @@ PACKAGES = {
     "crun": "crun",
     "mke2fs": "e2fsprogs",
     "setpriv": "util-linux",
+    "taskset": "util-linux",
 }
 """Program → Debian package of what it needs besides a Docker engine."""
 
@@ -99,7 +100,10 @@ def _boot(place: Place, disk: Path) -> int:
 
     Not a :class:`subprocess.Popen`: that warns when it is forgotten while its process runs, as this one shall.
     """
-    command = boot_command(place, disk, memory_mib=memory_mib(_total_kib()), scripts=SCRIPTS)
+    allowed = os.sched_getaffinity(0)
+    command = boot_command(
+        place, disk, memory_mib=memory_mib(_total_kib()), processor=processor(place, allowed), scripts=SCRIPTS
+    )
     place.log.parent.mkdir(parents=True, exist_ok=True)
     return os.posix_spawn(
         shutil.which(command[0]) or command[0],

@@ -40,6 +40,8 @@ ip address add "$lab_address" dev vec0
 # No default route: nothing in here can reach further than the host's end of the link, nor be reached from there.
 ip link set vec0 up
 echo 1 > /proc/sys/net/ipv4/ip_forward
+# What a client asks for, and its container may not take by itself: here all wait for the one processor.
+echo 4194304 > /proc/sys/net/core/rmem_max
 
 # Its own limits of 2 to 5 s take a container for dead that only waits for the one processor.
 cat > /run/containerd.toml << 'END'

@@ -4,6 +4,7 @@ Pure. Place 0 is the one that labs use; tests take others, so that they never me
 """
 
 import ipaddress
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -93,9 +94,20 @@ class Running(msgspec.Struct, frozen=True):
     """The disk that it has its images from."""
 
 
-def boot_command(place: Place, disk: Path, *, memory_mib: int, scripts: Path) -> list[str]:
+def processor(place: Place, allowed: Collection[int]) -> int:
+    """Return the processor for the kernel at *place*, of those *allowed*: the last, for further kernels others.
+
+    The kernel and its programs are processes that wait for one another at every system call and page fault. Kept on
+    one processor they need not wake another each time. Measured in turn on two shared ones: 24 µs for a system call
+    instead of 130 to 220, and a container starts in 4 s instead of 14 to 27.
+    """
+    return sorted(allowed, reverse=True)[place.number % len(allowed)]
+
+
+def boot_command(place: Place, disk: Path, *, memory_mib: int, processor: int, scripts: Path) -> list[str]:
     """Return the command that becomes the lab kernel; see ``enter.sh``."""
     return [
+        *("taskset", "--cpu-list", str(processor)),
         *("unshare", "--mount", "--propagation", "private", "--ipc", "--uts", "--pid", "--fork", "--kill-child"),
         *("sh", str(scripts / "enter.sh"), str(place.folder), place.tap, place.guest_address),
         *(str(place.link.prefixlen), str(place.user), str(memory_mib), str(disk)),

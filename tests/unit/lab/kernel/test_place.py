@@ -7,7 +7,7 @@ import pytest
 
 from flume.errors import SettingsError
 from flume.lab.containers import topology
-from flume.lab.kernel.place import MAX_NUMBER, Place, boot_command, memory_mib, tap_commands
+from flume.lab.kernel.place import MAX_NUMBER, Place, boot_command, memory_mib, processor, tap_commands
 
 
 def test_places_share_nothing() -> None:
@@ -39,8 +39,8 @@ def test_a_place_without_addresses_is_refused(number: int) -> None:
 def test_the_commands_name_the_place() -> None:
     """The link has two addresses, of which the kernel gets the second."""
     place = Place(2)
-    command = boot_command(place, Path("/x/disk.ext4"), memory_mib=512, scripts=Path("/s"))
-    assert command[0] == "unshare"
+    command = boot_command(place, Path("/x/disk.ext4"), memory_mib=512, processor=5, scripts=Path("/s"))
+    assert command[:4] == ["taskset", "--cpu-list", "5", "unshare"]
     assert {"--mount", "--pid", "--kill-child"} <= set(command)
     assert command[-7:] == [str(place.folder), "flumelab2", "198.19.255.10", "30", "60702", "512", "/x/disk.ext4"]
     assert ["ip", "address", "add", "198.19.255.9/30", "dev", "flumelab2"] in tap_commands(place)
@@ -51,3 +51,11 @@ def test_the_commands_name_the_place() -> None:
 def test_the_kernel_takes_half_of_the_memory_at_most(total_kib: int, expected: int) -> None:
     """And never more than a lab needs."""
     assert memory_mib(total_kib) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "allowed", "expected"), [(0, {0, 1}, 1), (1, {0, 1}, 0), (2, {0, 1}, 1), (3, {7}, 7), (0, {2, 9, 4}, 9)]
+)
+def test_each_kernel_has_one_processor_of_those_we_may_use(number: int, allowed: set[int], expected: int) -> None:
+    """Two kernels do not share one while there is another."""
+    assert processor(Place(number), allowed) == expected
