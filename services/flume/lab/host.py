@@ -182,6 +182,8 @@ def start_engine(say: Say, *, interactive: bool = False) -> None:
         process = _start_by_ourselves()
     with progress.task("Docker engine", interactive=interactive):
         _wait_until_engine_answers(process, timeout_s=_START_TIMEOUT_S)
+    if process is not None:
+        process.returncode = 0  # It outlives us on purpose, and Popen would warn that we forget it.
 
 
 def _start_by_systemd() -> None:
