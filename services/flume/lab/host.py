@@ -10,8 +10,9 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -182,8 +183,6 @@ def start_engine(say: Say, *, interactive: bool = False) -> None:
         process = _start_by_ourselves()
     with progress.task("Docker engine", interactive=interactive):
         _wait_until_engine_answers(process, timeout_s=_START_TIMEOUT_S)
-    if process is not None:
-        process.returncode = 0  # It outlives us on purpose, and Popen would warn that we forget it.
 
 
 def _start_by_systemd() -> None:
@@ -194,22 +193,33 @@ def _start_by_systemd() -> None:
         raise SetupError(f"`{' '.join(command)}` failed: {last_line(result.stderr)}; see `journalctl -u docker`")
 
 
-def _start_by_ourselves() -> "subprocess.Popen[bytes]":
-    """Start dockerd in a session of its own, so that it outlives us and no terminal signal reaches it."""
+class Daemon(subprocess.Popen[bytes]):
+    """A process that outlives us: a session of its own, and nothing of ours but its log. So no terminal reaches it."""
+
+    def __init__(self, command: Sequence[str], log: BinaryIO, *, environment: Mapping[str, str]) -> None:
+        """Start *command*, which says everything in *log*."""
+        super().__init__(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+
+    def __del__(self) -> None:
+        """Forget it: Popen would warn of that while it runs, as it shall."""
+
+
+def _start_by_ourselves() -> Daemon:
     for pid_file in (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid")):
         _remove_stale(pid_file)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     with LOG.open("ab") as log:
-        process = subprocess.Popen(
-            [shutil.which("dockerd", path=path) or "/usr/sbin/dockerd", *_mtu_option()],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={**os.environ, "PATH": path},
-            start_new_session=True,
-        )
+        dockerd = shutil.which("dockerd", path=path) or "/usr/sbin/dockerd"
+        process = Daemon([dockerd, *_mtu_option()], log, environment={**os.environ, "PATH": path})
     RECORD.parent.mkdir(parents=True, exist_ok=True)
     RECORD.write_bytes(msgspec.json.encode(StartedEngine(process.pid, start_ticks(process.pid) or 0)))
     return process
@@ -244,7 +254,7 @@ def _mtu_option(net: Path = Path("/sys/class/net"), routes: Path = Path("/proc/n
     return []
 
 
-def _wait_until_engine_answers(process: "subprocess.Popen[bytes] | None", *, timeout_s: float) -> None:
+def _wait_until_engine_answers(process: Daemon | None, *, timeout_s: float) -> None:
     """Poll the engine; raise :class:`SetupError` as soon as it has died, or after *timeout_s*."""
     where = f"see {LOG}" if process is not None else "see `journalctl -u docker`"
 

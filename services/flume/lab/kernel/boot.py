@@ -96,37 +96,14 @@ def start(place: Place, disk: Path, say: Say, *, interactive: bool = False) -> R
 
 
 def _boot(place: Place, disk: Path) -> int:
-    """Start the process, in a session of its own and with nothing of ours but its log; return its number.
-
-    Not a :class:`subprocess.Popen`: that warns when it is forgotten while its process runs, as this one shall.
-    """
+    """Start the process and return its number."""
     allowed = os.sched_getaffinity(0)
     command = boot_command(
         place, disk, memory_mib=memory_mib(_total_kib()), processor=processor(place, allowed), scripts=SCRIPTS
     )
     place.log.parent.mkdir(parents=True, exist_ok=True)
-    return os.posix_spawn(
-        shutil.which(command[0]) or command[0],
-        command,
-        {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(place.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-            *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
-        ],
-        setsid=True,
-    )
-
-
-def _inherited() -> list[int]:
-    """Return the open files above standard error that a new process would get: those that our parent gave us."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is that of the listing itself
-        with contextlib.suppress(OSError):
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                found.append(int(name))
-    return found
+    with place.log.open("wb") as log:
+        return host.Daemon(command, log, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}).pid
 
 
 def _total_kib() -> int:
