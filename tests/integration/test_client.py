@@ -130,7 +130,7 @@ def test_a_session_that_ends_while_connect_is_answered_is_over() -> None:
 
 
 class LeavingServer(FakeServer):
-    """Says goodbye to its first client at the moment at which that asks for the stream."""
+    """Says goodbye to its first client at the moment at which that asks for something."""
 
     def _answer(self, request: m.Request) -> None:
         if self.commands:
@@ -147,6 +147,12 @@ def test_a_goodbye_that_crosses_connect_refuses_nothing() -> None:
         watcher.connect()
         assert server.commands == ["not heard", "connect"]
         assert watcher.client.statistics().reconnects == 0
+
+
+def test_a_goodbye_that_crosses_status_is_not_its_answer() -> None:
+    with LeavingServer() as server, Watcher(server.port, reconnect=False) as watcher:
+        assert isinstance(watcher.client.status(), m.Status)
+        assert server.commands == ["not heard", "status"]
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b'{"reply":"connect"}\n', b"x" * 9000])

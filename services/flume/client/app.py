@@ -140,7 +140,7 @@ class Client:
     def status(self) -> m.Reply:
         """Ask the server how it is; opens a control connection if there is none."""
         with self._turn:
-            return self._open_link().request(m.StatusQuery(), timeout_s=self.settings.connect_timeout_s)
+            return self._ask(m.StatusQuery())
 
     def send(self, command: Command) -> m.Reply:
         """Carry out *command* by name."""
@@ -170,14 +170,17 @@ class Client:
     def _connect(self, *, asked_s: float | None = None) -> m.Reply:
         """Ask for the stream; *asked_s*: since when it is waited for, now if not told."""
         self._delivery.asked_s[Command.CONNECT] = asked_s or time.monotonic()
-        request, timeout_s = self._fallback.request(), self.settings.connect_timeout_s
-        link = self._open_link()
+        return self._fallback.explain(self._ask(self._fallback.request()))
+
+    def _ask(self, request: m.Request) -> m.Reply:
+        """Send *request* on a connection that is opened if there is none, and return its reply."""
+        link, timeout_s = self._open_link(), self.settings.connect_timeout_s
         reply = link.request(request, timeout_s=timeout_s)
         if isinstance(reply, m.Refused) and reply.code == m.IDLE:
-            # The goodbye to a connection without a session crossed our command, so nobody has heard it yet.
+            # The goodbye to a connection without a session crossed our request, so nobody has heard it yet.
             link.close()
             reply = self._open_link().request(request, timeout_s=timeout_s)
-        return self._fallback.explain(reply)
+        return reply
 
     def _open_link(self) -> ControlLink:
         if self._link is None or not self._link.is_open:

@@ -10,8 +10,8 @@ A person can drive a server from ``nc``::
 
 A *request* has ``command``; the server answers each with one *reply* (``reply`` names the command, or
 ``error``), in order, and sends *events* (``event``) of its own. Before it ends a connection it may say why, in an
-``error`` that answers nothing. Sequence numbers are RTP's 16-bit ones, shared
-by all clients; they are ``null`` while there is none.
+``error`` that answers nothing. Sequence numbers are RTP's 16-bit ones, shared by all clients; they are ``null`` while
+there is none.
 
 With ``"transport":"tcp"`` in ``connect`` the media come on this very connection, as RTP in frames of RFC 4571 between
 the server's lines (:mod:`flume.control.framing`). There is no token then: the connection itself shows that the client

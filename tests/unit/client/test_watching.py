@@ -3,24 +3,11 @@
 import threading
 
 from flume.client.app import Client
-from flume.client.player import NullPlayer, PlayerStatistics
 from flume.client.watching import Watching
 from flume.control import messages as m
 from flume.control.session import Command, State
 from flume.settings import ClientSettings
-
-
-class Screen(NullPlayer):
-    """A player whose first frame is displayed when the test says so."""
-
-    def __init__(self) -> None:
-        self.first_s: float | None = None
-
-    def expect_frame(self) -> None:
-        self.first_s = None
-
-    def statistics(self) -> PlayerStatistics:
-        return PlayerStatistics(kind="none", first_frame_s=self.first_s)
+from support.players import FakePlayer
 
 
 class Heard:
@@ -35,15 +22,16 @@ class Heard:
 
 def test_a_picture_that_a_command_finds_first_stops_nothing(monkeypatch) -> None:
     """The statistics after a command look for the awaited picture, and report it: to the same view."""
-    heard, screen = Heard(), Screen()
+    heard, player = Heard(), FakePlayer()
     watching = Watching(heard)
-    client = Client(ClientSettings(host="localhost"), screen, on_event=watching.on_event)
+    client = Client(ClientSettings(host="localhost"), player, on_event=watching.on_event)
 
     def shown_meanwhile(_command: Command) -> m.Reply:
         client._first_frames.expect(Command.CONTINUE, 0.0)
-        screen.first_s = 0.5
+        player.write([b"a picture"])
         return m.Interrupted(state=State.INTERRUPTED, last_sequence=1, datagrams=1)
 
+    player.start()
     monkeypatch.setattr(client, "send", shown_meanwhile)
     monkeypatch.setattr(watching, "_client", client)
     thread = threading.Thread(target=watching.run_command, args=(Command.INTERRUPT,), daemon=True)

@@ -134,8 +134,6 @@ class _Connection:
         self._consented: set[Address] = set()
         """Other places from which the token has come since the media went to :attr:`media`."""
         self._ended: ControlEnd | None = None
-        self._is_hung_up = False
-        """Whether the server has ended the connection: what the client still sends on it reaches nobody."""
         self.open: Window | None = None
         self.windows: list[Window] = []
         self.commands: list[CommandSeen] = []
@@ -146,8 +144,8 @@ class _Connection:
     def line(self, line: ControlLine) -> None:
         """Follow one line."""
         if line.to_server:
-            if self._is_hung_up:
-                return
+            if self._ended is not None and self._ended.by_server:
+                return  # It reached nobody.
             command = line.message.get("command") if line.message else None
             self._pending.append((line.time_s, command if isinstance(command, str) else "?"))
             if command == "connect":
@@ -182,10 +180,11 @@ class _Connection:
     def _reply(self, time_s: float, message: dict[str, object], at: int) -> None:
         name = message["reply"]
         asked = message.get("command") if name == "error" else name
-        request = self._take(asked if isinstance(asked, str) else "?")
-        if request is None and not isinstance(asked, str):
+        command = asked if isinstance(asked, str) else "?"
+        request = self._take(command)
+        if request is None and command is not asked:
             return  # A goodbye, such as the one to an idle connection: it answers no command.
-        requested_s, command = request or (time_s, asked if isinstance(asked, str) else "?")
+        requested_s, command = request or (time_s, command)
         answer = str(message.get("code", "error")) if name == "error" else "ok"
         self.commands.append(CommandSeen(requested_s, self.control, command, answer, time_s))
         match name:
@@ -277,8 +276,7 @@ class _Connection:
         self._close(end.time_s, "connection", {}, grace_s=0.0 if end.by_server else END_GRACE_S)
         if end.by_server:
             self.token = None
-            self._is_hung_up = True
-        elif self._ended is None:
+        if self._ended is None:
             self._ended = end
         if self.unknown_from_s is not None:
             self._known_again(end.time_s)
