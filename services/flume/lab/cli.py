@@ -17,7 +17,7 @@ from rich.table import Table
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import LabError, SettingsError
-from flume.lab import status
+from flume.lab import lock, status
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.images import project_root
@@ -256,6 +256,7 @@ def _client(engine: Engine, lab: str, number: int) -> Container:
 def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
     removed = lab_kernel.remove_lab(topology.check_lab_name(lab), _say)
+    lock.remove_left_over(lab)
     for what in removed:
         click.echo(f"removed {what}")
     if not removed:

@@ -31,6 +31,12 @@ def only_one(lab: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def remove_left_over(lab: str) -> None:
+    """Remove the lock's file if a killed run of *lab* left it; one that is held stays with its run."""
+    with contextlib.suppress(LabError), only_one(lab):
+        pass  # letting go of it removes it
+
+
 def _open_lock(path: Path) -> TextIO:
     """Return the locked file at *path*; raises :class:`OSError`."""
     while True:
