@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.values import BenchError
+from support.paths import ROOT
 
-CACHE = Path(__file__).parents[2] / ".cache" / "bench"
+CACHE = ROOT / ".cache" / "bench"
 _ERROR_CHARACTERS = 300
 
 

@@ -15,8 +15,8 @@ from bench.run import Run
 from bench.senders import Sender
 from bench.values import BATCH, MAX_SECONDS, RATES_MBIT, BenchError
 from flume.errors import FlumeError
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 QUICK_MINUTES, FULL_MINUTES = 8.0, 25.0
 INTERRUPTED_STATUS = 130
 _NOT_ROOT_STATUS = 3

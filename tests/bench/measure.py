@@ -19,6 +19,7 @@ from bench.process import SenderProcess, Usage, machine_busy_s, usage
 from bench.senders import Sender, Work
 from bench.sink import Sink
 from bench.values import BenchError, Cell, Outcome
+from support.paths import ROOT
 
 START_TIMEOUT_S = 10.0
 """How long flume's clients may take to join."""
@@ -31,7 +32,6 @@ LEAD_NS = 30_000_000
 """How far ahead the window is announced to the sink."""
 
 LOOK_S = 0.1
-ROOT = Path(__file__).parents[2]
 
 
 class _Snapshot(msgspec.Struct, frozen=True):

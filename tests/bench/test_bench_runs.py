@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.paths import ROOT
+
 CLIENTS = 5
 SENDERS = ("flume", "naive", "limit")
 PLAN = f"--senders {','.join(SENDERS)} --clients {CLIENTS} --rate 2 --repeats 1 --seconds 1".split()

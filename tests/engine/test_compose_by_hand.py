@@ -11,10 +11,9 @@ import pytest
 from flume.lab import testcard
 from flume.lab.containers.engine import Engine
 from flume.lab.host import wait_until
+from support.paths import LAB_YAML
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
-
-LAB_YAML = Path(__file__).parents[2] / "compose" / "lab.yaml"
 
 
 class ByHand:

@@ -17,10 +17,9 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Output, Start
 from flume.lab.containers.topology import Topology
 from support.containers import ECHO, load_layout, send, start_lab
+from support.paths import ROOT, SERVICES
 
 pytestmark = pytest.mark.docker
-
-HERE = Path(__file__).parents[1]
 
 
 def test_containers_are_as_described(engine: Engine, layout: Topology, lab: str, tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, 
         "print('up', flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, killed, str(HERE), str(HERE.parent / "services")],
+        [sys.executable, "-c", program, killed, str(ROOT / "tests"), str(SERVICES)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as runner:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from support.paths import ROOT
+
 pytestmark = pytest.mark.docker
 
-ROOT = Path(__file__).parents[2]
 
 # A machine of its own: no socket, no pid file, no image, no network but loopback. Whatever is started inside ends
 # with the first process of the process namespace.

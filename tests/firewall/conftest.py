@@ -10,7 +10,8 @@ import yaml
 from flume.lab import setup
 from flume.lab.containers.engine import Engine
 from support.firewalls import Firewalled
-from support.labs import ROOT, LabUnderTest
+from support.labs import LabUnderTest
+from support.paths import ROOT
 from support.trial import topology
 
 

@@ -24,6 +24,7 @@ from flume.errors import NetworkError
 from flume.settings import ClientSettings, ServerSettings
 from support.camera import Camera, CameraSource
 from support.fake_server import SSRC, TOKEN, FakeServer
+from support.paths import SERVICES
 from support.players import FakePlayer, wait_until
 from support.running_server import RunningServer
 
@@ -378,7 +379,7 @@ class Process:
 
     def __init__(self, port: int, *arguments: str) -> None:
         command = [sys.executable, "-m", "flume.cli", "watch", "127.0.0.1", "--port", str(port), "--player", "none"]
-        services = str(Path(__file__).parents[2] / "services")
+        services = str(SERVICES)
         self.process = subprocess.Popen(
             [*command, "--json", *arguments],
             stdin=subprocess.PIPE,

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -17,13 +16,12 @@ from flume.control.session import State
 from flume.settings import ClientSettings, ServerSettings
 from support.fake_server import FakeServer
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.paths import ROOT
 from support.players import FakePlayer, wait_until
 from support.running_server import RunningServer, running_server
 from support.stream_client import StreamClient
 from support.synthetic import SyntheticSource
 from support.wire_client import WireClient, assert_consecutive, sequences
-
-ROOT = Path(__file__).parents[2]
 
 
 def check_order(items: list[dict | int]) -> dict[str, int]:

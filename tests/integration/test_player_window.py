@@ -18,6 +18,7 @@ from flume.lab import testcard
 from flume.server.playlist import expand
 from flume.server.source_vlc import VlcSource
 from flume.settings import ClientSettings
+from support.paths import SERVICES
 from support.players import wait_until
 from support.running_server import RunningServer
 from support.x_screen import XScreen
@@ -116,7 +117,7 @@ def test_without_the_plug_in_it_says_what_to_install(screen: XScreen, tmp_path: 
 def test_nothing_but_our_own_lines_is_written(port: int, screen: XScreen, tmp_path: Path) -> None:
     # Where there is no sound device, ALSA wrote thousands of lines over the status line.
     command = [sys.executable, "-m", "flume.cli", "watch", "127.0.0.1", "--port", str(port), "--duration", "3"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "services")}
+    environment = {**os.environ, "PYTHONPATH": str(SERVICES)}
     environment["XDG_RUNTIME_DIR"] = str(tmp_path)
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=True)
     assert done.stderr == ""

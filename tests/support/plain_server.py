@@ -11,14 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from flume.server.app import Server
 from flume.settings import ServerSettings
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.paths import ROOT
 from support.synthetic import SyntheticSource
 
-ROOT = Path(__file__).parents[2]
 PORT = 5004
 ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
 

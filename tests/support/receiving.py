@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from flume.client.loopback import LoopbackSender, Payload
@@ -24,6 +23,7 @@ from flume.client.receiver import Receiver, StreamSession
 from flume.media import rtp
 from flume.settings import ClientSettings
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.paths import ROOT
 from support.players import wait_until
 from support.synthetic import FPS, TsWriter
 
@@ -37,7 +37,6 @@ MAX_SEGMENTS = 49
 UDP_SEGMENT = 103
 """linux/udp.h"""
 TOKEN_TIMEOUT_S = 20.0
-ROOT = Path(__file__).parents[2]
 
 
 def _second_of_stream(rate_mbit: float) -> bytearray:

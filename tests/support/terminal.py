@@ -10,9 +10,9 @@ import sys
 import termios
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-_SERVICES = str(Path(__file__).parents[2] / "services")
+from support.paths import SERVICES
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -23,7 +23,7 @@ def watch_command(*arguments: str) -> list[str]:
 def watch_environment() -> dict[str, str]:
     """Without a display, with this tree's package."""
     kept = {key: value for key, value in os.environ.items() if key not in {"DISPLAY", "WAYLAND_DISPLAY", "COLUMNS"}}
-    return {**kept, "PYTHONPATH": _SERVICES, "TERM": "xterm"}
+    return {**kept, "PYTHONPATH": str(SERVICES), "TERM": "xterm"}
 
 
 def run_watch(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from support.labs import ROOT
+from support.paths import ROOT
 
 MAIN = """
 import asyncio, sys

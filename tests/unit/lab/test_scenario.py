@@ -1,14 +1,12 @@
 """Scenarios: what is accepted, what is refused, and who sends what when."""
 
-from pathlib import Path
-
 import pytest
 
 from flume.control.session import Command
 from flume.errors import SettingsError
 from flume.lab.scenario import load_scenario, timetable
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOOD = """
 description = "two parts"
 duration_s = 10

@@ -1,7 +1,6 @@
 """The description of the containers: our own file loads, and what we would ignore is refused."""
 
 import ipaddress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +8,8 @@ from hypothesis import strategies as st
 
 from flume.errors import SettingsError
 from flume.lab.containers import topology
+from support.paths import LAB_YAML
 
-LAB_YAML = Path(__file__).parents[3] / "compose" / "lab.yaml"
 MINIMAL = "services:\n  server:\n    image: a\n"
 
 

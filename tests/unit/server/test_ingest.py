@@ -3,12 +3,12 @@
 import itertools
 import threading
 from collections import deque
-from pathlib import Path
 
 from flume.media.packetizer import Datagram
 from flume.server.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
 from flume.server.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
 from support.camera import Camera
+from support.paths import SERVICES
 from support.synthetic import SyntheticSource
 from support.ts_stream import Check
 
@@ -107,7 +107,7 @@ def test_an_item_that_breaks_off_is_ended_like_any_other():
 
 
 def test_every_count_of_the_source_is_explained():
-    text = (Path(__file__).parents[3] / "services" / "README.md").read_text()
+    text = (SERVICES / "README.md").read_text()
     for name in (*SHOWN_STATISTICS, *OWN_COUNTS, "stalls"):
         assert f"`{name}`" in text
 

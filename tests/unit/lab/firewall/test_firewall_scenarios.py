@@ -1,15 +1,14 @@
 """The firewall catalogue as files, and what becomes of a scenario in iptables' words."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from flume.errors import SettingsError
 from flume.lab.firewall.rules import SERVER_WIDE, Proof, counts, walls
 from flume.lab.firewall.scenario import Scenario, catalogue, find, load
+from support.paths import FIREWALLS
 
-FOLDER = Path(__file__).parents[4] / "netem" / "firewall"
 NAMED = {
     "control-dropped",
     "control-rejected",
@@ -55,7 +54,7 @@ def change(old: str, new: str) -> Scenario:
 
 
 def test_the_catalogue_is_complete_and_every_file_says_what_a_person_needs():
-    found = catalogue(FOLDER)
+    found = catalogue(FIREWALLS)
     assert {scenario.name for scenario in found} >= NAMED
     for scenario in found:
         for text in (scenario.summary, scenario.symptom, scenario.diagnosis, scenario.cure):
@@ -94,12 +93,12 @@ def test_what_is_wrong_is_refused_with_file_key_and_reason(old, new, told):
 
 def test_an_unknown_name_lists_the_known_ones_and_a_path_works(tmp_path):
     with pytest.raises(SettingsError, match=r"firewall='nonsense' is not possible: one of open, control-cut, "):
-        find(FOLDER, "nonsense")
+        find(FIREWALLS, "nonsense")
     (tmp_path / "my-own.toml").write_text(TEXT)
-    assert find(FOLDER, str(tmp_path / "my-own.toml")).name == "my-own"
+    assert find(FIREWALLS, str(tmp_path / "my-own.toml")).name == "my-own"
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="a readable TOML file"):
-        find(FOLDER, str(tmp_path / "odd.toml"))
+        find(FIREWALLS, str(tmp_path / "odd.toml"))
 
 
 def test_a_rule_stands_where_its_packets_pass():
@@ -119,10 +118,10 @@ def test_a_rule_stands_where_its_packets_pass():
 
 
 def test_translation_and_path_have_their_places():
-    client = walls(find(FOLDER, "nat"), number=2, address="198.18.0.12", port=5004)[0]
+    client = walls(find(FIREWALLS, "nat"), number=2, address="198.18.0.12", port=5004)[0]
     assert re.search(r"\*nat\n:FLUME-NAT-2 .*-I POSTROUTING 1 -j FLUME-NAT-2\nCOMMIT", client.rules, re.DOTALL)
     assert client.forget_port == 5004
-    by_side = {wall.side: wall for wall in walls(find(FOLDER, "fragments-dropped"), number=2, address="A", port=1)}
+    by_side = {wall.side: wall for wall in walls(find(FIREWALLS, "fragments-dropped"), number=2, address="A", port=1)}
     assert by_side["server"].route == "A 1280"
     assert by_side["client"].route == ""
 
@@ -147,11 +146,11 @@ def test_the_proof_is_in_the_counters():
 
 
 def test_the_scenarios_are_listed_by_name():
-    names = [scenario.name for scenario in catalogue(FOLDER)]
+    names = [scenario.name for scenario in catalogue(FIREWALLS)]
     assert names == sorted(names)
 
 
-@pytest.mark.parametrize("scenario", catalogue(FOLDER), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", catalogue(FIREWALLS), ids=lambda scenario: scenario.name)
 def test_a_symptom_does_not_promise_a_blank_screen_where_the_client_takes_the_media_over_tcp(scenario: Scenario):
     legs = ("udp_out", "udp_back", "path_mtu")
     # Where some datagrams arrive, the client stays with UDP.

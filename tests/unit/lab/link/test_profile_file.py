@@ -9,10 +9,9 @@ from flume.errors import SettingsError
 from flume.lab.link.profile import Profile
 from flume.lab.link.profile_file import find_profile, known_profiles, load_profile
 from flume.lab.link.table import replaced
+from support.paths import NETEM, PROFILES
 
-NETEM = Path(__file__).parents[4] / "netem"
-FOLDER = NETEM / "profiles"
-NAMES = known_profiles(FOLDER)
+NAMES = known_profiles(PROFILES)
 PROMISED = (
     *("clean", "lan", "wifi-good", "wifi-bad", "lte", "lte-congested", "3g", "dsl", "cable", "geo", "leo"),
     *("transcontinental", "bursty", "lossy-1", "lossy-5", "lossy-10"),
@@ -20,7 +19,7 @@ PROMISED = (
 
 
 def ours() -> list[Profile]:
-    return [find_profile(FOLDER, name) for name in NAMES]
+    return [find_profile(PROFILES, name) for name in NAMES]
 
 
 def test_the_promised_profiles_are_there():
@@ -29,10 +28,10 @@ def test_the_promised_profiles_are_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_of_ours_has_its_source_and_every_profile_its_description(name: str):
-    profile = find_profile(FOLDER, name)
+    profile = find_profile(PROFILES, name)
     assert profile.description
     assert profile.unsourced == ()
-    text = (FOLDER / f"{name}.toml").read_text()
+    text = (PROFILES / f"{name}.toml").read_text()
     numbers = _numbers(tomllib.loads(text))
     assert len(profile.figures) == numbers, "a number in the file is no figure of the profile"
 
@@ -52,7 +51,7 @@ def test_only_clean_does_without_netem():
 def test_no_limit_of_ours_is_the_default_and_geo_shows_its_queue():
     for profile in ours():
         assert 1000 not in {step.down.limit_datagrams for step in profile.timeline()}
-    geo = find_profile(FOLDER, "geo")
+    geo = find_profile(PROFILES, "geo")
     assert geo.down.loss_pct == geo.up.loss_pct == 0
     # Five clients at 8 Mbit/s over 300 ms put 1104 datagrams in flight, should they share one link.
     assert geo.down.limit_datagrams > 1104
@@ -60,13 +59,13 @@ def test_no_limit_of_ours_is_the_default_and_geo_shows_its_queue():
 
 @pytest.mark.parametrize("n", [1, 5, 10])
 def test_the_lossy_links_lose_single_datagrams_in_both_directions(n: int):
-    link = find_profile(FOLDER, f"lossy-{n}")
+    link = find_profile(PROFILES, f"lossy-{n}")
     assert link.down == link.up
     assert (link.down.loss_pct, link.down.loss_burst_datagrams) == (n, None)
 
 
 def test_leo_hands_over_every_15_s():
-    leo = find_profile(FOLDER, "leo")
+    leo = find_profile(PROFILES, "leo")
     assert leo.period_s == 15
     assert [step.at_s for step in leo.timeline()] == [0, 0.14, 14.925]
     assert leo.timeline()[0].down.delay_ms > leo.timeline()[2].down.delay_ms > leo.timeline()[1].down.delay_ms
@@ -133,16 +132,16 @@ def test_a_mistake_outside_a_direction_is_refused_too(text: str, said: str):
 def test_a_file_of_the_users_own_works_by_path_and_without_sources(tmp_path: Path):
     path = tmp_path / "home.toml"
     path.write_text("control_exempt = false\n[down]\ndelay_ms = 20\n[up]\n")
-    profile = find_profile(FOLDER, str(path))
+    profile = find_profile(PROFILES, str(path))
     assert (profile.name, profile.down.delay_ms, profile.control_exempt) == ("home", 20, False)
     assert profile.unsourced == ("down.delay_ms",)
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"PROFILE='5g' .*3g, bursty"):
-        find_profile(FOLDER, "5g")
+        find_profile(PROFILES, "5g")
     with pytest.raises(SettingsError, match="can be read"):
-        find_profile(FOLDER, str(tmp_path / "absent.toml"))
+        find_profile(PROFILES, str(tmp_path / "absent.toml"))
 
 
 def test_a_step_may_end_the_jitter_and_change_the_kind_of_queue():

@@ -1,7 +1,6 @@
 """From samples to figures and to what is amiss: a true link passes, a link that is otherwise does not."""
 
 import random
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,8 +12,7 @@ from flume.lab.link.model import Arrival, Sent, simulate
 from flume.lab.link.profile import FRAME_BYTES, Direction
 from flume.lab.link.profile_file import find_profile, known_profiles
 from flume.lab.link.sampling import Deviation, Samples, deviations, may_be_a_streams_doing, measure, wilson
-
-FOLDER = Path(__file__).parents[4] / "netem" / "profiles"
+from support.paths import PROFILES
 
 
 def through(link: Direction, *, seed: int = 1, count: int = 2000) -> Samples:
@@ -33,9 +31,9 @@ def amiss(link: Direction, samples: Samples) -> set[str]:
     return {deviation.figure for deviation in deviations(link, samples, random.Random(99).random)}
 
 
-@pytest.mark.parametrize("name", known_profiles(FOLDER))
+@pytest.mark.parametrize("name", known_profiles(PROFILES))
 def test_each_profile_passes_when_the_link_is_it(name: str):
-    profile = find_profile(FOLDER, name)
+    profile = find_profile(PROFILES, name)
     for seed, step in enumerate(profile.timeline()):
         assert amiss(step.down, through(step.down, seed=seed, count=1000)) == set()
         assert amiss(step.up, through(step.up, seed=seed + 10, count=1000)) == set()
