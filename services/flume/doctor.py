@@ -11,9 +11,9 @@ import click
 import msgspec
 
 from flume.client import cures
-from flume.client.control_link import endpoint
 from flume.client.diagnosis import LEG_NAMES, Finding, is_well, untested
 from flume.client.doctor import Examination, own_buffer
+from flume.client.session.control_link import endpoint
 from flume.errors import FlumeError
 from flume.settings import DEFAULT_PORT, check_port
 

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from flume.client.app import Client
 from flume.client.cli import health
-from flume.client.control_link import ControlLink
 from flume.client.events import ClientEvent
-from flume.client.receiver import QUIET_TOKEN_S
+from flume.client.reception.receiver import QUIET_TOKEN_S
+from flume.client.session.control_link import ControlLink
 from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import NetworkError
@@ -228,8 +228,8 @@ def test_a_refused_continue_is_not_waited_for() -> None:
 
 
 def test_an_active_stream_that_stands_still_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flume.client.lookout.SILENCE_S", 0.3)
-    monkeypatch.setattr("flume.client.supervisor.BEAT_S", 0.05)
+    monkeypatch.setattr("flume.client.session.watchdog.SILENCE_S", 0.3)
+    monkeypatch.setattr("flume.client.session.supervisor.BEAT_S", 0.05)
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()  # and not one datagram comes, as behind a firewall
 

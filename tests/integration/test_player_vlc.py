@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flume.client.app import Client
-from flume.client.pictures import Picture
-from flume.client.player_vlc import VlcPlayer
+from flume.client.playback.libvlc import VlcPlayer
+from flume.client.playback.pictures import Picture
 from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import PlayerError

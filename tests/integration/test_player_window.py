@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flume.client import display
 from flume.client.app import Client
-from flume.client.player import open_player
-from flume.client.player_vlc import VlcPlayer, plugin_folder
+from flume.client.playback import display
+from flume.client.playback.libvlc import VlcPlayer, plugin_folder
+from flume.client.playback.player import open_player
 from flume.errors import PlayerError
 from flume.lab import testcard
 from flume.server.playlist import expand

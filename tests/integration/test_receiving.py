@@ -13,10 +13,10 @@ import pytest
 
 from flume.client.app import Client
 from flume.client.events import ClientEvent
-from flume.client.lookout import BUFFER_FULL, BUFFER_SMALL
-from flume.client.loopback import Payload
-from flume.client.receive_buffer import ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
-from flume.client.views import summary
+from flume.client.playback.loopback import Payload
+from flume.client.reception.receive_buffer import ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.client.session.watchdog import BUFFER_FULL, BUFFER_SMALL
+from flume.client.terminal.views import summary
 from flume.control import messages as m
 from flume.control.session import State
 from flume.settings import ClientSettings

@@ -148,7 +148,7 @@ def test_a_state_file_that_cannot_be_written_is_known_at_once_and_later_no_reaso
         folder.rename(tmp_path / "elsewhere")
         out, err = process.communicate(timeout=20)
         assert process.returncode == 0
-        assert "WARNING flume.client.watching: cannot write the state file" in err
+        assert "WARNING flume.client.terminal.watching: cannot write the state file" in err
         assert "now active" in out
 
 

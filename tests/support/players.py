@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from flume.client.player import PlayerStatistics
+from flume.client.playback.player import PlayerStatistics
 
 
 class FakePlayer:

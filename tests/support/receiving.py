@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from flume.client.loopback import LoopbackSender, Payload
-from flume.client.player import NullPlayer, Player
-from flume.client.receiver import Receiver, StreamSession
+from flume.client.playback.loopback import LoopbackSender, Payload
+from flume.client.playback.player import NullPlayer, Player
+from flume.client.reception.receiver import Receiver, StreamSession
 from flume.media import rtp
 from flume.settings import ClientSettings
 from support.namespaces import SERVER_ADDRESS, WirePair

@@ -9,16 +9,16 @@ from typing import Literal
 
 import msgspec
 
-from flume.client.control_link import ControlLink, Message, endpoint
-from flume.client.delivery import Delivery
 from flume.client.events import ClientEvent
-from flume.client.fallback import NO_TCP, UDP_BLOCKED, Fallback
-from flume.client.first_frame import FirstFrames
-from flume.client.lookout import Lookout
-from flume.client.player import Player
-from flume.client.receiver import Receiver
+from flume.client.playback.player import Player
+from flume.client.reception.receiver import Receiver
+from flume.client.session.control_link import ControlLink, Message, endpoint
+from flume.client.session.fallback import NO_TCP, UDP_BLOCKED, Fallback
+from flume.client.session.first_frame import FirstFrames
+from flume.client.session.supervisor import Supervisor
+from flume.client.session.watchdog import Lookout
+from flume.client.session.windows import Delivery
 from flume.client.statistics import ClientStatistics
-from flume.client.supervisor import Supervisor
 from flume.control import messages as m
 from flume.control.session import Command, State
 from flume.errors import FlumeError, NetworkError

@@ -13,13 +13,13 @@ from typing import get_args
 import click
 import msgspec
 
-from flume.client import commands
 from flume.client.app import Client
-from flume.client.control_link import endpoint
 from flume.client.health import check_client, check_server
-from flume.client.player import PlayerKind, open_player
-from flume.client.views import JsonView, TextView, View
-from flume.client.watching import Watching
+from flume.client.playback.player import PlayerKind, open_player
+from flume.client.session.control_link import endpoint
+from flume.client.terminal import commands
+from flume.client.terminal.views import JsonView, TextView, View
+from flume.client.terminal.watching import Watching
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError
@@ -184,7 +184,7 @@ def _view(opening: str, *, as_json: bool, interactive: bool) -> Iterator[View]:
     if as_json:
         yield JsonView(sys.stdout)
     elif interactive:
-        from flume.client.console import Console  # noqa: PLC0415 - rich is not needed otherwise
+        from flume.client.terminal.console import Console  # noqa: PLC0415 - rich is not needed otherwise
 
         with commands.single_keys(sys.stdin.fileno()), Console(opening) as console:
             yield console

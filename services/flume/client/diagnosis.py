@@ -20,7 +20,7 @@ from flume.client.observations import (
     TcpSeen,
     TokenSeen,
 )
-from flume.client.receive_buffer import RATE_MBIT, ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.client.reception.receive_buffer import RATE_MBIT, ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
 from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import check
 

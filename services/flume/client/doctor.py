@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 from flume.client import diagnosis as d
 from flume.client import observations as o
-from flume.client.control_link import bare_host
 from flume.client.cures import Ends
 from flume.client.doctor_media import MediaExamination
 from flume.client.doctor_session import ControlTalk, Ears
@@ -26,8 +25,9 @@ from flume.client.doctor_sockets import (
     unacknowledged_bytes,
 )
 from flume.client.foreign import describe_untrusted
-from flume.client.media_socket import ask_for_buffer, granted_bytes
-from flume.client.receive_buffer import ReceiveBuffer
+from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
+from flume.client.reception.receive_buffer import ReceiveBuffer
+from flume.client.session.control_link import bare_host
 from flume.control import messages as m
 from flume.settings import ClientSettings
 

@@ -10,7 +10,7 @@ from flume.client import observations as o
 from flume.client.cures import Ends
 from flume.client.doctor_session import Ears, MediaProbe
 from flume.client.doctor_sockets import Place, known_path_mtu, plain
-from flume.client.receive_buffer import ReceiveBuffer
+from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.control import messages as m
 from flume.settings import ClientSettings
 

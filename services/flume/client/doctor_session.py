@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flume.client.doctor_sockets import Place, fragment_bytes, icmp_behind, media_socket
-from flume.client.media_socket import dropped_by_kernel, granted_bytes
 from flume.client.observations import Icmp
+from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes
 from flume.control import messages as m
 from flume.control.codec import LineAssembler
 from flume.errors import RemoteProtocolError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from flume.client.control_link import ControlLink
+from flume.client.session.control_link import ControlLink
 from flume.client.statistics import ClientStatistics
 from flume.control import messages as m
 from flume.errors import NetworkError

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flume.client.player import PlayerStatistics
+from flume.client.playback.player import PlayerStatistics
 from flume.settings import Transport
 
 

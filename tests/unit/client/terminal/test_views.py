@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flume.client.views import TextView
+from flume.client.terminal.views import TextView
 from flume.control import messages as m
 from flume.control.session import Command, State
 

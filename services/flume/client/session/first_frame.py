@@ -3,7 +3,7 @@
 import threading
 from typing import NamedTuple
 
-from flume.client.player import Player
+from flume.client.playback.player import Player
 from flume.control.session import Command
 
 

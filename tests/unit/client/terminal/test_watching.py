@@ -3,7 +3,7 @@
 import threading
 
 from flume.client.app import Client
-from flume.client.watching import Watching
+from flume.client.terminal.watching import Watching
 from flume.control import messages as m
 from flume.control.session import Command, State
 from flume.settings import ClientSettings

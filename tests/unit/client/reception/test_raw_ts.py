@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.bare import BareClock, BareCount
+from flume.client.reception.raw_ts import BareClock, BareCount
 from flume.media import mpegts
 
 

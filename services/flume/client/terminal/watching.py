@@ -14,7 +14,7 @@ import msgspec
 from flume.client.app import Client
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
-from flume.client.views import View
+from flume.client.terminal.views import View
 from flume.control import messages as m
 from flume.control.session import Command
 from flume.errors import FlumeError, NetworkError

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from flume.client.delivery import Delivery
-from flume.client.fallback import Fallback
-from flume.client.receive_buffer import cure_of_shortage, shortage
-from flume.client.receiver import Receiver
+from flume.client.reception.receive_buffer import cure_of_shortage, shortage
+from flume.client.reception.receiver import Receiver
+from flume.client.session.fallback import Fallback
+from flume.client.session.windows import Delivery
 from flume.control.session import State
 
 SILENCE_S = 5.0

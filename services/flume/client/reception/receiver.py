@@ -12,14 +12,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flume.client.bare import BareClock, BareCount
-from flume.client.jitter import InterarrivalJitter, JitterBuffer
-from flume.client.loopback import Payload
-from flume.client.media_socket import dropped_by_kernel, granted_bytes, kernel_buffer_bytes, open_media_socket
-from flume.client.pacer import PlayoutPacer
-from flume.client.player import Player
-from flume.client.receive_buffer import ReceiveBuffer
-from flume.client.splice import Splicer
+from flume.client.playback.loopback import Payload
+from flume.client.playback.player import Player
+from flume.client.reception.jitter import InterarrivalJitter, JitterBuffer
+from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes, kernel_buffer_bytes, open_media_socket
+from flume.client.reception.pacer import PlayoutPacer
+from flume.client.reception.raw_ts import BareClock, BareCount
+from flume.client.reception.receive_buffer import ReceiveBuffer
+from flume.client.reception.splicer import Splicer
 from flume.client.statistics import ReceptionStatistics
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.media import rtp

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flume.client.fallback import FIRST_DATAGRAM_S, NO_TCP, SILENCE_S, Fallback
+from flume.client.session.fallback import FIRST_DATAGRAM_S, NO_TCP, SILENCE_S, Fallback
 from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import SettingsError

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.jitter import InterarrivalJitter, JitterBuffer
+from flume.client.reception.jitter import InterarrivalJitter, JitterBuffer
 
 REORDER_MS = 60.0
 SETTLED_S = 1.0

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.splice import Splicer
+from flume.client.reception.splicer import Splicer
 from flume.media import mpegts
 from support.synthetic import VIDEO_PID, TsWriter
 

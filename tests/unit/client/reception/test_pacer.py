@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.pacer import SPEED, PlayoutPacer
+from flume.client.reception.pacer import SPEED, PlayoutPacer
 
 STEP = 900  # 10 ms
 

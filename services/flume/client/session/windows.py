@@ -2,9 +2,9 @@
 
 import time
 
-from flume.client.control_link import ControlLink, Message
-from flume.client.first_frame import FirstFrames
-from flume.client.receiver import Receiver, StreamSession
+from flume.client.reception.receiver import Receiver, StreamSession
+from flume.client.session.control_link import ControlLink, Message
+from flume.client.session.first_frame import FirstFrames
 from flume.control import messages as m
 from flume.control.session import Command
 

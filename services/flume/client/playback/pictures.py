@@ -10,7 +10,7 @@ import zlib
 from typing import Any
 
 from flume.barcode import decode
-from flume.client.frame_count import FrameCount
+from flume.client.playback.frame_count import FrameCount
 
 EDGE_PIXELS = 64
 """libvlc announces the picture first as it is, then with the decoder's padding (720 lines as 738). A size this little

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.loopback import MAX_BATCH_BYTES, MAX_SEGMENTS, LoopbackSender, batches
+from flume.client.playback.loopback import MAX_BATCH_BYTES, MAX_SEGMENTS, LoopbackSender, batches
 
 
 @pytest.fixture

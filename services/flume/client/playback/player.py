@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from flume.client import display
-from flume.client.loopback import Payload
+from flume.client.playback import display
+from flume.client.playback.loopback import Payload
 from flume.errors import PlayerError
 
 PlayerKind = Literal["auto", "window", "headless", "none"]
@@ -92,7 +92,7 @@ def open_player(
     """
     if kind == "none":
         return NullPlayer()
-    from flume.client.player_vlc import VlcPlayer, plugin_folder  # noqa: PLC0415 - see the docstring
+    from flume.client.playback.libvlc import VlcPlayer, plugin_folder  # noqa: PLC0415 - see the docstring
 
     obstacle = display.window_obstacle(os.environ, plugin_folder()) if kind != "headless" else None
     if obstacle is not None and kind == "window":

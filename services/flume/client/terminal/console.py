@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
-from flume.client.views import TextView, state_label, summary
+from flume.client.terminal.views import TextView, state_label, summary
 from flume.control import messages as m
 from flume.control.session import Command
 from flume.errors import FlumeError
@@ -19,7 +19,7 @@ _COLOURS = {"active": "green", "interrupted": "yellow", "connecting": "cyan", "c
 
 
 class Console:
-    """A :class:`~flume.client.watching.View` on a terminal."""
+    """A :class:`~flume.client.terminal.watching.View` on a terminal."""
 
     def __init__(self, opening: str, console: RichConsole | None = None) -> None:
         """Begin with the line *opening*; draw on *console*, ``None``: the terminal."""

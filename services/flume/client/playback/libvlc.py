@@ -5,8 +5,8 @@ server's clock. One media player lives as long as the client. An interruption is
 again, libvlc notices that they are late against its clock and takes a new reference (see :data:`MEDIA_OPTIONS`),
 which was measured to lose nothing, against 0.3 s and a missed keyframe for stopping and starting the media.
 
-Without a screen, pictures go to memory (:mod:`flume.client.pictures`), where every one is counted as it comes. In a
-window they are counted by libvlc itself.
+Without a screen, pictures go to memory (:mod:`flume.client.playback.pictures`), where every one is counted as it
+comes. In a window they are counted by libvlc itself.
 """
 
 import ctypes
@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flume.client import display
-from flume.client.frame_count import FrameCount
-from flume.client.loopback import LoopbackSender, Payload
-from flume.client.pictures import PictureMemory
-from flume.client.player import PlayerStatistics
+from flume.client.playback import display
+from flume.client.playback.frame_count import FrameCount
+from flume.client.playback.loopback import LoopbackSender, Payload
+from flume.client.playback.pictures import PictureMemory
+from flume.client.playback.player import PlayerStatistics
 from flume.errors import PlayerError
 
 BIND_TIMEOUT_S = 10.0
@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 
 class VlcPlayer:
-    """A :class:`~flume.client.player.Player` on libvlc."""
+    """A :class:`~flume.client.playback.player.Player` on libvlc."""
 
     def __init__(
         self, *, windowed: bool, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"

@@ -1,0 +1,1 @@
+"""What libvlc knows: the player behind its contract, its pictures and its display."""

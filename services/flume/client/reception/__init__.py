@@ -1,0 +1,1 @@
+"""From the media socket to the player: order, pace, splice and count."""
