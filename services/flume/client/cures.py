@@ -188,22 +188,6 @@ def forgets(ends: Ends) -> str:
     )
 
 
-def receive_buffer(wanted: int) -> str:
-    """The kernel's limit is lower than what was asked for."""
-    return (
-        f"as root on this machine (for a container: on its host) 'sysctl -w net.core.rmem_max={wanted}', and for ever "
-        f"the line 'net.core.rmem_max={wanted}' in /etc/sysctl.d/60-flume.conf; then start 'flume watch' anew"
-    )
-
-
-def larger_receive_buffer(wanted: int) -> str:
-    """What was asked for was granted, and did not suffice."""
-    return (
-        f"end other programs that keep this machine busy, or 'flume watch' with '--receive-buffer {wanted}', after "
-        f"'sysctl -w net.core.rmem_max={wanted}' as root on this machine (for a container: on its host)"
-    )
-
-
 def _accept(ends: Ends, protocol: str) -> str:
     return f"{ends.tables} -I INPUT -p {protocol} --dport {ends.port} -j ACCEPT"
 

@@ -5,7 +5,6 @@
 
 from typing import NamedTuple
 
-from flume.client import cures
 from flume.media.packetizer import PAYLOAD_BYTES
 from flume.settings import MAX_RECEIVE_BUFFER_BYTES
 
@@ -59,5 +58,21 @@ def shortage(buffer: ReceiveBuffer) -> str | None:
 def cure_of_shortage(buffer: ReceiveBuffer) -> str:
     """Return what enlarges *buffer*, as commands to copy."""
     if buffer.is_small:
-        return cures.receive_buffer(buffer.asked)
-    return cures.larger_receive_buffer(min(2 * buffer.asked, MAX_RECEIVE_BUFFER_BYTES))
+        return receive_buffer(buffer.asked)
+    return larger_receive_buffer(min(2 * buffer.asked, MAX_RECEIVE_BUFFER_BYTES))
+
+
+def receive_buffer(wanted: int) -> str:
+    """The kernel's limit is lower than what was asked for."""
+    return (
+        f"as root on this machine (for a container: on its host) 'sysctl -w net.core.rmem_max={wanted}', and for ever "
+        f"the line 'net.core.rmem_max={wanted}' in /etc/sysctl.d/60-flume.conf; then start 'flume watch' anew"
+    )
+
+
+def larger_receive_buffer(wanted: int) -> str:
+    """What was asked for was granted, and did not suffice."""
+    return (
+        f"end other programs that keep this machine busy, or 'flume watch' with '--receive-buffer {wanted}', after "
+        f"'sysctl -w net.core.rmem_max={wanted}' as root on this machine (for a container: on its host)"
+    )
