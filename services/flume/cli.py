@@ -11,7 +11,7 @@ from flume.errors import FlumeError
 _COMMANDS = {
     "serve": ("flume.server.cli", "serve", "Stream a video to many hosts."),
     "watch": ("flume.client.cli", "watch", "Receive and show the video of a server."),
-    "doctor": ("flume.doctor", "doctor", "Say which leg of the way to a server is blocked, and how."),
+    "doctor": ("flume.doctor.cli", "doctor", "Say which leg of the way to a server is blocked, and how."),
     "health": ("flume.client.cli", "health", "Answer a health check of a server or client."),
     "lab": ("flume.lab.cli", "lab", "Run server and clients on a network you control."),
 }

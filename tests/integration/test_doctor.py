@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner
 
 from flume.cli import flume
-from flume.client.diagnosis import MACHINE, WAY
-from flume.client.doctor import Examination
+from flume.doctor.diagnosis import MACHINE, WAY
+from flume.doctor.examination import Examination
 from flume.lab.host import wait_until
 from flume.server.source import SourceEvent
 from support.namespaces import SERVER_ADDRESS, WirePair

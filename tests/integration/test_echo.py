@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flume.client.doctor import Examination
+from flume.doctor.examination import Examination
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Evidence, Expectations, Subject
 from flume.lab.trial.judge import judge

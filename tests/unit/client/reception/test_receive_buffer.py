@@ -2,8 +2,8 @@
 
 import pytest
 
-from flume.client import diagnosis as d
 from flume.client.reception.receive_buffer import ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.doctor import diagnosis as d
 from flume.settings import MAX_RECEIVE_BUFFER_BYTES
 
 ASKED = 4 << 20

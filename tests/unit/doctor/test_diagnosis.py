@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client import diagnosis as d
-from flume.client import observations as o
-from flume.client.cures import Ends
-from flume.client.foreign import describe_untrusted
+from flume.doctor import diagnosis as d
+from flume.doctor import observations as o
+from flume.doctor.banner import describe_untrusted
+from flume.doctor.remedies import Ends
 from flume.errors import SettingsError
 
 ENDS = Ends("192.0.2.7", 5004, "192.0.2.9")

@@ -9,9 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from flume.client import cures
-from flume.client.cures import Ends
-from flume.client.observations import (
+from flume.client.reception.receive_buffer import RATE_MBIT, ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.doctor import remedies
+from flume.doctor.observations import (
     ControlSeen,
     HostSeen,
     NameSeen,
@@ -20,7 +20,7 @@ from flume.client.observations import (
     TcpSeen,
     TokenSeen,
 )
-from flume.client.reception.receive_buffer import RATE_MBIT, ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.doctor.remedies import Ends
 from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import check
 
@@ -109,9 +109,9 @@ def name(seen: NameSeen) -> Finding:
         return Finding(leg="name", finding="ok", detail=detail)
     if seen.reason is None:
         detail = f"no name server answered for {seen.host!r} within {seen.took_s:.1f} s"
-        return Finding(leg="name", finding="unknown", detail=detail, cure=cures.NAME_SERVER)
+        return Finding(leg="name", finding="unknown", detail=detail, cure=remedies.NAME_SERVER)
     detail = f"{seen.host!r} is not known here ({seen.reason})"
-    return Finding(leg="name", finding="unknown", detail=detail, cure=cures.NAME)
+    return Finding(leg="name", finding="unknown", detail=detail, cure=remedies.NAME)
 
 
 def host(tcp: TcpSeen, seen: HostSeen, ends: Ends) -> Finding:
@@ -130,7 +130,7 @@ def host(tcp: TcpSeen, seen: HostSeen, ends: Ends) -> Finding:
         detail = f"no way to {ends.server}: {tcp.icmp.text if tcp.icmp else tcp.reason}"
     else:
         detail = f"{ends.server} answers nothing at all: not {', not '.join(tried)}, for {tcp.took_s:.1f} s"
-    return Finding(leg="host", finding="silent", detail=detail, cure=cures.host(ends, no_route=tcp.icmp is None))
+    return Finding(leg="host", finding="silent", detail=detail, cure=remedies.host(ends, no_route=tcp.icmp is None))
 
 
 def tcp(seen: TcpSeen, other: HostSeen, ends: Ends, *, alive: bool) -> Finding:
@@ -141,26 +141,26 @@ def tcp(seen: TcpSeen, other: HostSeen, ends: Ends, *, alive: bool) -> Finding:
     if seen.outcome == "silent":
         but = "although the machine does answer" if alive else "and nothing else answers either"
         detail = f"SYNs to port {seen.port} vanish: no answer within {seen.took_s:.1f} s, {but}"
-        return Finding(leg="tcp", finding="dropped", detail=detail, cure=cures.tcp_dropped(ends, alive=alive))
+        return Finding(leg="tcp", finding="dropped", detail=detail, cure=remedies.tcp_dropped(ends, alive=alive))
     if seen.icmp is not None and seen.icmp.is_refusal:
         detail = f"a firewall refuses port {seen.port}: {seen.icmp.text}"
-        return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.tcp_rejected(ends, seen.icmp.sender))
+        return Finding(leg="tcp", finding="rejected", detail=detail, cure=remedies.tcp_rejected(ends, seen.icmp.sender))
     if seen.outcome == "refused":
         return _refused(seen, other, ends)
     because = seen.icmp.text if seen.icmp else seen.reason
-    return Finding(leg="tcp", finding="unreachable", detail=f"no way there: {because}", cure=cures.route(ends))
+    return Finding(leg="tcp", finding="unreachable", detail=f"no way there: {because}", cure=remedies.route(ends))
 
 
 def _refused(seen: TcpSeen, other: HostSeen, ends: Ends) -> Finding:
     detail = f"port {seen.port} refuses with a RST in {seen.took_s * 1000:.0f} ms"
     if other.udp_port_refused:
         detail += f", and nothing listens on UDP port {seen.port} either: no server runs there"
-        return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.start_server(ends))
+        return Finding(leg="tcp", finding="rejected", detail=detail, cure=remedies.start_server(ends))
     if other.other_udp_refused:
         detail += f", but UDP port {seen.port} is in use there: the server seems to run behind a firewall that rejects"
-        return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.tcp_rejected(ends, ends.server))
+        return Finding(leg="tcp", finding="rejected", detail=detail, cure=remedies.tcp_rejected(ends, ends.server))
     detail += ": nothing listens there, or a firewall answers in its place"
-    return Finding(leg="tcp", finding="rejected", detail=detail, cure=cures.refused(ends))
+    return Finding(leg="tcp", finding="rejected", detail=detail, cure=remedies.refused(ends))
 
 
 def control(seen: ControlSeen, ends: Ends) -> Finding:
@@ -171,22 +171,22 @@ def control(seen: ControlSeen, ends: Ends) -> Finding:
             return Finding(leg="control", finding="ok", detail=detail)
         case "turned_away":
             return Finding(
-                leg="control", finding="turned_away", detail=f"the server says: {seen.text}", cure=cures.TURNED_AWAY
+                leg="control", finding="turned_away", detail=f"the server says: {seen.text}", cure=remedies.TURNED_AWAY
             )
         case "silent" if seen.unacknowledged_bytes == 0:
             detail = (
                 f"the port opens and takes the question, but answers nothing within {seen.took_s:.1f} s: "
                 "a program that is not flume or stands still, or a firewall that cuts the answers"
             )
-            return Finding(leg="control", finding="silent", detail=detail, cure=cures.control_mute(ends))
+            return Finding(leg="control", finding="silent", detail=detail, cure=remedies.control_mute(ends))
         case "silent":
             detail = (
                 f"the port opens, but what is sent then is not even acknowledged within {seen.took_s:.1f} s: "
                 "a firewall lets the SYN pass and drops the rest"
             )
-            return Finding(leg="control", finding="silent", detail=detail, cure=cures.control_cut(ends))
+            return Finding(leg="control", finding="silent", detail=detail, cure=remedies.control_cut(ends))
         case _:
-            return Finding(leg="control", finding="not_flume", detail=seen.text, cure=cures.not_flume(ends))
+            return Finding(leg="control", finding="not_flume", detail=seen.text, cure=remedies.not_flume(ends))
 
 
 def udp_out(seen: TokenSeen, ends: Ends) -> Finding:
@@ -198,14 +198,16 @@ def udp_out(seen: TokenSeen, ends: Ends) -> Finding:
             return Finding(leg="udp_out", finding="ok", detail=detail)
         case "forbidden":
             detail = f"this machine's own firewall forbids sending to UDP port {ends.port} ({seen.text})"
-            return Finding(leg="udp_out", finding="dropped", detail=detail, cure=cures.udp_out_here(ends))
+            return Finding(leg="udp_out", finding="dropped", detail=detail, cure=remedies.udp_out_here(ends))
         case "refused":
             by = f" ({seen.icmp.text})" if seen.icmp else ""
             detail = f"the token is refused at UDP port {ends.port}{by}, though the server says it listens there"
             sender = seen.icmp.sender if seen.icmp else None
-            return Finding(leg="udp_out", finding="rejected", detail=detail, cure=cures.udp_out_rejected(ends, sender))
+            return Finding(
+                leg="udp_out", finding="rejected", detail=detail, cure=remedies.udp_out_rejected(ends, sender)
+            )
         case "other_address":
-            return Finding(leg="udp_out", finding="rejected", detail=seen.text, cure=cures.OTHER_ADDRESS)
+            return Finding(leg="udp_out", finding="rejected", detail=seen.text, cure=remedies.OTHER_ADDRESS)
         case "closed":
             return untested("udp_out", seen.text)
         case _:
@@ -213,7 +215,7 @@ def udp_out(seen: TokenSeen, ends: Ends) -> Finding:
                 f"the token, sent {seen.sent} times to UDP port {ends.port} in {seen.took_s:.1f} s, never reached "
                 "the server, while TCP works"
             )
-            return Finding(leg="udp_out", finding="dropped", detail=detail, cure=cures.udp_out(ends))
+            return Finding(leg="udp_out", finding="dropped", detail=detail, cure=remedies.udp_out(ends))
 
 
 def nat(local: tuple[str, int], seen: tuple[str, int]) -> Finding:
@@ -234,7 +236,7 @@ def udp_back(seen: StreamSeen, ends: Ends) -> Finding:
             + (f", after {seen.received} that came" if seen.received else "")
             + ": a firewall rejects them on this side"
         )
-        return Finding(leg="udp_back", finding="rejected", detail=detail, cure=cures.udp_back(ends, "REJECT"))
+        return Finding(leg="udp_back", finding="rejected", detail=detail, cure=remedies.udp_back(ends, "REJECT"))
     if not seen.received:
         return _nothing_came(seen, ends)
     share = (seen.sent or seen.received) / seen.received
@@ -242,7 +244,7 @@ def udp_back(seen: StreamSeen, ends: Ends) -> Finding:
     count = f"{seen.received} of {seen.sent if seen.sent is not None else 'an unknown number of'} datagrams came"
     if seen.lost >= LOSSY_DATAGRAMS and seen.lost_pct >= LOSSY_PCT:
         detail = f"{count}: {seen.lost_pct:.1f} % of {mbit:.1f} Mbit/s are lost, up to {seen.longest_gap} in a row"
-        return Finding(leg="udp_back", finding="lossy", detail=detail, cure=cures.udp_lossy(ends))
+        return Finding(leg="udp_back", finding="lossy", detail=detail, cure=remedies.udp_lossy(ends))
     detail = f"{count} in {seen.window_s:.1f} s, {mbit:.1f} Mbit/s"
     return Finding(leg="udp_back", finding="ok", detail=detail)
 
@@ -258,9 +260,9 @@ def _nothing_came(seen: StreamSeen, ends: Ends) -> Finding:
     detail += f" (it could not send: {', '.join(stuck)})" if stuck else ""
     if "send_eperm" in stuck:
         detail = "the server's own firewall forbids it to send: send_eperm"
-        return Finding(leg="udp_back", finding="dropped", detail=detail, cure=cures.udp_back_at_server(ends))
+        return Finding(leg="udp_back", finding="dropped", detail=detail, cure=remedies.udp_back_at_server(ends))
     finding = "rejected" if {"send_ehostunreach", "send_econnrefused"} & set(stuck) else "dropped"
-    return Finding(leg="udp_back", finding=finding, detail=detail, cure=cures.udp_back(ends, "DROP"))
+    return Finding(leg="udp_back", finding=finding, detail=detail, cure=remedies.udp_back(ends, "DROP"))
 
 
 def path_mtu(seen: StreamSeen, ends: Ends) -> Finding:
@@ -270,7 +272,7 @@ def path_mtu(seen: StreamSeen, ends: Ends) -> Finding:
     kernel = f"; this machine's kernel takes the path's MTU for {seen.kernel_mtu}" if seen.kernel_mtu else ""
     if seen.fragment_bytes and seen.received:
         detail = f"packets of {need} bytes come in pieces of at most {seen.fragment_bytes} bytes{kernel}"
-        return Finding(leg="path_mtu", finding="fragmented", detail=detail, cure=cures.fragmented(need))
+        return Finding(leg="path_mtu", finding="fragmented", detail=detail, cure=remedies.fragmented(need))
     if seen.received or seen.largest_echo >= DATAGRAM_BYTES:
         most = max(need if seen.received else 0, seen.largest_echo + overhead if seen.largest_echo else 0)
         detail = f"packets of {most} bytes pass in one piece, the stream's have {need}{kernel}"
@@ -279,7 +281,7 @@ def path_mtu(seen: StreamSeen, ends: Ends) -> Finding:
         detail = (
             f"packets of {seen.largest_echo + overhead} bytes pass, those of the stream, {need} bytes, vanish{kernel}"
         )
-        return Finding(leg="path_mtu", finding="too_big", detail=detail, cure=cures.too_big(ends, need))
+        return Finding(leg="path_mtu", finding="too_big", detail=detail, cure=remedies.too_big(ends, need))
     return untested("path_mtu", "no datagram came back, of whichever size")
 
 
@@ -292,7 +294,7 @@ def udp_state(seen: StateSeen, ends: Ends) -> Finding:
         return Finding(leg="udp_state", finding="ok", detail=f"{after} the stream comes back by itself")
     if seen.closed is not None:
         detail = f"{after} the server's datagrams are refused with ICMP port unreachable: the way back was forgotten"
-        return Finding(leg="udp_state", finding="forgets", detail=detail, cure=cures.forgets(ends))
+        return Finding(leg="udp_state", finding="forgets", detail=detail, cure=remedies.forgets(ends))
     if not seen.sent:
         return untested("udp_state", f"{after} the server had nothing to send")
     detail = f"{after} {seen.sent} datagrams of the server did not come"
@@ -301,7 +303,7 @@ def udp_state(seen: StateSeen, ends: Ends) -> Finding:
         detail += f" ({seen.moved})" if seen.moved else ""
     else:
         detail += ", nor did any after the token was sent again"
-    return Finding(leg="udp_state", finding="forgets", detail=detail, cure=cures.forgets(ends))
+    return Finding(leg="udp_state", finding="forgets", detail=detail, cure=remedies.forgets(ends))
 
 
 def receive_buffer(seen: ReceiveBuffer) -> Finding:

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from flume.client.doctor_sockets import Place, fragment_bytes, icmp_behind, media_socket
-from flume.client.observations import Icmp
 from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes
 from flume.control import messages as m
 from flume.control.codec import LineAssembler
+from flume.doctor.observations import Icmp
+from flume.doctor.sockets import Place, fragment_bytes, icmp_behind, media_socket
 from flume.errors import RemoteProtocolError
 from flume.media import rtp
 from flume.media.ring import DATAGRAM_BYTES

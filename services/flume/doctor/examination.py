@@ -1,5 +1,5 @@
 """The examination of the way between this machine and a server, leg by leg: makes the observations that
-:mod:`flume.client.diagnosis` judges. The server is left as it was found: the session is ended in order.
+:mod:`flume.doctor.diagnosis` judges. The server is left as it was found: the session is ended in order.
 
 It ends within :data:`BUDGET_S` whatever is blocked: each step has its own time, and none begins without some left.
 """
@@ -9,12 +9,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from flume.client import diagnosis as d
-from flume.client import observations as o
-from flume.client.cures import Ends
-from flume.client.doctor_media import MediaExamination
-from flume.client.doctor_session import ControlTalk, Ears
-from flume.client.doctor_sockets import (
+from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
+from flume.client.reception.receive_buffer import ReceiveBuffer
+from flume.client.session.control_link import bare_host
+from flume.control import messages as m
+from flume.doctor import diagnosis as d
+from flume.doctor import observations as o
+from flume.doctor.banner import describe_untrusted
+from flume.doctor.media import MediaExamination
+from flume.doctor.remedies import Ends
+from flume.doctor.session import ControlTalk, Ears
+from flume.doctor.sockets import (
     Knock,
     Ping,
     Place,
@@ -24,11 +29,6 @@ from flume.client.doctor_sockets import (
     udp_refused,
     unacknowledged_bytes,
 )
-from flume.client.foreign import describe_untrusted
-from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
-from flume.client.reception.receive_buffer import ReceiveBuffer
-from flume.client.session.control_link import bare_host
-from flume.control import messages as m
 from flume.settings import ClientSettings
 
 BUDGET_S = 11.0

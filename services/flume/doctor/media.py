@@ -5,13 +5,13 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 
-from flume.client import diagnosis as d
-from flume.client import observations as o
-from flume.client.cures import Ends
-from flume.client.doctor_session import Ears, MediaProbe
-from flume.client.doctor_sockets import Place, known_path_mtu, plain
 from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.control import messages as m
+from flume.doctor import diagnosis as d
+from flume.doctor import observations as o
+from flume.doctor.remedies import Ends
+from flume.doctor.session import Ears, MediaProbe
+from flume.doctor.sockets import Place, known_path_mtu, plain
 from flume.settings import ClientSettings
 
 REPLY_S, TOKEN_S, GOODBYE_S = 2.0, 2.6, 0.5

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flume.client.observations import Icmp, NameSeen, TcpSeen
 from flume.client.reception.media_socket import ask_for_buffer
+from flume.doctor.observations import Icmp, NameSeen, TcpSeen
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, IPV6_RECVFRAGSIZE = 23, 24, 25, 77

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from flume.client import cures
-from flume.client.diagnosis import LEG_NAMES, Finding, is_well, untested
-from flume.client.doctor import Examination, own_buffer
 from flume.client.session.control_link import endpoint
+from flume.doctor import remedies
+from flume.doctor.diagnosis import LEG_NAMES, Finding, is_well, untested
+from flume.doctor.examination import Examination, own_buffer
 from flume.errors import FlumeError
 from flume.settings import DEFAULT_PORT, check_port
 
@@ -114,19 +114,19 @@ def _engine() -> Finding:
         choice = importlib.import_module("flume.lab.kernel.choice")
     except ModuleNotFoundError as error:
         lacking = f"the lab is not installed here (no {error.name})"
-        return untested("engine", f"{lacking}: {cures.LAB} where containers are to run")
+        return untested("engine", f"{lacking}: {remedies.LAB} where containers are to run")
     try:
         chosen = choice.explain()
     except FlumeError as error:
-        return Finding(leg="engine", finding="none", detail=str(error), cure=cures.ENGINE)
+        return Finding(leg="engine", finding="none", detail=str(error), cure=remedies.ENGINE)
     return Finding(leg="engine", finding=chosen.kind, detail=f"for a profile that needs netem: {chosen.reason}")
 
 
 def _vlc() -> Finding:
     library = ctypes.util.find_library("vlc")
     if library is None:
-        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", cure=cures.VLC)
+        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", cure=remedies.VLC)
     if importlib.util.find_spec("vlc") is None:
         detail = f"the library {library} is there, the Python package python-vlc is not"
-        return Finding(leg="vlc", finding="absent", detail=detail, cure=cures.PYTHON_VLC)
+        return Finding(leg="vlc", finding="absent", detail=detail, cure=remedies.PYTHON_VLC)
     return Finding(leg="vlc", finding="ok", detail=f"the library {library} and python-vlc are installed")
