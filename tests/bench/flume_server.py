@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from flume.server.app import Server
-from flume.server.source import ItemEnded, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from flume.server.sources.source import ItemEnded, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from flume.settings import SenderKind, ServerSettings
 
 PIECE_BYTES = 64 << 10
@@ -21,7 +21,7 @@ CONSENT_TIMEOUT_S = 60.0
 
 
 class FileSource:
-    """Reads a file as it is, over and over; each round is an item of its own. A :class:`flume.server.source.Source`."""
+    """Reads a file as it is, over and over; each round is an item of its own. A :class:`.source.Source`."""
 
     live = False
 
@@ -34,11 +34,11 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        """See :class:`~flume.server.source.Source`."""
+        """See :class:`~flume.server.sources.source.Source`."""
         return self._path.name
 
     def read(self, *, timeout_s: float) -> SourceEvent | None:
-        """See :class:`~flume.server.source.Source`; a file never keeps anybody waiting."""
+        """See :class:`~flume.server.sources.source.Source`; a file never keeps anybody waiting."""
         if self._closed:
             return SourceEnded("closed")
         if not self._playing:
@@ -52,11 +52,11 @@ class FileSource:
         return ItemEnded(self.name)
 
     def stop(self) -> None:
-        """See :class:`~flume.server.source.Source`."""
+        """See :class:`~flume.server.sources.source.Source`."""
         self._playing = False
 
     def close(self) -> None:
-        """See :class:`~flume.server.source.Source`; the file itself goes with the process."""
+        """See :class:`~flume.server.sources.source.Source`; the file itself goes with the process."""
         self._closed = True
 
 

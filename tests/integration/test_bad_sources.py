@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flume.server.source import ItemEnded, ItemFailed, ItemStarted, SourceEvent, TsBytes
+from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEvent, TsBytes
 from support.camera import FPS, Camera, CameraSource
 from support.running_server import RunningServer
 from support.synthetic import SyntheticSource

@@ -22,7 +22,7 @@ from flume.cli import flume
 from flume.doctor.diagnosis import MACHINE, WAY
 from flume.doctor.examination import Examination
 from flume.lab.host import wait_until
-from flume.server.source import SourceEvent
+from flume.server.sources.source import SourceEvent
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.plain_server import ENVIRONMENT, PORT, served
 from support.running_server import RunningServer, running_server

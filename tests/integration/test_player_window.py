@@ -15,8 +15,8 @@ from flume.client.playback.libvlc import VlcPlayer, plugin_folder
 from flume.client.playback.player import open_player
 from flume.errors import PlayerError
 from flume.lab import testcard
-from flume.server.playlist import expand
-from flume.server.source_vlc import VlcSource
+from flume.server.sources.libvlc import VlcSource
+from flume.server.sources.playlist import expand
 from flume.settings import ClientSettings
 from support.paths import SERVICES
 from support.players import wait_until

@@ -19,7 +19,7 @@ import pytest
 
 from flume.errors import ServerError, SourceError
 from flume.server.app import Server
-from flume.server.source import ItemFailed, ItemStarted, SourceEnded, SourceEvent
+from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, SourceEvent
 from flume.settings import ServerSettings
 from support.paths import ROOT
 from support.running_server import RunningServer, running_server

@@ -12,9 +12,9 @@ from flume.control import messages as m
 from flume.control.framing import frame_header
 from flume.control.session import Effect, State
 from flume.server.app import Server
-from flume.server.client_session import ClientSession
-from flume.server.roster import Recipient
-from flume.server.sessions import SessionTable
+from flume.server.sending.roster import Recipient
+from flume.server.sessions.client_session import ClientSession
+from flume.server.sessions.table import SessionTable
 from flume.settings import ServerSettings
 from support.synthetic import SyntheticSource
 

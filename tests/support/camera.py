@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from flume.server.source import ItemStarted, SourceEvent, TsBytes
+from flume.server.sources.source import ItemStarted, SourceEvent, TsBytes
 from support.ts_stream import H264_KEYFRAME, H264_OTHER, Builder
 
 FPS = 25

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from flume.server.app import Server
-from flume.server.source import Source
+from flume.server.sources.source import Source
 from flume.settings import ServerSettings
 from support.synthetic import SyntheticSource
 

@@ -5,7 +5,7 @@ import threading
 
 from flume.media.mpegts import PACKET_BYTES
 from flume.media.psi import ElementaryStream, Program, build_pat, build_pmt, packets_of_section
-from flume.server.source import ItemEnded, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from flume.server.sources.source import ItemEnded, ItemStarted, SourceEnded, SourceEvent, TsBytes
 
 PMT_PID, VIDEO_PID = 0x1000, 0x100
 FPS = 25

@@ -15,15 +15,15 @@ from flume.control.messages import ServerStatus
 from flume.control.session import Signal
 from flume.errors import NetworkError, ServerError, SourceError
 from flume.media.ring import Ring, slots_of
-from flume.server.control_listener import ControlListener, bind_control
-from flume.server.fanout import LIVE_PREBUFFER_S, Fanout
-from flume.server.group_sender import choose_sender
-from flume.server.ingest import Ingest
-from flume.server.media_port import MediaPort, probe_segmentation
-from flume.server.media_stream import BEHIND_S
-from flume.server.roster import Recipient, RosterBoard
-from flume.server.sessions import SessionTable
-from flume.server.source import Source
+from flume.server.fronts.json_lines import ControlListener, bind_control
+from flume.server.sending.fanout import LIVE_PREBUFFER_S, Fanout
+from flume.server.sending.group_sender import choose_sender
+from flume.server.sending.media_port import MediaPort, probe_segmentation
+from flume.server.sending.roster import Recipient, RosterBoard
+from flume.server.sending.tcp_delivery import BEHIND_S
+from flume.server.sessions.table import SessionTable
+from flume.server.sources.ingest import Ingest
+from flume.server.sources.source import Source
 from flume.settings import ServerSettings
 
 SWEEP_S = 0.25

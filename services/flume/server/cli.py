@@ -10,8 +10,8 @@ import msgspec
 
 from flume.server.app import Server
 from flume.server.logs import set_up_logging
-from flume.server.playlist import expand
-from flume.server.source_vlc import VlcSource
+from flume.server.sources.libvlc import VlcSource
+from flume.server.sources.playlist import expand
 from flume.settings import DEFAULT_PORT, ServerSettings
 
 DESCRIPTORS_PER_SESSION = 2

@@ -13,10 +13,10 @@ from flume.control.codec import Line, LineAssembler
 from flume.control.messages import IDLE, Closed, Event, Reply, encode, parse_request_untrusted
 from flume.control.session import State
 from flume.errors import NetworkError, RemoteProtocolError
-from flume.server.client_session import ClientSession
-from flume.server.media_port import Address, explain_bind_error
-from flume.server.media_stream import UNSENT_BYTES
-from flume.server.sessions import SessionTable
+from flume.server.sending.media_port import Address, explain_bind_error
+from flume.server.sending.tcp_delivery import UNSENT_BYTES
+from flume.server.sessions.client_session import ClientSession
+from flume.server.sessions.table import SessionTable
 
 MAX_QUEUED_LINES = 32
 """Lines of one client that wait for their turn; beyond that we stop reading from it."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from flume.server import group_sender, io_uring, media_port
-from flume.server.group_sender import SendLoop, UringSender, choose_sender, probe_uring
-from flume.server.io_uring import SendRing
+from flume.server.sending import group_sender, io_uring, media_port
+from flume.server.sending.group_sender import SendLoop, UringSender, choose_sender, probe_uring
+from flume.server.sending.io_uring import SendRing
 
 
 class Pairs:

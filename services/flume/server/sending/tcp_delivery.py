@@ -47,7 +47,7 @@ class Outlet(Protocol):
 
 
 class StreamRecipient:
-    """One window of delivery to one client over TCP; the counterpart of :class:`~flume.server.roster.Recipient`."""
+    """One delivery window of one client over TCP; what :class:`.roster.Recipient` is over UDP."""
 
     __slots__ = ("batches", "cursor", "datagrams", "drops", "last_index", "outlet", "payload")
 

@@ -1,7 +1,7 @@
 """Clients at the live edge that take the same bytes: sent to in one go, and counted once for all of them."""
 
-from flume.server.group_sender import GroupSender
-from flume.server.roster import Recipient, Tally
+from flume.server.sending.group_sender import GroupSender
+from flume.server.sending.roster import Recipient, Tally
 from flume.settings import PayloadKind
 
 

@@ -1,7 +1,7 @@
 """What the ingest reads from: a stream of events that carry MPEG-TS, item after item.
 
 The seam between the server and whoever produces the video. Values only; libvlc stands behind it in
-:mod:`flume.server.source_vlc`, and fakes in the tests.
+:mod:`flume.server.sources.libvlc`, and fakes in the tests.
 """
 
 from typing import NamedTuple, Protocol

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from flume.media.packetizer import Datagram, Packetizer
-from flume.server.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
+from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
 
 LEAD_S = 1.0
 """How far reading may run ahead of sending: enough for a slow disk, little to throw away."""

@@ -18,10 +18,10 @@ import pytest
 from flume.errors import SourceError
 from flume.lab import testcard
 from flume.media.packetizer import Datagram, Packetizer
-from flume.server import source_vlc
-from flume.server.playlist import Item, expand
-from flume.server.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
-from flume.server.source_vlc import VlcSource
+from flume.server.sources import libvlc
+from flume.server.sources.libvlc import VlcSource
+from flume.server.sources.playlist import Item, expand
+from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from support.clips import (
     FILM_FRAMES,
     decoder_complaints,
@@ -276,7 +276,7 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("builtins.__import__", missing)
     with pytest.raises(SourceError, match="apt-get install libvlc5 vlc-plugin-base"):
-        source_vlc._load_vlc()
+        libvlc._load_vlc()
 
 
 # --- network and live ----------------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def test_many_items_leak_neither_threads_nor_descriptors(card: Path) -> None:
 
 
 def test_what_libvlc_says_is_kept_in_bounds(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_vlc, "LOG_BYTES", 4096)
+    monkeypatch.setattr(libvlc, "LOG_BYTES", 4096)
     for number in range(6):
         (tmp_path / f"{number}.mp4").write_text("no film\n" * 50)
     with playing(tmp_path, card, loop=True) as recording:

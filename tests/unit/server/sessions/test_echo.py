@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.server.echo import EchoAllowance, is_echo_request
+from flume.server.sessions.echo import EchoAllowance, is_echo_request
 from flume.settings import ECHO_BURST, ECHOES_PER_S
 
 TOKEN = b"0123456789abcdef" * 2

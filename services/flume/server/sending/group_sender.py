@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from flume.server.io_uring import LEAST_ENTRIES, MOST_ENTRIES, Failure, SendRing
+from flume.server.sending.io_uring import LEAST_ENTRIES, MOST_ENTRIES, Failure, SendRing
 from flume.settings import SenderKind
 
 PAYLOAD_BYTES = 65_536

@@ -5,8 +5,8 @@ import threading
 from collections import deque
 
 from flume.media.packetizer import Datagram
-from flume.server.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
-from flume.server.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
+from flume.server.sources.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
+from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
 from support.camera import Camera
 from support.paths import SERVICES
 from support.synthetic import SyntheticSource

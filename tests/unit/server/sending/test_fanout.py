@@ -10,10 +10,10 @@ import pytest
 from flume.media import rtp
 from flume.media.packetizer import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
-from flume.server.fanout import STALL_S, Fanout, StreamClock
-from flume.server.group_sender import GroupSender, SendLoop, UringSender
-from flume.server.media_port import enable_segmentation, probe_segmentation
-from flume.server.roster import Recipient, RosterBoard
+from flume.server.sending.fanout import STALL_S, Fanout, StreamClock
+from flume.server.sending.group_sender import GroupSender, SendLoop, UringSender
+from flume.server.sending.media_port import enable_segmentation, probe_segmentation
+from flume.server.sending.roster import Recipient, RosterBoard
 from flume.settings import ServerSettings
 
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python does not name it

@@ -1,7 +1,7 @@
 """The sender: one thread, one tick, one snapshot of the roster, no lock.
 
 A tick takes the datagrams that have come due by the stream's own clock, appends them to the ring, and lets
-:class:`~flume.server.delivery.Delivery` send each client what it lacks.
+:class:`~flume.server.sending.delivery.Delivery` send each client what it lacks.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ import msgspec
 
 from flume.media.packetizer import Datagram
 from flume.media.ring import Ring
-from flume.server.delivery import Delivery
-from flume.server.group_sender import GroupSender, SendLoop
-from flume.server.media_port import datagram_bytes
-from flume.server.media_stream import StreamRecipient
-from flume.server.roster import Recipient, Roster, RosterBoard
+from flume.server.sending.delivery import Delivery
+from flume.server.sending.group_sender import GroupSender, SendLoop
+from flume.server.sending.media_port import datagram_bytes
+from flume.server.sending.roster import Recipient, Roster, RosterBoard
+from flume.server.sending.tcp_delivery import StreamRecipient
 from flume.settings import SenderKind, ServerSettings
 
 STALL_S = 0.25
@@ -147,7 +147,7 @@ class Fanout:
     ) -> None:
         """Send from *supply* through *ring* to the recipients on *board*; *prebuffer_s* is for live sources.
 
-        *make_sender* makes what sends one payload to many (:mod:`flume.server.group_sender`).
+        *make_sender* makes what sends one payload to many (:mod:`flume.server.sending.group_sender`).
         """
         self._ring = ring
         self._board = board

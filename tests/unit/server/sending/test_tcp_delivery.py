@@ -8,7 +8,7 @@ from flume.control.framing import Demultiplexer, Frame
 from flume.media import rtp
 from flume.media.packetizer import PAYLOAD_BYTES, Datagram
 from flume.media.ring import Ring
-from flume.server.media_stream import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, MediaStreams, StreamRecipient
+from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, MediaStreams, StreamRecipient
 
 RATE = 100
 """Datagrams a second, a keyframe each second."""

@@ -19,11 +19,11 @@ from flume.control import messages as m
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
 from flume.media.ring import Ring
-from flume.server.client_session import ClientSession
-from flume.server.echo import READ_BYTES, is_echo_request
-from flume.server.media_port import Address, MediaPort, queued_bytes
-from flume.server.media_stream import MediaStreams, StreamRecipient
-from flume.server.roster import Recipient, RosterBoard
+from flume.server.sending.media_port import Address, MediaPort, queued_bytes
+from flume.server.sending.roster import Recipient, RosterBoard
+from flume.server.sending.tcp_delivery import MediaStreams, StreamRecipient
+from flume.server.sessions.client_session import ClientSession
+from flume.server.sessions.echo import READ_BYTES, is_echo_request
 from flume.settings import ServerSettings
 
 TOKEN_BYTES = 16

@@ -11,8 +11,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from flume.server.echo import READ_BYTES
-from flume.server.media_port import Address, MediaPort, enable_segmentation
+from flume.server.sending.media_port import Address, MediaPort, enable_segmentation
+from flume.server.sessions.echo import READ_BYTES
 from flume.settings import PayloadKind
 
 _log = logging.getLogger(__name__)

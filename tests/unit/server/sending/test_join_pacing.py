@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.server.join_pacing import ALWAYS_AT_FULL_SPEED, JoinPacing
+from flume.server.sending.join_pacing import ALWAYS_AT_FULL_SPEED, JoinPacing
 
 TICK_S = 0.01
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flume.errors import SourceError
-from flume.server.playlist import MAX_PLAYLIST_DEPTH, Item, expand, problem_of
+from flume.server.sources.playlist import MAX_PLAYLIST_DEPTH, Item, expand, problem_of
 
 
 def video(path: Path) -> Path:

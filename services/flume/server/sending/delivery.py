@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from flume.media.ring import DATAGRAM_BYTES, Ring, strip_headers
-from flume.server.group_sender import GroupSender, SendLoop, name_of
-from flume.server.join_pacing import JoinPacing
-from flume.server.live_group import LiveGroup
-from flume.server.media_port import disable_segmentation
-from flume.server.roster import Recipient, Roster
+from flume.server.sending.group_sender import GroupSender, SendLoop, name_of
+from flume.server.sending.join_pacing import JoinPacing
+from flume.server.sending.live_group import LiveGroup
+from flume.server.sending.media_port import disable_segmentation
+from flume.server.sending.roster import Recipient, Roster
 from flume.settings import PayloadKind, SenderKind, ServerSettings
 
 SEGMENTATION_REFUSALS = frozenset({errno.EINVAL, errno.EMSGSIZE, errno.EIO})

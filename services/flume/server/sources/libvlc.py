@@ -22,8 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from flume.errors import SourceError
-from flume.server.playlist import Item, problem_of
-from flume.server.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from flume.server.sources.playlist import Item, problem_of
+from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 
 PIPE_BYTES = 256 << 10
 """The kernel's default of 64 KiB makes libvlc's writer stall at high rates."""
@@ -202,7 +202,7 @@ class _Playback:
 
 
 class VlcSource:
-    """Plays *items* one after the other, again and again if *loop*. Implements :class:`~flume.server.source.Source`.
+    """Plays *items* one after the other, again and again if *loop*. A :class:`.source.Source`.
 
     *transcode* is a libvlc transcode chain such as ``vcodec=h264,vb=2000,scale=0.5``. Without it streams pass
     through untouched, except those that MPEG-TS cannot carry. Raises :class:`SourceError` without libvlc.
@@ -238,7 +238,7 @@ class VlcSource:
     # --- reading -----------------------------------------------------------------------------------------------
 
     def read(self, *, timeout_s: float) -> SourceEvent | None:
-        """Return the next event; see :class:`~flume.server.source.Source`."""
+        """Return the next event; see :class:`~flume.server.sources.source.Source`."""
         deadline_s = time.monotonic() + timeout_s
         with self._lock:
             if not self._closed:

@@ -13,16 +13,16 @@ import msgspec
 from flume.control import messages as m
 from flume.control.session import Command, Effect, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
-from flume.server.echo import EchoAllowance
-from flume.server.fanout import wire_bytes
-from flume.server.media_path import MediaPath
-from flume.server.media_port import Address
-from flume.server.media_stream import Outlet, StreamRecipient
-from flume.server.roster import Recipient
+from flume.server.sending.fanout import wire_bytes
+from flume.server.sending.media_port import Address
+from flume.server.sending.roster import Recipient
+from flume.server.sending.tcp_delivery import Outlet, StreamRecipient
+from flume.server.sessions.echo import EchoAllowance
+from flume.server.sessions.media_path import MediaPath
 from flume.settings import PayloadKind, Transport
 
 if TYPE_CHECKING:
-    from flume.server.sessions import SessionTable
+    from flume.server.sessions.table import SessionTable
 
 NOTICE_INTERVAL_S = 1.0
 """A stranger's datagrams must not become a flood of notices on somebody's control connection."""

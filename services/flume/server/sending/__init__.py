@@ -1,0 +1,1 @@
+"""The hot path: datagrams from the ring to every recipient."""

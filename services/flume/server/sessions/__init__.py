@@ -1,0 +1,1 @@
+"""One client, from its first command to its end, in no dialect."""
