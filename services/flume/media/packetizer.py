@@ -5,11 +5,11 @@ cannot tell from one uninterrupted broadcast:
 
 - identifiers and table versions stay the same over all items (each item has a multiplexer of its own); PAT and PMT
   are our own; null packets and what is not in the PMT are dropped (:mod:`flume.media.program`);
-- timestamps and continuity counters run on (:mod:`flume.media.clock`);
+- timestamps and continuity counters run on (:mod:`flume.media.timeline`);
 - every random access point begins a datagram, with PAT, PMT and then the keyframe's first packet, so that a client
   may begin with that datagram; the one before is filled up with null packets;
-- a datagram's due time is interpolated between clock references by its place (:mod:`flume.media.pacing`); where they
-  stay away, timestamps stand in (:mod:`flume.media.reference_watch`), and references are written by them;
+- a datagram's due time is interpolated between clock references by its place (:mod:`flume.media.datagrams`); where they
+  stay away, timestamps stand in (:mod:`flume.media.pcr_watch`), and references are written by them;
 - where the tables change, a datagram begins, before which nobody may begin any more;
 - what comes faster than it can go is left out from one keyframe to another (:meth:`Packetizer.skip`).
 
@@ -22,13 +22,13 @@ from typing import Literal
 import msgspec
 
 from flume.media import mpegts
-from flume.media.clock import FirstTimestamps, StreamClock, unwrap
+from flume.media.datagrams import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram, DatagramPacer
 from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, PTS_MODULUS, TICKS_PER_PTS, PesStart
-from flume.media.pacing import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram, DatagramPacer
+from flume.media.pcr_watch import DTS_LEAD_TICKS, ReferenceWatch
+from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
-from flume.media.reference_watch import DTS_LEAD_TICKS, ReferenceWatch
-from flume.media.unfinished import UnfinishedPes
+from flume.media.timeline import FirstTimestamps, StreamClock, unwrap
 
 __all__ = [
     "PACKETS_PER_DATAGRAM",

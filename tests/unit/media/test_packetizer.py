@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flume.media.pacing import MAX_PENDING_DATAGRAMS
+from flume.media.datagrams import MAX_PENDING_DATAGRAMS
 from flume.media.packetizer import MAX_HELD_PACKETS, PAYLOAD_BYTES, Datagram, Packetizer
 from support.ts_stream import H264_OTHER, Builder, Check, item
 

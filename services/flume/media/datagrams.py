@@ -3,8 +3,8 @@
 from collections import deque
 from typing import NamedTuple
 
-from flume.media.clock import DEFAULT_INTERVAL_TICKS, ORIGIN_TICKS, seconds_from_origin
 from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
+from flume.media.timeline import DEFAULT_INTERVAL_TICKS, ORIGIN_TICKS, seconds_from_origin
 
 PACKETS_PER_DATAGRAM = 7
 """The most that fits an Ethernet frame of 1500 bytes beside IP, UDP and RTP headers."""

@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.media.clock import ORIGIN_TICKS, FirstTimestamps, StreamClock, seconds_from_origin, unwrap
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS
+from flume.media.timeline import ORIGIN_TICKS, FirstTimestamps, StreamClock, seconds_from_origin, unwrap
 
 FRAME = 3600
 MS = PCR_HZ // 1000

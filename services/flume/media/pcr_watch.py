@@ -5,8 +5,8 @@ Without them nothing that follows would ever be due: a stream that has lost them
 burst with the next one. Times here are as in the packets, at 27 MHz, modulo the field.
 """
 
-from flume.media.clock import unwrap
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS
+from flume.media.timeline import unwrap
 
 GAP_TICKS = PCR_HZ // 2
 """So much of the main stream without a clock reference is a gap. The standard allows 0.1 s between two; libvlc leaves
