@@ -11,7 +11,7 @@ import msgspec
 from bench.senders import Sender, all_senders
 from bench.values import BenchError
 from flume.errors import SetupError
-from flume.lab import host
+from flume.lab.machine import packages
 
 BASE = {
     "gcc": "gcc",
@@ -71,11 +71,11 @@ def senders_here(
     for sender in chosen.values():
         needs = {**needs, **sender.needs}
     try:
-        host.install(needs, "the benchmark compares flume with other senders", say, interactive)
+        packages.install(needs, "the benchmark compares flume with other senders", say, interactive)
     except SetupError as error:
         say(f"bench: {error}")
-    lacking = host.missing(BASE)
+    lacking = packages.missing(BASE)
     if lacking:
         raise BenchError(f"the benchmark cannot do without {', '.join(lacking)}: install the packages and try again")
-    absent = {name: packages for name, sender in chosen.items() if (packages := host.missing(sender.needs))}
+    absent = {name: lacks for name, sender in chosen.items() if (lacks := packages.missing(sender.needs))}
     return {name: sender for name, sender in chosen.items() if name not in absent}, absent

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from flume.lab import setup
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.topology import Topology
+from flume.lab.engines import prepare
 
 pytestmark = pytest.mark.docker
 
@@ -33,7 +33,7 @@ def test_the_second_time_there_is_nothing_to_do(engine: Engine) -> None:
 def test_preparing_a_machine_that_is_prepared_changes_nothing(engine: Engine) -> None:
     """It returns an engine that answers, and says nothing."""
     said: list[str] = []
-    with setup.prepare(said.append, tests=True) as prepared:
+    with prepare.prepare(said.append, tests=True) as prepared:
         assert prepared.info == engine.info
     assert said == []
 

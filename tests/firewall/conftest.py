@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flume.lab import setup
 from flume.lab.containers.engine import Engine
+from flume.lab.engines import prepare
 from support.firewalls import Firewalled
 from support.labs import LabUnderTest
 from support.paths import ROOT
@@ -18,7 +18,7 @@ from support.trial import topology
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """An engine that has the images of this very tree."""
-    with setup.prepare(lambda _line: None) as found:
+    with prepare.prepare(lambda _line: None) as found:
         yield found
 
 

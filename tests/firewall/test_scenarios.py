@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab.firewall.cli import FOLDER
+from flume.lab.commands.firewall import FOLDER
 from flume.lab.firewall.rules import SERVER_WIDE
 from flume.lab.firewall.scenario import catalogue, find
-from flume.lab.host import wait_until
+from flume.lab.machine.packages import wait_until
 from support.firewalls import Event, Firewalled, Viewer
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from flume.cli import flume
 from flume.doctor.diagnosis import MACHINE, WAY
 from flume.doctor.examination import Examination
-from flume.lab.host import wait_until
+from flume.lab.machine.packages import wait_until
 from flume.server.sources.source import SourceEvent
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.plain_server import ENVIRONMENT, PORT, served
@@ -450,7 +450,7 @@ def test_without_a_host_the_machine_is_examined():
 
 
 def test_without_the_lab_one_line_says_so_and_the_rest_is_examined(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flume.lab.kernel.choice", None)
+    monkeypatch.setitem(sys.modules, "flume.lab.engines.choice", None)
     said = CliRunner().invoke(flume, ["doctor"], catch_exceptions=False)
     assert said.exit_code == 0, said.output
     assert len(said.output.splitlines()) == 1 + len(MACHINE)

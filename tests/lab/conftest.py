@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab import setup
 from flume.lab.containers.engine import Engine
+from flume.lab.engines import prepare
 from support.labs import LabUnderTest
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """An engine that has the images of this very tree."""
-    with setup.prepare(lambda _line: None) as found:
+    with prepare.prepare(lambda _line: None) as found:
         yield found
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab import status
+from flume.lab.commands import status
 from flume.lab.containers.topology import Network
-from flume.lab.host import wait_until
+from flume.lab.machine.packages import wait_until
 from support.labs import one_line
 from support.tcp_proxy import engine_on_tcp
 from support.trial import topology

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab.host import wait_until
 from flume.lab.kernel import lab_kernel
+from flume.lab.machine.packages import wait_until
 from support.clips import film
 from support.paths import ROOT
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from flume.lab import setup
 from flume.lab.containers.engine import Engine
-from flume.lab.fleet import start_fleet
+from flume.lab.engines import prepare
 from flume.lab.link.links import Links
+from flume.lab.run.fleet import start_fleet
 from flume.lab.testcard import generate
 from support.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
@@ -16,7 +16,7 @@ from support.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 @pytest.fixture(scope="session")
 def netem_engine() -> Iterator[Engine]:
     """An engine whose kernel has netem, with the images of this very tree."""
-    with setup.prepare(lambda _line: None, netem=True) as found:
+    with prepare.prepare(lambda _line: None, netem=True) as found:
         yield found
 
 

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from flume.control.session import Command, State
-from flume.lab import collect
 from flume.lab.containers.engine import Start
 from flume.lab.evidence.facts import Evidence, Expectations
-from flume.lab.fleet import Client, settle
-from flume.lab.host import wait_until
 from flume.lab.link.links import Links
-from flume.lab.scenario import Cue, Timetable
+from flume.lab.machine.packages import wait_until
+from flume.lab.run import collect
+from flume.lab.run.fleet import Client, settle
+from flume.lab.run.scenario import Cue, Timetable
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import ClientReport, Report, RunFacts, Verdict
 from flume.settings import DEFAULT_PORT

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from flume.lab.commands.firewall import FOLDER, open_walls
 from flume.lab.containers.container import Container, Output
 from flume.lab.containers.engine import Engine
-from flume.lab.firewall.cli import FOLDER, open_walls
 from flume.lab.firewall.rules import Proof
 from flume.lab.firewall.scenario import find
 

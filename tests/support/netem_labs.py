@@ -6,10 +6,10 @@ import msgspec
 
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
-from flume.lab.fleet import Fleet
 from flume.lab.link.links import Links
 from flume.lab.link.profile import Profile
 from flume.lab.link.profile_file import find_profile
+from flume.lab.run.fleet import Fleet
 from support.containers import load_layout
 from support.paths import PROFILES
 

@@ -111,7 +111,7 @@ def _examine_machine() -> Iterator[Finding]:
 
 def _engine() -> Finding:
     try:
-        choice = importlib.import_module("flume.lab.kernel.choice")
+        choice = importlib.import_module("flume.lab.engines.choice")
     except ModuleNotFoundError as error:
         lacking = f"the lab is not installed here (no {error.name})"
         return untested("engine", f"{lacking}: {remedies.LAB} where containers are to run")

@@ -17,20 +17,21 @@ from rich.table import Table
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import LabError, SettingsError
-from flume.lab import lock, status
+from flume.lab.commands import status
+from flume.lab.commands.common import lab_option
+from flume.lab.commands.firewall import firewall
+from flume.lab.commands.netem import calibrate, netem
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.images import project_root
-from flume.lab.firewall.cli import firewall
+from flume.lab.engines.decision import parse_wish
 from flume.lab.kernel import lab_kernel
-from flume.lab.kernel.decision import parse_wish
-from flume.lab.link.cli import calibrate, netem
 from flume.lab.link.profile_file import find_profile
-from flume.lab.options import lab_option
-from flume.lab.order import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 from flume.lab.report import writer as report
-from flume.lab.runner import Outcome, Stopwatch, run_lab
-from flume.lab.scenario import Scenario, load_scenario
+from flume.lab.run import lock
+from flume.lab.run.runner import Outcome, Stopwatch, run_lab
+from flume.lab.run.scenario import Scenario, load_scenario
+from flume.lab.run.spec import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 
 PROFILES = project_root() / "netem" / "profiles"
 STATUS_INTERVAL_S = 1.0

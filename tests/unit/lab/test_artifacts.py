@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import LabError
-from flume.lab import artifacts
+from flume.lab.run import artifacts
 
 
 def test_latest_points_at_the_newest_run_and_moves(tmp_path):

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from flume.errors import LabError
-from flume.lab.feed import Feed
-from flume.lab.status import last_statistics
+from flume.lab.commands.status import last_statistics
+from flume.lab.run.event_log import Feed
 
 
 def test_the_latest_of_each_kind_is_kept_and_counted():

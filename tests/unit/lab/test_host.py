@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from flume.errors import SetupError
-from flume.lab import host
+from flume.lab.machine import packages
 from flume.lab.progress import Task
 
 
@@ -26,13 +26,13 @@ def test_missing_programs_become_packages_without_repeats(tmp_path: Path) -> Non
     there = tmp_path / "library.so"
     there.touch()
     wanted = {"sh": "dash", str(there): "lib", "no-such-a": "one", "no-such-b": "one", "/no/such.so": "two"}
-    assert host.missing(wanted) == ["one", "two"]
+    assert packages.missing(wanted) == ["one", "two"]
 
 
 def test_installing_nothing_says_nothing() -> None:
     """The second run is silent."""
     said: list[str] = []
-    host.install({"sh": "dash"}, "a shell", said.append, interactive=False)
+    packages.install({"sh": "dash"}, "a shell", said.append, interactive=False)
     assert said == []
 
 
@@ -40,7 +40,7 @@ def test_without_root_the_command_to_run_is_named(monkeypatch: pytest.MonkeyPatc
     """Nothing is tried that cannot work."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SetupError, match=r"sudo apt-get install --no-install-recommends docker\.io") as caught:
-        host.install({"no-such-program": "docker.io"}, "containers", lambda _line: None, interactive=False)
+        packages.install({"no-such-program": "docker.io"}, "containers", lambda _line: None, interactive=False)
     assert "containers" in str(caught.value)
 
 
@@ -48,7 +48,7 @@ def test_apt_status_moves_the_bar_and_errors_are_kept() -> None:
     """Percentages come from apt's machine-readable lines, the reason from its E: line."""
     bar = _Bar()
     lines = ["Reading package lists...\n", "pmstatus:docker.io:42.5:Unpacking docker.io\n", "E: Unable to locate x\n"]
-    assert host._follow_apt(lines, bar) == "E: Unable to locate x"
+    assert packages._follow_apt(lines, bar) == "E: Unable to locate x"
     assert bar.seen == {"completed": 42.5, "text": "Unpacking docker.io"}
 
 
@@ -57,7 +57,7 @@ def test_a_stale_pid_file_is_removed(tmp_path: Path, content: str) -> None:
     """Also when the number belongs to some other program by now, as it does here."""
     pid_file = tmp_path / "docker.pid"
     pid_file.write_text(content)
-    host._remove_stale(pid_file)
+    packages._remove_stale(pid_file)
     assert not pid_file.exists()
 
 
@@ -68,14 +68,14 @@ def test_a_narrow_default_route_narrows_dockers_bridge(tmp_path: Path, mtu: int,
     (tmp_path / "eth7" / "mtu").write_text(f"{mtu}\n")
     routes = tmp_path / "route"
     routes.write_text("Iface Destination Gateway\nlo 0000007F 0\neth7 00000000 010200C0\n")
-    assert host._mtu_option(tmp_path, routes) == expected
+    assert packages._mtu_option(tmp_path, routes) == expected
 
 
 def test_without_a_default_route_there_is_nothing_to_narrow(tmp_path: Path) -> None:
     """A machine without a network still prepares."""
     routes = tmp_path / "route"
     routes.write_text("Iface Destination Gateway\n")
-    assert host._mtu_option(tmp_path, routes) == []
+    assert packages._mtu_option(tmp_path, routes) == []
 
 
 def test_a_process_that_only_has_the_engines_number_is_not_stopped(
@@ -83,9 +83,9 @@ def test_a_process_that_only_has_the_engines_number_is_not_stopped(
 ) -> None:
     """The record is of our own process number, with another start time."""
     record = tmp_path / "engine.json"
-    record.write_bytes(msgspec.json.encode(host.StartedEngine(os.getpid(), 1)))
-    monkeypatch.setattr(host, "RECORD", record)
-    assert not host.stop_engine(lambda _line: None)
+    record.write_bytes(msgspec.json.encode(packages.StartedEngine(os.getpid(), 1)))
+    monkeypatch.setattr(packages, "RECORD", record)
+    assert not packages.stop_engine(lambda _line: None)
     assert not record.exists()
 
 
@@ -97,17 +97,17 @@ def test_without_a_readable_record_nothing_is_stopped(
     record = tmp_path / "engine.json"
     if content is not None:
         record.write_bytes(content)
-    monkeypatch.setattr(host, "RECORD", record)
-    assert not host.stop_engine(lambda _line: None)
+    monkeypatch.setattr(packages, "RECORD", record)
+    assert not packages.stop_engine(lambda _line: None)
 
 
 def test_no_engine_answers_where_there_is_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Absent is not an error here, it is the question."""
-    monkeypatch.setattr(host, "SOCKET", tmp_path / "none.sock")
-    assert not host.answers()
+    monkeypatch.setattr(packages, "SOCKET", tmp_path / "none.sock")
+    assert not packages.answers()
 
 
 def test_waiting_ends_in_time() -> None:
     """A condition that stays false costs the time limit and no more."""
-    assert host.wait_until(lambda: True, timeout_s=0)
-    assert not host.wait_until(lambda: False, timeout_s=0.05, interval_s=0.01)
+    assert packages.wait_until(lambda: True, timeout_s=0)
+    assert not packages.wait_until(lambda: False, timeout_s=0.05, interval_s=0.01)

@@ -1,9 +1,9 @@
 """What the report says about the links, from what was configured and measured."""
 
-from flume.lab import network
 from flume.lab.link.links import LinkReport
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.sampling import Interval, Measured, Percentiles
+from flume.lab.run import network
 from flume.lab.trial.verdict import Verdict
 
 LOSSY = Direction(

@@ -3,10 +3,10 @@
 import pytest
 
 from flume.errors import SettingsError
-from flume.lab.fleet import without_player
 from flume.lab.link.profile import Direction, Profile
-from flume.lab.order import CARD, FRAMES_MIN_PCT, PICTURE_MIN_PCT, SMALL_CARD, Order, parse_clients, plan
-from flume.lab.scenario import Part, Scenario
+from flume.lab.run.fleet import without_player
+from flume.lab.run.scenario import Part, Scenario
+from flume.lab.run.spec import CARD, FRAMES_MIN_PCT, PICTURE_MIN_PCT, SMALL_CARD, Order, parse_clients, plan
 
 SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", commands="connect"),))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flume.lab.runner import Stopwatch, _closing
+from flume.lab.run.runner import Stopwatch, _closing
 
 
 class Closable:

@@ -4,7 +4,7 @@ import pytest
 
 from flume.control.session import Command
 from flume.errors import SettingsError
-from flume.lab.scenario import load_scenario, timetable
+from flume.lab.run.scenario import load_scenario, timetable
 from support.paths import ROOT
 
 GOOD = """

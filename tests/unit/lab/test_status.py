@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
+from flume.lab.commands.status import Row, last_statistics, server_line, table
 from flume.lab.containers.container import State
-from flume.lab.status import Row, last_statistics, server_line, table
 
 LOG = """\
 {"event":"state","state":"active"}

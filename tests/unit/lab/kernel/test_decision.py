@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from flume.errors import SettingsError, SetupError
-from flume.lab.kernel.decision import Choice, Machine, Wish, choose, cure, parse_os_release, parse_wish
+from flume.lab.engines.decision import Choice, Machine, Wish, choose, cure, parse_os_release, parse_wish
 
 DEBIAN = Machine("x86_64", {"ID": "debian"}, "6.1.0-9-cloud-amd64", has_packages=True, can_install=True, is_root=True)
 

@@ -10,9 +10,9 @@ from flume.lab.containers.probe import Tap, TapEnd
 from flume.lab.evidence.claims import Said
 from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
 from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
-from flume.lab.fleet import Client, Fleet
-from flume.lab.network import links_of
-from flume.lab.scenario import Timetable
+from flume.lab.run.fleet import Client, Fleet
+from flume.lab.run.network import links_of
+from flume.lab.run.scenario import Timetable
 
 SERVER_TAP = "server"
 

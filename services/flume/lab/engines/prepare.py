@@ -1,16 +1,17 @@
 """Everything that must stand before a lab runs, in one call, and its removal.
 
-``python -m flume.lab.setup prepare [--tests] | stop | purge`` is what the Makefile calls.
+``python -m flume.lab.engines.prepare prepare [--tests] | stop | purge`` is what the Makefile calls.
 """
 
 import sys
 
 from flume.errors import EngineError, FlumeError
-from flume.lab import host
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
-from flume.lab.kernel import choice, disk, lab_kernel
-from flume.lab.kernel.decision import Wish
+from flume.lab.engines import choice
+from flume.lab.engines.decision import Wish
+from flume.lab.kernel import disk, lab_kernel
+from flume.lab.machine import packages
 from flume.lab.progress import Say
 
 _USAGE_STATUS = 2
@@ -24,7 +25,7 @@ def prepare(
     With *netem* one whose kernel has netem: where the usual engine's has not, the lab kernel's; *engine* forces
     either. The caller closes it. Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
     """
-    host.prepare(say, interactive=interactive, tests=tests)
+    packages.prepare(say, interactive=interactive, tests=tests)
     usual = Engine.connect()
     try:
         images.ensure_images(usual, say=say, interactive=interactive)
@@ -54,7 +55,7 @@ def purge(say: Say) -> None:
     with engine:
         for what in [*engine.remove_lab(None), *(f"image {name}" for name in images.remove_images(engine))]:
             say(f"Removed {what}.")
-    host.stop_engine(say)
+    packages.stop_engine(say)
 
 
 def main(arguments: list[str]) -> int:
@@ -70,11 +71,11 @@ def main(arguments: list[str]) -> int:
                 prepare(say, interactive=sys.stderr.isatty(), tests="--tests" in arguments).close()
             case ["stop"]:
                 lab_kernel.stop(say)
-                host.stop_engine(say)
+                packages.stop_engine(say)
             case ["purge"]:
                 purge(say)
             case _:
-                say("usage: python -m flume.lab.setup prepare [--tests] | stop | purge")
+                say("usage: python -m flume.lab.engines.prepare prepare [--tests] | stop | purge")
                 return _USAGE_STATUS
     except FlumeError as error:
         say(f"flume: {error}")

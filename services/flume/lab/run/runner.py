@@ -14,20 +14,21 @@ import msgspec
 
 from flume.control.session import Command, State
 from flume.errors import LabError, SettingsError
-from flume.lab import artifacts, collect, network, setup
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import project_root
 from flume.lab.containers.topology import Topology
+from flume.lab.engines import prepare
 from flume.lab.evidence.facts import Evidence
-from flume.lab.fleet import Client, Fleet, settle, start_fleet
 from flume.lab.kernel import lab_kernel
 from flume.lab.link.links import LinkReport
-from flume.lab.lock import only_one
-from flume.lab.order import Card, Order, Plan, plan
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
-from flume.lab.scenario import Cue, Timetable, timetable
+from flume.lab.run import artifacts, collect, network
+from flume.lab.run.fleet import Client, Fleet, settle, start_fleet
+from flume.lab.run.lock import only_one
+from flume.lab.run.scenario import Cue, Timetable, timetable
+from flume.lab.run.spec import Card, Order, Plan, plan
 from flume.lab.testcard import generate
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts
@@ -75,7 +76,7 @@ def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | Non
     layout = topology.load(_topology_text(order.topology))
     with only_one(order.lab):
         with watch.step("prepare"):
-            engine = setup.prepare(say, interactive=interactive, netem=order.profile.needs_netem, engine=order.engine)
+            engine = prepare.prepare(say, interactive=interactive, netem=order.profile.needs_netem, engine=order.engine)
         with _closing(engine):
             with watch.step("video"):
                 means = plan(order, cpus=engine.info.cpus)

@@ -7,15 +7,15 @@ from typing import Literal
 import click
 
 from flume.errors import LabError, SettingsError
+from flume.lab.commands.common import lab_option
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import project_root
 from flume.lab.containers.probe import Probe
+from flume.lab.firewall.firewalls import Target, Walls
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, catalogue, find
-from flume.lab.firewall.walls import Target, Walls
 from flume.lab.kernel import lab_kernel
-from flume.lab.options import lab_option
 
 FOLDER = project_root() / "netem" / "firewall"
 COLUMNS = 100

@@ -10,8 +10,8 @@ from flume.lab.containers.engine import Container, Engine, Network, Output, Star
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
 from flume.lab.evidence.claims import Said, said_untrusted
-from flume.lab.feed import Feed
-from flume.lab.host import wait_until
+from flume.lab.machine.packages import wait_until
+from flume.lab.run.event_log import Feed
 
 READY_TIMEOUT_S = 180.0
 """For a server that reads its video and clients that speak: 3 s here, 45 s in a lab kernel with one processor, twice

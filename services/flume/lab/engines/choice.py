@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 from flume.errors import EngineError
-from flume.lab import host
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.images import project_root
+from flume.lab.engines.decision import Choice, Machine, Wish, choose, parse_os_release
 from flume.lab.kernel import boot
-from flume.lab.kernel.decision import Choice, Machine, Wish, choose, parse_os_release
+from flume.lab.machine import packages
 
 _ASK = ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
 """In a network namespace that ends with the command."""
@@ -55,7 +55,7 @@ def this_machine() -> Machine:
         architecture=platform.machine(),
         os_release=parse_os_release(release),
         release=platform.release(),
-        has_packages=not host.missing(boot.PACKAGES),
+        has_packages=not packages.missing(boot.PACKAGES),
         can_install=shutil.which("apt-get") is not None,
         is_root=os.geteuid() == 0,
     )

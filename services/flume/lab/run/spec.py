@@ -7,10 +7,10 @@ import msgspec
 
 from flume.errors import SettingsError
 from flume.lab.containers import topology
+from flume.lab.engines.decision import Wish
 from flume.lab.evidence.facts import Expectations
-from flume.lab.kernel.decision import Wish
 from flume.lab.link.profile import Direction, Profile
-from flume.lab.scenario import Scenario
+from flume.lab.run.scenario import Scenario
 from flume.settings import check
 
 MAX_CLIENTS = 200

@@ -7,17 +7,17 @@ import click
 import msgspec
 
 from flume.errors import LabError
-from flume.lab import setup
+from flume.lab.commands.common import lab_option
+from flume.lab.commands.hosts import bare_links, links_of
 from flume.lab.containers import topology
 from flume.lab.containers.images import project_root
+from flume.lab.engines import prepare
 from flume.lab.kernel import lab_kernel
 from flume.lab.link import traffic
-from flume.lab.link.hosts import bare_links, links_of
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile, known_profiles
 from flume.lab.link.sampling import Interval
-from flume.lab.options import lab_option
 
 PROFILES = project_root() / "netem" / "profiles"
 SIDE_BY_SIDE = 4
@@ -83,7 +83,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
     else:
         wanted = [find_profile(PROFILES, name) for name in profiles or known_profiles(PROFILES)]
         with (
-            setup.prepare(_say, interactive=sys.stderr.isatty(), netem=True) as engine,
+            prepare.prepare(_say, interactive=sys.stderr.isatty(), netem=True) as engine,
             bare_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
         ):
             reports = list(calibrated(links, wanted))

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from flume.lab.fleet import Fleet
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Profile
+from flume.lab.run.fleet import Fleet
 from flume.lab.trial.verdict import Check, LinkFigure, Network, Verdict
 
 

@@ -1,0 +1,1 @@
+"""The verbs of ``flume lab``, one file each."""

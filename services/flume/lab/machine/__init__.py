@@ -1,0 +1,1 @@
+"""This machine: its packages, its Docker engine, its processes."""

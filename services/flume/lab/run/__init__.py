@@ -1,0 +1,1 @@
+"""The story of one run: what is wanted, what is started, what happens, what is collected."""
