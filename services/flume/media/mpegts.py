@@ -81,12 +81,15 @@ def _has_adaptation_flags(packet: bytes | bytearray) -> bool:
     return packet[3] & 0x20 != 0 and 0 < packet[4] < PACKET_BYTES - 4
 
 
-def read_pcr(packet: bytes | bytearray) -> int | None:
-    """Return the program clock reference at 27 MHz, or ``None`` when the packet carries none."""
-    if not (_has_adaptation_flags(packet) and packet[5] & 0x10 and packet[4] >= 7):
+def read_pcr(data: bytes | bytearray | memoryview, start: int = 0) -> int | None:
+    """Return the PCR (program clock reference, 27 MHz) of the packet at *start* in *data*, ``None`` if it has none.
+
+    *data* reaches at least 12 bytes beyond *start*, or :class:`IndexError` is raised.
+    """
+    if not (data[start + 3] & 0x20 and 7 <= data[start + 4] < PACKET_BYTES - 4 and data[start + 5] & 0x10):
         return None
-    base = int.from_bytes(packet[6:10], "big") << 1 | packet[10] >> 7
-    return base * TICKS_PER_PTS + ((packet[10] & 1) << 8 | packet[11])
+    base = int.from_bytes(data[start + 6 : start + 10], "big") << 1 | data[start + 10] >> 7
+    return base * TICKS_PER_PTS + ((data[start + 10] & 1) << 8 | data[start + 11])
 
 
 def write_pcr(packet: bytearray, pcr: int) -> None:

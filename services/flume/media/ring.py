@@ -116,8 +116,7 @@ class Ring:
     def behind_s(self, index: int) -> float:
         """Return the seconds of stream from the stored datagram *index* to the newest one; from any thread."""
         newest = self._next - 1
-        difference = self._timestamp(newest) - self._timestamp(index)
-        return ((difference + (1 << 31)) % (1 << 32) - (1 << 31)) / rtp.CLOCK_HZ
+        return rtp.timestamp_distance(self._timestamp(newest), self._timestamp(index)) / rtp.CLOCK_HZ
 
     def _timestamp(self, index: int) -> int:
         return int(_TIMESTAMP.unpack_from(self._memory, index % self._slots * DATAGRAM_BYTES)[0])

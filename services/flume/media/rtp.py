@@ -63,6 +63,17 @@ def sequence_distance(newer: int, older: int) -> int:
     return ((newer - older + 0x8000) & 0xFFFF) - 0x8000
 
 
+def timestamp_distance(newer: int, older: int) -> int:
+    """Return how far timestamp *newer* is ahead of *older*, from -2^31 to 2^31 - 1, across the wrap of 32 bits.
+
+    Both may be any integers: only their low 32 bits count. At 90 kHz the range is 6.6 hours in either direction.
+
+    >>> timestamp_distance(900, 0xFFFF_FFFF)
+    901
+    """
+    return ((newer - older + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
+
+
 def extend_sequence(sequence: int, reference: int) -> int:
     """Return the unbounded number nearest to *reference* whose low 16 bits are *sequence*."""
     return reference + sequence_distance(sequence, reference & 0xFFFF)

@@ -32,6 +32,23 @@ def test_pcr_is_taken_modulo_its_field() -> None:
     assert mpegts.read_pcr(packet) == 7
 
 
+def test_pcr_is_read_in_place_from_the_middle_of_a_datagram() -> None:
+    builder = Builder()
+    builder.packet(100, b"x" * 184)
+    builder.packet(100, b"x" * 50, pcr=12345)
+    for data in (bytes(builder.data), builder.data, memoryview(bytes(builder.data))):
+        assert [mpegts.read_pcr(data, start) for start in (0, 188)] == [None, 12345]
+
+
+@pytest.mark.parametrize(("field", "flags", "has_pcr"), [(6, 0x10, False), (7, 0x10, True), (183, 0x10, True)])
+def test_a_pcr_needs_an_adaptation_field_that_can_hold_it(field: int, flags: int, has_pcr: bool) -> None:
+    packet = bytes([0x47, 0, 100, 0x20, field, flags]) + bytes(182)
+    assert (mpegts.read_pcr(packet) is not None) is has_pcr
+    assert mpegts.read_pcr(packet[:3] + b"\x10" + packet[4:]) is None, "no adaptation field"
+    assert mpegts.read_pcr(packet[:5] + b"\x40" + packet[6:]) is None, "no PCR_flag"
+    assert mpegts.read_pcr(packet[:4] + b"\xb8" + packet[5:]) is None, "longer than the packet"
+
+
 @given(pts=st.integers(0, mpegts.PTS_MODULUS - 1), dts=st.integers(0, mpegts.PTS_MODULUS - 1))
 def test_timestamps_are_read_and_rewritten_in_place(pts: int, dts: int) -> None:
     builder = Builder()

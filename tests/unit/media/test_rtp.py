@@ -55,3 +55,15 @@ def test_a_sequence_number_is_extended_to_the_nearest(reference, distance):
     target = reference + distance
     if target >= 0:
         assert rtp.extend_sequence(target & 0xFFFF, reference) == target
+
+
+@given(st.integers(-(1 << 40), 1 << 40), st.integers(-(1 << 31), (1 << 31) - 1))
+def test_timestamp_distance_is_the_signed_32_bit_difference(older: int, distance: int) -> None:
+    assert rtp.timestamp_distance(older + distance, older) == distance
+    assert rtp.timestamp_distance((older + distance) % (1 << 32), older % (1 << 32)) == distance
+
+
+def test_timestamp_distance_across_the_wrap() -> None:
+    assert rtp.timestamp_distance(900, 0xFFFF_FFFF) == 901
+    assert rtp.timestamp_distance(0xFFFF_FFFF, 900) == -901
+    assert rtp.timestamp_distance(1 << 31, 0) == -(1 << 31)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
-from flume.media.rtp import CLOCK_HZ, SEQUENCE_MODULUS, extend_sequence
+from flume.media.rtp import CLOCK_HZ, SEQUENCE_MODULUS, extend_sequence, timestamp_distance
 
 Item = TypeVar("Item")
 
@@ -300,7 +300,7 @@ class InterarrivalJitter:
         """Take a datagram's 32-bit *timestamp* (90 kHz) and its arrival."""
         if self._transit_s is None:
             self._cycles, self._last_timestamp = 0, timestamp
-        step = ((timestamp - self._last_timestamp + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+        step = timestamp_distance(timestamp, self._last_timestamp)
         self._cycles += step
         self._last_timestamp = timestamp
         transit_s = arrival_s - self._cycles / CLOCK_HZ

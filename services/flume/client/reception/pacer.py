@@ -10,7 +10,7 @@ followed.
 from collections import deque
 from typing import Generic, TypeVar
 
-from flume.media.rtp import CLOCK_HZ
+from flume.media.rtp import CLOCK_HZ, timestamp_distance
 
 Item = TypeVar("Item")
 
@@ -45,9 +45,9 @@ class PlayoutPacer(Generic[Item]):
 
     def push(self, timestamp: int, item: Item, now_s: float) -> None:
         """Take *item*, whose stream time is *timestamp* (90 kHz, 32 bits)."""
-        step_s = _signed(timestamp - self._last) / CLOCK_HZ
+        step_s = timestamp_distance(timestamp, self._last) / CLOCK_HZ
         self._last = timestamp
-        due_s = self._anchor_s + _signed(timestamp - self._anchor) / CLOCK_HZ / SPEED
+        due_s = self._anchor_s + timestamp_distance(timestamp, self._anchor) / CLOCK_HZ / SPEED
         if abs(step_s) > MAX_STEP_S or due_s < now_s:
             due_s = max(now_s, self._waiting[-1][0] if self._waiting else now_s)
             self._anchor_s, self._anchor = due_s, timestamp
@@ -65,8 +65,3 @@ class PlayoutPacer(Generic[Item]):
     def deadline_s(self) -> float | None:
         """Return when to call :meth:`take` next, or ``None`` while nothing waits."""
         return max(self._waiting[0][0], self._last_taken_s + GRAIN_S) if self._waiting else None
-
-
-def _signed(difference: int) -> int:
-    """Return a difference of 32-bit timestamps as a number from -2^31 to 2^31 - 1."""
-    return ((difference + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

@@ -11,7 +11,7 @@ middle of the picture.
 
 from flume.media import mpegts
 from flume.media.program import ProgramMap
-from flume.media.rtp import CLOCK_HZ
+from flume.media.rtp import CLOCK_HZ, timestamp_distance
 
 CUT_S = 0.25
 """Silence, or a step of the timestamps, above which the stream counts as cut. libvlc is late above its own 0.3 s."""
@@ -42,7 +42,7 @@ class Splicer:
 
     def before(self, timestamp: int, payload: memoryview, now_s: float) -> bytes:
         """Return what to write before *payload*, nothing mostly; *timestamp* is its RTP timestamp."""
-        step_s = abs(_signed(timestamp - self._last_timestamp)) / CLOCK_HZ
+        step_s = abs(timestamp_distance(timestamp, self._last_timestamp)) / CLOCK_HZ
         is_cut = now_s - self._last_s > CUT_S or step_s > CUT_S
         self._last_timestamp, self._last_s = timestamp, now_s
         primer = self._primer(timestamp) if is_cut else b""
@@ -58,7 +58,7 @@ class Splicer:
         packet[:6] = bytes([mpegts.SYNC_BYTE, 0, 0, 0x20 | self._counters.get(pid, 0), mpegts.PACKET_BYTES - 5, 0x10])
         packet[12:] = b"\xff" * (mpegts.PACKET_BYTES - 12)
         mpegts.set_pid(packet, pid)
-        mpegts.write_pcr(packet, (base + _signed(timestamp - beside)) * mpegts.TICKS_PER_PTS)
+        mpegts.write_pcr(packet, (base + timestamp_distance(timestamp, beside)) * mpegts.TICKS_PER_PTS)
         return bytes(packet) * 2
 
     def _watch(self, timestamp: int, payload: memoryview) -> None:
@@ -66,8 +66,8 @@ class Splicer:
             pid = (payload[start + 1] & 0x1F) << 8 | payload[start + 2]
             control = payload[start + 3]
             self._counters[pid] = control & 0x0F
-            if control & 0x20 and payload[start + 4] >= 7 and payload[start + 5] & 0x10:
-                pcr = mpegts.read_pcr(bytes(payload[start : start + 12]))
+            if control & 0x20:
+                pcr = mpegts.read_pcr(payload, start)
                 if pcr is not None:
                     self._clock = pid, pcr // mpegts.TICKS_PER_PTS, timestamp
             if payload[start + 1] & 0x40 and self._map.main is None:
@@ -88,7 +88,3 @@ class Splicer:
         stuffing = mpegts.PACKET_BYTES - 6 - len(body)
         header = bytes([mpegts.SYNC_BYTE, 0x40 | pid >> 8, pid & 0xFF, 0x30 | counter, stuffing + 1, 0])
         return header + b"\xff" * stuffing + body
-
-
-def _signed(difference: int) -> int:
-    return ((difference + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
