@@ -17,7 +17,8 @@ import pytest
 
 from flume.errors import SourceError
 from flume.lab import testcard
-from flume.media.packetizer import Datagram, Packetizer
+from flume.media.datagrams import Datagram
+from flume.media.packetizer import Packetizer
 from flume.server.sources import libvlc
 from flume.server.sources.libvlc import VlcSource
 from flume.server.sources.playlist import Item, expand

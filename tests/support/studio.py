@@ -2,7 +2,8 @@
 
 import itertools
 
-from flume.media.packetizer import Datagram, Packetizer
+from flume.media.datagrams import Datagram
+from flume.media.packetizer import Packetizer
 from support.camera import FRAME_TICKS, Camera
 from support.ts_stream import Check
 

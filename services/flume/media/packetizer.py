@@ -22,24 +22,13 @@ from typing import Literal
 import msgspec
 
 from flume.media import mpegts
-from flume.media.datagrams import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram, DatagramPacer
+from flume.media.datagrams import Datagram, DatagramPacer
 from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, PTS_MODULUS, TICKS_PER_PTS, PesStart
 from flume.media.pcr_watch import DTS_LEAD_TICKS, ReferenceWatch
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
 from flume.media.timeline import FirstTimestamps, StreamClock, unwrap
-
-__all__ = [
-    "PACKETS_PER_DATAGRAM",
-    "PAYLOAD_BYTES",
-    "TS_PACKET_BYTES",
-    "Datagram",
-    "Packetizer",
-    "PacketizerStatistics",
-]
-
-TS_PACKET_BYTES = mpegts.PACKET_BYTES
 
 _NO_ROUTES: Mapping[int, Route] = {}
 

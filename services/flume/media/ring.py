@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES, Datagram
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 
 DATAGRAM_BYTES = rtp.HEADER_BYTES + PAYLOAD_BYTES
 """1328 on the wire for RTP; every datagram is full, so a batch has one segment size."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flume.media.datagrams import MAX_PENDING_DATAGRAMS
-from flume.media.packetizer import MAX_HELD_PACKETS, PAYLOAD_BYTES, Datagram, Packetizer
+from flume.media.datagrams import MAX_PENDING_DATAGRAMS, PAYLOAD_BYTES, Datagram
+from flume.media.packetizer import MAX_HELD_PACKETS, Packetizer
 from support.ts_stream import H264_OTHER, Builder, Check, item
 
 VIDEO, AUDIO = 0x100, 0x110

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flume.media.packetizer import Datagram, Packetizer
+from flume.media.datagrams import Datagram
+from flume.media.packetizer import Packetizer
 from flume.media.program import Route
 from support.camera import Camera
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES, Datagram
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring, slots_of, strip_headers
 
 SSRC = 0xF1AE

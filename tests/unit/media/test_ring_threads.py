@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES, Datagram
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring
 
 SLOTS = 64

@@ -5,7 +5,7 @@
 
 from typing import NamedTuple
 
-from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.datagrams import PAYLOAD_BYTES
 from flume.settings import MAX_RECEIVE_BUFFER_BYTES
 
 KERNEL_BYTES = 2304

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from flume.media.packetizer import Datagram
+from flume.media.datagrams import Datagram
 from flume.media.ring import Ring
 from flume.server.sending.delivery import Delivery
 from flume.server.sending.group_sender import GroupSender, SendLoop

@@ -15,7 +15,7 @@ import sys
 import termios
 
 from flume.errors import NetworkError
-from flume.media.packetizer import PAYLOAD_BYTES
+from flume.media.datagrams import PAYLOAD_BYTES
 from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import PayloadKind
 

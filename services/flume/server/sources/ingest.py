@@ -16,7 +16,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
-from flume.media.packetizer import Datagram, Packetizer
+from flume.media.datagrams import Datagram
+from flume.media.packetizer import Packetizer
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
 
 LEAD_S = 1.0

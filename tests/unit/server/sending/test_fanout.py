@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES, Datagram
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
 from flume.server.sending.fanout import STALL_S, Fanout, StreamClock
 from flume.server.sending.group_sender import GroupSender, SendLoop, UringSender

@@ -6,7 +6,7 @@ import pytest
 
 from flume.control.framing import Demultiplexer, Frame
 from flume.media import rtp
-from flume.media.packetizer import PAYLOAD_BYTES, Datagram
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import Ring
 from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, MediaStreams, StreamRecipient
 

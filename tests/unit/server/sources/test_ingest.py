@@ -4,7 +4,7 @@ import itertools
 import threading
 from collections import deque
 
-from flume.media.packetizer import Datagram
+from flume.media.datagrams import Datagram
 from flume.server.sources.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
 from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
 from support.camera import Camera
