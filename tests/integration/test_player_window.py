@@ -12,7 +12,7 @@ import pytest
 from flume.client.app import Client
 from flume.client.playback import display
 from flume.client.playback.libvlc import VlcPlayer, plugin_folder
-from flume.client.playback.player import open_player
+from flume.client.playback.opening import open_player
 from flume.errors import PlayerError
 from flume.lab import testcard
 from flume.server.sources.libvlc import VlcSource

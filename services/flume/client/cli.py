@@ -15,7 +15,7 @@ import msgspec
 
 from flume.client.app import Client
 from flume.client.health import check_client, check_server
-from flume.client.playback.player import PlayerKind, open_player
+from flume.client.playback.opening import PlayerKind, open_player
 from flume.client.session.control_link import endpoint
 from flume.client.terminal import commands
 from flume.client.terminal.views import JsonView, TextView, View

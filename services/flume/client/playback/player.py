@@ -1,19 +1,11 @@
 """What the client needs of a player, and the one that plays nothing."""
 
-import logging
-import os
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
-from flume.client.playback import display
 from flume.client.playback.loopback import Payload
-from flume.errors import PlayerError
-
-PlayerKind = Literal["auto", "window", "headless", "none"]
-
-_log = logging.getLogger(__name__)
 
 
 class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,25 +73,3 @@ class NullPlayer:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def open_player(
-    kind: PlayerKind, *, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
-) -> Player:
-    """Return a player of *kind*; ``auto`` is a window where one can be opened.
-
-    libvlc is imported only here, so that ``none`` works without it. Raises :class:`~flume.errors.PlayerError`.
-    """
-    if kind == "none":
-        return NullPlayer()
-    from flume.client.playback.libvlc import VlcPlayer, plugin_folder  # noqa: PLC0415 - see the docstring
-
-    obstacle = display.window_obstacle(os.environ, plugin_folder()) if kind != "headless" else None
-    if obstacle is not None and kind == "window":
-        raise PlayerError(f"no window can be opened: {obstacle}; or watch with --player headless or none")
-    if obstacle is not None and display.has_display(os.environ):
-        _log.warning("no window can be opened, so pictures are decoded but not shown: %s", obstacle)
-    windowed = kind != "headless" and obstacle is None
-    return VlcPlayer(
-        windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads, title=title
-    )

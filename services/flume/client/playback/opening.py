@@ -1,0 +1,34 @@
+"""Which player to open: in a window, without one, or none at all."""
+
+import logging
+import os
+from typing import Literal
+
+from flume.client.playback import display
+from flume.client.playback.libvlc import VlcPlayer, plugin_folder
+from flume.client.playback.player import NullPlayer, Player
+from flume.errors import PlayerError
+
+PlayerKind = Literal["auto", "window", "headless", "none"]
+
+_log = logging.getLogger(__name__)
+
+
+def open_player(
+    kind: PlayerKind, *, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
+) -> Player:
+    """Return a player of *kind*; ``auto`` is a window where one can be opened.
+
+    Raises :class:`~flume.errors.PlayerError` when *kind* is ``window`` and none can be opened, or without libvlc.
+    """
+    if kind == "none":
+        return NullPlayer()
+    obstacle = display.window_obstacle(os.environ, plugin_folder()) if kind != "headless" else None
+    if obstacle is not None and kind == "window":
+        raise PlayerError(f"no window can be opened: {obstacle}; or watch with --player headless or none")
+    if obstacle is not None and display.has_display(os.environ):
+        _log.warning("no window can be opened, so pictures are decoded but not shown: %s", obstacle)
+    windowed = kind != "headless" and obstacle is None
+    return VlcPlayer(
+        windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads, title=title
+    )
