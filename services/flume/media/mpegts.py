@@ -92,19 +92,6 @@ def read_pcr(data: bytes | bytearray | memoryview, start: int = 0) -> int | None
     return base * TICKS_PER_PTS + ((data[start + 10] & 1) << 8 | data[start + 11])
 
 
-def pcr_at(payload: bytes | bytearray | memoryview, start: int) -> int | None:
-    """Return the PCR at 27 MHz of the packet that begins at *start* of *payload*, or ``None`` when it carries none.
-
-    Copies the packet's first bytes only where there is a PCR: two packets in a hundred.
-
-    >>> pcr_at(bytes(NULL_PACKET + pcr_packet(0x100, 27_000_000, counter=0)), PACKET_BYTES)
-    27000000
-    """
-    if payload[start + 3] & 0x20 and payload[start + 4] >= 7 and payload[start + 5] & 0x10:
-        return read_pcr(bytes(payload[start : start + 12]))
-    return None
-
-
 def write_pcr(packet: bytearray, pcr: int) -> None:
     """Overwrite the clock reference of a packet that has one; *pcr* is taken modulo its field."""
     base, extension = divmod(pcr % PCR_MODULUS, TICKS_PER_PTS)

@@ -24,17 +24,6 @@ def test_pcr_survives_writing_and_reading(pcr: int) -> None:
     assert packet[12:] == before[12:]
 
 
-def test_a_pcr_is_found_where_its_packet_begins() -> None:
-    payload = mpegts.NULL_PACKET * 2 + bytes(mpegts.pcr_packet(0x100, 90_000 * 300, 5)) + mpegts.NULL_PACKET
-    assert [mpegts.pcr_at(payload, start) for start in range(0, len(payload), 188)] == [None, None, 27_000_000, None]
-    assert mpegts.pcr_at(memoryview(payload), 2 * 188) == 27_000_000
-
-
-@given(st.binary(min_size=188, max_size=188))
-def test_a_pcr_is_found_at_a_position_as_in_a_packet(data: bytes) -> None:
-    assert mpegts.pcr_at(b"before" + data, 6) == mpegts.read_pcr(data)
-
-
 def test_pcr_is_taken_modulo_its_field() -> None:
     builder = Builder()
     builder.packet(100, b"", pcr=0)
