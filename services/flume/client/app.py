@@ -12,7 +12,7 @@ import msgspec
 from flume.client.events import ClientEvent
 from flume.client.playback.player import Player
 from flume.client.reception.receiver import Receiver
-from flume.client.session.control_link import ControlLink, Message, endpoint
+from flume.client.session.control_link import ControlLink, Message
 from flume.client.session.fallback import NO_TCP, UDP_BLOCKED, Fallback
 from flume.client.session.first_frame import FirstFrames
 from flume.client.session.supervisor import Supervisor
@@ -20,6 +20,7 @@ from flume.client.session.watchdog import Lookout
 from flume.client.session.windows import Delivery
 from flume.client.statistics import ClientStatistics
 from flume.control import messages as m
+from flume.control.endpoint import endpoint
 from flume.control.session import Command, State
 from flume.errors import FlumeError, NetworkError
 from flume.settings import ClientSettings

@@ -16,10 +16,10 @@ import msgspec
 from flume.client.app import Client
 from flume.client.health import check_client, check_server
 from flume.client.playback.opening import PlayerKind, open_player
-from flume.client.session.control_link import endpoint
 from flume.client.terminal import commands
 from flume.client.terminal.views import JsonView, TextView, View
 from flume.client.terminal.watching import Watching
+from flume.control.endpoint import endpoint
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError

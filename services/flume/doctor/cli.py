@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from flume.client.session.control_link import endpoint
+from flume.control.endpoint import endpoint
 from flume.doctor import remedies
 from flume.doctor.diagnosis import LEG_NAMES, Finding, is_well, untested
 from flume.doctor.examination import Examination, own_buffer

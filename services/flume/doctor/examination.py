@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
 from flume.client.reception.receive_buffer import ReceiveBuffer
-from flume.client.session.control_link import bare_host
 from flume.control import messages as m
+from flume.control.endpoint import without_brackets
 from flume.doctor import diagnosis as d
 from flume.doctor import observations as o
 from flume.doctor.banner import describe_untrusted
@@ -48,7 +48,7 @@ class Examination:
 
     def __init__(self, host: str, port: int, *, on_leg: Callable[[str], None] = lambda _leg: None) -> None:
         """Examine the way to TCP *port* of *host*."""
-        self._host, self._port, self._on_leg = bare_host(host), port, on_leg
+        self._host, self._port, self._on_leg = without_brackets(host), port, on_leg
         self._deadline_s = 0.0
         self._cleanup = contextlib.ExitStack()
         self._ends = Ends(self._host, port, "this machine")

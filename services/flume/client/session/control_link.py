@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from flume.control import messages as m
 from flume.control.codec import Line
+from flume.control.endpoint import without_brackets
 from flume.control.framing import Demultiplexer, Frame, Item
 from flume.errors import NetworkError, RemoteProtocolError
 
@@ -30,17 +31,6 @@ OnPackets = Callable[[Sequence[bytes]], None]
 
 def _leave_alone(_packets: Sequence[bytes]) -> None:
     """Nobody here asked for media."""
-
-
-def bare_host(host: str) -> str:
-    """Return *host* without the brackets in which an IPv6 address stands in a URL."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
-
-
-def endpoint(host: str, port: int) -> str:
-    """Return *host* and *port* as one word, an IPv6 address in brackets (RFC 3986)."""
-    bare = bare_host(host)
-    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 class ControlLink:
@@ -80,7 +70,7 @@ class ControlLink:
     ) -> "ControlLink":
         """Connect to *host*; raises :class:`NetworkError`."""
         try:
-            connection = socket.create_connection((bare_host(host), port), timeout=timeout_s)
+            connection = socket.create_connection((without_brackets(host), port), timeout=timeout_s)
         except (socket.gaierror, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise NetworkError(
