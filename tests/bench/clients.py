@@ -10,8 +10,8 @@ from bench.network import MEDIA_PORT, BenchNetwork
 from bench.senders import CONTROL_PORT
 from bench.values import BenchError
 from flume.settings import TOKEN_INTERVAL_S
+from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE, SO_TIMESTAMPNS
-from support.wire_client import WireClient
 
 RECEIVE_BUFFER_BYTES = 4 << 20
 _TOGETHER = 64

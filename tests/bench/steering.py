@@ -15,7 +15,7 @@ from bench.network import SAMPLE_CLIENTS, BenchNetwork
 from bench.pictures import Datagram, continuity_errors, first_picture
 from bench.senders import Sender
 from bench.values import BenchError, Cell
-from support.wire_client import WireClient
+from support.clients.wire_client import WireClient
 
 JOIN_ROUNDS, QUICK_ROUNDS = 3, 8
 QUICK_S = 0.06

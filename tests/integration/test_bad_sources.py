@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEvent, TsBytes
-from support.camera import FPS, Camera, CameraSource
-from support.running_server import RunningServer
-from support.synthetic import SyntheticSource
-from support.ts_stream import Check
-from support.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.media.camera import FPS, Camera, CameraSource
+from support.media.synthetic import SyntheticSource
+from support.media.ts_stream import Check
+from support.servers.running_server import RunningServer
 
 VIDEO, PMT = 0x100, 0x1000
 PCR_HZ = 27_000_000

@@ -22,11 +22,11 @@ from flume.control import messages as m
 from flume.control.session import State
 from flume.errors import NetworkError
 from flume.settings import ClientSettings, ServerSettings
-from support.camera import Camera, CameraSource
-from support.fake_server import SSRC, TOKEN, FakeServer
+from support.clients.players import FakePlayer, wait_until
+from support.media.camera import Camera, CameraSource
 from support.paths import SERVICES
-from support.players import FakePlayer, wait_until
-from support.running_server import RunningServer
+from support.servers.fake_server import SSRC, TOKEN, FakeServer
+from support.servers.running_server import RunningServer
 
 
 def settings(port: int, **changes: object) -> ClientSettings:

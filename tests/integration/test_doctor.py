@@ -23,11 +23,11 @@ from flume.doctor.diagnosis import MACHINE, WAY
 from flume.doctor.examination import Examination
 from flume.lab.machine.packages import wait_until
 from flume.server.sources.source import SourceEvent
+from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
-from support.plain_server import ENVIRONMENT, PORT, served
-from support.running_server import RunningServer, running_server
-from support.synthetic import SyntheticSource
-from support.wire_client import WireClient, assert_consecutive, sequences
+from support.servers.plain_server import ENVIRONMENT, PORT, served
+from support.servers.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.wire
 

@@ -12,10 +12,10 @@ from flume.lab.evidence.facts import Evidence, Expectations, Subject
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import RunFacts, Verdict
 from flume.settings import ECHO_BURST, ECHOES_PER_S
+from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
-from support.plain_server import PORT, served
-from support.running_server import running_server
-from support.wire_client import WireClient
+from support.servers.plain_server import PORT, served
+from support.servers.running_server import running_server
 
 
 @pytest.fixture

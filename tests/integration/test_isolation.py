@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.clients.wire_client import WireClient, assert_consecutive
 from support.namespaces import SERVER_ADDRESS, SO_TIMESTAMPNS, WirePair, client_address
-from support.plain_server import PORT, served
-from support.wire_client import WireClient, assert_consecutive
+from support.servers.plain_server import PORT, served
 
 pytestmark = pytest.mark.wire
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pytest
 
 from flume.lab import testcard
-from support.clips import decoder_complaints
+from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.media.clips import decoder_complaints
+from support.media.ts_stream import Check
 from support.processor_time import processor_s
-from support.serving import port_of, serving
-from support.ts_stream import Check
-from support.wire_client import WireClient, assert_consecutive, sequences
+from support.servers.serving import port_of, serving
 
 pytestmark = pytest.mark.vlc
 

@@ -14,14 +14,14 @@ from flume.client.events import ClientEvent
 from flume.control import messages as m
 from flume.control.session import State
 from flume.settings import ClientSettings, ServerSettings
-from support.fake_server import FakeServer
+from support.clients.players import FakePlayer, wait_until
+from support.clients.stream_client import StreamClient
+from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.paths import ROOT
-from support.players import FakePlayer, wait_until
-from support.running_server import RunningServer, running_server
-from support.stream_client import StreamClient
-from support.synthetic import SyntheticSource
-from support.wire_client import WireClient, assert_consecutive, sequences
+from support.servers.fake_server import FakeServer
+from support.servers.running_server import RunningServer, running_server
 
 
 def check_order(items: list[dict | int]) -> dict[str, int]:
@@ -234,7 +234,7 @@ class Blocked:
             )
 
     def server(self) -> "subprocess.Popen[bytes]":
-        program = (sys.executable, "-m", "support.broken_server", "honest", SERVER_ADDRESS, "5004")
+        program = (sys.executable, "-m", "support.servers.broken_server", "honest", SERVER_ADDRESS, "5004")
         environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         command = self.pair.inside(self.pair.server, *program)
         return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)

@@ -18,8 +18,8 @@ from flume.media import mpegts
 from flume.server.sources.libvlc import VlcSource
 from flume.server.sources.playlist import expand
 from flume.settings import ClientSettings
-from support.players import wait_until
-from support.running_server import RunningServer
+from support.clients.players import wait_until
+from support.servers.running_server import RunningServer
 
 pytestmark = pytest.mark.vlc
 

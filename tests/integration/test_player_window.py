@@ -18,10 +18,10 @@ from flume.lab import testcard
 from flume.server.sources.libvlc import VlcSource
 from flume.server.sources.playlist import expand
 from flume.settings import ClientSettings
+from support.clients.players import wait_until
+from support.clients.x_screen import XScreen
 from support.paths import SERVICES
-from support.players import wait_until
-from support.running_server import RunningServer
-from support.x_screen import XScreen
+from support.servers.running_server import RunningServer
 
 pytestmark = pytest.mark.vlc
 

@@ -22,10 +22,10 @@ from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
 from flume.lab.trial.windows import Sessions, reconstruct
 from flume.settings import ServerSettings
+from support.clients.random_client import LightClient, hectic_pause_s, play_random_sequence
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
 from support.paths import ROOT
-from support.plain_server import served
-from support.random_client import LightClient, hectic_pause_s, play_random_sequence
+from support.servers.plain_server import served
 
 pytestmark = pytest.mark.wire
 
@@ -37,7 +37,7 @@ UNWATCHED = Expectations(frames_min_pct=None)
 @contextlib.contextmanager
 def server(pair: WirePair, kind: str = "honest") -> Iterator[None]:
     """The server of *kind* as a program in its namespace; it has to end well."""
-    program = (sys.executable, "-m", "support.broken_server", kind, SERVER_ADDRESS, str(PORT))
+    program = (sys.executable, "-m", "support.servers.broken_server", kind, SERVER_ADDRESS, str(PORT))
     environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None

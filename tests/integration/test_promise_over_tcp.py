@@ -17,8 +17,8 @@ from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
 from flume.lab.trial.windows import reconstruct
 from integration.test_promise import PORT, failed, server
+from support.clients.stream_client import StreamClient
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
-from support.stream_client import StreamClient
 
 pytestmark = pytest.mark.wire
 

@@ -20,12 +20,12 @@ from flume.client.terminal.views import summary
 from flume.control import messages as m
 from flume.control.session import State
 from flume.settings import ClientSettings
-from support.fake_server import FakeServer
+from support.clients.players import FakePlayer, wait_until
+from support.clients.receiving import PAYLOAD_BYTES, paced_sender, receiving, sent_by
+from support.clients.terminal import Terminal, watch_command, watch_environment
 from support.namespaces import SERVER_ADDRESS, WirePair
-from support.players import FakePlayer, wait_until
-from support.receiving import PAYLOAD_BYTES, paced_sender, receiving, sent_by
-from support.running_server import RunningServer
-from support.terminal import Terminal, watch_command, watch_environment
+from support.servers.fake_server import FakeServer
+from support.servers.running_server import RunningServer
 
 RATE_MBIT = 50
 RMEM_MAX = int(Path("/proc/sys/net/core/rmem_max").read_text())

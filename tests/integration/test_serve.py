@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from flume.lab import testcard
+from support.clients.wire_client import WireClient
 from support.paths import ROOT
-from support.serving import port_of, serving
-from support.wire_client import WireClient
+from support.servers.serving import port_of, serving
 
 pytestmark = pytest.mark.vlc
 

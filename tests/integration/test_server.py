@@ -8,9 +8,9 @@ import pytest
 
 from flume.errors import NetworkError, SourceError
 from flume.settings import ServerSettings
-from support.running_server import RunningServer, running_server
-from support.synthetic import SyntheticSource
-from support.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.media.synthetic import SyntheticSource
+from support.servers.running_server import RunningServer, running_server
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from flume.errors import ServerError, SourceError
 from flume.server.app import Server
 from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, SourceEvent
 from flume.settings import ServerSettings
+from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.media.synthetic import SyntheticSource
 from support.paths import ROOT
-from support.running_server import RunningServer, running_server
-from support.synthetic import SyntheticSource
-from support.wire_client import WireClient, assert_consecutive, sequences
+from support.servers.running_server import RunningServer, running_server
 
 TOKEN_INTERVAL_S = 0.2
 
@@ -285,7 +285,7 @@ def program(kind: str = "honest") -> Iterator[tuple[subprocess.Popen[bytes], int
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
-    command = (sys.executable, "-m", "support.broken_server", kind, "127.0.0.1", str(port))
+    command = (sys.executable, "-m", "support.servers.broken_server", kind, "127.0.0.1", str(port))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     try:

@@ -23,7 +23,7 @@ from flume.server.sources import libvlc
 from flume.server.sources.libvlc import VlcSource
 from flume.server.sources.playlist import Item, expand
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
-from support.clips import (
+from support.media.clips import (
     FILM_FRAMES,
     decoder_complaints,
     ffmpeg,
@@ -33,7 +33,7 @@ from support.clips import (
     picture_source,
     tone_source,
 )
-from support.ts_stream import Check
+from support.media.ts_stream import Check
 
 pytestmark = pytest.mark.vlc
 

@@ -6,7 +6,7 @@ import pytest
 
 from flume.errors import SettingsError, SetupError
 from flume.lab import testcard
-from support.clips import frame_numbers, packet_count
+from support.media.clips import frame_numbers, packet_count
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])

@@ -11,10 +11,10 @@ import pytest
 
 from flume.control import messages as m
 from flume.control.session import State
-from support.fake_server import FakeServer
-from support.players import wait_until
-from support.running_server import RunningServer
-from support.terminal import Terminal, run_watch, watch_command, watch_environment
+from support.clients.players import wait_until
+from support.clients.terminal import Terminal, run_watch, watch_command, watch_environment
+from support.servers.fake_server import FakeServer
+from support.servers.running_server import RunningServer
 
 
 def free_port() -> str:

@@ -9,7 +9,7 @@ import pytest
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
-from support.containers import load_layout
+from support.labs.containers import load_layout
 
 _numbers = itertools.count(1)
 

@@ -16,7 +16,7 @@ from flume.errors import EngineError
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Output, Start
 from flume.lab.containers.topology import Topology
-from support.containers import ECHO, load_layout, send, start_lab
+from support.labs.containers import ECHO, load_layout, send, start_lab
 from support.paths import ROOT, SERVICES
 
 pytestmark = pytest.mark.docker
@@ -136,7 +136,7 @@ def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, 
     engine.ensure_network(bystander, "run-1", description=layout.networks["lab"])
     program = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
-        "from support.containers import *\n"
+        "from support.labs.containers import *\n"
         "start_lab(Engine.connect(), load_layout(), sys.argv[1], clients=2)\n"
         "print('up', flush=True); sys.stdin.read()\n"
     )

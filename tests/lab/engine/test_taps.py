@@ -12,7 +12,7 @@ from flume.errors import EngineError
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.probe import Probe, Tap
 from flume.lab.containers.topology import Topology
-from support.containers import send, start_lab
+from support.labs.containers import send, start_lab
 
 pytestmark = pytest.mark.docker
 

@@ -9,10 +9,10 @@ import yaml
 
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
-from support.firewalls import Firewalled
-from support.labs import LabUnderTest
+from support.labs.firewalls import Firewalled
+from support.labs.labs import LabUnderTest
+from support.labs.trial import topology
 from support.paths import ROOT
-from support.trial import topology
 
 
 @pytest.fixture(scope="session")

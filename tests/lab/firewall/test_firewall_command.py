@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support.labs import one_line
+from support.labs.labs import one_line
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 

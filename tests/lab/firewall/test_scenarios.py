@@ -14,7 +14,7 @@ from flume.lab.commands.firewall import FOLDER
 from flume.lab.firewall.rules import SERVER_WIDE
 from flume.lab.firewall.scenario import catalogue, find
 from flume.lab.machine.packages import wait_until
-from support.firewalls import Event, Firewalled, Viewer
+from support.labs.firewalls import Event, Firewalled, Viewer
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 

@@ -10,7 +10,7 @@ from flume.lab.engines import prepare
 from flume.lab.link.links import Links
 from flume.lab.run.fleet import start_fleet
 from flume.lab.testcard import generate
-from support.netem_labs import CLIENTS, NetemLab, profile, udp_layout
+from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from flume.errors import EvidenceError
 from flume.lab.link.links import LinkReport
 from flume.lab.link.profile_file import known_profiles
-from support.netem_labs import CLIENTS, PROFILES, NetemLab, profile
+from support.labs.netem_labs import CLIENTS, PROFILES, NetemLab, profile
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 

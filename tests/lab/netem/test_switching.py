@@ -18,8 +18,8 @@ from flume.lab.run.scenario import Cue, Timetable
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import ClientReport, Report, RunFacts, Verdict
 from flume.settings import DEFAULT_PORT
-from support.containers import load_layout
-from support.netem_labs import CLIENTS, NetemLab, profile
+from support.labs.containers import load_layout
+from support.labs.netem_labs import CLIENTS, NetemLab, profile
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
-from support.labs import LabUnderTest
+from support.labs.labs import LabUnderTest
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import pytest
 from flume.lab.commands import status
 from flume.lab.containers.topology import Network
 from flume.lab.machine.packages import wait_until
-from support.labs import one_line
-from support.tcp_proxy import engine_on_tcp
-from support.trial import topology
+from support.labs.labs import one_line
+from support.labs.tcp_proxy import engine_on_tcp
+from support.labs.trial import topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 

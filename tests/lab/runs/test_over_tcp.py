@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.trial import topology
+from support.labs.trial import topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 

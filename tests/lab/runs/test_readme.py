@@ -16,7 +16,7 @@ import pytest
 
 from flume.lab.kernel import lab_kernel
 from flume.lab.machine.packages import wait_until
-from support.clips import film
+from support.media.clips import film
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(1200)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.trial import broken_server_program, topology
+from support.labs.trial import broken_server_program, topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 

@@ -5,7 +5,7 @@ import pytest
 from bench import clips
 from bench.values import BenchError
 from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
-from support.synthetic import TsWriter
+from support.media.synthetic import TsWriter
 
 
 def test_the_rate_is_that_of_the_clock_references() -> None:

@@ -2,7 +2,7 @@
 
 from bench.pictures import Datagram, continuity_errors, first_picture
 from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
-from support.synthetic import GOP_FRAMES, TsWriter
+from support.media.synthetic import GOP_FRAMES, TsWriter
 
 RTP = b"\x80\x21" + bytes(10)
 MS = 1_000_000

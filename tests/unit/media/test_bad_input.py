@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from flume.media.datagrams import MAX_PENDING_DATAGRAMS
-from support.camera import FRAME_TICKS
-from support.studio import AUDIO, CLOCK, FRAME_S, VIDEO, Studio, check_promises, dts_steps_s, named
-from support.ts_stream import Check
+from support.media.camera import FRAME_TICKS
+from support.media.studio import AUDIO, CLOCK, FRAME_S, VIDEO, Studio, check_promises, dts_steps_s, named
+from support.media.ts_stream import Check
 
 # --- clocks --------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.media import keyframes, mpegts, psi
-from support.ts_stream import H264_KEYFRAME, H264_OTHER, Builder, item, section
+from support.media.ts_stream import H264_KEYFRAME, H264_OTHER, Builder, item, section
 
 
 def packets(data: bytes) -> list[bytearray]:

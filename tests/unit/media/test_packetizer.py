@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flume.media.datagrams import MAX_PENDING_DATAGRAMS, PAYLOAD_BYTES, Datagram
 from flume.media.packetizer import MAX_HELD_PACKETS, Packetizer
-from support.ts_stream import H264_OTHER, Builder, Check, item
+from support.media.ts_stream import H264_OTHER, Builder, Check, item
 
 VIDEO, AUDIO = 0x100, 0x110
 

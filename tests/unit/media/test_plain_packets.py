@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
 from flume.media.program import Route
-from support.camera import Camera
+from support.media.camera import Camera
 
 
 class LongWay(Packetizer):

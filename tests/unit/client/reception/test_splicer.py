@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from flume.client.reception.splicer import Splicer
 from flume.media import mpegts
-from support.synthetic import VIDEO_PID, TsWriter
+from support.media.synthetic import VIDEO_PID, TsWriter
 
 START = 4_000_000_000  # an RTP timestamp that will wrap
 

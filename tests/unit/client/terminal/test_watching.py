@@ -7,7 +7,7 @@ from flume.client.terminal.watching import Watching
 from flume.control import messages as m
 from flume.control.session import Command, State
 from flume.settings import ClientSettings
-from support.players import FakePlayer
+from support.clients.players import FakePlayer
 
 
 class Heard:

@@ -18,7 +18,7 @@ from flume.lab.evidence.facts import TapFacts
 from flume.lab.evidence.frames import FrameCounter
 from flume.lab.evidence.reassembly import LineStream
 from flume.lab.trial.windows import reconstruct
-from support.pcap import CLIENT, ETHER, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
+from support.captures.pcap import CLIENT, ETHER, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
 
 FRAME = ts(VIDEO_PID, b"\x00\x00\x01\xe0", unit_start=True)
 

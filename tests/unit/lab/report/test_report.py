@@ -15,7 +15,7 @@ from flume.lab.report.timeline import HEIGHT, MOST_COLUMNS, WIDTH, draw, ticks
 from flume.lab.report.writer import account, html, junit, read_report, table, trouble, write_report
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Check, LinkFigure, Network, Report, RunFacts, Verdict
-from support.wire import Wire
+from support.captures.wire import Wire
 
 RUN = RunFacts(
     run="20261122-tour", engine={"name": "Docker <20.10>"}, timings={"images": 0.2}, scenario={"video": "card"}

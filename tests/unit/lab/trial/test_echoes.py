@@ -7,7 +7,7 @@ import pytest
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import END_GRACE_S, TapFacts
 from flume.lab.trial.windows import reconstruct
-from support.pcap import CLIENT, PORT, SERVER, Pcap, rtp
+from support.captures.pcap import CLIENT, PORT, SERVER, Pcap, rtp
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 ASKED = (TOKEN + b"?").ljust(1328, b".")

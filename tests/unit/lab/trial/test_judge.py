@@ -15,7 +15,7 @@ from flume.lab.trial.flows import classify
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict, worst
 from flume.lab.trial.windows import reconstruct
-from support.wire import START_S, Wire, host
+from support.captures.wire import START_S, Wire, host
 
 RUN = RunFacts(run="r1", engine={"name": "paper"}, timings={"start": 1.0})
 

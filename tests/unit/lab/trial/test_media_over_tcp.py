@@ -10,7 +10,7 @@ from flume.lab.trial.flows import classify, holes, passed_over
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import RunFacts, Verdict
 from flume.lab.trial.windows import reconstruct
-from support.pcap import CLIENT, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
+from support.captures.pcap import CLIENT, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
 
 FRAME = ts(VIDEO_PID, b"\0\0\1\xe0", unit_start=True)
 ACTIVE = line({"event": "active", "state": "active", "first_sequence": 1})

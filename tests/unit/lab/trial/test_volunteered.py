@@ -8,7 +8,7 @@ from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import TapFacts
 from flume.lab.trial.flows import classify
 from flume.lab.trial.windows import reconstruct
-from support.pcap import CLIENT, PORT, SERVER, Pcap, line, rtp
+from support.captures.pcap import CLIENT, PORT, SERVER, Pcap, line, rtp
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 ACTIVE = {"event": "active", "state": "active", "first_sequence": 1}

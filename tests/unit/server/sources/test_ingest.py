@@ -7,10 +7,10 @@ from collections import deque
 from flume.media.datagrams import Datagram
 from flume.server.sources.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
 from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
-from support.camera import Camera
+from support.media.camera import Camera
+from support.media.synthetic import SyntheticSource
+from support.media.ts_stream import Check
 from support.paths import SERVICES
-from support.synthetic import SyntheticSource
-from support.ts_stream import Check
 
 
 def filled(source: SyntheticSource) -> Ingest:

@@ -1,6 +1,6 @@
 """A paced stream over a wire of our own into the real receiver, and what that costs.
 
-    PYTHONPATH=services:tests .venv/bin/python -m support.receiving --rate 50 --seconds 10 --player loopback
+    PYTHONPATH=services:tests .venv/bin/python -m support.clients.receiving --rate 50 --seconds 10 --player loopback
 
 prints one JSON object. Needs root, iproute2 and ethtool.
 """
@@ -22,10 +22,10 @@ from flume.client.playback.player import NullPlayer, Player
 from flume.client.reception.receiver import Receiver, StreamSession
 from flume.media import rtp
 from flume.settings import ClientSettings
+from support.clients.players import wait_until
+from support.media.synthetic import FPS, TsWriter
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.paths import ROOT
-from support.players import wait_until
-from support.synthetic import FPS, TsWriter
 
 PORT = 5004
 SSRC = 0x1234_5678
@@ -82,7 +82,8 @@ def send_paced(rate_mbit: float, seconds: float) -> int:
 @contextlib.contextmanager
 def paced_sender(pair: WirePair, *, rate_mbit: float, seconds: float) -> Iterator["subprocess.Popen[str]"]:
     """A process in the server's namespace that has said that it waits for the token; :func:`sent_by` awaits its end."""
-    program = (sys.executable, "-m", "support.receiving", "--send", "--rate", str(rate_mbit), "--seconds", str(seconds))
+    options = ("--send", "--rate", str(rate_mbit), "--seconds", str(seconds))
+    program = (sys.executable, "-m", "support.clients.receiving", *options)
     environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     process = subprocess.Popen(
         pair.inside(pair.server, *program), stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT

@@ -1,6 +1,6 @@
-"""A server with the settings that people have, as a program: ``python -m support.plain_server HOST PORT [OPTION…]``.
+"""A server with the settings that people have, as a program.
 
-The options are ``--sender KIND`` and ``--bitrate KBIT``.
+``python -m support.servers.plain_server HOST PORT [OPTION…]``; the options are ``--sender KIND``, ``--bitrate KBIT``.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 
 from flume.server.app import Server
 from flume.settings import ServerSettings
+from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.paths import ROOT
-from support.synthetic import SyntheticSource
 
 PORT = 5004
 ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
@@ -25,7 +25,7 @@ ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os
 @contextlib.contextmanager
 def served(pair: WirePair, host: str = SERVER_ADDRESS, *, options: Sequence[str] = ()) -> Iterator[None]:
     """Such a server in its namespace of *pair*; it has to end well."""
-    program = (sys.executable, "-m", "support.plain_server", host, str(PORT), *options)
+    program = (sys.executable, "-m", "support.servers.plain_server", host, str(PORT), *options)
     process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=ENVIRONMENT)
     assert process.stdout is not None
     try:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from flume.server.sources.source import ItemStarted, SourceEvent, TsBytes
-from support.ts_stream import H264_KEYFRAME, H264_OTHER, Builder
+from support.media.ts_stream import H264_KEYFRAME, H264_OTHER, Builder
 
 FPS = 25
 FRAME_TICKS = 90_000 // FPS

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from flume.server.app import Server
 from flume.server.sources.source import Source
 from flume.settings import ServerSettings
-from support.synthetic import SyntheticSource
+from support.media.synthetic import SyntheticSource
 
 
 class RunningServer:

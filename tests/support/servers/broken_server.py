@@ -1,7 +1,7 @@
 """The real server, and five that break their promises, each by one small hook. They live only in tests.
 
-As a program it serves a synthetic source until SIGTERM: ``python -m support.broken_server KIND HOST PORT``. It says
-``ready`` once it accepts clients.
+As a program it serves a synthetic source until SIGTERM: ``python -m support.servers.broken_server KIND HOST PORT``.
+It says ``ready`` once it accepts clients.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from flume.server.sending.roster import Recipient
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.table import SessionTable
 from flume.settings import ServerSettings
-from support.synthetic import SyntheticSource
+from support.media.synthetic import SyntheticSource
 
 EARLY_S = 0.05
 """How long the hasty server goes on after its acknowledgement: five ticks."""

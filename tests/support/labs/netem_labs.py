@@ -10,7 +10,7 @@ from flume.lab.link.links import Links
 from flume.lab.link.profile import Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.run.fleet import Fleet
-from support.containers import load_layout
+from support.labs.containers import load_layout
 from support.paths import PROFILES
 
 CLIENTS = 5

@@ -10,7 +10,7 @@ from support.paths import ROOT
 
 MAIN = """
 import asyncio, sys
-from support import broken_server
+from support.servers import broken_server
 asyncio.run(broken_server.serve(sys.argv[1], "0.0.0.0", 5004, ready='{"event": "listening"}'))
 """
 
@@ -19,8 +19,9 @@ def broken_server_program(path: Path) -> Path:
     """Write the broken servers as one file that Python runs; it travels as the lab's video does."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("__main__.py", MAIN)
-        archive.writestr("support/__init__.py", "")
-        for name in ("broken_server.py", "synthetic.py"):
+        for package in ("support", "support/servers", "support/media"):
+            archive.writestr(f"{package}/__init__.py", "")
+        for name in ("servers/broken_server.py", "media/synthetic.py"):
             archive.write(ROOT / "tests" / "support" / name, f"support/{name}")
     return path
 

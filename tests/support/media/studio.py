@@ -4,8 +4,8 @@ import itertools
 
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
-from support.camera import FRAME_TICKS, Camera
-from support.ts_stream import Check
+from support.media.camera import FRAME_TICKS, Camera
+from support.media.ts_stream import Check
 
 VIDEO, AUDIO, CLOCK = 0x100, 0x110, 0x1F0
 FRAME_S = FRAME_TICKS / 90_000
