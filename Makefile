@@ -70,7 +70,7 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'
 	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
 
-check: $(VENV)/.stamp-dev ## ruff, mypy strict, import contracts
+check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contracts
 	@$(BIN)/ruff check services tests
 	@$(BIN)/ruff format --check services tests
 	@$(BIN)/mypy

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bench.clients import SO_TIMESTAMPNS
 from bench.clips import GOP_S
 from bench.measure import Stage
 from bench.network import SAMPLE_CLIENTS, BenchNetwork
@@ -16,6 +15,7 @@ from bench.pictures import Datagram, continuity_errors, first_picture
 from bench.senders import Sender
 from bench.values import BenchError, Cell
 from support.clients.wire_client import WireClient
+from support.namespaces import SO_TIMESTAMPNS
 
 JOIN_ROUNDS, QUICK_ROUNDS = 3, 8
 QUICK_S = 0.06
@@ -164,7 +164,7 @@ def _receive_until(
 
 def receive(media: socket.socket) -> list[Datagram]:
     """Return what waits in *media*, each datagram with the kernel's time of arrival."""
-    datagrams = []
+    datagrams: list[Datagram] = []
     while True:
         try:
             data, ancillary, _, _ = media.recvmsg(2048, _ANCILLARY_BYTES)

@@ -437,6 +437,7 @@ def test_the_lab_s_contract_commands_in_json_out(tmp_path: Path) -> None:
         last = watch.until("command", command="interrupt")["reply"]
         seen = watch.until("statistics", state="interrupted")
         assert seen["datagrams"] <= last["datagrams"]
+        assert watch.process.stdin is not None
         watch.process.stdin.close()  # the end of input goes on
         watch.until("statistics", state="interrupted", datagrams=last["datagrams"])
         watch.process.send_signal(signal.SIGTERM)

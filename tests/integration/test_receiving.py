@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_the_buffer_lasts_as_long_as_is_said() -> None:
 
 
 @contextlib.contextmanager
-def watching(player: FakePlayer, **changes: int) -> Iterator[tuple[FakeServer, Client, list[ClientEvent]]]:
+def watching(player: FakePlayer, **changes: Any) -> Iterator[tuple[FakeServer, Client, list[ClientEvent]]]:
     events: list[ClientEvent] = []
     with FakeServer() as server:
         settings = ClientSettings(host="127.0.0.1", port=server.port, connect_timeout_s=2.0, **changes)

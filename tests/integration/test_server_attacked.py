@@ -402,13 +402,13 @@ def fail(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("command", ["", "interrupt", "disconnect"])
-def test_a_sender_that_dies_ends_the_server_with_an_error_and_nobody_waits_for_ever(caplog, command):
+def test_a_sender_that_dies_ends_the_server_with_an_error_and_nobody_waits_for_ever(caplog, monkeypatch, command):
     server = RunningServer()
     with server, WireClient(server.port) as client, WireClient(server.port) as other:
         client.connect()
         other.connect()
         client.receive(for_s=0.05)
-        server.server._ring.extend = fail
+        monkeypatch.setattr(server.server._ring, "extend", fail)
         if command:
             assert client.ask(command)["reply"] == command
         closed = client.event("closed")
@@ -420,11 +420,11 @@ def test_a_sender_that_dies_ends_the_server_with_an_error_and_nobody_waits_for_e
     assert "the sender failed" in caplog.text
 
 
-def test_a_sweep_that_dies_ends_the_server_because_consent_would_never_expire():
+def test_a_sweep_that_dies_ends_the_server_because_consent_would_never_expire(monkeypatch):
     server = RunningServer()
     with server, WireClient(server.port) as client:
         client.connect()
-        server.server.table.sweep = fail
+        monkeypatch.setattr(server.server.table, "sweep", fail)
         assert client.event("closed")["code"] == "shutdown"
     assert isinstance(server._error, ServerError)
 

@@ -1,6 +1,7 @@
 """The test card as a decoder sees it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,6 @@ def test_an_encoder_that_fails_is_said_in_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     "wrong", [{"duration_s": 0}, {"width": 321}, {"height": 2}, {"fps": 0}, {"bitrate_kbit": 1}, {"gop_s": 0}]
 )
-def test_figures_that_make_no_picture_are_refused_by_name(tmp_path: Path, wrong: dict[str, int]) -> None:
+def test_figures_that_make_no_picture_are_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         testcard.generate(tmp_path / "card.mp4", **wrong)

@@ -7,7 +7,7 @@ It ends within :data:`BUDGET_S` whatever is blocked: each step has its own time,
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
 from flume.client.reception.receive_buffer import ReceiveBuffer
@@ -54,7 +54,7 @@ class Examination:
         self._ends = Ends(self._host, port, "this machine")
         self._media: MediaExamination | None = None
 
-    def legs(self) -> Iterator[d.Finding]:
+    def legs(self) -> Generator[d.Finding, None, None]:
         """Examine; yield each finding when it is known, every leg once."""
         self._deadline_s = time.monotonic() + BUDGET_S
         said: set[str] = set()

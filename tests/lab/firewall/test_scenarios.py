@@ -183,7 +183,9 @@ def test_stateful_expiring_recovers(firewalled, client):
 
 def new_port(viewer: Viewer, since: int) -> int:
     moved = viewer.wait("be followed", "notice", lambda e: e["code"] == "media_moved", since=since)
-    return int(re.search(r"from port (\d+) now", moved["message"])[1])
+    found = re.search(r"from port (\d+) now", moved["message"])
+    assert found is not None, moved
+    return int(found[1])
 
 
 def test_nat_works(firewalled, client):

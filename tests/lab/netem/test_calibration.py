@@ -7,7 +7,8 @@ import pytest
 from flume.errors import EvidenceError
 from flume.lab.link.links import LinkReport
 from flume.lab.link.profile_file import known_profiles
-from support.labs.netem_labs import CLIENTS, PROFILES, NetemLab, profile
+from support.labs.netem_labs import CLIENTS, NetemLab, profile
+from support.paths import PROFILES
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 

@@ -2,8 +2,9 @@
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
@@ -13,7 +14,7 @@ PORT = 5004
 SERVER = "198.18.0.2"
 CLIENT = "198.18.0.11"
 START_S = 1_700_000_000.0
-ETHER = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
+ETHER: dict[str, Any] = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 PMT_PID, VIDEO_PID, AUDIO_PID = 0x20, 0x44, 0x45
 
 
@@ -81,9 +82,11 @@ class Pcap:
     ) -> Self:
         """A TCP segment; *offset* moves it from its place in the stream without taking that place."""
         number = self._numbers.setdefault((source, destination), 0xFFFFFFF0)
-        ports = {"sport": PORT, "dport": 40000} if source == SERVER else {"sport": 40000, "dport": PORT}
+        sport, dport = (PORT, 40000) if source == SERVER else (40000, PORT)
         ack = self._numbers.get((destination, source), 0)
-        tcp = TCP(**ports, seq=(number + offset) % (1 << 32), ack=ack if "A" in flags else 0, flags=flags)
+        tcp = TCP(
+            sport=sport, dport=dport, seq=(number + offset) % (1 << 32), ack=ack if "A" in flags else 0, flags=flags
+        )
         packet = Ether(**ETHER) / IP(src=source, dst=destination) / tcp
         if offset == 0:
             self._numbers[source, destination] = (number + len(data) + ("S" in flags) + ("F" in flags)) % (1 << 32)
@@ -96,7 +99,7 @@ class Pcap:
     def request(self, command: str, client: str = CLIENT) -> Self:
         return self.segment(client, SERVER, line({"command": command}), flags="PA")
 
-    def reply(self, message: dict[str, object], client: str = CLIENT) -> Self:
+    def reply(self, message: Mapping[str, object], client: str = CLIENT) -> Self:
         return self.segment(SERVER, client, line(message), flags="PA")
 
     def log(self, *, captured: int | None = None, dropped: int = 0) -> str:
@@ -109,6 +112,6 @@ class Pcap:
         )
 
 
-def line(message: dict[str, object]) -> bytes:
+def line(message: Mapping[str, object]) -> bytes:
     """One control line."""
     return json.dumps(message).encode() + b"\n"

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flume.client.playback.loopback import LoopbackSender, Payload
@@ -139,7 +139,7 @@ class LoopbackPlayer(NullPlayer):
         self._sender = LoopbackSender(int(self._reader.stdout.readline()))
         self._sender.in_batches = in_batches
 
-    def write(self, payloads: "list[Payload]") -> None:
+    def write(self, payloads: Sequence[Payload]) -> None:
         self._sender.send(payloads)
 
     def close(self) -> None:

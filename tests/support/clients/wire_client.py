@@ -5,6 +5,7 @@ import json
 import select
 import socket
 import time
+from typing import Self
 
 
 class WireClient:
@@ -19,7 +20,7 @@ class WireClient:
         self.token = ""
         self.events: list[dict] = []
 
-    def __enter__(self) -> "WireClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,7 +28,7 @@ class Builder:
     ):
         self.video, self.audio, self.video_type = video, audio, video_type
         self.pmt_pid, self.version = 66, 0
-        self.pcr_pid = 0x1FFF if video is None and audio is None else video if video is not None else audio
+        self.pcr_pid = next((pid for pid in (video, audio) if pid is not None), 0x1FFF)
         """What the PMT says; where clock references really are is up to who writes packets."""
         self.announce_gap = False
         """Whether the next clock reference comes with the discontinuity_indicator."""

@@ -13,6 +13,7 @@ from flume.control.framing import frame_header
 from flume.control.session import Effect, State
 from flume.server.app import Server
 from flume.server.sending.roster import Recipient
+from flume.server.sending.tcp_delivery import StreamRecipient
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.table import SessionTable
 from flume.settings import ServerSettings
@@ -25,7 +26,7 @@ EARLY_S = 0.05
 class KeepsStreaming(ClientSession):
     """Acknowledges ``interrupt`` and goes on."""
 
-    _kept: Recipient | None = None
+    _kept: Recipient | StreamRecipient | None = None
 
     async def _stop(self) -> None:
         if self.state is State.INTERRUPTED and self._recipient is not None:
@@ -78,6 +79,15 @@ class StreamsToEveryone(StreamsUnasked):
         self._begin_unasked()
 
 
+class TableWithLeftovers(SessionTable):
+    """Keeps what a session that broke its promise still needs after its end."""
+
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**arguments)  # type: ignore[arg-type]
+        self.late: list[asyncio.Task[None]] = []
+        self.held: list[object] = []
+
+
 class AcknowledgesTooEarly(ClientSession):
     """Takes the client off the roster only after the reply."""
 
@@ -86,14 +96,18 @@ class AcknowledgesTooEarly(ClientSession):
         if recipient is not None:
             self._account(recipient)
             loop = asyncio.get_running_loop()
-            table = self._table
+            table = self._table_with_leftovers()
             loop.call_later(EARLY_S, lambda: table.late.append(loop.create_task(table.remove_recipient(recipient))))
+
+    def _table_with_leftovers(self) -> TableWithLeftovers:
+        assert isinstance(self._table, TableWithLeftovers)
+        return self._table
 
     def _close_media(self) -> None:
         """Leave the socket open for the datagrams that still follow."""
         media, self._path.socket = self._path.socket, None
         if media is not None:
-            self._table.held.append(media)
+            self._table_with_leftovers().held.append(media)
             asyncio.get_running_loop().remove_reader(media)
         super()._close_media()
 
@@ -121,12 +135,7 @@ SESSIONS: dict[str, type[ClientSession]] = {
 def server_class(kind: str) -> type[Server]:
     """Return the server whose sessions are of *kind*."""
 
-    class Table(SessionTable):
-        def __init__(self, **arguments: object) -> None:
-            super().__init__(**arguments)  # type: ignore[arg-type]
-            self.late: list[asyncio.Task[None]] = []
-            self.held: list[object] = []
-
+    class Table(TableWithLeftovers):
         def _make_session(self, peer: tuple[str, int], send: object) -> ClientSession:
             return SESSIONS[kind](self, peer, send)  # type: ignore[arg-type]
 

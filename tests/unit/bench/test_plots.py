@@ -17,6 +17,11 @@ def row(sender: str, clients: int, cost: float, share: float = 1.0) -> Row:
     )
 
 
+def cost(each: Row) -> float:
+    assert each.cpu_us_per_datagram is not None
+    return each.cpu_us_per_datagram.median
+
+
 def test_a_line_needs_two_places_and_knows_where_the_stream_had_holes() -> None:
     rows = [
         row("flume", 100, 2),
@@ -25,7 +30,7 @@ def test_a_line_needs_two_places_and_knows_where_the_stream_had_holes() -> None:
         row("naive", 10, 9),
         row("naive", 100, 8, 0.5),
     ]
-    found = lines(rows, lambda each: each.cell.clients, lambda each: each.cpu_us_per_datagram.median)
+    found = lines(rows, lambda each: each.cell.clients, cost)
     assert found == {"flume": [(10, 5, True), (100, 2, True)], "naive": [(10, 9, True), (100, 8, False)]}
 
 

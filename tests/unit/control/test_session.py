@@ -108,7 +108,9 @@ def test_every_pair_is_defined_and_signals_are_never_illegal():
 
 
 def test_a_socket_is_never_exchanged_under_a_running_stream():
-    effects = TABLE[State.ACTIVE, Signal.CONSENT_MOVED].effects
+    moved = TABLE[State.ACTIVE, Signal.CONSENT_MOVED]
+    assert moved is not None
+    effects = moved.effects
     assert effects.index(Effect.STOP) < effects.index(Effect.MOVE) < effects.index(Effect.START)
 
 

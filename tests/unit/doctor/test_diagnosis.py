@@ -1,5 +1,7 @@
 """What the doctor concludes from what it saw, without a network."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ def tcp(outcome: str, icmp: o.Icmp | None = None, *, port: int = 5004, reason: s
 
 
 def stream(**values: object) -> o.StreamSeen:
-    return o.StreamSeen(**{"window_s": 3.0, "received": 600, "received_bytes": 796_800, "sent": 600, **values})
+    usual: dict[str, Any] = {"window_s": 3.0, "received": 600, "received_bytes": 796_800, "sent": 600}
+    return o.StreamSeen(**(usual | values))
 
 
 def test_a_finding_is_one_that_its_leg_may_come_to():

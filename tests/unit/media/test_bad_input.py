@@ -180,7 +180,7 @@ def change_tables(studio: Studio, **changes: int | None) -> None:
     builder = studio.camera.builder
     builder.version += 1
     studio.camera.number = 0
-    if "video" in changes:
+    if "video" in changes and builder.video is not None:
         builder.pcr_pid = studio.camera.pcr_pid = builder.video
 
 

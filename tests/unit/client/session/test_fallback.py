@@ -1,5 +1,7 @@
 """When a client gives up UDP, and that it never comes back by itself."""
 
+from collections.abc import Callable
+
 import pytest
 
 from flume.client.session.fallback import FIRST_DATAGRAM_S, NO_TCP, SILENCE_S, Fallback
@@ -11,6 +13,11 @@ from flume.settings import ClientSettings
 
 def fallback(**settings: object) -> Fallback:
     return Fallback(ClientSettings(host="h", **settings))  # type: ignore[arg-type]
+
+
+def answering(count: int) -> Callable[[], int]:
+    """Return a server's answer: it has sent *count* datagrams."""
+    return lambda: count
 
 
 class Beats:
@@ -51,7 +58,7 @@ def test_a_source_that_goes_on_while_the_server_is_asked_is_not_taken_for_a_bloc
     subject = fallback()
     looks = [(second, 1000) for second in range(1, 9)] + [(9, 1010), (0.7, 1100), (0.1, 1200)]
     seen = [
-        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=lambda count=count: count)
+        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=answering(count))
         for silence_s, count in looks
     ]
     assert not any(seen)
@@ -61,7 +68,7 @@ def test_what_was_owed_in_one_silence_is_not_owed_in_the_next():
     subject = fallback()
     looks = [(2.0, 10), (3.0, 20), (2.5, 30), (3.5, 30), (4.5, 30), (5.5, 30), (6.5, 30)]
     assert not any(
-        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=lambda count=count: count)
+        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=answering(count))
         for silence_s, count in looks
     )
 

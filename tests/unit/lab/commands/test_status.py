@@ -2,11 +2,13 @@
 
 import io
 from types import SimpleNamespace
+from typing import cast
 
 from rich.console import Console
 
 from flume.lab.commands.status import Row, last_statistics, server_line, table
 from flume.lab.containers.container import State
+from flume.lab.containers.engine import Engine
 
 LOG = """\
 {"event":"state","state":"active"}
@@ -43,10 +45,14 @@ class LabOf:
         return [SimpleNamespace(state=lambda state=state: state) for state in self._states]
 
 
+def lab_of(*states: State) -> Engine:
+    return cast("Engine", LabOf(*states))
+
+
 def test_what_the_server_said_of_its_source_stands_below_the_table():
     said = "film.mp4: ingest running, 1 active, answered in 3 ms; the source: stalls 2"
-    line = server_line(LabOf(State("running", 0, "healthy", said)), "demo")
+    line = server_line(lab_of(State("running", 0, "healthy", said)), "demo")
     row = Row(1, "198.18.0.11", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
     assert "stalls 2" in shown(row, line)
-    assert server_line(LabOf(State("running", 0, "starting")), "demo") == "server starting: not yet asked"
-    assert server_line(LabOf(), "demo") == ""
+    assert server_line(lab_of(State("running", 0, "starting")), "demo") == "server starting: not yet asked"
+    assert server_line(lab_of(), "demo") == ""

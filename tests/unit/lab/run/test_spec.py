@@ -1,5 +1,7 @@
 """What a person asked for, and what follows from the engine."""
 
+from typing import Any
+
 import pytest
 
 from flume.errors import SettingsError
@@ -12,7 +14,8 @@ SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", com
 
 
 def order(**fields: object) -> Order:
-    return Order(**{"clients": 5, "scenario": SCENARIO, **fields})
+    usual: dict[str, Any] = {"clients": 5, "scenario": SCENARIO}
+    return Order(**(usual | fields))
 
 
 def test_several_processors_let_everybody_watch():

@@ -4,6 +4,7 @@ import errno
 import socket
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -55,8 +56,14 @@ class Listener:
     def on_refused(self, recipient: Recipient) -> None:
         self.refused.append(recipient)
 
+    def on_appended(self) -> None:
+        raise AssertionError("nothing receives over TCP here")
+
     def on_source_ended(self, reason: str) -> None:
         raise AssertionError(reason)
+
+    def on_sender_ended(self, error: Exception | None) -> None:
+        raise AssertionError(error)
 
 
 class Bench:
@@ -262,7 +269,7 @@ def test_segmentation_refused_for_a_single_datagram_loses_nothing_either():
             self.segmenting = bool(arguments[-1])
             super().setsockopt(*arguments)
 
-    recipient.socket = SmallMtu(recipient.socket, errno.EINVAL)
+    recipient.socket = cast("socket.socket", SmallMtu(recipient.socket, errno.EINVAL))
     bench.run(0.3)
     assert numbers(received(receiver)) == list(range(bench.ring.next_index))
     bench.close()
