@@ -23,28 +23,18 @@ import msgspec
 
 from flume.media import mpegts
 from flume.media.datagrams import Datagram, DatagramPacer
+from flume.media.item_start import ItemStart
 from flume.media.keyframes import RandomAccessFinder
-from flume.media.mpegts import PCR_HZ, PTS_MODULUS, TICKS_PER_PTS, PesStart
-from flume.media.pcr_watch import DTS_LEAD_TICKS, ReferenceWatch
+from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
+from flume.media.pcr_watch import ReferenceWatch
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
-from flume.media.timeline import FirstTimestamps, StreamClock, unwrap
+from flume.media.timeline import StreamClock
 
 _NO_ROUTES: Mapping[int, Route] = {}
 
 Resumption = Literal["never", "keyframe", "picture"]
 """Where the stream may go on after something was left out."""
-
-MAX_HELD_PACKETS = 8192
-"""Most packets of a new item that wait for its first clock reference and timestamps, 1.5 MB."""
-
-MAX_HELD_TICKS = PCR_HZ
-"""Longest stretch of a new item that waits for its first clock reference, or for the first timestamp of each of its
-streams, 1 s."""
-
-MAX_SOUND_HELD_TICKS = 3 * PCR_HZ
-"""The same where the main stream does not come: libvlc begins live sources with a second of sound, and the clock comes
-with the first picture (measured)."""
 
 MAIN_SILENT_TICKS = 10 * PCR_HZ
 """After so long without the main stream clients may begin with another, or they would be sent what is long past."""
@@ -108,12 +98,11 @@ class Packetizer:
         self._tables_at = self._main_at = 0
         self._is_skipping = False
         self._resume_at: Resumption = "never"
-        self._hold_back()
+        self._start: ItemStart | None = self._new_start()
+        """Holds what comes until the item is placed; ``None`` from then on."""
 
-    def _hold_back(self) -> None:
-        self._held: list[tuple[bytearray, Route]] | None = []
-        self._held_pcr: int | None = None
-        self._firsts: dict[int, FirstTimestamps] = {}
+    def _new_start(self) -> ItemStart:
+        return ItemStart(self._program, follows_an_item=self._clock.follows_an_item)
 
     def begin_item(self) -> None:
         """The bytes that follow are another item's: another multiplexer, another clock."""
@@ -129,7 +118,7 @@ class Packetizer:
         self._finder.begin_item()
         self._unfinished.clear()
         self._main_at = self._clock.now
-        self._hold_back()
+        self._start = self._new_start()
 
     def feed_untrusted(self, data: bytes) -> list[Datagram]:
         """Take the item's next bytes, in pieces of any length; return the datagrams whose time is known now.
@@ -153,7 +142,7 @@ class Packetizer:
 
     def _plain_routes(self) -> Mapping[int, Route]:
         """Return the streams whose packets go out as they come: none while something is held back or left out."""
-        return self._program.incoming if self._held is None else _NO_ROUTES
+        return self._program.incoming if self._start is None else _NO_ROUTES
 
     def end_item(self) -> list[Datagram]:
         """Return what is left of the item; its last datagram is filled up with null packets."""
@@ -161,9 +150,9 @@ class Packetizer:
         return self._end_timeline()
 
     def _end_timeline(self) -> list[Datagram]:
-        if self._held:
-            self._release(self._held)
-        self._held = []  # nothing goes out until another timeline begins
+        if self._start is not None and self._start.packets:
+            self._place(self._start)
+        self._start = self._new_start()  # nothing goes out until another timeline begins
         self._program.rewind(self._unfinished.take_back())
         self._pacer.end(self._clock.end_of_item())
         return self._pacer.collect()
@@ -210,60 +199,31 @@ class Packetizer:
             return
         route = self._program.route_untrusted(packet)
         if route is None:
-            if self._program.tables_due and self._held is None:
+            if self._program.tables_due and self._start is None:
                 self._write_tables()
         elif not self._program.is_new(packet, route):
             return
         elif self._is_skipping and not self._goes_on(packet, route):
             self._overrun += 1
-        elif self._held is None:
+        elif self._start is None:
             self._pass_on(packet, route)
-        else:
-            self._hold(self._held, packet, route)
+        elif self._start.hold(packet, route):
+            self._place(self._start)
 
-    # --- the beginning of an item ------------------------------------------------------------------------------
-
-    def _hold(self, held: list[tuple[bytearray, Route]], packet: bytearray, route: Route) -> None:
-        """Keep *packet* until it is known where on the timeline its item begins."""
-        held.append((packet, route))
-        pcr = mpegts.read_pcr(packet) if route.is_clock else None
-        if self._held_pcr is None:
-            self._held_pcr = pcr
-        pes = mpegts.parse_pes_start_untrusted(packet) if route.is_timed else None
-        if pes is not None and pes.pts is not None and pes.dts is not None:
-            self._firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
-        is_enough = self._is_without_clock(route, pes) if self._held_pcr is None else self._has_waited_enough(pcr)
-        if is_enough or len(held) >= MAX_HELD_PACKETS:
-            self._release(held)
-
-    def _is_without_clock(self, route: Route, pes: PesStart | None) -> bool:
-        first = self._firsts.get(route.pid)
-        if pes is None or pes.dts is None or first is None:
-            return False
-        limit = MAX_HELD_TICKS if route is self._program.main else MAX_SOUND_HELD_TICKS
-        return unwrap(pes.dts - first.dts, 0, PTS_MODULUS) * TICKS_PER_PTS >= limit
-
-    def _has_waited_enough(self, pcr: int | None) -> bool:
-        if not self._clock.follows_an_item:
-            return True
-        if all(route.pid in self._firsts for route in self._program.routes if route.is_timed):
-            return True
-        return pcr is not None and self._held_pcr is not None and not 0 <= pcr - self._held_pcr < MAX_HELD_TICKS
-
-    def _release(self, held: list[tuple[bytearray, Route]]) -> None:
-        self._held = None
-        if self._held_pcr is not None:
-            self._clock.anchor(self._held_pcr, self._firsts)
+    def _place(self, start: ItemStart) -> None:
+        """Give the item its place on the timeline, and pass on what was held."""
+        self._start = None
+        if start.pcr is not None:
+            self._clock.anchor(start.pcr, start.firsts)
         else:
             main = self._program.main
             self._watch.expect_none(0 if main is None else main.pid)
-            earliest = min((first.dts for first in self._firsts.values()), default=0)
-            pcr = earliest * TICKS_PER_PTS - DTS_LEAD_TICKS
-            self._clock.anchor(pcr, self._firsts)
+            pcr = start.estimated_pcr()
+            self._clock.anchor(pcr, start.firsts)
             self._clock.restamp_pcr(pcr, is_estimated=True)
         if self._program.tables_differ:
             self._write_tables()
-        for packet, route in held:
+        for packet, route in start.packets:
             self._pass_on(packet, route)
 
     # --- the way out -------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flume.media.datagrams import MAX_PENDING_DATAGRAMS, PAYLOAD_BYTES, Datagram
-from flume.media.packetizer import MAX_HELD_PACKETS, Packetizer
+from flume.media.item_start import MAX_HELD_PACKETS
+from flume.media.packetizer import Packetizer
 from support.media.ts_stream import H264_OTHER, Builder, Check, item
 
 VIDEO, AUDIO = 0x100, 0x110
