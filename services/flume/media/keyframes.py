@@ -87,6 +87,14 @@ def begins_keyframe(stream_type: int, data: bytes | bytearray) -> bool:
     return test is not None and any(test(unit) for unit in _units(data))
 
 
+def could_begin_untrusted(packet: bytearray, start: int, stream_type: int) -> bool:
+    """Say whether a decoder can begin at *packet*, whose PES has its payload at *start*. Never raises.
+
+    ``True`` for every codec that :func:`can_recognize` does not know.
+    """
+    return not can_recognize(stream_type) or is_random_access(packet) or begins_keyframe(stream_type, packet[start:])
+
+
 class RandomAccessFinder:
     """Decides at which PES starts of the main stream a client may begin; times are clock ticks at 27 MHz."""
 
@@ -111,13 +119,6 @@ class RandomAccessFinder:
                 return False
             return self._accept(now)
         return now - self._last >= patience and self._accept(now)
-
-    @staticmethod
-    def could_begin_untrusted(packet: bytearray, start: int, stream_type: int) -> bool:
-        """Say whether *packet* looks like a good place to begin, whenever the last one was. Never raises."""
-        return (
-            not can_recognize(stream_type) or is_random_access(packet) or begins_keyframe(stream_type, packet[start:])
-        )
 
     def _accept(self, now: int) -> bool:
         self._last = now

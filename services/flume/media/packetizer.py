@@ -17,7 +17,6 @@ Counters that jump *inside* an item still jump in what goes out: the source's lo
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
@@ -29,12 +28,10 @@ from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
 from flume.media.pcr_watch import ReferenceWatch
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
+from flume.media.skipper import Resumption, Skipper
 from flume.media.timeline import StreamClock
 
 _NO_ROUTES: Mapping[int, Route] = {}
-
-Resumption = Literal["never", "keyframe", "picture"]
-"""Where the stream may go on after something was left out."""
 
 MAIN_SILENT_TICKS = 10 * PCR_HZ
 """After so long without the main stream clients may begin with another, or they would be sent what is long past."""
@@ -94,10 +91,9 @@ class Packetizer:
         self._pacer = DatagramPacer()
         self._unfinished = UnfinishedPes()
         self._watch = ReferenceWatch()
-        self._items = self._damaged = self._overrun = 0
+        self._skipper = Skipper()
+        self._items = self._damaged = 0
         self._tables_at = self._main_at = 0
-        self._is_skipping = False
-        self._resume_at: Resumption = "never"
         self._start: ItemStart | None = self._new_start()
         """Holds what comes until the item is placed; ``None`` from then on."""
 
@@ -107,7 +103,7 @@ class Packetizer:
     def begin_item(self) -> None:
         """The bytes that follow are another item's: another multiplexer, another clock."""
         self._items += 1
-        self._is_skipping = False
+        self._skipper.end()
         self._framer.clear()
         self._program.begin_item()
         self._begin_timeline()
@@ -162,36 +158,24 @@ class Packetizer:
     @property
     def is_skipping(self) -> bool:
         """Whether what comes is left out."""
-        return self._is_skipping
+        return self._skipper.is_skipping
 
     def skip(self) -> list[Datagram]:
         """Leave out what follows until :meth:`resume`; return what is left of what came before.
 
         The stream goes on without a hole in its clock, its counters and its numbers, as from one item to the next.
         """
-        self._is_skipping, self._resume_at = True, "never"
+        self._skipper.begin()
         return self._end_timeline()
 
     def resume(self, *, at: Resumption) -> None:
-        """Go on at the next keyframe, or at the next picture whatever it is, after :meth:`skip`."""
-        self._resume_at = at
+        """After :meth:`skip`: continue at the next keyframe, or at the next audio or video frame of any kind."""
+        self._skipper.resume(at=at)
 
-    def _goes_on(self, packet: bytearray, route: Route) -> bool:
-        """Say whether the stream goes on with *packet* after something was left out, and prepare for it."""
-        if self._resume_at == "never" or not packet[1] & 0x40:
-            return False
-        if route is not self._program.main and not (self._resume_at == "picture" and route.is_timed):
-            return False
-        pes = mpegts.parse_pes_start_untrusted(packet)
-        if pes is None or not (
-            self._resume_at == "picture"
-            or self._finder.could_begin_untrusted(packet, pes.payload_offset, route.stream_type)
-        ):
-            return False
-        self._is_skipping = False
+    def _end_skipping(self) -> None:
+        self._skipper.end()
         self._program.forget_counters()
         self._begin_timeline()
-        return True
 
     def _take(self, packet: bytearray) -> None:
         if packet[1] & 0x80:
@@ -201,11 +185,17 @@ class Packetizer:
         if route is None:
             if self._program.tables_due and self._start is None:
                 self._write_tables()
-        elif not self._program.is_new(packet, route):
-            return
-        elif self._is_skipping and not self._goes_on(packet, route):
-            self._overrun += 1
-        elif self._start is None:
+        elif self._program.is_new(packet, route):
+            self._take_new(packet, route)
+
+    def _take_new(self, packet: bytearray, route: Route) -> None:
+        skipper = self._skipper
+        if skipper.is_skipping:
+            if not skipper.ends_at_untrusted(packet, route, main=self._program.main):
+                skipper.packets += 1
+                return
+            self._end_skipping()
+        if self._start is None:
             self._pass_on(packet, route)
         elif self._start.hold(packet, route):
             self._place(self._start)
@@ -329,7 +319,7 @@ class Packetizer:
             table_changes=program.table_changes,
             pcr_gaps=self._watch.gaps,
             stray_timestamps=self._clock.stray_timestamps,
-            overrun_packets=self._overrun,
+            overrun_packets=self._skipper.packets,
             pcr_jumps=self._clock.pcr_jumps,
             cut_pes=self._unfinished.taken_back,
             unclocked_datagrams=pacer.unclocked,

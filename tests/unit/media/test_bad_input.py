@@ -317,7 +317,7 @@ def test_where_no_keyframe_comes_any_picture_has_to_do() -> None:
     studio.packetizer.resume(at="keyframe")
     studio.shoot(40)
     assert studio.packetizer.is_skipping
-    studio.packetizer.resume(at="picture")
+    studio.packetizer.resume(at="any_frame")
     studio.shoot(40)
     assert not studio.packetizer.is_skipping
     assert len(check_promises(studio).pes[VIDEO]) == 100
@@ -381,6 +381,6 @@ def test_something_left_out_goes_on_with_the_sound_where_there_is_no_picture() -
     studio.shoot(60)
     studio.camera.dark = True
     studio.datagrams += studio.packetizer.skip()
-    studio.packetizer.resume(at="picture")
+    studio.packetizer.resume(at="any_frame")
     studio.shoot(60)
     assert not studio.packetizer.is_skipping

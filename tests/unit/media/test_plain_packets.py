@@ -35,7 +35,7 @@ class Way:
         if name == "skip" and not self.packetizer.is_skipping:
             self.out += self.packetizer.skip()
         elif name.startswith("resume"):
-            self.packetizer.resume(at="keyframe" if name.endswith("keyframe") else "picture")
+            self.packetizer.resume(at="keyframe" if name.endswith("keyframe") else "any_frame")
         elif name.endswith("item"):
             self.out += self.packetizer.end_item()
             self.packetizer.begin_item()

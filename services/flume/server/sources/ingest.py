@@ -224,7 +224,7 @@ class Ingest:
         packetizer, lead_s = self._packetizer, self.lead_s()
         if packetizer.is_skipping:
             if lead_s < LEAD_S:
-                packetizer.resume(at="picture" if lead_s < PICTURE_LEAD_S else "keyframe")
+                packetizer.resume(at="any_frame" if lead_s < PICTURE_LEAD_S else "keyframe")
             self._closing.wait(OVERRUN_PAUSE_S)
         elif lead_s > LIVE_LEAD_S or len(self._queue) >= LEAD_DATAGRAMS:
             self.counts["overruns"] += 1
