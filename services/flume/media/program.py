@@ -100,9 +100,14 @@ class ProgramMap:
         self._neighbours: frozenset[int] = frozenset()
         """Other programs whose PMT comes on the same PID."""
         self._pat_section = self._pmt_section = b""
-        self._routes: dict[int, Route] = {}
         self._source: Program | None = None
         self.tables_due = False
+        self._set_routes({})
+
+    def _set_routes(self, routes: dict[int, Route]) -> None:
+        self._routes = routes
+        self._ordered = tuple(sorted(routes.values(), key=lambda route: route.pid))
+        self._main = next((route for route in self._ordered if route.kind is not StreamKind.CLOCK), None)
 
     @property
     def incoming(self) -> Mapping[int, Route]:
@@ -112,12 +117,12 @@ class ProgramMap:
     @property
     def routes(self) -> tuple[Route, ...]:
         """The present item's streams, video first, then audio."""
-        return tuple(sorted(self._routes.values(), key=lambda route: route.pid))
+        return self._ordered
 
     @property
     def main(self) -> Route | None:
         """The stream at which a client may begin: the first video, or audio, or whatever there is."""
-        return next((route for route in self.routes if route.kind is not StreamKind.CLOCK), None)
+        return self._main
 
     # --- in ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +178,7 @@ class ProgramMap:
             self._pmt_pid, self._neighbours = pid, others
             self._pmt, self._pmt_section = SectionAssembler(), b""
             # A table where a stream was: another multiplexer has taken over, and would never be understood.
-            self._routes = {other: route for other, route in self._routes.items() if other != pid}
+            self._set_routes({other: route for other, route in self._routes.items() if other != pid})
 
     def _read_pmt(self, packet: bytearray) -> None:
         section = self._pmt.feed_untrusted(packet)
@@ -211,7 +216,7 @@ class ProgramMap:
         for pid, route in self._routes.items():
             if pid in routes and routes[pid].pid == route.pid:
                 routes[pid].go_on_from(route)
-        self._routes = routes
+        self._set_routes(routes)
         # Without a PID for the clock there may yet be one of our own: the packetizer writes it by the timestamps.
         clock = routes[program.pcr_pid].pid if program.pcr_pid in routes else CLOCK_PID
         self.clock_pid = clock
