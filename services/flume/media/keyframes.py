@@ -107,20 +107,23 @@ class RandomAccessFinder:
         """The next item is another stream; its first PES start counts anew."""
         self._last = None
 
-    def is_random_access_untrusted(self, packet: bytearray, start: int, stream_type: int, now: int) -> bool:
-        """Say whether a client may begin with *packet*, whose PES has its payload at *start*. Never raises."""
+    def accept_untrusted(self, packet: bytearray, start: int, stream_type: int, now: int) -> bool:
+        """Take *packet*, whose PES has its payload at *start*, as a random access point if it will do; return whether.
+
+        The next one is judged by when this one was. Never raises.
+        """
         if is_random_access(packet) or begins_keyframe(stream_type, packet[start:]):
-            return self._accept(now)
+            return self._record(now)
         # Audio, and video that we cannot read: any start will do, or nobody could ever join.
         patience = UNREADABLE_VIDEO_TICKS if can_recognize(stream_type) else SPACING_TICKS
         if self._last is None:
             if can_recognize(stream_type):
                 self._last = now
                 return False
-            return self._accept(now)
-        return now - self._last >= patience and self._accept(now)
+            return self._record(now)
+        return now - self._last >= patience and self._record(now)
 
-    def _accept(self, now: int) -> bool:
+    def _record(self, now: int) -> bool:
         self._last = now
         self.found += 1
         return True

@@ -134,7 +134,8 @@ class Packetizer:
             else:
                 self._take(packet)
                 routes = self._plain_routes()
-        return self._pacer.collect(before=self._unfinished.oldest_number(written=self._pacer.packets))
+        self._unfinished.expire(written=self._pacer.packets)
+        return self._pacer.collect(before=self._unfinished.oldest_number)
 
     def _plain_routes(self) -> Mapping[int, Route]:
         """Return the streams whose packets go out as they come: none while something is held back or left out."""
@@ -185,7 +186,7 @@ class Packetizer:
         if route is None:
             if self._program.tables_due and self._start is None:
                 self._write_tables()
-        elif self._program.is_new(packet, route):
+        elif self._program.record(packet, route):
             self._take_new(packet, route)
 
     def _take_new(self, packet: bytearray, route: Route) -> None:
@@ -225,7 +226,7 @@ class Packetizer:
 
     def _write_tables_here(self) -> None:
         self._tables_at = self._clock.now
-        for table in self._program.tables():
+        for table in self._program.next_tables():
             self._pacer.write(table)
 
     def _pass_on(self, packet: bytearray, route: Route) -> None:
@@ -255,7 +256,7 @@ class Packetizer:
         if not route.is_clock:  # nobody reads it, but it shall not stand there with another timeline's value
             mpegts.write_pcr(packet, self._clock.move(pcr))
             return None
-        self._watch.on_reference(pcr)
+        self._watch.on_pcr(pcr)
         if self._pacer.is_ahead:
             self._clock.go_on(self._pacer.clock)
         clock = self._clock.restamp_pcr(pcr)
@@ -266,7 +267,7 @@ class Packetizer:
         """Return what the clock is at a PES by its own timestamp, ``None`` while something better tells."""
         if pes.dts is None or not route.is_timed:
             return None
-        pcr = self._watch.estimate(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
+        pcr = self._watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
         return None if pcr is None else self._clock.restamp_pcr(pcr, is_estimated=True)
 
     def _write_pcr(self, clock: int) -> None:
@@ -291,7 +292,7 @@ class Packetizer:
             self._main_at = now
         elif not route.is_timed or now - self._main_at < MAIN_SILENT_TICKS:
             return
-        if self._finder.is_random_access_untrusted(packet, pes.payload_offset, route.stream_type, now):
+        if self._finder.accept_untrusted(packet, pes.payload_offset, route.stream_type, now):
             self._pacer.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
             self._write_tables_here()
             mpegts.mark_random_access(packet)

@@ -45,31 +45,31 @@ class ReferenceWatch:
         self._leader, self._lead = pid, DTS_LEAD_TICKS
         self.gaps += 1
 
-    def on_reference(self, pcr: int) -> None:
+    def on_pcr(self, pcr: int) -> None:
         """A clock reference came."""
         self._pcr, self._leader = pcr, None
         self._firsts.clear()
 
-    def estimate(self, pid: int, dts: int, *, is_main: bool) -> int | None:
-        """Return the clock reference that a PES of *pid* with *dts* stands for, ``None`` if it stands for none.
+    def on_pes(self, pid: int, dts: int, *, is_main: bool) -> int | None:
+        """A PES of *pid* with *dts* came: return the PCR to put in its place, ``None`` while PCRs come by themselves.
 
-        Before the first reference it stands for none: whether there will be one is not decided here.
+        ``None`` before the item's first PCR, too: whether there will be one is not decided here.
         """
         if self._pcr is None and self._leader is None:
             return None
-        if pid != self._leader and not self._follow(pid, dts, GAP_TICKS if is_main else OTHER_GAP_TICKS):
-            return None
+        if pid != self._leader:
+            first, starts = self._firsts.get(pid, (dts, 0))
+            self._firsts[pid] = (first, starts + 1)
+            gap = GAP_TICKS if is_main else OTHER_GAP_TICKS
+            if starts + 1 < GAP_STARTS or unwrap(dts - first, 0, PCR_MODULUS) <= gap:
+                return None
+            self._follow(pid, first)
         self._firsts.clear()
         self._pcr = (dts - self._lead) % PCR_MODULUS
         return self._pcr
 
-    def _follow(self, pid: int, dts: int, gap: int) -> bool:
-        """Go by the stream *pid* from now on, if it has come far enough without anything else to go by."""
-        first, starts = self._firsts.get(pid, (dts, 0))
-        self._firsts[pid] = (first, starts + 1)
-        if starts + 1 < GAP_STARTS or unwrap(dts - first, 0, PCR_MODULUS) <= gap:
-            return False
+    def _follow(self, pid: int, first: int) -> None:
+        """Go by the stream *pid* from now on, whose *first* DTS since the last PCR or estimate this was."""
         self.gaps += self._leader is None
         self._leader = pid
         self._lead = DTS_LEAD_TICKS if self._pcr is None else first - self._pcr
-        return True

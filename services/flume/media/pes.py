@@ -52,10 +52,14 @@ class UnfinishedPes:
         if pes.left <= 0:
             del self._open[pid]
 
-    def oldest_number(self, *, written: int) -> int | None:
-        """Return the place before which all may leave (``None``: no limit), given how many packets are *written*."""
+    def expire(self, *, written: int) -> None:
+        """Stop waiting for PES that began more than :data:`MAX_WAITING_PACKETS` before the *written* packets' end."""
         for pid in [pid for pid, pes in self._open.items() if written - pes.number > MAX_WAITING_PACKETS]:
             del self._open[pid]
+
+    @property
+    def oldest_number(self) -> int | None:
+        """The number of the first packet that may still be taken back; ``None``: all may leave."""
         return min((pes.number for pes in self._open.values()), default=None)
 
     def take_back(self) -> dict[int, int]:

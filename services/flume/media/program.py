@@ -83,7 +83,7 @@ class ProgramMap:
         self.table_changes = 0
         """How often a PMT said something else than the one before it in the same item."""
         self.tables_differ = False
-        """Whether :meth:`tables` has something else to say than the last time."""
+        """Whether :meth:`next_tables` has something else to say than the last time."""
         self._counters: dict[int, int] = {}
         self._version = -1
         self._sent: Program | None = None
@@ -143,8 +143,11 @@ class ProgramMap:
             self.foreign_packets += 1
         return None
 
-    def is_new(self, packet: bytearray, route: Route) -> bool:
-        """Count what was lost before *packet*; ``False`` if it is the last one once more, as section 2.4.3.3 allows."""
+    def record(self, packet: bytearray, route: Route) -> bool:
+        """Follow the continuity counter of *route*, count what was lost before *packet*, and return whether it is new.
+
+        ``False``: it is the last one once more, as section 2.4.3.3 allows.
+        """
         counter, carries = packet[3] & 0x0F, has_payload(packet)
         if counter != route.last_counter + carries & 0x0F and route.last_counter >= 0 and not is_discontinuous(packet):
             # The clock reference in a duplicate is that of its own place.
@@ -238,7 +241,7 @@ class ProgramMap:
             pmt = psi.build_pmt(Program(program.pcr_pid, b"", bare), program_number=1, version=self._version)
         self._tables = psi.packets_of_section(pat, PAT_PID) + psi.packets_of_section(pmt, PMT_PID)
 
-    def tables(self) -> list[bytearray]:
+    def next_tables(self) -> list[bytearray]:
         """Return PAT and PMT as packets, numbered on from the last ones."""
         self.tables_due = self.tables_differ = False
         packets = [bytearray(packet) for packet in self._tables]
@@ -260,7 +263,7 @@ class ProgramMap:
         set_pid(packet, route.pid)
 
     def readdress_plain(self, packet: bytearray, route: Route) -> None:
-        """Do what :meth:`is_new` and :meth:`readdress` do, for a packet that is the *expected* one of *route*."""
+        """Do what :meth:`record` and :meth:`readdress` do, for a packet that is the *expected* one of *route*."""
         counter = packet[3] & 0x0F
         route.last_counter, route.last_packet = counter, packet  # only its header will be written to
         route.expected = PAYLOAD_ONLY | counter + 1 & 0x0F

@@ -74,11 +74,7 @@ class _Track:
 
     def fits(self, dts: int, lead: int) -> bool:
         """Whether *dts*, so much ahead of the clock, belongs to the same timeline as the one before."""
-        if abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS or self.strays == MAX_STRAYS:
-            self.strays = 0
-            return True
-        self.strays += 1
-        return False
+        return abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS or self.strays == MAX_STRAYS
 
     def advance(self, dts: int, pts: int, lead: int) -> None:
         if 0 < dts - self.dts <= MAX_FRAME_TICKS:
@@ -186,22 +182,30 @@ class StreamClock:
         """Return PTS and DTS (90 kHz) of a PES on the outgoing *pid*, to be written modulo 2^33."""
         now, track = self.now, self._tracks.get(pid)
         moved = self.move(dts * TICKS_PER_PTS)
-        if track is not None and not track.fits(moved, moved - now):
-            self.stray_timestamps += 1
-            moved = track.next
-        elif track is not None and pid in self._unsettled:
-            self._unsettled.discard(pid)
-            late = track.next - moved
-            if 0 < late <= JUMP_TICKS // 2:
-                # The new clock is nearer to its streams: it gets the difference, rather than that they go back.
-                self._offset = (self._offset or 0) + late
-                moved += late
+        if track is not None:
+            moved = self._place(pid, track, moved)
         delay = unwrap(pts - dts, 0, PTS_MODULUS) * TICKS_PER_PTS
         if max(abs(moved - now), abs(moved + delay - now)) <= FAR_TICKS:
             if track is None:
                 self._tracks[pid] = track = _Track(moved, moved + delay, moved - now)
             track.advance(moved, moved + delay, moved - now)
         return (moved + delay) // TICKS_PER_PTS, moved // TICKS_PER_PTS
+
+    def _place(self, pid: int, track: _Track, moved: int) -> int:
+        """Return where a PES of *pid* belongs whose DTS would be *moved* by the present offset."""
+        if not track.fits(moved, moved - self.now):
+            track.strays += 1
+            self.stray_timestamps += 1
+            return track.next
+        track.strays = 0
+        if pid in self._unsettled:
+            self._unsettled.discard(pid)
+            late = track.next - moved
+            if 0 < late <= JUMP_TICKS // 2:
+                # The new clock is nearer to its streams: it gets the difference, rather than that they go back.
+                self._offset = (self._offset or 0) + late
+                moved += late
+        return moved
 
     def _end(self) -> int:
         return max((track.dts + track.duration for track in self._tracks.values()), default=0)

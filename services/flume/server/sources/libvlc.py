@@ -151,20 +151,20 @@ class _Playback:
         try:
             data = os.read(self._reader, READ_BYTES)
         except BlockingIOError:
-            if self.is_over():
-                self.finish()
+            self._finish_if_over()
             return None
         self.bytes += len(data)
         return data
 
-    def is_over(self) -> bool:
-        """Say whether libvlc has come to an end, good or bad."""
+    def _finish_if_over(self) -> None:
+        """Ask libvlc for its state, and :meth:`finish` where it has come to an end, good or bad."""
         if self._finisher is not None:
-            return False
+            return
         states = self._vlc.State
         state = self._player.get_state()
         self.failed = self.failed or state == states.Error
-        return self.failed or state in {states.Ended, states.Stopped}
+        if self.failed or state in {states.Ended, states.Stopped}:
+            self.finish()
 
     def tracks(self) -> Mapping[str, str]:
         """Return what the item holds: four-character code to video, audio or text."""
