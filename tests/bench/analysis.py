@@ -11,7 +11,7 @@ from bench.values import RTP_HEADER_BYTES, TS_BYTES, WIRE_HEADER_BYTES, Lateness
 from flume.media.mpegts import PACKET_BYTES, PCR_HZ
 
 MAX_PCR_STEP_S = 0.5
-"""A longer step, or one back, is a new timeline: a film that begins again. The standard allows 0.1 s."""
+"""A longer step, or one back, is a new timeline: a clip that begins again. The standard allows 0.1 s."""
 
 
 class Arrival(NamedTuple):

@@ -8,7 +8,7 @@ from bench.destinations import Order, read_order
 
 
 async def serve(order: Order) -> None:
-    """Send the film to all destinations for ever."""
+    """Send the clip to all destinations for ever."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("0.0.0.0", 0))
     begin_s = next_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Makes what is made once and kept in .cache: the two C programs here, the films in :mod:`bench.clips`."""
+"""Makes what is made once and kept in .cache: the two C programs here, the clips in :mod:`bench.clips`."""
 
 import hashlib
 import subprocess

@@ -82,10 +82,10 @@ def _check(options: Options) -> None:
     strangers = [part for part in options.parts if part not in PARTS]
     if strangers:
         raise BenchError(f"--only {','.join(strangers)}: there are the parts {', '.join(PARTS)}")
-    films = [rate for rate in rates_used(options) if rate not in RATES_MBIT]
-    if films:
+    unavailable = [rate for rate in rates_used(options) if rate not in RATES_MBIT]
+    if unavailable:
         raise BenchError(
-            f"--rate {','.join(map(str, films))}: there are films of {', '.join(map(str, RATES_MBIT))} Mbit/s"
+            f"--rate {','.join(map(str, unavailable))}: there are clips of {', '.join(map(str, RATES_MBIT))} Mbit/s"
         )
     if not options.senders:
         raise BenchError("none of the senders asked for can run here")

@@ -1,4 +1,4 @@
-"""The films: one constant-rate transport stream for each bit rate, made once with ffmpeg and kept in .cache.
+"""The clips: one constant-rate transport stream for each bit rate, made once with ffmpeg and kept in .cache.
 
 That of the package imageio-ffmpeg: Debian's weighs 481 MB, and only the peer of that name needs it.
 """
@@ -13,12 +13,12 @@ from bench.build import CACHE, make_once
 from bench.values import BenchError
 from flume.media.mpegts import NULL_PID, PACKET_BYTES, PCR_HZ, pid_of, read_pcr
 
-FILM_S = 30
+CLIP_S = 30
 FPS = 25
 GOP_S = 2
 MAX_NULL_SHARE = 0.02
 """Null packets are what flume leaves out and others send: with few of them all carry the same load, and a window at the
-beginning of the film holds as many datagrams as one at its end."""
+beginning of the clip holds as many datagrams as one at its end."""
 
 _RECIPES = {2: ("640x360", 4, 0.94), 8: ("1280x720", 8, 0.965), 25: ("1920x1080", 12, 0.965)}
 """Rate → picture size, strength of the noise that fills the rate, and video's part of the whole. Smaller rates pay
@@ -26,7 +26,7 @@ more for tables and clock references."""
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """A film and the constant rate that its own clock gives it."""
+    """A clip and the constant rate that its own clock gives it."""
 
     path: Path
     bytes_per_s: float
@@ -34,10 +34,10 @@ class Clip(msgspec.Struct, frozen=True):
 
 
 def clip(rate_mbit: int) -> Clip:
-    """Return the film of *rate_mbit*; it is made if it is not there."""
+    """Return the clip of *rate_mbit*; it is made if it is not there."""
     recipe = hashlib.sha256(" ".join(_command(rate_mbit, Path())[1:]).encode()).hexdigest()[:8]
-    path = CACHE / f"film-{rate_mbit}mbit-{recipe}.ts"
-    what = f"making the film of {rate_mbit} Mbit/s"
+    path = CACHE / f"clip-{rate_mbit}mbit-{recipe}.ts"
+    what = f"making the clip of {rate_mbit} Mbit/s"
     make_once(path, lambda partial: _command(rate_mbit, partial), what=what, timeout_s=180)
     bytes_per_s, null_share = examine(path.read_bytes())
     if null_share > MAX_NULL_SHARE:
@@ -54,24 +54,24 @@ def _command(rate_mbit: int, target: Path) -> list[str]:
     picture = f"testsrc2=size={size}:rate={FPS},noise=alls={noise}:allf=t"
     return [
         imageio_ffmpeg.get_ffmpeg_exe(),
-        *f"-nostdin -v error -y -f lavfi -i {picture} -t {FILM_S} -pix_fmt yuv420p".split(),
+        *f"-nostdin -v error -y -f lavfi -i {picture} -t {CLIP_S} -pix_fmt yuv420p".split(),
         *f"-c:v libx264 -preset ultrafast -g {gop} -keyint_min {gop} -sc_threshold 0".split(),
         *f"-b:v {video} -minrate {video} -maxrate {video} -bufsize {video // 2} -x264-params nal-hrd=cbr".split(),
         *f"-f mpegts -muxrate {rate_mbit * 1_000_000} -pcr_period 20 -pat_period 0.1 {target}".split(),
     ]
 
 
-def examine(film: bytes) -> tuple[float, float]:
-    """Return bytes a second by the clock references of *film*, and its share of null packets."""
+def examine(data: bytes) -> tuple[float, float]:
+    """Return bytes a second by the clock references of *data*, and its share of null packets."""
     references: list[tuple[int, int]] = []
     nulls = 0
-    for start in range(0, len(film) - PACKET_BYTES + 1, PACKET_BYTES):
-        packet = film[start : start + PACKET_BYTES]
+    for start in range(0, len(data) - PACKET_BYTES + 1, PACKET_BYTES):
+        packet = data[start : start + PACKET_BYTES]
         nulls += pid_of(packet) == NULL_PID
         pcr = read_pcr(packet)
         if pcr is not None:
             references.append((start, pcr))
     if len(references) < 2 or references[-1][1] <= references[0][1]:
-        raise BenchError("a film needs two clock references, the second after the first")
+        raise BenchError("a clip needs two clock references, the second after the first")
     (first, begin), (last, end) = references[0], references[-1]
-    return (last - first) * PCR_HZ / (end - begin), nulls * PACKET_BYTES / len(film)
+    return (last - first) * PCR_HZ / (end - begin), nulls * PACKET_BYTES / len(data)

@@ -1,4 +1,4 @@
-"""What the senders of this folder share: the film cut into datagrams, the list of destinations, the arguments."""
+"""What the senders of this folder share: the clip cut into datagrams, the list of destinations, the arguments."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,8 @@ class Order(NamedTuple):
 
 def read_order(arguments: list[str]) -> Order:
     """Read what FILE DESTINATIONS BYTES_PER_S TICK_MS stand for."""
-    film, listing, bytes_per_s, tick_ms = arguments
-    data = Path(film).read_bytes()
+    clip_path, listing, bytes_per_s, tick_ms = arguments
+    data = Path(clip_path).read_bytes()
     datagrams = [data[start : start + TS_BYTES] for start in range(0, len(data) - TS_BYTES + 1, TS_BYTES)]
     return Order(
         datagrams, parse_listing(Path(listing).read_text()), float(bytes_per_s) / TS_BYTES, float(tick_ms) / 1000

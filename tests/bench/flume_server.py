@@ -73,7 +73,7 @@ async def serve(source: FileSource, settings: ServerSettings) -> None:
 
 def main(arguments: list[str]) -> None:
     """Read the command line and serve."""
-    film, host, port, tick_ms, batch, sessions, sender = arguments
+    clip_path, host, port, tick_ms, batch, sessions, sender = arguments
     settings = ServerSettings(
         host=host,
         port=int(port),
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> None:
         max_sessions=int(sessions),
         max_sessions_per_address=int(sessions),
     )
-    asyncio.run(serve(FileSource(Path(film)), settings))
+    asyncio.run(serve(FileSource(Path(clip_path)), settings))
 
 
 if __name__ == "__main__":

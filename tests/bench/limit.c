@@ -77,7 +77,7 @@ int main(int argc, char **argv)
     if (argc != 5) { fprintf(stderr, "usage: limit FILE DESTINATIONS BYTES_PER_S TICK_MS\n"); return 2; }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     size_t length, at = 0;
-    uint8_t *film = read_all(argv[1], &length);
+    uint8_t *clip = read_all(argv[1], &length);
     int clients = read_destinations(argv[2]), gso = SIZE, large = SEND_BUFFER;
     double rate = atof(argv[3]) / TS, tick_s = atof(argv[4]) / 1000, owed = 0;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
             owed -= count;
             for (int i = 0; i < count; i++, at = (at + TS) % length, sent++) {
                 write_header(buffer[i], sequence++, (uint32_t)(sent / rate * 90000));
-                memcpy(buffer[i] + RTP, film + at, TS);
+                memcpy(buffer[i] + RTP, clip + at, TS);
             }
             shared.iov_len = (size_t)count * SIZE;
             for (int done = 0; done < clients;) {

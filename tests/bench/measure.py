@@ -86,7 +86,7 @@ class Stage:
             # Who is dropped on the wire needs no socket.
             bound = live[: self.samples] if cell.path == "wire" else live
             self.media = self._stack.enter_context(MediaSockets(self.network, bound))
-        self.process = self._stack.enter_context(self._start(film_of(cell.rate_mbit), [*dead, *live]))
+        self.process = self._stack.enter_context(self._start(clip_of(cell.rate_mbit), [*dead, *live]))
         if self.sender.sessions:
             self._join(live, dead)
 
@@ -94,19 +94,19 @@ class Stage:
         destinations = [(address, MEDIA_PORT) for address in addresses]
         listing = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "destinations"
         listing.write_text(format_listing(destinations))
-        film = os.open(clip.path, os.O_RDONLY)
-        self._stack.callback(os.close, film)
+        opened = os.open(clip.path, os.O_RDONLY)
+        self._stack.callback(os.close, opened)
         work = Work(
             clip=clip,
             # Through the open descriptor, whoever may not walk the folders to it can open it too.
-            film=Path(f"/proc/self/fd/{film}") if self.sender.user else clip.path,
+            clip_path=Path(f"/proc/self/fd/{opened}") if self.sender.user else clip.path,
             destinations=destinations,
             listing=listing,
             tick_ms=self.cell.tick_ms,
             batch=self.cell.batch,
         )
         command = self.network.server_command(*self.sender.command(work), user=self.sender.user)
-        return SenderProcess(command, environment=environment(), pass_fds=(film,))
+        return SenderProcess(command, environment=environment(), pass_fds=(opened,))
 
     def _join(self, live: list[str], dead: list[str]) -> None:
         """Let the clients of flume's server ask for the stream, first those who will be dead."""
@@ -138,14 +138,14 @@ class Stage:
             time.sleep(min(left_s, LOOK_S))
 
 
-_films: dict[int, Clip] = {}
+_clips: dict[int, Clip] = {}
 
 
-def film_of(rate_mbit: int) -> Clip:
-    """Return the film of *rate_mbit*, examined once a run."""
-    if rate_mbit not in _films:
-        _films[rate_mbit] = clips.clip(rate_mbit)
-    return _films[rate_mbit]
+def clip_of(rate_mbit: int) -> Clip:
+    """Return the clip of *rate_mbit*, examined once a run."""
+    if rate_mbit not in _clips:
+        _clips[rate_mbit] = clips.clip(rate_mbit)
+    return _clips[rate_mbit]
 
 
 def measure(network: BenchNetwork, sender: Sender, cell: Cell, *, seconds: float) -> Outcome:

@@ -30,7 +30,7 @@ class Platform:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def serve(self, client: int) -> None:
-        """Send the film to *client* for ever."""
+        """Send the clip to *client* for ever."""
         datagrams, rate, tick_s = self._order.datagrams, self._order.datagrams_per_s, self._order.tick_s
         # Clients come at different moments; threads that all wake at once would wait for each other more than need be.
         time.sleep(client / len(self._clients) * tick_s)

@@ -83,7 +83,7 @@ def _cell(
 
 
 def rates_used(options: Options) -> list[int]:
-    """Return the bit rates that the plan needs films of."""
+    """Return the bit rates that the plan needs clips of."""
     if options.custom:
         return list(options.rates or (COST_RATE,))
     needed = {COST_RATE} if any(map(options.wants, ("cost", "large", "dead", "steering", "idle", "ladder"))) else set()
@@ -95,7 +95,7 @@ def rates_used(options: Options) -> list[int]:
 
 
 def alone_steps(options: Options) -> list[Step]:
-    """Return what tells how many datagrams each sender makes of a film: one client, nobody else."""
+    """Return what tells how many datagrams each sender makes of a clip: one client, nobody else."""
     # Only flume and the limit are measured at 2 Mbit/s outside "rates".
     everywhere = options.custom or options.wants("rates")
     return [
@@ -159,7 +159,7 @@ def _dead(options: Options, repeat: int) -> Iterator[Step]:
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True):
-    """The same film and network for more and more clients."""
+    """The same clip and network for more and more clients."""
 
     part: Part
     rate_mbit: int

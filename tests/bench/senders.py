@@ -23,7 +23,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What a sender is to do. *destinations* are "address port" pairs, and stand in *listing* one a line."""
 
     clip: Clip
-    film: Path
+    clip_path: Path
     """The clip by a name that also an unprivileged user can open."""
     destinations: Sequence[tuple[str, int]]
     listing: Path
@@ -74,14 +74,14 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlumeServer(_Described, frozen=True, kw_only=True):
-    """The whole server of this project, fed with the film's bytes."""
+    """The whole server of this project, fed with the clip's bytes."""
 
     way: str = "auto"
     """The setting *sender* of the server."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
-        options = (work.film, SERVER_ADDRESS, CONTROL_PORT, work.tick_ms, work.batch, MAX_SESSIONS, self.way)
+        options = (work.clip_path, SERVER_ADDRESS, CONTROL_PORT, work.tick_ms, work.batch, MAX_SESSIONS, self.way)
         return [sys.executable, "-m", "bench.flume_server", *map(str, options)]
 
 
@@ -98,7 +98,7 @@ class FlumeServe(_Described, frozen=True):
             "--max-sessions": MAX_SESSIONS,
         }
         words = [str(word) for pair in options.items() for word in pair]
-        return [sys.executable, "-m", "flume.cli", "serve", str(work.film), *words]
+        return [sys.executable, "-m", "flume.cli", "serve", str(work.clip_path), *words]
 
 
 class PythonSender(_Described, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class PythonSender(_Described, frozen=True, kw_only=True):
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
-        options = (work.film, work.listing, work.clip.bytes_per_s, work.tick_ms)
+        options = (work.clip_path, work.listing, work.clip.bytes_per_s, work.tick_ms)
         return [sys.executable, "-m", self.module, *map(str, options), *self.more]
 
 
@@ -118,7 +118,7 @@ class Limit(_Described, frozen=True):
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
-        options = (work.film, work.listing, work.clip.bytes_per_s, work.tick_ms)
+        options = (work.clip_path, work.listing, work.clip.bytes_per_s, work.tick_ms)
         return [str(build.program("limit")), *map(str, options)]
 
 
@@ -129,7 +129,7 @@ class MultiUdpSink(_Described, frozen=True):
         """See :class:`Sender`."""
         clients = ",".join(f"{address}:{port}" for address, port in work.destinations)
         return [
-            *("gst-launch-1.0", "-q", "filesrc", f"location={work.film}"),
+            *("gst-launch-1.0", "-q", "filesrc", f"location={work.clip_path}"),
             *("!", "tsparse", "set-timestamps=true", "alignment=7", "!"),
             *("multiudpsink", "sync=true", f"buffer-size={GST_SEND_BUFFER_BYTES}", f"clients={clients}"),
         ]
@@ -142,7 +142,7 @@ class FfmpegTee(_Described, frozen=True):
         """See :class:`Sender`."""
         outputs = "|".join(f"[f=mpegts]udp://{address}:{port}?pkt_size=1316" for address, port in work.destinations)
         return [
-            *("ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(work.film)),
+            *("ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(work.clip_path)),
             *("-c", "copy", "-map", "0", "-f", "tee", outputs),
         ]
 
@@ -153,7 +153,15 @@ class VlcDuplicate(_Described, frozen=True):
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
         outputs = ",".join(f"dst=std{{access=udp,mux=ts,dst={address}:{port}}}" for address, port in work.destinations)
-        return ["cvlc", "--quiet", "--loop", str(work.film), "--sout", f"#duplicate{{{outputs}}}", "--no-sout-audio"]
+        return [
+            "cvlc",
+            "--quiet",
+            "--loop",
+            str(work.clip_path),
+            "--sout",
+            f"#duplicate{{{outputs}}}",
+            "--no-sout-audio",
+        ]
 
 
 _GST = {"gst-launch-1.0": "gstreamer1.0-tools"}
@@ -173,7 +181,7 @@ def all_senders(machine: str) -> dict[str, Sender]:
         f"{library}/vlc/vlc-cache-gen": "libvlc-bin",
     }
     found: tuple[Sender, ...] = (
-        FlumeServer(name="flume", what="this project's server, fed with the film's bytes", rtp=True, sessions=True),
+        FlumeServer(name="flume", what="this project's server, fed with the clip's bytes", rtp=True, sessions=True),
         FlumeServe(
             name="flume+vlc", what="`flume serve`, with libvlc as source", rtp=True, sessions=True, needs=libvlc
         ),

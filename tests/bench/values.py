@@ -22,7 +22,7 @@ BATCH = ServerSettings().batch_datagrams
 """What people get who ask for nothing else."""
 
 MAX_SECONDS = 15.0
-"""Senders that do not loop end with the film, which is 30 s long; start, settling and window must fit into it."""
+"""Senders that do not loop end with the clip, which is 30 s long; start, settling and window must fit into it."""
 
 
 class BenchError(FlumeError):

@@ -52,7 +52,7 @@ def test_a_stream_that_falls_behind_becomes_later_and_later() -> None:
     assert late[-1] > 100 * MS
 
 
-def test_a_film_that_begins_again_is_measured_against_itself() -> None:
+def test_a_clip_that_begins_again_is_measured_against_itself() -> None:
     first = stream(31, start_ms=60_000)
     gap_ms = 31 * DATAGRAM_MS + 300
     again = [each._replace(time_ns=each.time_ns + gap_ms * MS) for each in stream(31)]

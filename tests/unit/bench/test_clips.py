@@ -1,4 +1,4 @@
-"""What a film says about itself."""
+"""What a clip says about itself."""
 
 import pytest
 
@@ -20,11 +20,11 @@ def test_the_rate_is_that_of_the_clock_references() -> None:
 
 def test_null_packets_are_counted() -> None:
     writer = TsWriter()
-    film = b"".join(writer.frame() for _ in range(10))
-    nulls = len(film) // PACKET_BYTES
-    assert clips.examine(film + NULL_PACKET * nulls)[1] == pytest.approx(0.5)
+    data = b"".join(writer.frame() for _ in range(10))
+    nulls = len(data) // PACKET_BYTES
+    assert clips.examine(data + NULL_PACKET * nulls)[1] == pytest.approx(0.5)
 
 
-def test_a_film_without_a_clock_is_refused() -> None:
+def test_a_clip_without_a_clock_is_refused() -> None:
     with pytest.raises(BenchError, match="two clock references"):
         clips.examine(NULL_PACKET * 100)

@@ -8,8 +8,8 @@ from bench.clips import Clip
 from bench.senders import Work, all_senders
 
 WORK = Work(
-    clip=Clip(Path("film.ts"), 1_000_000.0, 0.0),
-    film=Path("film.ts"),
+    clip=Clip(Path("clip.ts"), 1_000_000.0, 0.0),
+    clip_path=Path("clip.ts"),
     destinations=[("198.18.32.1", 6000), ("198.18.16.1", 6000)],
     listing=Path("list.txt"),
     tick_ms=10.0,
@@ -22,14 +22,14 @@ def test_every_destination_is_in_the_command_of_those_who_take_them_there(name: 
     command = " ".join(all_senders("x86_64")[name].command(WORK))
     for address, port in WORK.destinations:
         assert command.count(f"{address}:{port}") == 1
-    assert "film.ts" in command
+    assert "clip.ts" in command
 
 
 @pytest.mark.parametrize("name", ["naive", "naive-pinned", "asyncio"])
-def test_our_own_senders_are_paced_by_the_films_rate(name: str) -> None:
+def test_our_own_senders_are_paced_by_the_clips_rate(name: str) -> None:
     command = all_senders("x86_64")[name].command(WORK)
     assert command[1] == "-m"
-    assert command[3:7] == ["film.ts", "list.txt", "1000000.0", "10.0"]
+    assert command[3:7] == ["clip.ts", "list.txt", "1000000.0", "10.0"]
 
 
 def test_only_those_who_ask_for_sessions_speak_rtp_beside_the_limit() -> None:
