@@ -23,30 +23,30 @@ class Arrival(NamedTuple):
     pcr_packet: int
 
 
-class _Reference(NamedTuple):
+class _Pcr(NamedTuple):
     position: int
-    pcr: int
+    value: int
 
 
 def lateness_ns(arrivals: Sequence[Arrival]) -> list[float]:
     """Return how much later than its stream time each datagram came, relative to the earliest on the same timeline.
 
-    The stream time of a datagram is interpolated between two clock references by the place of its first packet
-    (ETSI TR 101 290 judges the references alone). What stands before the first or behind the last has none.
+    The stream time of a datagram is interpolated between two PCRs by the position of its first packet (ETSI TR 101 290
+    judges the PCRs alone). Datagrams before the first PCR or behind the last one have no stream time.
     """
     positions: list[int] = []
-    references: list[_Reference] = []
-    place = 0
+    pcrs: list[_Pcr] = []
+    position = 0
     for arrival in arrivals:
-        positions.append(place)
+        positions.append(position)
         if arrival.pcr is not None:
-            references.append(_Reference(place + arrival.pcr_packet, arrival.pcr))
-        place += arrival.length // PACKET_BYTES
+            pcrs.append(_Pcr(position + arrival.pcr_packet, arrival.pcr))
+        position += arrival.length // PACKET_BYTES
     late: list[float] = []
     timeline: list[float] = []
     index = 0
-    for before, after in pairwise(references):
-        step = after.pcr - before.pcr
+    for before, after in pairwise(pcrs):
+        step = after.value - before.value
         if not 0 < step <= MAX_PCR_STEP_S * PCR_HZ or after.position == before.position:
             late += _relative(timeline)
             timeline = []
@@ -54,7 +54,7 @@ def lateness_ns(arrivals: Sequence[Arrival]) -> list[float]:
         while index < len(positions) and positions[index] < before.position:
             index += 1
         ns_per_packet = step / (after.position - before.position) * 1e9 / PCR_HZ
-        start_ns = before.pcr * 1e9 / PCR_HZ
+        start_ns = before.value * 1e9 / PCR_HZ
         while index < len(positions) and positions[index] < after.position:
             stream_ns = start_ns + (positions[index] - before.position) * ns_per_packet
             timeline.append(arrivals[index].time_ns - stream_ns)

@@ -22,7 +22,7 @@ beginning of the clip holds as many datagrams as one at its end."""
 
 _RECIPES = {2: ("640x360", 4, 0.94), 8: ("1280x720", 8, 0.965), 25: ("1920x1080", 12, 0.965)}
 """Rate → picture size, strength of the noise that fills the rate, and video's part of the whole. Smaller rates pay
-more for tables and clock references."""
+more for tables and PCRs."""
 
 
 class Clip(msgspec.Struct, frozen=True):
@@ -62,16 +62,16 @@ def _command(rate_mbit: int, target: Path) -> list[str]:
 
 
 def examine(data: bytes) -> tuple[float, float]:
-    """Return bytes a second by the clock references of *data*, and its share of null packets."""
-    references: list[tuple[int, int]] = []
+    """Return bytes a second by the PCRs of *data*, and its share of null packets."""
+    pcrs: list[tuple[int, int]] = []
     nulls = 0
     for start in range(0, len(data) - PACKET_BYTES + 1, PACKET_BYTES):
         packet = data[start : start + PACKET_BYTES]
         nulls += pid_of(packet) == NULL_PID
         pcr = read_pcr(packet)
         if pcr is not None:
-            references.append((start, pcr))
-    if len(references) < 2 or references[-1][1] <= references[0][1]:
-        raise BenchError("a clip needs two clock references, the second after the first")
-    (first, begin), (last, end) = references[0], references[-1]
+            pcrs.append((start, pcr))
+    if len(pcrs) < 2 or pcrs[-1][1] <= pcrs[0][1]:
+        raise BenchError("a clip needs two PCRs, the second after the first")
+    (first, begin), (last, end) = pcrs[0], pcrs[-1]
     return (last - first) * PCR_HZ / (end - begin), nulls * PACKET_BYTES / len(data)

@@ -123,7 +123,7 @@ class Limit(_Described, frozen=True):
 
 
 class MultiUdpSink(_Described, frozen=True):
-    """GStreamer's sink for many clients, in a pipeline that paces by the stream's clock references."""
+    """GStreamer's sink for many clients, in a pipeline that paces by the stream's PCRs."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""

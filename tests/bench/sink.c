@@ -2,7 +2,7 @@
  *
  * usage: sink COUNTERS RECORDS SAMPLES DEADLINE_S SOCKET...    all but the two in the middle are open descriptors
  *
- * The first SAMPLES sockets are looked into (continuity counters, RTP numbers, clock references) and each of their
+ * The first SAMPLES sockets are looked into (continuity counters, RTP numbers, PCRs) and each of their
  * datagrams within the window is written down; of all others only length and time are read. COUNTERS is shared memory:
  * the window [begin, end) stands at its beginning and is set from outside, so that both ends agree on it exactly. Ends
  * at SIGTERM, at the deadline, and with its parent. */
@@ -56,7 +56,7 @@ static uint64_t arrival_ns(struct msghdr *message)
     return now_ns();
 }
 
-static uint64_t clock_reference(const uint8_t *packet)
+static uint64_t read_pcr(const uint8_t *packet)
 {
     if (!(packet[3] & 0x20) || packet[4] < 7 || !(packet[5] & 0x10)) return NO_PCR;
     uint64_t base = (uint64_t)packet[6] << 25 | packet[7] << 17 | packet[8] << 9 | packet[9] << 1 | packet[10] >> 7;
@@ -87,7 +87,7 @@ static void look_into(struct state *s, const uint8_t *datagram, unsigned length,
         if (packet[0] != 0x47) continue;
         int broken = breaks_continuity(s, packet);
         if (counted) s->counters->continuity_errors += broken;
-        uint64_t pcr = r->pcr == NO_PCR ? clock_reference(packet) : NO_PCR;
+        uint64_t pcr = r->pcr == NO_PCR ? read_pcr(packet) : NO_PCR;
         if (pcr != NO_PCR) { r->pcr = pcr; r->pcr_packet = index; }
     }
 }

@@ -59,7 +59,7 @@ class Lateness(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     max_ms: float
     datagrams: int
-    """How many could be placed between two clock references."""
+    """How many could be placed between two PCRs."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,11 +21,11 @@ DATAGRAM_MS = 7
 
 
 def stream(count: int, *, every: int = 3, start_ms: float = 0, delay_ms: float = 0) -> list[Arrival]:
-    """Return datagrams that arrive *delay_ms* after their stream time, with a clock reference in *every* one."""
+    """Return datagrams that arrive *delay_ms* after their stream time, with a PCR in *every* one."""
     arrivals = []
     for number in range(count):
         stream_ms = start_ms + number * DATAGRAM_MS
-        # The reference stands in the third packet, two milliseconds of stream time after the first.
+        # The PCR is in the third packet, two milliseconds of stream time after the first.
         pcr = round((stream_ms + 2) * PCR_HZ / 1000) if number % every == 0 else None
         arrivals.append(Arrival(round((number * DATAGRAM_MS + delay_ms) * MS), 12 + 7 * 188, pcr, 2))
     return arrivals
@@ -61,12 +61,12 @@ def test_a_clip_that_begins_again_is_measured_against_itself() -> None:
     assert max(late) < 1000
 
 
-def test_bare_transport_packets_and_rtp_have_the_same_positions() -> None:
-    bare = [each._replace(length=7 * 188) for each in stream(31)]
-    assert lateness_ns(bare) == lateness_ns(stream(31))
+def test_raw_transport_packets_and_rtp_have_the_same_positions() -> None:
+    raw_ts = [each._replace(length=7 * 188) for each in stream(31)]
+    assert lateness_ns(raw_ts) == lateness_ns(stream(31))
 
 
-def test_without_two_clock_references_nothing_is_known() -> None:
+def test_without_two_pcrs_nothing_is_known() -> None:
     assert lateness([stream(3)]) is None
     assert lateness([]) is None
 

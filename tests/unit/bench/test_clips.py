@@ -8,10 +8,10 @@ from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
 from support.media.synthetic import TsWriter
 
 
-def test_the_rate_is_that_of_the_clock_references() -> None:
+def test_the_rate_is_that_of_the_pcrs() -> None:
     writer = TsWriter(bitrate_kbit=2000)
     frames = [writer.frame() for _ in range(51)]
-    # From the first reference to the last are fifty frames of a 25th of a second.
+    # From the first PCR to the last are fifty frames of a 25th of a second.
     rate, nulls = clips.examine(b"".join(frames))
     until_last = sum(len(frame) for frame in frames[:50])
     assert rate == pytest.approx(until_last / 2, rel=0.01)
@@ -26,5 +26,5 @@ def test_null_packets_are_counted() -> None:
 
 
 def test_a_clip_without_a_clock_is_refused() -> None:
-    with pytest.raises(BenchError, match="two clock references"):
+    with pytest.raises(BenchError, match="two PCRs"):
         clips.examine(NULL_PACKET * 100)
