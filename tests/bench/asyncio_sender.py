@@ -4,25 +4,25 @@ import asyncio
 import sys
 import time
 
-from bench.destinations import Order, read_order
+from bench.destinations import SendSpec, read_spec
 
 
-async def serve(order: Order) -> None:
+async def serve(spec: SendSpec) -> None:
     """Send the clip to all destinations for ever."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("0.0.0.0", 0))
     begin_s = next_s = time.monotonic()
     sent = 0
     while True:
-        due = int((time.monotonic() - begin_s) * order.datagrams_per_s)
+        due = int((time.monotonic() - begin_s) * spec.datagrams_per_s)
         for number in range(sent, due):
-            datagram = order.datagrams[number % len(order.datagrams)]
-            for address in order.destinations:
+            datagram = spec.datagrams[number % len(spec.datagrams)]
+            for address in spec.destinations:
                 transport.sendto(datagram, address)
         sent = due
-        next_s += order.tick_s
+        next_s += spec.tick_s
         await asyncio.sleep(max(0.0, next_s - time.monotonic()))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(read_order(sys.argv[1:])))
+    asyncio.run(serve(read_spec(sys.argv[1:])))

@@ -13,11 +13,11 @@ _ERROR_CHARACTERS = 300
 
 
 def make_once(
-    target: Path, command_for: Callable[[Path], list[str]], *, what: str, timeout_s: float, cure: str = ""
+    target: Path, command_for: Callable[[Path], list[str]], *, what: str, timeout_s: float, remedy: str = ""
 ) -> None:
     """Let the command for a file write *target* unless it is there; it appears when it is complete, never in part.
 
-    Raises :class:`BenchError` that says *what* could not be made and the *cure*.
+    Raises :class:`BenchError` that says *what* could not be made and the *remedy*.
     """
     if target.exists():
         return
@@ -26,7 +26,7 @@ def make_once(
     try:
         done = subprocess.run(command_for(partial), capture_output=True, text=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BenchError(f"{what}: {error}{cure}") from error
+        raise BenchError(f"{what}: {error}{remedy}") from error
     if done.returncode:
         raise BenchError(f"{what} failed: {done.stderr.strip()[-_ERROR_CHARACTERS:]}")
     partial.replace(target)
@@ -41,6 +41,6 @@ def program(name: str) -> Path:
         lambda partial: ["gcc", "-O2", "-Wall", "-o", str(partial), str(source)],
         what=f"compiling {source.name}",
         timeout_s=60,
-        cure="; install gcc and libc6-dev",
+        remedy="; install gcc and libc6-dev",
     )
     return target

@@ -79,9 +79,9 @@ def main(*, minutes: float | None, output: Path | None, **chosen: object) -> Non
 
 def _check(options: Options) -> None:
     """Refuse what there is not, before anything is measured."""
-    strangers = [part for part in options.parts if part not in PARTS]
-    if strangers:
-        raise BenchError(f"--only {','.join(strangers)}: there are the parts {', '.join(PARTS)}")
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        raise BenchError(f"--only {','.join(unknown)}: there are the parts {', '.join(PARTS)}")
     unavailable = [rate for rate in rates_used(options) if rate not in RATES_MBIT]
     if unavailable:
         raise BenchError(

@@ -14,13 +14,13 @@ from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE, SO_TIMESTAMPNS
 
 RECEIVE_BUFFER_BYTES = 4 << 20
-_TOGETHER = 64
+_TOKENS_AT_ONCE = 64
 """Tokens sent at once: a socket's usual buffer holds some 270 of them."""
 
-_PATIENCE_S = 1.0
+_TOKEN_REPEAT_S = 1.0
 
 
-def listen_well(media: socket.socket) -> None:
+def prepare_media(media: socket.socket) -> None:
     """Give *media* a large buffer and the kernel's time of arrival with each datagram."""
     media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     media.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -40,7 +40,7 @@ class MediaSockets:
         with self._stack, self._network.as_client():
             for address in self._addresses:
                 media = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-                listen_well(media)
+                prepare_media(media)
                 media.bind((address, MEDIA_PORT))
                 opened.append(media)
             self._stack = self._stack.pop_all()
@@ -62,7 +62,7 @@ class Sessions:
         self._addresses = addresses
         self._timeout_s = timeout_s
         self._stack = contextlib.ExitStack()
-        self._told_s = 0.0
+        self._tokens_sent_s = 0.0
         self.clients: list[WireClient] = []
 
     def __enter__(self) -> Self:
@@ -77,9 +77,9 @@ class Sessions:
                 if reply.get("reply") != "connect":
                     raise BenchError(f"the server answered connect with {reply or 'the end of the connection'}")
                 client.token = reply["token"]
-            self._told_s = time.monotonic()
-            for start in range(0, len(self.clients), _TOGETHER):
-                _consent(self.clients[start : start + _TOGETHER], deadline_s)
+            self._tokens_sent_s = time.monotonic()
+            for start in range(0, len(self.clients), _TOKENS_AT_ONCE):
+                _consent(self.clients[start : start + _TOKENS_AT_ONCE], deadline_s)
             self._stack = self._stack.pop_all()
         return self
 
@@ -91,7 +91,7 @@ class Sessions:
                 except ConnectionRefusedError:  # the server is not up yet
                     client = None
             if client is not None:
-                listen_well(client.media)
+                prepare_media(client.media)
                 return client
             left_s(deadline_s)
             time.sleep(0.05)
@@ -106,13 +106,13 @@ class Sessions:
 
     def send_tokens(self) -> None:
         """Give consent, or repeat it."""
-        self._told_s = time.monotonic()
+        self._tokens_sent_s = time.monotonic()
         for client in self.clients:
             client.send_token()
 
     def tend(self) -> None:
         """Repeat the tokens when it is time to, as every client does."""
-        if time.monotonic() - self._told_s >= TOKEN_INTERVAL_S:
+        if time.monotonic() - self._tokens_sent_s >= TOKEN_INTERVAL_S:
             self.send_tokens()
 
 
@@ -123,7 +123,7 @@ def _consent(clients: Sequence[WireClient], deadline_s: float) -> None:
     for client in clients:
         while True:
             try:
-                client.event("active", timeout_s=min(_PATIENCE_S, left_s(deadline_s)))
+                client.event("active", timeout_s=min(_TOKEN_REPEAT_S, left_s(deadline_s)))
                 break
             except TimeoutError:
                 client.send_token()

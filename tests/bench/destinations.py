@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bench.values import TS_BYTES
 
 
-class Order(NamedTuple):
+class SendSpec(NamedTuple):
     """What the command line asks for."""
 
     datagrams: list[bytes]
@@ -15,12 +15,12 @@ class Order(NamedTuple):
     tick_s: float
 
 
-def read_order(arguments: list[str]) -> Order:
+def read_spec(arguments: list[str]) -> SendSpec:
     """Read what FILE DESTINATIONS BYTES_PER_S TICK_MS stand for."""
     clip_path, listing, bytes_per_s, tick_ms = arguments
     data = Path(clip_path).read_bytes()
     datagrams = [data[start : start + TS_BYTES] for start in range(0, len(data) - TS_BYTES + 1, TS_BYTES)]
-    return Order(
+    return SendSpec(
         datagrams, parse_listing(Path(listing).read_text()), float(bytes_per_s) / TS_BYTES, float(tick_ms) / 1000
     )
 

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from bench.measure import Stage
+from bench.measure import CellSetup
 from bench.network import BenchNetwork
 from bench.process import usage
 from bench.senders import Sender
@@ -24,21 +24,21 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
 
 
-def stand_idle(network: BenchNetwork, sender: Sender, cell: Cell) -> Idle:
+def measure_idle(network: BenchNetwork, sender: Sender, cell: Cell) -> Idle:
     """Interrupt all clients of *cell* and watch the server and their sockets."""
     try:
-        with Stage(network, sender, cell) as stage:
-            assert stage.sessions is not None
-            for client in stage.sessions.clients:
+        with CellSetup(network, sender, cell) as setup:
+            assert setup.sessions is not None
+            for client in setup.sessions.clients:
                 client.ask("interrupt")
-            with Sink(stage.media, samples=0, deadline_s=_QUIET_S + IDLE_S + 10) as sink:
+            with Sink(setup.media, samples=0, deadline_s=_QUIET_S + IDLE_S + 10) as sink:
                 begin_ns = time.time_ns() + round(_QUIET_S * 1e9)
                 end_ns = begin_ns + round(IDLE_S * 1e9)
                 sink.set_window(begin_ns, end_ns)
-                stage.wait(begin_ns)
-                before = usage(stage.process.pid)
-                stage.wait(end_ns)
-                after = usage(stage.process.pid)
+                setup.wait(begin_ns)
+                before = usage(setup.process.pid)
+                setup.wait(end_ns)
+                after = usage(setup.process.pid)
                 sink.wait_until_drained()
                 datagrams = sum(count.datagrams for count in sink.counts())
     except (BenchError, OSError, AssertionError) as error:

@@ -24,7 +24,7 @@ from support.paths import ROOT
 START_TIMEOUT_S = 10.0
 """How long flume's clients may take to join."""
 
-HEARD_TIMEOUT_S, LEAST_HEARD = 6.0, 0.5
+REACH_TIMEOUT_S, LEAST_REACHED = 6.0, 0.5
 """Who has not reached half of the clients by then has given up; whom it left out until then counts as a client."""
 
 SETTLE_S = 1.5
@@ -54,7 +54,7 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": path, "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"}
 
 
-class Stage:
+class CellSetup:
     """One cell's sender at work with its clients, within ``with``: the part that measurements of all kinds share."""
 
     def __init__(self, network: BenchNetwork, sender: Sender, cell: Cell) -> None:
@@ -64,7 +64,7 @@ class Stage:
         self.sessions: Sessions | None = None
         self.media: list[socket.socket] = []
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> "CellSetup":
         with self._stack:
             self._enter()
             self._stack = self._stack.pop_all()
@@ -112,14 +112,14 @@ class Stage:
         """Let the clients of flume's server ask for the stream, first those who will be dead."""
         if dead:
             self.network.add_addresses(dead)
-            self._stack.callback(self._bury, dead)
+            self._stack.callback(self._remove_dead, dead)
         self._dead = self._stack.enter_context(Sessions(self.network, dead, timeout_s=START_TIMEOUT_S))
         self.sessions = self._stack.enter_context(Sessions(self.network, live, timeout_s=START_TIMEOUT_S))
-        self._bury(dead)
-        heard = self.samples if self.cell.path == "wire" else len(live)
-        self.media = self.sessions.media[:heard]
+        self._remove_dead(dead)
+        drained = self.samples if self.cell.path == "wire" else len(live)
+        self.media = self.sessions.media[:drained]
 
-    def _bury(self, dead: list[str]) -> None:
+    def _remove_dead(self, dead: list[str]) -> None:
         """Take their addresses away; twice does no harm."""
         if dead:
             self.network.remove_addresses(dead)
@@ -151,56 +151,58 @@ def clip_of(rate_mbit: int) -> Clip:
 def measure(network: BenchNetwork, sender: Sender, cell: Cell, *, seconds: float) -> Outcome:
     """Measure *cell* over a window of *seconds*. What the sender cannot do is an outcome, not an exception."""
     try:
-        with _stage_and_sink(network, sender, cell, seconds) as (stage, sink):
-            return _window(stage, sink, seconds)
+        with _setup_and_sink(network, sender, cell, seconds) as (setup, sink):
+            return _window(setup, sink, seconds)
     except (BenchError, OSError, AssertionError) as error:
         return Outcome(failure=str(error) or repr(error))
 
 
 @contextlib.contextmanager
-def _stage_and_sink(network: BenchNetwork, sender: Sender, cell: Cell, seconds: float) -> Iterator[tuple[Stage, Sink]]:
-    with Stage(network, sender, cell) as stage:
+def _setup_and_sink(
+    network: BenchNetwork, sender: Sender, cell: Cell, seconds: float
+) -> Iterator[tuple[CellSetup, Sink]]:
+    with CellSetup(network, sender, cell) as setup:
         deadline_s = START_TIMEOUT_S + SETTLE_S + seconds + 20
-        with Sink(stage.media, samples=stage.samples, deadline_s=deadline_s) as sink:
-            _wait_until_heard(stage, sink)
-            stage.wait(time.time_ns() + round(SETTLE_S * 1e9))
-            yield stage, sink
+        with Sink(setup.media, samples=setup.samples, deadline_s=deadline_s) as sink:
+            _wait_until_reached(setup, sink)
+            setup.wait(time.time_ns() + round(SETTLE_S * 1e9))
+            yield setup, sink
 
 
-def _wait_until_heard(stage: Stage, sink: Sink) -> None:
-    if wait_until(lambda: all(sink.heard()), timeout_s=HEARD_TIMEOUT_S, meanwhile=stage.tend):
+def _wait_until_reached(setup: CellSetup, sink: Sink) -> None:
+    if wait_until(lambda: all(sink.reached()), timeout_s=REACH_TIMEOUT_S, meanwhile=setup.tend):
         return
-    heard = sink.heard()
-    if sum(heard) < LEAST_HEARD * len(heard):
-        raise BenchError(f"reached {sum(heard)} of {len(heard)} clients within {HEARD_TIMEOUT_S:g} s")
+    reached = sink.reached()
+    if sum(reached) < LEAST_REACHED * len(reached):
+        raise BenchError(f"reached {sum(reached)} of {len(reached)} clients within {REACH_TIMEOUT_S:g} s")
 
 
-def _snapshot(stage: Stage, sink: Sink) -> _Snapshot:
-    taken = usage(stage.process.pid)
+def _snapshot(setup: CellSetup, sink: Sink) -> _Snapshot:
+    taken = usage(setup.process.pid)
     machine_s = machine_busy_s()
     ours_s = (usage(sink.pid).cpu_ns + usage(os.getpid(), alone=True).cpu_ns) / 1e9
     asked_ns = time.monotonic_ns()
-    packets, size = stage.network.dropped()
+    packets, size = setup.network.dropped()
     # The counter was read some time between the start of nft and its end, most likely in the middle.
     wire_ns = (asked_ns + time.monotonic_ns()) // 2
     return _Snapshot(taken, machine_s, ours_s, packets, size, wire_ns, sink.drops())
 
 
-def _window(stage: Stage, sink: Sink, seconds: float) -> Outcome:
+def _window(setup: CellSetup, sink: Sink, seconds: float) -> Outcome:
     begin_ns = time.time_ns() + LEAD_NS
     end_ns = begin_ns + round(seconds * 1e9)
     sink.set_window(begin_ns, end_ns)
-    stage.wait(begin_ns)
-    before = _snapshot(stage, sink)
-    stage.wait(end_ns)
-    after = _snapshot(stage, sink)
-    stage.process.require_alive()
+    setup.wait(begin_ns)
+    before = _snapshot(setup, sink)
+    setup.wait(end_ns)
+    after = _snapshot(setup, sink)
+    setup.process.require_alive()
     sink.wait_until_drained()
     counts = sink.counts()
     sink.stop()
     delivered = [count.datagrams / seconds for count in counts]
-    dropped_clients = stage.cell.clients - len(counts)
-    dropped_per_s = _dropped_per_s(before, after, rtp=stage.sender.rtp)
+    dropped_clients = setup.cell.clients - len(counts)
+    dropped_per_s = _dropped_per_s(before, after, rtp=setup.sender.rtp)
     each = [*delivered, *([dropped_per_s / dropped_clients] if dropped_clients else [])]
     total_per_s = sum(delivered) + dropped_per_s
     window_s = (after.usage.time_ns - before.usage.time_ns) / 1e9
@@ -216,7 +218,7 @@ def _window(stage: Stage, sink: Sink, seconds: float) -> Outcome:
         waited_cores=(after.usage.waited_ns - before.usage.waited_ns) / 1e9 / window_s,
         foreign_cores=max(0.0, (after.machine_s - before.machine_s - after.ours_s + before.ours_s - cpu_s) / window_s),
         delivered_per_s=total_per_s,
-        per_client_per_s=total_per_s / stage.cell.clients,
+        per_client_per_s=total_per_s / setup.cell.clients,
         worst_client_per_s=min(each),
         cpu_us_per_datagram=cpu_s / window_s / total_per_s * 1e6 if total_per_s else 0.0,
         lateness=analysis.lateness(sink.records()),

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from bench.destinations import Order, read_order
+from bench.destinations import SendSpec, read_spec
 
 PINNED = "pinned"
 
@@ -22,16 +22,16 @@ PINNED = "pinned"
 class Platform:
     """The table of clients and the socket that all threads share."""
 
-    def __init__(self, order: Order) -> None:
-        """Begin with all clients of *order*."""
-        self._order = order
+    def __init__(self, spec: SendSpec) -> None:
+        """Begin with all clients of *spec*."""
+        self._spec = spec
         self._lock = threading.Lock()
-        self._clients = dict(enumerate(order.destinations))
+        self._clients = dict(enumerate(spec.destinations))
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def serve(self, client: int) -> None:
         """Send the clip to *client* for ever."""
-        datagrams, rate, tick_s = self._order.datagrams, self._order.datagrams_per_s, self._order.tick_s
+        datagrams, rate, tick_s = self._spec.datagrams, self._spec.datagrams_per_s, self._spec.tick_s
         # Clients come at different moments; threads that all wake at once would wait for each other more than need be.
         time.sleep(client / len(self._clients) * tick_s)
         begin_s = next_s = time.monotonic()
@@ -61,4 +61,4 @@ if __name__ == "__main__":
     if sys.argv[-1] == PINNED:
         sys.argv.pop()
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    Platform(read_order(sys.argv[1:])).run()
+    Platform(read_spec(sys.argv[1:])).run()

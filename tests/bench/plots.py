@@ -153,7 +153,7 @@ def _label_ends(axis: "Axes", found: dict[str, list[_Point]]) -> None:
     low, high = axis.get_ylim()
     right = max(point.x for points in found.values() for point in points)
     names = sorted(found, key=lambda sender: found[sender][-1].y)
-    heights = spread_out([_place(found[sender][-1].y, low, high) for sender in names], least=0.052)
+    heights = spread_out([_height(found[sender][-1].y, low, high) for sender in names], least=0.052)
     for sender, height in zip(names, heights, strict=True):
         last = found[sender][-1]
         axis.annotate(
@@ -170,7 +170,7 @@ def _label_ends(axis: "Axes", found: dict[str, list[_Point]]) -> None:
     axis.set_xlim(right=right * 1.1)
 
 
-def _place(value: float, low: float, high: float) -> float:
+def _height(value: float, low: float, high: float) -> float:
     """Return where *value* stands on a logarithmic axis from *low* to *high*, 0 to 1."""
     return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
 

@@ -129,9 +129,9 @@ class SenderProcess:
         """Raise :class:`BenchError` with the sender's last words if it has ended."""
         status = self._process.poll()
         if status is not None:
-            raise BenchError(f"ended with {status}: {self.last_words()}")
+            raise BenchError(f"ended with {status}: {self.last_output()}")
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return the end of what it has said."""
         self._log.flush()
         text = os.pread(self._log.fileno(), 4000, max(0, os.fstat(self._log.fileno()).st_size - 4000))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from bench import plan
-from bench.idle import Idle, stand_idle
+from bench.idle import Idle, measure_idle
 from bench.measure import measure
 from bench.network import BenchNetwork
 from bench.plan import Ladder, Options, Step
@@ -112,7 +112,7 @@ class Run:
             return
         if self._options.wants("idle"):
             cell = self._steered_cell(plan.IDLE_CLIENTS, wire=False)
-            idle = stand_idle(self._network, sender, cell)
+            idle = measure_idle(self._network, sender, cell)
             self.idle.append(idle)
             seen = idle.failure or f"{idle.core_percent:.2f} % of a core, {idle.datagrams} datagrams"
             self._progress(f"flume, {cell.clients} clients interrupted", seen)

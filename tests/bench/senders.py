@@ -76,12 +76,12 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True):
 class FlumeServer(_Described, frozen=True, kw_only=True):
     """The whole server of this project, fed with the clip's bytes."""
 
-    way: str = "auto"
-    """The setting *sender* of the server."""
+    kind: str = "auto"
+    """The server's setting *sender*."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
-        options = (work.clip_path, SERVER_ADDRESS, CONTROL_PORT, work.tick_ms, work.batch, MAX_SESSIONS, self.way)
+        options = (work.clip_path, SERVER_ADDRESS, CONTROL_PORT, work.tick_ms, work.batch, MAX_SESSIONS, self.kind)
         return [sys.executable, "-m", "bench.flume_server", *map(str, options)]
 
 
@@ -190,7 +190,7 @@ def all_senders(machine: str) -> dict[str, Sender]:
             what="the same without io_uring: a system call a client and tick",
             rtp=True,
             sessions=True,
-            way="loop",
+            kind="loop",
         ),
         PythonSender(name="naive", what="Python, a thread a client, one datagram a send", module="bench.naive"),
         PythonSender(

@@ -103,7 +103,7 @@ class Sink:
         """Return the counters of each socket as they are now."""
         return [SocketCount(*fields) for fields in _COUNTERS.iter_unpack(self._map[HEADER_BYTES:])]
 
-    def heard(self) -> list[bool]:
+    def reached(self) -> list[bool]:
         """Return for each socket whether anything has come yet."""
         return [count.total > 0 for count in self.counts()]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bench.clips import GOP_S
-from bench.measure import Stage
+from bench.measure import CellSetup
 from bench.network import SAMPLE_CLIENTS, BenchNetwork
 from bench.pictures import Datagram, continuity_errors, first_picture
 from bench.senders import Sender
@@ -68,14 +68,14 @@ def steer(network: BenchNetwork, sender: Sender, cell: Cell, *, join_rounds: int
     joined: list[Joined] = []
     failure = None
     try:
-        with Stage(network, sender, cell) as stage:
-            assert stage.sessions is not None
-            subjects = stage.sessions.clients[:SAMPLE_CLIENTS]
-            stage.wait(time.time_ns() + 1_000_000_000)
+        with CellSetup(network, sender, cell) as setup:
+            assert setup.sessions is not None
+            sampled = setup.sessions.clients[:SAMPLE_CLIENTS]
+            setup.wait(time.time_ns() + 1_000_000_000)
             for _ in range(QUICK_ROUNDS):
-                _quick_round(stage, subjects, acknowledged)
+                _quick_round(setup, sampled, acknowledged)
             for _ in range(join_rounds):
-                _join_round(stage, subjects, acknowledged, joined)
+                _join_round(setup, sampled, acknowledged, joined)
     except (BenchError, OSError, AssertionError) as error:
         failure = str(error) or repr(error)
     return Steering(
@@ -83,38 +83,38 @@ def steer(network: BenchNetwork, sender: Sender, cell: Cell, *, join_rounds: int
     )
 
 
-def _quick_round(stage: Stage, subjects: Sequence[WireClient], acknowledged: list[Acknowledged]) -> None:
-    acknowledged += _interrupt_each(stage, subjects)
-    for client in subjects:
+def _quick_round(setup: CellSetup, sampled: Sequence[WireClient], acknowledged: list[Acknowledged]) -> None:
+    acknowledged += _interrupt_each(setup, sampled)
+    for client in sampled:
         _ask(client, "continue")
-    stage.wait(time.time_ns() + round(QUICK_S * 1e9))
+    setup.wait(time.time_ns() + round(QUICK_S * 1e9))
 
 
 def _join_round(
-    stage: Stage, subjects: Sequence[WireClient], acknowledged: list[Acknowledged], joined: list[Joined]
+    setup: CellSetup, sampled: Sequence[WireClient], acknowledged: list[Acknowledged], joined: list[Joined]
 ) -> None:
-    acknowledged += _interrupt_each(stage, subjects)
-    stage.wait(time.time_ns() + round(INTERRUPTED_S * 1e9))
-    for client in subjects:
-        _rest(stage)
+    acknowledged += _interrupt_each(setup, sampled)
+    setup.wait(time.time_ns() + round(INTERRUPTED_S * 1e9))
+    for client in sampled:
+        _rest(setup)
         joined.append(_join(client))
-        stage.tend()
+        setup.tend()
 
 
-def _interrupt_each(stage: Stage, subjects: Sequence[WireClient]) -> list[Acknowledged]:
-    moments = []
-    for client in subjects:
-        _rest(stage)
+def _interrupt_each(setup: CellSetup, sampled: Sequence[WireClient]) -> list[Acknowledged]:
+    times = []
+    for client in sampled:
+        _rest(setup)
         receive(client.media)
         written_ns, read_ns = _ask(client, "interrupt")
-        moments.append((written_ns, read_ns))
-    stage.wait(time.time_ns() + round(AFTER_S * 1e9))
-    return [_judge(receive(client.media), *moment) for client, moment in zip(subjects, moments, strict=True)]
+        times.append((written_ns, read_ns))
+    setup.wait(time.time_ns() + round(AFTER_S * 1e9))
+    return [_judge(receive(client.media), *pair) for client, pair in zip(sampled, times, strict=True)]
 
 
-def _rest(stage: Stage) -> None:
+def _rest(setup: CellSetup) -> None:
     """Let a random part of a tick pass: replies come with ticks, and would set the pace of what is asked next."""
-    stage.wait(time.time_ns() + random.randrange(round(stage.cell.tick_ms * 1e6)))
+    setup.wait(time.time_ns() + random.randrange(round(setup.cell.tick_ms * 1e6)))
 
 
 def _ask(client: WireClient, command: str) -> tuple[int, int]:

@@ -42,8 +42,8 @@ def test_a_full_run_adds_all_senders_and_the_ladders() -> None:
 def test_repeats_are_interleaved() -> None:
     steps = [step for step in plan.fixed_steps(options(plan="quick")) if step.part == "cost"]
     assert [step.repeat for step in steps] == sorted(step.repeat for step in steps)
-    for _, turn in itertools.groupby(steps, lambda step: (step.repeat, step.cell.path)):
-        senders = [step.cell.sender for step in turn]
+    for _, taken in itertools.groupby(steps, lambda step: (step.repeat, step.cell.path)):
+        senders = [step.cell.sender for step in taken]
         assert len(senders) == len(set(senders)) >= len(plan.JUDGED)
 
 
