@@ -208,6 +208,7 @@ def _window(setup: CellSetup, sink: Sink, seconds: float) -> Outcome:
     window_s = (after.usage.time_ns - before.usage.time_ns) / 1e9
     cpu_s = (after.usage.cpu_ns - before.usage.cpu_ns) / 1e9
     silence_ns = analysis.largest_silence_ns([(c.silence_ns, c.last_ns) for c in counts], begin_ns, end_ns)
+    other_s = (after.machine_s - before.machine_s) - (after.ours_s - before.ours_s) - cpu_s
     lost = after.sink_drops - before.sink_drops
     return Outcome(
         invalid=f"{lost} datagrams arrived and found no room in the sink's buffers" if lost else None,
@@ -216,7 +217,7 @@ def _window(setup: CellSetup, sink: Sink, seconds: float) -> Outcome:
         cores=cpu_s / window_s,
         cpu_cross_check_cores=(after.usage.cross_check_s - before.usage.cross_check_s) / window_s,
         waited_cores=(after.usage.waited_ns - before.usage.waited_ns) / 1e9 / window_s,
-        foreign_cores=max(0.0, (after.machine_s - before.machine_s - after.ours_s + before.ours_s - cpu_s) / window_s),
+        other_load_cores=max(0.0, other_s / window_s),
         delivered_per_s=total_per_s,
         per_client_per_s=total_per_s / setup.cell.clients,
         worst_client_per_s=min(each),

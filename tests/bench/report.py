@@ -28,7 +28,8 @@ _COLOURS = {"met": "green", "not met": "red", "not measured": "yellow"}
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """``bench.json``: the single measurements, and what was made of them."""
 
-    version: int = 1
+    version: int = 2
+    """2: ``outcome.foreign_cores`` is called ``other_load_cores``."""
     started: str
     complete: bool
     """``False``: interrupted, and these are the figures up to then."""

@@ -16,7 +16,7 @@ FULL_SHARE = 0.99
 and the counter of the wire is read some milliseconds beside it."""
 
 NOISY_CORES = 0.25
-"""More foreign load than this makes a figure doubtful."""
+"""More other load than this makes a figure doubtful."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
             continuity_errors=max((outcome.continuity_errors for outcome in outcomes), default=0),
             sequence_gaps=max((outcome.sequence_gaps for outcome in outcomes), default=0),
             memory_mib_per_client=memory,
-            noisy=sum(outcome.foreign_cores > NOISY_CORES for outcome in outcomes),
+            noisy=sum(outcome.other_load_cores > NOISY_CORES for outcome in outcomes),
         )
 
     def rows(self) -> list[Row]:

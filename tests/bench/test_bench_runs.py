@@ -25,6 +25,8 @@ def test_a_tiny_plan_yields_figures_and_leaves_no_namespace(tmp_path: Path) -> N
     assert process.returncode == 0, said
     report = json.loads((tmp_path / "bench.json").read_text())
     assert report["complete"]
+    assert report["version"] == 2
+    assert all("other_load_cores" in each["outcome"] for each in report["measured"])
     rows = {(row["cell"]["sender"], row["cell"]["path"]): row for row in report["rows"] if row["cell"]["clients"] > 1}
     assert set(rows) == {(sender, path) for sender in SENDERS for path in ("sockets", "wire")}
     for (sender, _), row in rows.items():

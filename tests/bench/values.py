@@ -75,8 +75,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The same by utime and stime, which know threads that have ended but count in steps of 10 ms."""
     waited_cores: float = 0.0
     """Threads of the sender that stood ready and got no processor, on average."""
-    foreign_cores: float = 0.0
-    """What the machine was busy with that belongs neither to the sender nor to the bench: noise."""
+    other_load_cores: float = 0.0
+    """Other load: CPU time of this host that neither the sender nor the bench has taken. It is noise."""
     delivered_per_s: float = 0.0
     """Datagrams to all live clients."""
     per_client_per_s: float = 0.0
