@@ -29,9 +29,6 @@ from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
-PROBE_PROGRAMS = ("link-probe", "tap", "wall")
-"""Beside the Dockerfile, for the probe alone."""
-
 PULL_TIMEOUT_S = 10.0
 """How long a registry may be silent before the base image is built here instead."""
 
@@ -56,6 +53,11 @@ class Inputs(msgspec.Struct, frozen=True):
     def source(self) -> Path:
         """The import package."""
         return self.root / "services" / "flume"
+
+    @property
+    def probe(self) -> Path:
+        """The programs of the probe image."""
+        return self.root / "services" / "probe"
 
     @property
     def cache(self) -> Path:
@@ -131,7 +133,7 @@ def digest(inputs: Inputs, target: str) -> str:
     total = hashlib.sha256()
     files = [inputs.folder / "Dockerfile"]
     if target == "probe":
-        files += [inputs.folder / name for name in PROBE_PROGRAMS]
+        files += files_of(inputs.probe)
     else:
         files += [inputs.folder / "flume", inputs.folder / "requirements.lock", *source_files(inputs)]
     for path in files:
@@ -141,11 +143,17 @@ def digest(inputs: Inputs, target: str) -> str:
     return total.hexdigest()
 
 
+def files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files below *folder* in a fixed order, without Python's byte code."""
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" not in path.relative_to(folder).parts and path.is_file():
+            yield path
+
+
 def source_files(inputs: Inputs) -> Iterator[Path]:
     """Yield the files of the program in a fixed order, without the lab, which has no business in an image."""
-    for path in sorted(inputs.source.rglob("*")):
-        parts = path.relative_to(inputs.source).parts
-        if parts[0] != "lab" and "__pycache__" not in parts and path.is_file():
+    for path in files_of(inputs.source):
+        if path.relative_to(inputs.source).parts[0] != "lab":
             yield path
 
 
@@ -154,8 +162,10 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile(prefix="flumelab-context-")  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            for name in ("Dockerfile", "flume", *PROBE_PROGRAMS):
+            for name in ("Dockerfile", "flume"):
                 _add(archive, inputs.folder / name, name, executable=name != "Dockerfile")
+            for path in files_of(inputs.probe):
+                _add(archive, path, f"probe/{path.relative_to(inputs.probe)}")
             for path in sorted(site.rglob("*")):
                 if path.is_file():
                     _add(archive, path, f"site/{path.relative_to(site)}")

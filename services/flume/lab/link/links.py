@@ -1,7 +1,7 @@
 """The links of a lab's clients: set to a profile, read back, measured, and asked what they lost.
 
 Each call is one command in the probe, whatever the number of clients; the work is done there by ``link-probe``
-(compose/images), which keeps what was set in the probe's /run, so that another process finds it.
+(services/probe), which keeps what was set in the probe's /run, so that another process finds it.
 """
 
 import base64

@@ -17,7 +17,8 @@ def inputs(tmp_path: Path) -> Inputs:
     """A copy of the real inputs, small enough to copy for each test."""
     root = images.project_root()
     shutil.copytree(root / "compose", tmp_path / "compose")
-    shutil.copytree(root / "services" / "flume", tmp_path / "services" / "flume")
+    for folder in ("flume", "probe"):
+        shutil.copytree(root / "services" / folder, tmp_path / "services" / folder)
     return Inputs(tmp_path)
 
 
@@ -36,7 +37,7 @@ def _append(*parts: str) -> Callable[[Path], None]:
         (_append("services", "flume", "new_module.py"), {"server", "client"}),
         (_append("compose", "images", "requirements.lock"), {"server", "client"}),
         (_append("compose", "images", "flume"), {"server", "client"}),
-        (_append("compose", "images", "tap"), {"probe"}),
+        (_append("services", "probe", "tap.sh"), {"probe"}),
         (_append("compose", "images", "Dockerfile"), {"server", "client", "probe"}),
         (_append("services", "flume", "lab", "engine.py"), set()),
         (_append("compose", "lab.yaml"), set()),
@@ -61,9 +62,12 @@ def test_a_file_that_moves_is_a_change(inputs: Inputs) -> None:
 def test_what_python_leaves_behind_is_no_change(inputs: Inputs) -> None:
     """Byte code appears whenever a test runs."""
     before = images.digest(inputs, "server")
-    (inputs.source / "control" / "__pycache__").mkdir(exist_ok=True)
-    (inputs.source / "control" / "__pycache__" / "x.pyc").write_bytes(b"x")
+    before_probe = images.digest(inputs, "probe")
+    for folder in (inputs.source / "control", inputs.probe):
+        (folder / "__pycache__").mkdir(exist_ok=True)
+        (folder / "__pycache__" / "x.pyc").write_bytes(b"x")
     assert images.digest(inputs, "server") == before
+    assert images.digest(inputs, "probe") == before_probe
 
 
 def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: Path) -> None:
@@ -73,10 +77,10 @@ def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: P
     (site / "package" / "module.py").write_text("x = 1\n")
     with images.pack_context(inputs, site) as context, tarfile.open(fileobj=context) as tar:
         members = {member.name: member for member in tar}
-    assert {"Dockerfile", "tap", "flume", "site/package/module.py", "source/flume/errors.py"} <= set(members)
+    assert {"Dockerfile", "probe/tap.sh", "flume", "site/package/module.py", "source/flume/errors.py"} <= set(members)
     assert not [name for name in members if "/lab/" in name or "__pycache__" in name]
     assert {(member.mtime, member.uid, member.uname) for member in members.values()} == {(0, 0, "")}
-    assert members["tap"].mode == 0o755
+    assert members["flume"].mode == 0o755
 
 
 def test_the_base_is_pinned_by_digest() -> None:
