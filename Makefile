@@ -33,7 +33,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
-	@$(BIN)/python -m flume.lab.engines.prepare prepare
+	@$(BIN)/flume lab setup
 
 lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove who received it, leave the lab running
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
@@ -59,11 +59,11 @@ down: $(VENV)/.stamp-lab ## remove the lab and nothing else
 	@$(BIN)/flume lab down --lab "$$LAB"
 
 purge: ## remove all labs, the images, the caches and the environment; stop the engine if we started it
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m flume.lab.engines.prepare purge; fi
+	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab purge; fi
 	@rm -rf $(VENV) .cache
 
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
-	@$(BIN)/python -m flume.lab.engines.prepare prepare --tests
+	@$(BIN)/flume lab setup --tests
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest --durations=25 $(TESTS)
 
@@ -81,7 +81,7 @@ format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff format services tests
 
 engine-stop: ## stop the Docker engine, if it is one that we started
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m flume.lab.engines.prepare stop; fi
+	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab stop-engine; fi
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

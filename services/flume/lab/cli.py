@@ -18,9 +18,10 @@ from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import LabError, SettingsError
 from flume.lab.commands import status
-from flume.lab.commands.common import lab_option
+from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.firewall import firewall
 from flume.lab.commands.netem import calibrate, netem
+from flume.lab.commands.setup import purge, setup, stop_engine
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.images import project_root
@@ -40,18 +41,13 @@ INTERRUPTED_STATUS = 128 + signal.SIGINT
 """As shells have it; 1 would be the verdict FAIL."""
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
 @click.group(name="lab")
 def lab() -> None:
     """Run a server and clients in containers on a network you control, and judge who received what."""
 
 
-lab.add_command(firewall)
-lab.add_command(netem)
-lab.add_command(calibrate)
+for verb in (firewall, netem, calibrate, setup, purge, stop_engine):
+    lab.add_command(verb)
 
 
 @lab.command()
@@ -132,7 +128,7 @@ def run(
     )
     with _interruptible():
         watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
-        outcome = run_lab(order, say=_say, interactive=sys.stderr.isatty(), watch=watch)
+        outcome = run_lab(order, say=say, interactive=sys.stderr.isatty(), watch=watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
     else:
@@ -149,7 +145,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _say("flume: interrupted")
+        say("flume: interrupted")
         sys.stdout.flush()
         # At once, without the interpreter's own tidying: a thread that was stopped while it held the lock of the
         # HTTP library's connection pool made the pool's finalizer wait for ever. Our own cleaning up is done.
@@ -256,7 +252,7 @@ def _client(engine: Engine, lab: str, number: int) -> Container:
 @lab_option
 def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
-    removed = lab_kernel.remove_lab(topology.check_lab_name(lab), _say)
+    removed = lab_kernel.remove_lab(topology.check_lab_name(lab), say)
     lock.remove_left_over(lab)
     for what in removed:
         click.echo(f"removed {what}")

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from flume.errors import LabError
-from flume.lab.commands.common import lab_option
+from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.hosts import bare_links, links_of
 from flume.lab.containers import topology
 from flume.lab.containers.images import project_root
@@ -26,10 +26,6 @@ SIDE_BY_SIDE = 4
 _HEAD = ("profile", "client", "way", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set")
 _COLUMNS = (*_HEAD, "burst", "set", "kbit/s", "set")
 _WIDTHS = (-16, 6, -4, 20, 12, 20, 6, 6, 6, 8, 8)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @click.command()
@@ -83,7 +79,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
     else:
         wanted = [find_profile(PROFILES, name) for name in profiles or known_profiles(PROFILES)]
         with (
-            prepare.prepare(_say, interactive=sys.stderr.isatty(), netem=True) as engine,
+            prepare.prepare(say, interactive=sys.stderr.isatty(), netem=True) as engine,
             bare_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
         ):
             reports = list(calibrated(links, wanted))

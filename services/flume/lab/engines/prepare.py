@@ -1,11 +1,6 @@
-"""Everything that must stand before a lab runs, in one call, and its removal.
+"""Everything that must be ready before a lab runs, in one call, and its removal: ``flume lab setup | purge``."""
 
-``python -m flume.lab.engines.prepare prepare [--tests] | stop | purge`` is what the Makefile calls.
-"""
-
-import sys
-
-from flume.errors import EngineError, FlumeError
+from flume.errors import EngineError
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import choice
@@ -13,8 +8,6 @@ from flume.lab.engines.decision import Wish
 from flume.lab.kernel import disk, lab_kernel
 from flume.lab.machine import packages
 from flume.lab.progress import Say
-
-_USAGE_STATUS = 2
 
 
 def prepare(
@@ -58,30 +51,7 @@ def purge(say: Say) -> None:
     packages.stop_engine(say)
 
 
-def main(arguments: list[str]) -> int:
-    """Run one of the actions; return the exit status."""
-
-    def say(line: str) -> None:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-
-    try:
-        match arguments:
-            case ["prepare"] | ["prepare", "--tests"]:
-                prepare(say, interactive=sys.stderr.isatty(), tests="--tests" in arguments).close()
-            case ["stop"]:
-                lab_kernel.stop(say)
-                packages.stop_engine(say)
-            case ["purge"]:
-                purge(say)
-            case _:
-                say("usage: python -m flume.lab.engines.prepare prepare [--tests] | stop | purge")
-                return _USAGE_STATUS
-    except FlumeError as error:
-        say(f"flume: {error}")
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def stop(say: Say) -> None:
+    """Stop the engines that we started; labs in them stop with them."""
+    lab_kernel.stop(say)
+    packages.stop_engine(say)

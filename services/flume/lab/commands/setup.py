@@ -1,0 +1,34 @@
+"""``flume lab setup``, ``purge`` and ``stop-engine``: prepare this machine for labs, and undo that."""
+
+import sys
+
+import click
+
+from flume.lab.commands.common import say
+from flume.lab.engines import prepare
+
+
+@click.command()
+@click.option("--tests", is_flag=True, hidden=True, help="Install what the tests need as well.")
+def setup(*, tests: bool) -> None:
+    """Install what is missing, start an engine if none answers, and build the images.
+
+    A second call changes nothing and prints nothing. Debian packages are installed and an engine is started only as
+    root; otherwise the exit status is 3 and the message names the command to run.
+    """
+    prepare.prepare(say, interactive=sys.stderr.isatty(), tests=tests).close()
+
+
+@click.command()
+def purge() -> None:
+    """Remove all labs and images, and stop the engine if flumelab started it.
+
+    Artefacts, and an engine that flumelab did not start, are left alone. `make purge` also removes .venv and .cache.
+    """
+    prepare.purge(say)
+
+
+@click.command(name="stop-engine")
+def stop_engine() -> None:
+    """Stop the lab kernel, and the Docker engine if flumelab started it."""
+    prepare.stop(say)
