@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from flume.client.app import Client
 from flume.client.cli import health
 from flume.client.events import ClientEvent
-from flume.client.reception.receiver import QUIET_TOKEN_S
+from flume.client.reception.token_timer import QUIET_TOKEN_S
 from flume.client.session.control_link import ControlLink
 from flume.control import messages as m
 from flume.control.session import State

@@ -1,15 +1,20 @@
-"""What a media socket of this machine is made of: its buffer in the kernel, and the kernel's own count of drops.
+"""The media socket: a connected UDP socket, its buffer in the kernel, and the kernel's own count of drops.
 
 Reading is one ``recv`` a datagram, and UDP_GRO stays off: see "Receiving" in services/README.md for what was measured.
 """
 
 import contextlib
+import logging
 import socket
 import struct
+from collections.abc import Iterator
+
+from flume.client.reception.receive_buffer import ReceiveBuffer
+from flume.errors import NetworkError
 
 SO_RCVBUFFORCE = 33
-"""Linux, asm-generic/socket.h: SO_RCVBUF beyond net.core.rmem_max, for those with CAP_NET_ADMIN. Python does not name
-it, nor the next one."""
+"""Linux, asm-generic/socket.h: SO_RCVBUF beyond net.core.rmem_max, for processes with CAP_NET_ADMIN. Python has no
+name for it, nor for the next one."""
 
 SO_MEMINFO = 55
 """Since Linux 4.12; linux/sock_diag.h numbers its values."""
@@ -17,11 +22,97 @@ _MEMINFO_VALUES = 9
 _MEMINFO_RCVBUF = 1
 _MEMINFO_DROPS = 8
 
+MAX_DATAGRAM_BYTES = 65_535
+
+_log = logging.getLogger(__name__)
+
+
+class MediaSocket:
+    """A socket to one server at a time, that never waits. Use it from one thread at a time."""
+
+    def __init__(self, *, buffer_bytes: int) -> None:
+        """Ask for *buffer_bytes* of receive buffer; nothing is opened before :meth:`open`."""
+        self._buffer_bytes = buffer_bytes
+        self._socket: socket.socket | None = None
+        self._server: tuple[str, int] | None = None
+        self._dropped_before = 0
+
+    def open(self, server: tuple[str, int], family: socket.AddressFamily) -> None:
+        """Connect to *server*; keep the socket that is connected to it already. Raises :class:`NetworkError`."""
+        if self._socket is not None and self._server == server:
+            return
+        self.close()
+        try:
+            self._socket = open_media_socket(server, family, buffer_bytes=self._buffer_bytes)
+        except OSError as error:
+            address, port = server
+            raise NetworkError(f"cannot open a media socket to {address} port {port}: {error.strerror}") from error
+        self._server = server
+
+    def close(self) -> None:
+        """Close the socket, if there is one, and keep its count of drops."""
+        if self._socket is not None:
+            self._dropped_before += dropped_by_kernel(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a socket."""
+        return self._socket is not None
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll, -1 without a socket."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram; what the network refuses is logged alone, because the token repeats by itself."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.send(data)
+        except OSError as error:  # refused, unreachable, no route
+            _log.debug("sending to %s: %s", self._server, error)
+
+    def read_untrusted(self, *, most: int) -> Iterator[bytes]:
+        """Yield the datagrams that wait in the buffer, *most* of them at most; never waits."""
+        media = self._socket
+        if media is None:
+            return
+        for _ in range(most):
+            try:
+                yield media.recv(MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:  # ECONNREFUSED: an earlier token met a closed port
+                _log.debug("media socket: %s", error)
+
+    def local_address(self) -> tuple[str, int] | None:
+        """Return the socket's own address and port, ``None`` without a socket."""
+        if self._socket is None:
+            return None
+        host, port = self._socket.getsockname()[:2]
+        return str(host), int(port)
+
+    def buffer(self) -> ReceiveBuffer | None:
+        """Return what became of the receive buffer asked for, ``None`` without a socket."""
+        if self._socket is None:
+            return None
+        return ReceiveBuffer(self._buffer_bytes, granted_bytes(self._socket), dropped_by_kernel(self._socket))
+
+    def kernel_buffer_bytes(self) -> int:
+        """Return the receive buffer in the kernel's count; 0 without a socket, or where the system does not say."""
+        return 0 if self._socket is None else _meminfo(self._socket, _MEMINFO_RCVBUF)
+
+    def dropped(self) -> int:
+        """Return the datagrams that had no room in the buffer, of this socket and all before it."""
+        return self._dropped_before + (0 if self._socket is None else dropped_by_kernel(self._socket))
+
 
 def open_media_socket(server: tuple[str, int], family: socket.AddressFamily, *, buffer_bytes: int) -> socket.socket:
     """Return a socket to *server* that never waits, with as much of *buffer_bytes* as is granted; raises ``OSError``.
 
-    It is connected: the kernel refuses other senders, and tells when the server's port is closed.
+    It is connected: the kernel refuses other senders, and reports when the server's port is closed.
     """
     media = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -38,18 +129,13 @@ def ask_for_buffer(media: socket.socket, buffer_bytes: int) -> None:
     """Give *media* a receive buffer of *buffer_bytes*, or what net.core.rmem_max leaves of it."""
     media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     if granted_bytes(media) < buffer_bytes:
-        with contextlib.suppress(OSError):  # EPERM for most, and other systems do not know it
+        with contextlib.suppress(OSError):  # EPERM without CAP_NET_ADMIN; other systems do not know the option
             media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer_bytes)
 
 
 def granted_bytes(media: socket.socket) -> int:
     """Return the receive buffer of *media*, counted as it was asked for (Linux doubles that for its book-keeping)."""
     return media.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-
-
-def kernel_buffer_bytes(media: socket.socket) -> int:
-    """Return the receive buffer of *media* in the kernel's count; 0 where the system does not say."""
-    return _meminfo(media, _MEMINFO_RCVBUF)
 
 
 def dropped_by_kernel(media: socket.socket) -> int:

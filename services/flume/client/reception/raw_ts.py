@@ -3,7 +3,7 @@
 from flume.media import mpegts
 
 
-class BareClock:
+class RawTsClock:
     """Takes the time from the clock references (PCR). They come at least every 100 ms (ISO/IEC 13818-1): its grain.
 
     Feed it with every datagram.
@@ -24,7 +24,7 @@ class BareClock:
         return self._timestamp
 
 
-class BareCount:
+class RawTsCount:
     """Compares what the server says that it sent with what came.
 
     The reply that ends a window travels over TCP and may overtake its last datagrams. So sums over all windows are

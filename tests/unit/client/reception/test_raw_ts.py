@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.reception.raw_ts import BareClock, BareCount
+from flume.client.reception.raw_ts import RawTsClock, RawTsCount
 from flume.media import mpegts
 
 
@@ -15,7 +15,7 @@ def packet(pcr: int | None) -> bytes:
 
 
 def test_the_time_is_that_of_the_latest_reference() -> None:
-    clock = BareClock()
+    clock = RawTsClock()
     assert clock.timestamp_untrusted(packet(None) * 7) == 0
     assert clock.timestamp_untrusted(packet(None) * 3 + packet(300 * 90_000) + packet(None) * 3) == 90_000
     assert clock.timestamp_untrusted(packet(None) * 7) == 90_000
@@ -24,16 +24,16 @@ def test_the_time_is_that_of_the_latest_reference() -> None:
 
 @given(st.binary(max_size=400))
 def test_any_bytes_have_a_time(data: bytes) -> None:
-    assert 0 <= BareClock().timestamp_untrusted(data) < 1 << 32
+    assert 0 <= RawTsClock().timestamp_untrusted(data) < 1 << 32
 
 
-def arrive(count: BareCount, datagrams: int) -> None:
+def arrive(count: RawTsCount, datagrams: int) -> None:
     for _ in range(datagrams):
         count.add()
 
 
 def test_a_reply_that_overtakes_its_datagrams_is_no_loss() -> None:
-    count = BareCount()
+    count = RawTsCount()
     count.begin_window()
     arrive(count, 94)
     assert count.lost == 0
