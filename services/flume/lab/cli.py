@@ -17,6 +17,7 @@ from rich.table import Table
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import LabError, SettingsError
+from flume.lab import catalogue
 from flume.lab.commands import status
 from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.firewall import firewall
@@ -35,6 +36,7 @@ from flume.lab.run.scenario import Scenario, load_scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 
 PROFILES = project_root() / "netem" / "profiles"
+SCENARIOS = project_root() / "compose" / "scenarios"
 STATUS_INTERVAL_S = 1.0
 PIPE_COLUMNS = 120
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -162,16 +164,8 @@ def _process_age_s() -> float:
 
 
 def _scenario(name: str, duration_s: float | None) -> Scenario:
-    folder = project_root() / "compose" / "scenarios"
-    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
-        raise SettingsError("scenario", name, f"one of {known}, or the path of a .toml file")
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("scenario", name, f"a readable TOML file ({error})") from error
-    return load_scenario(text, name=path.stem, duration_s=duration_s)
+    file = catalogue.read(SCENARIOS, name, key="scenario")
+    return load_scenario(file.text, name=file.name, duration_s=duration_s)
 
 
 def _console() -> Console:

@@ -12,7 +12,7 @@ import pytest
 
 from flume.lab.commands.firewall import FOLDER
 from flume.lab.firewall.rules import SERVER_WIDE
-from flume.lab.firewall.scenario import catalogue, find
+from flume.lab.firewall.scenario import find, find_all
 from flume.lab.machine.packages import wait_until
 from support.labs.firewalls import Event, Firewalled, Viewer
 
@@ -96,7 +96,7 @@ def stands_still(viewer: Viewer) -> Event:
 
 def test_the_catalogue_has_a_test_for_every_scenario():
     tested = set(re.findall(r'scenario\(firewalled, "([a-z-]+)"[,)]', Path(__file__).read_text()))
-    assert {one.name for one in catalogue(FOLDER)} <= tested
+    assert {one.name for one in find_all(FOLDER)} <= tested
 
 
 def test_control_dropped(firewalled, client):

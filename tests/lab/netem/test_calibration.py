@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from flume.errors import EvidenceError
+from flume.lab import catalogue
 from flume.lab.link.links import LinkReport
-from flume.lab.link.profile_file import known_profiles
 from support.labs.netem_labs import CLIENTS, NetemLab, profile
 from support.paths import PROFILES
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 def rounds() -> Iterator[dict[int, str]]:
     """Give each client's link another profile, as many at once as there are clients."""
-    names = known_profiles(PROFILES)
+    names = catalogue.names(PROFILES)
     for first in range(0, len(names), CLIENTS):
         yield dict(enumerate(names[first : first + CLIENTS], 1))
 
@@ -31,7 +31,7 @@ def reports(netem_lab: NetemLab) -> dict[str, list[LinkReport]]:
     return found
 
 
-@pytest.mark.parametrize("name", known_profiles(PROFILES))
+@pytest.mark.parametrize("name", catalogue.names(PROFILES))
 def test_a_profile_does_what_it_says(name: str, reports: dict[str, list[LinkReport]]) -> None:
     """In both directions: delay, loss, bursts, rate, order."""
     assert [report.way for report in reports[name]] == ["down", "up"]

@@ -14,7 +14,7 @@ from flume.lab.containers.images import project_root
 from flume.lab.containers.probe import Probe
 from flume.lab.firewall.firewalls import Target, Walls
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
-from flume.lab.firewall.scenario import OPEN, Scenario, catalogue, find
+from flume.lab.firewall.scenario import OPEN, Scenario, find, find_all
 from flume.lab.kernel import lab_kernel
 
 FOLDER = project_root() / "netem" / "firewall"
@@ -86,7 +86,7 @@ def _numbers(walls: Walls, scope: str, clients: Sequence[int]) -> tuple[int, ...
 
 def _print_list() -> None:
     click.echo("Firewall scenarios: flume lab firewall SCENARIO [--client N | --all | --server]")
-    for scenario in catalogue(FOLDER):
+    for scenario in find_all(FOLDER):
         click.echo(f"  {scenario.name:<20} {scenario.summary}")
     click.echo(f"  {OPEN:<20} No firewall: takes away what stands")
     click.echo(f"  {'proof':<20} Changes nothing: shows what the counters of those that stand have proved")

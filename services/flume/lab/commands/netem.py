@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from flume.errors import LabError
+from flume.lab import catalogue
 from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.hosts import bare_links, links_of
 from flume.lab.containers import topology
@@ -16,7 +17,7 @@ from flume.lab.kernel import lab_kernel
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
-from flume.lab.link.profile_file import find_profile, known_profiles
+from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
 
 PROFILES = project_root() / "netem" / "profiles"
@@ -58,7 +59,7 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
 
 def _print_list() -> None:
     click.echo("Networks: make netem PROFILE=NAME [CLIENT=N], or flume lab netem PROFILE [--client N]")
-    for name in known_profiles(PROFILES):
+    for name in catalogue.names(PROFILES):
         click.echo(f"  {name:<18} {find_profile(PROFILES, name).description}")
 
 
@@ -77,7 +78,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
         with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
             reports = links_of(engine, lab).calibrate()
     else:
-        wanted = [find_profile(PROFILES, name) for name in profiles or known_profiles(PROFILES)]
+        wanted = [find_profile(PROFILES, name) for name in profiles or catalogue.names(PROFILES)]
         with (
             prepare.prepare(say, interactive=sys.stderr.isatty(), netem=True) as engine,
             bare_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,

@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from flume.errors import SettingsError
+from flume.lab import catalogue
 
 OPEN = "open"
 """No scenario: takes away whatever stands."""
@@ -135,23 +136,12 @@ def load(text: str, *, name: str) -> Scenario:
         raise SettingsError("firewall", f"{name}.toml", f"its file is not as it should be: {error}") from error
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.toml"))
-
-
 def find(folder: Path, name_or_path: str) -> Scenario:
     """Return the scenario with that name in *folder*, or the one in a file; raises :class:`SettingsError`."""
-    path = Path(name_or_path) if name_or_path.endswith(".toml") else folder / f"{name_or_path}.toml"
-    if not path.is_file():
-        known = ", ".join((OPEN, *_names(folder)))
-        raise SettingsError("firewall", name_or_path, f"one of {known}, or the path of a .toml file")
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("firewall", name_or_path, f"a readable TOML file ({error})") from error
-    return load(text, name=path.stem)
+    file = catalogue.read(folder, name_or_path, key="firewall", also=[OPEN])
+    return load(file.text, name=file.name)
 
 
-def catalogue(folder: Path) -> list[Scenario]:
+def find_all(folder: Path) -> list[Scenario]:
     """Return all scenarios of *folder*, by name."""
-    return [find(folder, str(folder / f"{name}.toml")) for name in _names(folder)]
+    return [find(folder, name) for name in catalogue.names(folder)]

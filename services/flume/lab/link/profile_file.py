@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flume.errors import SettingsError
+from flume.lab import catalogue
 from flume.lab.link.profile import Direction, Profile, Step
 
 _FIGURES = {
@@ -159,25 +160,10 @@ def _step(reader: _Reader, table: object, number: int, down: Direction, up: Dire
     )
 
 
-def known_profiles(folder: Path) -> list[str]:
-    """Return the names of the profiles in *folder*, sorted."""
-    return sorted(path.stem for path in folder.glob("*.toml"))
-
-
 def find_profile(folder: Path, name_or_path: str) -> Profile:
     """Read the profile *name_or_path*: a name in *folder*, or the path of a file that ends in ``.toml``.
 
     Raises :class:`SettingsError` for an unknown name, with those that are known, and for a file that cannot be read.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        known = known_profiles(folder)
-        if name_or_path not in known:
-            listed = ", ".join(known)
-            raise SettingsError("PROFILE", name_or_path, f"one of {listed}, or the path of a file that ends in .toml")
-        path = folder / f"{name_or_path}.toml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("PROFILE", str(path), f"a file that can be read: {error}") from None
-    return load_profile(text, name=path.stem, file=str(path))
+    found = catalogue.read(folder, name_or_path, key="PROFILE")
+    return load_profile(found.text, name=found.name, file=str(found.path))

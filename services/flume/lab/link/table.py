@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flume.errors import FlumeError, SetupError
+from flume.lab import catalogue
 from flume.lab.link.profile import Direction, Profile, Step
-from flume.lab.link.profile_file import find_profile, known_profiles
+from flume.lab.link.profile_file import find_profile
 
 BEGIN, END = "<!-- profiles: made by `python -m flume.lab.link.table`, not by hand -->", "<!-- /profiles -->"
 _COLUMNS = ("profile", "way", "delay ms", "loss", "rate kbit/s", "queue", "netem limit", "more", "sources")
@@ -96,7 +97,7 @@ def main() -> None:
     """Write the table into ``netem/README.md`` of this checkout."""
     folder = Path(__file__).resolve().parents[4] / "netem"
     document = folder / "README.md"
-    profiles = [find_profile(folder / "profiles", name) for name in known_profiles(folder / "profiles")]
+    profiles = [find_profile(folder / "profiles", name) for name in catalogue.names(folder / "profiles")]
     document.write_text(replaced(document.read_text(encoding="utf-8"), profiles), encoding="utf-8")
 
 

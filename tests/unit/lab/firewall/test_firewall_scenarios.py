@@ -6,7 +6,7 @@ import pytest
 
 from flume.errors import SettingsError
 from flume.lab.firewall.rules import SERVER_WIDE, Proof, counts, walls
-from flume.lab.firewall.scenario import Scenario, catalogue, find, load
+from flume.lab.firewall.scenario import Scenario, find, find_all, load
 from support.paths import FIREWALLS
 
 NAMED = {
@@ -54,7 +54,7 @@ def change(old: str, new: str) -> Scenario:
 
 
 def test_the_catalogue_is_complete_and_every_file_says_what_a_person_needs():
-    found = catalogue(FIREWALLS)
+    found = find_all(FIREWALLS)
     assert {scenario.name for scenario in found} >= NAMED
     for scenario in found:
         for text in (scenario.summary, scenario.symptom, scenario.diagnosis, scenario.cure):
@@ -146,11 +146,11 @@ def test_the_proof_is_in_the_counters():
 
 
 def test_the_scenarios_are_listed_by_name():
-    names = [scenario.name for scenario in catalogue(FIREWALLS)]
+    names = [scenario.name for scenario in find_all(FIREWALLS)]
     assert names == sorted(names)
 
 
-@pytest.mark.parametrize("scenario", catalogue(FIREWALLS), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", find_all(FIREWALLS), ids=lambda scenario: scenario.name)
 def test_a_symptom_does_not_promise_a_blank_screen_where_the_client_takes_the_media_over_tcp(scenario: Scenario):
     legs = ("udp_out", "udp_back", "path_mtu")
     # Where some datagrams arrive, the client stays with UDP.

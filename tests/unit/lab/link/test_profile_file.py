@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from flume.errors import SettingsError
+from flume.lab import catalogue
 from flume.lab.link.profile import Profile
-from flume.lab.link.profile_file import find_profile, known_profiles, load_profile
+from flume.lab.link.profile_file import find_profile, load_profile
 from flume.lab.link.table import replaced
 from support.paths import NETEM, PROFILES
 
-NAMES = known_profiles(PROFILES)
+NAMES = catalogue.names(PROFILES)
 PROMISED = (
     *("clean", "lan", "wifi-good", "wifi-bad", "lte", "lte-congested", "3g", "dsl", "cable", "geo", "leo"),
     *("transcontinental", "bursty", "lossy-1", "lossy-5", "lossy-10"),
@@ -140,7 +141,7 @@ def test_a_file_of_the_users_own_works_by_path_and_without_sources(tmp_path: Pat
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"PROFILE='5g' .*3g, bursty"):
         find_profile(PROFILES, "5g")
-    with pytest.raises(SettingsError, match="can be read"):
+    with pytest.raises(SettingsError, match="a readable TOML file"):
         find_profile(PROFILES, str(tmp_path / "absent.toml"))
 
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.errors import EvidenceError
+from flume.lab import catalogue
 from flume.lab.link.model import Arrival, Sent, simulate
 from flume.lab.link.profile import FRAME_BYTES, Direction
-from flume.lab.link.profile_file import find_profile, known_profiles
+from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Deviation, Samples, deviations, may_be_a_streams_doing, measure, wilson
 from support.paths import PROFILES
 
@@ -31,7 +32,7 @@ def amiss(link: Direction, samples: Samples) -> set[str]:
     return {deviation.figure for deviation in deviations(link, samples, random.Random(99).random)}
 
 
-@pytest.mark.parametrize("name", known_profiles(PROFILES))
+@pytest.mark.parametrize("name", catalogue.names(PROFILES))
 def test_each_profile_passes_when_the_link_is_it(name: str):
     profile = find_profile(PROFILES, name)
     for seed, step in enumerate(profile.timeline()):
