@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from flume.cli import flume
 from flume.doctor.diagnosis import MACHINE, WAY
 from flume.doctor.examination import Examination
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from flume.server.sources.source import SourceEvent
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
 from support.media.synthetic import SyntheticSource

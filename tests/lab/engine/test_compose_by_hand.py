@@ -10,7 +10,7 @@ import pytest
 
 from flume.lab import testcard
 from flume.lab.containers.engine import Engine
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from support.paths import LAB_YAML
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]

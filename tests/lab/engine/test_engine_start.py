@@ -27,37 +27,38 @@ exec "$2" -c "$3"
 STORY = """
 import contextlib, json, os, signal
 from pathlib import Path
-from flume.lab import host
+from flume.lab.machine import dockerd
+from flume.lab.machine.process import wait_until
 
 said = []
-def dockerd():
-    return json.loads(host.RECORD.read_text())["pid"]
+def engine_pid():
+    return json.loads(dockerd.RECORD.read_text())["pid"]
 def gone(pid):
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     return not Path(f"/proc/{pid}").exists()
 
-assert not host.answers()
-host.prepare(said.append)
-assert host.answers()
+assert not dockerd.answers()
+dockerd.prepare(said.append)
+assert dockerd.answers()
 assert len(said) == 1 and "Starting the Docker engine" in said[0], said
-first = dockerd()
-host.prepare(said.append)
-assert dockerd() == first and len(said) == 1, "a second call starts no second engine"
+first = engine_pid()
+dockerd.prepare(said.append)
+assert engine_pid() == first and len(said) == 1, "a second call starts no second engine"
 
 os.kill(first, signal.SIGKILL)
-assert host.wait_until(lambda: gone(first), timeout_s=10)
+assert wait_until(lambda: gone(first), timeout_s=10)
 pid_file = Path("/var/run/docker.pid")
-assert pid_file.exists() and not host.answers()
+assert pid_file.exists() and not dockerd.answers()
 pid_file.write_text(str(os.getpid()))  # the number belongs to another program by now
-host.prepare(said.append)
-assert host.answers() and dockerd() != first
+dockerd.prepare(said.append)
+assert dockerd.answers() and engine_pid() != first
 
-second = dockerd()
-assert host.stop_engine(said.append)
-assert not host.answers()
-assert host.wait_until(lambda: gone(second), timeout_s=10)
-assert not host.stop_engine(said.append), "nothing of ours is left to stop"
+second = engine_pid()
+assert dockerd.stop_engine(said.append)
+assert not dockerd.answers()
+assert wait_until(lambda: gone(second), timeout_s=10)
+assert not dockerd.stop_engine(said.append), "nothing of ours is left to stop"
 print("story told")
 """
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 

@@ -13,7 +13,7 @@ import pytest
 from flume.lab.commands.firewall import FOLDER
 from flume.lab.firewall.rules import SERVER_WIDE
 from flume.lab.firewall.scenario import find, find_all
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from support.labs.firewalls import Event, Firewalled, Viewer
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]

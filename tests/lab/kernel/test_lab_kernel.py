@@ -18,7 +18,7 @@ from flume.lab.containers.engine import Engine, Start
 from flume.lab.engines import choice
 from flume.lab.kernel import boot, lab_kernel
 from flume.lab.kernel.place import Place, Running
-from flume.lab.machine import packages
+from flume.lab.machine.process import start_ticks, wait_until
 from flume.settings import ClientSettings
 
 pytestmark = [pytest.mark.docker, pytest.mark.wire]
@@ -162,7 +162,7 @@ def test_it_starts_again_after_kill_9(kernel: Engine, builder: Engine, place: Pl
     _shell, kernel_itself, *_ = sorted(boot.processes_of(place.user))
     assert Path(f"/proc/{kernel_itself}/comm").read_text().startswith("linux")
     os.kill(kernel_itself, signal.SIGKILL)
-    assert packages.wait_until(lambda: not boot.processes_of(place.user), timeout_s=10)
+    assert wait_until(lambda: not boot.processes_of(place.user), timeout_s=10)
     assert boot.running(place) is None
     assert place.folder.exists()  # what it leaves, for the next start to remove
     with lab_kernel.prepare(builder, _quiet, place=place) as engine:
@@ -194,7 +194,7 @@ def test_what_a_dead_kernel_left_is_removed_and_another_process_is_not(free_plac
     """A record that names somebody else's process by now, an interface, a folder."""
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
-        ticks = packages.start_ticks(sleeper.pid)
+        ticks = start_ticks(sleeper.pid)
         assert ticks is not None
         free_place.record.write_bytes(msgspec.json.encode(Running(sleeper.pid, ticks - 1, "disk")))
         subprocess.run(["ip", "tuntap", "add", "dev", free_place.tap, "mode", "tap"], check=True)

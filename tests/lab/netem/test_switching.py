@@ -11,7 +11,7 @@ from flume.control.session import Command, State
 from flume.lab.containers.engine import Start
 from flume.lab.evidence.facts import Evidence, Expectations
 from flume.lab.link.links import Links
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from flume.lab.run import collect
 from flume.lab.run.fleet import Client, settle
 from flume.lab.run.scenario import Cue, Timetable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from support.labs.labs import LabUnderTest, one_line
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]

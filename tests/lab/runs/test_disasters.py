@@ -12,7 +12,7 @@ import pytest
 
 from flume.lab.commands import status
 from flume.lab.containers.topology import Network
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from support.labs.labs import one_line
 from support.labs.tcp_proxy import engine_on_tcp
 from support.labs.trial import topology

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from support.media.clips import film
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(400)]

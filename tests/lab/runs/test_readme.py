@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from flume.lab.kernel import lab_kernel
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from support.media.clips import film
 from support.paths import ROOT
 

@@ -24,7 +24,7 @@ from flume.errors import EngineError, SetupError
 from flume.lab import progress
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import LABEL_INPUTS
-from flume.lab.machine import packages
+from flume.lab.machine.debian_base import bootstrap_base
 from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
@@ -220,7 +220,7 @@ def _import_base(engine: Engine, inputs: Inputs, *, say: Say, interactive: bool)
         # Under another name until it is complete, so that an interrupted run is not taken for a finished one.
         unfinished = target.with_name(f"unfinished-{os.getpid()}-{target.name}")
         try:
-            packages.bootstrap_base(unfinished, say, interactive=interactive, architecture=architecture)
+            bootstrap_base(unfinished, say, interactive=interactive, architecture=architecture)
             unfinished.rename(target)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from flume.lab.containers.engine import Engine
 from flume.lab.engines import choice
 from flume.lab.engines.decision import Wish
 from flume.lab.kernel import disk, lab_kernel
-from flume.lab.machine import packages
+from flume.lab.machine import dockerd
 from flume.lab.progress import Say
 
 
@@ -18,7 +18,7 @@ def prepare(
     With *netem* one whose kernel has netem: where the usual engine's has not, the lab kernel's; *engine* forces
     either. The caller closes it. Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
     """
-    packages.prepare(say, interactive=interactive, tests=tests)
+    dockerd.prepare(say, interactive=interactive, tests=tests)
     usual = Engine.connect()
     try:
         images.ensure_images(usual, say=say, interactive=interactive)
@@ -48,10 +48,10 @@ def purge(say: Say) -> None:
     with engine:
         for what in [*engine.remove_lab(None), *(f"image {name}" for name in images.remove_images(engine))]:
             say(f"Removed {what}.")
-    packages.stop_engine(say)
+    dockerd.stop_engine(say)
 
 
 def stop(say: Say) -> None:
     """Stop the engines that we started; labs in them stop with them."""
     lab_kernel.stop(say)
-    packages.stop_engine(say)
+    dockerd.stop_engine(say)

@@ -19,7 +19,7 @@ import msgspec
 from flume.errors import SetupError
 from flume.lab import progress
 from flume.lab.kernel.place import PORT, Place, Running, boot_command, memory_mib, processor, tap_commands
-from flume.lab.machine import packages
+from flume.lab.machine.process import Daemon, start_ticks, wait_until
 from flume.lab.progress import Say
 
 PACKAGES = {
@@ -54,7 +54,7 @@ def running(place: Place) -> Running | None:
         found = msgspec.json.decode(place.record.read_bytes(), type=Running)
     except (OSError, msgspec.DecodeError):
         return None
-    return found if packages.start_ticks(found.pid) == found.start_ticks else None
+    return found if start_ticks(found.pid) == found.start_ticks else None
 
 
 def answers(place: Place, *, timeout_s: float = 3.0) -> bool:
@@ -83,7 +83,7 @@ def start(place: Place, disk: Path, say: Say, *, interactive: bool = False) -> R
         for command in tap_commands(place):
             _run(command, "make the link to the lab kernel")
         pid = _boot(place, disk)
-        ticks = packages.start_ticks(pid)
+        ticks = start_ticks(pid)
         if ticks is None:
             raise SetupError(f"the lab kernel ended at once: {last_words(place)}")
         found = Running(pid, ticks, str(disk))
@@ -104,7 +104,7 @@ def _boot(place: Place, disk: Path) -> int:
     )
     place.log.parent.mkdir(parents=True, exist_ok=True)
     with place.log.open("wb") as log:
-        return packages.Daemon(command, log, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}).pid
+        return Daemon(command, log, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}).pid
 
 
 def _total_kib() -> int:
@@ -118,7 +118,7 @@ def _wait_until_engine_answers(place: Place, started: Running) -> None:
             raise SetupError(f"the lab kernel ended while it started: {last_words(place)}; see {place.log}")
         return answers(place, timeout_s=1.0)
 
-    if not packages.wait_until(alive, timeout_s=_START_TIMEOUT_S):
+    if not wait_until(alive, timeout_s=_START_TIMEOUT_S):
         raise SetupError(
             f"the engine in the lab kernel did not answer within {_START_TIMEOUT_S:g} s of its start; see {place.log}"
         )
@@ -154,7 +154,7 @@ def _end_processes(place: Place) -> list[int]:
     for pid in first:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    if first and not packages.wait_until(
+    if first and not wait_until(
         lambda: not processes_of(place.user) and running(place) is None, timeout_s=_STOP_TIMEOUT_S
     ):
         raise SetupError(f"the lab kernel (processes {processes_of(place.user)}) did not end within 15 s")
@@ -170,7 +170,7 @@ def processes_of(user: int) -> list[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             with contextlib.suppress(OSError):
-                if folder.stat().st_uid == user and packages.start_ticks(int(folder.name)) is not None:
+                if folder.stat().st_uid == user and start_ticks(int(folder.name)) is not None:
                     found.append(int(folder.name))
     return found
 

@@ -17,7 +17,8 @@ from flume.errors import EngineError, SetupError
 from flume.lab import progress
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import TARGETS, tag_of
-from flume.lab.machine import packages
+from flume.lab.machine import dockerd
+from flume.lab.machine.process import last_line, tail, wait_until
 from flume.lab.progress import Say
 
 SIZE = "20G"
@@ -113,10 +114,10 @@ def _second_engine(folder: Path) -> Iterator[str]:
 def _wait_until_engine_answers(process: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
     def alive() -> bool:
         if process.poll() is not None:
-            raise SetupError(f"the disk of the lab kernel could not be made: {packages.last_line(packages.tail(log))}")
-        return packages.answers(timeout_s=1.0, path=socket)
+            raise SetupError(f"the disk of the lab kernel could not be made: {last_line(tail(log))}")
+        return dockerd.answers(timeout_s=1.0, path=socket)
 
-    if not packages.wait_until(alive, timeout_s=_START_TIMEOUT_S):
+    if not wait_until(alive, timeout_s=_START_TIMEOUT_S):
         raise SetupError(f"the engine that fills the lab kernel's disk did not answer within {_START_TIMEOUT_S:g} s")
 
 
@@ -128,7 +129,7 @@ def _end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     except subprocess.TimeoutExpired:
         raise SetupError("the engine that fills the lab kernel's disk did not end: is the disk very slow?") from None
     if status:
-        words = packages.last_line(packages.tail(folder / "log"))
+        words = last_line(tail(folder / "log"))
         raise SetupError(f"the disk of the lab kernel was not finished (status {status}): {words}")
 
 

@@ -10,7 +10,7 @@ from flume.lab.containers.engine import Engine
 from flume.lab.containers.images import project_root
 from flume.lab.kernel import boot, disk
 from flume.lab.kernel.place import Place, Running
-from flume.lab.machine import packages
+from flume.lab.machine import dockerd, packages
 from flume.lab.progress import Say
 
 DEFAULT = Place(0)
@@ -22,7 +22,7 @@ def prepare(builder: Engine, say: Say, *, interactive: bool = False, place: Plac
     Starts the kernel where it does not run, or runs with other images while no lab is in it. Where one is, the new
     images are copied into the running kernel, which takes a minute.
     """
-    packages.install(packages.ENGINE_PACKAGES, "the lab kernel runs a Docker engine of its own", say, interactive)
+    packages.install(dockerd.ENGINE_PACKAGES, "the lab kernel runs a Docker engine of its own", say, interactive)
     packages.install(boot.PACKAGES, "the lab kernel gives links netem", say, interactive)
     with boot.locked(place):
         target = disk.ensure_disk(builder, project_root() / ".cache", say, interactive=interactive)

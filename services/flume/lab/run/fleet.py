@@ -10,7 +10,7 @@ from flume.lab.containers.engine import Container, Engine, Network, Output, Star
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
 from flume.lab.evidence.claims import Said, said_untrusted
-from flume.lab.machine.packages import wait_until
+from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import Feed
 
 READY_TIMEOUT_S = 180.0

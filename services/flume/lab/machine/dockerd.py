@@ -1,0 +1,174 @@
+"""Docker's engine on this machine: start it where none answers, and stop the one that we started.
+
+The only file that starts an engine. One named by ``DOCKER_HOST``, or one that answers already, is used as it is and
+never stopped by us.
+"""
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from flume.errors import SetupError
+from flume.lab import progress
+from flume.lab.machine import packages
+from flume.lab.machine.process import Daemon, last_line, start_ticks, tail, wait_until
+from flume.lab.progress import Say
+
+SOCKET = Path("/var/run/docker.sock")
+
+LOG = Path("/var/log/flumelab-dockerd.log")
+
+RECORD = Path("/run/flumelab/engine.json")
+"""The engine that we started; gone after a reboot, as the engine is."""
+
+ENGINE_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
+"""Program → Debian package: the engine, and what it writes its network rules with."""
+
+_START_TIMEOUT_S = 60.0
+"""A first start creates the data directory and its bridge: 2 to 5 s here."""
+
+_PING_TIMEOUT_S = 3.0
+
+
+class StartedEngine(msgspec.Struct, frozen=True):
+    """A dockerd of ours. Its start time tells it from a later process with the same number."""
+
+    pid: int
+    start_ticks: int
+
+
+def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None:
+    """Install what is missing and leave an engine answering on this machine, or on ``DOCKER_HOST``.
+
+    With *tests* also what only the tests need. Raises :class:`SetupError` that says what a person has to do.
+    """
+    if tests:
+        packages.install(
+            packages.test_packages(),
+            "the tests capture packets, play video outside containers, compile the benchmark and start the lab by hand",
+            say,
+            interactive,
+        )
+    endpoint = os.environ.get("DOCKER_HOST")
+    if endpoint:
+        return  # somebody else's engine: whether it answers is for Engine.connect() to say
+    if answers():
+        return
+    packages.install(ENGINE_PACKAGES, "the lab runs its server and clients in Docker containers", say, interactive)
+    start_engine(say, interactive=interactive)
+
+
+def answers(*, timeout_s: float = _PING_TIMEOUT_S, path: Path | None = None) -> bool:
+    """Return whether a Docker engine answers on the local socket, or on that at *path*.
+
+    Asked with two lines of HTTP: importing the Docker SDK for it would take longer than all of a second run.
+    """
+    connection = http.client.HTTPConnection("localhost")
+    try:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(timeout_s)
+        connection.sock.connect(str(path or SOCKET))
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def start_engine(say: Say, *, interactive: bool = False) -> None:
+    """Start Docker's engine and wait until it answers. Raises :class:`SetupError` with the engine's own last words."""
+    packages.require_root("no Docker engine answers", "systemctl start docker")
+    if Path("/run/systemd/system").is_dir():
+        say("Starting the Docker engine (systemctl start docker): none answers here.")
+        _start_by_systemd()
+        process = None
+    else:
+        say(f"Starting the Docker engine (dockerd, log in {LOG}): none answers here, and there is no systemd.")
+        process = _start_by_ourselves()
+    with progress.task("Docker engine", interactive=interactive):
+        _wait_until_engine_answers(process, timeout_s=_START_TIMEOUT_S)
+
+
+def _start_by_systemd() -> None:
+    """Ask systemd for the service."""
+    command = ["systemctl", "start", "docker"]
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if result.returncode:
+        raise SetupError(f"`{' '.join(command)}` failed: {last_line(result.stderr)}; see `journalctl -u docker`")
+
+
+def _start_by_ourselves() -> Daemon:
+    for pid_file in (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid")):
+        _remove_stale(pid_file)
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    with LOG.open("ab") as log:
+        dockerd = shutil.which("dockerd", path=path) or "/usr/sbin/dockerd"
+        process = Daemon([dockerd, *_mtu_option()], log, environment={**os.environ, "PATH": path})
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    RECORD.write_bytes(msgspec.json.encode(StartedEngine(process.pid, start_ticks(process.pid) or 0)))
+    return process
+
+
+def _remove_stale(pid_file: Path) -> None:
+    """Remove *pid_file* unless the process it names runs that program.
+
+    A killed dockerd leaves its file; the next one refuses to start when *any* process has that number by now.
+    """
+    try:
+        pid = int(pid_file.read_text())
+        # A zombie has a name too: where nobody collects orphans, dockerd would wait for a dead containerd.
+        running = "" if start_ticks(pid) is None else Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, ValueError):
+        running = ""
+    if running not in {"dockerd", "containerd"}:
+        pid_file.unlink(missing_ok=True)
+
+
+def _mtu_option(net: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net/route")) -> list[str]:
+    """Return ``--mtu`` where the default route carries less than Ethernet's 1500 bytes (tunnels, cloud machines).
+
+    Docker's bridge would otherwise let containers send packets that vanish on the way, and package downloads in
+    image builds hang.
+    """
+    for line in routes.read_text().splitlines()[1:]:
+        interface, destination = line.split()[:2]
+        if destination == "00000000":
+            mtu = int((net / interface / "mtu").read_text())
+            return ["--mtu", str(mtu)] if mtu < 1500 else []
+    return []
+
+
+def _wait_until_engine_answers(process: Daemon | None, *, timeout_s: float) -> None:
+    """Poll the engine; raise :class:`SetupError` as soon as it has died, or after *timeout_s*."""
+    where = f"see {LOG}" if process is not None else "see `journalctl -u docker`"
+
+    def alive() -> bool:
+        if process is not None and process.poll() is not None:
+            raise SetupError(f"dockerd ended with status {process.returncode}: {last_line(tail(LOG))}; {where}")
+        return answers(timeout_s=1.0)
+
+    if not wait_until(alive, timeout_s=timeout_s):
+        raise SetupError(f"the Docker engine did not answer within {timeout_s:g} s of its start; {where}")
+
+
+def stop_engine(say: Say, *, timeout_s: float = 30.0) -> bool:
+    """Stop the dockerd that we started, if it still runs; return whether there was one to stop."""
+    try:
+        ours = msgspec.json.decode(RECORD.read_bytes(), type=StartedEngine)
+    except (OSError, msgspec.DecodeError):
+        return False
+    RECORD.unlink(missing_ok=True)
+    if start_ticks(ours.pid) != ours.start_ticks:
+        return False
+    say(f"Stopping the Docker engine that we started (process {ours.pid}).")
+    os.kill(ours.pid, 15)
+    if not wait_until(lambda: start_ticks(ours.pid) != ours.start_ticks, timeout_s=timeout_s):
+        raise SetupError(f"dockerd (process {ours.pid}) did not end within {timeout_s:g} s; see {LOG}")
+    return True

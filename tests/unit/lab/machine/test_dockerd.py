@@ -1,0 +1,64 @@
+"""The engine on this machine: its pid files, its MTU, and whose process may be stopped."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flume.lab.machine import dockerd
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", "4194304999", str(os.getpid())])
+def test_a_stale_pid_file_is_removed(tmp_path: Path, content: str) -> None:
+    """Also when the number belongs to some other program by now, as it does here."""
+    pid_file = tmp_path / "docker.pid"
+    pid_file.write_text(content)
+    dockerd._remove_stale(pid_file)
+    assert not pid_file.exists()
+
+
+@pytest.mark.parametrize(("mtu", "expected"), [(1400, ["--mtu", "1400"]), (1500, []), (9000, [])])
+def test_a_narrow_default_route_narrows_dockers_bridge(tmp_path: Path, mtu: int, expected: list[str]) -> None:
+    """A wide one needs no option."""
+    (tmp_path / "eth7").mkdir()
+    (tmp_path / "eth7" / "mtu").write_text(f"{mtu}\n")
+    routes = tmp_path / "route"
+    routes.write_text("Iface Destination Gateway\nlo 0000007F 0\neth7 00000000 010200C0\n")
+    assert dockerd._mtu_option(tmp_path, routes) == expected
+
+
+def test_without_a_default_route_there_is_nothing_to_narrow(tmp_path: Path) -> None:
+    """A machine without a network still prepares."""
+    routes = tmp_path / "route"
+    routes.write_text("Iface Destination Gateway\n")
+    assert dockerd._mtu_option(tmp_path, routes) == []
+
+
+def test_a_process_that_only_has_the_engines_number_is_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is of our own process number, with another start time."""
+    record = tmp_path / "engine.json"
+    record.write_bytes(msgspec.json.encode(dockerd.StartedEngine(os.getpid(), 1)))
+    monkeypatch.setattr(dockerd, "RECORD", record)
+    assert not dockerd.stop_engine(lambda _line: None)
+    assert not record.exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"pid":"x"}'])
+def test_without_a_readable_record_nothing_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """An engine of somebody else's runs on."""
+    record = tmp_path / "engine.json"
+    if content is not None:
+        record.write_bytes(content)
+    monkeypatch.setattr(dockerd, "RECORD", record)
+    assert not dockerd.stop_engine(lambda _line: None)
+
+
+def test_no_engine_answers_where_there_is_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absent is not an error here, it is the question."""
+    monkeypatch.setattr(dockerd, "SOCKET", tmp_path / "none.sock")
+    assert not dockerd.answers()
