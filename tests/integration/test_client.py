@@ -19,6 +19,7 @@ from flume.client.events import ClientEvent
 from flume.client.reception.token_timer import QUIET_TOKEN_S
 from flume.client.session.control_link import ControlLink
 from flume.control import messages as m
+from flume.control.codec import encode
 from flume.control.session import State
 from flume.errors import NetworkError
 from flume.settings import ClientSettings, ServerSettings
@@ -123,7 +124,7 @@ def test_a_session_that_ends_while_connect_is_answered_is_over() -> None:
     )
     ended = m.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
     with (
-        FakeServer(reply_to_connect=m.encode(connected) + m.encode(ended)) as server,
+        FakeServer(reply_to_connect=encode(connected) + encode(ended)) as server,
         BusyClient(settings(server.port), FakePlayer()) as client,
     ):
         client.connect()

@@ -12,6 +12,7 @@ import pytest
 from flume.client.app import Client
 from flume.client.events import ClientEvent
 from flume.control import messages as m
+from flume.control.codec import encode
 from flume.control.session import State
 from flume.settings import ClientSettings, ServerSettings
 from support.clients.players import FakePlayer, wait_until
@@ -214,7 +215,7 @@ def test_a_client_over_tcp_receives_plays_and_counts_as_over_udp():
 def test_tcp_by_name_is_refused_clearly_by_an_older_server():
     refusal = m.Refused(state=State.CLOSED, command=None, code="invalid", message="connect: unknown field `transport`")
     with (
-        FakeServer(reply_to_connect=m.encode(refusal)) as server,
+        FakeServer(reply_to_connect=encode(refusal)) as server,
         Client(settings(server.port, transport="tcp", reconnect=False), FakePlayer()) as client,
     ):
         reply = client.connect()

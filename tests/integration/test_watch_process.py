@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flume.control import messages as m
+from flume.control.codec import encode, parse_from_server_untrusted
 from flume.control.session import State
 from support.clients.players import wait_until
 from support.clients.terminal import Terminal, run_watch, watch_command, watch_environment
@@ -171,8 +172,8 @@ def test_killed_and_started_again_beside_another_one() -> None:
 
 def _sessions(port: int) -> tuple[int, int]:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as control, control.makefile("rb") as lines:
-        control.sendall(m.encode(m.StatusQuery()))
-        reply = m.parse_from_server_untrusted(lines.readline().rstrip(b"\n"))
+        control.sendall(encode(m.StatusQuery()))
+        reply = parse_from_server_untrusted(lines.readline().rstrip(b"\n"))
     assert isinstance(reply, m.Status)
     return reply.server.active, reply.server.sessions
 

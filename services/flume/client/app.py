@@ -155,7 +155,7 @@ class Client:
         return actions[command]()
 
     def _command(self, request: m.Request) -> m.Reply:
-        command = m.command_of(request)
+        command = request.command
         with self._turn:
             link = self._link
             if link is None or not link.is_open:

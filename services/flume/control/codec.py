@@ -1,17 +1,165 @@
-"""From a byte stream to control lines, in bounded memory."""
+"""The dialect of flume control: one JSON object a line, in both directions, over TCP.
 
+A person can drive a server from ``nc``::
+
+    {"command":"connect"}
+    {"reply":"connect","state":"connecting","token":"9f…","port":5004,…}
+    {"event":"active","state":"active","address":"198.18.0.3","port":41234,"first_sequence":1201}
+    {"command":"interrupt"}
+    {"reply":"interrupt","state":"interrupted","last_sequence":1873,"datagrams":673}
+
+A request has ``command``, a reply ``reply`` (the name of the command, or ``error``), an event ``event``. The other keys
+are the fields of :mod:`flume.control.messages`, and ``version`` in both lines of ``connect``. Media on this connection
+stand between the lines, in frames (:mod:`flume.control.framing`).
+"""
+
+from collections.abc import Mapping
+from typing import cast, get_args
+
+import msgspec
+
+from flume.control.messages import (
+    Active,
+    Alive,
+    Closed,
+    Connect,
+    Connected,
+    Continued,
+    Disconnected,
+    Event,
+    Interrupted,
+    Message,
+    Notice,
+    Refused,
+    Reply,
+    Request,
+    Status,
+)
+from flume.control.session import Command
 from flume.errors import RemoteProtocolError
 from flume.settings import MAX_LINE_BYTES
 
+PROTOCOL_VERSION = 1
+
 Line = bytes | RemoteProtocolError
-"""A line without its newline, or the reason why what stood there is not one."""
+"""A line without its newline, or the reason why the bytes before the newline are not a line."""
+
+_REQUESTS: Mapping[str, type[Request]] = {kind.command: kind for kind in get_args(Request)}
+_REPLIES: Mapping[str, type[Reply]] = {
+    "connect": Connected,
+    "interrupt": Interrupted,
+    "continue": Continued,
+    "disconnect": Disconnected,
+    "status": Status,
+    "error": Refused,
+}
+_EVENTS: Mapping[str, type[Event]] = {"active": Active, "closed": Closed, "notice": Notice, "alive": Alive}
+_HEADS: Mapping[type[Message], dict[str, object]] = {
+    kind: {key: name}
+    for key, kinds in (("command", _REQUESTS), ("reply", _REPLIES), ("event", _EVENTS))
+    for name, kind in kinds.items()
+}
+"""The first key of a line and its value, by the class of the message."""
+
+_encoder = msgspec.json.Encoder()
+_object_decoder = msgspec.json.Decoder(dict[str, object])
+_KNOWN = ", ".join(command.value for command in Command)
+
+
+class _Version(msgspec.Struct, frozen=True):
+    """The part of a ``connect`` line that belongs to this dialect alone."""
+
+    version: int = PROTOCOL_VERSION
+
+
+def encode(message: Message) -> bytes:
+    r"""Return *message* as one line, newline included.
+
+    >>> encode(Interrupted(state=State.INTERRUPTED, last_sequence=7, datagrams=3))
+    b'{"reply":"interrupt","state":"interrupted","last_sequence":7,"datagrams":3}\n'
+    """
+    head, fields = _HEADS[type(message)], msgspec.structs.asdict(message)
+    if isinstance(message, Connect):
+        head = {**head, "version": PROTOCOL_VERSION}
+        if message.transport == "udp":
+            del fields["transport"]  # a server that does not know this key refuses the line
+    elif isinstance(message, Connected):
+        fields["version"] = PROTOCOL_VERSION
+    return _encoder.encode({**head, **fields}) + b"\n"
+
+
+def check_length_untrusted(line: bytes) -> None:
+    """Raise :class:`RemoteProtocolError` (``oversized``) for a line over :data:`MAX_LINE_BYTES`."""
+    if len(line) > MAX_LINE_BYTES:
+        message = f"a control line has at most {MAX_LINE_BYTES} bytes, this one has more; send one JSON object a line"
+        raise RemoteProtocolError("oversized", message)
+
+
+def parse_request_untrusted(line: bytes) -> Request:
+    """Return the request in *line*, or raise :class:`RemoteProtocolError` and nothing else.
+
+    Codes: ``oversized``, ``malformed`` (not a JSON object), ``unknown_command``, ``invalid`` (a field is of a
+    wrong type, unknown or out of range), ``unsupported_version``.
+
+    >>> parse_request_untrusted(b'{"command":"connect","payload":"ts"}')
+    Connect(payload='ts', transport='udp')
+    """
+    check_length_untrusted(line)
+    try:
+        fields = _object_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f'not a JSON object of the form {{"command":"status"}}: {error}'
+        raise RemoteProtocolError("malformed", message) from error
+    name = fields.pop("command", None)
+    if not isinstance(name, str) or name not in _REQUESTS:
+        seen = 'the field "command" is missing' if name is None else f"unknown command {name!r:.80}"
+        raise RemoteProtocolError("unknown_command", f"{seen}: send one of {_KNOWN}")
+    try:
+        version = _take_version(fields) if name == Command.CONNECT else PROTOCOL_VERSION
+        request = msgspec.convert(fields, _REQUESTS[name])
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise RemoteProtocolError("invalid", f"{name}: {error}") from error
+    if version != PROTOCOL_VERSION:
+        message = f"protocol version {version} is not spoken here: this server speaks {PROTOCOL_VERSION}"
+        raise RemoteProtocolError("unsupported_version", message)
+    return request
+
+
+def _take_version(fields: dict[str, object]) -> int:
+    """Take the key ``version`` out of *fields*; raises :class:`msgspec.ValidationError` unless it is an integer."""
+    present = {"version": fields.pop("version")} if "version" in fields else {}
+    return msgspec.convert(present, _Version).version
+
+
+def parse_from_server_untrusted(line: bytes) -> Reply | Event:
+    """Return the reply or event in *line*, or raise :class:`RemoteProtocolError` and nothing else."""
+    check_length_untrusted(line)
+    try:
+        fields = _object_decoder.decode(line)
+        return msgspec.convert(fields, _kind_untrusted(fields))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError("malformed", f"the server sent a line that is not flume control: {error}") from error
+
+
+def _kind_untrusted(fields: Mapping[str, object]) -> type[Reply | Event]:
+    """Return the class of the reply or event in *fields*; raises :class:`msgspec.ValidationError`."""
+    key, kinds = ("event", _EVENTS) if fields.get("event") is not None else ("reply", _REPLIES)
+    name = fields.get(key)
+    kind = cast("Mapping[object, type[Reply | Event]]", kinds).get(name) if isinstance(name, str) else None
+    if kind is None:
+        message = f"no {key} is called {name!r:.80}" if name is not None else "it has neither reply nor event"
+        raise msgspec.ValidationError(message)
+    return kind
 
 
 class LineAssembler:
     """Collects bytes into lines; an oversized line is reported once and skipped up to its newline.
 
-    Skipping rather than closing keeps a person's typing session alive after one bad paste, and costs no
-    memory: what belongs to an oversized line is dropped as it comes.
+    The connection stays open after an oversized line, so that a person's typing session survives one bad paste.
+    Skipping needs no memory: the bytes of an oversized line are dropped as they come.
+
+    >>> LineAssembler().feed_untrusted(b'{"command":"status"}\\r\\n{"comm')
+    [b'{"command":"status"}']
     """
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes
 from flume.control import messages as m
-from flume.control.codec import LineAssembler
+from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted
 from flume.doctor.observations import Icmp
 from flume.doctor.sockets import Place, fragment_bytes, icmp_behind, media_socket
 from flume.errors import RemoteProtocolError
@@ -64,7 +64,7 @@ class ControlTalk:
         if not self.is_open:
             return
         try:
-            self.socket.send(m.encode(request))
+            self.socket.send(encode(request))
         except OSError as error:
             self.ended = error.strerror or str(error)
 
@@ -88,7 +88,7 @@ class ControlTalk:
         try:
             if isinstance(line, RemoteProtocolError):
                 raise line
-            self.heard.append(m.parse_from_server_untrusted(line))
+            self.heard.append(parse_from_server_untrusted(line))
         except RemoteProtocolError as error:
             self.foreign = self.foreign or str(error)
 

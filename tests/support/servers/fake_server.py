@@ -5,6 +5,7 @@ import socket
 import threading
 
 from flume.control import messages as m
+from flume.control.codec import encode, parse_request_untrusted
 from flume.control.session import State
 from flume.media import rtp
 
@@ -57,7 +58,7 @@ class FakeServer:
 
     def tell(self, message: m.Reply | m.Event) -> None:
         assert self._control is not None
-        self._control.sendall(m.encode(message))
+        self._control.sendall(encode(message))
 
     def send(self, count: int = 1, *, skip: int = 0, ssrc: int = SSRC) -> None:
         """Send *count* datagrams after losing *skip*."""
@@ -79,11 +80,11 @@ class FakeServer:
                 return
             with self._control, self._control.makefile("rb") as lines, contextlib.suppress(OSError):
                 for line in lines:
-                    self._answer(m.parse_request_untrusted(line))
+                    self._answer(parse_request_untrusted(line))
             self.state = State.CLOSED
 
     def _answer(self, request: m.Request) -> None:
-        self.commands.append(str(m.command_of(request)))
+        self.commands.append(str(request.command))
         if self._silent:
             return
         last = (self.next_sequence - 1) % 65536

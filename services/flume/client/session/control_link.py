@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from flume.control import messages as m
-from flume.control.codec import Line
+from flume.control.codec import Line, encode, parse_from_server_untrusted
 from flume.control.endpoint import without_brackets
 from flume.control.framing import Demultiplexer, Frame, Item
 from flume.errors import NetworkError, RemoteProtocolError
@@ -116,13 +116,11 @@ class ControlLink:
             if not self.is_open:
                 raise NetworkError("the control connection is closed")
             try:
-                self._connection.sendall(m.encode(request))
+                self._connection.sendall(encode(request))
                 answer = self._replies.get(timeout=timeout_s)
             except queue.Empty:
-                self._lose(f"no reply to {m.command_of(request)} within {timeout_s:g} s")
-                raise NetworkError(
-                    f"the server did not answer {m.command_of(request)} within {timeout_s:g} s"
-                ) from None
+                self._lose(f"no reply to {request.command} within {timeout_s:g} s")
+                raise NetworkError(f"the server did not answer {request.command} within {timeout_s:g} s") from None
             except OSError as error:
                 self._lose(f"sending failed: {error}")
                 raise NetworkError(f"the control connection broke: {error}") from error
@@ -189,7 +187,7 @@ class ControlLink:
         try:
             if isinstance(line, RemoteProtocolError):
                 raise line
-            message = m.parse_from_server_untrusted(line)
+            message = parse_from_server_untrusted(line)
         except RemoteProtocolError as error:
             self._lose(f"{error}; is it 'flume serve' that listens on this port?")
             return

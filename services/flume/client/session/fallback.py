@@ -70,9 +70,7 @@ class Fallback:
 
     def request(self) -> m.Connect:
         """Return what to ask the server for."""
-        # UDP is not named: a server that knows nothing else would refuse the name.
-        transport = self.transport if self.transport == "tcp" else msgspec.UNSET
-        return m.Connect(payload=self._settings.payload, transport=transport)
+        return m.Connect(payload=self._settings.payload, transport=self.transport)
 
     def explain(self, reply: m.Reply) -> m.Reply:
         """Return *reply* to :meth:`request`; where a server did not understand, with what that means."""

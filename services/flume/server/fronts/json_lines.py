@@ -9,8 +9,8 @@ import contextlib
 import logging
 import socket
 
-from flume.control.codec import Line, LineAssembler
-from flume.control.messages import IDLE, Closed, Event, Reply, encode, parse_request_untrusted
+from flume.control.codec import Line, LineAssembler, encode, parse_request_untrusted
+from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.server.sending.media_port import Address, explain_bind_error

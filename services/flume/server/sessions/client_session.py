@@ -94,7 +94,7 @@ class ClientSession:
     async def command(self, request: m.Request) -> None:
         """Carry out *request* and send its reply."""
         async with self._turn:
-            command = m.command_of(request)
+            command = request.command
             if command is Command.CONNECT and self._table.closing:
                 self.refuse(command, "shutdown", "the server is shutting down and begins no session")
                 return
@@ -105,7 +105,7 @@ class ClientSession:
                 return
             if isinstance(request, m.Connect):
                 self._payload = request.payload
-                self._transport = "tcp" if request.transport == "tcp" else "udp"
+                self._transport = request.transport
             await self._carry_out(effects)
             recipient = self._prepare() if Effect.START in effects else None
             if recipient is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from flume.client.session.fallback import FIRST_DATAGRAM_S, NO_TCP, SILENCE_S, Fallback
 from flume.control import messages as m
+from flume.control.codec import encode
 from flume.control.session import State
 from flume.errors import SettingsError
 from flume.settings import ClientSettings
@@ -118,8 +119,8 @@ def test_a_client_that_stood_still_for_a_while_does_not_blame_udp_at_once():
 
 
 def test_udp_is_not_named_so_that_an_older_server_understands():
-    assert m.encode(fallback().request()) == b'{"command":"connect","version":1,"payload":"rtp"}\n'
-    assert b'"transport":"tcp"' in m.encode(fallback(transport="tcp").request())
+    assert encode(fallback().request()) == b'{"command":"connect","version":1,"payload":"rtp"}\n'
+    assert b'"transport":"tcp"' in encode(fallback(transport="tcp").request())
 
 
 def test_an_older_server_is_explained_and_not_asked_again():

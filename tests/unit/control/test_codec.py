@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.control.codec import LineAssembler
+from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted, parse_request_untrusted
 from flume.control.messages import (
     Active,
     Connect,
@@ -17,10 +17,6 @@ from flume.control.messages import (
     Refused,
     ServerStatus,
     Status,
-    command_of,
-    encode,
-    parse_from_server_untrusted,
-    parse_request_untrusted,
     troubles,
 )
 from flume.control.session import Command, State
@@ -37,7 +33,7 @@ JSON_VALUES = st.recursive(
 @pytest.mark.parametrize("command", list(Command))
 def test_the_shortest_form_of_each_command(command):
     request = parse_request_untrusted(json.dumps({"command": command}).encode())
-    assert command_of(request) is command
+    assert request.command is command
 
 
 @pytest.mark.parametrize(
@@ -87,7 +83,7 @@ def test_arbitrary_objects_raise_one_error_type_only(fields):
     line = json.dumps(fields).encode()
     with contextlib.suppress(RemoteProtocolError):
         request = parse_request_untrusted(line)
-        assert fields["command"] == command_of(request)
+        assert fields["command"] == request.command
 
 
 @pytest.mark.parametrize(
