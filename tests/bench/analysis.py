@@ -1,4 +1,4 @@
-"""From counters and arrival times to figures. Pure: no clock, no file, no socket."""
+"""Computes figures from counters and arrival times. Pure: no clock, no file, no socket."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,11 @@ from bench.values import RTP_HEADER_BYTES, TS_BYTES, WIRE_HEADER_BYTES, Lateness
 from flume.media.mpegts import PACKET_BYTES, PCR_HZ
 
 MAX_PCR_STEP_S = 0.5
-"""A longer step, or one back, is a new timeline: a clip that begins again. The standard allows 0.1 s."""
+"""A longer step of the PCR, or one back, begins a new timeline: the clip begins again. The standard allows 0.1 s."""
 
 
 class Arrival(NamedTuple):
-    """One datagram of a sample client; *pcr* stands in its packet number *pcr_packet*."""
+    """One datagram of a sample client. Its packet number *pcr_packet*, from 0, carries *pcr* (27 MHz)."""
 
     time_ns: int
     length: int
@@ -29,7 +29,7 @@ class _Pcr(NamedTuple):
 
 
 def lateness_ns(arrivals: Sequence[Arrival]) -> list[float]:
-    """Return how much later than its stream time each datagram came, relative to the earliest on the same timeline.
+    """Return how much later than its stream time each datagram arrived, relative to the earliest on the same timeline.
 
     The stream time of a datagram is interpolated between two PCRs by the position of its first packet (ETSI TR 101 290
     judges the PCRs alone). Datagrams before the first PCR or behind the last one have no stream time.
@@ -68,7 +68,7 @@ def _relative(differences: list[float]) -> list[float]:
 
 
 def lateness(clients: Iterable[Sequence[Arrival]]) -> Lateness | None:
-    """Return the percentiles over the datagrams of all sample *clients*; ``None`` if none could be placed."""
+    """Return the percentiles over the datagrams of all sample *clients*; ``None`` if none has a stream time."""
     late = sorted(value for arrivals in clients for value in lateness_ns(arrivals))
     if not late:
         return None
@@ -78,23 +78,32 @@ def lateness(clients: Iterable[Sequence[Arrival]]) -> Lateness | None:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the value of the *ordered* ones below or at which *percent* of them lie (nearest rank)."""
+    """Return the smallest of the *ordered* values that *percent* of them do not exceed (nearest rank).
+
+    >>> percentile([1, 2, 3, 4], 50)
+    2
+    """
     rank = max(1, -(-len(ordered) * percent // 100))
     return ordered[int(rank) - 1]
 
 
 def wire_datagrams(packets: int, size_bytes: int, *, rtp: bool) -> float:
-    """Return how many datagrams a counter at the ingress hook has seen.
+    """Return how many datagrams the drop counter at the ingress hook has counted.
 
-    It counts a segmentation batch as one packet, with one set of headers: so *size_bytes* are divided, not *packets*.
+    The counter counts a segmentation batch as one packet with one set of headers. So the datagrams follow from
+    *size_bytes*, not from *packets*. A batch of eight RTP datagrams, for example:
+
+    >>> wire_datagrams(1, 28 + 8 * 1328, rtp=True)
+    8.0
     """
     return (size_bytes - WIRE_HEADER_BYTES * packets) / (TS_BYTES + (RTP_HEADER_BYTES if rtp else 0))
 
 
 def largest_silence_ns(silences: Iterable[tuple[int, int]], begin_ns: int, end_ns: int) -> int:
-    """Return the longest silence of any client within the window.
+    """Return the longest silence of any client within the window from *begin_ns* to *end_ns*.
 
-    Each client has the largest gap that ended within it, and the time of its last datagram.
+    Each entry of *silences* is one client: the largest gap that ended within the window, and the time of its last
+    datagram. The silence after that datagram has not ended, and counts too.
     """
     return max(
         (max(gap_ns, end_ns - max(last_ns, begin_ns)) for gap_ns, last_ns in silences), default=end_ns - begin_ns
@@ -102,7 +111,7 @@ def largest_silence_ns(silences: Iterable[tuple[int, int]], begin_ns: int, end_n
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """Several repeats of one figure, by name also in JSON."""
+    """One figure over several repeats; JSON keeps the names of these fields."""
 
     median: float
     low: float
@@ -116,5 +125,5 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 
 def memory_per_client(rss_one: float, rss_many: float, clients: int) -> float | None:
-    """Return what each further client takes, in the unit of the arguments; ``None`` where there is only one."""
+    """Return the memory of each further client, in the unit of the arguments; ``None`` if there is only one client."""
     return (rss_many - rss_one) / (clients - 1) if clients > 1 else None

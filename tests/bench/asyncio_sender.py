@@ -1,4 +1,4 @@
-"""The same with asyncio: one transport, and every tick a sendto for each client and datagram that has come due."""
+"""A sender with asyncio: one transport. Each tick it calls ``sendto`` for each client and each datagram that is due."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from bench.destinations import SendSpec, read_spec
 
 
 async def serve(spec: SendSpec) -> None:
-    """Send the clip to all destinations for ever."""
+    """Send the clip to all destinations until the process ends."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("0.0.0.0", 0))
     begin_s = next_s = time.monotonic()

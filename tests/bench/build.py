@@ -1,4 +1,4 @@
-"""Makes what is made once and kept in .cache: the two C programs here, the clips in :mod:`bench.clips`."""
+"""Makes files once and keeps them in .cache: the two C programs here, the clips in :mod:`bench.clips`."""
 
 import hashlib
 import subprocess
@@ -15,9 +15,10 @@ _ERROR_CHARACTERS = 300
 def make_once(
     target: Path, command_for: Callable[[Path], list[str]], *, what: str, timeout_s: float, remedy: str = ""
 ) -> None:
-    """Let the command for a file write *target* unless it is there; it appears when it is complete, never in part.
+    """Make *target* unless it exists.
 
-    Raises :class:`BenchError` that says *what* could not be made and the *remedy*.
+    *command_for* returns the command that writes the file it is given. That is a temporary file: *target* appears when
+    it is complete. Raises :class:`BenchError`, which says *what* could not be made and the *remedy*.
     """
     if target.exists():
         return
@@ -33,7 +34,7 @@ def make_once(
 
 
 def program(name: str) -> Path:
-    """Return the program compiled from ``<name>.c`` in this folder; a change in the source makes a new one."""
+    """Return the program compiled from ``<name>.c`` in this folder; a change of the source compiles a new one."""
     source = Path(__file__).with_name(f"{name}.c")
     target = CACHE / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
     make_once(

@@ -52,17 +52,19 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 @click.option("--only", "parts", type=_Listed(), default=(), help=f"Parts of the plan: {','.join(PARTS)}.")
 @click.option("--senders", type=_Listed(), default=(), help="Senders, such as flume,naive,limit; all by default.")
 @click.option("--repeats", type=click.IntRange(1, 20), default=3, show_default=True, help="Interleaved repeats.")
-@click.option("--rate", "rates", type=_Numbers(), default=(), help="Mbit/s (2, 8, 25): measure these, not the plan.")
-@click.option("--clients", type=_Numbers(), default=(), help="Clients: measure these numbers of them, not the plan.")
-@click.option("--seconds", type=click.FloatRange(0.5, MAX_SECONDS), default=3.0, show_default=True, help="A window.")
+@click.option("--rate", "rates", type=_Numbers(), default=(), help="Mbit/s (2, 8, 25), in place of the plan.")
+@click.option("--clients", type=_Numbers(), default=(), help="Numbers of clients, in place of the plan.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.5, MAX_SECONDS), default=3.0, show_default=True, help="A window's length."
+)
 @click.option("--tick", "tick_ms", type=click.FloatRange(1, 100), help="Sending interval, milliseconds.")
 @click.option("--batch", type=click.IntRange(1, 48), default=BATCH, show_default=True, help="Flume's largest batch.")
-@click.option("--minutes", type=click.FloatRange(0.1), help="Begin no measurement later than this.")
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the results, instead of artifacts/bench-….")
+@click.option("--minutes", type=click.FloatRange(0.1), help="Start no measurement after this time.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the results [default: artifacts/bench-…].")
 def main(*, minutes: float | None, output: Path | None, **chosen: object) -> None:
-    """Compare what it costs flume and other senders to reach many hosts. Needs root, for network namespaces."""
+    """Compare what it costs flume and other senders to send to many hosts. Needs root, for network namespaces."""
     if not is_root():
-        _fail("the benchmark makes network namespaces, which only root may: run it as root", _NOT_ROOT_STATUS)
+        _fail("the benchmark creates network namespaces, which needs root: run it as root", _NOT_ROOT_STATUS)
     try:
         machine.prepare_process()
         wanted = chosen.pop("senders")
@@ -78,10 +80,10 @@ def main(*, minutes: float | None, output: Path | None, **chosen: object) -> Non
 
 
 def _check(options: Options) -> None:
-    """Refuse what there is not, before anything is measured."""
+    """Refuse unknown parts, bit rates without a clip and an empty list of senders, before anything is measured."""
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
-        raise BenchError(f"--only {','.join(unknown)}: there are the parts {', '.join(PARTS)}")
+        raise BenchError(f"--only {','.join(unknown)}: unknown; the parts are {', '.join(PARTS)}")
     unavailable = [rate for rate in rates_used(options) if rate not in RATES_MBIT]
     if unavailable:
         raise BenchError(
@@ -92,12 +94,12 @@ def _check(options: Options) -> None:
 
 
 def _run(options: Options, senders: dict[str, Sender], missing: dict[str, list[str]], output: Path | None) -> bool:
-    """Measure, write and show; return whether it came to its end."""
+    """Measure, write and show the results; return whether the run was complete."""
     started = dt.datetime.now(dt.UTC).astimezone()
     for name, packages in missing.items():
-        _say(f"Going on without {name}: {', '.join(packages)} missing.")
+        _say(f"Continuing without {name}: {', '.join(packages)} missing.")
     for name in remove_stale():
-        _say(f"Removed the network namespace {name}, left by a run that was killed.")
+        _say(f"Removed the network namespace {name}, left behind by a killed run.")
     signal.signal(signal.SIGTERM, _interrupt)
     complete = True
     with BenchNetwork() as network:
@@ -106,7 +108,7 @@ def _run(options: Options, senders: dict[str, Sender], missing: dict[str, list[s
             run.execute()
         except KeyboardInterrupt:
             complete = False
-            _say("Interrupted: writing what was measured so far.")
+            _say("Interrupted: writing the results so far.")
     names = {name: sender.what for name, sender in senders.items()}
     made = report.make_report(
         run,
@@ -129,13 +131,13 @@ def _run(options: Options, senders: dict[str, Sender], missing: dict[str, list[s
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
-    """End as with Ctrl-C when asked to end."""
+    """Treat SIGTERM like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def _say(line: str) -> None:
     head, bracket, rest = line.partition("] ")
-    # click leaves colours out where nobody sees them.
+    # click removes the colours if standard error is no terminal.
     click.echo(click.style(head + bracket, dim=True) + rest if bracket else line, err=True)
 
 

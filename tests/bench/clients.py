@@ -1,4 +1,4 @@
-"""The clients: bare media sockets for senders that only want addresses, whole sessions for flume's server."""
+"""The clients: media sockets for senders that only need addresses, whole sessions for flume's server."""
 
 import contextlib
 import socket
@@ -15,22 +15,22 @@ from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE, SO_TIMESTAMPNS
 
 RECEIVE_BUFFER_BYTES = 4 << 20
 _TOKENS_AT_ONCE = 64
-"""Tokens sent at once: a socket's usual buffer holds some 270 of them."""
+"""Tokens sent at once: a socket buffer of the default size holds about 270 of them."""
 
 _TOKEN_REPEAT_S = 1.0
 
 
 def prepare_media(media: socket.socket) -> None:
-    """Give *media* a large buffer and the kernel's time of arrival with each datagram."""
+    """Give *media* a large receive buffer, and let the kernel report each datagram's arrival time."""
     media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     media.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
 class MediaSockets:
-    """A bound media socket for each of *addresses*, within ``with``."""
+    """One bound media socket for each of *addresses*. Use ``with``."""
 
     def __init__(self, network: BenchNetwork, addresses: Sequence[str]) -> None:
-        """Open nothing yet."""
+        """Open nothing; ``with`` opens the sockets."""
         self._network = network
         self._addresses = addresses
         self._stack = contextlib.ExitStack()
@@ -51,13 +51,13 @@ class MediaSockets:
 
 
 class Sessions:
-    """Clients of flume's server, each with its own address, in the state active once ``with`` has begun.
+    """Clients of flume's server, each with its own address. Use ``with``: in the block, all are active.
 
-    The steps are taken by all together: what the server needs for a thousand then takes it one or two seconds.
+    All clients take each step before any takes the next one. A thousand clients then join in one or two seconds.
     """
 
     def __init__(self, network: BenchNetwork, addresses: Sequence[str], *, timeout_s: float) -> None:
-        """Connect nobody yet; all must be served within *timeout_s*."""
+        """Connect no client; ``with`` connects them, and all must be active within *timeout_s*."""
         self._network = network
         self._addresses = addresses
         self._timeout_s = timeout_s
@@ -105,19 +105,19 @@ class Sessions:
         return [client.media for client in self.clients]
 
     def send_tokens(self) -> None:
-        """Give consent, or repeat it."""
+        """Send each client's token: the first one gives consent, later ones keep it alive."""
         self._tokens_sent_s = time.monotonic()
         for client in self.clients:
             client.send_token()
 
     def tend(self) -> None:
-        """Repeat the tokens when it is time to, as every client does."""
+        """Repeat the tokens when they are due, as every client does."""
         if time.monotonic() - self._tokens_sent_s >= TOKEN_INTERVAL_S:
             self.send_tokens()
 
 
 def _consent(clients: Sequence[WireClient], deadline_s: float) -> None:
-    """Send the tokens of *clients* and wait until all are active; a token that went unheard is repeated."""
+    """Send the tokens of *clients* and wait until all are active; a token without effect is repeated."""
     for client in clients:
         client.send_token()
     for client in clients:
@@ -130,15 +130,15 @@ def _consent(clients: Sequence[WireClient], deadline_s: float) -> None:
 
 
 def left_s(deadline_s: float) -> float:
-    """Return the seconds until *deadline_s*, or raise :class:`BenchError` when there are none."""
+    """Return the seconds until *deadline_s*; raise :class:`BenchError` if it has passed."""
     left = deadline_s - time.monotonic()
     if left <= 0:
-        raise BenchError("not all clients were served in time")
+        raise BenchError("not all clients became active in time")
     return left
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float, meanwhile: Callable[[], None]) -> bool:
-    """Look at *condition* until it holds, with *meanwhile* between two looks; return whether it came to that."""
+    """Poll *condition* until it holds, and call *meanwhile* between two polls; return ``False`` after *timeout_s*."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline_s:

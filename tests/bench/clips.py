@@ -1,6 +1,6 @@
 """The clips: one constant-rate transport stream for each bit rate, made once with ffmpeg and kept in .cache.
 
-That of the package imageio-ffmpeg: Debian's weighs 481 MB, and only the peer of that name needs it.
+The ffmpeg is the one of the package imageio-ffmpeg. Debian's takes 481 MB, and only the sender ``ffmpeg`` needs it.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ CLIP_S = 30
 FPS = 25
 GOP_S = 2
 MAX_NULL_SHARE = 0.02
-"""Null packets are what flume leaves out and others send: with few of them all carry the same load, and a window at the
-beginning of the clip holds as many datagrams as one at its end."""
+"""Flume leaves null packets out, other senders send them. With few null packets all senders carry the same load, and a
+window at the beginning of the clip has as many datagrams as one at its end."""
 
 _RECIPES = {2: ("640x360", 4, 0.94), 8: ("1280x720", 8, 0.965), 25: ("1920x1080", 12, 0.965)}
-"""Rate → picture size, strength of the noise that fills the rate, and video's part of the whole. Smaller rates pay
-more for tables and PCRs."""
+"""Rate in Mbit/s → picture size, strength of the noise that fills the rate, and the video's share of the rate. At a low
+rate, tables and PCRs take a larger share."""
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """A clip and the constant rate that its own clock gives it."""
+    """A clip and its constant rate, measured by its own PCRs."""
 
     path: Path
     bytes_per_s: float
@@ -34,7 +34,7 @@ class Clip(msgspec.Struct, frozen=True):
 
 
 def clip(rate_mbit: int) -> Clip:
-    """Return the clip of *rate_mbit*; it is made if it is not there."""
+    """Return the clip of *rate_mbit*; make it if it does not exist."""
     recipe = hashlib.sha256(" ".join(_command(rate_mbit, Path())[1:]).encode()).hexdigest()[:8]
     path = CACHE / f"clip-{rate_mbit}mbit-{recipe}.ts"
     what = f"making the clip of {rate_mbit} Mbit/s"
@@ -42,7 +42,7 @@ def clip(rate_mbit: int) -> Clip:
     bytes_per_s, null_share = examine(path.read_bytes())
     if null_share > MAX_NULL_SHARE:
         raise BenchError(
-            f"{path.name}: {null_share:.1%} null packets; above {MAX_NULL_SHARE:.0%} senders do not compare"
+            f"{path.name}: {null_share:.1%} null packets; above {MAX_NULL_SHARE:.0%} the senders cannot be compared"
         )
     return Clip(path, bytes_per_s, null_share)
 
@@ -62,7 +62,7 @@ def _command(rate_mbit: int, target: Path) -> list[str]:
 
 
 def examine(data: bytes) -> tuple[float, float]:
-    """Return bytes a second by the PCRs of *data*, and its share of null packets."""
+    """Return the bytes a second of *data* by its first and last PCR, and its share of null packets (0 to 1)."""
     pcrs: list[tuple[int, int]] = []
     nulls = 0
     for start in range(0, len(data) - PACKET_BYTES + 1, PACKET_BYTES):

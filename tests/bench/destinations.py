@@ -1,4 +1,4 @@
-"""What the senders of this folder share: the clip cut into datagrams, the list of destinations, the arguments."""
+"""What the senders of this folder share: the arguments, the clip in datagrams, and the list of destinations."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from bench.values import TS_BYTES
 
 
 class SendSpec(NamedTuple):
-    """What the command line asks for."""
+    """What to send, where to, at which rate, and how often to send what is due."""
 
     datagrams: list[bytes]
     destinations: list[tuple[str, int]]
@@ -16,7 +16,7 @@ class SendSpec(NamedTuple):
 
 
 def read_spec(arguments: list[str]) -> SendSpec:
-    """Read what FILE DESTINATIONS BYTES_PER_S TICK_MS stand for."""
+    """Parse the arguments FILE DESTINATIONS BYTES_PER_S TICK_MS, and read both files."""
     clip_path, listing, bytes_per_s, tick_ms = arguments
     data = Path(clip_path).read_bytes()
     datagrams = [data[start : start + TS_BYTES] for start in range(0, len(data) - TS_BYTES + 1, TS_BYTES)]
@@ -26,11 +26,15 @@ def read_spec(arguments: list[str]) -> SendSpec:
 
 
 def parse_listing(text: str) -> list[tuple[str, int]]:
-    """Return the destinations in *text*, one "address port" a line."""
+    """Return the destinations in *text*, one "address port" a line.
+
+    >>> parse_listing("198.18.32.1 6000\\n")
+    [('198.18.32.1', 6000)]
+    """
     pairs = (line.split() for line in text.splitlines())
     return [(address, int(port)) for address, port in pairs]
 
 
 def format_listing(destinations: list[tuple[str, int]]) -> str:
-    """Return what :func:`parse_listing` reads."""
+    """Return the text from which :func:`parse_listing` reads *destinations*."""
     return "".join(f"{address} {port}\n" for address, port in destinations)

@@ -1,4 +1,4 @@
-"""The whole server as a program, fed with a file of MPEG-TS instead of libvlc's output.
+"""The whole server as a program, with an MPEG-TS file in place of libvlc's output.
 
 ``python -m bench.flume_server FILE HOST PORT TICK_MS BATCH MAX_SESSIONS SENDER``; ends at SIGTERM.
 """
@@ -14,19 +14,19 @@ from flume.server.sources.source import ItemEnded, ItemStarted, SourceEnded, Sou
 from flume.settings import SenderKind, ServerSettings
 
 PIECE_BYTES = 64 << 10
-"""What a pipe from libvlc holds at most."""
+"""The most that a pipe from libvlc holds."""
 
 CONSENT_TIMEOUT_S = 60.0
-"""Clients that die must count as clients for longer than a measurement lasts."""
+"""Longer than a measurement: dead clients must remain clients until its end."""
 
 
 class FileSource:
-    """Reads a file as it is, over and over; each round is an item of its own. A :class:`.source.Source`."""
+    """Reads a file again and again; each round is an item of its own. A :class:`.source.Source`."""
 
     live = False
 
     def __init__(self, path: Path) -> None:
-        """Open *path* when it is read."""
+        """Open *path*."""
         self._path = path
         self._file = path.open("rb")
         self._playing = False
@@ -38,7 +38,7 @@ class FileSource:
         return self._path.name
 
     def read(self, *, timeout_s: float) -> SourceEvent | None:
-        """See :class:`~flume.server.sources.source.Source`; a file never keeps anybody waiting."""
+        """See :class:`~flume.server.sources.source.Source`; a file is always ready, so it never waits."""
         if self._closed:
             return SourceEnded("closed")
         if not self._playing:
@@ -56,7 +56,7 @@ class FileSource:
         self._playing = False
 
     def close(self) -> None:
-        """See :class:`~flume.server.sources.source.Source`; the file itself goes with the process."""
+        """See :class:`~flume.server.sources.source.Source`; the file itself is closed when the process ends."""
         self._closed = True
 
 

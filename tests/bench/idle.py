@@ -1,4 +1,4 @@
-"""What flume's server costs while all its clients are interrupted: it should do nothing."""
+"""Measures flume's server while all its clients are interrupted: it should send nothing and take no CPU time."""
 
 import time
 
@@ -16,7 +16,7 @@ _QUIET_S = 1.0
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True):
-    """*clients* connected and interrupted for :data:`IDLE_S`, their tokens repeated all the while."""
+    """*clients* were connected and interrupted for :data:`IDLE_S`; their tokens were repeated meanwhile."""
 
     clients: int
     core_percent: float = 0.0
@@ -25,7 +25,7 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_idle(network: BenchNetwork, sender: Sender, cell: Cell) -> Idle:
-    """Interrupt all clients of *cell* and watch the server and their sockets."""
+    """Interrupt all clients of *cell*; measure the server's CPU time and count the datagrams at their sockets."""
     try:
         with CellSetup(network, sender, cell) as setup:
             assert setup.sessions is not None

@@ -1,10 +1,10 @@
-/* What C can do: one socket, UDP_SEGMENT set once, one sendmmsg a tick whose prebuilt headers share one buffer.
+/* The limit that C reaches: one socket, UDP_SEGMENT set once, one sendmmsg a tick whose headers share one buffer.
  *
  * usage: limit FILE DESTINATIONS BYTES_PER_S TICK_MS
  *
  * Sends FILE (MPEG-TS) in a loop as RTP, numbered once for all, at BYTES_PER_S to each "address port" line of
- * DESTINATIONS. Nothing is negotiated, nobody can come or go: it does less than any of the others, and is the yardstick
- * for what a send costs at all. Ends with its parent and at SIGTERM. */
+ * DESTINATIONS. It negotiates nothing, and no client can join or leave. So it does less than every other sender and is
+ * the yardstick for the cost of a send. Ends with its parent and at SIGTERM. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
             shared.iov_len = (size_t)count * SIZE;
             for (int done = 0; done < clients;) {
                 int got = sendmmsg(fd, messages + done, clients - done, 0);
-                done += got > 0 ? got : 1; /* whom the kernel refuses is passed over, the rest is served */
+                done += got > 0 ? got : 1; /* skip a client that the kernel refuses, serve the rest */
             }
         }
         due.tv_nsec += (long)(tick_s * 1e9);

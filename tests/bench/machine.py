@@ -1,4 +1,4 @@
-"""What the bench needs of the machine, and what the machine is."""
+"""What the bench needs of the host, and what the host is."""
 
 import os
 import platform
@@ -21,14 +21,14 @@ BASE = {
     "ethtool": "ethtool",
     "setpriv": "util-linux",
 }
-"""Program or file → Debian package; without these there is no measurement at all."""
+"""Program or file → Debian package. Without these the bench cannot measure at all."""
 
 DESCRIPTORS = 8192
-"""A thousand clients of flume have two sockets each in the bench, and the sink a copy of one."""
+"""Open files. A thousand clients of flume need two sockets each in the bench, and a copy of one in the sink."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the figures were measured on."""
+    """The host on which the figures were measured."""
 
     processors: int
     model: str
@@ -37,7 +37,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe() -> Machine:
-    """Return what this machine is."""
+    """Return the CPU, kernel and Python of this host."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
@@ -47,7 +47,7 @@ def describe() -> Machine:
 
 
 def prepare_process() -> None:
-    """Find the system's programs, and raise the limit on open files, for us and for the senders, which inherit both."""
+    """Extend the path by the system's programs and raise the limit on open files; the senders inherit both."""
     os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
@@ -58,14 +58,15 @@ def prepare_process() -> None:
 def senders_here(
     wanted: tuple[str, ...], say: Callable[[str], None], *, interactive: bool
 ) -> tuple[dict[str, Sender], dict[str, list[str]]]:
-    """Install what *wanted* senders need; return those that can run, and for the others the packages they lack.
+    """Install the packages of the *wanted* senders (all if empty).
 
-    Raises :class:`BenchError` when the bench itself lacks something.
+    Returns the senders that can run, and for each of the others the packages that are missing. Raises
+    :class:`BenchError` for an unknown sender, and when a package is missing that the bench itself needs.
     """
     every = all_senders(platform.machine())
     unknown = [name for name in wanted if name not in every]
     if unknown:
-        raise BenchError(f"there is no sender {', '.join(unknown)}: choose of {', '.join(every)}")
+        raise BenchError(f"there is no sender {', '.join(unknown)}: choose from {', '.join(every)}")
     chosen = {name: sender for name, sender in every.items() if not wanted or name in wanted}
     needs: Mapping[str, str] = BASE
     for sender in chosen.values():
@@ -76,6 +77,6 @@ def senders_here(
         say(f"bench: {error}")
     lacking = packages.missing(BASE)
     if lacking:
-        raise BenchError(f"the benchmark cannot do without {', '.join(lacking)}: install the packages and try again")
+        raise BenchError(f"the benchmark needs {', '.join(lacking)}: install the packages and try again")
     absent = {name: lacks for name, sender in chosen.items() if (lacks := packages.missing(sender.needs))}
     return {name: sender for name, sender in chosen.items() if name not in absent}, absent

@@ -1,4 +1,4 @@
-"""Carries out one cell: network, clients, sender, window, and the figures that come of it."""
+"""Measures one cell: sets up network, clients and sender, opens a window, and computes the figures."""
 
 import contextlib
 import os
@@ -22,25 +22,26 @@ from bench.values import BenchError, Cell, Outcome
 from support.paths import ROOT
 
 START_TIMEOUT_S = 10.0
-"""How long flume's clients may take to join."""
+"""Time in which all of flume's clients must join."""
 
 REACH_TIMEOUT_S, LEAST_REACHED = 6.0, 0.5
-"""Who has not reached half of the clients by then has given up; whom it left out until then counts as a client."""
+"""A sender that has not reached half of the clients by then has failed. Clients that it has not reached by then still
+count as clients."""
 
 SETTLE_S = 1.5
 LEAD_NS = 30_000_000
-"""How far ahead the window is announced to the sink."""
+"""The sink gets the window this long before it begins."""
 
 LOOK_S = 0.1
 
 
 class _Snapshot(msgspec.Struct, frozen=True):
-    """What is known at one edge of the window."""
+    """All counters, read at one edge of the window."""
 
     usage: Usage
     machine_s: float
     ours_s: float
-    """What the bench itself and its sink have taken."""
+    """CPU seconds of the bench itself and its sink."""
     packets: int
     bytes: int
     wire_ns: int
@@ -48,17 +49,17 @@ class _Snapshot(msgspec.Struct, frozen=True):
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of the senders: this checkout's code, and nothing that leads elsewhere."""
+    """Return the environment of the senders: this checkout's code and our PATH, LANG and LD_LIBRARY_PATH."""
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
     path = f"{ROOT / 'services'}:{ROOT / 'tests'}"
     return kept | {"PYTHONPATH": path, "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"}
 
 
 class CellSetup:
-    """One cell's sender at work with its clients, within ``with``: the part that measurements of all kinds share."""
+    """One cell, set up: the sender runs and its clients are connected. Use ``with``. All measurements share it."""
 
     def __init__(self, network: BenchNetwork, sender: Sender, cell: Cell) -> None:
-        """Start nothing yet."""
+        """Start nothing; ``with`` starts sender and clients."""
         self.network, self.sender, self.cell = network, sender, cell
         self._stack = contextlib.ExitStack()
         self.sessions: Sessions | None = None
@@ -75,7 +76,7 @@ class CellSetup:
 
     @property
     def samples(self) -> int:
-        """How many clients are looked into."""
+        """How many clients are samples: the sink reads the content of their datagrams."""
         return min(SAMPLE_CLIENTS, self.cell.clients)
 
     def _enter(self) -> None:
@@ -83,7 +84,7 @@ class CellSetup:
         self.network.prepare(wire=cell.path == "wire", offload=cell.offload)
         live, dead = client_addresses(cell.clients), dead_addresses(cell.dead)
         if not self.sender.sessions:
-            # Who is dropped on the wire needs no socket.
+            # Datagrams dropped on the wire need no socket.
             bound = live[: self.samples] if cell.path == "wire" else live
             self.media = self._stack.enter_context(MediaSockets(self.network, bound))
         self.process = self._stack.enter_context(self._start(clip_of(cell.rate_mbit), [*dead, *live]))
@@ -98,7 +99,7 @@ class CellSetup:
         self._stack.callback(os.close, opened)
         work = Work(
             clip=clip,
-            # Through the open descriptor, whoever may not walk the folders to it can open it too.
+            # The sender's user may lack permission for a folder on the clip's path. The open descriptor needs none.
             clip_path=Path(f"/proc/self/fd/{opened}") if self.sender.user else clip.path,
             destinations=destinations,
             listing=listing,
@@ -109,7 +110,7 @@ class CellSetup:
         return SenderProcess(command, environment=environment(), pass_fds=(opened,))
 
     def _join(self, live: list[str], dead: list[str]) -> None:
-        """Let the clients of flume's server ask for the stream, first those who will be dead."""
+        """Connect the clients of flume's server: first the dead ones, which then lose their addresses."""
         if dead:
             self.network.add_addresses(dead)
             self._stack.callback(self._remove_dead, dead)
@@ -120,19 +121,19 @@ class CellSetup:
         self.media = self.sessions.media[:drained]
 
     def _remove_dead(self, dead: list[str]) -> None:
-        """Take their addresses away; twice does no harm."""
+        """Remove the addresses *dead* and empty the list, so that a second call does nothing."""
         if dead:
             self.network.remove_addresses(dead)
             dead.clear()
 
     def tend(self) -> None:
-        """Do what clients do while they watch, and see that the sender lives."""
+        """Repeat the clients' tokens when they are due; raise :class:`BenchError` if the sender has ended."""
         self.process.require_alive()
         if self.sessions is not None:
             self.sessions.tend()
 
     def wait(self, until_ns: int) -> None:
-        """Tend the clients until *until_ns* of the clock of arrival times."""
+        """Tend the clients until *until_ns* (CLOCK_REALTIME, as the arrival times)."""
         while (left_s := (until_ns - time.time_ns()) / 1e9) > 0:
             self.tend()
             time.sleep(min(left_s, LOOK_S))
@@ -142,14 +143,14 @@ _clips: dict[int, Clip] = {}
 
 
 def clip_of(rate_mbit: int) -> Clip:
-    """Return the clip of *rate_mbit*, examined once a run."""
+    """Return the clip of *rate_mbit*; it is examined once a run."""
     if rate_mbit not in _clips:
         _clips[rate_mbit] = clips.clip(rate_mbit)
     return _clips[rate_mbit]
 
 
 def measure(network: BenchNetwork, sender: Sender, cell: Cell, *, seconds: float) -> Outcome:
-    """Measure *cell* over a window of *seconds*. What the sender cannot do is an outcome, not an exception."""
+    """Measure *cell* over a window of *seconds*. If the sender fails, the outcome says so; nothing is raised."""
     try:
         with _setup_and_sink(network, sender, cell, seconds) as (setup, sink):
             return _window(setup, sink, seconds)
@@ -183,7 +184,7 @@ def _snapshot(setup: CellSetup, sink: Sink) -> _Snapshot:
     ours_s = (usage(sink.pid).cpu_ns + usage(os.getpid(), alone=True).cpu_ns) / 1e9
     asked_ns = time.monotonic_ns()
     packets, size = setup.network.dropped()
-    # The counter was read some time between the start of nft and its end, most likely in the middle.
+    # nft reads the counter between its start and its end, most likely in the middle.
     wire_ns = (asked_ns + time.monotonic_ns()) // 2
     return _Snapshot(taken, machine_s, ours_s, packets, size, wire_ns, sink.drops())
 
@@ -211,7 +212,7 @@ def _window(setup: CellSetup, sink: Sink, seconds: float) -> Outcome:
     other_s = (after.machine_s - before.machine_s) - (after.ours_s - before.ours_s) - cpu_s
     lost = after.sink_drops - before.sink_drops
     return Outcome(
-        invalid=f"{lost} datagrams arrived and found no room in the sink's buffers" if lost else None,
+        invalid=f"{lost} datagrams arrived and overflowed the sink's buffers" if lost else None,
         window_s=window_s,
         cpu_s=cpu_s,
         cores=cpu_s / window_s,
@@ -233,6 +234,6 @@ def _window(setup: CellSetup, sink: Sink, seconds: float) -> Outcome:
 
 
 def _dropped_per_s(before: _Snapshot, after: _Snapshot, *, rtp: bool) -> float:
-    """Return the datagrams a second that the wire swallowed."""
+    """Return the datagrams a second that the rule dropped on the wire."""
     datagrams = analysis.wire_datagrams(after.packets - before.packets, after.bytes - before.bytes, rtp=rtp)
     return datagrams / ((after.wire_ns - before.wire_ns) / 1e9)

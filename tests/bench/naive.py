@@ -1,10 +1,10 @@
-"""How one writes it first: a thread for each client, one blocking socket, a lock round the table of clients.
+"""The sender that people write first: a thread for each client, one blocking socket, a lock around the client table.
 
-Each thread has a clock of its own and sends, every tick, what has come due since, one datagram a call. The datagrams
-are cut beforehand and shared, so that nothing but the sending is measured.
+Each thread has a clock of its own. Every tick it sends the datagrams that are due, one a call. The datagrams are cut
+before the start and shared, so that only sending is measured.
 
-On several processors the threads fight for the interpreter's lock, and most of the time goes into that. With PINNED as
-the last argument all stay on one processor, where they cannot: the best that can be made of this design.
+On several CPUs the threads compete for the interpreter's lock, which takes most of the time. With PINNED as the last
+argument all threads stay on one CPU, where they cannot compete: this is the best case of the design.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ class Platform:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def serve(self, client: int) -> None:
-        """Send the clip to *client* for ever."""
+        """Send the clip to *client* until the process ends."""
         datagrams, rate, tick_s = self._spec.datagrams, self._spec.datagrams_per_s, self._spec.tick_s
-        # Clients come at different moments; threads that all wake at once would wait for each other more than need be.
+        # Real clients join at different times. Threads that all wake at once wait for each other more than needed.
         time.sleep(client / len(self._clients) * tick_s)
         begin_s = next_s = time.monotonic()
         sent = 0
@@ -41,14 +41,14 @@ class Platform:
             while sent < due:
                 with self._lock:
                     address = self._clients[client]
-                with contextlib.suppress(OSError):  # this client cannot be reached now; the stream goes on
+                with contextlib.suppress(OSError):  # this client is unreachable now; the stream continues
                     self._socket.sendto(datagrams[sent % len(datagrams)], address)
                 sent += 1
             next_s += tick_s
             time.sleep(max(0.0, next_s - time.monotonic()))
 
     def run(self) -> None:
-        """Serve all clients, each on its thread."""
+        """Serve each client on a thread of its own."""
         threading.stack_size(256 << 10)
         threads = [threading.Thread(target=self.serve, args=(client,), daemon=True) for client in self._clients]
         for thread in threads:

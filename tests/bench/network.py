@@ -1,8 +1,9 @@
-"""The wire of the benchmark: two namespaces, a veth pair, and thousands of addresses that need one neighbour.
+"""The wire of the benchmark: two namespaces, a veth pair, and thousands of addresses behind one neighbour entry.
 
-The only file that runs ip, nft and ethtool. Live clients have addresses of their own in 198.18.16.0/20, sample clients,
-which are looked into, in 198.18.32.0/24: both are routed to the client's end and belong to it as a whole ("AnyIP"), so
-that a thousand clients do not meet the kernel's limit of 1024 neighbours. Dead ones are on the link, and do not answer.
+The only file that runs ip, nft and ethtool. Each live client has an address in 198.18.16.0/20. Sample clients, whose
+datagrams are examined, have addresses in 198.18.32.0/24. Both blocks are routed to the client's end and are local there
+as a whole ("AnyIP"). So a thousand clients do not reach the kernel's limit of 1024 neighbours. The addresses of dead
+clients are on the link and answer no ARP.
 """
 
 import ipaddress
@@ -33,13 +34,17 @@ table netdev bench {{
   }}
 }}
 """
-"""A drop by tc would need modules that small kernels lack. Written over several lines, as nft wants a chain's type."""
+"""A drop by tc would need modules that small kernels lack. nft requires the line break after a chain's type."""
 
 _OWNED = re.compile(rf"{STEM}-(\d+)-\d+-[sc]")
 
 
 def client_addresses(clients: int) -> list[str]:
-    """Return the addresses of *clients* live clients, the samples first."""
+    """Return the addresses of *clients* live clients, the samples first.
+
+    >>> client_addresses(9)[7:]
+    ['198.18.32.8', '198.18.16.1']
+    """
     samples = min(SAMPLE_CLIENTS, clients)
     return [str(SAMPLES[1 + number]) for number in range(samples)] + [
         str(LIVE[1 + number]) for number in range(clients - samples)
@@ -54,7 +59,7 @@ def dead_addresses(dead: int) -> list[str]:
 
 
 def _run(*arguments: str, text: str | None = None) -> str:
-    """Run a tool of the network and return what it says."""
+    """Run a network tool and return its standard output; raise :class:`BenchError` if it fails."""
     try:
         done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -69,7 +74,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def remove_stale() -> list[str]:
-    """Remove the namespaces that a killed run left; return their names."""
+    """Remove the namespaces that a killed run left behind; return their names."""
     folder = Path("/run/netns")
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     stale = [name for name in names if (owned := _OWNED.fullmatch(name)) and not _is_alive(int(owned[1]))]
@@ -79,10 +84,10 @@ def remove_stale() -> list[str]:
 
 
 class BenchNetwork(WirePair):
-    """Use ``with``; needs root. Both namespaces carry this process's number and go with the block."""
+    """Use ``with``; needs root. Both namespaces have this process's PID in their names, and ``with`` removes them."""
 
     def __init__(self) -> None:
-        """Make nothing yet."""
+        """Make nothing; ``with`` makes the namespaces."""
         super().__init__(clients=0, segmentation=True, stem=STEM)
         self._dropping = False
 
@@ -97,7 +102,10 @@ class BenchNetwork(WirePair):
             _run("ip", "-n", self.client, "route", "add", "local", str(block), "dev", "lo")
 
     def prepare(self, *, wire: bool, offload: bool) -> None:
-        """Choose where datagrams end and whether the wire takes batches whole; forget all neighbours."""
+        """Set up one cell, and flush the neighbour entries.
+
+        *wire*: drop the datagrams as they leave the wire. *offload*: the wire accepts segmentation batches whole.
+        """
         state = "on" if offload else "off"
         _run(*self.inside(self.server, "ethtool", "-K", "eth0", "tx-udp-segmentation", state, "gso", state))
         if self._dropping:
@@ -109,7 +117,7 @@ class BenchNetwork(WirePair):
         self.forget_neighbours()
 
     def forget_neighbours(self) -> None:
-        """Make the server's side ask anew who has an address."""
+        """Flush the server's neighbour entries, so that it resolves each address again."""
         _run("ip", "-n", self.server, "neigh", "flush", "dev", "eth0")
 
     def dropped(self) -> tuple[int, int]:
@@ -120,20 +128,20 @@ class BenchNetwork(WirePair):
         return parse_drop_counter(listing)
 
     def add_addresses(self, addresses: list[str]) -> None:
-        """Let *addresses* answer at the client's end."""
+        """Add *addresses* to the client's end, where they answer ARP."""
         for address in addresses:
             _run("ip", "-n", self.client, "addr", "add", f"{address}/24", "dev", "eth0")
 
     def remove_addresses(self, addresses: list[str]) -> None:
-        """Let nobody answer at *addresses* any more."""
+        """Remove *addresses* from the client's end, so that they answer no ARP any more."""
         for address in addresses:
             _run("ip", "-n", self.client, "addr", "del", f"{address}/24", "dev", "eth0")
         self.forget_neighbours()
 
     def server_command(self, *arguments: str, user: str | None = None) -> list[str]:
-        """Return the command that runs *arguments* at the server's end, and that ends with this process."""
-        who = (f"--reuid={user}", "--regid=nogroup", "--clear-groups", "--inh-caps=-all") if user else ()
-        return self.inside(self.server, "setpriv", "--pdeathsig", "KILL", *who, *arguments)
+        """Return the command that runs *arguments* at the server's end; the kernel kills it when this process ends."""
+        privileges = (f"--reuid={user}", "--regid=nogroup", "--clear-groups", "--inh-caps=-all") if user else ()
+        return self.inside(self.server, "setpriv", "--pdeathsig", "KILL", *privileges, *arguments)
 
 
 def parse_drop_counter(listing: str) -> tuple[int, int]:
@@ -142,9 +150,9 @@ def parse_drop_counter(listing: str) -> tuple[int, int]:
         for part in entry.get("rule", {}).get("expr", []):
             if "counter" in part:
                 return int(part["counter"]["packets"]), int(part["counter"]["bytes"])
-    raise BenchError("nft lists no counter in the table bench: did somebody else remove its rule?")
+    raise BenchError("nft lists no counter in the table bench: has another program removed its rule?")
 
 
 def is_root() -> bool:
-    """Say whether namespaces can be made at all."""
+    """Report whether this process may make network namespaces."""
     return os.geteuid() == 0

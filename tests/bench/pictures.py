@@ -1,4 +1,4 @@
-"""Finds the first picture in a client's datagrams, and breaks of continuity. Pure."""
+"""Finds the first picture in a client's datagrams, and continuity errors. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,28 +11,31 @@ _VIDEO_STREAM_IDS = range(0xE0, 0xF0)
 
 
 class Datagram(NamedTuple):
-    """What came, and when."""
+    """A datagram and the kernel's time of its arrival."""
 
     time_ns: int
     data: bytes
 
 
 class Picture(NamedTuple):
-    """When the last byte of a picture came, and whether a decoder can begin with it."""
+    """When the last byte of a picture arrived, and whether a decoder can start with it."""
 
     time_ns: int
     keyframe: bool
 
 
 def packets(datagram: bytes) -> Iterator[bytes]:
-    """Return the transport packets of a *datagram*, RTP's header or not."""
+    """Return the transport packets of *datagram*, with or without an RTP header."""
     start = RTP_HEADER_BYTES if len(datagram) % PACKET_BYTES == RTP_HEADER_BYTES else 0
     for at in range(start, len(datagram) - PACKET_BYTES + 1, PACKET_BYTES):
         yield datagram[at : at + PACKET_BYTES]
 
 
 def first_picture(datagrams: Sequence[Datagram]) -> Picture | None:
-    """Return the first picture that is complete: the next one on its PID has begun. ``None`` before that."""
+    """Return the first complete picture; ``None`` if there is none yet.
+
+    A picture is complete when the next one on its PID has begun.
+    """
     pid: int | None = None
     last_ns = 0
     content = bytearray()
@@ -67,7 +70,7 @@ def _has_idr(stream: bytes) -> bool:
 
 
 def continuity_errors(datagrams: Sequence[Datagram]) -> int:
-    """Return how often a PID's counter jumps; one repetition is legal (ISO/IEC 13818-1, 2.4.3.3)."""
+    """Count the jumps of the PIDs' continuity counters; one repetition is legal (ISO/IEC 13818-1, 2.4.3.3)."""
     last: dict[int, int] = {}
     errors = 0
     for datagram in datagrams:

@@ -1,4 +1,4 @@
-"""What is measured, in which order, and when a sender has had enough. Pure."""
+"""Which cells are measured, in which order, and when a sender leaves a ladder. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -12,9 +12,9 @@ PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "ladder"
 
 RUNGS = (1, 10, 100, 200, 400, 1000)
 CUT_RUNGS = (1, 100, 400, 1000)
-"""Where the kernel cuts batches in front of the card."""
+"""The rungs with offload off, where the kernel cuts batches in front of the card."""
 RATES_RUNGS = (1, 100, 400, 1000)
-"""At 2 and 25 Mbit/s: what the comparison at 100 clients and the end of each sender's way need."""
+"""The rungs at 2 and 25 Mbit/s: enough for the comparison at 100 clients and for the highest rung of each sender."""
 
 COST_CLIENTS, COST_RATE = 200, 8
 TICK_MS = 10.0
@@ -23,24 +23,24 @@ DEAD_LIVE = 20
 STEERED = (20, 400)
 IDLE_CLIENTS = 20
 LARGE = ((400, 8, 15.0), (1000, 2, 17.0))
-"""Clients, rate, and flume's tick where it is not the usual one: for so many clients its help text advises longer
-ones, and these keep the lateness below 20 ms."""
+"""Clients, rate in Mbit/s, and flume's tick in ms. For so many clients flume's help advises a longer tick than the
+usual one; these keep the lateness below 20 ms."""
 
 ENOUGH_SHARE, ENOUGH_LATE_MS = 0.95, 1000.0
 MOST_CORES = 1.9
 MACHINE_CORES = 2
 CELL_OVERHEAD_S = 3.0
-"""Start, settling and end of a cell beside its window, for the estimate of the time that is left."""
+"""Time of a cell beside its window: start, settling and end. It is used to estimate the remaining time."""
 
 FLUME, LIMIT, NAIVE, PEER = "flume", "limit", "naive", "multiudpsink"
 JUDGED = (FLUME, PEER, NAIVE, LIMIT)
-"""Those whose ratios the "done when" table judges; they are repeated."""
+"""The senders whose ratios the "done when" table judges. Their cells are repeated."""
 BESIDE = ("flume-loop", "naive-pinned")
-"""Looked at once in a quick run, too: what shows where a cost comes from."""
+"""Variants that show where a cost comes from. A quick run measures each once, too."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """The options of the command line, parsed."""
 
     plan: Literal["quick", "full"] = "full"
     parts: tuple[str, ...] = ()
@@ -55,11 +55,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def custom(self) -> bool:
-        """Whether clients or rates were named: then they are measured, and nothing else."""
+        """Whether the command line names clients or rates: then only those are measured."""
         return bool(self.clients or self.rates)
 
     def wants(self, part: str) -> bool:
-        """Say whether *part* is in the plan."""
+        """Report whether *part* is in the plan."""
         if self.custom:
             return False
         if self.parts:
@@ -68,7 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell, the part that wants it, and the number of the repeat."""
+    """A cell to measure, the part of the plan that it belongs to, and the number of the repeat."""
 
     cell: Cell
     part: Part
@@ -83,7 +83,7 @@ def _cell(
 
 
 def rates_used(options: Options) -> list[int]:
-    """Return the bit rates that the plan needs clips of."""
+    """Return the bit rates for which the plan needs clips, in Mbit/s, ascending."""
     if options.custom:
         return list(options.rates or (COST_RATE,))
     needed = {COST_RATE} if any(map(options.wants, ("cost", "large", "dead", "steering", "idle", "ladder"))) else set()
@@ -95,7 +95,7 @@ def rates_used(options: Options) -> list[int]:
 
 
 def alone_steps(options: Options) -> list[Step]:
-    """Return what tells how many datagrams each sender makes of a clip: one client, nobody else."""
+    """Return the steps with a single client: they show how many datagrams each sender makes of a clip."""
     # Only flume and the limit are measured at 2 Mbit/s outside "rates".
     everywhere = options.custom or options.wants("rates")
     return [
@@ -107,7 +107,7 @@ def alone_steps(options: Options) -> list[Step]:
 
 
 def fixed_steps(options: Options) -> list[Step]:
-    """Return the steps whose order depends on nothing: in each repeat all senders take turns."""
+    """Return the steps that depend on no result, in order: in each repeat all senders take turns."""
     steps: list[Step] = []
     for repeat in range(options.repeats):
         if options.custom:
@@ -148,7 +148,10 @@ def _large(options: Options, repeat: int) -> Iterator[Step]:
 
 
 def _dead(options: Options, repeat: int) -> Iterator[Step]:
-    """Yield the living beside the dead: all once in a full run, the judged pair at the worst in every repeat."""
+    """Yield the cells with live and dead clients.
+
+    Flume and the peer are measured with the most dead clients in every repeat; a full run measures all cells once.
+    """
     for dead in DEAD:
         for sender in options.senders:
             judged = sender in {FLUME, PEER} and dead == max(DEAD)
@@ -159,7 +162,7 @@ def _dead(options: Options, repeat: int) -> Iterator[Step]:
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True):
-    """The same clip and network for more and more clients."""
+    """Cells with one clip and one network, and more clients from rung to rung."""
 
     part: Part
     rate_mbit: int
@@ -169,7 +172,7 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def describe(self) -> str:
-        """Name it for people."""
+        """The ladder's name in tables."""
         return f"{self.rate_mbit} Mbit/s, {self.path}, offload {'on' if self.offload else 'off'}"
 
 
@@ -183,24 +186,24 @@ def ladders(options: Options) -> list[Ladder]:
     ]
     cut = Ladder(part="ladder", rate_mbit=COST_RATE, path="wire", offload=False, rungs=CUT_RUNGS)
     sockets = Ladder(part="ladder", rate_mbit=COST_RATE, path="sockets", offload=True, rungs=RUNGS)
-    # What the time may not reach comes last.
+    # The last ladders are the ones that a time limit may leave out.
     return [ladder for ladder in (wire, *others, cut, sockets) if options.wants(ladder.part)]
 
 
 def climbers(options: Options) -> list[str]:
-    """Return who takes the ladders: not those that only show where another's cost comes from."""
+    """Return the senders that take the ladders: all but the variants of :data:`BESIDE`."""
     return [sender for sender in options.senders if sender not in BESIDE]
 
 
 def rung_cell(options: Options, ladder: Ladder, sender: str, clients: int) -> Cell:
-    """Return the cell of one rung; a single client is a sample, and reached in the same way on every network."""
+    """Return the cell of one rung. A single client is a sample and is reached in the same way on every network."""
     if clients == 1:
         return _cell(options, sender, 1, ladder.rate_mbit, "sockets", offload=True)
     return _cell(options, sender, clients, ladder.rate_mbit, ladder.path, offload=ladder.offload)
 
 
 def gives_up(outcome: Outcome, alone_per_s: float | None) -> str | None:
-    """Return why a sender with this *outcome* goes no further; ``None`` if it may."""
+    """Return why a sender with this *outcome* leaves the ladder; ``None`` if it goes on to the next rung."""
     if outcome.failure is not None:
         return outcome.failure
     share = share_of(outcome, alone_per_s)
@@ -212,17 +215,20 @@ def gives_up(outcome: Outcome, alone_per_s: float | None) -> str | None:
 
 
 def share_of(outcome: Outcome, alone_per_s: float | None) -> float | None:
-    """Return delivered datagrams a client as a part of what the sender delivers to one client alone."""
+    """Return the delivered share: datagrams a client ÷ datagrams that the sender delivers to a single client alone.
+
+    1.0 is all of them; ``None`` if *alone_per_s* is unknown or 0.
+    """
     return outcome.per_client_per_s / alone_per_s if alone_per_s else None
 
 
 def too_much(outcome: Outcome, clients: int, wanted: int) -> str | None:
-    """Return why *wanted* clients are not worth a try after *clients* had this *outcome*; ``None`` if they are."""
+    """Return why *wanted* clients are not tried after *clients* had this *outcome*; ``None`` if they are tried."""
     cores = outcome.cores * wanted / clients
     return f"would need about {cores:.1f} cores" if cores > MOST_CORES else None
 
 
 def estimate_s(steps: Sequence[Step] | int, seconds: float) -> float:
-    """Return about how long so many steps take."""
+    """Return about how long these steps, or so many steps, take."""
     number = steps if isinstance(steps, int) else len(steps)
     return number * (seconds + CELL_OVERHEAD_S)

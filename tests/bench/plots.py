@@ -1,4 +1,4 @@
-"""The plots, as SVG and PNG: one line a sender, named at its end."""
+"""Draws the plots as SVG and PNG: one line for each sender, with its name at the end."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COMPARED_CLIENTS = 100
 WHOLE_SHARE = plan.ENOUGH_SHARE
-"""Points of a sender that delivered less are hollow: its cost a datagram is that of a stream with holes."""
+"""Points with a smaller delivered share are hollow: their cost a datagram is that of a stream with gaps."""
 
 _COLOURS = {
     "flume": "#0b5fa5",
@@ -39,7 +39,7 @@ class _Point(NamedTuple):
 
 
 def draw(report: "Report", folder: Path) -> list[Path]:
-    """Draw what there is enough of for a line into *folder*; return the files."""
+    """Draw the plots that have at least one line into *folder*; return the files."""
     drawn: list[Path] = []
     rate = plan.COST_RATE
     panels = [
@@ -57,7 +57,7 @@ def draw(report: "Report", folder: Path) -> list[Path]:
 
 
 def _rows(report: "Report", *, path: str, rate: int | None = None, offload: bool = True) -> "list[Row]":
-    # A single client is a sample, and reached in the same way on every network.
+    # A single client is a sample and is reached in the same way on every network.
     return [
         row
         for row in report.rows
@@ -88,7 +88,7 @@ def _cores_of(row: "Row") -> float | None:
 def lines(
     rows: "Sequence[Row]", x_of: "Callable[[Row], float]", y_of: "Callable[[Row], float | None]"
 ) -> dict[str, list[_Point]]:
-    """Return the points of each sender from left to right, of those senders that have at least two."""
+    """Return the points of each sender from left to right; a sender with points at a single x only is left out."""
     found: dict[str, list[_Point]] = {}
     for row in rows:
         y = y_of(row)
@@ -109,7 +109,7 @@ def _figure(
     shown = [panel for panel in shown if panel[1]]
     if not shown:
         return []
-    import matplotlib as mpl  # here: it takes half a second, and only a run with lines needs it
+    import matplotlib as mpl  # imported here: it takes half a second, and only a run with lines needs it
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
@@ -149,7 +149,7 @@ def _panel(axis: "Axes", title: str, found: dict[str, list[_Point]], x_label: st
 
 
 def _label_ends(axis: "Axes", found: dict[str, list[_Point]]) -> None:
-    """Write each sender's name to the right of the panel, at the height of its last point, none over another."""
+    """Write each sender's name to the right of the panel, near the height of its last point and without overlaps."""
     low, high = axis.get_ylim()
     right = max(point.x for points in found.values() for point in points)
     names = sorted(found, key=lambda sender: found[sender][-1].y)
@@ -171,14 +171,18 @@ def _label_ends(axis: "Axes", found: dict[str, list[_Point]]) -> None:
 
 
 def _height(value: float, low: float, high: float) -> float:
-    """Return where *value* stands on a logarithmic axis from *low* to *high*, 0 to 1."""
+    """Return the position of *value* on a logarithmic axis from *low* to *high*, as 0 to 1."""
     return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
 
 
 def spread_out(heights: Sequence[float], *, least: float) -> list[float]:
-    """Return ascending *heights* moved apart to *least* between neighbours, each as little as possible.
+    """Return ascending *heights* moved apart to at least *least* between neighbours, each as little as possible.
 
-    Heights less the room below them may stay equal but not fall: isotonic regression, by pooling adjacent violators.
+    Isotonic regression, by pooling adjacent violators: heights minus the room below them (index times *least*) may be
+    equal but must not fall.
+
+    >>> [round(height, 2) for height in spread_out([0.5, 0.5], least=0.1)]
+    [0.45, 0.55]
     """
     pools: list[tuple[float, int]] = []
     for index, height in enumerate(heights):

@@ -1,4 +1,4 @@
-"""The run as a file for programs and as tables for people."""
+"""Writes a run as a file for programs and as tables for people."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -20,19 +20,19 @@ from bench.summary import Criterion, Row, criteria, noise, text_of
 from bench.values import Measured, Skipped
 
 NARROWEST = 120
-"""Where nobody has a terminal, lines are this long: tables that are folded cannot be read."""
+"""Width of the lines if the output is no terminal: folded tables are hard to read."""
 
 _COLOURS = {"met": "green", "not met": "red", "not measured": "yellow"}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """``bench.json``: the single measurements, and what was made of them."""
+    """``bench.json``: every measurement, and the rows, verdicts and ladders computed from them."""
 
     version: int = 2
     """2: ``outcome.foreign_cores`` is called ``other_load_cores``."""
     started: str
     complete: bool
-    """``False``: interrupted, and these are the figures up to then."""
+    """``False``: the run was interrupted, and these are the figures up to then."""
     machine: Machine
     options: Options
     senders: dict[str, str]
@@ -50,7 +50,7 @@ def make_report(
     run: Run, options: Options, machine: Machine, senders: dict[str, str], missing: dict[str, list[str]],
     *, started: str, complete: bool,
 ) -> Report:  # fmt: skip
-    """Put together what *run* has measured so far."""
+    """Return the report of what *run* has measured so far."""
     results = run.results
     return Report(
         started=started,
@@ -77,7 +77,7 @@ def write_json(report: Report, folder: Path) -> Path:
 
 
 def link_latest(folder: Path) -> None:
-    """Let ``bench-latest`` beside *folder* point to it; replaced in one step."""
+    """Let the link ``bench-latest`` beside *folder* point to it. An older link is replaced in one step."""
     link = folder.with_name("bench-latest")
     partial = folder.with_name(f".bench-latest-{os.getpid()}")
     partial.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def link_latest(folder: Path) -> None:
 
 
 def show(report: Report, to: TextIO) -> None:
-    """Print the tables."""
+    """Print the tables to *to*."""
     console = Console(file=to, highlight=False)
     if not console.is_terminal:
         console = Console(file=to, highlight=False, width=NARROWEST)
@@ -94,7 +94,7 @@ def show(report: Report, to: TextIO) -> None:
         console.print(_rows_table(title, rows))
     if report.climbs:
         console.print(_climbs_table(report.climbs))
-    if report.criteria:  # last, where people look
+    if report.criteria:  # last: people look at the end of the output first
         console.print(_criteria_table(report.criteria))
     for line in _remarks(report):
         console.print(line, markup=False)
@@ -116,7 +116,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _groups(rows: list[Row]) -> Iterable[tuple[str, list[Row]]]:
-    """Return the rows that stand in one table: same rate, network and number of dead clients; by sender's cost."""
+    """Yield title and rows of each table: same rate, clients, network and dead clients; the cheapest sender first."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         cell = row.cell
@@ -170,7 +170,7 @@ def _median(values: Spread | None, form: Callable[[float], str]) -> str:
 
 
 def _climbs_table(climbs: list[Climb]) -> Table:
-    table = _table("How far each went", "ladder", "sender", "most clients", "then")
+    table = _table("Highest rungs", "ladder", "sender", "most clients", "then")
     before = ""
     for climb in climbs:
         ladder = climb.ladder.describe
@@ -188,8 +188,8 @@ def _remarks(report: Report) -> Iterable[str]:
     noisy, measured = noise(report.rows)
     if noisy:
         yield (
-            f"The machine was busy with something else during {noisy} of {measured} measurements: "
+            f"Other load kept this host busy during {noisy} of {measured} measurements: "
             "trust ratios of interleaved repeats more than single figures."
         )
     if not report.complete:
-        yield "Interrupted: these are the figures up to then."
+        yield "Interrupted: these are the figures up to the interruption."

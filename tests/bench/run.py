@@ -1,4 +1,4 @@
-"""Carries a plan out, cell by cell, and keeps what was seen; what is there when it is interrupted is a result, too."""
+"""Carries a plan out, cell by cell, and keeps the outcomes. After an interruption the outcomes so far are a result."""
 
 import time
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from bench.summary import Results
 from bench.values import Cell, Measured, Outcome, Skipped
 
 STEERING_S, IDLE_S = 22.0, 9.0
-"""About what these take, for the estimate of the time that is left."""
+"""About how long these take; used to estimate the remaining time."""
 
 PROJECTED_FROM = 10
-"""Fewer clients say nothing about the cost of the next: what is spent once for all of them hides it."""
+"""With fewer clients, the cost of one more client is unknown: the cost shared by all clients hides it."""
 
 TRIES = 2
-"""A window that the measuring itself spoilt is tried once more."""
+"""An invalid window, spoilt by the measurement itself, is measured once more."""
 
 
 class Climb(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a sender got on a ladder; *ended* is why no further, ``None`` at the top."""
+    """The highest rung of a sender on a ladder. *ended* is why it took no further one, ``None`` at the top."""
 
     sender: str
     ladder: Ladder
@@ -35,12 +35,12 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """One run. :meth:`execute` may be interrupted at any time; the lists hold what was finished."""
+    """One run. :meth:`execute` may be interrupted at any time; the lists hold the finished measurements."""
 
     def __init__(
         self, network: BenchNetwork, options: Options, senders: dict[str, Sender], say: Callable[[str], None]
     ) -> None:
-        """Measure with *senders*, those of *options* that can run here, and *say* a line for each cell."""
+        """Prepare to measure with *senders*, those of *options* that can run here. *say* prints a line a cell."""
         self._network = network
         self._options = options
         self._senders = senders
@@ -57,11 +57,11 @@ class Run:
 
     @property
     def results(self) -> Results:
-        """What was measured up to now."""
+        """The measurements up to now."""
         return Results(measured=self.measured, steering=self.steering, idle=self.idle)
 
     def execute(self) -> None:
-        """Measure all of the plan, as far as the time allowed reaches."""
+        """Measure all of the plan, within the time limit of the options."""
         for step in [*self._alone, *self._fixed]:
             self._step(step)
         self._steer()
@@ -94,7 +94,7 @@ class Run:
         self._say(f"[{self._done} done, about {max(1, round(self._left_s() / 60))} min left] {what}: {seen}")
 
     def _left_s(self) -> float:
-        """Return about how long the rest takes; of the ladders' rungs about half are tried."""
+        """Return about how long the rest takes. About half of the ladders' rungs are tried."""
         done = len(self.measured) + len(self.skipped)
         fixed = max(0, len(self._alone) + len(self._fixed) - done)
         rungs = sum(len(ladder.rungs) for ladder in self._ladders) * len(plan.climbers(self._options)) // 2
@@ -137,7 +137,7 @@ class Run:
         )
 
     def _climb(self, ladder: Ladder) -> None:
-        """Let all senders take each rung in turn, those who still can."""
+        """Measure each rung with all senders that have not left the ladder yet, one after another."""
         climbers = plan.climbers(self._options)
         highest = dict.fromkeys(climbers, 0)
         last: dict[str, tuple[int, Outcome]] = {}
@@ -154,7 +154,10 @@ class Run:
             self.climbs.append(climb)
 
     def _rung(self, ladder: Ladder, sender: str, clients: int, last: dict[str, tuple[int, Outcome]]) -> str | None:
-        """Take one rung; return why *sender* goes no further. What was measured for another part is not repeated."""
+        """Measure one rung; return why *sender* leaves the ladder, ``None`` if it goes on.
+
+        A cell that another part of the plan has measured is not measured again.
+        """
         cell = plan.rung_cell(self._options, ladder, sender, clients)
         known = self.results.good(cell)
         if known:

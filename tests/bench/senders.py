@@ -1,4 +1,4 @@
-"""The senders that are compared: for each, what it needs and the command that starts it. Values; nothing runs here."""
+"""The senders that are compared: for each, the packages it needs and its command. Only values; nothing runs here."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ CONTROL_PORT = 5004
 MAX_SESSIONS = 4000
 GST_SEND_BUFFER_BYTES = 64 << 20
 UNPRIVILEGED = "nobody"
-"""VLC refuses to be started by root."""
+"""VLC refuses to run as root."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sender is to do. *destinations* are "address port" pairs, and stand in *listing* one a line."""
+    """What a sender has to send, and where. The file *listing* has *destinations*, one "address port" a line."""
 
     clip: Clip
     clip_path: Path
-    """The clip by a name that also an unprivileged user can open."""
+    """The clip's file, by a path that an unprivileged user can open, too."""
     destinations: Sequence[tuple[str, int]]
     listing: Path
     tick_ms: float
@@ -36,7 +36,7 @@ class Sender(Protocol):
 
     @property
     def name(self) -> str:
-        """How the command line and the tables call it."""
+        """Its name on the command line and in the tables."""
 
     @property
     def what(self) -> str:
@@ -48,11 +48,11 @@ class Sender(Protocol):
 
     @property
     def sessions(self) -> bool:
-        """Whether clients have to ask for the stream over TCP and to confirm it."""
+        """Whether clients must ask for the stream over TCP and send a token."""
 
     @property
     def user(self) -> str | None:
-        """The user that it runs as, ``None`` for ours."""
+        """The user that it runs as; ``None`` for the bench's own user."""
 
     @property
     def needs(self) -> Mapping[str, str]:
@@ -63,7 +63,7 @@ class Sender(Protocol):
 
 
 class _Described(msgspec.Struct, frozen=True, kw_only=True):
-    """What all have."""
+    """The properties of all senders, as fields."""
 
     name: str
     what: str
@@ -74,7 +74,7 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlumeServer(_Described, frozen=True, kw_only=True):
-    """The whole server of this project, fed with the clip's bytes."""
+    """The whole server of this project; it reads the clip's bytes from the file."""
 
     kind: str = "auto"
     """The server's setting *sender*."""
@@ -86,7 +86,7 @@ class FlumeServer(_Described, frozen=True, kw_only=True):
 
 
 class FlumeServe(_Described, frozen=True):
-    """The same as people run it: with libvlc as the source."""
+    """The server as people run it: ``flume serve``, with libvlc as the source."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
@@ -114,7 +114,7 @@ class PythonSender(_Described, frozen=True, kw_only=True):
 
 
 class Limit(_Described, frozen=True):
-    """The C program."""
+    """The C program ``limit.c``."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
@@ -123,7 +123,7 @@ class Limit(_Described, frozen=True):
 
 
 class MultiUdpSink(_Described, frozen=True):
-    """GStreamer's sink for many clients, in a pipeline that paces by the stream's PCRs."""
+    """GStreamer's sink for many clients, in a pipeline that paces by PCR."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
@@ -136,7 +136,7 @@ class MultiUdpSink(_Described, frozen=True):
 
 
 class FfmpegTee(_Described, frozen=True):
-    """FFmpeg's tee muxer with one UDP output a client."""
+    """FFmpeg's tee muxer with one UDP output for each client."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
@@ -148,7 +148,7 @@ class FfmpegTee(_Described, frozen=True):
 
 
 class VlcDuplicate(_Described, frozen=True):
-    """VLC's stream output with one destination a client."""
+    """VLC's stream output with one destination for each client."""
 
     def command(self, work: Work) -> list[str]:
         """See :class:`Sender`."""
@@ -168,7 +168,7 @@ _GST = {"gst-launch-1.0": "gstreamer1.0-tools"}
 
 
 def all_senders(machine: str) -> dict[str, Sender]:
-    """Return every sender by name, flume first; *machine* is the processor's name in library paths."""
+    """Return every sender by name, flume first; *machine* is the CPU's name in library paths, such as x86_64."""
     library = f"/usr/lib/{machine}-linux-gnu"
     gst = {
         f"{library}/gstreamer-1.0/libgst{plugin}.so": f"gstreamer1.0-plugins-{part}"
@@ -181,21 +181,21 @@ def all_senders(machine: str) -> dict[str, Sender]:
         f"{library}/vlc/vlc-cache-gen": "libvlc-bin",
     }
     found: tuple[Sender, ...] = (
-        FlumeServer(name="flume", what="this project's server, fed with the clip's bytes", rtp=True, sessions=True),
+        FlumeServer(name="flume", what="this project's server, reading the clip's bytes", rtp=True, sessions=True),
         FlumeServe(
             name="flume+vlc", what="`flume serve`, with libvlc as source", rtp=True, sessions=True, needs=libvlc
         ),
         FlumeServer(
             name="flume-loop",
-            what="the same without io_uring: a system call a client and tick",
+            what="flume without io_uring: a system call for each client and tick",
             rtp=True,
             sessions=True,
             kind="loop",
         ),
-        PythonSender(name="naive", what="Python, a thread a client, one datagram a send", module="bench.naive"),
+        PythonSender(name="naive", what="Python, a thread for each client, one datagram a send", module="bench.naive"),
         PythonSender(
             name="naive-pinned",
-            what="the same on one processor, where its threads cannot fight for the interpreter",
+            what="naive on one CPU, where its threads cannot compete for the interpreter",
             module="bench.naive",
             more=(PINNED,),
         ),

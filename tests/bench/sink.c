@@ -1,11 +1,11 @@
-/* Drains many UDP sockets and counts what comes, by the kernel's own time of arrival.
+/* Drains many UDP sockets and counts the datagrams, by the kernel's time of arrival.
  *
- * usage: sink COUNTERS RECORDS SAMPLES DEADLINE_S SOCKET...    all but the two in the middle are open descriptors
+ * usage: sink COUNTERS RECORDS SAMPLES DEADLINE_S SOCKET...    COUNTERS, RECORDS and each SOCKET are open descriptors
  *
- * The first SAMPLES sockets are looked into (continuity counters, RTP numbers, PCRs) and each of their
- * datagrams within the window is written down; of all others only length and time are read. COUNTERS is shared memory:
- * the window [begin, end) stands at its beginning and is set from outside, so that both ends agree on it exactly. Ends
- * at SIGTERM, at the deadline, and with its parent. */
+ * For the first SAMPLES sockets it reads the content of datagrams (continuity counters, RTP sequence numbers, PCRs) and
+ * writes a record for each datagram within the window. For the other sockets it reads only length and time. COUNTERS is
+ * shared memory. It begins with the window [begin, end), which the bench sets, so that both programs have exactly the
+ * same window. Ends at SIGTERM, at the deadline, and with its parent. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -44,7 +44,7 @@ static uint64_t now_ns(void)
     return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-/* The kernel's time of arrival: when the datagram reached this end of the wire, not when we came to look. */
+/* The kernel's time of arrival: when the datagram reached this end of the wire, not when the sink read it. */
 static uint64_t arrival_ns(struct msghdr *message)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
@@ -63,7 +63,8 @@ static uint64_t read_pcr(const uint8_t *packet)
     return base * 300 + ((packet[10] & 1) << 8 | packet[11]);
 }
 
-/* ISO/IEC 13818-1, 2.4.3.3: counts payloads of a PID; one repetition is legal, and so is a jump that is announced. */
+/* ISO/IEC 13818-1, 2.4.3.3: the counter counts payloads of a PID. One repetition is legal, and so is an announced jump
+ * (discontinuity_indicator). */
 static int breaks_continuity(struct state *s, const uint8_t *packet)
 {
     int pid = (packet[1] & 0x1f) << 8 | packet[2], counter = packet[3] & 15;
@@ -137,10 +138,10 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
-    sigset_t none; /* A parent may have blocked signals, and children inherit that. */
+    sigset_t none; /* The parent may have blocked signals; children inherit the mask. */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGINT, SIG_IGN); /* Ctrl-C is for the bench, which ends us in order. */
+    signal(SIGINT, SIG_IGN); /* Ctrl-C reaches the bench, which then ends the sink. */
     size_t length = sizeof *window + number * sizeof(struct counters);
     window = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[1]), 0);
     if (window == MAP_FAILED) fail("sink: mapping the counters");
@@ -161,7 +162,7 @@ int main(int argc, char **argv)
         messages[i].msg_hdr.msg_control = control[i];
     }
     struct epoll_event events[256];
-    /* A rest after each round: fewer and fuller rounds, so that the sink takes less of the machine. */
+    /* A pause after each round makes rounds fewer and fuller, so that the sink takes less CPU time. */
     struct timespec rest = {0, REST_NS};
     while (!stopping && now_ns() < deadline) {
         int ready = epoll_wait(poll, events, 256, 100);

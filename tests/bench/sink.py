@@ -1,4 +1,4 @@
-"""Owns the sink, the C program that drains the clients' sockets, and reads what it counted."""
+"""Owns the sink, the C program that drains the clients' sockets, and reads its counters."""
 
 import mmap
 import os
@@ -21,15 +21,15 @@ _COUNTERS = struct.Struct("=8Q")
 _RECORD = struct.Struct("=QQIHH")
 _NO_PCR = (1 << 64) - 1
 SO_MEMINFO = 55
-"""asm-generic/socket.h; the module socket does not name it. Nine 32-bit words, the last is the socket's drops."""
+"""asm-generic/socket.h; the module socket lacks it. Nine 32-bit words; the last one counts the socket's drops."""
 
 STOP_S = 10.0
 _DRAIN_S = 0.2
-"""How long after the window its datagrams may lie in buffers; the sink comes round every millisecond or two."""
+"""How long datagrams may stay in buffers after the window. The sink empties each buffer every 1 to 2 ms."""
 
 
 class SocketCount(msgspec.Struct, frozen=True):
-    """What came to one socket: in all, and within the window."""
+    """What arrived at one socket: in all, and within the window."""
 
     total: int
     datagrams: int
@@ -42,10 +42,10 @@ class SocketCount(msgspec.Struct, frozen=True):
 
 
 class Sink:
-    """Drains *media* within ``with``. The first *samples* of them are looked into. Times are CLOCK_REALTIME's."""
+    """Drains *media* within ``with``; reads the content of the first *samples*. Times are those of CLOCK_REALTIME."""
 
     def __init__(self, media: Sequence[socket.socket], *, samples: int, deadline_s: float) -> None:
-        """Take the sockets' descriptors, not the sockets; end by itself after *deadline_s*."""
+        """Start nothing; ``with`` starts the program with the sockets' descriptors. It ends after *deadline_s*."""
         self._media = media
         self._samples = samples
         self._deadline_s = deadline_s
@@ -74,7 +74,7 @@ class Sink:
         self._records.close()
 
     def stop(self) -> None:
-        """End the sink; what it wrote down is complete after this."""
+        """End the sink; its records are complete after this."""
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -84,31 +84,31 @@ class Sink:
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise BenchError(f"the sink did not end within {STOP_S:g} s of being asked to") from None
+            raise BenchError(f"the sink did not end within {STOP_S:g} s after SIGTERM") from None
         if process.returncode:
             raise BenchError(f"the sink ended with {process.returncode}: {complaint.decode().strip()}")
 
     @property
     def pid(self) -> int:
-        """The process, for its CPU time."""
+        """The PID, to read its CPU time."""
         assert self._process is not None
         return self._process.pid
 
     def set_window(self, begin_ns: int, end_ns: int) -> None:
-        """Count what arrives from *begin_ns* on and before *end_ns*."""
+        """Count datagrams that arrive at or after *begin_ns* and before *end_ns*."""
         self._map[8:16] = struct.pack("=Q", end_ns)
         self._map[:8] = struct.pack("=Q", begin_ns)
 
     def counts(self) -> list[SocketCount]:
-        """Return the counters of each socket as they are now."""
+        """Return the present counters of each socket."""
         return [SocketCount(*fields) for fields in _COUNTERS.iter_unpack(self._map[HEADER_BYTES:])]
 
     def reached(self) -> list[bool]:
-        """Return for each socket whether anything has come yet."""
+        """Report for each socket whether a datagram has arrived yet."""
         return [count.total > 0 for count in self.counts()]
 
     def wait_until_drained(self) -> None:
-        """Give the sink the time to fetch what arrived within the window: until two looks see the same."""
+        """Wait until the sink has read all datagrams of the window: until two polls see the same counters."""
         deadline_s = time.monotonic() + 10 * _DRAIN_S
         before: list[int] = []
         while time.monotonic() < deadline_s:
@@ -128,6 +128,6 @@ class Sink:
         return arrivals
 
     def drops(self) -> int:
-        """Return how many datagrams found no room in their sockets' buffers since the sockets were opened."""
+        """Return how many datagrams the sockets' full buffers have dropped since the sockets were opened."""
         words = struct.Struct("=9I")
         return sum(words.unpack(each.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, words.size))[8] for each in self._media)

@@ -1,4 +1,4 @@
-"""How soon flume's server stops and begins again when a client asks, and whether it keeps its promise exactly."""
+"""Measures how soon flume's server stops and starts again on a client's command, and whether the promise holds."""
 
 import random
 import socket
@@ -19,13 +19,13 @@ from support.namespaces import SO_TIMESTAMPNS
 
 JOIN_ROUNDS, QUICK_ROUNDS = 3, 8
 QUICK_S = 0.06
-"""How long a client receives between two interruptions of the quick rounds."""
+"""How long a client receives between two interruptions in the quick rounds."""
 
 AFTER_S = 0.15
-"""How long to listen for what must not come."""
+"""How long to wait for datagrams that must not arrive."""
 
 INTERRUPTED_S = GOP_S + 0.3
-"""Longer than a group of pictures: what the client missed is then of no use, and it has to begin at a keyframe."""
+"""Longer than a group of pictures: the client can then start only at a new keyframe."""
 
 WATCHED_S = 0.3
 PICTURE_TIMEOUT_S = 3.0
@@ -34,16 +34,16 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """One interruption, timed from the moment at which the command had been written."""
+    """One interruption. Times count from the moment at which the command had been written."""
 
     reply_ms: float
     last_datagram_ms: float
-    """Negative if nothing came after the command."""
+    """Negative if no datagram arrived after the command."""
     datagrams_after_reply: int
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """One ``continue``, timed likewise."""
+    """One ``continue``. Times count from the moment at which the command had been written."""
 
     reply_ms: float
     first_datagram_ms: float
@@ -53,7 +53,7 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Steering(msgspec.Struct, frozen=True, kw_only=True):
-    """How the server obeyed some of *clients* while the others watched."""
+    """All interruptions and continues of the sample clients, while the rest of *clients* kept receiving."""
 
     clients: int
     tick_ms: float
@@ -63,7 +63,7 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def steer(network: BenchNetwork, sender: Sender, cell: Cell, *, join_rounds: int = JOIN_ROUNDS) -> Steering:
-    """Steer the sample clients of *cell* in turn; all others watch on."""
+    """Interrupt and continue the sample clients of *cell* in turn; all other clients keep receiving."""
     acknowledged: list[Acknowledged] = []
     joined: list[Joined] = []
     failure = None
@@ -113,12 +113,12 @@ def _interrupt_each(setup: CellSetup, sampled: Sequence[WireClient]) -> list[Ack
 
 
 def _rest(setup: CellSetup) -> None:
-    """Let a random part of a tick pass: replies come with ticks, and would set the pace of what is asked next."""
+    """Wait a random part of a tick. The server replies on ticks; without the wait all commands would follow a tick."""
     setup.wait(time.time_ns() + random.randrange(round(setup.cell.tick_ms * 1e6)))
 
 
 def _ask(client: WireClient, command: str) -> tuple[int, int]:
-    """Return when *command* had been written and when its reply had been read."""
+    """Send *command* and return when it had been written and when its reply had been read, ns of CLOCK_REALTIME."""
     client.send_raw(b'{"command":"%s"}\n' % command.encode())
     written_ns = time.time_ns()
     reply = client.reply()
@@ -163,7 +163,7 @@ def _receive_until(
 
 
 def receive(media: socket.socket) -> list[Datagram]:
-    """Return what waits in *media*, each datagram with the kernel's time of arrival."""
+    """Read all datagrams from *media* without waiting, each with the kernel's time of arrival."""
     datagrams: list[Datagram] = []
     while True:
         try:

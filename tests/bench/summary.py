@@ -1,4 +1,4 @@
-"""From single measurements to rows, ratios and verdicts. Pure."""
+"""Computes rows, ratios and verdicts from single measurements. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,11 +12,11 @@ from bench.steering import Steering
 from bench.values import Cell, Measured, Outcome
 
 FULL_SHARE = 0.99
-"""What counts as all of it, beside no gap at the samples: a window cuts off a tick's worth of datagrams at either end,
-and the counter of the wire is read some milliseconds beside it."""
+"""A share from here on counts as 100 %, if the samples also saw no gap. The window cuts off up to a tick's datagrams at
+either end, and the wire's counter is read some milliseconds before or after the edge."""
 
 NOISY_CORES = 0.25
-"""More other load than this makes a figure doubtful."""
+"""With more other load than this, a measurement counts as noisy."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,10 +34,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     silence_ms: Spread | None = None
     continuity_errors: int = 0
     sequence_gaps: int = 0
-    """RTP numbers that were missing at the samples, in the repeat in which most were."""
+    """RTP sequence numbers missing at the samples; the highest count of all repeats."""
     memory_mib_per_client: float | None = None
     noisy: int = 0
-    """Repeats during which something else kept the machine busy."""
+    """Repeats with more other load than :data:`NOISY_CORES`."""
 
 
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,23 +47,23 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     bound: str
     seen: str
     met: bool | None
-    """``None``: it was not measured."""
+    """``None``: not measured."""
 
     @property
     def verdict(self) -> str:
-        """Say it in words."""
+        """The verdict in words."""
         return "not measured" if self.met is None else "met" if self.met else "not met"
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a run has measured so far."""
+    """All measurements of a run so far."""
 
     measured: list[Measured] = []
     steering: list[Steering] = []
     idle: list[Idle] = []
 
     def good(self, cell: Cell) -> list[Outcome]:
-        """Return the outcomes of *cell* that mean something."""
+        """Return the outcomes of *cell* that are neither failed nor invalid."""
         return [
             each.outcome
             for each in self.measured
@@ -85,7 +85,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def row(self, cell: Cell) -> Row:
-        """Put the repeats of *cell* together."""
+        """Return the row of *cell*, computed from all of its repeats."""
         outcomes, alone = self.good(cell), self.alone_per_s(cell)
         every = [each.outcome for each in self.measured if each.cell == cell]
         late = [outcome.lateness for outcome in outcomes if outcome.lateness is not None]
@@ -110,11 +110,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def rows(self) -> list[Row]:
-        """Return a row for each cell, in the order in which they were first measured."""
+        """Return a row for each cell, in the order of the first measurements."""
         return [self.row(cell) for cell in dict.fromkeys(each.cell for each in self.measured)]
 
     def ratio(self, cell: Cell, peer: str) -> Spread | None:
-        """Return CPU per delivered datagram of *cell*'s sender ÷ that of *peer*, repeat by repeat."""
+        """Return the CPU time per delivered datagram of *cell*'s sender ÷ that of *peer*, taken within each repeat."""
         other = msgspec.structs.replace(cell, sender=peer)
         mine, theirs = (
             {
@@ -128,7 +128,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def criteria(results: Results, options: plan.Options) -> list[Criterion]:
-    """Return the "done when" table as far as *options* ask for it."""
+    """Return the lines of the "done when" table for the parts that *options* name."""
     found: list[Criterion] = []
     if options.wants("cost"):
         found += _cost(results, options)
@@ -151,7 +151,7 @@ def _find(results: Results, part: str, **wanted: object) -> Cell | None:
 
 
 def text_of(values: Spread | None, form: Callable[[float], str]) -> str:
-    """Return median and range of *values* in the given *form*."""
+    """Format the median of *values*, and their range if there are several, with *form*."""
     if values is None:
         return "–"
     if values.count == 1:
@@ -264,5 +264,5 @@ def _idle(results: Results) -> Iterable[Criterion]:
 
 
 def noise(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return in how many measurements something else was busy, and how many there were."""
+    """Return the number of noisy measurements, and of all measurements."""
     return sum(row.noisy for row in rows), sum(row.repeats for row in rows)

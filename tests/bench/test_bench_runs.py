@@ -1,4 +1,4 @@
-"""The real command with a tiny plan: it measures, writes, and leaves nothing behind."""
+"""Runs the real command with a tiny plan: it measures, writes its results, and leaves no namespace behind."""
 
 import json
 import os

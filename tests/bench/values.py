@@ -1,4 +1,4 @@
-"""The values of a benchmark run: what is asked for (a cell) and what was seen (an outcome). All frozen, all JSON."""
+"""The values of a benchmark run: what to measure (a cell) and the result (an outcome). All frozen, all JSON."""
 
 from typing import Literal
 
@@ -8,29 +8,29 @@ from flume.errors import FlumeError
 from flume.settings import ServerSettings
 
 PathKind = Literal["sockets", "wire"]
-"""Where datagrams end: in sockets of the client namespace, or dropped as they come off the wire."""
+"""Where datagrams end: in sockets of the client namespace, or dropped as they leave the wire."""
 
 RATES_MBIT = (2, 8, 25)
 TS_BYTES = 1316
-"""Seven transport packets: what every sender puts into a datagram, with or without RTP's 12 bytes before them."""
+"""Seven transport packets: the payload of a datagram of every sender, with or without 12 bytes of RTP before it."""
 
 RTP_HEADER_BYTES = 12
 WIRE_HEADER_BYTES = 28
 """IPv4 and UDP, as the counter at the ingress hook sees them."""
 
 BATCH = ServerSettings().batch_datagrams
-"""What people get who ask for nothing else."""
+"""The server's default."""
 
 MAX_SECONDS = 15.0
-"""Senders that do not loop end with the clip, which is 30 s long; start, settling and window must fit into it."""
+"""The clip is 30 s long, and some senders do not repeat it. Start, settling and window must fit into it."""
 
 
 class BenchError(FlumeError):
-    """A measurement could not be made; says of what, and what was seen."""
+    """A measurement could not be made. The message says which one, and why."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement: *sender* to *clients* live clients at *rate_mbit*, and *dead* ones that answer nothing."""
+    """One measurement: *sender* sends at *rate_mbit* to *clients* live and *dead* clients; dead ones never answer."""
 
     sender: str
     clients: int
@@ -43,40 +43,40 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def network(self) -> str:
-        """How the datagrams travel, in words."""
+        """Where the datagrams end and whether the wire takes batches, in words."""
         return f"{self.path}, offload {'on' if self.offload else 'off'}"
 
     def describe(self) -> str:
-        """Return one line for people."""
+        """Return the cell as one line for people."""
         dead = f" + {self.dead} dead" if self.dead else ""
         return f"{self.sender} → {self.clients}{dead} clients, {self.rate_mbit} Mbit/s, {self.network}"
 
 
 class Lateness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far datagrams lagged behind the stream's own clock, relative to the earliest of the same client."""
+    """How far datagrams lagged behind the stream's PCR, relative to the earliest datagram of the same client."""
 
     p50_ms: float
     p99_ms: float
     max_ms: float
     datagrams: int
-    """How many could be placed between two PCRs."""
+    """How many datagrams had a stream time: a PCR before and after them."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one window showed. *failure* says why there is none; then the figures mean nothing."""
+    """The figures of one window. If *failure* is set, there was no window, and the figures mean nothing."""
 
     failure: str | None = None
     invalid: str | None = None
-    """The measuring itself was at fault (the sink lost datagrams that had arrived)."""
+    """Why the window does not count: the measurement itself failed (the sink lost datagrams that had arrived)."""
     window_s: float = 0.0
     cpu_s: float = 0.0
     cores: float = 0.0
     cpu_cross_check_cores: float = 0.0
-    """The same by utime and stime, which know threads that have ended but count in steps of 10 ms."""
+    """The same from utime and stime. They include threads that have ended, but count in steps of 10 ms."""
     waited_cores: float = 0.0
-    """Threads of the sender that stood ready and got no processor, on average."""
+    """Threads of the sender that were ready to run and had no CPU, on average."""
     other_load_cores: float = 0.0
-    """Other load: CPU time of this host that neither the sender nor the bench has taken. It is noise."""
+    """Other load: cores of this host that neither the sender nor the bench used. It is noise."""
     delivered_per_s: float = 0.0
     """Datagrams to all live clients."""
     per_client_per_s: float = 0.0
@@ -92,7 +92,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell and what came of it; *why* names the plan's part that it belongs to."""
+    """A cell and its outcome; *why* names the part of the plan that it belongs to."""
 
     cell: Cell
     outcome: Outcome
@@ -101,7 +101,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell that was not tried, and why."""
+    """A cell that was not measured, and why."""
 
     cell: Cell
     reason: str

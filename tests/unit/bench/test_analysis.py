@@ -1,4 +1,4 @@
-"""Figures from counters and times of arrival."""
+"""Computes figures from counters and arrival times."""
 
 import pytest
 
@@ -17,11 +17,11 @@ from bench.analysis import (
 PCR_HZ = 27_000_000
 MS = 1_000_000
 DATAGRAM_MS = 7
-"""Seven packets, one a millisecond of stream time."""
+"""A datagram is seven packets, each one millisecond of stream time."""
 
 
 def stream(count: int, *, every: int = 3, start_ms: float = 0, delay_ms: float = 0) -> list[Arrival]:
-    """Return datagrams that arrive *delay_ms* after their stream time, with a PCR in *every* one."""
+    """Return *count* datagrams that arrive *delay_ms* after their stream time; *every*'th carries a PCR."""
     arrivals = []
     for number in range(count):
         stream_ms = start_ms + number * DATAGRAM_MS

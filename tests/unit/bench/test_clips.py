@@ -1,4 +1,4 @@
-"""What a clip says about itself."""
+"""Rate and null packets of a clip."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from support.media.synthetic import TsWriter
 def test_the_rate_is_that_of_the_pcrs() -> None:
     writer = TsWriter(bitrate_kbit=2000)
     frames = [writer.frame() for _ in range(51)]
-    # From the first PCR to the last are fifty frames of a 25th of a second.
+    # The first PCR and the last are fifty frames apart, each 1/25 s long.
     rate, nulls = clips.examine(b"".join(frames))
     until_last = sum(len(frame) for frame in frames[:50])
     assert rate == pytest.approx(until_last / 2, rel=0.01)

@@ -1,4 +1,4 @@
-"""Addresses and counters of the wire."""
+"""The addresses and the drop counter of the wire."""
 
 import ipaddress
 

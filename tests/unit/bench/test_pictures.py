@@ -1,4 +1,4 @@
-"""The first picture of a client, and breaks of continuity."""
+"""The first picture of a client, and continuity errors."""
 
 from bench.pictures import Datagram, continuity_errors, first_picture
 from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
@@ -9,7 +9,7 @@ MS = 1_000_000
 
 
 def datagrams(*pieces: bytes, header: bytes = RTP) -> list[Datagram]:
-    """Cut the packets of *pieces* into datagrams that come a millisecond apart."""
+    """Cut the packets of *pieces* into datagrams that arrive one millisecond apart."""
     data = b"".join(pieces)
     size = 7 * PACKET_BYTES
     return [Datagram(n * MS, header + data[at : at + size]) for n, at in enumerate(range(0, len(data), size))]
@@ -23,7 +23,7 @@ def test_the_first_picture_is_complete_when_the_next_begins() -> None:
     picture = first_picture(datagrams(key, second))
     assert picture is not None
     assert picture.keyframe
-    # The keyframe's last packet, not the next picture's first, is what the decoder waited for.
+    # The decoder waited for the keyframe's last packet, not for the next picture's first.
     assert picture.time_ns == (len(key) // PACKET_BYTES - 1) // 7 * MS
 
 

@@ -1,4 +1,4 @@
-"""What a plan consists of, and when a sender goes no further."""
+"""The cells of a plan, and when a sender leaves a ladder."""
 
 import itertools
 

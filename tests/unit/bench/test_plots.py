@@ -1,4 +1,4 @@
-"""What is drawn, apart from the drawing."""
+"""The lines and labels of the plots; the drawing itself is not tested."""
 
 from itertools import pairwise
 

@@ -61,7 +61,7 @@ def test_failures_and_spoilt_windows_count_in_no_median() -> None:
 
 
 def test_ratios_are_taken_within_a_repeat() -> None:
-    # Everything took twice as long the second time: that is noise, and the ratio does not know it.
+    # In the second repeat everything took twice as long: that is noise, which a ratio must not show.
     results = Results(
         measured=[
             measured(cell(name), cpu_us_per_datagram=cost * factor, repeat=repeat)
