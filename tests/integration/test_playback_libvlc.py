@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flume.client.app import Client
-from flume.client.playback.libvlc import VlcPlayer
+from flume.client.playback.libvlc import RESTART_INTERVAL_S, VlcPlayer
 from flume.client.playback.pictures import Picture
 from flume.control import messages as m
 from flume.control.session import State
@@ -52,33 +52,32 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield server.port
 
 
-def watch_for(client: Client, seconds: float) -> None:
+def watch_for(seconds: float) -> None:
     threading.Event().wait(seconds)
-    client.poll_frame()
 
 
 def test_a_tour_shows_at_least_99_of_100_frames(port: int) -> None:
     player = CountingPlayer()
     with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
         assert isinstance(client.connect(), m.Connected)
-        watch_for(client, 5)
+        watch_for(5)
         joined = client.statistics()
         assert joined.join_ms is not None
         assert joined.join_ms < 3000
         assert joined.player.last_frame_number is not None, "in the stream every picture is whole, unlike its last one"
         client.interrupt()
-        watch_for(client, 2.5)
+        watch_for(2.5)
         client.continue_()
-        watch_for(client, 4)
+        watch_for(4)
         client.interrupt()
-        watch_for(client, 0.3)
+        watch_for(0.3)
         client.continue_()
-        watch_for(client, 3)
+        watch_for(3)
         client.disconnect()
         assert client.wait_until_drained(timeout_s=5)
         client.connect()
         assert client.wait_until_state(State.ACTIVE, timeout_s=5)
-        watch_for(client, 4)
+        watch_for(4)
         client.disconnect()
         assert client.wait_until_drained(timeout_s=5)
         seen = client.statistics()
@@ -95,11 +94,11 @@ def test_bare_ts_loses_no_frame_to_the_burst_with_which_a_window_begins(port: in
     player = CountingPlayer()
     with Client(ClientSettings(host="127.0.0.1", port=port, payload="ts"), player) as client:
         client.connect()
-        watch_for(client, 2.5)
+        watch_for(2.5)
         client.interrupt()
-        watch_for(client, 1)
+        watch_for(1)
         client.continue_()
-        watch_for(client, 2.5)
+        watch_for(2.5)
         client.disconnect()
         assert client.wait_until_drained(timeout_s=5)
         seen = client.statistics()
@@ -117,7 +116,7 @@ def test_a_still_picture_is_one_frame_however_often_it_is_shown(port: int) -> No
         client.interrupt()
         assert client.wait_until_drained(timeout_s=5)
         before = client.statistics().player.frames_displayed
-        watch_for(client, 1.0)  # libvlc repeats the last picture sixteen times a second
+        watch_for(1.0)  # libvlc repeats the last picture sixteen times a second
         assert client.statistics().player.frames_displayed == before
 
 
@@ -130,6 +129,24 @@ def test_a_player_that_stopped_is_started_again(port: int) -> None:
         wait_until("it was started again", lambda: client.statistics().player.restarts == 1)
         before = client.statistics().player.frames_displayed
         wait_until("it shows frames again", lambda: client.statistics().player.frames_displayed > before + 10)
+
+
+def test_only_a_poll_starts_a_player_again_and_not_more_often_than_once_a_second() -> None:
+    player = VlcPlayer(windowed=False, network_caching_ms=300)
+    player.start()
+    player._media_player.stop()
+    assert [player.statistics().restarts for _ in range(3)] == [0, 0, 0]
+    player.poll()
+    assert player.statistics().restarts == 1
+    player._media_player.stop()
+    player.poll()
+    assert player.statistics().restarts == 1
+    player._restarted_s -= RESTART_INTERVAL_S
+    player.poll()
+    assert player.statistics().restarts == 2
+    player.close()
+    player.poll()
+    assert player.statistics().restarts == 2, "a player that was closed stays closed"
 
 
 def test_many_starts_and_stops_leave_no_threads() -> None:

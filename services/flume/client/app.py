@@ -14,7 +14,8 @@ from flume.client.playback.player import Player
 from flume.client.reception.receiver import Receiver
 from flume.client.session.control_link import ControlLink, Message
 from flume.client.session.fallback import NO_TCP, UDP_BLOCKED, Fallback
-from flume.client.session.first_frame import FirstFrames
+from flume.client.session.first_frame import FirstFrame, FirstFrames
+from flume.client.session.player_monitor import PlayerMonitor
 from flume.client.session.supervisor import Supervisor
 from flume.client.session.watchdog import Lookout
 from flume.client.session.windows import Delivery
@@ -71,6 +72,7 @@ class Client:
         self._commands: deque[str] = deque(maxlen=MAX_COMMANDS_KEPT)
         self._reconnects = 0
         self._first_frames = FirstFrames(player)
+        self._monitor = PlayerMonitor(player, self._first_frames, self._on_first_frame)
         self._fallback = Fallback(settings)
         self._delivery = Delivery(self._receiver, self._first_frames)
         self._lookout = Lookout(
@@ -99,6 +101,7 @@ class Client:
             self._player.close()
             raise
         self._receiver.start()
+        self._monitor.start()
         self._supervisor.start()
         return self
 
@@ -349,15 +352,11 @@ class Client:
         """Whether the server said that its video has ended."""
         return self._final
 
-    def poll_frame(self) -> None:
-        """Look whether the awaited first frame was displayed; reports it once."""
-        seen = self._first_frames.poll()
-        if seen is not None:
-            self._report("first_frame", command=str(seen.command), milliseconds=seen.milliseconds)
+    def _on_first_frame(self, seen: FirstFrame) -> None:
+        self._report("first_frame", command=str(seen.command), milliseconds=seen.milliseconds)
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot."""
-        self.poll_frame()
         link = self._link
         host, port = self._receiver.local_address() or (None, None)
         return ClientStatistics(
@@ -385,7 +384,7 @@ class Client:
         with self._changed:
             while (now_s := time.monotonic()) < deadline_s:
                 last_s = self._player.statistics().last_frame_s
-                if self._receiver.is_drained and (last_s is None or now_s - last_s > self._player.settle_s):
+                if self._receiver.is_drained and (last_s is None or now_s - last_s > self._player.drained_after_s):
                     return True
                 self._changed.wait(0.05)
         return False
@@ -405,5 +404,6 @@ class Client:
             self._link.close()
         if self._delivery.connects:
             self.wait_until_drained()
+        self._monitor.stop()
         self._receiver.close()
         self._player.close()

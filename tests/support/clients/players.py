@@ -9,7 +9,7 @@ from flume.client.playback.player import PlayerStatistics
 class FakePlayer:
     """Keeps what it is given; refuses to be used before its start or after its end."""
 
-    settle_s = 0.4
+    drained_after_s = 0.4
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
@@ -29,6 +29,9 @@ class FakePlayer:
 
     def expect_frame(self) -> None:
         self._first_s = None
+
+    def poll(self) -> None:
+        """Nothing to look after."""
 
     def statistics(self) -> PlayerStatistics:
         return PlayerStatistics(

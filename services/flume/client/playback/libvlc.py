@@ -53,11 +53,14 @@ DECODED_BY_PROCESSOR = ":avcodec-hw=none"
 """Without a graphics card libvlc's choice is OpenGL in software: 145 % of a core under Xvfb, and 70 of 225 frames not
 shown in time, against a fifth of a core and none."""
 
-SETTLE_S = 0.4
+DRAINED_AFTER_S = 0.4
 """Without a new frame the player has shown all it has: ten frames at 25 per second."""
 
-WINDOW_SETTLE_S = 0.8
+WINDOW_DRAINED_AFTER_S = 0.8
 """The same in a window, where libvlc renews its count four times a second."""
+
+RESTART_INTERVAL_S = 1.0
+"""Shortest time between two restarts of a media that ends at once each time."""
 
 ARENAS = 2
 M_ARENA_MAX = -8
@@ -80,7 +83,7 @@ class VlcPlayer:
         other clients; as many as libvlc likes in a window.
         """
         self._windowed = windowed
-        self.settle_s = WINDOW_SETTLE_S if windowed else SETTLE_S
+        self.drained_after_s = WINDOW_DRAINED_AFTER_S if windowed else DRAINED_AFTER_S
         self._title = title
         threads = decoder_threads if decoder_threads is not None else (0 if windowed else 1)
         self._options = [*MEDIA_OPTIONS, f":network-caching={network_caching_ms}", f":avcodec-threads={threads}"]
@@ -96,7 +99,9 @@ class VlcPlayer:
         self._sender: LoopbackSender | None = None
         self._refused = 0
         self._restarts = 0
+        self._restarted_s = float("-inf")
         self._counted_by_libvlc = 0
+        self._window_size = (0, 0)
         self._closed = False
 
     def start(self) -> None:
@@ -158,12 +163,18 @@ class VlcPlayer:
         self._count_window()
         self._count.expect()
 
-    def statistics(self) -> PlayerStatistics:
-        """Return the counters; starts libvlc's media again if it has ended by itself."""
+    def poll(self) -> None:
+        """Count what a window has displayed; start libvlc's media again where it has ended by itself.
+
+        A restart takes until libvlc listens again, :data:`BIND_TIMEOUT_S` at most.
+        """
         self._count_window()
         self._revive()
+
+    def statistics(self) -> PlayerStatistics:
+        """Return the counters as of the last :meth:`poll`; never waits for libvlc."""
         count, memory = self._count, self._memory
-        width, height = memory.size if memory is not None else self._window_size()
+        width, height = memory.size if memory is not None else self._window_size
         return PlayerStatistics(
             kind="window" if self._windowed else "headless",
             frames_displayed=count.frames,
@@ -177,7 +188,7 @@ class VlcPlayer:
         )
 
     def _count_window(self) -> None:
-        """Take over what libvlc counted since the last time: it calls nobody when it displays in a window."""
+        """Take over what libvlc has counted: for frames in a window it has no callback."""
         with self._guard:
             if not self._windowed or self._media is None:
                 return
@@ -187,13 +198,8 @@ class VlcPlayer:
             if more > 0:
                 self._counted_by_libvlc += more
                 self._count.add(more, time.monotonic())
-
-    def _window_size(self) -> tuple[int, int]:
-        with self._guard:
-            if self._media_player is None:
-                return 0, 0
             width, height = self._media_player.video_get_size(0)
-            return int(width), int(height)
+            self._window_size = int(width), int(height)
 
     def _revive(self) -> None:
         with self._guard:
@@ -205,7 +211,10 @@ class VlcPlayer:
                 self._vlc.State.Stopped,
             }:
                 return
+            if time.monotonic() - self._restarted_s < RESTART_INTERVAL_S:
+                return
             _log.warning("libvlc ended the stream by itself: starting it again")
+            self._restarted_s = time.monotonic()
             self._restarts += 1
             self._release()
             try:

@@ -17,7 +17,7 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Headless: changes of the displayed picture. Window: libvlc's own count, up to a quarter of a second late."""
     first_frame_s: float | None = None
     """When the first frame since the last :meth:`Player.expect_frame` was displayed, monotonic seconds. Window: when
-    the first call of :meth:`Player.statistics` found it, so ask often."""
+    :meth:`Player.poll` found it, so poll often."""
     last_frame_s: float | None = None
     last_frame_number: int | None = None
     """The number burnt into the test card, if the last picture carries one."""
@@ -34,7 +34,7 @@ class Player(Protocol):
     """Shows MPEG-TS. :meth:`write` comes from the receiver's thread and never waits long."""
 
     @property
-    def settle_s(self) -> float:
+    def drained_after_s(self) -> float:
         """No new frame counted for this long means that everything written has been displayed."""
 
     def start(self) -> None:
@@ -46,8 +46,15 @@ class Player(Protocol):
     def expect_frame(self) -> None:
         """A command that leads to a picture was given: note when the next one is displayed."""
 
+    def poll(self) -> None:
+        """Look after the player: count what a window has displayed, and start it again where it ended by itself.
+
+        Call it often, from one thread: each :data:`~flume.client.session.player_monitor.POLL_INTERVAL_S`. It waits
+        while the player starts again.
+        """
+
     def statistics(self) -> PlayerStatistics:
-        """Return the counters as they are now."""
+        """Return the counters as of the last :meth:`poll`."""
 
     def close(self) -> None:
         """Stop and release everything; a second call does nothing."""
@@ -56,7 +63,7 @@ class Player(Protocol):
 class NullPlayer:
     """Counts nothing and shows nothing: for measuring the network alone."""
 
-    settle_s = 0.0
+    drained_after_s = 0.0
 
     def start(self) -> None:
         """Do nothing."""
@@ -65,6 +72,9 @@ class NullPlayer:
         """Drop *payloads*."""
 
     def expect_frame(self) -> None:
+        """Do nothing."""
+
+    def poll(self) -> None:
         """Do nothing."""
 
     def statistics(self) -> PlayerStatistics:

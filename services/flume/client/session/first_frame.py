@@ -23,7 +23,7 @@ class FirstFrames:
         self._awaited: tuple[Command, float] | None = None
         self._latest: dict[Command, float] = {}
         self._lock = threading.Lock()
-        """Guards :attr:`_awaited`: the loop that looks and a command that asks for statistics both poll."""
+        """Guards :attr:`_awaited`: a command sets it in one thread, :meth:`poll` clears it in another."""
 
     def expect(self, command: Command, since_s: float) -> None:
         """*command*, given at *since_s* (monotonic), was granted: the next frame is its own."""

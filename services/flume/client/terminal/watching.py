@@ -20,9 +20,8 @@ from flume.control.session import Command
 from flume.errors import FlumeError, NetworkError
 
 STATISTICS_INTERVAL_S = 1.0
-FRAME_POLL_S = 0.05
-"""How often the awaited first frame is looked for; its time is the player's own, so this is no error of it."""
-
+POLL_INTERVAL_S = 0.05
+"""How often the loop looks whether it has to end."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,13 +112,10 @@ class Watching:
             if now_s >= due_s:
                 self._publish(client, final=False)
                 due_s = max(due_s + self._interval_s, now_s)
-            else:
-                client.poll_frame()
             with contextlib.suppress(queue.Empty):
-                return self._ends.get(timeout=min(FRAME_POLL_S, max(0.001, due_s - time.monotonic())))
+                return self._ends.get(timeout=min(POLL_INTERVAL_S, max(0.001, due_s - time.monotonic())))
 
     def _show_statistics(self, client: Client, *, final: bool) -> ClientStatistics:
-        # Taken without the lock: asking for them may find the first picture, and report it through on_event.
         statistics = client.statistics()
         with self._view_lock:
             self._view.statistics(statistics, final=final)
