@@ -29,7 +29,7 @@ from flume.media.pcr_watch import ReferenceWatch
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
 from flume.media.skipper import Resumption, Skipper
-from flume.media.timeline import StreamClock
+from flume.media.timeline import Timeline
 
 _NO_ROUTES: Mapping[int, Route] = {}
 
@@ -86,7 +86,7 @@ class Packetizer:
         """Begin before the first item."""
         self._framer = mpegts.Framer()
         self._program = ProgramMap()
-        self._clock = StreamClock()
+        self._timeline = Timeline()
         self._finder = RandomAccessFinder()
         self._pacer = DatagramPacer()
         self._unfinished = UnfinishedPes()
@@ -98,7 +98,7 @@ class Packetizer:
         """Holds what comes until the item is placed; ``None`` from then on."""
 
     def _new_start(self) -> ItemStart:
-        return ItemStart(self._program, follows_an_item=self._clock.follows_an_item)
+        return ItemStart(self._program, follows_an_item=self._timeline.follows_an_item)
 
     def begin_item(self) -> None:
         """The bytes that follow are another item's: another multiplexer, another clock."""
@@ -109,11 +109,11 @@ class Packetizer:
         self._begin_timeline()
 
     def _begin_timeline(self) -> None:
-        self._clock.begin_item()
+        self._timeline.begin_item()
         self._watch.begin_item()
         self._finder.begin_item()
         self._unfinished.clear()
-        self._main_at = self._clock.now
+        self._main_at = self._timeline.now
         self._start = self._new_start()
 
     def feed_untrusted(self, data: bytes) -> list[Datagram]:
@@ -151,7 +151,7 @@ class Packetizer:
             self._place(self._start)
         self._start = self._new_start()  # nothing goes out until another timeline begins
         self._program.rewind(self._unfinished.take_back())
-        self._pacer.end(self._clock.end_of_item())
+        self._pacer.end(self._timeline.end_of_item())
         return self._pacer.collect()
 
     # --- leaving out -------------------------------------------------------------------------------------------
@@ -205,13 +205,13 @@ class Packetizer:
         """Give the item its place on the timeline, and pass on what was held."""
         self._start = None
         if start.pcr is not None:
-            self._clock.anchor(start.pcr, start.firsts)
+            self._timeline.anchor(start.pcr, start.firsts)
         else:
             main = self._program.main
             self._watch.expect_none(0 if main is None else main.pid)
             pcr = start.estimated_pcr()
-            self._clock.anchor(pcr, start.firsts)
-            self._clock.restamp_pcr(pcr, is_estimated=True)
+            self._timeline.anchor(pcr, start.firsts)
+            self._timeline.restamp_pcr(pcr, is_estimated=True)
         if self._program.tables_differ:
             self._write_tables()
         for packet, route in start.packets:
@@ -225,7 +225,7 @@ class Packetizer:
         self._write_tables_here()
 
     def _write_tables_here(self) -> None:
-        self._tables_at = self._clock.now
+        self._tables_at = self._timeline.now
         for table in self._program.next_tables():
             self._pacer.write(table)
 
@@ -254,12 +254,12 @@ class Packetizer:
         if pcr is None:
             return None
         if not route.is_clock:  # nobody reads it, but it shall not stand there with another timeline's value
-            mpegts.write_pcr(packet, self._clock.move(pcr))
+            mpegts.write_pcr(packet, self._timeline.move(pcr))
             return None
         self._watch.on_pcr(pcr)
         if self._pacer.is_ahead:
-            self._clock.go_on(self._pacer.clock)
-        clock = self._clock.restamp_pcr(pcr)
+            self._timeline.go_on(self._pacer.clock)
+        clock = self._timeline.restamp_pcr(pcr)
         mpegts.write_pcr(packet, clock)
         return clock
 
@@ -268,7 +268,7 @@ class Packetizer:
         if pes.dts is None or not route.is_timed:
             return None
         pcr = self._watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
-        return None if pcr is None else self._clock.restamp_pcr(pcr, is_estimated=True)
+        return None if pcr is None else self._timeline.restamp_pcr(pcr, is_estimated=True)
 
     def _write_pcr(self, clock: int) -> None:
         pid = self._program.clock_pid
@@ -279,15 +279,15 @@ class Packetizer:
         if pes.pts is None or pes.dts is None or pes.pts_offset is None:
             return
         if route.is_timed:
-            pts, dts = self._clock.restamp_pes(route.pid, pes.pts, pes.dts)
+            pts, dts = self._timeline.restamp_pes(route.pid, pes.pts, pes.dts)
         else:
-            pts, dts = (self._clock.move(value * TICKS_PER_PTS) // TICKS_PER_PTS for value in (pes.pts, pes.dts))
+            pts, dts = (self._timeline.move(value * TICKS_PER_PTS) // TICKS_PER_PTS for value in (pes.pts, pes.dts))
         mpegts.write_timestamp(packet, pes.pts_offset, pts)
         if pes.dts_offset is not None:
             mpegts.write_timestamp(packet, pes.dts_offset, dts)
 
     def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
-        now = self._clock.now
+        now = self._timeline.now
         if route is self._program.main:
             self._main_at = now
         elif not route.is_timed or now - self._main_at < MAIN_SILENT_TICKS:
@@ -319,9 +319,9 @@ class Packetizer:
             damaged_tables=program.damaged_tables,
             table_changes=program.table_changes,
             pcr_gaps=self._watch.gaps,
-            stray_timestamps=self._clock.stray_timestamps,
+            stray_timestamps=self._timeline.stray_timestamps,
             overrun_packets=self._skipper.packets,
-            pcr_jumps=self._clock.pcr_jumps,
+            pcr_jumps=self._timeline.pcr_jumps,
             cut_pes=self._unfinished.taken_back,
             unclocked_datagrams=pacer.unclocked,
             video_codec=program.video_codec,

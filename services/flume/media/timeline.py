@@ -84,7 +84,7 @@ class _Track:
         self.lead = lead
 
 
-class StreamClock:
+class Timeline:
     """Moves timestamps of one item after another; see the module for the rules."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS
-from flume.media.timeline import ORIGIN_TICKS, FirstTimestamps, StreamClock, seconds_from_origin, unwrap
+from flume.media.timeline import ORIGIN_TICKS, FirstTimestamps, Timeline, seconds_from_origin, unwrap
 
 FRAME = 3600
 MS = PCR_HZ // 1000
@@ -19,102 +19,103 @@ def test_unwrap_finds_the_nearest(value: int, reference: int, modulus: int) -> N
     assert -modulus / 2 <= found - reference <= modulus / 2
 
 
-def play(clock: StreamClock, *, start: int, frames: int, pid: int = 256, reorder: int = 0) -> list[int]:
+def play(timeline: Timeline, *, start: int, frames: int, pid: int = 256, reorder: int = 0) -> list[int]:
     """Play an item whose first DTS is *start*; return its DTS on the timeline."""
-    clock.begin_item()
-    clock.anchor(((start - 36_000) * 300) % PCR_MODULUS, {pid: FirstTimestamps(start, start + reorder)})
+    timeline.begin_item()
+    timeline.anchor(((start - 36_000) * 300) % PCR_MODULUS, {pid: FirstTimestamps(start, start + reorder)})
     moved = []
     for number in range(frames):
         dts = start + number * FRAME
-        clock.restamp_pcr(((dts - 36_000) * 300) % PCR_MODULUS)
-        moved.append(clock.restamp_pes(pid, dts + reorder, dts)[1])
+        timeline.restamp_pcr(((dts - 36_000) * 300) % PCR_MODULUS)
+        moved.append(timeline.restamp_pes(pid, dts + reorder, dts)[1])
     return moved
 
 
 def test_the_first_pcr_is_the_origin() -> None:
-    clock = StreamClock()
-    clock.begin_item()
-    assert clock.restamp_pcr(123_456_789) == ORIGIN_TICKS
-    assert seconds_from_origin(clock.now) == 0.0
+    timeline = Timeline()
+    timeline.begin_item()
+    assert timeline.restamp_pcr(123_456_789) == ORIGIN_TICKS
+    assert seconds_from_origin(timeline.now) == 0.0
 
 
 def test_frames_follow_one_another_over_seams() -> None:
-    clock = StreamClock()
-    moved = [dts for start in (900_000, 5, 2**33 - 20 * FRAME, 900_000) for dts in play(clock, start=start, frames=50)]
+    timeline = Timeline()
+    starts = (900_000, 5, 2**33 - 20 * FRAME, 900_000)
+    moved = [dts for start in starts for dts in play(timeline, start=start, frames=50)]
     assert {after - before for before, after in itertools.pairwise(moved)} == {FRAME}
-    assert clock.pcr_jumps == 0
+    assert timeline.pcr_jumps == 0
 
 
 def test_a_longer_stream_decides_where_the_next_item_begins() -> None:
-    clock = StreamClock()
-    clock.begin_item()
-    clock.anchor(0, {256: FirstTimestamps(9000, 9000), 272: FirstTimestamps(9000, 9000)})
-    clock.restamp_pcr(0)
+    timeline = Timeline()
+    timeline.begin_item()
+    timeline.anchor(0, {256: FirstTimestamps(9000, 9000), 272: FirstTimestamps(9000, 9000)})
+    timeline.restamp_pcr(0)
     for number in range(10):
-        clock.restamp_pes(256, 9000 + number * FRAME, 9000 + number * FRAME)
+        timeline.restamp_pes(256, 9000 + number * FRAME, 9000 + number * FRAME)
     for number in range(30):
-        end = clock.restamp_pes(272, 9000 + number * 1920, 9000 + number * 1920)[1] + 1920
-    clock.begin_item()
-    clock.anchor(0, {256: FirstTimestamps(9000, 9000), 272: FirstTimestamps(9000, 9000)})
-    clock.restamp_pcr(0)
-    assert clock.restamp_pes(272, 9000, 9000)[1] == end
-    assert clock.restamp_pes(256, 9000, 9000)[1] == end
+        end = timeline.restamp_pes(272, 9000 + number * 1920, 9000 + number * 1920)[1] + 1920
+    timeline.begin_item()
+    timeline.anchor(0, {256: FirstTimestamps(9000, 9000), 272: FirstTimestamps(9000, 9000)})
+    timeline.restamp_pcr(0)
+    assert timeline.restamp_pes(272, 9000, 9000)[1] == end
+    assert timeline.restamp_pes(256, 9000, 9000)[1] == end
 
 
 def test_pictures_with_less_reordering_do_not_overlap_those_before() -> None:
-    clock = StreamClock()
-    play(clock, start=900_000, frames=10, reorder=2 * FRAME)
-    last = clock.restamp_pes(256, 900_000 + 12 * FRAME, 900_000 + 10 * FRAME)[0]
-    clock.begin_item()
-    clock.anchor(0, {256: FirstTimestamps(36_000, 36_000)})
-    clock.restamp_pcr(0)
-    assert clock.restamp_pes(256, 36_000, 36_000)[0] >= last + FRAME
+    timeline = Timeline()
+    play(timeline, start=900_000, frames=10, reorder=2 * FRAME)
+    last = timeline.restamp_pes(256, 900_000 + 12 * FRAME, 900_000 + 10 * FRAME)[0]
+    timeline.begin_item()
+    timeline.anchor(0, {256: FirstTimestamps(36_000, 36_000)})
+    timeline.restamp_pcr(0)
+    assert timeline.restamp_pes(256, 36_000, 36_000)[0] >= last + FRAME
 
 
 def test_the_pcr_never_goes_back_at_a_seam() -> None:
-    clock = StreamClock()
-    play(clock, start=900_000, frames=10)
-    before = clock.now
-    clock.begin_item()
-    clock.anchor(10 * PCR_HZ, {999: FirstTimestamps(0, 0)})  # a stream that was not there before says nothing
-    assert clock.restamp_pcr(10 * PCR_HZ) > before
+    timeline = Timeline()
+    play(timeline, start=900_000, frames=10)
+    before = timeline.now
+    timeline.begin_item()
+    timeline.anchor(10 * PCR_HZ, {999: FirstTimestamps(0, 0)})  # a stream that was not there before says nothing
+    assert timeline.restamp_pcr(10 * PCR_HZ) > before
 
 
 def test_a_jump_inside_an_item_goes_on_where_the_clock_would_have_been() -> None:
-    clock = StreamClock()
-    clock.begin_item()
+    timeline = Timeline()
+    timeline.begin_item()
     for pcr in (0, 40 * MS, 80 * MS):
-        clock.restamp_pcr(pcr)
-    before = clock.now
-    assert clock.restamp_pcr(5000 * MS) == before + 40 * MS
-    assert clock.restamp_pcr(5040 * MS) == before + 80 * MS
-    assert clock.restamp_pcr(10 * MS) == before + 120 * MS
-    assert clock.pcr_jumps == 2
+        timeline.restamp_pcr(pcr)
+    before = timeline.now
+    assert timeline.restamp_pcr(5000 * MS) == before + 40 * MS
+    assert timeline.restamp_pcr(5040 * MS) == before + 80 * MS
+    assert timeline.restamp_pcr(10 * MS) == before + 120 * MS
+    assert timeline.pcr_jumps == 2
 
 
 def test_a_clock_that_wraps_does_not_jump() -> None:
-    clock = StreamClock()
-    clock.begin_item()
-    values = [clock.restamp_pcr((PCR_MODULUS - 100 * MS + step * 40 * MS) % PCR_MODULUS) for step in range(6)]
+    timeline = Timeline()
+    timeline.begin_item()
+    values = [timeline.restamp_pcr((PCR_MODULUS - 100 * MS + step * 40 * MS) % PCR_MODULUS) for step in range(6)]
     assert [after - before for before, after in itertools.pairwise(values)] == [40 * MS] * 5
-    assert clock.pcr_jumps == 0
+    assert timeline.pcr_jumps == 0
 
 
 def test_a_damaged_timestamp_does_not_stretch_the_seam() -> None:
-    clock = StreamClock()
-    play(clock, start=900_000, frames=10)
-    clock.restamp_pes(256, 900_000 + 3 * 10**9, 900_000 + 3 * 10**9)
-    before = clock.now
-    clock.begin_item()
-    clock.anchor(0, {256: FirstTimestamps(36_000, 36_000)})
-    assert clock.restamp_pcr(0) - before < PCR_HZ
+    timeline = Timeline()
+    play(timeline, start=900_000, frames=10)
+    timeline.restamp_pes(256, 900_000 + 3 * 10**9, 900_000 + 3 * 10**9)
+    before = timeline.now
+    timeline.begin_item()
+    timeline.anchor(0, {256: FirstTimestamps(36_000, 36_000)})
+    assert timeline.restamp_pcr(0) - before < PCR_HZ
 
 
 def test_the_end_of_an_item_is_as_far_as_its_streams_went() -> None:
-    clock = StreamClock()
-    assert clock.end_of_item() is None
-    play(clock, start=900_000, frames=10)
-    clock.restamp_pes(256, 900_000 + 35 * FRAME, 900_000 + 34 * FRAME)
-    end = clock.end_of_item()
+    timeline = Timeline()
+    assert timeline.end_of_item() is None
+    play(timeline, start=900_000, frames=10)
+    timeline.restamp_pes(256, 900_000 + 35 * FRAME, 900_000 + 34 * FRAME)
+    end = timeline.end_of_item()
     assert end is not None
-    assert 0.9 * PCR_HZ < end - clock.now < 2.1 * PCR_HZ
+    assert 0.9 * PCR_HZ < end - timeline.now < 2.1 * PCR_HZ
