@@ -40,20 +40,19 @@ class _Pending:
         self.due: int | None = None
 
 
-class DatagramPacer:
+class DatagramBuilder:
     """Packets in, datagrams out. A packet's number is its place in the outgoing stream."""
 
     def __init__(self) -> None:
         """Begin with the stream's first packet."""
         self.datagrams = self.packets = self.null_packets = self.unclocked = 0
         self._pending: deque[_Pending] = deque()
-        self._unclocked: list[_Pending] = []
+        self._undated: list[_Pending] = []
         self._open: _Pending | None = None
-        self._reference: tuple[int, int] | None = None
+        self._last_pcr: tuple[int, int] | None = None
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
         self._last_due = ORIGIN_TICKS
-        self.is_ahead = False
-        """Whether the last reference is an estimate of :meth:`_go_on_unclocked`, which nobody else knows of."""
+        self._is_extrapolated = False
 
     def begin_datagram(self, *, random_access: bool = False, new_tables: bool = False) -> None:
         """The next packet begins a datagram, at which clients may begin, or before which none may any more."""
@@ -64,22 +63,22 @@ class DatagramPacer:
     def _begin(self) -> _Pending:
         self._open = pending = _Pending(self.packets)
         self._pending.append(pending)
-        self._unclocked.append(pending)
+        self._undated.append(pending)
         return pending
 
-    def write(self, packet: bytes | bytearray, clock: int | None = None) -> None:
-        """Append *packet*; *clock* is its PCR on the endless timeline when it carries one."""
+    def write(self, packet: bytes | bytearray, pcr: int | None = None) -> None:
+        """Append *packet*; *pcr* is its PCR on the endless timeline when it carries one."""
         pending = self._open or self._begin()
         packets = pending.packets
         packets.append(packet)
-        if clock is not None:
-            self._refer(self.packets, clock)
-            self.is_ahead = False
+        if pcr is not None:
+            self._set_due_times(self.packets, pcr)
+            self._is_extrapolated = False
         self.packets += 1
         if len(packets) == PACKETS_PER_DATAGRAM:
             self._open = None
-            if len(self._unclocked) > MAX_PENDING_DATAGRAMS:
-                self._go_on_unclocked()
+            if len(self._undated) > MAX_PENDING_DATAGRAMS:
+                self._extrapolate()
 
     def fill_up(self) -> None:
         """Complete the datagram that is being filled with null packets."""
@@ -87,33 +86,33 @@ class DatagramPacer:
             self.null_packets += 1
             self.write(NULL_PACKET)
 
-    def end(self, clock: int | None) -> None:
-        """End an item, whose last bytes are due by *clock*, so that nothing waits for the next one's reference."""
+    def end(self, pcr: int | None) -> None:
+        """End an item, whose last bytes are due by *pcr*, so that nothing waits for the next one's reference."""
         self.fill_up()
-        if self._unclocked:
-            self._refer(self.packets, self._last_due if clock is None else clock)
+        if self._undated:
+            self._set_due_times(self.packets, self._last_due if pcr is None else pcr)
 
-    def _refer(self, number: int, clock: int) -> None:
-        """Give all that began before packet *number*, which is due at *clock*, its time."""
-        first, start = self._reference or (number, clock)
-        if number > first and clock > start:
-            self._ticks_per_packet = (clock - start) / (number - first)
-        for pending in self._unclocked:
+    def _set_due_times(self, number: int, pcr: int) -> None:
+        """Give all that began before packet *number*, which is due at *pcr*, its time."""
+        first, start = self._last_pcr or (number, pcr)
+        if number > first and pcr > start:
+            self._ticks_per_packet = (pcr - start) / (number - first)
+        for pending in self._undated:
             share = (pending.number - first) / (number - first) if number > first else 1.0
-            pending.due = round(start + share * (clock - start))
-        self._unclocked.clear()
-        self._reference = number, clock
+            pending.due = round(start + share * (pcr - start))
+        self._undated.clear()
+        self._last_pcr = number, pcr
 
-    def _go_on_unclocked(self) -> None:
-        first, start = self._reference or (self._unclocked[0].number, ORIGIN_TICKS)
-        self.unclocked += len(self._unclocked)
-        self._refer(self.packets, round(start + (self.packets - first) * self._ticks_per_packet))
-        self.is_ahead = True
+    def _extrapolate(self) -> None:
+        first, start = self._last_pcr or (self._undated[0].number, ORIGIN_TICKS)
+        self.unclocked += len(self._undated)
+        self._set_due_times(self.packets, round(start + (self.packets - first) * self._ticks_per_packet))
+        self._is_extrapolated = True
 
     @property
-    def clock(self) -> int:
-        """Where the last reference stood, or the last estimate in place of one, at 27 MHz."""
-        return ORIGIN_TICKS if self._reference is None else self._reference[1]
+    def extrapolated_pcr(self) -> int | None:
+        """The time up to which datagrams have due times although no PCR came (27 MHz); ``None`` after a PCR."""
+        return self._last_pcr[1] if self._last_pcr is not None and self._is_extrapolated else None
 
     def collect(self, *, before: int | None = None) -> list[Datagram]:
         """Return the complete datagrams whose time is known and that hold only packets *before* that number."""

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import msgspec
 
 from flume.media import mpegts
-from flume.media.datagrams import Datagram, DatagramPacer
+from flume.media.datagrams import Datagram, DatagramBuilder
 from flume.media.item_start import ItemStart
 from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
@@ -88,7 +88,7 @@ class Packetizer:
         self._program = ProgramMap()
         self._timeline = Timeline()
         self._finder = RandomAccessFinder()
-        self._pacer = DatagramPacer()
+        self._builder = DatagramBuilder()
         self._unfinished = UnfinishedPes()
         self._watch = ReferenceWatch()
         self._skipper = Skipper()
@@ -124,7 +124,7 @@ class Packetizer:
         # Most packets only go on with a stream: no flag, no adaptation field, the expected counter. They are found by
         # two comparisons, since a flag beside a PID makes another number of it, and take a way without questions.
         routes = self._plain_routes()
-        follow, readdress, write = self._unfinished.follow, self._program.readdress_plain, self._pacer.write
+        follow, readdress, write = self._unfinished.follow, self._program.readdress_plain, self._builder.write
         for packet in self._framer.feed_untrusted(data):
             route = routes.get(packet[1] << 8 | packet[2])
             if route is not None and packet[3] == route.expected:
@@ -134,8 +134,8 @@ class Packetizer:
             else:
                 self._take(packet)
                 routes = self._plain_routes()
-        self._unfinished.expire(written=self._pacer.packets)
-        return self._pacer.collect(before=self._unfinished.oldest_number)
+        self._unfinished.expire(written=self._builder.packets)
+        return self._builder.collect(before=self._unfinished.oldest_number)
 
     def _plain_routes(self) -> Mapping[int, Route]:
         """Return the streams whose packets go out as they come: none while something is held back or left out."""
@@ -151,8 +151,8 @@ class Packetizer:
             self._place(self._start)
         self._start = self._new_start()  # nothing goes out until another timeline begins
         self._program.rewind(self._unfinished.take_back())
-        self._pacer.end(self._timeline.end_of_item())
-        return self._pacer.collect()
+        self._builder.end(self._timeline.end_of_item())
+        return self._builder.collect()
 
     # --- leaving out -------------------------------------------------------------------------------------------
 
@@ -221,13 +221,13 @@ class Packetizer:
 
     def _write_tables(self) -> None:
         if self._program.tables_differ:
-            self._pacer.begin_datagram(new_tables=True)
+            self._builder.begin_datagram(new_tables=True)
         self._write_tables_here()
 
     def _write_tables_here(self) -> None:
         self._tables_at = self._timeline.now
         for table in self._program.next_tables():
-            self._pacer.write(table)
+            self._builder.write(table)
 
     def _pass_on(self, packet: bytearray, route: Route) -> None:
         pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
@@ -242,10 +242,10 @@ class Packetizer:
             self._write_tables()
         if pes is not None:
             before = self._program.counter(route.pid)
-            self._unfinished.begin_untrusted(route.pid, packet, number=self._pacer.packets, counter_before=before)
+            self._unfinished.begin_untrusted(route.pid, packet, number=self._builder.packets, counter_before=before)
         self._unfinished.follow(route.pid, packet)
         self._program.readdress(packet, route)
-        self._pacer.write(packet, clock)
+        self._builder.write(packet, clock)
         if estimate is not None:
             self._write_pcr(estimate)
 
@@ -257,8 +257,8 @@ class Packetizer:
             mpegts.write_pcr(packet, self._timeline.move(pcr))
             return None
         self._watch.on_pcr(pcr)
-        if self._pacer.is_ahead:
-            self._timeline.go_on(self._pacer.clock)
+        if self._builder.extrapolated_pcr is not None:
+            self._timeline.advance_to(self._builder.extrapolated_pcr)
         clock = self._timeline.restamp_pcr(pcr)
         mpegts.write_pcr(packet, clock)
         return clock
@@ -273,7 +273,7 @@ class Packetizer:
     def _write_pcr(self, clock: int) -> None:
         pid = self._program.clock_pid
         counter = self._program.counter(pid)
-        self._pacer.write(mpegts.pcr_packet(pid, clock, 15 if counter is None else counter))
+        self._builder.write(mpegts.pcr_packet(pid, clock, 15 if counter is None else counter))
 
     def _restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> None:
         if pes.pts is None or pes.dts is None or pes.pts_offset is None:
@@ -293,7 +293,7 @@ class Packetizer:
         elif not route.is_timed or now - self._main_at < MAIN_SILENT_TICKS:
             return
         if self._finder.accept_untrusted(packet, pes.payload_offset, route.stream_type, now):
-            self._pacer.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
+            self._builder.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
             self._write_tables_here()
             mpegts.mark_random_access(packet)
 
@@ -303,13 +303,13 @@ class Packetizer:
         Each is one attribute that only the feeding thread changes, and the routes are replaced as a whole: nothing is
         locked and nothing copied while packets pass. Two counters may be of two moments.
         """
-        program, pacer = self._program, self._pacer
+        program, builder = self._program, self._builder
         return PacketizerStatistics(
             items=self._items,
-            datagrams=pacer.datagrams,
-            packets=pacer.packets,
+            datagrams=builder.datagrams,
+            packets=builder.packets,
             random_access_points=self._finder.found,
-            null_packets=pacer.null_packets,
+            null_packets=builder.null_packets,
             foreign_packets=program.foreign_packets,
             damaged_packets=self._damaged,
             resyncs=self._framer.resyncs,
@@ -323,7 +323,7 @@ class Packetizer:
             overrun_packets=self._skipper.packets,
             pcr_jumps=self._timeline.pcr_jumps,
             cut_pes=self._unfinished.taken_back,
-            unclocked_datagrams=pacer.unclocked,
+            unclocked_datagrams=builder.unclocked,
             video_codec=program.video_codec,
             audio_codecs=program.audio_codecs,
             video_pid=program.video_pid,

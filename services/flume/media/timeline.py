@@ -169,9 +169,9 @@ class Timeline:
         self._unsettled = set(self._tracks)
         return moved
 
-    def go_on(self, clock: int) -> None:
-        """Go on to *clock* (on the endless timeline), because what is on its way was sent by that time."""
-        self._pcr = max(self.now, clock)
+    def advance_to(self, pcr: int) -> None:
+        """Go on to *pcr* (on the endless timeline), because what is on its way was sent by that time."""
+        self._pcr = max(self.now, pcr)
         self._is_estimated = True
 
     def move(self, ticks: int) -> int:
