@@ -43,7 +43,7 @@ class ItemStart:
     def hold(self, packet: bytearray, route: Route) -> bool:
         """Keep *packet* of *route*; return whether the item can be placed now, or has to be."""
         self.packets.append((packet, route))
-        pcr = mpegts.read_pcr(packet) if route.is_clock else None
+        pcr = mpegts.read_pcr(packet) if route.carries_pcr else None
         if self.pcr is None:
             self.pcr = pcr
         pes = mpegts.parse_pes_start_untrusted(packet) if route.is_timed else None

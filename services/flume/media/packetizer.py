@@ -25,7 +25,7 @@ from flume.media.datagrams import Datagram, DatagramBuilder
 from flume.media.item_start import ItemStart
 from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
-from flume.media.pcr_watch import ReferenceWatch
+from flume.media.pcr_watch import PcrWatch
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
 from flume.media.skipper import Resumption, Skipper
@@ -90,7 +90,7 @@ class Packetizer:
         self._finder = RandomAccessFinder()
         self._builder = DatagramBuilder()
         self._unfinished = UnfinishedPes()
-        self._watch = ReferenceWatch()
+        self._pcr_watch = PcrWatch()
         self._skipper = Skipper()
         self._items = self._damaged = 0
         self._tables_at = self._main_at = 0
@@ -110,7 +110,7 @@ class Packetizer:
 
     def _begin_timeline(self) -> None:
         self._timeline.begin_item()
-        self._watch.begin_item()
+        self._pcr_watch.begin_item()
         self._finder.begin_item()
         self._unfinished.clear()
         self._main_at = self._timeline.now
@@ -124,12 +124,12 @@ class Packetizer:
         # Most packets only go on with a stream: no flag, no adaptation field, the expected counter. They are found by
         # two comparisons, since a flag beside a PID makes another number of it, and take a way without questions.
         routes = self._plain_routes()
-        follow, readdress, write = self._unfinished.follow, self._program.readdress_plain, self._builder.write
+        follow, remap, write = self._unfinished.follow, self._program.remap_plain, self._builder.write
         for packet in self._framer.feed_untrusted(data):
             route = routes.get(packet[1] << 8 | packet[2])
             if route is not None and packet[3] == route.expected:
                 follow(route.pid, packet)
-                readdress(packet, route)
+                remap(packet, route)
                 write(packet)
             else:
                 self._take(packet)
@@ -208,7 +208,7 @@ class Packetizer:
             self._timeline.anchor(start.pcr, start.firsts)
         else:
             main = self._program.main
-            self._watch.expect_none(0 if main is None else main.pid)
+            self._pcr_watch.expect_none(0 if main is None else main.pid)
             pcr = start.estimated_pcr()
             self._timeline.anchor(pcr, start.firsts)
             self._timeline.restamp_pcr(pcr, is_estimated=True)
@@ -244,7 +244,7 @@ class Packetizer:
             before = self._program.counter(route.pid)
             self._unfinished.begin_untrusted(route.pid, packet, number=self._builder.packets, counter_before=before)
         self._unfinished.follow(route.pid, packet)
-        self._program.readdress(packet, route)
+        self._program.remap(packet, route)
         self._builder.write(packet, clock)
         if estimate is not None:
             self._write_pcr(estimate)
@@ -253,10 +253,10 @@ class Packetizer:
         pcr = mpegts.read_pcr(packet)
         if pcr is None:
             return None
-        if not route.is_clock:  # nobody reads it, but it shall not stand there with another timeline's value
+        if not route.carries_pcr:  # nobody reads it, but it shall not stand there with another timeline's value
             mpegts.write_pcr(packet, self._timeline.move(pcr))
             return None
-        self._watch.on_pcr(pcr)
+        self._pcr_watch.on_pcr(pcr)
         if self._builder.extrapolated_pcr is not None:
             self._timeline.advance_to(self._builder.extrapolated_pcr)
         clock = self._timeline.restamp_pcr(pcr)
@@ -267,11 +267,11 @@ class Packetizer:
         """Return what the clock is at a PES by its own timestamp, ``None`` while something better tells."""
         if pes.dts is None or not route.is_timed:
             return None
-        pcr = self._watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
+        pcr = self._pcr_watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
         return None if pcr is None else self._timeline.restamp_pcr(pcr, is_estimated=True)
 
     def _write_pcr(self, clock: int) -> None:
-        pid = self._program.clock_pid
+        pid = self._program.pcr_pid
         counter = self._program.counter(pid)
         self._builder.write(mpegts.pcr_packet(pid, clock, 15 if counter is None else counter))
 
@@ -318,7 +318,7 @@ class Packetizer:
             duplicate_packets=program.duplicate_packets,
             damaged_tables=program.damaged_tables,
             table_changes=program.table_changes,
-            pcr_gaps=self._watch.gaps,
+            pcr_gaps=self._pcr_watch.gaps,
             stray_timestamps=self._timeline.stray_timestamps,
             overrun_packets=self._skipper.packets,
             pcr_jumps=self._timeline.pcr_jumps,

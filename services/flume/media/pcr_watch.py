@@ -23,7 +23,7 @@ DTS_LEAD_TICKS = PCR_HZ // 5
 """An item without any PCR is paced by its DTS, this much earlier: 0.2 s for the decoder's buffer."""
 
 
-class ReferenceWatch:
+class PcrWatch:
     """Told of each clock reference and of each PES of the timed streams, in their order; streams are named by PID."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from flume.media.psi import ElementaryStream, Program, SectionAssembler
 
 PROGRAM_NUMBER = 1
 PMT_PID = 0x1000
-CLOCK_PID = 0x1F0
+PCR_PID = 0x1F0
 """For a PCR on a PID of its own."""
 LAST_RESERVED_PID = 0x1F
 """Up to here there are only tables of services, times and networks, which every broadcast has and nobody misses."""
@@ -26,16 +26,16 @@ class StreamKind(enum.IntEnum):
     VIDEO = 0x100
     AUDIO = 0x110
     OTHER = 0x120
-    CLOCK = CLOCK_PID
+    PCR = PCR_PID
 
 
 class Route:
     """Where one incoming PID goes, and how its continuity counter runs on."""
 
     __slots__ = (
+        "carries_pcr",
         "counter_shift",
         "expected",
-        "is_clock",
         "kind",
         "last_counter",
         "last_packet",
@@ -43,9 +43,9 @@ class Route:
         "stream_type",
     )
 
-    def __init__(self, pid: int, kind: StreamKind, stream_type: int, *, is_clock: bool) -> None:
-        """Lead to the outgoing *pid*; *is_clock* when the program's PCR comes with it."""
-        self.pid, self.kind, self.stream_type, self.is_clock = pid, kind, stream_type, is_clock
+    def __init__(self, pid: int, kind: StreamKind, stream_type: int, *, carries_pcr: bool) -> None:
+        """Lead to the outgoing *pid*; *carries_pcr* when the program's PCR comes with it."""
+        self.pid, self.kind, self.stream_type, self.carries_pcr = pid, kind, stream_type, carries_pcr
         self.counter_shift: int | None = None
         self.last_counter = -1
         self.expected = -1
@@ -53,7 +53,7 @@ class Route:
         self.last_packet: bytes | bytearray = b""
         """The last one that carried a payload, as it came in but for its first four bytes."""
 
-    def go_on_from(self, other: "Route") -> None:
+    def continue_from(self, other: "Route") -> None:
         """Take over the counters of *other*, which led from the same PID to the same PID."""
         self.counter_shift, self.last_counter = other.counter_shift, other.last_counter
         self.last_packet, self.expected = other.last_packet, other.expected
@@ -88,7 +88,7 @@ class ProgramMap:
         self._version = -1
         self._sent: Program | None = None
         self._tables: tuple[bytes, ...] = ()
-        self.clock_pid = CLOCK_PID
+        self.pcr_pid = PCR_PID
         """The outgoing PID of clock references."""
         self.begin_item()
 
@@ -97,7 +97,7 @@ class ProgramMap:
         self._pat, self._pmt = SectionAssembler(), SectionAssembler()
         self._program_number = 0
         self._pmt_pid: int | None = None
-        self._neighbours: frozenset[int] = frozenset()
+        self._other_programs: frozenset[int] = frozenset()
         """Other programs whose PMT comes on the same PID."""
         self._pat_section = self._pmt_section = b""
         self._source: Program | None = None
@@ -107,7 +107,7 @@ class ProgramMap:
     def _set_routes(self, routes: dict[int, Route]) -> None:
         self._routes = routes
         self._ordered = tuple(sorted(routes.values(), key=lambda route: route.pid))
-        self._main = next((route for route in self._ordered if route.kind is not StreamKind.CLOCK), None)
+        self._main = next((route for route in self._ordered if route.kind is not StreamKind.PCR), None)
 
     @property
     def incoming(self) -> Mapping[int, Route]:
@@ -177,15 +177,15 @@ class ProgramMap:
             self._program_number = next(iter(programs))
         pid = programs[self._program_number]
         others = frozenset(number for number, other in programs.items() if other == pid) - {self._program_number}
-        if pid != self._pmt_pid or others != self._neighbours:
-            self._pmt_pid, self._neighbours = pid, others
+        if pid != self._pmt_pid or others != self._other_programs:
+            self._pmt_pid, self._other_programs = pid, others
             self._pmt, self._pmt_section = SectionAssembler(), b""
             # A table where a stream was: another multiplexer has taken over, and would never be understood.
             self._set_routes({other: route for other, route in self._routes.items() if other != pid})
 
     def _read_pmt(self, packet: bytearray) -> None:
         section = self._pmt.feed_untrusted(packet)
-        if section is None or psi.program_number_untrusted(section) in self._neighbours:
+        if section is None or psi.program_number_untrusted(section) in self._other_programs:
             return
         if section != self._pmt_section:
             program = psi.parse_pmt_untrusted(section)
@@ -212,18 +212,17 @@ class ProgramMap:
                 continue
             pid = kind + counts[kind]
             counts[kind] += 1
-            routes[stream.pid] = Route(pid, kind, stream.stream_type, is_clock=stream.pid == program.pcr_pid)
+            routes[stream.pid] = Route(pid, kind, stream.stream_type, carries_pcr=stream.pid == program.pcr_pid)
             streams.append(ElementaryStream(stream.stream_type, pid, stream.descriptors))
         if program.pcr_pid not in routes and program.pcr_pid not in {PAT_PID, NULL_PID}:
-            routes[program.pcr_pid] = Route(CLOCK_PID, StreamKind.CLOCK, 0, is_clock=True)
+            routes[program.pcr_pid] = Route(PCR_PID, StreamKind.PCR, 0, carries_pcr=True)
         for pid, route in self._routes.items():
             if pid in routes and routes[pid].pid == route.pid:
-                routes[pid].go_on_from(route)
+                routes[pid].continue_from(route)
         self._set_routes(routes)
         # Without a PID for the clock there may yet be one of our own: the packetizer writes it by the timestamps.
-        clock = routes[program.pcr_pid].pid if program.pcr_pid in routes else CLOCK_PID
-        self.clock_pid = clock
-        self._build_tables(Program(clock, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid))))
+        self.pcr_pid = routes[program.pcr_pid].pid if program.pcr_pid in routes else PCR_PID
+        self._build_tables(Program(self.pcr_pid, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid))))
 
     # --- out ---------------------------------------------------------------------------------------------------
 
@@ -251,7 +250,7 @@ class ProgramMap:
             packet[3] |= counter
         return packets
 
-    def readdress(self, packet: bytearray, route: Route) -> None:
+    def remap(self, packet: bytearray, route: Route) -> None:
         """Write the outgoing PID and a continuity counter that runs on from the item before."""
         counter = packet[3] & 0x0F
         if route.counter_shift is None:
@@ -262,8 +261,8 @@ class ProgramMap:
         packet[3] = packet[3] & 0xF0 | outgoing
         set_pid(packet, route.pid)
 
-    def readdress_plain(self, packet: bytearray, route: Route) -> None:
-        """Do what :meth:`record` and :meth:`readdress` do, for a packet that is the *expected* one of *route*."""
+    def remap_plain(self, packet: bytearray, route: Route) -> None:
+        """Do what :meth:`record` and :meth:`remap` do, for a packet that is the *expected* one of *route*."""
         counter = packet[3] & 0x0F
         route.last_counter, route.last_packet = counter, packet  # only its header will be written to
         route.expected = PAYLOAD_ONLY | counter + 1 & 0x0F

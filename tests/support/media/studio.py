@@ -7,7 +7,7 @@ from flume.media.packetizer import Packetizer
 from support.media.camera import FRAME_TICKS, Camera
 from support.media.ts_stream import Check
 
-VIDEO, AUDIO, CLOCK = 0x100, 0x110, 0x1F0
+VIDEO, AUDIO, PCR = 0x100, 0x110, 0x1F0
 FRAME_S = FRAME_TICKS / 90_000
 PCR_HZ = 27_000_000
 

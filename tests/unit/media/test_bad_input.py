@@ -7,7 +7,7 @@ import pytest
 
 from flume.media.datagrams import MAX_PENDING_DATAGRAMS
 from support.media.camera import FRAME_TICKS
-from support.media.studio import AUDIO, CLOCK, FRAME_S, VIDEO, Studio, check_promises, dts_steps_s, named
+from support.media.studio import AUDIO, FRAME_S, PCR, VIDEO, Studio, check_promises, dts_steps_s, named
 from support.media.ts_stream import Check
 
 # --- clocks --------------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_references_on_a_pid_of_their_own_are_the_clock() -> None:
     studio.camera.builder.pcr_pid = studio.camera.pcr_pid = 300
     studio.shoot(60)
     check = check_promises(studio)
-    assert check.pids[CLOCK] == 60
+    assert check.pids[PCR] == 60
     assert named(studio) == {}
 
 

@@ -6,9 +6,9 @@ from flume.media.program import Route, StreamKind
 from flume.media.skipper import Resumption, Skipper
 from support.media.ts_stream import H264_KEYFRAME, H264_OTHER, Builder
 
-VIDEO = Route(0x100, StreamKind.VIDEO, 0x1B, is_clock=True)
-AUDIO = Route(0x110, StreamKind.AUDIO, 0x0F, is_clock=False)
-SUBTITLES = Route(0x120, StreamKind.OTHER, 0x06, is_clock=False)
+VIDEO = Route(0x100, StreamKind.VIDEO, 0x1B, carries_pcr=True)
+AUDIO = Route(0x110, StreamKind.AUDIO, 0x0F, carries_pcr=False)
+SUBTITLES = Route(0x120, StreamKind.OTHER, 0x06, carries_pcr=False)
 
 
 def first_packet(payload: bytes, *, pid: int = 100) -> bytearray:
