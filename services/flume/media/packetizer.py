@@ -24,12 +24,11 @@ from flume.media import mpegts
 from flume.media.datagrams import Datagram, DatagramBuilder
 from flume.media.item_start import ItemStart
 from flume.media.keyframes import RandomAccessFinder
-from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
-from flume.media.pcr_watch import PcrWatch
+from flume.media.mpegts import PCR_HZ, PesStart
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
+from flume.media.restamper import Restamper
 from flume.media.skipper import Resumption, Skipper
-from flume.media.timeline import Timeline
 
 _NO_ROUTES: Mapping[int, Route] = {}
 
@@ -86,11 +85,11 @@ class Packetizer:
         """Begin before the first item."""
         self._framer = mpegts.Framer()
         self._program = ProgramMap()
-        self._timeline = Timeline()
+        self._restamper = Restamper()
+        self._timeline = self._restamper.timeline
         self._finder = RandomAccessFinder()
         self._builder = DatagramBuilder()
         self._unfinished = UnfinishedPes()
-        self._pcr_watch = PcrWatch()
         self._skipper = Skipper()
         self._items = self._damaged = 0
         self._tables_at = self._main_at = 0
@@ -109,8 +108,7 @@ class Packetizer:
         self._begin_timeline()
 
     def _begin_timeline(self) -> None:
-        self._timeline.begin_item()
-        self._pcr_watch.begin_item()
+        self._restamper.begin_item()
         self._finder.begin_item()
         self._unfinished.clear()
         self._main_at = self._timeline.now
@@ -204,14 +202,7 @@ class Packetizer:
     def _place(self, start: ItemStart) -> None:
         """Give the item its place on the timeline, and pass on what was held."""
         self._start = None
-        if start.pcr is not None:
-            self._timeline.anchor(start.pcr, start.firsts)
-        else:
-            main = self._program.main
-            self._pcr_watch.expect_none(0 if main is None else main.pid)
-            pcr = start.estimated_pcr()
-            self._timeline.anchor(pcr, start.firsts)
-            self._timeline.restamp_pcr(pcr, is_estimated=True)
+        self._restamper.place(start, main=self._program.main)
         if self._program.tables_differ:
             self._write_tables()
         for packet, route in start.packets:
@@ -231,60 +222,28 @@ class Packetizer:
 
     def _pass_on(self, packet: bytearray, route: Route) -> None:
         pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
-        clock = self._restamp_pcr(packet, route)
+        pcr = self._restamper.restamp_pcr(packet, route, not_before=self._builder.extrapolated_pcr)
         estimate = None
         if pes is not None:
-            estimate = self._estimate(pes, route)
-            clock = clock if estimate is None else estimate
-            self._restamp_pes(packet, route, pes)
+            estimate = self._restamper.estimate_pcr(pes, route, is_main=route is self._program.main)
+            pcr = pcr if estimate is None else estimate
+            self._restamper.restamp_pes(packet, route, pes)
             self._begin_random_access(packet, route, pes)
-        if clock is not None and clock - self._tables_at > TABLES_TICKS:
+        if pcr is not None and pcr - self._tables_at > TABLES_TICKS:
             self._write_tables()
         if pes is not None:
             before = self._program.counter(route.pid)
             self._unfinished.begin_untrusted(route.pid, packet, number=self._builder.packets, counter_before=before)
         self._unfinished.follow(route.pid, packet)
         self._program.remap(packet, route)
-        self._builder.write(packet, clock)
+        self._builder.write(packet, pcr)
         if estimate is not None:
             self._write_pcr(estimate)
 
-    def _restamp_pcr(self, packet: bytearray, route: Route) -> int | None:
-        pcr = mpegts.read_pcr(packet)
-        if pcr is None:
-            return None
-        if not route.carries_pcr:  # nobody reads it, but it shall not stand there with another timeline's value
-            mpegts.write_pcr(packet, self._timeline.move(pcr))
-            return None
-        self._pcr_watch.on_pcr(pcr)
-        if self._builder.extrapolated_pcr is not None:
-            self._timeline.advance_to(self._builder.extrapolated_pcr)
-        clock = self._timeline.restamp_pcr(pcr)
-        mpegts.write_pcr(packet, clock)
-        return clock
-
-    def _estimate(self, pes: PesStart, route: Route) -> int | None:
-        """Return what the clock is at a PES by its own timestamp, ``None`` while something better tells."""
-        if pes.dts is None or not route.is_timed:
-            return None
-        pcr = self._pcr_watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=route is self._program.main)
-        return None if pcr is None else self._timeline.restamp_pcr(pcr, is_estimated=True)
-
-    def _write_pcr(self, clock: int) -> None:
+    def _write_pcr(self, pcr: int) -> None:
         pid = self._program.pcr_pid
         counter = self._program.counter(pid)
-        self._builder.write(mpegts.pcr_packet(pid, clock, 15 if counter is None else counter))
-
-    def _restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> None:
-        if pes.pts is None or pes.dts is None or pes.pts_offset is None:
-            return
-        if route.is_timed:
-            pts, dts = self._timeline.restamp_pes(route.pid, pes.pts, pes.dts)
-        else:
-            pts, dts = (self._timeline.move(value * TICKS_PER_PTS) // TICKS_PER_PTS for value in (pes.pts, pes.dts))
-        mpegts.write_timestamp(packet, pes.pts_offset, pts)
-        if pes.dts_offset is not None:
-            mpegts.write_timestamp(packet, pes.dts_offset, dts)
+        self._builder.write(mpegts.pcr_packet(pid, pcr, 15 if counter is None else counter))
 
     def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
         now = self._timeline.now
@@ -318,7 +277,7 @@ class Packetizer:
             duplicate_packets=program.duplicate_packets,
             damaged_tables=program.damaged_tables,
             table_changes=program.table_changes,
-            pcr_gaps=self._pcr_watch.gaps,
+            pcr_gaps=self._restamper.pcr_watch.gaps,
             stray_timestamps=self._timeline.stray_timestamps,
             overrun_packets=self._skipper.packets,
             pcr_jumps=self._timeline.pcr_jumps,
