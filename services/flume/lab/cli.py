@@ -17,7 +17,7 @@ from rich.table import Table
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import LabError, SettingsError
-from flume.lab import catalogue
+from flume.lab import catalogue, checkout
 from flume.lab.commands import status
 from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.firewall import firewall
@@ -25,7 +25,6 @@ from flume.lab.commands.netem import calibrate, netem
 from flume.lab.commands.setup import purge, setup, stop_engine
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
-from flume.lab.containers.images import project_root
 from flume.lab.engines.decision import parse_wish
 from flume.lab.kernel import lab_kernel
 from flume.lab.link.profile_file import find_profile
@@ -35,8 +34,6 @@ from flume.lab.run.runner import Outcome, Stopwatch, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
 
-PROFILES = project_root() / "netem" / "profiles"
-SCENARIOS = project_root() / "compose" / "scenarios"
 STATUS_INTERVAL_S = 1.0
 PIPE_COLUMNS = 120
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -119,7 +116,7 @@ def run(
     order = Order(
         clients=parse_clients(clients),
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
-        profile=find_profile(PROFILES, profile),
+        profile=find_profile(checkout.profiles(), profile),
         lab=lab,
         engine=parse_wish(engine),
         video=video,
@@ -164,7 +161,7 @@ def _process_age_s() -> float:
 
 
 def _scenario(name: str, duration_s: float | None) -> Scenario:
-    file = catalogue.read(SCENARIOS, name, key="scenario")
+    file = catalogue.read(checkout.scenarios(), name, key="scenario")
     return load_scenario(file.text, name=file.name, duration_s=duration_s)
 
 

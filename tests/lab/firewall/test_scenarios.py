@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab.commands.firewall import FOLDER
 from flume.lab.firewall.rules import SERVER_WIDE
 from flume.lab.firewall.scenario import find, find_all
 from flume.lab.machine.process import wait_until
 from support.labs.firewalls import Event, Firewalled, Viewer
+from support.paths import FIREWALLS
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
@@ -74,7 +74,7 @@ def scenario(firewalled: Firewalled, name: str, *, patient: int = 1) -> Iterator
 def check_findings(name: str, examined: "Future[dict[str, str]]") -> None:
     """The legs that the scenario names, and no other: those are well, or were not reached."""
     found = examined.result(timeout=30)
-    expected = find(FOLDER, name).doctor
+    expected = find(FIREWALLS, name).doctor
     # How large a buffer the kernel grants is this machine's affair.
     blocked = {leg: finding for leg, finding in found.items() if finding not in WELL and leg != "receive_buffer"}
     well_by_name = {leg: finding for leg, finding in expected.items() if finding in WELL}
@@ -96,7 +96,7 @@ def stands_still(viewer: Viewer) -> Event:
 
 def test_the_catalogue_has_a_test_for_every_scenario():
     tested = set(re.findall(r'scenario\(firewalled, "([a-z-]+)"[,)]', Path(__file__).read_text()))
-    assert {one.name for one in find_all(FOLDER)} <= tested
+    assert {one.name for one in find_all(FIREWALLS)} <= tested
 
 
 def test_control_dropped(firewalled, client):

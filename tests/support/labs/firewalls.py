@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flume.lab.commands.firewall import FOLDER, open_walls
+from flume.lab.commands.firewall import open_walls
 from flume.lab.containers.container import Container, Output
 from flume.lab.containers.engine import Engine
 from flume.lab.firewall.rules import Proof
 from flume.lab.firewall.scenario import find
+from support.paths import FIREWALLS
 
 Event = dict[str, Any]
 
@@ -133,7 +134,7 @@ class Firewalled:
 
     def put_up(self, scenario: str, number: int) -> None:
         self.touched.add(number)
-        self.walls.apply(find(FOLDER, scenario), [number])
+        self.walls.apply(find(FIREWALLS, scenario), [number])
 
     def proof(self, number: int) -> Proof:
         (found,) = [proof for proof in self.walls.proof() if proof.number == number]

@@ -7,17 +7,16 @@ from typing import Literal
 import click
 
 from flume.errors import LabError, SettingsError
+from flume.lab import checkout
 from flume.lab.commands.common import lab_option
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
-from flume.lab.containers.images import project_root
 from flume.lab.containers.probe import Probe
 from flume.lab.firewall.firewalls import Target, Walls
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, find, find_all
 from flume.lab.kernel import lab_kernel
 
-FOLDER = project_root() / "netem" / "firewall"
 COLUMNS = 100
 
 
@@ -52,7 +51,7 @@ def firewall(
             walls.open(_numbers(walls, "all" if scope is None else scope, clients) if clients or scope else None)
             click.echo("open: no firewall scenario stands" + (" there any more" if clients or scope else " any more"))
         elif scenario != "proof":
-            wanted = find(FOLDER, scenario)
+            wanted = find(checkout.firewalls(), scenario)
             if scope and scope not in wanted.scopes:
                 raise SettingsError(
                     "firewall", wanted.name, f"a scenario for {scope}: it is for {', '.join(wanted.scopes)}"
@@ -86,7 +85,7 @@ def _numbers(walls: Walls, scope: str, clients: Sequence[int]) -> tuple[int, ...
 
 def _print_list() -> None:
     click.echo("Firewall scenarios: flume lab firewall SCENARIO [--client N | --all | --server]")
-    for scenario in find_all(FOLDER):
+    for scenario in find_all(checkout.firewalls()):
         click.echo(f"  {scenario.name:<20} {scenario.summary}")
     click.echo(f"  {OPEN:<20} No firewall: takes away what stands")
     click.echo(f"  {'proof':<20} Changes nothing: shows what the counters of those that stand have proved")

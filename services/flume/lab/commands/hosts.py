@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Iterator
 
 from flume.errors import LabError
+from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Start
-from flume.lab.containers.images import project_root
 from flume.lab.containers.probe import Probe
 from flume.lab.link.links import Links
 
@@ -26,7 +26,7 @@ def links_of(engine: Engine, lab: str) -> Links:
 @contextlib.contextmanager
 def bare_links(engine: Engine, count: int) -> Iterator[Links]:
     """Within the block *count* hosts of the probe's image have links, and nothing else; they are removed after it."""
-    layout = topology.load((project_root() / "compose" / "lab.yaml").read_text())
+    layout = topology.load_file(checkout.lab_yaml())
     lab = f"calibration-{secrets.token_hex(4)}"
     try:
         network = engine.ensure_network(lab, lab, description=layout.networks["lab"], clients=count)

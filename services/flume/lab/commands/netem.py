@@ -7,11 +7,10 @@ import click
 import msgspec
 
 from flume.errors import LabError
-from flume.lab import catalogue
+from flume.lab import catalogue, checkout
 from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.hosts import bare_links, links_of
 from flume.lab.containers import topology
-from flume.lab.containers.images import project_root
 from flume.lab.engines import prepare
 from flume.lab.kernel import lab_kernel
 from flume.lab.link import traffic
@@ -20,7 +19,6 @@ from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
 
-PROFILES = project_root() / "netem" / "profiles"
 SIDE_BY_SIDE = 4
 """Hosts that calibration starts: more profiles are measured at a time then, and each host takes seconds to start."""
 
@@ -43,7 +41,7 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
     if profile is None:
         _print_list()
         return
-    wanted = find_profile(PROFILES, profile)
+    wanted = find_profile(checkout.profiles(), profile)
     with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
         links = links_of(engine, lab)
         links.set(wanted, clients or None)
@@ -59,8 +57,8 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
 
 def _print_list() -> None:
     click.echo("Networks: make netem PROFILE=NAME [CLIENT=N], or flume lab netem PROFILE [--client N]")
-    for name in catalogue.names(PROFILES):
-        click.echo(f"  {name:<18} {find_profile(PROFILES, name).description}")
+    for name in catalogue.names(checkout.profiles()):
+        click.echo(f"  {name:<18} {find_profile(checkout.profiles(), name).description}")
 
 
 @click.command()
@@ -78,7 +76,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
         with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
             reports = links_of(engine, lab).calibrate()
     else:
-        wanted = [find_profile(PROFILES, name) for name in profiles or catalogue.names(PROFILES)]
+        wanted = [find_profile(checkout.profiles(), name) for name in profiles or catalogue.names(checkout.profiles())]
         with (
             prepare.prepare(say, interactive=sys.stderr.isatty(), netem=True) as engine,
             bare_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,

@@ -22,6 +22,7 @@ import msgspec
 
 from flume.errors import EngineError, SetupError
 from flume.lab import progress
+from flume.lab.checkout import project_root
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import LABEL_INPUTS
 from flume.lab.machine.debian_base import bootstrap_base
@@ -63,14 +64,6 @@ class Inputs(msgspec.Struct, frozen=True):
     def cache(self) -> Path:
         """What can be fetched or made again."""
         return self.root / ".cache"
-
-
-def project_root() -> Path:
-    """Return the checkout that this package runs from. Raises :class:`SetupError` for an installed wheel."""
-    root = Path(__file__).resolve().parents[4]
-    if not (root / "compose" / "images" / "Dockerfile").is_file():
-        raise SetupError(f"the lab builds its images from a checkout of flumelab, and {root} is none: clone it first")
-    return root
 
 
 def tag_of(target: str) -> str:

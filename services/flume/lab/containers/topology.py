@@ -1,7 +1,7 @@
 """The lab's containers as values, read from ``compose/lab.yaml``: the subset of the Compose format that we use.
 
-Pure: text in, values out. A key outside the subset is refused with its path, because a key that is read by
-``docker compose`` and ignored here would make two descriptions out of one.
+Pure but for :func:`load_file`: text in, values out. A key outside the subset is refused with its path: a key that
+``docker compose`` reads and the lab ignores would make two descriptions out of one.
 
 Names and labels of everything a lab creates are composed here too. Labels are the only registry of what is ours.
 """
@@ -9,6 +9,7 @@ Names and labels of everything a lab creates are composed here too. Labels are t
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -158,6 +159,17 @@ def load(text: str, *, variables: Mapping[str, str] | None = None) -> Topology:
         raise SettingsError("topology", "…", f"the part of the Compose format that flumelab uses: {error}") from error
     _check_references(topology)
     return topology
+
+
+def load_file(path: Path) -> Topology:
+    """Return the topology in the file *path*; raises :class:`SettingsError` like :func:`load`, and where it cannot be
+    read.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("topology", str(path), f"a readable Compose file ({error})") from error
+    return load(text)
 
 
 def _interpolate(text: str, variables: Mapping[str, str]) -> str:

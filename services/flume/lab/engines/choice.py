@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from flume.errors import EngineError
+from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Start
-from flume.lab.containers.images import project_root
 from flume.lab.engines.decision import Choice, Machine, Wish, choose, parse_os_release
 from flume.lab.kernel import boot
 from flume.lab.machine import packages
@@ -70,7 +70,7 @@ def engine_has_netem(engine: Engine) -> bool:
     if local and _can_try_here():
         return _has_netem_here()
     lab = f"netem-{secrets.token_hex(4)}"
-    layout = topology.load((project_root() / "compose" / "lab.yaml").read_text())
+    layout = topology.load_file(checkout.lab_yaml())
     try:
         probe = engine.start_service(lab, "netem", layout, Start(service="probe", role="probe"))
         return probe.exec(_ASK).code == 0

@@ -1,6 +1,7 @@
 """Everything that must be ready before a lab runs, in one call, and its removal: ``flume lab setup | purge``."""
 
 from flume.errors import EngineError
+from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import choice
@@ -38,7 +39,7 @@ def purge(say: Say) -> None:
     """Remove all labs and images, and stop the engines that we started."""
     if lab_kernel.stop(say):
         say("Removed the lab kernel's disk copy.")
-    for name in disk.remove_disks(images.project_root() / ".cache"):
+    for name in disk.remove_disks(checkout.cache()):
         say(f"Removed {name}.")
     try:
         engine = Engine.connect()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flume.errors import EngineError
+from flume.lab import checkout
 from flume.lab.containers.engine import Engine
-from flume.lab.containers.images import project_root
 from flume.lab.kernel import boot, disk
 from flume.lab.kernel.place import Place, Running
 from flume.lab.machine import dockerd, packages
@@ -25,7 +25,7 @@ def prepare(builder: Engine, say: Say, *, interactive: bool = False, place: Plac
     packages.install(dockerd.ENGINE_PACKAGES, "the lab kernel runs a Docker engine of its own", say, interactive)
     packages.install(boot.PACKAGES, "the lab kernel gives links netem", say, interactive)
     with boot.locked(place):
-        target = disk.ensure_disk(builder, project_root() / ".cache", say, interactive=interactive)
+        target = disk.ensure_disk(builder, checkout.cache(), say, interactive=interactive)
         found = boot.running(place)
         if found is not None and not _fits(place, found, target):
             engine = _occupied(place)

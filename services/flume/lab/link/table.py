@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from flume.errors import FlumeError, SetupError
-from flume.lab import catalogue
+from flume.lab import catalogue, checkout
 from flume.lab.link.profile import Direction, Profile, Step
 from flume.lab.link.profile_file import find_profile
 
@@ -95,9 +94,9 @@ def _more(direction: Direction) -> str:
 
 def main() -> None:
     """Write the table into ``netem/README.md`` of this checkout."""
-    folder = Path(__file__).resolve().parents[4] / "netem"
-    document = folder / "README.md"
-    profiles = [find_profile(folder / "profiles", name) for name in catalogue.names(folder / "profiles")]
+    folder = checkout.profiles()
+    document = folder.parent / "README.md"
+    profiles = [find_profile(folder, name) for name in catalogue.names(folder)]
     document.write_text(replaced(document.read_text(encoding="utf-8"), profiles), encoding="utf-8")
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from flume.control.session import Command, State
-from flume.errors import LabError, SettingsError
+from flume.errors import LabError
+from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
-from flume.lab.containers.images import project_root
 from flume.lab.containers.topology import Topology
 from flume.lab.engines import prepare
 from flume.lab.evidence.facts import Evidence
@@ -73,16 +73,14 @@ def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | Non
     Raises :class:`LabError` when the lab itself cannot be had, or its evidence.
     """
     watch = watch or Stopwatch()
-    layout = topology.load(_topology_text(order.topology))
+    layout = topology.load_file(order.topology or checkout.lab_yaml())
     with only_one(order.lab):
         with watch.step("prepare"):
             engine = prepare.prepare(say, interactive=interactive, netem=order.profile.needs_netem, engine=order.engine)
         with _closing(engine):
             with watch.step("video"):
                 means = plan(order, cpus=engine.info.cpus)
-                video = order.video or test_card(
-                    project_root() / ".cache", means.card, say=say, interactive=interactive
-                )
+                video = order.video or test_card(checkout.cache(), means.card, say=say, interactive=interactive)
             if means.note:
                 say(means.note)
             return _Run(engine, order, means, video, watch, say=say, interactive=interactive).carry_out(layout)
@@ -101,13 +99,6 @@ def _closing(engine: Engine) -> Iterator[None]:
         engine.close()
         raise
     engine.close()
-
-
-def _topology_text(path: Path | None) -> str:
-    try:
-        return (path or project_root() / "compose" / "lab.yaml").read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("topology", str(path), f"a readable Compose file ({error})") from error
 
 
 class _Run:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flume.errors import SetupError
+from flume.lab.checkout import project_root
 from flume.lab.containers import images
 from flume.lab.containers.images import Inputs
 
@@ -15,7 +16,7 @@ from flume.lab.containers.images import Inputs
 @pytest.fixture
 def inputs(tmp_path: Path) -> Inputs:
     """A copy of the real inputs, small enough to copy for each test."""
-    root = images.project_root()
+    root = project_root()
     shutil.copytree(root / "compose", tmp_path / "compose")
     for folder in ("flume", "probe"):
         shutil.copytree(root / "services" / folder, tmp_path / "services" / folder)
@@ -85,7 +86,7 @@ def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: P
 
 def test_the_base_is_pinned_by_digest() -> None:
     """The Dockerfile is the only place that names it."""
-    folder = Inputs(images.project_root()).folder
+    folder = Inputs(project_root()).folder
     assert "@sha256:" in images.base_reference((folder / "Dockerfile").read_text())
     with pytest.raises(SetupError, match="ARG BASE"):
         images.base_reference("FROM debian\n")
@@ -93,7 +94,7 @@ def test_the_base_is_pinned_by_digest() -> None:
 
 def test_every_package_in_the_images_is_pinned_by_hash_and_free_of_the_labs() -> None:
     """scapy is GPL-2.0-only, and nobody in a container may steer the engine."""
-    lock = (Inputs(images.project_root()).folder / "requirements.lock").read_text()
+    lock = (Inputs(project_root()).folder / "requirements.lock").read_text()
     packages = [line.partition("==")[0] for line in lock.splitlines() if "==" in line]
     assert {"click", "msgspec", "python-vlc"} <= set(packages)
     assert not {"scapy", "docker"} & set(packages)

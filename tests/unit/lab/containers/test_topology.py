@@ -1,6 +1,7 @@
 """The description of the containers: our own file loads, and what we would ignore is refused."""
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,15 @@ def test_outside_the_subset_is_refused_by_name(text: str, named: str) -> None:
         topology.load(text)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Absent, or no text."""
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    for name in ("absent.yaml", "binary.yaml"):
+        with pytest.raises(SettingsError, match=rf"topology='.*{name}' is not possible: a readable Compose file"):
+            topology.load_file(tmp_path / name)
+    assert topology.load_file(LAB_YAML) == topology.load(LAB_YAML.read_text())
 
 
 def test_variables_are_replaced_as_compose_does() -> None:
