@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from flume.media import psi
 from flume.media.keyframes import AUDIO_CODECS, VIDEO_CODECS
 from flume.media.mpegts import NULL_PID, PAT_PID, has_payload, is_discontinuous, pid_of, read_pcr, set_pid
-from flume.media.psi import ElementaryStream, Program, SectionAssembler
+from flume.media.psi import ElementaryStream, Program
+from flume.media.table_reader import TableReader
 
 PROGRAM_NUMBER = 1
 PMT_PID = 0x1000
@@ -78,12 +79,11 @@ class ProgramMap:
         self.foreign_packets = 0
         self.continuity_gaps = 0
         self.duplicate_packets = 0
-        self.damaged_tables = 0
-        """PAT and PMT sections whose CRC is wrong; what was known before stays."""
         self.table_changes = 0
         """How often a PMT said something else than the one before it in the same item."""
         self.tables_differ = False
         """Whether :meth:`next_tables` has something else to say than the last time."""
+        self._reader = TableReader()
         self._counters: dict[int, int] = {}
         self._version = -1
         self._sent: Program | None = None
@@ -94,12 +94,7 @@ class ProgramMap:
 
     def begin_item(self) -> None:
         """Forget the incoming tables and identifiers; the outgoing ones stay."""
-        self._pat, self._pmt = SectionAssembler(), SectionAssembler()
-        self._program_number = 0
-        self._pmt_pid: int | None = None
-        self._other_programs: frozenset[int] = frozenset()
-        """Other programs whose PMT comes on the same PID."""
-        self._pat_section = self._pmt_section = b""
+        self._reader.begin_item()
         self._source: Program | None = None
         self.tables_due = False
         self._set_routes({})
@@ -137,7 +132,7 @@ class ProgramMap:
             return route
         if pid == PAT_PID:
             self._read_pat(packet)
-        elif pid == self._pmt_pid:
+        elif pid == self._reader.pmt_pid:
             self._read_pmt(packet)
         elif LAST_RESERVED_PID < pid != NULL_PID:
             self.foreign_packets += 1
@@ -162,43 +157,23 @@ class ProgramMap:
         return True
 
     def _read_pat(self, packet: bytearray) -> None:
-        section = self._pat.feed_untrusted(packet)
-        if section is None or section == self._pat_section:
-            return
-        programs = psi.parse_pat_untrusted(section)
-        if programs is None:
-            self._count_damage(section)
-            return
-        self._pat_section = section
-        programs = {number: pid for number, pid in programs.items() if pid not in {PAT_PID, NULL_PID}}
-        if not programs:
-            return
-        if self._program_number not in programs:  # stay with one as long as it exists, whatever the order
-            self._program_number = next(iter(programs))
-        pid = programs[self._program_number]
-        others = frozenset(number for number, other in programs.items() if other == pid) - {self._program_number}
-        if pid != self._pmt_pid or others != self._other_programs:
-            self._pmt_pid, self._other_programs = pid, others
-            self._pmt, self._pmt_section = SectionAssembler(), b""
-            # A table where a stream was: another multiplexer has taken over, and would never be understood.
-            self._set_routes({other: route for other, route in self._routes.items() if other != pid})
+        if self._reader.read_pat_untrusted(packet):
+            # Where the table comes now may have been a stream, if another multiplexer has taken over.
+            pmt_pid = self._reader.pmt_pid
+            self._set_routes({pid: route for pid, route in self._routes.items() if pid != pmt_pid})
 
     def _read_pmt(self, packet: bytearray) -> None:
-        section = self._pmt.feed_untrusted(packet)
-        if section is None or psi.program_number_untrusted(section) in self._other_programs:
+        if not self._reader.read_pmt_untrusted(packet):
             return
-        if section != self._pmt_section:
-            program = psi.parse_pmt_untrusted(section)
-            if program is None:
-                self._count_damage(section)
-                return
-            self._pmt_section = section
+        program = self._reader.program
+        if program is not None and program is not self._source:
             self._adopt(program)
         self.tables_due = bool(self._tables)
 
-    def _count_damage(self, section: bytes) -> None:
-        # A table may be well and still say nothing to us, if it announces a later one.
-        self.damaged_tables += psi.is_damaged(section)
+    @property
+    def damaged_tables(self) -> int:
+        """How many PAT and PMT sections had a wrong CRC."""
+        return self._reader.damaged
 
     def _adopt(self, program: Program) -> None:
         self.table_changes += self._source is not None and program != self._source
