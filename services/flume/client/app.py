@@ -224,7 +224,7 @@ class Client:
         elif isinstance(message, m.Notice):
             self._report("notice", message=message.message, code=message.code)
         elif isinstance(message, m.Reply) and not isinstance(message, m.Refused | m.Status):
-            self._commands.append(str(message.__struct_config__.tag))
+            self._commands.append(str(message.command))
         self._enter(message.state)
 
     def _on_closed(self, event: m.Closed) -> None:

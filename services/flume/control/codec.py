@@ -14,7 +14,7 @@ stand between the lines, in frames (:mod:`flume.control.framing`).
 """
 
 from collections.abc import Mapping
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -45,14 +45,8 @@ Line = bytes | RemoteProtocolError
 """A line without its newline, or the reason why the bytes before the newline are not a line."""
 
 _REQUESTS: Mapping[str, type[Request]] = {kind.command: kind for kind in get_args(Request)}
-_REPLIES: Mapping[str, type[Reply]] = {
-    "connect": Connected,
-    "interrupt": Interrupted,
-    "continue": Continued,
-    "disconnect": Disconnected,
-    "status": Status,
-    "error": Refused,
-}
+_ANSWERS = (Connected, Interrupted, Continued, Disconnected, Status)
+_REPLIES: Mapping[str, type[Reply]] = {kind.command: kind for kind in _ANSWERS} | {"error": Refused}
 _EVENTS: Mapping[str, type[Event]] = {"active": Active, "closed": Closed, "notice": Notice, "alive": Alive}
 _HEADS: Mapping[type[Message], dict[str, object]] = {
     kind: {key: name}
@@ -78,6 +72,19 @@ def encode(message: Message) -> bytes:
     >>> encode(Interrupted(state=State.INTERRUPTED, last_sequence=7, datagrams=3))
     b'{"reply":"interrupt","state":"interrupted","last_sequence":7,"datagrams":3}\n'
     """
+    return _encoder.encode(_keys_of(message)) + b"\n"
+
+
+def to_object(message: Message) -> dict[str, Any]:
+    """Return what :func:`encode` writes, as a dictionary of plain values.
+
+    >>> to_object(StatusQuery())
+    {'command': 'status'}
+    """
+    return cast("dict[str, Any]", msgspec.to_builtins(_keys_of(message)))
+
+
+def _keys_of(message: Message) -> dict[str, object]:
     head, fields = _HEADS[type(message)], msgspec.structs.asdict(message)
     if isinstance(message, Connect):
         head = {**head, "version": PROTOCOL_VERSION}
@@ -85,7 +92,7 @@ def encode(message: Message) -> bytes:
             del fields["transport"]  # a server that does not know this key refuses the line
     elif isinstance(message, Connected):
         fields["version"] = PROTOCOL_VERSION
-    return _encoder.encode({**head, **fields}) + b"\n"
+    return {**head, **fields}
 
 
 def check_length_untrusted(line: bytes) -> None:

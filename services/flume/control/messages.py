@@ -79,7 +79,10 @@ Request = Connect | Interrupt | Continue | Disconnect | StatusQuery
 
 
 class _Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of answers; *state* is the session's state after the command."""
+    """Base of answers; *state* is the session's state after the command.
+
+    ``command`` is the command that was answered.
+    """
 
     state: State
 
@@ -90,6 +93,7 @@ class Connected(_Reply, frozen=True, kw_only=True):
     With the *transport* tcp the token is empty, and there is nothing to send.
     """
 
+    command: ClassVar[Command] = Command.CONNECT
     token: str
     port: int
     payload: PayloadKind
@@ -105,6 +109,7 @@ class Interrupted(_Reply, frozen=True, kw_only=True):
     *last_sequence* is its number (``None`` if none was sent), *datagrams* the count since the start.
     """
 
+    command: ClassVar[Command] = Command.INTERRUPT
     last_sequence: int | None
     datagrams: int
 
@@ -112,12 +117,14 @@ class Interrupted(_Reply, frozen=True, kw_only=True):
 class Continued(_Reply, frozen=True, kw_only=True):
     """The next datagram will carry *first_sequence*."""
 
+    command: ClassVar[Command] = Command.CONTINUE
     first_sequence: int | None
 
 
 class Disconnected(_Reply, frozen=True, kw_only=True):
     """The session is over. Fields as in :class:`Interrupted`; after an interrupt they are ``None`` and 0."""
 
+    command: ClassVar[Command] = Command.DISCONNECT
     last_sequence: int | None
     datagrams: int
 
@@ -164,6 +171,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Status(_Reply, frozen=True, kw_only=True):
     """Answer to :class:`StatusQuery`, which is allowed in every state."""
 
+    command: ClassVar[Command] = Command.STATUS
     session: ClientCounters
     server: ServerStatus
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted, parse_request_untrusted
+from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted, parse_request_untrusted, to_object
 from flume.control.messages import (
     Active,
     Connect,
@@ -109,6 +109,7 @@ def test_messages_survive_the_wire(message):
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert len(line) < 1024
+    assert json.loads(line) == json.loads(json.dumps(to_object(message)))
     parse = parse_request_untrusted if isinstance(message, Connect | Interrupt) else parse_from_server_untrusted
     assert parse(line) == message
 

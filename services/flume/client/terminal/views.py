@@ -11,6 +11,7 @@ import msgspec
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
 from flume.control import messages as m
+from flume.control.codec import to_object
 from flume.control.session import Command, State
 from flume.errors import FlumeError
 
@@ -53,7 +54,7 @@ class JsonView:
             self._say("command", command=str(command), reply=None, error=str(reply))
             self._say("error", message=str(reply), code="not_sent")
         else:
-            self._say("command", command=str(command), reply=msgspec.to_builtins(reply))
+            self._say("command", command=str(command), reply=to_object(reply))
 
     def event(self, event: ClientEvent) -> None:
         """Say ``state``, ``first_frame``, ``notice`` or ``error``."""
