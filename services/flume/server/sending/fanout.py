@@ -35,7 +35,10 @@ _log = logging.getLogger(__name__)
 class DatagramSupply(Protocol):
     """What the sender needs of the ingest."""
 
-    restarts: int
+    @property
+    def epoch(self) -> int:
+        """A new value makes earlier datagrams invalid as join points."""
+
     ended: str | None
     failed: bool
 
@@ -161,7 +164,7 @@ class Fanout:
         self._clock = clock
         self._stream = StreamClock()
         self._roster: Roster | None = None
-        self._restarts_seen = supply.restarts
+        self._epoch_seen = supply.epoch
         self._doorbell = Doorbell()
         self._stopping = False
         self._ended_told = False
@@ -250,8 +253,8 @@ class Fanout:
         """Append what is due at *now_s* and send every recipient of *roster* what it lacks."""
         self._take(roster)
         self._counts["ticks"] += 1
-        if self._supply.restarts != self._restarts_seen:
-            self._restarts_seen = self._supply.restarts
+        if self._supply.epoch != self._epoch_seen:
+            self._epoch_seen = self._supply.epoch
             self._ring.forget()
         ready = not self._prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= self._prebuffer_s
         position_s = self._stream.position(now_s, self._supply.head_s(), ready=ready)

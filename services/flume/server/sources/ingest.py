@@ -8,16 +8,16 @@ its lead grows too long, because its clock is faster than ours or because it han
 left out up to a keyframe, counted, and those who receive see a cut and no silence.
 """
 
-import itertools
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
+from flume.server.sources.lead import Lead
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
 
 LEAD_S = 1.0
@@ -78,7 +78,7 @@ class Ingest:
         """Read *source*; nothing starts before :meth:`start`."""
         self._source = source
         self._packetizer = packetizer or Packetizer()
-        self._queue: deque[Datagram] = deque()
+        self._lead = Lead()
         self._space = threading.Event()
         self._wanted = threading.Event()
         self._closing = threading.Event()
@@ -90,11 +90,6 @@ class Ingest:
         """Whether it ended because it could not go on."""
         self.failures: dict[str, str] = {}
         """Items that could not be played, with the reason; the last of each name."""
-        self.restarts = 0
-        """Changes whenever nobody may join any more in what was taken before: a live source was stopped, or the next
-        datagram has other tables. Two threads change it, each time to a number that was never there."""
-        self._restart_numbers = itertools.count(1)
-        self._announced: Datagram | None = None
         self.counts: Counter[str] = Counter()
         self._live_running = False
         self._heard_s = time.monotonic()
@@ -117,7 +112,7 @@ class Ingest:
             return "starting"
         if not self._wanted.is_set():
             return "paused"
-        return "stalled" if not self._queue and time.monotonic() - self._heard_s > STALL_S else "running"
+        return "stalled" if not self._lead and time.monotonic() - self._heard_s > STALL_S else "running"
 
     def source_counts(self) -> dict[str, int]:
         """Return what was not as it should be with the source, by name, without those that never happened.
@@ -142,36 +137,25 @@ class Ingest:
             self._wanted.clear()
         self._space.set()
 
+    @property
+    def epoch(self) -> int:
+        """Another value makes earlier datagrams invalid as join points; see :class:`~.lead.Lead`."""
+        return self._lead.epoch
+
     def take(self, until_s: float) -> list[Datagram]:
         """Return, in order, the datagrams due up to stream time *until_s*. Never waits."""
-        queue = self._queue
-        taken: list[Datagram] = []
-        while queue and queue[0].due_s <= until_s:
-            head = queue[0]
-            if head.new_tables and head is not self._announced:
-                # Whoever takes is told first, and gets it with the next call: so nobody joins before it and sees it.
-                self._announced = head
-                self.restarts = next(self._restart_numbers)
-                break
-            taken.append(queue.popleft())
-        if taken and self.lead_s() < LEAD_S - REFILL_S:
+        taken = self._lead.take(until_s)
+        if taken and self._lead.seconds() < LEAD_S - REFILL_S:
             self._space.set()
         return taken
 
     def head_s(self) -> float | None:
         """Return the stream time of the next datagram, ``None`` while there is none."""
-        try:
-            return self._queue[0].due_s
-        except IndexError:
-            return None
+        return self._lead.head_s()
 
     def lead_s(self) -> float:
         """Return how many seconds of stream are ready."""
-        queue = self._queue
-        try:
-            return queue[-1].due_s - queue[0].due_s
-        except IndexError:
-            return 0.0
+        return self._lead.seconds()
 
     def close(self, *, timeout_s: float = 5.0) -> None:
         """Stop the thread and close the source."""
@@ -198,16 +182,15 @@ class Ingest:
             self._end(f"reading {self._source.name} failed: {error or type(error).__name__}", failed=True)
 
     def _is_full(self) -> bool:
-        return self.lead_s() >= LEAD_S or len(self._queue) >= LEAD_DATAGRAMS
+        return self.lead_s() >= LEAD_S or len(self._lead) >= LEAD_DATAGRAMS
 
     def _stop_live(self) -> None:
         if not self._live_running:
             return
         self._source.stop()
         self._packetizer.end_item()
-        self._queue = deque()  # the sender may be taking from the old one at this moment
+        self._lead.clear()
         self._live_running = False
-        self.restarts = next(self._restart_numbers)
         _log.info("nobody receives: %s is stopped", self._source.name)
 
     def _read_once(self) -> None:
@@ -226,7 +209,7 @@ class Ingest:
             if lead_s < LEAD_S:
                 packetizer.resume(at="any_frame" if lead_s < PICTURE_LEAD_S else "keyframe")
             self._closing.wait(OVERRUN_PAUSE_S)
-        elif lead_s > LIVE_LEAD_S or len(self._queue) >= LEAD_DATAGRAMS:
+        elif lead_s > LIVE_LEAD_S or len(self._lead) >= LEAD_DATAGRAMS:
             self.counts["overruns"] += 1
             _log.warning("%s comes faster than it can be sent: something is left out", self._source.name)
             self._extend(packetizer.skip())
@@ -252,8 +235,8 @@ class Ingest:
     def _extend(self, datagrams: list[Datagram]) -> None:
         if not datagrams:
             return
-        was_empty = not self._queue
-        self._queue.extend(datagrams)
+        was_empty = not self._lead
+        self._lead.extend(datagrams)
         self.first.set()
         if was_empty:
             self._on_data()

@@ -25,7 +25,7 @@ class Supply:
     """Datagrams at a constant rate, a keyframe a second, numbered in their first bytes."""
 
     def __init__(self, seconds: float) -> None:
-        self.restarts = 0
+        self.epoch = 0
         self.ended: str | None = None
         self.failed = False
         self._queue = [
