@@ -10,11 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import imageio_ffmpeg
 
 from flume import barcode
 from flume.errors import SetupError
+from flume.lab.progress import Say, task
 from flume.settings import check
 
 DIGITS = 5
@@ -168,3 +170,46 @@ def _run_ffmpeg(arguments: list[str], *, frames: int, progress: Callable[[float]
             raise SetupError(f"ffmpeg could not make the test card (status {process.returncode}): {lines[-1]}")
     if progress is not None:
         progress(1.0)
+
+
+TEST_CARD_S = 60.0
+"""Length of the card that a run streams, in a loop."""
+
+
+class TestCard(NamedTuple):
+    """The picture of a test card; its frame rate is 25 a second."""
+
+    width: int
+    height: int
+    bitrate_kbit: int
+
+    @property
+    def name(self) -> str:
+        """A name for files and messages: ``720p25-4000k``."""
+        return f"{self.height}p25-{self.bitrate_kbit}k"
+
+
+CARD = TestCard(1280, 720, 4000)
+SMALL_CARD = TestCard(640, 360, 1000)
+"""For an engine with one CPU, which server, clients and player share: decoding takes 27 to 50 % of it."""
+
+
+def ensure_test_card(cache: Path, card: TestCard, *, say: Say, interactive: bool) -> Path:
+    """Return the path of *card* in the folder *cache*; make the file first where there is none.
+
+    MP4, because libvlc reads that format to its very last frame, so that a loop shows every frame number.
+    Raises :class:`~flume.errors.SetupError`.
+    """
+    path = cache / f"test-card-{card.name}-{TEST_CARD_S:g}s.mp4"
+    if not path.exists():
+        say(f"Making the test card {card.name}: a burnt-in frame counter and a tone (once).")
+        with task("test card", total=1.0, interactive=interactive) as bar:
+            generate(
+                path,
+                duration_s=TEST_CARD_S,
+                width=card.width,
+                height=card.height,
+                bitrate_kbit=card.bitrate_kbit,
+                progress=lambda share: bar.update(completed=share),
+            )
+    return path

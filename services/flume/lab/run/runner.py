@@ -28,13 +28,11 @@ from flume.lab.run import artifacts, collect, network
 from flume.lab.run.fleet import Client, Fleet, settle, start_fleet
 from flume.lab.run.lock import only_one
 from flume.lab.run.scenario import Cue, Timetable, timetable
-from flume.lab.run.spec import Card, Order, Plan, plan
-from flume.lab.testcard import generate
+from flume.lab.run.spec import Order, Plan, plan
+from flume.lab.testcard import ensure_test_card
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts
 from flume.settings import DEFAULT_PORT
-
-TEST_CARD_S = 60.0
 
 
 class Outcome(NamedTuple):
@@ -80,7 +78,7 @@ def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | Non
         with _closing(engine):
             with watch.step("video"):
                 means = plan(order, cpus=engine.info.cpus)
-                video = order.video or test_card(checkout.cache(), means.card, say=say, interactive=interactive)
+                video = order.video or ensure_test_card(checkout.cache(), means.card, say=say, interactive=interactive)
             if means.note:
                 say(means.note)
             return _Run(engine, order, means, video, watch, say=say, interactive=interactive).carry_out(layout)
@@ -263,23 +261,3 @@ def _with_last_interrupt(plan: Timetable, active: list[Client]) -> Timetable:
     """Return *plan* with the interrupts that ended the measurement."""
     last = tuple(Cue(plan.end_s, client.number, Command.INTERRUPT) for client in active)
     return plan._replace(cues=(*plan.cues, *last))
-
-
-def test_card(cache: Path, card: Card, *, say: Say, interactive: bool) -> Path:
-    """Return the test card, made once, a minute long.
-
-    MP4, because libvlc reads it to the very last picture, so that the loop shows every number.
-    """
-    path = cache / f"test-card-{card.name}-{TEST_CARD_S:g}s.mp4"
-    if not path.exists():
-        say(f"Making the test card {card.name}: a burnt-in frame counter and a tone (once).")
-        with task("test card", total=1.0, interactive=interactive) as bar:
-            generate(
-                path,
-                duration_s=TEST_CARD_S,
-                width=card.width,
-                height=card.height,
-                bitrate_kbit=card.bitrate_kbit,
-                progress=lambda share: bar.update(completed=share),
-            )
-    return path

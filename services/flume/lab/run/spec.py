@@ -11,6 +11,7 @@ from flume.lab.engines.decision import Wish
 from flume.lab.evidence.facts import Expectations
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.scenario import Scenario
+from flume.lab.testcard import CARD, SMALL_CARD, TestCard
 from flume.settings import check
 
 MAX_CLIENTS = 200
@@ -26,24 +27,6 @@ that conceals nothing nearly all frames of a group of pictures."""
 CLEAN = Profile(
     name="clean", description="What the engine's own network does, unshaped.", down=Direction(), up=Direction()
 )
-
-
-class Card(NamedTuple):
-    """A test card."""
-
-    width: int
-    height: int
-    bitrate_kbit: int
-
-    @property
-    def name(self) -> str:
-        """What its file and people call it."""
-        return f"{self.height}p25-{self.bitrate_kbit}k"
-
-
-CARD = Card(1280, 720, 4000)
-SMALL_CARD = Card(640, 360, 1000)
-"""For one processor, which the server, the clients and the player share: decoding takes 27 to 50 % of it."""
 
 
 OVERHEAD = 1.15
@@ -84,7 +67,7 @@ class Plan(NamedTuple):
 
     players: int
     """How many clients show the video, the first ones."""
-    card: Card
+    card: TestCard
     """The test card, where there is no video."""
     expectations: Expectations
     note: str
@@ -118,7 +101,7 @@ def _may_lose(profile: Profile) -> bool:
     return any(down.loss_pct or down.corrupt_pct or down.rate_kbit is not None for down in _downs(profile))
 
 
-def _is_too_narrow(profile: Profile, card: Card) -> bool:
+def _is_too_narrow(profile: Profile, card: TestCard) -> bool:
     rates = [down.rate_kbit for down in _downs(profile) if down.rate_kbit is not None]
     return bool(rates) and min(rates) < card.bitrate_kbit * OVERHEAD
 

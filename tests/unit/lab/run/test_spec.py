@@ -8,7 +8,8 @@ from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.fleet import without_player
 from flume.lab.run.scenario import Part, Scenario
-from flume.lab.run.spec import CARD, FRAMES_MIN_PCT, PICTURE_MIN_PCT, SMALL_CARD, Order, parse_clients, plan
+from flume.lab.run.spec import FRAMES_MIN_PCT, PICTURE_MIN_PCT, Order, parse_clients, plan
+from flume.lab.testcard import CARD, SMALL_CARD
 
 SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", commands="connect"),))
 
