@@ -25,8 +25,8 @@ from flume.lab.commands.netem import calibrate, netem
 from flume.lab.commands.setup import purge, setup, stop_engine
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
+from flume.lab.engines import locate
 from flume.lab.engines.decision import parse_wish
-from flume.lab.kernel import lab_kernel
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.run import lock
@@ -191,7 +191,7 @@ def _print_outcome(outcome: Outcome, order: Order) -> None:
 @lab_option
 def show_status(*, as_json: bool, once: bool, lab: str) -> None:
     """Show what every client says of itself, live on a terminal until Ctrl-C."""
-    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+    with locate.engine_with(topology.check_lab_name(lab)) as engine:
         found = status.rows(engine, topology.check_lab_name(lab))
         if not found:
             raise LabError(f"no lab {lab!r} is running: start one with make lab")
@@ -223,7 +223,7 @@ def _watch(engine: Engine, lab: str) -> None:
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
     """Let client number CLIENT send COMMAND."""
-    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+    with locate.engine_with(topology.check_lab_name(lab)) as engine:
         container = _client(engine, topology.check_lab_name(lab), client)
         with container.attach() as io:
             io.write_line(Command(command))
@@ -243,7 +243,7 @@ def _client(engine: Engine, lab: str, number: int) -> Container:
 @lab_option
 def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
-    removed = lab_kernel.remove_lab(topology.check_lab_name(lab), say)
+    removed = locate.remove_lab(topology.check_lab_name(lab), say)
     lock.remove_left_over(lab)
     for what in removed:
         click.echo(f"removed {what}")

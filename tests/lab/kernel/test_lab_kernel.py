@@ -15,7 +15,7 @@ import pytest
 from flume.lab.containers import topology
 from flume.lab.containers.container import Container
 from flume.lab.containers.engine import Engine, Start
-from flume.lab.engines import choice
+from flume.lab.engines import choice, locate
 from flume.lab.kernel import boot, lab_kernel
 from flume.lab.kernel.place import Place, Running
 from flume.lab.machine.process import start_ticks, wait_until
@@ -178,12 +178,12 @@ def test_the_end_of_the_last_lab_is_the_end_of_the_kernel(kernel: Engine, place:
     description = topology.Network()
     for name in labs:
         kernel.ensure_network(name, "run", description=description)
-    with lab_kernel.engine_with(labs[1], place=place) as found:
+    with locate.engine_with(labs[1], place=place) as found:
         assert found.info.endpoint != place.endpoint  # no container of it yet: it is not said to run there
-    removed = lab_kernel.remove_lab(labs[0], _quiet, place=place)
+    removed = locate.remove_lab(labs[0], _quiet, place=place)
     assert removed == [f"network flumelab-{labs[0]}-network"]
     assert (place.folder / "state" / "cow").exists()
-    assert f"network flumelab-{labs[1]}-network" in lab_kernel.remove_lab(labs[1], _quiet, place=place)
+    assert f"network flumelab-{labs[1]}-network" in locate.remove_lab(labs[1], _quiet, place=place)
     assert boot.running(place) is None
     assert boot.processes_of(place.user) == []
     assert not place.folder.exists()

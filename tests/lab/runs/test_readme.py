@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flume.lab.kernel import lab_kernel
+from flume.lab.engines import locate
 from flume.lab.machine.process import wait_until
 from support.media.clips import film
 from support.paths import ROOT
@@ -158,7 +158,7 @@ def test_every_command_of_the_readme_works(checkout, engine):
                 check_that_a_picture_came_over_the_link(checkout / "artifacts" / "latest" / "report.json")
     finally:
         shell.close()
-        lab_kernel.remove_lab(lab, print)
+        locate.remove_lab(lab, print)
     assert (checkout / "artifacts" / "latest" / "report.json").is_file()
 
 

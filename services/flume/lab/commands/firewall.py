@@ -12,10 +12,10 @@ from flume.lab.commands.common import lab_option
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.probe import Probe
+from flume.lab.engines import locate
 from flume.lab.firewall.firewalls import Target, Walls
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, find, find_all
-from flume.lab.kernel import lab_kernel
 
 COLUMNS = 100
 
@@ -45,7 +45,7 @@ def firewall(
         return
     if clients and scope:
         raise SettingsError("client", clients[0], "alone: --client, --all and --server exclude one another")
-    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+    with locate.engine_with(topology.check_lab_name(lab)) as engine:
         walls = open_walls(engine, lab)
         if scenario == OPEN:
             walls.open(_numbers(walls, "all" if scope is None else scope, clients) if clients or scope else None)

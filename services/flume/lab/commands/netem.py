@@ -11,8 +11,7 @@ from flume.lab import catalogue, checkout
 from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.hosts import bare_links, links_of
 from flume.lab.containers import topology
-from flume.lab.engines import prepare
-from flume.lab.kernel import lab_kernel
+from flume.lab.engines import locate, prepare
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
@@ -42,7 +41,7 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
         _print_list()
         return
     wanted = find_profile(checkout.profiles(), profile)
-    with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+    with locate.engine_with(topology.check_lab_name(lab)) as engine:
         links = links_of(engine, lab)
         links.set(wanted, clients or None)
         click.echo(f"{wanted.name}: {wanted.description}")
@@ -73,7 +72,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
     The exit status is 3, an ERROR of the lab, when a figure is out of tolerance.
     """
     if lab is not None:
-        with lab_kernel.engine_with(topology.check_lab_name(lab)) as engine:
+        with locate.engine_with(topology.check_lab_name(lab)) as engine:
             reports = links_of(engine, lab).calibrate()
     else:
         wanted = [find_profile(checkout.profiles(), name) for name in profiles or catalogue.names(checkout.profiles())]

@@ -18,9 +18,8 @@ from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
-from flume.lab.engines import prepare
+from flume.lab.engines import locate, prepare
 from flume.lab.evidence.facts import Evidence
-from flume.lab.kernel import lab_kernel
 from flume.lab.link.links import LinkReport
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
@@ -128,7 +127,7 @@ class _Run:
         directory = artifacts.create_run_directory(self._order.artifacts, self.name)
         with self._watch.step("remove the last lab"):
             self._engine.remove_lab(self._order.lab)
-            lab_kernel.remove_elsewhere(self._order.lab, self._engine, self._say)
+            locate.remove_elsewhere(self._order.lab, self._engine, self._say)
         try:
             with self._watch.step("start"), self._task("starting server and clients"):
                 fleet = self._start(layout)

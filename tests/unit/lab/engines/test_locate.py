@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flume.lab.kernel import lab_kernel
+from flume.lab.engines import locate
 
 USUAL: Any = SimpleNamespace(info=SimpleNamespace(endpoint="unix:///var/run/docker.sock"))
 
@@ -31,7 +31,7 @@ class FakeEngine:
 )
 def test_only_a_kernel_with_the_lab_in_it_is_touched(monkeypatch, kernel, removed):
     seen: list[str] = []
-    monkeypatch.setattr(lab_kernel, "_kernel_engine", lambda _place: kernel)
-    monkeypatch.setattr(lab_kernel, "_remove_from_kernel", lambda lab, _say, _place: seen.append(lab))
-    lab_kernel.remove_elsewhere("mine", USUAL, print)
+    monkeypatch.setattr(locate, "_kernel_engine", lambda _place: kernel)
+    monkeypatch.setattr(locate, "_remove_from_kernel", lambda lab, _say, _place: seen.append(lab))
+    locate.remove_elsewhere("mine", USUAL, print)
     assert seen == removed
