@@ -30,9 +30,10 @@ from flume.lab.engines.decision import parse_wish
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.run import lock
-from flume.lab.run.runner import Outcome, Stopwatch, run_lab
+from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
+from flume.lab.run.stopwatch import Stopwatch
 
 STATUS_INTERVAL_S = 1.0
 PIPE_COLUMNS = 120

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from flume.lab.containers.engine import Engine
-from flume.lab.run.runner import Stopwatch, _closing
+from flume.lab.run.runner import _closing
 
 
 class Closable:
@@ -32,14 +32,3 @@ def test_an_interrupt_leaves_the_engine_alone_because_its_locks_may_be_held():
     with pytest.raises(KeyboardInterrupt), _closing(engine.as_engine()):
         raise KeyboardInterrupt
     assert engine.closed == 0
-
-
-def test_steps_add_up_and_marks_stay():
-    watch = Stopwatch(began_s=0.0)
-    for _ in range(2):
-        with watch.step("start"):
-            watch.mark("first")
-    first = watch.steps["first"]
-    watch.mark("first")
-    assert list(watch.steps) == ["first", "start"]
-    assert watch.steps["first"] == first > 0

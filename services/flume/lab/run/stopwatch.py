@@ -1,0 +1,28 @@
+"""Measures how long the steps of a run take."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+
+class Stopwatch:
+    """Measures the steps of a run."""
+
+    def __init__(self, *, began_s: float | None = None) -> None:
+        """Begin now, or at *began_s* by the monotonic clock."""
+        self.steps: dict[str, float] = {}
+        self._began_s = time.monotonic() if began_s is None else began_s
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time that the body takes to step *name*."""
+        began_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.steps[name] = round(self.steps.get(name, 0.0) + time.monotonic() - began_s, 3)
+
+    def mark(self, name: str, *, since_s: float | None = None) -> None:
+        """Note once how long it took to get here, from the beginning or from *since_s*."""
+        began_s = self._began_s if since_s is None else since_s
+        self.steps.setdefault(name, round(time.monotonic() - began_s, 3))
