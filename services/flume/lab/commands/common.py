@@ -1,6 +1,11 @@
 """What several commands of ``flume lab`` share."""
 
+import sys
+
 import click
+from rich.console import Console
+
+PIPE_COLUMNS = 120
 
 lab_option = click.option(
     "--lab",
@@ -14,3 +19,8 @@ lab_option = click.option(
 def say(line: str) -> None:
     """Show *line* to the person at the terminal: on standard error, so that standard output stays parseable."""
     click.echo(line, err=True)
+
+
+def console() -> Console:
+    """Return a console as wide as the terminal; in a pipe or a log file wide enough for a table."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)

@@ -1,15 +1,25 @@
 """The running lab as a table: what the server and every client say of themselves right now."""
 
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import click
 import msgspec
 import rich.box
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from flume.errors import LabError
+from flume.lab.commands.common import console, lab_option
+from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
+from flume.lab.engines import locate
 from flume.lab.evidence.claims import said_untrusted
+
+STATUS_INTERVAL_S = 1.0
 
 MAX_LOG_LINES = 40
 """Enough to hold the last statistics of a client that also says other things."""
@@ -103,3 +113,35 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
             *("–" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for value in numbers),
         )
     return result
+
+
+@click.command(name="status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a client, once, instead of a live table.")
+@click.option("--once", is_flag=True, help="Show the table once.")
+@lab_option
+def show_status(*, as_json: bool, once: bool, lab: str) -> None:
+    """Show what every client says of itself, live on a terminal until Ctrl-C."""
+    with locate.engine_with(topology.check_lab_name(lab)) as engine:
+        found = rows(engine, topology.check_lab_name(lab))
+        if not found:
+            raise LabError(f"no lab {lab!r} is running: start one with make lab")
+        if as_json:
+            for row in found:
+                click.echo(msgspec.json.encode(row._asdict()))
+        elif once or not sys.stdout.isatty():
+            console().print(table(lab, found, server_line(engine, lab)))
+        else:
+            _watch(engine, lab)
+
+
+def _watch(engine: Engine, lab: str) -> None:
+    def present() -> Table:
+        return table(lab, rows(engine, lab), server_line(engine, lab))
+
+    with Live(present(), auto_refresh=False) as live:
+        try:
+            while True:
+                time.sleep(STATUS_INTERVAL_S)
+                live.update(present(), refresh=True)
+        except KeyboardInterrupt:
+            return

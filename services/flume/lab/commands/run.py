@@ -1,0 +1,156 @@
+"""``flume lab run``: start a lab, play a scenario, judge the captures."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from flume.lab import catalogue, checkout
+from flume.lab.commands.common import console, lab_option, say
+from flume.lab.engines.decision import parse_wish
+from flume.lab.link.profile_file import find_profile
+from flume.lab.report import writer as report
+from flume.lab.run.runner import Outcome, run_lab
+from flume.lab.run.scenario import Scenario, load_scenario
+from flume.lab.run.spec import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
+from flume.lab.run.stopwatch import Stopwatch
+
+INTERRUPTED_STATUS = 128 + signal.SIGINT
+"""As shells have it; 1 would be the verdict FAIL."""
+
+
+@click.command()
+@click.option("--clients", default="5", show_default=True, metavar="N", help="How many client hosts.")
+@click.option("--video", type=click.Path(path_type=Path), help="Your own file; without it a test card is made.")
+@click.option("--scenario", default="tour", show_default=True, help="A name in compose/scenarios, or a file's path.")
+@click.option("--duration", metavar="SECONDS", help="Length instead of the scenario's own.")
+@click.option(
+    "--profile", default="clean", show_default=True, help="The network: a name in netem/profiles, or a file's path."
+)
+@click.option(
+    "--frames-min",
+    "frames_min_pct",
+    type=float,
+    metavar="PERCENT",
+    help="Fail below this share of displayed frames. "
+    f"Without it: {FRAMES_MIN_PCT:g} for the test card, less over links that lose, none for a video of yours.",
+)
+@click.option(
+    "--players",
+    type=int,
+    metavar="N",
+    help="How many clients show the video, the first ones; the others count datagrams. "
+    "Without it all, or one where the engine has a single processor.",
+)
+@click.option(
+    "--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True, help="Where to write."
+)
+@click.option(
+    "--topology",
+    "topology_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of compose/lab.yaml, in its format.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the report on standard output instead of the table.")
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    envvar="ENGINE",
+    metavar="auto|local|kernel",
+    help="Where containers run (or environment variable ENGINE): auto takes the lab kernel when a link needs netem "
+    "and the usual engine's kernel has none.",
+)
+@lab_option
+def run(
+    *,
+    clients: str,
+    video: Path | None,
+    scenario: str,
+    duration: str | None,
+    profile: str,
+    frames_min_pct: float | None,
+    players: int | None,
+    artifacts: Path,
+    topology_file: Path | None,
+    as_json: bool,
+    engine: str,
+    lab: str,
+) -> None:
+    """Start a lab, play a scenario, judge the captures, leave the lab running.
+
+    The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (the lab, not the product), 4 UNSUPPORTED; 130 when you
+    interrupt it, which removes the lab.
+    """
+    order = Order(
+        clients=parse_clients(clients),
+        scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
+        profile=find_profile(checkout.profiles(), profile),
+        lab=lab,
+        engine=parse_wish(engine),
+        video=video,
+        artifacts=artifacts,
+        topology=topology_file,
+        frames_min_pct=frames_min_pct,
+        players=players,
+    )
+    with _interruptible():
+        watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
+        outcome = run_lab(order, say=say, interactive=sys.stderr.isatty(), watch=watch)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
+    else:
+        _print_outcome(outcome, order)
+    sys.exit(outcome.report.verdict.exit_code)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let the body clean up after Ctrl-C, ``kill`` or a closed terminal; then end with a status of its own."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("flume: interrupted")
+        sys.stdout.flush()
+        # At once, without the interpreter's own tidying: a thread that was stopped while it held the lock of the
+        # HTTP library's connection pool made the pool's finalizer wait for ever. Our own cleaning up is done.
+        os._exit(INTERRUPTED_STATUS)
+
+
+def _process_age_s() -> float:
+    """Return the seconds since this process was started, imports included; 0 where the system does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        return 0.0
+
+
+def _scenario(name: str, duration_s: float | None) -> Scenario:
+    file = catalogue.read(checkout.scenarios(), name, key="scenario")
+    return load_scenario(file.text, name=file.name, duration_s=duration_s)
+
+
+def _print_outcome(outcome: Outcome, order: Order) -> None:
+    found = outcome.report
+    console().print(report.table(found))
+    click.echo(report.account(found))
+    for finding in report.trouble(found):
+        click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
+    click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.timings.items()))
+    click.echo(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)")
+    name = "" if order.lab == "default" else f" LAB={order.lab}"
+    option = "" if order.lab == "default" else f" --lab {order.lab}"
+    send = f".venv/bin/flume lab send{option} {min(3, order.clients)} interrupt"
+    click.echo(f"the lab runs on: make status{name} | {send} | make down{name}")
+    click.secho(f"verdict: {found.verdict}", bold=True)

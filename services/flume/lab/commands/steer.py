@@ -1,0 +1,47 @@
+"""``flume lab send`` and ``flume lab down``: steer a running lab, and remove it."""
+
+import click
+
+from flume.control.script import STEERING
+from flume.control.session import Command
+from flume.errors import SettingsError
+from flume.lab.commands.common import lab_option, say
+from flume.lab.containers import topology
+from flume.lab.containers.engine import Container, Engine
+from flume.lab.engines import locate
+from flume.lab.run import lock
+
+
+@click.command()
+@click.argument("client", type=int)
+@click.argument("command", type=click.Choice([str(command) for command in STEERING]))
+@lab_option
+def send(*, client: int, command: str, lab: str) -> None:
+    """Let client number CLIENT send COMMAND."""
+    with locate.engine_with(topology.check_lab_name(lab)) as engine:
+        container = _client(engine, topology.check_lab_name(lab), client)
+        with container.attach() as io:
+            io.write_line(Command(command))
+    click.echo(f"client {client}: {command} (see: make status)")
+
+
+def _client(engine: Engine, lab: str, number: int) -> Container:
+    clients = engine.find(lab=lab, role="client")
+    for container in clients:
+        if container.index == number:
+            return container
+    known = f"1 to {len(clients)}" if clients else "a number of a running lab, and none is: start one with make lab"
+    raise SettingsError("client", number, known)
+
+
+@click.command()
+@lab_option
+def down(*, lab: str) -> None:
+    """Remove the lab's containers, network and volumes, and nothing else."""
+    removed = locate.remove_lab(topology.check_lab_name(lab), say)
+    lock.remove_left_over(lab)
+    for what in removed:
+        click.echo(f"removed {what}")
+    if not removed:
+        click.echo(f"there is no lab {lab}: nothing to remove")
+    click.echo("kept for the next run: the engine, images, caches, artefacts (make purge removes all but the last)")
