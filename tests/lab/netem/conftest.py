@@ -7,8 +7,8 @@ import pytest
 
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
-from flume.lab.link.links import Links
 from flume.lab.run.fleet import start_fleet
+from flume.lab.run.network import fleet_links
 from flume.lab.testcard import generate
 from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
@@ -31,7 +31,7 @@ def netem_lab(netem_engine: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         fleet = start_fleet(netem_engine, udp_layout(), lab=name, run="run-1", clients=CLIENTS, players=0, video=card)
         try:
             fleet.wait_until_ready()
-            links = Links(fleet.probe, {client.number: client.host.container.pid for client in fleet.clients})
+            links = fleet_links(fleet)
             links.set(profile("clean"))
             yield NetemLab(netem_engine, name, fleet, links)
         finally:

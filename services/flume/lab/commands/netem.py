@@ -1,5 +1,7 @@
 """``flume lab netem`` and ``flume lab calibrate``: switch the links of a running lab, and measure what profiles do."""
 
+import contextlib
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,14 +11,17 @@ import msgspec
 from flume.errors import LabError
 from flume.lab import catalogue, checkout
 from flume.lab.commands.common import lab_option, say
-from flume.lab.commands.hosts import bare_links, links_of
 from flume.lab.containers import topology
+from flume.lab.containers.engine import Engine, Start
+from flume.lab.containers.probe import Probe
 from flume.lab.engines import locate, prepare
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
+
+_WAIT = ("sleep", "infinity")
 
 SIDE_BY_SIDE = 4
 """Hosts that calibration starts: more profiles are measured at a time then, and each host takes seconds to start."""
@@ -42,7 +47,7 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
         return
     wanted = find_profile(checkout.profiles(), profile)
     with locate.engine_with(topology.check_lab_name(lab)) as engine:
-        links = links_of(engine, lab)
+        links = running_links(engine, lab)
         links.set(wanted, clients or None)
         click.echo(f"{wanted.name}: {wanted.description}")
         present = links.present()
@@ -73,12 +78,12 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
     """
     if lab is not None:
         with locate.engine_with(topology.check_lab_name(lab)) as engine:
-            reports = links_of(engine, lab).calibrate()
+            reports = running_links(engine, lab).calibrate()
     else:
         wanted = [find_profile(checkout.profiles(), name) for name in profiles or catalogue.names(checkout.profiles())]
         with (
             prepare.prepare(say, interactive=sys.stderr.isatty(), netem=True) as engine,
-            bare_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
+            idle_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
         ):
             reports = list(calibrated(links, wanted))
     for line in map(_json, reports) if as_json else table(reports):
@@ -95,13 +100,13 @@ def _raise_for(reports: Sequence[LinkReport]) -> None:
 
 def calibrated(links: Links, profiles: Sequence[Profile]) -> Iterator[LinkReport]:
     """Yield the reports on *profiles*, as many measured at a time as there are *links*."""
-    for chosen in turns(links.clients, profiles):
+    for chosen in rounds(links.clients, profiles):
         links.set_each(chosen, steps=False)
         yield from links.calibrate(list(chosen))
 
 
-def turns(clients: Sequence[int], profiles: Sequence[Profile]) -> Iterator[Mapping[int, Profile]]:
-    """Yield which client takes which profile, turn by turn."""
+def rounds(clients: Sequence[int], profiles: Sequence[Profile]) -> Iterator[Mapping[int, Profile]]:
+    """Yield which client takes which profile, round by round."""
     for first in range(0, len(profiles), len(clients)):
         yield dict(zip(clients, profiles[first : first + len(clients)], strict=False))
 
@@ -148,3 +153,29 @@ def _interval(one: Interval) -> str:
 
 def _json(report: LinkReport) -> str:
     return msgspec.json.encode(report._asdict()).decode()
+
+
+def running_links(engine: Engine, lab: str) -> Links:
+    """Return the links of the running *lab*; raises :class:`LabError` when it does not run."""
+    probes = engine.find(lab=lab, role="probe")
+    if not probes:
+        raise LabError(f"no lab {lab!r} is running: start one with make lab")
+    clients = {one.index or 0: one.pid for one in engine.find(lab=lab, role="client")}
+    return Links(Probe(probes[0]), clients)
+
+
+@contextlib.contextmanager
+def idle_links(engine: Engine, count: int) -> Iterator[Links]:
+    """Within the block *count* hosts of the probe's image have links, and nothing else; they are removed after it."""
+    layout = topology.load_file(checkout.lab_yaml())
+    lab = f"calibration-{secrets.token_hex(4)}"
+    try:
+        network = engine.ensure_network(lab, lab, description=layout.networks["lab"], clients=count)
+        clients = [
+            Start(service="probe", role="client", index=index, network=network, command=_WAIT)
+            for index in range(1, count + 1)
+        ]
+        probe, *hosts = engine.start(lab, lab, layout, [Start(service="probe", role="probe"), *clients])
+        yield Links(Probe(probe), {host.index or 0: host.pid for host in hosts})
+    finally:
+        engine.remove_lab(lab)

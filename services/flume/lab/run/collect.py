@@ -11,7 +11,7 @@ from flume.lab.evidence.claims import Said
 from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
 from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.run.fleet import Client, Fleet
-from flume.lab.run.network import links_of
+from flume.lab.run.network import fleet_links
 from flume.lab.run.scenario import Timetable
 
 SERVER_TAP = "server"
@@ -55,7 +55,7 @@ def gather(
     Raises :class:`~flume.errors.LabError` when the engine cannot hand it over, or it cannot be written.
     """
     ends = stop_taps(fleet)
-    lost = links_of(fleet).lost()
+    lost = fleet_links(fleet).lost()
     raw = fleet.probe.counters([fleet.server.container.pid, *(client.host.container.pid for client in fleet.clients)])
     write_counters(raw, fleet, directory / "counters")
     captures = directory / "captures"

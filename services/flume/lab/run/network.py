@@ -9,7 +9,7 @@ from flume.lab.run.fleet import Fleet
 from flume.lab.trial.verdict import Check, LinkFigure, Network, Verdict
 
 
-def links_of(fleet: Fleet) -> Links:
+def fleet_links(fleet: Fleet) -> Links:
     """Return the links of *fleet*'s clients."""
     return Links(fleet.probe, {client.number: client.host.container.pid for client in fleet.clients})
 
@@ -23,7 +23,7 @@ def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
     Raises :class:`~flume.errors.LabError` where the kernel has no netem, and :class:`~flume.errors.EvidenceError` where
     it has something else than was asked for.
     """
-    links = links_of(fleet)
+    links = fleet_links(fleet)
     links.set(profile)
     return tuple(links.calibrate(effort=traffic.BRIEF)) if profile.needs_netem else ()
 
