@@ -152,7 +152,7 @@ class Firewalled:
             for pid; do nsenter --target "$pid" --net -- sh -c "
                 iptables-nft-save 2>/dev/null; iptables-legacy-save 2>/dev/null; ip route
                 echo timeout $(cat /proc/sys/net/netfilter/nf_conntrack_udp_timeout)"; done
-            ls /run/walls"""
+            ls /run/firewall"""
         pids = [str(container.pid) for container in (self.server, *(one.container for one in self.clients.values()))]
         lines = self.probe.run_checked(["sh", "-c", script, "sh", *pids]).splitlines()
         assert len(lines) > 3 * len(pids), lines

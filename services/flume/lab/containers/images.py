@@ -30,6 +30,10 @@ from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
+PROGRAM_LAUNCHERS = ("flume",)
+PROBE_LAUNCHERS = ("link-probe", "firewall")
+"""Beside the Dockerfile: the commands in the images, each of which starts a module."""
+
 PULL_TIMEOUT_S = 10.0
 """How long a registry may be silent before the base image is built here instead."""
 
@@ -126,9 +130,10 @@ def digest(inputs: Inputs, target: str) -> str:
     total = hashlib.sha256()
     files = [inputs.folder / "Dockerfile"]
     if target == "probe":
-        files += files_of(inputs.probe)
+        files += [*(inputs.folder / name for name in PROBE_LAUNCHERS), *files_of(inputs.probe)]
     else:
-        files += [inputs.folder / "flume", inputs.folder / "requirements.lock", *source_files(inputs)]
+        files += [inputs.folder / name for name in (*PROGRAM_LAUNCHERS, "requirements.lock")]
+        files += source_files(inputs)
     for path in files:
         content = path.read_bytes()
         total.update(f"{path.relative_to(inputs.root)}\0{len(content)}\0".encode())
@@ -155,7 +160,7 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile(prefix="flumelab-context-")  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            for name in ("Dockerfile", "flume"):
+            for name in ("Dockerfile", *PROGRAM_LAUNCHERS, *PROBE_LAUNCHERS):
                 _add(archive, inputs.folder / name, name, executable=name != "Dockerfile")
             for path in files_of(inputs.probe):
                 _add(archive, path, f"probe/{path.relative_to(inputs.probe)}")

@@ -36,7 +36,7 @@ for subject; do
         echo "{_SECTION}$1 qdisc"; tc -s -j qdisc show
         echo "{_SECTION}$1 iptables"; $2 -c 2>/dev/null
         ! read -r _ < /proc/net/ip_tables_names 2>/dev/null || iptables-legacy-save -c 2>/dev/null
-        [ ! -e "/run/walls/$1.gone" ] || show "/run/walls/$1.gone"' sh "$subject" "$nft"
+        [ ! -e "/run/firewall/$1.gone" ] || show "/run/firewall/$1.gone"' sh "$subject" "$nft"
 done"""
 """Few processes, because each costs up to 0.2 s in a lab kernel, and there are five and more subjects."""
 

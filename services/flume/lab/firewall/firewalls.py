@@ -1,6 +1,6 @@
 """Puts firewall scenarios up in the namespaces of a running lab, reads their counters, takes them down.
 
-Everything is one call of the program ``wall`` in the probe. What stands is kept there too, so that another process
+Everything is one call of the program ``firewall`` in the probe. What stands is kept there too, so that another process
 sees it, and it ends with the lab.
 """
 
@@ -68,7 +68,7 @@ class Walls:
         if arguments:
             # What stood there before may have stood at both ends of the way.
             self.open(numbers)
-            result = self.probe.container.exec(["wall", "set", *arguments])
+            result = self.probe.container.exec(["firewall", "apply", *arguments])
             if result.code:
                 self.open(numbers)  # half a firewall is none
                 words = " ".join(result.stderr.split())[:300]
@@ -80,7 +80,7 @@ class Walls:
         pairs = {(self._pid(number, side), number) for number in wanted for side in ("client", "server")}
         arguments = [str(value) for pair in sorted(pairs) for value in pair]
         if arguments:
-            self.probe.container.run_checked(["wall", "open", *arguments])
+            self.probe.container.run_checked(["firewall", "remove", *arguments])
 
     def present(self) -> Mapping[int, str]:
         """Return the scenario of each client that has one; under 0 the server's."""
@@ -98,7 +98,7 @@ class Walls:
 
     def _standing(self) -> list[Standing]:
         pids = [str(target.pid) for target in self._hosts.values()]
-        pieces = _HEAD.split(self.probe.container.run_checked(["wall", "show", *pids]))
+        pieces = _HEAD.split(self.probe.container.run_checked(["firewall", "show", *pids]))
         heads = zip(pieces[1::4], pieces[2::4], pieces[3::4], pieces[4::4], strict=True)
         return [Standing(int(pid), int(number), scenario, lines) for pid, number, scenario, lines in heads]
 

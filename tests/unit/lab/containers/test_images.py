@@ -39,6 +39,8 @@ def _append(*parts: str) -> Callable[[Path], None]:
         (_append("compose", "images", "requirements.lock"), {"server", "client"}),
         (_append("compose", "images", "flume"), {"server", "client"}),
         (_append("services", "probe", "tap.sh"), {"probe"}),
+        (_append("services", "probe", "frames.py"), {"probe"}),
+        (_append("compose", "images", "link-probe"), {"probe"}),
         (_append("compose", "images", "Dockerfile"), {"server", "client", "probe"}),
         (_append("services", "flume", "lab", "engine.py"), set()),
         (_append("compose", "lab.yaml"), set()),
@@ -81,7 +83,7 @@ def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: P
     assert {"Dockerfile", "probe/tap.sh", "flume", "site/package/module.py", "source/flume/errors.py"} <= set(members)
     assert not [name for name in members if "/lab/" in name or "__pycache__" in name]
     assert {(member.mtime, member.uid, member.uname) for member in members.values()} == {(0, 0, "")}
-    assert members["flume"].mode == 0o755
+    assert {members[name].mode for name in ("flume", "link-probe", "firewall")} == {0o755}
 
 
 def test_the_base_is_pinned_by_digest() -> None:

@@ -1,0 +1,15 @@
+"""The programs of the probe image: they capture packets, set links and firewalls, and measure links for the lab.
+
+=================  ==================================================================
+``link_probe.py``  the program ``link-probe``: shapes, reads back and measures links
+``firewall.py``    the program ``firewall``: applies, removes and shows rule sets
+``tap.sh``         the program ``tap``: captures packets
+=================  ==================================================================
+
+Pure, and unit-tested without a container: :mod:`probe.frames`, :mod:`probe.timing`, :mod:`probe.rule_sets`.
+
+The image has Debian's python3-minimal (3.11) and no other package. That Python lacks json, dataclasses and ctypes, so
+these modules do without: specifications arrive as Python literals, and ``nsenter`` enters namespaces instead of
+setns(2). Each program serves all clients in one call, because starting a process in a container from outside costs
+more than most of the work it does there.
+"""
