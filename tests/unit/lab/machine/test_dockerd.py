@@ -9,7 +9,9 @@ import pytest
 from flume.lab.machine import dockerd
 
 
-@pytest.mark.parametrize("content", ["", "rubbish", "4194304999", str(os.getpid())])
+@pytest.mark.parametrize(
+    "content", ["", "rubbish", "4194304999", str(os.getpid())], ids=["empty", "rubbish", "too large", "our own"]
+)
 def test_a_stale_pid_file_is_removed(tmp_path: Path, content: str) -> None:
     """Also when the number belongs to some other program by now, as it does here."""
     pid_file = tmp_path / "docker.pid"
