@@ -39,6 +39,7 @@ from flume.lab.containers.engine_values import (
 )
 from flume.lab.containers.image_store import ImageStore
 from flume.lab.containers.topology import LABEL_LAB, Role, Service, Topology
+from flume.lab.machine.process import one_line
 
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 
@@ -71,7 +72,7 @@ def _translated(what: str, endpoint: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         reason = error.explanation or str(error)
-        raise EngineError(f"the Docker engine could not {what}: {_one_line(reason)}") from error
+        raise EngineError(f"the Docker engine could not {what}: {one_line(reason)}") from error
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         message = f"the Docker engine at {endpoint} does not answer ({what}): is it hung? restart it, then try again"
         raise EngineError(message) from error
@@ -86,7 +87,7 @@ def _translated(what: str, endpoint: str) -> Iterator[None]:
     ) as error:
         if "timed out" in str(error):
             raise EngineError(f"the Docker engine at {endpoint} does not answer ({what}): is it hung?") from error
-        raise EngineError(f"no Docker engine at {endpoint} ({what}): {_one_line(str(error))}") from error
+        raise EngineError(f"no Docker engine at {endpoint} ({what}): {one_line(str(error))}") from error
 
 
 def _check_socket(endpoint: str, *, timeout_s: float) -> None:
@@ -96,11 +97,6 @@ def _check_socket(endpoint: str, *, timeout_s: float) -> None:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
             sock.connect(path)
-
-
-def _one_line(text: str, limit: int = 300) -> str:
-    """Return *text* without line breaks and not longer than *limit*."""
-    return " ".join(str(text).split())[:limit]
 
 
 class Engine:

@@ -12,6 +12,7 @@ import msgspec
 
 from flume.errors import EngineError
 from flume.lab.containers.container import Errors
+from flume.lab.machine.process import one_line
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest silence of a build: unpacking 280 MB of packages on a slow disk says nothing meanwhile."""
@@ -62,7 +63,7 @@ class ImageStore:
                 self._api._raise_for_status(response)  # noqa: SLF001
                 for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
                     if "error" in status:
-                        raise EngineError(f"the Docker engine could not {what}: {_one_line(status['error'])}")
+                        raise EngineError(f"the Docker engine could not {what}: {one_line(status['error'])}")
 
     def copy_to(self, other: "ImageStore", tags: Sequence[str], *, progress: Callable[[int], None]) -> None:
         """Give another engine the images *tags*; *progress* is told how many bytes have gone over."""
@@ -82,7 +83,7 @@ class ImageStore:
                 self._api._raise_for_status(response)  # noqa: SLF001
                 for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
                     if "error" in status:
-                        raise EngineError(f"the Docker engine could not load images: {_one_line(status['error'])}")
+                        raise EngineError(f"the Docker engine could not load images: {one_line(status['error'])}")
 
     def tag(self, source: str, tag: str) -> None:
         """Give image *source* the further name *tag*."""
@@ -141,7 +142,7 @@ class ImageStore:
             ):
                 if "error" in status:
                     words = " | ".join(last)
-                    raise EngineError(f"building {tag} failed: {_one_line(status['error'])}; last output: {words}")
+                    raise EngineError(f"building {tag} failed: {one_line(status['error'])}; last output: {words}")
                 for line in str(status.get("stream", "")).splitlines():
                     if line.strip():
                         last = [*last[-2:], line.strip()]
@@ -155,8 +156,3 @@ def _counted(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterat
         total += len(chunk)
         progress(total)
         yield chunk
-
-
-def _one_line(text: str, limit: int = 300) -> str:
-    """Return *text* without line breaks and not longer than *limit*."""
-    return " ".join(str(text).split())[:limit]

@@ -59,3 +59,12 @@ def tail(path: Path, size: int = 4096) -> str:
 def last_line(text: str) -> str:
     """Return the last line that says something."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+
+
+def one_line(text: object, limit: int = 300) -> str:
+    """Return *text* without line breaks and not longer than *limit* characters.
+
+    >>> one_line("no such file\n  or directory\n")
+    'no such file or directory'
+    """
+    return " ".join(str(text).split())[:limit]
