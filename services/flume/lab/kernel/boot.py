@@ -19,6 +19,7 @@ import msgspec
 from flume.errors import SetupError
 from flume.lab import progress
 from flume.lab.kernel.place import PORT, Place, Running, boot_command, memory_mib, processor, tap_commands
+from flume.lab.machine import dockerd
 from flume.lab.machine.process import Daemon, start_ticks, wait_until
 from flume.lab.progress import Say
 
@@ -59,14 +60,7 @@ def running(place: Place) -> Running | None:
 
 def answers(place: Place, *, timeout_s: float = 3.0) -> bool:
     """Return whether the engine in the kernel answers."""
-    connection = http.client.HTTPConnection(place.guest_address, PORT, timeout=timeout_s)
-    try:
-        connection.request("GET", "/_ping")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return dockerd.answers_on(http.client.HTTPConnection(place.guest_address, PORT, timeout=timeout_s))
 
 
 def start(place: Place, disk: Path, say: Say, *, interactive: bool = False) -> Running:

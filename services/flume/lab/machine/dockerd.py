@@ -63,16 +63,30 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None
     start_engine(say, interactive=interactive)
 
 
-def answers(*, timeout_s: float = _PING_TIMEOUT_S, path: Path | None = None) -> bool:
-    """Return whether a Docker engine answers on the local socket, or on that at *path*.
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over the Unix socket at a path."""
 
-    Asked with two lines of HTTP: importing the Docker SDK for it would take longer than all of a second run.
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def answers(*, timeout_s: float = _PING_TIMEOUT_S, path: Path | None = None) -> bool:
+    """Return whether a Docker engine answers on the local socket, or on the socket at *path*."""
+    return answers_on(_UnixConnection(path or SOCKET, timeout_s=timeout_s))
+
+
+def answers_on(connection: http.client.HTTPConnection) -> bool:
+    """Return whether a Docker engine answers on *connection*, which is closed afterwards.
+
+    Two lines of HTTP: importing the Docker SDK for this question would take longer than all of a second run.
     """
-    connection = http.client.HTTPConnection("localhost")
     try:
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(timeout_s)
-        connection.sock.connect(str(path or SOCKET))
         connection.request("GET", "/_ping")
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):

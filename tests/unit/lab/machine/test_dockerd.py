@@ -1,6 +1,11 @@
 """The engine on this machine: its pid files, its MTU, and whose process may be stopped."""
 
+import http.client
 import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -64,3 +69,43 @@ def test_no_engine_answers_where_there_is_no_socket(tmp_path: Path, monkeypatch:
     """Absent is not an error here, it is the question."""
     monkeypatch.setattr(dockerd, "SOCKET", tmp_path / "none.sock")
     assert not dockerd.answers()
+
+
+@contextmanager
+def engine_that_says(answer: bytes, listener: socket.socket) -> Iterator[None]:
+    """Within the block one connection to *listener* gets *answer*."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    listener.listen()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", True),
+        (b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", False),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", False),
+        (b"", False),
+    ],
+)
+def test_an_engine_answers_on_a_unix_socket_and_on_tcp_alike(tmp_path: Path, answer: bytes, expected: bool) -> None:
+    """An error, another program, and a connection that is closed are no answer."""
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        with engine_that_says(answer, listener):
+            assert dockerd.answers(path=path) is expected
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        with engine_that_says(answer, listener):
+            host, port = listener.getsockname()
+            assert dockerd.answers_on(http.client.HTTPConnection(host, port, timeout=5)) is expected
