@@ -16,6 +16,7 @@ import msgspec
 import yaml
 
 from flume.errors import SettingsError
+from flume.lab.strict import FileValue
 
 LABEL_LAB = "flumelab.lab"
 LABEL_RUN = "flumelab.run"
@@ -44,11 +45,7 @@ Duration = Annotated[str, msgspec.Meta(pattern=r"^\d+(ms|s|m)$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of everything read from the file."""
-
-
-class Healthcheck(_Part, frozen=True, kw_only=True):
+class Healthcheck(FileValue, frozen=True, kw_only=True):
     """When a container counts as well."""
 
     test: tuple[str, ...]
@@ -58,21 +55,21 @@ class Healthcheck(_Part, frozen=True, kw_only=True):
     start_period: Duration = "0s"
 
 
-class Logging(_Part, frozen=True, kw_only=True):
+class Logging(FileValue, frozen=True, kw_only=True):
     """Where the engine keeps a container's output."""
 
     driver: str
-    options: dict[str, str] = {}
+    options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Service(_Part, frozen=True, kw_only=True):
+class Service(FileValue, frozen=True, kw_only=True):
     """One kind of container; the field names are Compose's."""
 
     image: Annotated[str, msgspec.Meta(min_length=1)]
     entrypoint: tuple[str, ...] = ()
     """Instead of the image's, where there is one."""
     command: tuple[str, ...] = ()
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
     user: str = ""
     read_only: bool = False
     stdin_open: bool = False
@@ -85,7 +82,7 @@ class Service(_Part, frozen=True, kw_only=True):
     cap_drop: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
-    sysctls: dict[str, str] = {}
+    sysctls: dict[str, str] = msgspec.field(default_factory=dict)
     stop_grace_period: Duration = "10s"
     logging: Logging | None = None
     healthcheck: Healthcheck | None = None
@@ -93,39 +90,39 @@ class Service(_Part, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
 
 
-class Subnet(_Part, frozen=True, kw_only=True):
+class Subnet(FileValue, frozen=True, kw_only=True):
     """One address range of a network."""
 
     subnet: str
 
 
-class Ipam(_Part, frozen=True, kw_only=True):
+class Ipam(FileValue, frozen=True, kw_only=True):
     """Addresses of a network."""
 
     config: tuple[Subnet, ...] = ()
 
 
-class Network(_Part, frozen=True, kw_only=True):
+class Network(FileValue, frozen=True, kw_only=True):
     """One network."""
 
     driver: Literal["bridge"] = "bridge"
-    driver_opts: dict[str, str] = {}
+    driver_opts: dict[str, str] = msgspec.field(default_factory=dict)
     ipam: Ipam = Ipam()
 
 
-class Volume(_Part, frozen=True, kw_only=True):
+class Volume(FileValue, frozen=True, kw_only=True):
     """A named volume."""
 
-    driver_opts: dict[str, str] = {}
+    driver_opts: dict[str, str] = msgspec.field(default_factory=dict)
     """Of the engine's local driver: ``{type: tmpfs, device: tmpfs, o: size=1g}`` keeps captures off the disk."""
 
 
-class Topology(_Part, frozen=True, kw_only=True):
+class Topology(FileValue, frozen=True, kw_only=True):
     """The whole file, checked for references that lead nowhere."""
 
     services: dict[str, Service]
-    networks: dict[str, Network] = {}
-    volumes: dict[str, Volume] = {}
+    networks: dict[str, Network] = msgspec.field(default_factory=dict)
+    volumes: dict[str, Volume] = msgspec.field(default_factory=dict)
 
     def service(self, name: str) -> Service:
         """Return the service *name*, or raise :class:`SettingsError` that lists those there are."""

@@ -22,6 +22,7 @@ import msgspec
 
 from flume.errors import SettingsError
 from flume.lab import catalogue
+from flume.lab.strict import FileValue
 
 OPEN = "open"
 """No scenario: takes away whatever stands."""
@@ -38,11 +39,7 @@ _NOT_IN_A_MATCH = frozenset({"-j", "--jump", "-g", "--goto", "-A", "-I", "-D", "
 _PORT = "{port}"
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of everything read from a file."""
-
-
-class Rule(_Part, frozen=True, kw_only=True):
+class Rule(FileValue, frozen=True, kw_only=True):
     """One rule; *matches* and *target* are iptables' words, ``{port}`` is the server's port."""
 
     does: Annotated[str, msgspec.Meta(pattern=r"^(blocked|changed|open|also) [a-z][a-z -]*$")]
@@ -75,7 +72,7 @@ class Rule(_Part, frozen=True, kw_only=True):
         return self.does.partition(" ")[0]
 
 
-class Scenario(_Part, frozen=True, kw_only=True):
+class Scenario(FileValue, frozen=True, kw_only=True):
     """What a person is told of it, and what is put up; *name* is the file's."""
 
     name: str
@@ -88,7 +85,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1)]
     """What it can be applied to."""
     rule: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1)]
-    doctor: dict[str, str] = {}
+    doctor: dict[str, str] = msgspec.field(default_factory=dict)
     """What ``flume doctor`` on the client's host finds: leg → finding. The other legs are well, or not reached."""
     forget_flows: bool = False
     """When it is put up the client's firewall forgets the UDP flows that it knows."""

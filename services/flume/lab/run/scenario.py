@@ -14,20 +14,21 @@ import msgspec
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError
+from flume.lab.strict import FileValue
 from flume.settings import check
 
 MAX_DURATION_S = 3600.0
 """A run records every datagram twice: an hour at 4 Mbit/s and five clients is 18 GB."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Part(FileValue, frozen=True, kw_only=True):
     """One client's part."""
 
     name: str
     commands: str
 
 
-class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scenario(FileValue, frozen=True, kw_only=True):
     """A scenario as its file describes it; *name* is the file's."""
 
     description: str
