@@ -19,8 +19,9 @@ import pytest
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Claims, Evidence, Expectations, Subject
 from flume.lab.trial.judge import judge
+from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
-from flume.lab.trial.windows import Sessions, reconstruct
+from flume.lab.trial.windows import Sessions
 from flume.settings import ServerSettings
 from support.clients.random_client import LightClient, hectic_pause_s, play_random_sequence
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address

@@ -14,8 +14,8 @@ import pytest
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Claims, Evidence, Expectations, Subject
 from flume.lab.trial.judge import judge
+from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
-from flume.lab.trial.windows import reconstruct
 from integration.test_promise import PORT, failed, server
 from support.clients.stream_client import StreamClient
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address

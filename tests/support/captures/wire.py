@@ -1,20 +1,24 @@
-"""A server's interface on paper: tests say what passed there, in order, and get the facts a tap would hold."""
+"""A server's interface on paper: tests say what passed there, in order, and get the facts a tap would hold.
 
-import json
+Commands and replies are made as values. No dialect plays a part.
+"""
+
 from typing import Self
 
+from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.facts import (
-    Address,
     Claims,
+    Command,
     Consent,
     ControlEnd,
-    ControlLine,
     ControlStart,
     Counters,
+    Endpoint,
+    Event,
     Evidence,
     Expectations,
     MediaDatagram,
-    Refusal,
+    Reply,
     Subject,
     Tap,
     TapFacts,
@@ -30,17 +34,13 @@ def host(number: int) -> str:
     return f"198.18.0.{10 + number}"
 
 
-class Wire:
+class Wire(TapFactsBuilder):
     """Facts of one server tap, and of client taps that see everything 0.1 ms later."""
 
     def __init__(self) -> None:
+        super().__init__()
+        self.sources.add(SERVER[0])
         self.now_s = START_S
-        self.media: list[MediaDatagram] = []
-        self.starts: list[ControlStart] = []
-        self.lines: list[ControlLine] = []
-        self.ends: list[ControlEnd] = []
-        self.consents: list[Consent] = []
-        self.refusals: list[Refusal] = []
         self.sequence = 0
         self.problem: str | None = None
         self.last_text = CONSENT_TEXT
@@ -49,10 +49,10 @@ class Wire:
         self.now_s += seconds
         return self
 
-    def control(self, client: int) -> Address:
+    def control(self, client: int) -> Endpoint:
         return (host(client), 40000)
 
-    def media_address(self, client: int) -> Address:
+    def media_address(self, client: int) -> Endpoint:
         return (host(client), 50000)
 
     def open(self, client: int) -> Self:
@@ -60,17 +60,33 @@ class Wire:
         return self.wait(0.001)
 
     def request(self, client: int, command: str) -> Self:
-        return self._line(client, True, {"command": command})
+        self.messages.append(Command(self.now_s, self.control(client), command))
+        return self.wait(0.001)
 
-    def reply(self, client: int, reply: str, **fields: object) -> Self:
-        return self._line(client, False, {"reply": reply, **fields})
+    def reply(
+        self,
+        client: int,
+        command: str,
+        *,
+        state: str | None = None,
+        token: str | None = None,
+        first_sequence: int | None = None,
+        last_sequence: int | None = None,
+        datagrams: int | None = None,
+    ) -> Self:
+        """The server grants *command*."""
+        numbers = (first_sequence, last_sequence, datagrams)
+        text = None if token is None else token.encode()
+        self.messages.append(Reply(self.now_s, self.control(client), command, None, state, *numbers, token=text))
+        return self.wait(0.001)
 
-    def event(self, client: int, event: str, **fields: object) -> Self:
-        return self._line(client, False, {"event": event, **fields})
+    def refuse(self, client: int, command: str | None, code: str, *, state: str) -> Self:
+        """The server refuses *command*; None: it says goodbye without naming one."""
+        self.messages.append(Reply(self.now_s, self.control(client), command, code, state))
+        return self.wait(0.001)
 
-    def _line(self, client: int, to_server: bool, message: dict[str, object]) -> Self:
-        raw = json.dumps(message).encode() + b"\n"
-        self.lines.append(ControlLine(self.now_s, self.control(client), to_server, message, raw))
+    def event(self, client: int, name: str, *, state: str, first_sequence: int | None = None) -> Self:
+        self.messages.append(Event(self.now_s, self.control(client), name, state, first_sequence))
         return self.wait(0.001)
 
     def consent(self, client: int, text: str = CONSENT_TEXT, port: int = 50000) -> Self:
@@ -82,7 +98,7 @@ class Wire:
         return self.wait(0.001)
 
     def connect(self, client: int) -> Self:
-        """The whole way to an active session."""
+        """All steps to an active session."""
         self.open(client).ask(client).consent(client)
         return self.event(client, "active", state="active", first_sequence=self.sequence)
 
@@ -115,18 +131,9 @@ class Wire:
         return self.request(client, reply).reply(client, reply, state="x", last_sequence=(self.sequence - 1) % 65536)
 
     def server(self) -> TapFacts:
-        sources = {SERVER[0], *(line.client[0] for line in self.lines), *(end.client[0] for end in self.ends)}
+        self.sources |= {fact.client[0] for fact in (*self.messages, *self.ends)}
         tap = Tap("server", "eth0", "server.pcap", len(self.media), 0, 262144, START_S, self.now_s, self.problem)
-        return TapFacts(
-            tap,
-            tuple(self.media),
-            tuple(self.starts),
-            tuple(self.lines),
-            tuple(self.ends),
-            tuple(self.consents),
-            tuple(self.refusals),
-            frozenset(sources),
-        )
+        return self.build(tap)
 
     def client(self, client: int, *, delay_s: float = 0.0001, lose: frozenset[int] = frozenset()) -> TapFacts:
         """What the tap of *client* holds; *lose* are positions among its datagrams."""
@@ -136,7 +143,7 @@ class Wire:
         return TapFacts(tap, tuple(arrived), sources=frozenset({SERVER[0]}))
 
     def subject(self, client: int, **fields: object) -> Subject:
-        """A subject whose program received all and displayed every frame due to a window that was not cut."""
+        """A subject whose program received every datagram and displayed every frame that began in one."""
         mine = [datagram for datagram in self.media if datagram.destination[0] == host(client)]
         claims = Claims(
             datagrams=len(mine),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from flume.control.framing import MAX_FRAME_BYTES, Demultiplexer, Frame, Item, frame_header
 from flume.errors import RemoteProtocolError
-from flume.lab.evidence.reassembly import MixedStream
+from flume.lab.evidence.json_lines import UnitSplitter
+from flume.lab.evidence.reassembly import SegmentStream
 from flume.settings import MAX_LINE_BYTES
 
 LINES = st.builds(lambda text: b'{"x":"' + text.encode().replace(b"\n", b" ") + b'"}', st.text(max_size=60))
@@ -42,9 +43,11 @@ def test_the_judge_reads_the_same_from_segments_in_any_order(items: list[Item], 
         segments.append((at, piece))
         at += len(piece)
     random.shuffle(segments)
-    stream = MixedStream()
+    stream, splitter = SegmentStream(), UnitSplitter()
     stream.begin(999)
-    units = [unit for sequence, piece in segments for unit in stream.units_untrusted(sequence, piece)]
+    pieces = [stream.feed_untrusted(sequence, piece) for sequence, piece in segments]
+    assert stream.has_begin
+    units = [unit for piece in pieces for unit in splitter.feed_untrusted(piece, has_begin=True)]
     assert [Frame(unit.data) if unit.is_frame else unit.data.rstrip(b"\n") for unit in units] == items
     offsets = [unit.offset for unit in units]
     assert offsets == sorted(set(offsets))

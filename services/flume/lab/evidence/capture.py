@@ -8,10 +8,7 @@ report can still be written, with the verdict ERROR: file missing or cut off, pa
 closed cleanly, bytes missing from a control connection, a clock that was set back.
 """
 
-import json
 import re
-import struct
-from hashlib import blake2b
 from pathlib import Path
 
 from scapy.config import conf
@@ -23,27 +20,10 @@ from scapy.utils import RawPcapReader
 
 from flume.errors import EvidenceError
 from flume.lab.evidence import dissect
+from flume.lab.evidence.collector import Collector
 from flume.lab.evidence.dissect import LINK_HEADER, Dissector, Segment
-from flume.lab.evidence.facts import (
-    END_GRACE_S,
-    Address,
-    Consent,
-    ControlEnd,
-    ControlLine,
-    ControlStart,
-    MediaDatagram,
-    Refusal,
-    Tap,
-    TapFacts,
-)
-from flume.lab.evidence.frames import TS_PACKET_BYTES, FrameCounter
-from flume.lab.evidence.reassembly import LineStream, MixedStream, Unit
+from flume.lab.evidence.facts import Tap, TapFacts
 
-RTP_HEADER_BYTES = 12
-PAYLOAD_BYTES = 7 * TS_PACKET_BYTES
-"""Transport packets in one datagram: 7, the most that fits an Ethernet frame beside RTP."""
-_PAT = frozenset({b"\x40\x00", b"\x00\x00"})
-"""What follows the sync byte of a packet of the PAT: PID 0, usually with payload_unit_start."""
 CLOCK_STEP_S = 0.05
 """Time stamps of two processors may swap by microseconds in the file; a step back of this size is a set clock."""
 _SAMPLE = 2000
@@ -53,178 +33,9 @@ _FILE_HEADER_BYTES = 24
 _MAGIC = frozenset(bytes.fromhex(number) for number in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1"))
 """pcap with micro- or nanoseconds, of either byte order."""
 
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
-
 _LISTENING = re.compile(r"listening on ([^,\s]+)")
 _CAPTURED = re.compile(r"^(\d+) packets? captured", re.MULTILINE)
 _DROPPED = re.compile(r"^(\d+) packets? dropped by kernel", re.MULTILINE)
-
-
-class _Connection:
-    """Both directions of one control connection."""
-
-    def __init__(self) -> None:
-        self.initial: int | None = None
-        self.ended = False
-        self.to_server, self.to_client = LineStream(), MixedStream()
-
-    @property
-    def missing_bytes(self) -> int:
-        return self.to_server.missing_bytes + self.to_client.missing_bytes
-
-
-class _Collector:
-    """Sorts the packets of one capture into facts."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._frames = FrameCounter()
-        self._frames_of: dict[bytes, int] = {}  # every client gets the same datagrams: look into each once
-        self._connections: dict[Address, _Connection] = {}
-        self._echoes = dissect.Echoes()
-        self.media: list[MediaDatagram] = []
-        self.starts: list[ControlStart] = []
-        self.lines: list[ControlLine] = []
-        self.ends: list[ControlEnd] = []
-        self.consents: list[Consent] = []
-        self.refusals: list[Refusal] = []
-        self.sources: set[str] = set()
-        self.batches = 0
-        self.missing_bytes = 0
-
-    def add_untrusted(self, time_s: float, segment: Segment) -> None:
-        """Take one packet."""
-        self.sources.add(segment.source[0])
-        from_server, to_server = segment.source[1] == self._port, segment.destination[1] == self._port
-        if segment.protocol == dissect.TCP:
-            if from_server or to_server:
-                self._control(time_s, segment, to_server=to_server)
-            return
-        if segment.protocol == dissect.ICMP:
-            ports = dissect.refused_untrusted(segment.data)
-            if ports is not None and ports[0] == self._port:
-                self.refusals.append(Refusal(time_s, (segment.source[0], ports[1])))
-            return
-        unit = _datagram_bytes(segment.data)
-        if to_server and self._echoes.asks_untrusted(segment.source, segment.data):
-            return
-        if from_server and self._echoes.answers_untrusted(time_s, segment.destination, segment.data):
-            return
-        if to_server and not (from_server and unit):
-            self.consents.append(Consent(time_s, segment.source, segment.data))
-        elif from_server or unit:
-            self._media(time_s, segment, unit)
-
-    def _media(self, time_s: float, segment: Segment, unit: int) -> None:
-        data = segment.data
-        if not unit or len(data) <= unit:
-            self.media.append(self._datagram(time_s, segment, data))
-            return
-        self.batches += 1
-        for start in range(0, len(data), unit):
-            self.media.append(self._datagram(time_s, segment, data[start : start + unit]))
-
-    def _datagram(self, time_s: float, segment: Segment, data: bytes, *, offset: int | None = None) -> MediaDatagram:
-        identity = blake2b(data, digest_size=16).digest()
-        sequence = ssrc = None
-        start = 0
-        if _is_rtp(data):
-            sequence, ssrc = struct.unpack_from("!xxHxxxxI", data)
-            start = RTP_HEADER_BYTES
-        frames = self._frames_of.get(identity)
-        if frames is None:
-            frames = self._frames_of[identity] = self._frames.count_untrusted(memoryview(data)[start:])
-        ends = segment.source, segment.destination
-        is_entry = data[start : start + 1] == b"\x47" and data[start + 1 : start + 3] in _PAT
-        return MediaDatagram(time_s, *ends, identity, sequence, ssrc, len(data), frames, offset, is_entry)
-
-    def _control(self, time_s: float, segment: Segment, *, to_server: bool) -> None:
-        client = segment.source if to_server else segment.destination
-        connection = self._connections.setdefault(client, _Connection())
-        if to_server and segment.flags & (_SYN | _ACK) == _SYN and connection.initial != segment.sequence:
-            self.missing_bytes += connection.missing_bytes
-            connection = self._connections[client] = _Connection()
-            connection.initial = segment.sequence
-            self.starts.append(ControlStart(time_s, client))
-        mine: LineStream = connection.to_server if to_server else connection.to_client
-        other: LineStream = connection.to_client if to_server else connection.to_server
-        sequence = segment.sequence
-        if segment.flags & _SYN:
-            mine.begin(sequence)
-            sequence += 1
-        if segment.flags & _ACK and not segment.flags & _RST:
-            other.acknowledge(segment.acknowledgement)
-        if to_server:
-            for raw in mine.feed_untrusted(sequence % (1 << 32), segment.data):
-                self.lines.append(ControlLine(time_s, client, to_server, _json_object(raw), raw))
-        else:
-            for unit in connection.to_client.units_untrusted(sequence % (1 << 32), segment.data):
-                self._from_server(time_s, segment, unit, is_known=connection.to_client.has_begun)
-        if segment.flags & _FIN:
-            mine.finish()
-        if segment.flags & (_FIN | _RST) and not connection.ended:
-            connection.ended = True
-            self.ends.append(ControlEnd(time_s, client, by_server=not to_server))
-            self._echoes.ended(client, time_s + (END_GRACE_S if to_server else 0.0))
-
-    def _from_server(self, time_s: float, segment: Segment, unit: Unit, *, is_known: bool) -> None:
-        """Take a line of the server, or a packet in a frame.
-
-        As over UDP, whatever it sends that is not the protocol counts as media: nothing is hidden behind bad framing.
-        """
-        message = None if unit.is_frame else _json_object(unit.data)
-        if unit.is_frame or (is_known and message is None and unit.data.strip()):
-            self.media.append(self._datagram(time_s, segment, unit.data, offset=unit.offset))
-            return
-        client = segment.destination
-        line = ControlLine(time_s, client, False, message, unit.data, unit.offset)  # noqa: FBT003
-        self.lines.append(line)
-        if message is None:
-            return
-        if message.get("reply") == "disconnect" or message.get("event") == "closed":
-            self._echoes.ended(client, time_s)
-        elif message.get("reply") == "connect":
-            self._echoes.issued(client, message.get("token"))
-
-    def facts(self, tap: Tap) -> TapFacts:
-        """Return everything in the order of time."""
-        return TapFacts(
-            tap,
-            tuple(sorted(self.media, key=lambda datagram: datagram.time_s)),
-            tuple(self.starts),
-            tuple(sorted(self.lines, key=lambda line: line.time_s)),
-            tuple(self.ends),
-            tuple(sorted(self.consents, key=lambda consent: consent.time_s)),
-            tuple(self.refusals),
-            frozenset(self.sources),
-            self.batches,
-        )
-
-    def close(self) -> int:
-        """Return the control bytes that were acknowledged and are not in the capture."""
-        return self.missing_bytes + sum(connection.missing_bytes for connection in self._connections.values())
-
-
-def _is_rtp(data: bytes) -> bool:
-    """Whether *data* begins like RTP version 2 with MPEG-TS (RFC 2250)."""
-    return (
-        len(data) > RTP_HEADER_BYTES and data[0] >> 6 == 2 and data[1] & 0x7F == 33 and data[RTP_HEADER_BYTES] == 0x47
-    )
-
-
-def _datagram_bytes(data: bytes) -> int:
-    """Return the length of one datagram of the stream that *data* belongs to; 0 when it is no stream."""
-    if _is_rtp(data):
-        return RTP_HEADER_BYTES + PAYLOAD_BYTES
-    return PAYLOAD_BYTES if data[:1] == b"\x47" and len(data) % TS_PACKET_BYTES == 0 else 0
-
-
-def _json_object(raw: bytes) -> dict[str, object] | None:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _check_with_scapy(frame: bytes, link_type: int, segment: Segment) -> str | None:
@@ -259,7 +70,7 @@ def _open(path: Path) -> RawPcapReader:
 class _Reading:
     """One pass over a capture file."""
 
-    def __init__(self, collector: _Collector) -> None:
+    def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self.packets = self.snaplen = 0
         self.first_s = self.last_s = 0.0
@@ -336,7 +147,7 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
     *log_text* is what tcpdump wrote to its standard error, to the end. Nothing in the file or missing from it raises;
     whatever is wrong stands in ``tap.problem`` and makes the verdict ERROR.
     """
-    collector = _Collector(port)
+    collector = Collector(port)
     listening = _LISTENING.search(log_text)
     reading = _Reading(collector)
     try:
@@ -344,7 +155,7 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
     except EvidenceError as error:
         reading.problems = [str(error)]
     dropped, doubts = _problems_in_log(log_text, reading.packets)
-    missing = collector.close()
+    missing = collector.missing_bytes
     if missing:
         doubts.append(f"{missing} acknowledged bytes of control connections are not in the file")
     tap = Tap(
@@ -358,4 +169,4 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
         last_s=reading.last_s,
         problem="; ".join([*reading.problems, *doubts]) or None,
     )
-    return collector.facts(tap)
+    return collector.build(tap)

@@ -1,7 +1,10 @@
 """What the judge rests on: facts decoded from captures, counters of the kernel, and claims of the programs.
 
-Values only. Facts come from :mod:`flume.lab.evidence.capture`; counters and claims from the runner. All times are epoch
-seconds of the capturing machine's clock; a *tap* is one tcpdump at one interface.
+Values only. Facts come from :mod:`flume.lab.evidence.capture`; counters and claims come from the runner. All times are
+epoch seconds of the capturing host's clock. A *tap* is one tcpdump at one interface.
+
+The control connections are here as commands, replies and events. Which bytes they were made of is known to the dialect
+alone, see :mod:`flume.lab.evidence.json_lines`.
 """
 
 from typing import NamedTuple
@@ -11,17 +14,17 @@ import msgspec
 from flume.errors import EvidenceError
 from flume.settings import check
 
-Address = tuple[str, int]
+Endpoint = tuple[str, int]
 """IP address as text, and port."""
 
 END_GRACE_S = 2.0
 """After the *client's* FIN or RST has arrived, the server may need this long to notice: the one end of a window that
 no acknowledgement marks. It takes 5 ms at rest; a server among busy loops on two cores answered commands after up to
-0.66 s. Far below the 7 s that a host which vanishes without a FIN is streamed to."""
+0.66 s. Far below the 7 s for which the server streams to a host that vanished without a FIN."""
 
 
 class Tap(NamedTuple):
-    """One capture file and how far it can be trusted."""
+    """One capture file, and how far it can be trusted."""
 
     name: str
     interface: str
@@ -39,13 +42,13 @@ class Tap(NamedTuple):
 class MediaDatagram(NamedTuple):
     """One datagram of the stream, as it passed the tap. A segmentation batch has been cut into its datagrams.
 
-    A packet in a frame on the control connection (RFC 4571) counts as one, at the time of the segment that completed
-    it, when that was first seen.
+    A packet in a frame on the control connection (RFC 4571) counts as one datagram. Its time is that of the segment
+    that completed the frame, when that segment was first seen.
     """
 
     time_s: float
-    source: Address
-    destination: Address
+    source: Endpoint
+    destination: Endpoint
     identity: bytes
     """Digest of the payload: the same datagram at another tap has the same identity."""
     sequence: int | None
@@ -54,36 +57,77 @@ class MediaDatagram(NamedTuple):
     bytes: int
     video_frames_started: int
     offset: int | None = None
-    """Over TCP: its place in the server's bytes of the connection. None: over UDP."""
+    """Over TCP: the position of its frame in the server's bytes of the connection. None: over UDP."""
     is_entry: bool = False
-    """Whether it begins with a PAT, as every datagram does with which a player may begin."""
+    """Whether it begins with a PAT, as every datagram does at which a player may begin."""
 
 
 class ControlStart(NamedTuple):
     """A control connection begins: the SYN."""
 
     time_s: float
-    client: Address
+    client: Endpoint
 
 
-class ControlLine(NamedTuple):
-    """One complete control line, at the time of the packet that completed it (its first transmission)."""
+class Command(NamedTuple):
+    """A request of the client, at the time of the packet that completed it (its first transmission)."""
 
     time_s: float
-    client: Address
-    to_server: bool
-    message: dict[str, object] | None
-    """The JSON object; None when the line is not one."""
-    raw: bytes
+    client: Endpoint
+    """The client's end of the control connection."""
+    name: str
+    """connect, interrupt, continue, disconnect or status; ``?`` for bytes that are no request."""
+    over_tcp: bool = False
+    """Of connect: whether it asks for the media on the control connection itself."""
+
+
+class Reply(NamedTuple):
+    """What the server answered to a command, at the time of the packet that completed the reply."""
+
+    time_s: float
+    client: Endpoint
+    command: str | None
+    """The command that it answers; None where it names none, as the goodbye to an idle connection does."""
+    refusal: str | None = None
+    """The code of the refusal; None: the command was granted."""
+    state: str | None = None
+    """The session's state, as the server names it."""
+    first_sequence: int | None = None
+    """The number of the first datagram, as the server announces it."""
+    last_sequence: int | None = None
+    """The number of the last datagram, as the server acknowledges it."""
+    datagrams: int | None = None
+    """The window's datagrams, as the server acknowledges them."""
     offset: int = 0
-    """Of a line of the server: its place in the server's bytes of the connection."""
+    """Its position in the server's bytes of the connection."""
+    token: bytes | None = None
+    """Of connect: what the client has to send from where it wants the media."""
+    over_tcp: bool = False
+    """Of connect: whether the media come on the control connection itself."""
+
+
+class Event(NamedTuple):
+    """What the server said without being asked: active, closed, or another name; empty for bytes without meaning."""
+
+    time_s: float
+    client: Endpoint
+    name: str
+    state: str | None = None
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    datagrams: int | None = None
+    offset: int = 0
+    """Its position in the server's bytes of the connection."""
+
+
+ControlMessage = Command | Reply | Event
 
 
 class ControlEnd(NamedTuple):
     """The first FIN or RST of a control connection."""
 
     time_s: float
-    client: Address
+    client: Endpoint
     by_server: bool
 
 
@@ -91,24 +135,24 @@ class Consent(NamedTuple):
     """A datagram to the server's media port: the token, if it is the right one."""
 
     time_s: float
-    client: Address
+    client: Endpoint
     payload: bytes
 
 
 class Refusal(NamedTuple):
-    """ICMP port unreachable from a client: nothing listens on *media* any more."""
+    """ICMP port unreachable from a client: no socket listens on *media* any more."""
 
     time_s: float
-    media: Address
+    media: Endpoint
 
 
 class TapFacts(NamedTuple):
-    """Everything one tap saw, in the order of time."""
+    """Everything one tap saw, in the order of time. Built by :class:`flume.lab.evidence.builder.TapFactsBuilder`."""
 
     tap: Tap
     media: tuple[MediaDatagram, ...] = ()
     starts: tuple[ControlStart, ...] = ()
-    lines: tuple[ControlLine, ...] = ()
+    messages: tuple[ControlMessage, ...] = ()
     ends: tuple[ControlEnd, ...] = ()
     consents: tuple[Consent, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -119,30 +163,31 @@ class TapFacts(NamedTuple):
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client says about itself. None: it does not say."""
+    """What a client reports about itself. None: it does not say."""
 
     datagrams: int | None = None
     """Received from the socket, duplicates included."""
     duplicates: int = 0
     frames_displayed: int | None = None
     join_ms: float | None = None
+    """From the command ``connect`` to the first displayed frame."""
     player: str = "none"
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Kernel counters for the media towards one subject, over the run."""
+    """Kernel counters for the media towards one subject, over the run. All count datagrams."""
 
     lost_on_link: int = 0
-    """Of the shaped link: the drops of its qdisc."""
+    """Drops of the shaped link's qdisc."""
     damaged_on_link: int = 0
-    """Arrived with a wrong checksum, and so were dropped by the client's kernel."""
+    """Arrived with a wrong checksum, so that the client's kernel dropped them."""
     dropped_by_firewall: int = 0
     dropped_by_receiver: int = 0
-    """Of the receiving socket: its buffer was full."""
+    """Dropped at the receiving socket: its buffer was full."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """One client host. *tap* names the capture at its own interface; None: there is only the server's."""
+    """One client host. *tap* names the capture at its own interface; None: only the server has a tap."""
 
     name: str
     address: str
@@ -159,15 +204,15 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
     """What the run has to reach, beside the promises that always hold."""
 
     loss_max_pct: float = 0.0
-    """Beyond what a firewall under study takes, and a link that is to lose; their own counters prove how much."""
+    """Beyond what the network under study takes: a firewall, or a link that is to lose. Their counters prove it."""
     link_loses: bool = False
-    """The links are shaped to lose datagrams; how many is measured by the lab beforehand."""
+    """The links are shaped to lose datagrams; the lab measures how many before the run."""
     frames_min_pct: float | None = 99.0
-    """Frames displayed of those due; None: nobody watches."""
+    """Frames displayed of those due; None: no client displays frames."""
     join_max_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Check every range."""
+        """Check every range. Raises :class:`~flume.errors.SettingsError`."""
         check(0 <= self.loss_max_pct <= 100, "loss_max_pct", self.loss_max_pct, "0 to 100 per cent")
         pct = self.frames_min_pct
         check(pct is None or 0 <= pct <= 100, "frames_min_pct", pct, "0 to 100 per cent")

@@ -1,31 +1,12 @@
-"""TCP segments of one direction, as captured, put back into lines and frames. Pure; the input is a stranger's bytes.
+"""TCP segments of one direction, as captured, put back in order. Pure; the input is untrusted bytes.
 
-Retransmissions add nothing, segments out of order wait, and bytes that the peer acknowledged although the capture
-does not hold them are reported: then the capture is incomplete, whatever tcpdump says.
+Retransmissions add nothing. Segments out of order wait for the gap to close. Bytes that the peer acknowledged although
+the capture does not hold them are reported: the capture is then incomplete, whatever tcpdump says.
 """
-
-from typing import NamedTuple
-
-from flume.settings import MAX_LINE_BYTES
 
 _MODULUS = 1 << 32
 _MOST_WAITING_BYTES = 16 << 20
 """Out-of-order bytes kept for one direction: 3 s of 40 Mbit/s behind one lost segment."""
-
-_FRAMES_BEGIN_BELOW = 8
-"""A frame (RFC 4571) begins with its length, of which the first byte is below this; no text begins so."""
-_LENGTH_BYTES = 2
-_LINE_BEGINS = b"{\r\n"
-"""With which a line of the server begins; a blank one, too."""
-
-
-class Unit(NamedTuple):
-    """One line, newline included, or what one frame carries. What begins like neither counts as a frame, too."""
-
-    data: bytes
-    is_frame: bool
-    offset: int
-    """Of its first byte in the direction's stream, from 0: says which of two in one segment came first."""
 
 
 def _ahead(newer: int, older: int) -> int:
@@ -33,20 +14,28 @@ def _ahead(newer: int, older: int) -> int:
     return ((newer - older + (1 << 31)) % _MODULUS) - (1 << 31)
 
 
-class LineStream:
-    """One direction of one connection."""
+class SegmentStream:
+    """One direction of one connection: numbered segments in, the bytes in order out.
+
+    >>> stream = SegmentStream()
+    >>> stream.begin(99)
+    >>> stream.feed_untrusted(103, b"def"), stream.feed_untrusted(100, b"abc")
+    (b'', b'abcdef')
+    """
 
     def __init__(self) -> None:
         """Begin before any segment."""
+        self.has_begin = False
+        """Whether the capture holds the beginning of the stream: the SYN came before any data."""
         self._next: int | None = None
         self._acknowledged: int | None = None
         self._finished = False
         self._waiting: dict[int, bytes] = {}
-        self._partial = b""
 
     def begin(self, sequence: int) -> None:
         """Take the sender's SYN, numbered *sequence*."""
         if self._next is None:
+            self.has_begin = True
             self._next = (sequence + 1) % _MODULUS
 
     def finish(self) -> None:
@@ -65,16 +54,8 @@ class LineStream:
             return 0
         return max(0, _ahead(self._acknowledged, self._next) - int(self._finished))
 
-    def feed_untrusted(self, sequence: int, data: bytes) -> list[bytes]:
-        """Take one segment; return the lines that it completes, newlines included. Raises nothing."""
-        fresh = self._fresh(sequence, data)
-        *lines, self._partial = (self._partial + fresh).split(b"\n")
-        if len(self._partial) > 4 * MAX_LINE_BYTES:  # No line of ours: the server refuses it long before.
-            self._partial = b""
-        return [line + b"\n" for line in lines]
-
-    def _fresh(self, sequence: int, data: bytes) -> bytes:
-        """Take one segment; return what it adds to the stream in order."""
+    def feed_untrusted(self, sequence: int, data: bytes) -> bytes:
+        """Take one segment; return the bytes that it adds to the stream in order. Raises nothing."""
         if not data:
             return b""
         if self._next is None:  # The capture began in the middle: the first line may be the rest of one.
@@ -97,49 +78,3 @@ class LineStream:
             fresh += data
             self._next = ((self._next or 0) + len(data)) % _MODULUS
         return bytes(fresh)
-
-
-class MixedStream(LineStream):
-    """The server's direction of one connection: lines, and frames between them once its beginning is known."""
-
-    def __init__(self) -> None:
-        """Begin before any segment."""
-        super().__init__()
-        self.has_begun = False
-        """Whether the beginning is known, so that frames can be told from lines."""
-        self._rest = bytearray()
-        self._offset = 0
-
-    def begin(self, sequence: int) -> None:
-        """Take the sender's SYN, numbered *sequence*."""
-        if self._next is None:
-            self.has_begun = True
-        super().begin(sequence)
-
-    def units_untrusted(self, sequence: int, data: bytes) -> list[Unit]:
-        """Take one segment; return the lines and frames that it completes, in their order. Raises nothing."""
-        rest, at = self._rest, 0
-        rest += self._fresh(sequence, data)
-        units: list[Unit] = []
-        while at < len(rest):
-            is_frame = self.has_begun and rest[at] < _FRAMES_BEGIN_BELOW
-            is_neither = self.has_begun and not is_frame and rest[at] not in _LINE_BEGINS
-            end = self._end_of_frame(at) if is_frame else rest.find(b"\n", at) + 1
-            if is_neither:  # Its end is not known, and it may never have one.
-                end = end or len(rest)
-            elif end == 0 and len(rest) - at > 4 * MAX_LINE_BYTES:  # No line of ours.
-                end, is_neither = len(rest), self.has_begun
-            if not 0 < end <= len(rest):
-                break
-            start = at + _LENGTH_BYTES if is_frame else at
-            if start < end:
-                units.append(Unit(bytes(rest[start:end]), is_frame or is_neither, self._offset + at))
-            at = end
-        del rest[:at]
-        self._offset += at
-        return units
-
-    def _end_of_frame(self, at: int) -> int:
-        """Return where the frame that begins *at* ends; 0 while its length is not complete."""
-        length = self._rest[at : at + _LENGTH_BYTES]
-        return at + _LENGTH_BYTES + int.from_bytes(length, "big") if len(length) == _LENGTH_BYTES else 0

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from flume.lab.evidence.facts import Address, MediaDatagram
-from flume.lab.trial.windows import CommandSeen, Sessions, Window
+from flume.lab.evidence.facts import Endpoint, MediaDatagram
+from flume.lab.trial.windows import ActiveWindow, CommandOutcome, Sessions
 
 TAIL_S = 0.25
 """Leaks that end this soon after the acknowledgement mean that it was sent too early; longer ones that the server
@@ -29,7 +29,7 @@ class Flow(NamedTuple):
     """What left the server for one client."""
 
     sent: tuple[MediaDatagram, ...]
-    windows: tuple[Window, ...]
+    windows: tuple[ActiveWindow, ...]
     allowed: tuple[tuple[MediaDatagram, ...], ...]
     """One entry for each of *windows*."""
     leaked: tuple[MediaDatagram, ...]
@@ -68,15 +68,15 @@ class Matching(NamedTuple):
 def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) -> Flow:
     """Sort the datagrams *sent* to the host *address* into those allowed and those leaked."""
     windows = tuple(window for window in sessions.windows if window.media[0] == address)
-    by_media: dict[tuple[Address, bool], list[_Stretch]] = defaultdict(list)  # and whether over TCP
+    by_media: dict[tuple[Endpoint, bool], list[_Stretch]] = defaultdict(list)  # and whether over TCP
     for position, window in enumerate(windows):
-        for place, from_s, before_s in window.stretches:
+        for place, from_s, before_s in window.spans:
             by_media[place, window.opened_at is not None].append(_Stretch(from_s, before_s, position))
     for stretches in by_media.values():
         stretches.sort()
     opened = {media: [stretch.from_s for stretch in stretches] for media, stretches in by_media.items()}
     allowed: list[list[MediaDatagram]] = [[] for _ in windows]
-    gaps: dict[tuple[tuple[Address, bool], int], list[MediaDatagram]] = defaultdict(list)
+    gaps: dict[tuple[tuple[Endpoint, bool], int], list[MediaDatagram]] = defaultdict(list)
     unknown = [interval for interval in sessions.unknown if interval.address == address]
     everything = tuple(sorted(sent, key=lambda datagram: datagram.time_s))
     unjudged = 0
@@ -102,14 +102,14 @@ def classify(address: str, sent: Iterable[MediaDatagram], sessions: Sessions) ->
     return Flow(everything, windows, allowed_all, tuple(leaked_all), dict(reasons), unjudged)
 
 
-def _precedes(datagram: MediaDatagram, window: Window) -> bool:
+def _precedes(datagram: MediaDatagram, window: ActiveWindow) -> bool:
     """Whether *datagram* came in the segment that opened *window*, and before that line."""
     if datagram.offset is None or window.opened_at is None or datagram.time_s > window.opened_s:
         return False
     return datagram.offset < window.opened_at
 
 
-def _is_within(datagram: MediaDatagram, window: Window) -> bool:
+def _is_within(datagram: MediaDatagram, window: ActiveWindow) -> bool:
     """Whether *datagram*, which is not from before *window*, is from before its end: over TCP by place."""
     if datagram.time_s > window.limit_s:
         return False
@@ -117,7 +117,10 @@ def _is_within(datagram: MediaDatagram, window: Window) -> bool:
 
 
 def _reasons(
-    leaked: Sequence[MediaDatagram], before: Window | None, windows: Sequence[Window], commands: Sequence[CommandSeen]
+    leaked: Sequence[MediaDatagram],
+    before: ActiveWindow | None,
+    windows: Sequence[ActiveWindow],
+    commands: Sequence[CommandOutcome],
 ) -> Counter[str]:
     """Name why each datagram of one gap should not have left; *before* is the window that the gap follows."""
     connects = [c.time_s for c in commands if c.command == "connect" and c.answer in {"ok", None}]
@@ -141,7 +144,7 @@ def _reasons(
 
 def match(sent: Iterable[MediaDatagram], arrivals: Iterable[MediaDatagram]) -> Matching:
     """Pair departures with arrivals by destination and identity, first with first."""
-    waiting: dict[tuple[Address, bytes], deque[MediaDatagram]] = defaultdict(deque)
+    waiting: dict[tuple[Endpoint, bytes], deque[MediaDatagram]] = defaultdict(deque)
     for datagram in sent:
         waiting[datagram.destination, datagram.identity].append(datagram)
     pairs: list[tuple[MediaDatagram, MediaDatagram]] = []
@@ -225,7 +228,7 @@ def repeated(flow: Flow) -> int:
     A session begins with a window opened by ``connect``: a new one may get the datagrams since the last keyframe again.
     """
     twice = 0
-    seen: set[tuple[Address, bytes]] = set()
+    seen: set[tuple[Endpoint, bytes]] = set()
     for window, datagrams in zip(flow.windows, flow.allowed, strict=True):
         if window.opened_by == "connect":
             seen = set()

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, Subject, TapFacts
+from flume.lab.evidence.facts import Command, Evidence, Expectations, MediaDatagram, Subject, TapFacts
 from flume.lab.trial.flows import Flow, Matching, classify, frames_begun, holes, match, passed_over, repeated
+from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import (
     BIN_S,
     Balance,
@@ -24,7 +25,7 @@ from flume.lab.trial.verdict import (
     Verdict,
     worst,
 )
-from flume.lab.trial.windows import CommandSeen, Sessions, Window, reconstruct
+from flume.lab.trial.windows import ActiveWindow, CommandOutcome, Sessions
 
 CLOCK_TOLERANCE_S = 0.001
 """A datagram may seem to arrive this much before it left: two taps of one kernel stamp with one clock, to the
@@ -42,7 +43,7 @@ class _Case(NamedTuple):
     flow: Flow
     tap: TapFacts | None
     matching: Matching | None
-    commands: tuple[CommandSeen, ...]
+    commands: tuple[CommandOutcome, ...]
     balance: Balance | None
 
 
@@ -133,7 +134,7 @@ def _check_run(evidence: Evidence, server: TapFacts, cases: Sequence[_Case]) -> 
     yield Check(name="evidence", verdict=_PASS if enough else _ERROR, subject="run", detail=seen)
 
 
-def _length_s(window: Window, server: TapFacts) -> float:
+def _length_s(window: ActiveWindow, server: TapFacts) -> float:
     return min(window.closed_s, server.tap.last_s) - window.opened_s
 
 
@@ -217,7 +218,7 @@ def _sequence(case: _Case, server: TapFacts) -> tuple[Verdict, str]:
     """Within a window the server skips no number while the client listens, and it never repeats one."""
     skipped = 0
     for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
-        refused = (r.time_s for r in server.refusals if r.media in window.places and r.time_s >= window.opened_s)
+        refused = (r.time_s for r in server.refusals if r.media in window.endpoints and r.time_s >= window.opened_s)
         skipped += holes(datagrams, min(refused, default=math.inf))
     twice = repeated(case.flow)
     if skipped or twice:
@@ -236,7 +237,7 @@ def _acknowledged(case: _Case) -> tuple[Verdict, str]:
     return (_FAIL, "; ".join(wrong[:3])) if wrong else (_PASS, "replies and wire agree")
 
 
-def _contradictions(window: Window, datagrams: Sequence[MediaDatagram]) -> Iterator[str]:
+def _contradictions(window: ActiveWindow, datagrams: Sequence[MediaDatagram]) -> Iterator[str]:
     if window.datagrams is not None and window.datagrams != len(datagrams):
         yield f"the reply to {window.closed_by} counts {window.datagrams} datagrams, the wire has {len(datagrams)}"
     if not datagrams or datagrams[0].sequence is None:
@@ -358,15 +359,14 @@ def _first_datagram_ms(case: _Case) -> float | None:
     connects = [command.time_s for command in case.commands if command.command == "connect" and command.answer == "ok"]
     if case.tap is not None and case.matching is not None:
         first = min((arrival.time_s for _, arrival in case.matching.arrived), default=None)
-        mine = [line for line in case.tap.lines if line.client[0] == case.subject.address and line.message]
-        own = [line.time_s for line in mine if line.message and line.message.get("command") == "connect"]
-        connects = own or connects
+        mine = [m for m in case.tap.messages if isinstance(m, Command) and m.client[0] == case.subject.address]
+        connects = [command.time_s for command in mine if command.name == "connect"] or connects
     else:
         first = min((datagram.time_s for datagram in case.flow.active), default=None)
     return None if first is None or not connects else round(1000 * (first - connects[0]), 2)
 
 
-def _command_report(command: CommandSeen, started_s: float) -> CommandReport:
+def _command_report(command: CommandOutcome, started_s: float) -> CommandReport:
     answered_s = command.answered_s
     return CommandReport(
         time_s=round(command.time_s - started_s, 4),

@@ -14,10 +14,11 @@ from scapy.packet import Raw
 from flume.errors import EvidenceError
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.dissect import LINK_HEADER, Dissector, refused_untrusted
-from flume.lab.evidence.facts import TapFacts
+from flume.lab.evidence.facts import Command, Reply, TapFacts
 from flume.lab.evidence.frames import FrameCounter
-from flume.lab.evidence.reassembly import LineStream
-from flume.lab.trial.windows import reconstruct
+from flume.lab.evidence.json_lines import LineSplitter
+from flume.lab.evidence.reassembly import SegmentStream
+from flume.lab.trial.sessions import reconstruct
 from support.captures.pcap import CLIENT, ETHER, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
 
 FRAME = ts(VIDEO_PID, b"\x00\x00\x01\xe0", unit_start=True)
@@ -90,9 +91,9 @@ def test_a_reply_in_two_segments_counts_from_the_second(pcap: Pcap):
     connected(pcap).segment(SERVER, CLIENT, data[:10])
     pcap.now_s = START_S + 5
     pcap.segment(SERVER, CLIENT, data[10:])
-    last = read(pcap).lines[-1]
-    assert last.time_s == START_S + 5
-    assert last.message == {"reply": "interrupt", "state": "interrupted"}
+    last = read(pcap).messages[-1]
+    assert isinstance(last, Reply)
+    assert last == Reply(START_S + 5, (CLIENT, 40000), "interrupt", state="interrupted", offset=last.offset)
 
 
 def test_a_retransmission_adds_nothing_and_moves_no_time(pcap: Pcap):
@@ -101,7 +102,7 @@ def test_a_retransmission_adds_nothing_and_moves_no_time(pcap: Pcap):
     at_s = pcap.now_s
     pcap.segment(SERVER, CLIENT, data).segment(SERVER, CLIENT, data, offset=-len(data)).segment(CLIENT, SERVER)
     facts = read(pcap)
-    interrupts = [seen for seen in facts.lines if seen.raw == data]
+    interrupts = [seen for seen in facts.messages if isinstance(seen, Reply) and seen.command == "interrupt"]
     assert [seen.time_s for seen in interrupts] == [pytest.approx(at_s)]
     assert facts.tap.problem is None
 
@@ -110,18 +111,16 @@ def test_several_lines_in_one_segment(pcap: Pcap):
     connected(pcap).segment(
         CLIENT, SERVER, line({"command": "status"}) + b"nonsense\n[1]\n" + line({"command": "interrupt"})
     )
-    assert [seen.message for seen in read(pcap).lines[-4:]] == [
-        {"command": "status"},
-        None,
-        None,
-        {"command": "interrupt"},
-    ]
+    last = read(pcap).messages[-4:]
+    assert [message.name for message in last if isinstance(message, Command)] == ["status", "?", "?", "interrupt"]
 
 
 def test_segments_out_of_order_wait(pcap: Pcap):
     data = line({"command": "status"})
     connected(pcap).segment(CLIENT, SERVER, data[5:], offset=5).segment(CLIENT, SERVER, data)
-    assert read(pcap).lines[-1].message == {"command": "status"}
+    last = read(pcap).messages[-1]
+    assert isinstance(last, Command)
+    assert last.name == "status"
 
 
 def test_acknowledged_bytes_that_are_not_in_the_file_are_a_problem(pcap: Pcap):
@@ -169,7 +168,7 @@ def test_other_traffic_is_left_alone(pcap: Pcap):
     pcap.frame(Ether(**ETHER) / ARP()).udp("198.18.0.1", CLIENT, b"\0" * 30, sport=53, dport=3333).frame(vlan)
     facts = read(pcap)
     assert [datagram.sequence for datagram in facts.media] == [4]
-    assert (facts.lines, facts.consents, facts.tap.problem) == ((), (), None)
+    assert (facts.messages, facts.consents, facts.tap.problem) == ((), (), None)
 
 
 @pytest.mark.parametrize("cut", [1, 17, 800])
@@ -277,10 +276,11 @@ def test_lines_survive_any_order_and_repetition_of_segments(pieces: list[tuple[i
     whole = [(start, text[start : start + 4]) for start in range(0, len(text), 4)]
     segments = [*whole, *[(start, text[start : start + length]) for start, length in pieces]]
     random.shuffle(segments)
-    stream = LineStream()
+    stream, splitter = SegmentStream(), LineSplitter()
     begin = 0xFFFFFFF7  # the numbers wrap within the text
     stream.begin(begin - 1)
-    lines = [out for start, cut in segments for out in stream.feed_untrusted((begin + start) % (1 << 32), cut)]
+    parts = [stream.feed_untrusted((begin + start) % (1 << 32), cut) for start, cut in segments]
+    lines = [line for part in parts for line in splitter.feed_untrusted(part)]
     assert b"".join(lines) == text
     stream.acknowledge((begin + len(text)) % (1 << 32))
     assert stream.missing_bytes == 0
@@ -288,8 +288,8 @@ def test_lines_survive_any_order_and_repetition_of_segments(pieces: list[tuple[i
 
 @given(st.lists(st.tuples(st.integers(0, (1 << 32) - 1), st.binary(max_size=40)), max_size=40))
 def test_any_segments_raise_nothing(segments: list[tuple[int, bytes]]):
-    stream = LineStream()
+    stream, splitter = SegmentStream(), LineSplitter()
     for sequence, data in segments:
-        for out in stream.feed_untrusted(sequence, data):
+        for out in splitter.feed_untrusted(stream.feed_untrusted(sequence, data)):
             assert out.endswith(b"\n")
     assert stream.missing_bytes == 0

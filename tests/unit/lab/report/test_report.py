@@ -25,7 +25,7 @@ RUN = RunFacts(
 def report(*, leaking: bool = False, extra: tuple[Check, ...] = ()) -> Report:
     wire = Wire().connect(1).connect(2).stream(1, 1, 2).last("interrupt", 2).stream(0.5, 1, *([2] if leaking else []))
     wire.request(2, "continue").reply(2, "continue", state="active").stream(1, 1, 2)
-    wire.request(2, "continue").reply(2, "error", command="continue", code="not_allowed_now", state="active")
+    wire.request(2, "continue").refuse(2, "continue", "not_allowed_now", state="active")
     return judge(wire.last("disconnect", 2).last("disconnect", 1).evidence(1, 2), RUN, extra)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import END_GRACE_S, TapFacts
-from flume.lab.trial.windows import reconstruct
+from flume.lab.trial.sessions import reconstruct
 from support.captures.pcap import CLIENT, PORT, SERVER, Pcap, rtp
 
 TOKEN = b"0123456789abcdef0123456789abcdef"

@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,8 @@ from flume.lab.evidence.facts import END_GRACE_S, Claims, Counters, Evidence, Ex
 from flume.lab.report.writer import table
 from flume.lab.trial.flows import classify
 from flume.lab.trial.judge import judge
+from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import Check, Report, RunFacts, Verdict, worst
-from flume.lab.trial.windows import reconstruct
 from support.captures.wire import START_S, Wire, host
 
 RUN = RunFacts(run="r1", engine={"name": "paper"}, timings={"start": 1.0})
@@ -86,7 +87,7 @@ def test_streaming_after_disconnect_is_caught():
 
 
 def test_streaming_after_the_server_closed_is_caught():
-    wire = two().event(2, "closed", state="closed", code="shutdown", message="").stream(0.1, 1, 2)
+    wire = two().event(2, "closed", state="closed").stream(0.1, 1, 2)
     assert leak(wire) == (Verdict.FAIL, {"after_close": 5})
 
 
@@ -136,7 +137,7 @@ def test_a_stream_may_move_to_where_its_token_comes_from_and_remains_one_window(
     wire.stream(0.1, 2, port=50001).last("interrupt", 2).stream(0.2, 1).last("interrupt", 1)
     sessions = reconstruct(wire.server())
     mine = [window for window in sessions.windows if window.control[0] == host(2)]
-    assert [len(window.places) for window in mine] == [2, 1]
+    assert [len(window.endpoints) for window in mine] == [2, 1]
     flow = classify(host(2), [d for d in wire.media if d.destination[0] == host(2)], sessions)
     assert (len(flow.leaked), [len(window) for window in flow.allowed]) == (0, [sent, 5])
 
@@ -174,13 +175,11 @@ def test_after_the_server_s_own_end_a_token_opens_nothing():
 
 
 def test_a_refused_interrupt_closes_nothing_and_a_refused_continue_opens_nothing():
-    wire = two().request(2, "continue").reply(2, "error", state="active", command="continue", code="illegal")
-    wire.request(2, "interrupt").reply(2, "error", state="active", command="interrupt", code="illegal").stream(
-        0.1, 1, 2
-    )
+    wire = two().request(2, "continue").refuse(2, "continue", "illegal", state="active")
+    wire.request(2, "interrupt").refuse(2, "interrupt", "illegal", state="active").stream(0.1, 1, 2)
     assert leak(wire)[0] is Verdict.PASS
     wire.last("interrupt", 2).request(2, "continue")
-    wire.reply(2, "error", state="interrupted", command="continue", code="overloaded").stream(0.1, 1, 2)
+    wire.refuse(2, "continue", "overloaded", state="interrupted").stream(0.1, 1, 2)
     assert leak(wire) == (Verdict.FAIL, {"after_interrupt": 5})
 
 
@@ -299,7 +298,7 @@ def test_commands_are_compared_with_the_plan():
 
     assert planned("connect", "status", "interrupt", "continue", "disconnect") is Verdict.PASS
     assert planned("connect", "interrupt") is Verdict.FAIL
-    wire.request(2, "continue").reply(2, "error", state="closed", command="continue", code="illegal")
+    wire.request(2, "continue").refuse(2, "continue", "illegal", state="closed")
     evidence = wire.evidence(1, 2)
     assert planned("connect", "interrupt", "continue", "disconnect", "continue") is Verdict.FAIL
 
@@ -467,10 +466,10 @@ def test_numbers_that_wrap_are_no_hole():
 )
 def test_an_acknowledgement_that_contradicts_the_wire_fails(field: str, value: int):
     wire = Wire().connect(1).stream(1, 1).request(1, "interrupt")
-    truth = {"datagrams": 50, "last_sequence": 49}
+    truth: dict[str, Any] = {"datagrams": 50, "last_sequence": 49}
     good = judge(wire.reply(1, "interrupt", state="interrupted", **truth).evidence(1), RUN)
     assert verdicts(good, "acknowledged")["client-1"] is Verdict.PASS
-    wire.lines.pop()
+    wire.messages.pop()
     bad = judge(wire.reply(1, "interrupt", state="interrupted", **{**truth, field: value}).evidence(1), RUN)
     assert verdicts(bad, "acknowledged")["client-1"] is Verdict.FAIL
 
@@ -584,7 +583,7 @@ def play(steps: list[str], leak_at: int | None) -> tuple[Wire, bool]:
         elif after or step == "status":
             wire.request(2, step).reply(2, step, state=after or state)
         else:
-            wire.request(2, step).reply(2, "error", command=step, code="not_allowed_now", state=state)
+            wire.request(2, step).refuse(2, step, "not_allowed_now", state=state)
         state = after or state
         if position == leak_at:
             wire.stream(0.02, 2)
@@ -608,19 +607,19 @@ def commands(wire: Wire, *planned: str) -> Verdict:
 
 
 def test_a_goodbye_to_an_idle_connection_is_no_command():
-    wire = Wire().open(1).reply(1, "error", code="idle", state="closed", command=None).end(1, by_server=True)
+    wire = Wire().open(1).refuse(1, None, "idle", state="closed").end(1, by_server=True)
     wire.connect(1).stream(1, 1).last("disconnect", 1)
     assert commands(wire, "connect", "disconnect") is Verdict.PASS
 
 
 def test_a_command_on_a_connection_that_the_server_has_ended_reached_nobody():
     """It crossed the server's goodbye, and was given again."""
-    wire = Wire().open(1).reply(1, "error", code="idle", state="closed", command=None).end(1, by_server=True)
+    wire = Wire().open(1).refuse(1, None, "idle", state="closed").end(1, by_server=True)
     wire.request(1, "connect").wait(0.1).connect(1).stream(1, 1).last("disconnect", 1)
     assert commands(wire, "connect", "disconnect") is Verdict.PASS
 
 
 def test_a_goodbye_that_answers_a_command_is_its_refusal():
     wire = Wire().open(1).request(1, "connect")
-    wire.reply(1, "error", code="too_many", state="closed", command=None).end(1, by_server=True)
+    wire.refuse(1, None, "too_many", state="closed").end(1, by_server=True)
     assert commands(wire, "connect") is Verdict.FAIL

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from flume.lab.evidence.capture import read_tap
-from flume.lab.evidence.facts import Claims, Evidence, Expectations, Subject, TapFacts
+from flume.lab.evidence.facts import Claims, Event, Evidence, Expectations, Subject, TapFacts
 from flume.lab.trial.flows import classify, holes, passed_over
 from flume.lab.trial.judge import judge
+from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import RunFacts, Verdict
-from flume.lab.trial.windows import reconstruct
 from support.captures.pcap import CLIENT, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
 
 FRAME = ts(VIDEO_PID, b"\0\0\1\xe0", unit_start=True)
@@ -67,7 +67,7 @@ def test_frames_are_datagrams_at_the_time_of_the_segment_that_completes_them(tmp
     ]
     assert [round(d.time_s - START_S, 3) for d in facts.media] == [0.006, 0.006, 0.007]
     assert {d.destination for d in facts.media} == {(CLIENT, 40000)}
-    assert [one.message["event"] for one in facts.lines if one.message and "event" in one.message] == ["active"]
+    assert [message.name for message in facts.messages if isinstance(message, Event)] == ["active"]
 
 
 def test_a_retransmitted_frame_counts_once_and_at_its_first_time(tmp_path: Path):

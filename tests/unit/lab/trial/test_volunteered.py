@@ -7,7 +7,7 @@ import pytest
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import TapFacts
 from flume.lab.trial.flows import classify
-from flume.lab.trial.windows import reconstruct
+from flume.lab.trial.sessions import reconstruct
 from support.captures.pcap import CLIENT, PORT, SERVER, Pcap, line, rtp
 
 TOKEN = b"0123456789abcdef0123456789abcdef"

@@ -1,0 +1,168 @@
+"""Follows one control connection: which of its commands and replies open and close windows. Pure.
+
+A window opens when the *consent* datagram arrives (the token that the reply to ``connect`` named, from the host of the
+control connection), or when a ``continue`` arrives that is then granted. A reply without a request opens nothing. The
+window closes when the reply to ``interrupt`` or ``disconnect`` leaves, when a ``closed`` event leaves, or when the
+control connection ends. Within a window the media may switch to another port of the same host, once the token has come
+from there: from the first datagram to the new endpoint on, the old one may get no more.
+
+Over TCP, where the client asked for the media on the control connection itself, a window opens with the ``active``
+event or the reply to ``continue``. It closes with the same messages as above. Each counts by its position in the
+server's bytes: the order of frames and messages on one connection needs no clock.
+
+A connection whose beginning the capture does not hold is *unknown* until the server says that it has no session: no
+verdict may rest on what its host received until then.
+"""
+
+from flume.lab.evidence.facts import END_GRACE_S, Command, Consent, ControlEnd, Endpoint, Event, Reply
+from flume.lab.trial.window_log import RequestQueue, WindowLog
+from flume.lab.trial.windows import ActiveWindow, CommandOutcome, PathSwitch, UnknownInterval
+
+
+class _Session:
+    """Where the media of one session may go, from ``connect`` to its end."""
+
+    def __init__(self, *, token: bytes = b"", over_tcp: bool = False) -> None:
+        """Begin with the *token* of the reply to ``connect``; empty over TCP, and where there is no session."""
+        self.token = token
+        self.over_tcp = over_tcp
+        self.awaits_active = over_tcp
+        """Over TCP: the ``active`` that belongs to the reply to ``connect`` has not been sent yet."""
+        self.media: Endpoint | None = None
+        self.consented: set[Endpoint] = set()
+        """Other endpoints from which the token has come since the media went to :attr:`media`."""
+
+
+class ConnectionFollower:
+    """One control connection, message by message. What it found is in its public lists after :meth:`finish`."""
+
+    def __init__(self, control: Endpoint, *, unknown_from_s: float | None = None) -> None:
+        """Begin with the client's end *control*; *unknown_from_s*: the capture does not hold the beginning."""
+        self.control = control
+        self.commands: list[CommandOutcome] = []
+        self.unknown: list[UnknownInterval] = []
+        self._unknown_from_s = unknown_from_s
+        self._windows = WindowLog(control)
+        self._requests = RequestQueue()
+        self._session = _Session()
+        self._asks_over_tcp = False
+        """What the last ``connect`` asked for."""
+        self._ended: ControlEnd | None = None
+
+    @property
+    def windows(self) -> list[ActiveWindow]:
+        """The windows that have ended, in their order."""
+        return self._windows.windows
+
+    # -- the control connection
+
+    def command(self, command: Command) -> None:
+        """Follow a command. One that comes after the server's own end does not reach the server."""
+        if self._ended is not None and self._ended.by_server:
+            return
+        self._requests.add(command)
+        if command.name == "connect":
+            self._asks_over_tcp = command.over_tcp
+
+    def reply(self, reply: Reply) -> None:
+        """Follow a reply."""
+        self._learn(reply.time_s, reply.state)
+        request = self._requests.take(reply.command)
+        if request is None and reply.command is None:
+            return  # A goodbye, such as the one to an idle connection: it answers no command.
+        name = request.name if request is not None else str(reply.command)
+        asked_s = request.time_s if request is not None else reply.time_s
+        answer = "ok" if reply.refusal is None else reply.refusal
+        self.commands.append(CommandOutcome(asked_s, self.control, name, answer, reply.time_s))
+        if reply.refusal is None:
+            self._granted(request, reply)
+
+    def event(self, event: Event) -> None:
+        """Follow an event."""
+        self._learn(event.time_s, event.state)
+        if event.name == "active" and self._session.awaits_active:
+            self._session.awaits_active = False
+            self._windows.open(event.time_s, self.control, "connect", first=event.first_sequence, at=event.offset)
+        elif event.name == "active":
+            self._windows.announce(event.first_sequence)
+        elif event.name == "closed":
+            self._windows.close_by(event, "closed")
+            self._session = _Session()
+
+    def _granted(self, request: Command | None, reply: Reply) -> None:
+        """Follow a command that was granted. A grant without a *request* may close a window, and opens nothing."""
+        match reply.command:
+            case "connect" if request is not None:
+                # A server that puts media on the control connection without being asked opens no window by it.
+                self._session = _Session(token=reply.token or b"", over_tcp=self._asks_over_tcp and reply.over_tcp)
+            case "continue" if request is not None:
+                self._continued(request, reply)
+            case "interrupt":
+                self._windows.close_by(reply, "interrupt")
+            case "disconnect":
+                self._windows.close_by(reply, "disconnect")
+                self._session = _Session()
+
+    def _continued(self, request: Command, reply: Reply) -> None:
+        first = reply.first_sequence
+        if self._session.over_tcp:
+            self._windows.open(reply.time_s, self.control, "continue", first=first, at=reply.offset)
+        elif self._session.media is not None:
+            self._windows.open(request.time_s, self._session.media, "continue", first=first)
+
+    # -- outside of it
+
+    def owns(self, event: Consent | PathSwitch) -> bool:
+        """Whether *event* belongs to this connection's session, so that :meth:`media_event` has to follow it."""
+        if isinstance(event, PathSwitch):
+            return event.media in self._session.consented
+        is_token = bool(self._session.token) and event.payload == self._session.token
+        return is_token and event.client[0] == self.control[0] and self._late_s(event.time_s) <= END_GRACE_S
+
+    def media_event(self, event: Consent | PathSwitch) -> None:
+        """Follow a token that reached the media port, or media that go to another endpoint."""
+        session = self._session
+        if isinstance(event, PathSwitch):
+            session.media, session.consented = event.media, set()
+            self._windows.switch(event)
+        elif session.media is None:
+            session.media = event.client
+            self._windows.open(event.time_s, event.client, "connect")
+            if self._ended is not None:  # The server may not have noticed yet that the client has left.
+                grace_s = END_GRACE_S - self._late_s(event.time_s)
+                self._windows.close_with_connection(event.time_s, grace_s=grace_s)
+        elif event.client != session.media:
+            session.consented.add(event.client)
+
+    def _late_s(self, time_s: float) -> float:
+        return 0.0 if self._ended is None else time_s - self._ended.time_s
+
+    # -- its end
+
+    def end(self, end: ControlEnd) -> None:
+        """Follow the end of the connection."""
+        self._windows.close_with_connection(end.time_s, grace_s=0.0 if end.by_server else END_GRACE_S)
+        if end.by_server:
+            self._session.token = b""
+        if self._ended is None:
+            self._ended = end
+        self._end_unknown(end.time_s)
+
+    def finish(self, time_s: float) -> None:
+        """Note what stays open at *time_s*: a window, commands without an answer, a state that was never named."""
+        self.commands += [
+            CommandOutcome(command.time_s, self.control, command.name, None, None)
+            for command in self._requests.take_all()
+        ]
+        self._end_unknown(time_s)
+        self._windows.finish()
+
+    def _learn(self, time_s: float, state: str | None) -> None:
+        """Take the state that the server names. Without a session there, nothing is unknown any more."""
+        if state in {"closed", "connecting"}:
+            self._end_unknown(time_s)
+
+    def _end_unknown(self, time_s: float) -> None:
+        if self._unknown_from_s is not None:
+            self.unknown.append(UnknownInterval(self.control[0], self._unknown_from_s, time_s))
+            self._unknown_from_s = None

@@ -1,0 +1,102 @@
+"""When the server was allowed to send to which endpoint: read from the capture at its own interface. Pure.
+
+Windows come from commands, replies and events as values, in the order in which they passed the server's interface.
+This module knows no dialect, no log of a program and no code under test.
+
+>>> from flume.lab.evidence.facts import Command, Consent, ControlStart, Reply, Tap, TapFacts
+>>> client, media = ("198.18.0.11", 40000), ("198.18.0.11", 50000)
+>>> tap = Tap("server", "eth0", "server.pcap", 5, 0, 262144, 0.0, 9.0, None)
+>>> messages = (
+...     Command(1.0, client, "connect"),
+...     Reply(1.1, client, "connect", token=b"00ff"),
+...     Command(5.0, client, "interrupt"),
+...     Reply(5.1, client, "interrupt", datagrams=300),
+... )
+>>> facts = TapFacts(tap, (), (ControlStart(0.9, client),), messages, (), (Consent(1.2, media, b"00ff"),))
+>>> [(window.opened_s, window.closed_s) for window in reconstruct(facts).windows]
+[(1.2, 5.1)]
+"""
+
+from collections.abc import Iterable, Iterator
+
+from flume.lab.evidence.facts import (
+    Command,
+    Consent,
+    ControlEnd,
+    ControlMessage,
+    ControlStart,
+    Endpoint,
+    MediaDatagram,
+    Reply,
+    TapFacts,
+)
+from flume.lab.trial.connection import ConnectionFollower
+from flume.lab.trial.windows import PathSwitch, Sessions
+
+
+def reconstruct(facts: TapFacts) -> Sessions:
+    """Return windows, commands and unknown intervals, each in the order of time, from the server's tap."""
+    connections = list(_follow(facts))
+    windows = [window for connection in connections for window in connection.windows]
+    commands = [command for connection in connections for command in connection.commands]
+    return Sessions(
+        tuple(sorted(windows, key=lambda window: window.opened_s)),
+        tuple(sorted(commands, key=lambda command: command.time_s)),
+        tuple(interval for connection in connections for interval in connection.unknown),
+    )
+
+
+_Event = ControlStart | ControlMessage | ControlEnd | Consent | PathSwitch
+
+
+def _events(facts: TapFacts) -> list[_Event]:
+    """Return everything in the order of time; at the same time, a connection's messages come before its end."""
+    switches = _path_switches(facts.media)
+    merged: list[_Event] = [*facts.starts, *facts.messages, *facts.ends, *facts.consents, *switches]
+    return sorted(merged, key=lambda event: event.time_s)
+
+
+def _path_switches(media: Iterable[MediaDatagram]) -> Iterator[PathSwitch]:
+    """Yield each datagram over UDP that goes to another endpoint of its host than the one before."""
+    last: dict[str, Endpoint] = {}
+    for datagram in media:
+        if datagram.offset is None and last.get(datagram.destination[0]) != datagram.destination:
+            last[datagram.destination[0]] = datagram.destination
+            yield PathSwitch(datagram.time_s, datagram.destination)
+
+
+def _follow(facts: TapFacts) -> Iterator[ConnectionFollower]:
+    """Yield each control connection, followed to its end or to the end of the capture."""
+    live: dict[Endpoint, ConnectionFollower] = {}
+    for event in _events(facts):
+        if isinstance(event, Consent | PathSwitch):
+            owner = next((connection for connection in live.values() if connection.owns(event)), None)
+            if owner is not None:
+                owner.media_event(event)
+            continue
+        connection = live.get(event.client)
+        if isinstance(event, ControlStart):
+            if connection is not None:  # The port is used again, perhaps by a host that was cut off before.
+                connection.end(ControlEnd(event.time_s, event.client, by_server=False))
+                connection.finish(event.time_s)
+                yield connection
+            live[event.client] = ConnectionFollower(event.client)
+        elif isinstance(event, ControlEnd):
+            if connection is not None:
+                connection.end(event)
+        else:
+            if connection is None:
+                connection = live[event.client] = ConnectionFollower(event.client, unknown_from_s=facts.tap.first_s)
+            _hand_over(event, connection)
+    for connection in live.values():
+        connection.finish(facts.tap.last_s)
+        yield connection
+
+
+def _hand_over(message: ControlMessage, connection: ConnectionFollower) -> None:
+    if isinstance(message, Command):
+        connection.command(message)
+    elif isinstance(message, Reply):
+        connection.reply(message)
+    else:
+        connection.event(message)
