@@ -19,7 +19,7 @@ from flume.errors import SourceError
 from flume.lab import testcard
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
-from flume.server.sources import libvlc
+from flume.server.sources import libvlc, vlc_log
 from flume.server.sources.libvlc import VlcSource
 from flume.server.sources.playlist import Item, expand
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
@@ -400,7 +400,7 @@ def test_many_items_leak_neither_threads_nor_descriptors(card: Path) -> None:
 
 
 def test_what_libvlc_says_is_kept_in_bounds(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libvlc, "LOG_BYTES", 4096)
+    monkeypatch.setattr(vlc_log, "LOG_BYTES", 4096)
     for number in range(6):
         (tmp_path / f"{number}.mp4").write_text("no film\n" * 50)
     with playing(tmp_path, card, loop=True) as recording:

@@ -8,32 +8,21 @@ multiplexer still holds (the last 0.2 s of a film), so a thread stops while we r
 used: calling libvlc from inside them deadlocks. Every Media not released leaks a thread.
 """
 
-import contextlib
-import fcntl
 import logging
 import os
-import re
 import select
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from flume.errors import SourceError
 from flume.server.sources.playlist import Item, problem_of
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
-
-PIPE_BYTES = 256 << 10
-"""The kernel's default of 64 KiB makes libvlc's writer stall at high rates."""
-
-READ_BYTES = 64 << 10
-POLL_S = 0.02
-"""How often libvlc's state is asked while the pipe is empty."""
-
-STOP_TIMEOUT_S = 5.0
-"""A network input that hangs is left behind after this long; its thread ends with the process."""
+from flume.server.sources.vlc_log import VlcLog
+from flume.server.sources.vlc_playback import POLL_S, STOP_TIMEOUT_S, VlcPlayback
 
 LEAST_ITEM_BYTES = 7 * 188
 """Tables alone are no item: they fill three packets."""
@@ -44,17 +33,6 @@ RETRY_FIRST_S, RETRY_MAX_S = 1.0, 10.0
 VIDEO_CHAIN = "vcodec=h264,venc=x264{preset=veryfast,keyint=50,profile=main},vb=4000"
 AUDIO_CHAIN = "acodec=mp4a,ab=128,channels=2,samplerate=48000"
 """What codecs are turned into that MPEG-TS cannot carry: every player decodes these."""
-
-FILM_SHAPING_MS = 20
-"""How much the multiplexer collects before it writes. At its end a film loses what was being collected, so the
-default of 200 ms costs up to five pictures, this one; where live inputs are concerned the default is left alone,
-for it smooths what arrives unevenly. Keyframes are spread over 40 instead of 200 ms: peaks of 1.1 to 1.7 times."""
-
-LOG_BYTES = 1 << 20
-"""How much of libvlc's own words is kept in memory."""
-
-_REJECTED = re.compile(r"unsupported codec (.{4})")
-_NOISE = re.compile(r"vlcpulse|logger module|buffer deadlock prevented|no more input streams")
 
 _log = logging.getLogger(__name__)
 
@@ -72,135 +50,6 @@ def _load_vlc() -> ModuleType:
     return module
 
 
-class _VlcLog:
-    """libvlc's errors and warnings, by its own file logger into memory: a Python callback would run in its threads."""
-
-    def __init__(self) -> None:
-        self._file = os.memfd_create("flume-vlc-log")
-        self.arguments = ("--file-logging", f"--logfile=/proc/self/fd/{self._file}", "--log-verbose=1")
-        self._mark = 0
-
-    def mark(self) -> None:
-        """Look from here on."""
-        self._mark = os.fstat(self._file).st_size
-
-    def trim(self) -> None:
-        """Let go of what was said so far once it is long: a camera may warn for weeks."""
-        if os.fstat(self._file).st_blocks * 512 > LOG_BYTES:
-            # The logger writes on at its own place and leaves a hole before it, which takes no memory.
-            os.ftruncate(self._file, 0)
-            self._mark = 0
-
-    def lines(self) -> list[str]:
-        """Return what was said since the mark, at most the last 64 KiB of it."""
-        end = os.fstat(self._file).st_size
-        start = max(self._mark, end - (64 << 10))
-        return os.pread(self._file, max(0, end - start), start).lstrip(b"\0").decode("utf-8", "replace").splitlines()
-
-    def last_error(self) -> str | None:
-        """Return the last line that can explain a failure: an error, else a warning."""
-        lines = [line for line in self.lines() if not _NOISE.search(line)]
-        for kind in (" error: ", " warning: "):
-            for line in reversed(lines):
-                if kind in line:
-                    return line
-        return None
-
-    def rejected_codecs(self) -> set[str]:
-        """Return the four-character codes that the multiplexer refused."""
-        return {match[1] for line in self.lines() if (match := _REJECTED.search(line))}
-
-    def close(self) -> None:
-        os.close(self._file)
-
-
-class _Playback:
-    """One item on its way through libvlc into a pipe."""
-
-    def __init__(self, vlc: Any, instance: Any, item: Item, chain: str | None, wake: int) -> None:
-        self._vlc = vlc
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        with contextlib.suppress(OSError):  # above the user's limit the default size has to do
-            fcntl.fcntl(self._reader, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._poll = select.poll()
-        self._poll.register(self._reader, select.POLLIN)
-        self._poll.register(wake, select.POLLIN)
-        self._media = (
-            instance.media_new_path(item.location) if item.is_path else instance.media_new_location(item.location)
-        )
-        for option in self._options(item, chain):
-            self._media.add_option(option)
-        self._player = instance.media_player_new()
-        self._player.set_media(self._media)
-        self._finisher: threading.Thread | None = None
-        self.bytes = 0
-        self.failed = self._player.play() != 0
-
-    def _options(self, item: Item, chain: str | None) -> tuple[str, ...]:
-        if item.live:
-            output = f"access=stream,dst=/dev/fd/{self._writer},mux=ts"
-        else:
-            output = f"access=fd,dst={self._writer},mux=ts{{shaping={FILM_SHAPING_MS}}}"
-        first = f"transcode{{{chain}}}:" if chain else ""
-        return f":sout=#{first}std{{{output}}}", ":sout-file-append", ":no-sout-spu"
-
-    def read(self, *, timeout_s: float) -> bytes | None:
-        """Return the next bytes, ``b""`` after the last one, ``None`` when there is nothing yet."""
-        self._poll.poll(max(timeout_s, 0) * 1000)
-        try:
-            data = os.read(self._reader, READ_BYTES)
-        except BlockingIOError:
-            self._finish_if_over()
-            return None
-        self.bytes += len(data)
-        return data
-
-    def _finish_if_over(self) -> None:
-        """Ask libvlc for its state, and :meth:`finish` where it has come to an end, good or bad."""
-        if self._finisher is not None:
-            return
-        states = self._vlc.State
-        state = self._player.get_state()
-        self.failed = self.failed or state == states.Error
-        if self.failed or state in {states.Ended, states.Stopped}:
-            self.finish()
-
-    def tracks(self) -> Mapping[str, str]:
-        """Return what the item holds: four-character code to video, audio or text."""
-        names = {self._vlc.TrackType.video: "video", self._vlc.TrackType.audio: "audio"}
-        rows = [(track.codec, names.get(track.type, "text")) for track in self._media.tracks_get() or ()]
-        return {code.to_bytes(4, "little").decode("latin-1"): kind for code, kind in rows}
-
-    def finish(self) -> None:
-        """Let libvlc write what it still holds and close the pipe, while the caller reads on until ``b""``."""
-        if self._finisher is None:
-            self._finisher = threading.Thread(target=self._finish, name="flume-vlc-stop", daemon=True)
-            self._finisher.start()
-
-    def _finish(self) -> None:
-        self._player.stop()
-        self._player.release()
-        self._media.release()
-        os.close(self._writer)
-
-    def dispose(self) -> bool:
-        """Drop what is left and free everything; ``False`` when libvlc did not let go in time."""
-        self.finish()
-        deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        drained = False
-        while not drained and time.monotonic() < deadline_s:
-            with contextlib.suppress(BlockingIOError):
-                drained = os.read(self._reader, READ_BYTES) == b""
-                continue
-            # Not the shared poll: the wake-up descriptor stays readable after close().
-            select.select([self._reader], [], [], POLL_S)
-        if drained and self._finisher is not None:
-            self._finisher.join(STOP_TIMEOUT_S)
-            os.close(self._reader)
-        return drained
-
-
 class VlcSource:
     """Plays *items* one after the other, again and again if *loop*. A :class:`.source.Source`.
 
@@ -216,7 +65,7 @@ class VlcSource:
         self.live = any(item.live for item in items)
         self.name = items[0].name if len(items) == 1 else f"{items[0].name} and {len(items) - 1} more"
         self._vlc: Any = _load_vlc()
-        self._log = _VlcLog()
+        self._log = VlcLog()
         arguments = ("--intf=dummy", "--quiet", "--no-video-title-show", "--no-stats", *self._log.arguments)
         self._instance: Any = self._vlc.Instance(arguments)
         if self._instance is None:
@@ -227,7 +76,7 @@ class VlcSource:
         self._closed = False
         self._position = 0
         self._chains: dict[Item, str] = {}
-        self._playback: _Playback | None = None
+        self._playback: VlcPlayback | None = None
         self._started = False
         self._head = b""
         self._events: deque[SourceEvent] = deque()
@@ -283,7 +132,7 @@ class VlcSource:
     def _start(self, chain: str | None) -> None:
         self._log.mark()
         self._started, self._head = False, b""
-        self._playback = _Playback(self._vlc, self._instance, self._item, chain, self._wake)
+        self._playback = VlcPlayback(self._vlc, self._instance, self._item, chain, self._wake)
 
     def _take(self, data: bytes | None) -> None:
         if data is None:
