@@ -9,7 +9,7 @@ import pytest
 
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEvent, TsBytes
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
-from support.media.camera import FPS, Camera, CameraSource
+from support.media.camera import FPS, CameraSource, SyntheticCamera
 from support.media.synthetic import SyntheticSource
 from support.media.ts_stream import Check
 from support.servers.running_server import RunningServer
@@ -80,7 +80,7 @@ def counted(name: str, least: int = 1) -> Callable[[Viewer], bool]:
 
 @pytest.mark.parametrize(("stall_s", "keep"), [(0.6, False), (3.0, False), (3.0, True)])
 def test_a_source_that_stalls_goes_on_where_it_was(stall_s, keep):
-    source = CameraSource(Camera())
+    source = CameraSource(SyntheticCamera())
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=1.5)
         assert viewer.status()["source_counts"] == {}
@@ -99,7 +99,7 @@ def test_a_source_that_stalls_goes_on_where_it_was(stall_s, keep):
 
 
 def test_a_live_source_that_is_faster_than_time_loses_groups_of_pictures_and_nobody_waits():
-    source = CameraSource(Camera(), speed=2.0)
+    source = CameraSource(SyntheticCamera(), speed=2.0)
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(until=counted("overruns", 2))
         viewer.watch(for_s=1.0)
@@ -117,7 +117,7 @@ def test_a_live_source_that_is_faster_than_time_loses_groups_of_pictures_and_nob
 
 
 def test_a_film_that_can_be_read_faster_than_time_waits_and_loses_nothing():
-    source = CameraSource(Camera(), speed=50.0, live=False)
+    source = CameraSource(SyntheticCamera(), speed=50.0, live=False)
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=2.0)
         assert viewer.status()["source_counts"] == {}
@@ -134,7 +134,7 @@ def test_a_live_source_without_any_measure_does_not_take_the_processor():
         viewer.check()
 
 
-def _change_tables(camera: Camera) -> None:
+def _change_tables(camera: SyntheticCamera) -> None:
     """Another codec, other PIDs and no sound, in the middle of a group of pictures."""
     builder = camera.builder
     builder.video, builder.audio, builder.video_type, builder.pcr_pid, camera.pcr_pid = 301, None, 0x02, 301, 301
@@ -142,7 +142,7 @@ def _change_tables(camera: Camera) -> None:
 
 
 def test_a_change_of_tables_is_followed_and_nobody_joins_before_it():
-    source = CameraSource(Camera(gop=50))
+    source = CameraSource(SyntheticCamera(gop=50))
     with RunningServer(source) as server, Viewer(server) as before:
         before.watch(for_s=1.2)
         first_part = len(before.datagrams)
@@ -164,40 +164,40 @@ def test_a_change_of_tables_is_followed_and_nobody_joins_before_it():
         assert set(new.pids) <= {0, PMT, VIDEO, 0x1FFF}, "nothing of what the old tables were for"
 
 
-def _spoil_one(change: Callable[[bytes], bytes]) -> Callable[[Camera], None]:
+def _spoil_one(change: Callable[[bytes], bytes]) -> Callable[[SyntheticCamera], None]:
     """Return what changes the third packet of the camera's next frame."""
 
-    def action(camera: Camera) -> None:
-        def spoil(data: bytes) -> bytes:
-            camera.spoil = bytes
+    def action(camera: SyntheticCamera) -> None:
+        def alter(data: bytes) -> bytes:
+            camera.alter = bytes
             return data[:376] + change(data[376:564]) + data[564:]
 
-        camera.spoil = spoil
+        camera.alter = alter
 
     return action
 
 
-def _set_clock(seconds: float) -> Callable[[Camera], None]:
-    def action(camera: Camera) -> None:
+def _set_clock(seconds: float) -> Callable[[SyntheticCamera], None]:
+    def action(camera: SyntheticCamera) -> None:
         camera.clock += round(seconds * 90_000)
 
     return action
 
 
-def _hide_clock(camera: Camera) -> None:
+def _hide_clock(camera: SyntheticCamera) -> None:
     camera.pcr_pid = None
 
 
-def _damage_tables(camera: Camera) -> None:
-    def spoil(data: bytes) -> bytes:
-        camera.spoil = bytes
+def _damage_tables(camera: SyntheticCamera) -> None:
+    def alter(data: bytes) -> bytes:
+        camera.alter = bytes
         return data[:187] + bytes([data[187] ^ 1]) + data[188:]
 
-    camera.builder.version, camera.tables_due, camera.spoil = 2, True, spoil
+    camera.builder.version, camera.tables_due, camera.alter = 2, True, alter
 
 
 def test_whatever_happens_has_its_name_in_status_and_the_stream_goes_on():
-    source = CameraSource(Camera())
+    source = CameraSource(SyntheticCamera())
     events = {
         "pcr_jumps": _set_clock(3600),
         "damaged_packets": _spoil_one(lambda packet: b"\x47\x80" + packet[2:]),
@@ -233,7 +233,7 @@ class BrokenItems:
     def _all(self):
         for number in itertools.count():
             yield ItemStarted(f"item {number}")
-            camera = Camera()
+            camera = SyntheticCamera()
             for _ in range(30):
                 yield TsBytes(camera.frame())
             yield TsBytes(camera.frame()[:500])
@@ -259,12 +259,12 @@ def test_items_that_break_off_are_counted_and_followed_by_the_next():
         assert viewer.longest_silence_s() < 0.3
 
 
-def _darken(camera: Camera) -> None:
-    camera.dark = True
+def _darken(camera: SyntheticCamera) -> None:
+    camera.is_without_video = True
 
 
 def test_where_the_picture_stops_the_sound_goes_on_and_can_be_joined():
-    source = CameraSource(Camera())
+    source = CameraSource(SyntheticCamera())
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=1.5)
         source.change(_darken)

@@ -24,7 +24,7 @@ from flume.control.session import State
 from flume.errors import NetworkError
 from flume.settings import ClientSettings, ServerSettings
 from support.clients.players import FakePlayer, wait_until
-from support.media.camera import Camera, CameraSource
+from support.media.camera import CameraSource, SyntheticCamera
 from support.paths import SERVICES
 from support.servers.fake_server import SSRC, TOKEN, FakeServer
 from support.servers.running_server import RunningServer
@@ -467,7 +467,7 @@ def test_health_of_a_server() -> None:
 
 
 def test_health_of_a_server_tells_what_is_wrong_with_its_source() -> None:
-    source = CameraSource(Camera())
+    source = CameraSource(SyntheticCamera())
     with RunningServer(source) as server, Watcher(server.port) as watcher:
         watcher.connect()
         wait_until("datagrams come", lambda: len(watcher.player.payloads) > 50)

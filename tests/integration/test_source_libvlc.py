@@ -303,7 +303,7 @@ def test_a_film_on_a_web_server_is_played(card: Path) -> None:
     assert len(check_seamless(recording).pes[VIDEO]) == 50
 
 
-class Camera:
+class UdpCamera:
     """Sends a transport stream to a UDP port in its own time, over and over, as a live input does."""
 
     def __init__(self, datagrams: list[Datagram], port: int) -> None:
@@ -311,7 +311,7 @@ class Camera:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Camera":
+    def __enter__(self) -> "UdpCamera":
         self._thread.start()
         return self
 
@@ -334,7 +334,7 @@ def test_a_live_input_is_stopped_and_started_again(card: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with Camera(film_recording.datagrams, port), playing(f"udp://@127.0.0.1:{port}") as recording:
+    with UdpCamera(film_recording.datagrams, port), playing(f"udp://@127.0.0.1:{port}") as recording:
         source = recording.source
         assert source.live
         recording.until(least_bytes=100_000)

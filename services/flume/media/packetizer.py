@@ -121,8 +121,8 @@ class Packetizer:
         """
         # Most packets only go on with a stream: no flag, no adaptation field, the expected counter. They are found by
         # two comparisons, since a flag beside a PID makes another number of it, and take a way without questions.
-        routes = self._plain_routes()
-        follow, remap, write = self._unfinished.follow, self._program.remap_plain, self._builder.write
+        routes = self._fast_path_routes()
+        follow, remap, write = self._unfinished.follow, self._program.remap_expected, self._builder.write
         for packet in self._framer.feed_untrusted(data):
             route = routes.get(packet[1] << 8 | packet[2])
             if route is not None and packet[3] == route.expected:
@@ -131,11 +131,11 @@ class Packetizer:
                 write(packet)
             else:
                 self._take(packet)
-                routes = self._plain_routes()
+                routes = self._fast_path_routes()
         self._unfinished.expire(written=self._builder.packets)
         return self._builder.collect(before=self._unfinished.oldest_number)
 
-    def _plain_routes(self) -> Mapping[int, Route]:
+    def _fast_path_routes(self) -> Mapping[int, Route]:
         """Return the streams whose packets go out as they come: none while something is held back or left out."""
         return self._program.incoming if self._start is None else _NO_ROUTES
 

@@ -236,7 +236,7 @@ class ProgramMap:
         packet[3] = packet[3] & 0xF0 | outgoing
         set_pid(packet, route.pid)
 
-    def remap_plain(self, packet: bytearray, route: Route) -> None:
+    def remap_expected(self, packet: bytearray, route: Route) -> None:
         """Do what :meth:`record` and :meth:`remap` do, for a packet that is the *expected* one of *route*."""
         counter = packet[3] & 0x0F
         route.last_counter, route.last_packet = counter, packet  # only its header will be written to

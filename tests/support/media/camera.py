@@ -12,7 +12,7 @@ FRAME_TICKS = 90_000 // FPS
 PCR_LEAD_TICKS = 18_000
 
 
-class Camera:
+class SyntheticCamera:
     """Writes one numbered frame after another. Everything that a test may want to change is an attribute."""
 
     def __init__(self, *, frame_bytes: int = 3000, gop: int = 25, audio: int | None = 200) -> None:
@@ -24,15 +24,15 @@ class Camera:
         self.pcr_pid: int | None = 100
         """Where clock references come; ``None``: nowhere. The PMT may say something else."""
         self.pcr_lead_ticks = PCR_LEAD_TICKS
-        self.dark = False
+        self.is_without_video = False
         """Whether there is no picture, although the tables promise one; nor the clock, if it comes with that."""
-        self.sound_bytes = 300
-        self.silent = False
+        self.audio_bytes = 300
+        self.is_without_audio = False
         """Whether there is no sound, although the tables promise some."""
         self.repeats_tables = True
         self.tables_due = False
         """Whether the next frame comes with tables, keyframe or not."""
-        self.spoil: Callable[[bytes], bytes] = bytes
+        self.alter: Callable[[bytes], bytes] = bytes
         """What happens to the bytes of a frame on their way."""
 
     def frame(self) -> bytes:
@@ -45,16 +45,16 @@ class Camera:
         pcr = (self.clock - self.pcr_lead_ticks) * 300
         if self.pcr_pid is not None and self.pcr_pid not in {builder.video, builder.audio}:
             builder.packet(self.pcr_pid, b"", pcr=pcr)
-        if builder.video is not None and not self.dark:
+        if builder.video is not None and not self.is_without_video:
             payload = (H264_KEYFRAME if keyframe else H264_OTHER) + b"FRAME" + self.number.to_bytes(4, "big")
             own = pcr if self.pcr_pid == builder.video else None
             builder.pes(builder.video, payload.ljust(self.frame_bytes, b"\xaa"), pts=self.clock, pcr=own)
-        if builder.audio is not None and not self.silent:
+        if builder.audio is not None and not self.is_without_audio:
             own = pcr if self.pcr_pid == builder.audio else None
-            builder.pes(builder.audio, b"\xff\xf1" + bytes(self.sound_bytes), pts=self.clock, pcr=own)
+            builder.pes(builder.audio, b"\xff\xf1" + bytes(self.audio_bytes), pts=self.clock, pcr=own)
         self.number += 1
         self.clock += FRAME_TICKS
-        return self.spoil(bytes(builder.data))
+        return self.alter(bytes(builder.data))
 
     def frames(self, count: int) -> bytes:
         """Return the next *count* frames."""
@@ -64,7 +64,7 @@ class Camera:
 class CameraSource:
     """Implements the server's ``Source``: *camera*'s frames as time passes, whether they are read or not."""
 
-    def __init__(self, camera: Camera, *, speed: float = 1.0, live: bool = True) -> None:
+    def __init__(self, camera: SyntheticCamera, *, speed: float = 1.0, live: bool = True) -> None:
         self.camera, self.live, self.name = camera, live, "camera"
         self._speed = speed
         self._lock = threading.Lock()
@@ -74,7 +74,7 @@ class CameraSource:
         self._stalled_until_s = 0.0
         self._next_s = 0.0
 
-    def change(self, action: Callable[[Camera], object]) -> None:
+    def change(self, action: Callable[[SyntheticCamera], object]) -> None:
         """Do *action* to the camera between two frames."""
         with self._lock:
             action(self.camera)

@@ -7,7 +7,7 @@ from collections import deque
 from flume.media.datagrams import Datagram
 from flume.server.sources.ingest import LIVE_LEAD_S, OWN_COUNTS, SHOWN_STATISTICS, Ingest
 from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, TsBytes
-from support.media.camera import Camera
+from support.media.camera import SyntheticCamera
 from support.media.synthetic import SyntheticSource
 from support.media.ts_stream import Check
 from support.paths import SERVICES
@@ -79,7 +79,7 @@ def test_a_live_source_that_is_too_far_ahead_is_left_out_until_it_is_not():
 
 def test_an_item_that_breaks_off_is_ended_like_any_other():
     ingest = Ingest(SyntheticSource())
-    camera = Camera()
+    camera = SyntheticCamera()
     whole, cut = camera.frames(30), camera.frame()[:-188]  # the sound has two packets
     for event in (ItemStarted("film"), TsBytes(whole + cut), ItemFailed("film", "broke off")):
         ingest._handle(event)
@@ -97,7 +97,7 @@ def test_every_count_of_the_source_is_explained():
 
 def test_counts_may_be_asked_for_while_the_other_thread_reads():
     ingest = Ingest(SyntheticSource())
-    camera = Camera(frame_bytes=400)
+    camera = SyntheticCamera(frame_bytes=400)
     errors: list[BaseException] = []
 
     def read() -> None:

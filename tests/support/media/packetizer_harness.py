@@ -4,7 +4,7 @@ import itertools
 
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
-from support.media.camera import FRAME_TICKS, Camera
+from support.media.camera import FRAME_TICKS, SyntheticCamera
 from support.media.ts_stream import Check
 
 VIDEO, AUDIO, PCR = 0x100, 0x110, 0x1F0
@@ -12,47 +12,47 @@ FRAME_S = FRAME_TICKS / 90_000
 PCR_HZ = 27_000_000
 
 
-class Studio:
+class PacketizerHarness:
     """A camera, a packetizer that is fed by it, and what has come out."""
 
     def __init__(self) -> None:
-        self.camera = Camera()
+        self.camera = SyntheticCamera()
         self.packetizer = Packetizer()
         self.packetizer.begin_item()
         self.datagrams: list[Datagram] = []
 
-    def shoot(self, frames: int) -> None:
+    def feed_frames(self, frames: int) -> None:
         """Feed the camera's next *frames*."""
         for _ in range(frames):
-            self.put(self.camera.frame())
+            self.feed(self.camera.frame())
 
-    def put(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Feed *data*."""
         self.datagrams += self.packetizer.feed_untrusted(data)
 
-    def put_pes(self, pid: int, pts: int) -> None:
+    def feed_pes(self, pid: int, pts: int) -> None:
         """Feed a PES of sound on *pid*, beside what the camera makes."""
         self.camera.builder.data.clear()
         self.camera.builder.pes(pid, b"\xff\xf1" + bytes(300), pts=pts)
-        self.put(bytes(self.camera.builder.data))
+        self.feed(bytes(self.camera.builder.data))
 
 
-def named(studio: Studio) -> dict[str, int]:
+def named(harness: PacketizerHarness) -> dict[str, int]:
     """Return the counts of what was not as usual."""
     usual = {"items", "datagrams", "packets", "random_access_points", "null_packets", "video_pid"}
-    statistics = studio.packetizer.statistics()
+    statistics = harness.packetizer.statistics()
     values = {name: getattr(statistics, name) for name in statistics.__struct_fields__ if name not in usual}
     return {name: value for name, value in values.items() if type(value) is int and value}
 
 
-def check_promises(studio: Studio, *, gap_s: float = 0.8) -> Check:
+def check_promises(harness: PacketizerHarness, *, gap_s: float = 0.8) -> Check:
     """End the item; assert what must hold whatever the source did, and return the checker's view for more."""
-    studio.datagrams += studio.packetizer.end_item()
-    check = Check(b"".join(datagram.payload for datagram in studio.datagrams))
+    harness.datagrams += harness.packetizer.end_item()
+    check = Check(b"".join(datagram.payload for datagram in harness.datagrams))
     steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
     assert min(steps) >= 0
     assert max(steps) <= gap_s * PCR_HZ, "too long without a clock"
-    due = [datagram.due_s for datagram in studio.datagrams]
+    due = [datagram.due_s for datagram in harness.datagrams]
     assert due == sorted(due)
     assert max(after - before for before, after in itertools.pairwise(due)) < 0.2, "a silence"
     burst = max(sum(at <= other < at + 0.1 for other in due) for at in due[::10])

@@ -1,4 +1,4 @@
-"""Most packets take a short way through the packetizer: it must lead where the long one does, whatever comes."""
+"""Most packets take the packetizer's fast path: for any input it must give the same result as the slow path."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,25 +8,25 @@ from hypothesis import strategies as st
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
 from flume.media.program import Route
-from support.media.camera import Camera
+from support.media.camera import SyntheticCamera
 
 
-class LongWay(Packetizer):
-    """A packetizer that takes the long way with every packet."""
+class SlowPath(Packetizer):
+    """A packetizer in which every packet takes the slow path."""
 
-    def _plain_routes(self) -> Mapping[int, Route]:
+    def _fast_path_routes(self) -> Mapping[int, Route]:
         return {}
 
 
-class Way:
-    """A packetizer, and what came out of it."""
+class Fed:
+    """A packetizer, and the datagrams that came out of it."""
 
     def __init__(self, packetizer: Packetizer) -> None:
         self.packetizer = packetizer
         self.out: list[Datagram] = []
         packetizer.begin_item()
 
-    def put(self, data: bytes, *, piece: int) -> None:
+    def feed(self, data: bytes, *, piece: int) -> None:
         """Feed *data* in pieces."""
         for start in range(0, len(data), piece):
             self.out += self.packetizer.feed_untrusted(data[start : start + piece])
@@ -41,30 +41,30 @@ class Way:
             self.packetizer.begin_item()
 
 
-def _at_packet(number: int, change: Callable[[bytes], bytes]) -> Callable[[Camera], None]:
-    def action(camera: Camera) -> None:
-        def spoil(data: bytes) -> bytes:
-            if not data:  # neither picture nor sound: with the next frame, then
+def _at_packet(number: int, change: Callable[[bytes], bytes]) -> Callable[[SyntheticCamera], None]:
+    def action(camera: SyntheticCamera) -> None:
+        def alter(data: bytes) -> bytes:
+            if not data:  # a frame without video and audio: change the next one
                 return data
-            camera.spoil = bytes
+            camera.alter = bytes
             at = number * 188 % len(data)
             return data[:at] + change(data[at : at + 188]) + data[at + 188 :]
 
-        camera.spoil = spoil
+        camera.alter = alter
 
     return action
 
 
-def _set(**values: object) -> Callable[[Camera], None]:
-    def action(camera: Camera) -> None:
+def _set(**values: object) -> Callable[[SyntheticCamera], None]:
+    def action(camera: SyntheticCamera) -> None:
         for name, value in values.items():
             setattr(camera if hasattr(camera, name) else camera.builder, name, value)
 
     return action
 
 
-def _new_tables(**values: object) -> Callable[[Camera], None]:
-    def action(camera: Camera) -> None:
+def _new_tables(**values: object) -> Callable[[SyntheticCamera], None]:
+    def action(camera: SyntheticCamera) -> None:
         _set(**values)(camera)
         camera.builder.version = (camera.builder.version + 1) % 32
         camera.tables_due = True
@@ -72,46 +72,46 @@ def _new_tables(**values: object) -> Callable[[Camera], None]:
     return action
 
 
-def _jump(seconds: float) -> Callable[[Camera], None]:
-    def action(camera: Camera) -> None:
+def _jump(seconds: float) -> Callable[[SyntheticCamera], None]:
+    def action(camera: SyntheticCamera) -> None:
         camera.clock += round(seconds * 90_000)
 
     return action
 
 
-def _two_programs(camera: Camera) -> None:
-    def spoil(data: bytes) -> bytes:
-        camera.spoil = bytes
+def _two_programs(camera: SyntheticCamera) -> None:
+    def alter(data: bytes) -> bytes:
+        camera.alter = bytes
         camera.builder.data.clear()
         camera.builder.pat((2, 67), (1, 66), (3, 66))
         camera.builder.pmt(program_number=3)
         return bytes(camera.builder.data) + data
 
-    camera.spoil = spoil
+    camera.alter = alter
 
 
-ACTIONS: Mapping[str, Callable[[Camera], None]] = {
+ACTIONS: Mapping[str, Callable[[SyntheticCamera], None]] = {
     "nothing": lambda camera: None,
     "forward": _jump(3600),
     "back": _jump(-10),
     "a little back": _jump(-0.3),
-    "no clock": _set(pcr_pid=None),
-    "clock on sound": _set(pcr_pid=200),
-    "clock on picture": _set(pcr_pid=100),
-    "near the end of time": _set(clock=2**33 - 20_000),
-    "darkness": _set(dark=True),
-    "light": _set(dark=False),
-    "silence": _set(silent=True),
-    "sound": _set(silent=False),
-    "long sound": _set(sound_bytes=1500),
+    "no pcr": _set(pcr_pid=None),
+    "pcr on audio": _set(pcr_pid=200),
+    "pcr on video": _set(pcr_pid=100),
+    "near the wrap": _set(clock=2**33 - 20_000),
+    "no video": _set(is_without_video=True),
+    "video": _set(is_without_video=False),
+    "no audio": _set(is_without_audio=True),
+    "audio": _set(is_without_audio=False),
+    "long audio": _set(audio_bytes=1500),
     "no tables": _set(repeats_tables=False),
     "tables": _set(repeats_tables=True, tables_due=True),
-    "no sound in the tables": _new_tables(audio=None),
-    "sound in the tables": _new_tables(audio=200),
+    "no audio in the tables": _new_tables(audio=None),
+    "audio in the tables": _new_tables(audio=200),
     "other pids": _new_tables(video=101, audio=201, pcr_pid=101),
     "same pids": _new_tables(video=100, audio=200, pcr_pid=100),
     "exchanged pids": _new_tables(video=200, audio=100, pcr_pid=200),
-    "pmt where the picture was": _new_tables(pmt_pid=100, video=66),
+    "pmt where the video was": _new_tables(pmt_pid=100, video=66),
     "pmt back": _new_tables(pmt_pid=66, video=100),
     "codec": _new_tables(video_type=0x24),
     "old codec": _new_tables(video_type=0x1B),
@@ -125,48 +125,48 @@ ACTIONS: Mapping[str, Callable[[Camera], None]] = {
     "scrambled": _at_packet(6, lambda packet: packet[:3] + bytes([packet[3] | 0x80]) + packet[4:]),
     "garbage": _at_packet(3, lambda packet: packet + b"garbage\x47"),
     "cut packet": _at_packet(3, lambda packet: packet[:100]),
-    "foreign": _at_packet(3, lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
+    "unreferenced pid": _at_packet(3, lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
     "broken table": _at_packet(1, lambda packet: packet[:-1] + b"\x00"),
     "gap": lambda camera: camera.builder.counters.update({100: 3}),
 }
 STEPS = st.one_of(
     st.sampled_from(sorted(ACTIONS)),
-    st.sampled_from(["skip", "resume at keyframe", "resume at picture", "new item", "cut item"]),
+    st.sampled_from(["skip", "resume at keyframe", "resume at any frame", "new item", "cut item"]),
 )
 
 
 @given(script=st.lists(st.tuples(STEPS, st.integers(1, 12)), max_size=25), piece=st.sampled_from([100, 188, 4000]))
 @settings(max_examples=150, deadline=None)
-def test_both_ways_lead_to_the_same_stream(script: list[tuple[str, int]], piece: int) -> None:
-    camera, short, long = Camera(frame_bytes=1500, gop=8), Way(Packetizer()), Way(LongWay())
+def test_both_paths_give_the_same_stream(script: list[tuple[str, int]], piece: int) -> None:
+    camera, fast, slow = SyntheticCamera(frame_bytes=1500, gop=8), Fed(Packetizer()), Fed(SlowPath())
     for name, frames in script:
         ACTIONS.get(name, lambda camera: None)(camera)
         data = camera.frames(frames)
         if name == "cut item":
             data = data[: -188 * frames]
-        for way in (short, long):
-            way.put(data, piece=piece)
-            way.command(name)
-    for way in (short, long):
-        way.out += way.packetizer.end_item()
-    assert short.out == long.out
-    assert short.packetizer.statistics() == long.packetizer.statistics()
-    due = [datagram.due_s for datagram in short.out]
+        for fed in (fast, slow):
+            fed.feed(data, piece=piece)
+            fed.command(name)
+    for fed in (fast, slow):
+        fed.out += fed.packetizer.end_item()
+    assert fast.out == slow.out
+    assert fast.packetizer.statistics() == slow.packetizer.statistics()
+    due = [datagram.due_s for datagram in fast.out]
     assert due == sorted(due)
 
 
-def test_most_packets_take_the_short_way() -> None:
-    camera, packetizer = Camera(), Packetizer()
+def test_most_packets_take_the_fast_path() -> None:
+    camera, packetizer = SyntheticCamera(), Packetizer()
     packetizer.begin_item()
     packetizer.feed_untrusted(camera.frames(5))
-    long_way = []
+    slow_path = []
     take = packetizer._take
 
     def counted(packet: bytearray) -> None:
-        long_way.append(packet)
+        slow_path.append(packet)
         take(packet)
 
     packetizer._take = counted  # type: ignore[method-assign]
     data = camera.frames(15)
     packetizer.feed_untrusted(data)
-    assert len(long_way) < len(data) / 188 / 3
+    assert len(slow_path) < len(data) / 188 / 3
