@@ -95,16 +95,16 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # pip shows its progress bars to a person; in a log they would be a hundred lines that nobody reads.
-INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint tests/constraints.txt \
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 	$$([ -t 1 ] || echo --quiet)
 
 # `touch` last: an interrupted installation is done again.
-$(VENV)/.stamp-lab: pyproject.toml tests/constraints.txt | $(BIN)/python
+$(VENV)/.stamp-lab: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing flumelab and the Python packages of its lab into $(VENV)." >&2
 	@$(INSTALL) --editable '.[server,client,lab]'
 	@touch $@
 
-$(VENV)/.stamp-dev: pyproject.toml tests/constraints.txt | $(BIN)/python
+$(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing flumelab and the Python packages of its tests into $(VENV)." >&2
 	@$(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.stamp-lab $@
