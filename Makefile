@@ -1,5 +1,6 @@
 # Everything flumelab does, by name. Each target does its own set-up; the second call finds it done.
 # Settings: make lab CLIENTS=5 PROFILE=lte VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60 PLAYERS=1
+#           make firewall FIREWALL=nat CLIENT=1
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,53 +15,77 @@ VIDEO ?=
 SCENARIO ?= tour
 LAB ?= default
 DURATION ?=
+FIREWALL ?=
 TESTS ?= tests
 BENCH ?= full
 
-# What SCENARIO names here is a firewall, and its default, a lab's scenario, is none: then the list is shown.
-FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO),$(filter-out tour,$(value SCENARIO)))
+# SCENARIO once named a firewall too: `make firewall SCENARIO=nat` still works, and says what to write instead.
+OLD_FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE ENGINE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION BENCH
+SETTINGS := CLIENTS PROFILE ENGINE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
-export $(SETTINGS) FIREWALL
+export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab netem firewall calibrate doctor status down purge test bench check format engine-stop
+.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench format docs dist
 
 help: ## show this list
-	@echo "usage: make TARGET [CLIENTS=5] [PROFILE=lte] [ENGINE=auto|local|kernel] [VIDEO=path] [SCENARIO=tour] [LAB=default] [DURATION=seconds]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "usage: make TARGET [SETTING=value ...]"
+	@echo "settings: CLIENTS=5 PROFILE=lte ENGINE=auto|local|kernel VIDEO=path SCENARIO=tour LAB=default DURATION=seconds"
+	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
-	@$(BIN)/flume lab setup
+##@ The lab
 
-lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove who received it, leave the lab running
+lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove which received it, leave the lab running
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
 		$${PROFILE:+--profile "$$PROFILE"} $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
 		$${PLAYERS:+--players "$$PLAYERS"}
 
-netem: $(VENV)/.stamp-lab ## put another network under the running lab: PROFILE=geo CLIENT=3; list them
+status: $(VENV)/.stamp-lab ## show the running lab, live
+	@$(BIN)/flume lab status --lab "$$LAB"
+
+netem: $(VENV)/.stamp-lab ## put another network under the running lab: PROFILE=geo CLIENT=3; without PROFILE list them
 	@$(BIN)/flume lab netem $${PROFILE:+"$$PROFILE"} --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"}
 
-firewall: $(VENV)/.stamp-lab ## put a firewall in the way of the running lab: SCENARIO=media-dropped CLIENT=3; list them
-	@$(BIN)/flume lab firewall --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} $${FIREWALL:+"$$FIREWALL"}
+firewall: $(VENV)/.stamp-lab ## put a firewall into the running lab: FIREWALL=media-dropped CLIENT=3; without FIREWALL list them
+	@if [ -z "$$FIREWALL" ] && [ -n "$$OLD_FIREWALL" ]; then \
+		FIREWALL=$$OLD_FIREWALL; \
+		printf 'make firewall: SCENARIO names the scenario of a lab now; next time write FIREWALL=%s\n' "$$FIREWALL" >&2; \
+	fi; \
+	$(BIN)/flume lab firewall --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} $${FIREWALL:+"$$FIREWALL"}
 
 calibrate: $(VENV)/.stamp-lab ## measure what each profile really does, beside what it is set to
 	@$(BIN)/flume lab calibrate
 
-doctor: $(VENV)/.stamp-lab ## say what this machine's lab would use, and what is missing
-	@$(BIN)/flume doctor
-
-status: $(VENV)/.stamp-lab ## show the running lab, live
-	@$(BIN)/flume lab status --lab "$$LAB"
-
 down: $(VENV)/.stamp-lab ## remove the lab and nothing else
 	@$(BIN)/flume lab down --lab "$$LAB"
+
+##@ This machine
+
+setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
+	@$(BIN)/flume lab setup
+
+doctor: $(VENV)/.stamp-lab ## say which engine a lab would use here, and what is missing
+	@$(BIN)/flume doctor
+
+engine-stop: ## stop the Docker engine, if it is one that we started
+	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab stop-engine; fi
 
 purge: ## remove all labs, the images, the caches and the environment; stop the engine if we started it
 	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab purge; fi
 	@rm -rf $(VENV) .cache
+
+##@ Working on flumelab
+
+unit: $(VENV)/.stamp-dev ## the unit tests: under 30 s, without root, Docker or any network but loopback
+	@$(BIN)/python -m pytest tests/unit
+
+check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contracts
+	@$(BIN)/ruff check services tests
+	@$(BIN)/ruff format --check services tests
+	@$(BIN)/mypy
+	@PYTHONPATH=services $(BIN)/lint-imports
 
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 	@$(BIN)/flume lab setup --tests
@@ -70,18 +95,16 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'
 	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
 
-check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contracts
-	@$(BIN)/ruff check services tests
-	@$(BIN)/ruff format --check services tests
-	@$(BIN)/mypy
-	@PYTHONPATH=services $(BIN)/lint-imports
-
 format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff check --fix services tests
 	@$(BIN)/ruff format services tests
 
-engine-stop: ## stop the Docker engine, if it is one that we started
-	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab stop-engine; fi
+docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are generated from code and profiles
+	@$(BIN)/python -m flume.control.table
+	@$(BIN)/python -m flume.lab.link.table
+
+dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dist/
+	@$(BIN)/python -m hatchling build --clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -95,8 +118,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # pip shows its progress bars to a person; in a log they would be a hundred lines that nobody reads.
-INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
-	$$([ -t 1 ] || echo --quiet)
+# The constraints come by the environment, so that pip hands them on to where it builds flumelab itself.
+INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/python -m pip install --disable-pip-version-check $$([ -t 1 ] || echo --quiet)
 
 # `touch` last: an interrupted installation is done again.
 $(VENV)/.stamp-lab: pyproject.toml constraints.txt | $(BIN)/python
