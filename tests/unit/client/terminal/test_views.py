@@ -1,10 +1,14 @@
 """What a person is told of a server."""
 
+import io
+import json
+
 import msgspec
 
-from flume.client.terminal.views import TextView
+from flume.client.terminal.views import JsonView, TextView
 from flume.control import messages as m
 from flume.control.session import Command, State
+from flume.errors import NetworkError
 
 SERVER = m.ServerStatus(
     uptime_s=7.0, source="camera", ingest="stalled", sessions=2, active=1, datagrams=9, segmentation=True
@@ -23,3 +27,15 @@ def test_the_status_line_says_what_is_wrong_with_the_source() -> None:
     well = "status: active; server 'camera', up 7 s, ingest stalled, 1 of 2 sessions active"
     assert said(SERVER) == well
     assert said(msgspec.structs.replace(SERVER, source_counts={"stalls": 3})) == well + "; the source: stalls 3"
+
+
+def test_a_reply_is_written_for_programs_as_it_came_over_the_wire() -> None:
+    out = io.StringIO()
+    view = JsonView(out)
+    view.command(Command.INTERRUPT, m.Interrupted(state=State.INTERRUPTED, last_sequence=7, datagrams=3))
+    view.command(Command.CONTINUE, NetworkError("there is no connection"))
+    interrupt, not_sent, error = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (interrupt["event"], interrupt["command"]) == ("command", "interrupt")
+    assert interrupt["reply"] == {"reply": "interrupt", "state": "interrupted", "last_sequence": 7, "datagrams": 3}
+    assert (not_sent["command"], not_sent["reply"], not_sent["error"]) == ("continue", None, "there is no connection")
+    assert (error["event"], error["code"]) == ("error", "not_sent")
