@@ -103,16 +103,8 @@ def test_a_server_that_says_nothing_is_an_error_with_its_cure() -> None:
         watcher.client.connect()
 
 
-class BusyClient(Client):
-    """Comes to read the reply to connect only when the server has already ended the session."""
-
-    def _connect(self, *, asked_s: float | None = None) -> m.Reply:
-        reply = super()._connect(asked_s=asked_s)
-        wait_until("the session has ended", lambda: self.was_played_out)
-        return reply
-
-
-def test_a_session_that_ends_while_connect_is_answered_is_over() -> None:
+def test_a_session_that_ends_while_connect_is_answered_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client comes to read the reply to connect only when the server has already ended the session."""
     connected = m.Connected(
         state=State.CONNECTING,
         token=TOKEN,
@@ -125,8 +117,16 @@ def test_a_session_that_ends_while_connect_is_answered_is_over() -> None:
     ended = m.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
     with (
         FakeServer(reply_to_connect=encode(connected) + encode(ended)) as server,
-        BusyClient(settings(server.port), FakePlayer()) as client,
+        Client(settings(server.port), FakePlayer()) as client,
     ):
+        connect = client._recovery.connect
+
+        def slowly() -> m.Reply:
+            reply = connect()
+            wait_until("the session has ended", lambda: client.was_played_out)
+            return reply
+
+        monkeypatch.setattr(client._recovery, "connect", slowly)
         client.connect()
         assert client.is_over
 
@@ -229,8 +229,8 @@ def test_a_refused_continue_is_not_waited_for() -> None:
 
 
 def test_an_active_stream_that_stands_still_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flume.client.session.watchdog.SILENCE_S", 0.3)
-    monkeypatch.setattr("flume.client.session.supervisor.BEAT_S", 0.05)
+    monkeypatch.setattr("flume.client.session.watchdog.SILENT_AFTER_S", 0.3)
+    monkeypatch.setattr("flume.client.session.supervisor.INTERVAL_S", 0.05)
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()  # and not one datagram comes, as behind a firewall
 

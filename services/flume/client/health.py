@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_link import ControlLink
 from flume.client.statistics import ClientStatistics
 from flume.control import messages as m
@@ -12,9 +13,6 @@ from flume.errors import NetworkError
 
 FRESH_S = 5.0
 """A client writes its state once a second."""
-
-FLOWING_S = 5.0
-"""Longest silence of an active stream; a source may need that long to come back from idleness."""
 
 
 def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
@@ -40,7 +38,7 @@ def _complaint(state: ClientStatistics, now_s: float) -> str | None:
     if state.wished == "active" and state.state != "active":
         return f"{state.state} instead of active: {state.last_error or 'waiting'}"
     silent_s = state.last_datagram_age_s
-    if state.state == "active" and (silent_s is None or silent_s > FLOWING_S):
+    if state.state == "active" and (silent_s is None or silent_s > SILENT_AFTER_S):
         return "active, but no datagram came" + ("" if silent_s is None else f" for {silent_s:.1f} s")
     return None
 

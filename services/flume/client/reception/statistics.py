@@ -4,6 +4,10 @@ import msgspec
 
 from flume.settings import Transport
 
+SILENT_AFTER_S = 5.0
+"""Without a datagram for this long an active stream counts as silent. A source may need that long to come back from
+idleness; beyond it a firewall is more likely."""
+
 
 class ReceptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """What the media socket, or the control connection in its place, brought since the client began."""

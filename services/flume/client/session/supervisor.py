@@ -1,60 +1,56 @@
-"""The thread that brings a client back to what was wished, with pauses that grow, and looks after it meanwhile."""
+"""The thread that brings a client back to its desired state, with pauses that grow, and runs the watchdog."""
 
 import random
 import threading
-from collections.abc import Callable
+
+from flume.client.session.control_session import ControlSession
+from flume.client.session.recovery import Recovery
+from flume.client.session.watchdog import Watchdog
 
 FIRST_PAUSE_S = 0.25
-BEAT_S = 1.0
-"""How often a client that is on course is looked after."""
+INTERVAL_S = 1.0
+"""How often the watchdog runs while nothing has to be recovered."""
 
 
 class Supervisor:
-    """Begin with :meth:`start`, end with :meth:`stop`."""
+    """Begin with :meth:`start`; ends when *session* is closing, and :meth:`join` waits for that."""
 
     def __init__(
-        self,
-        changed: threading.Condition,
-        *,
-        is_off_course: Callable[[], bool],
-        restore: Callable[[], bool],
-        look: Callable[[], None],
-        longest_pause_s: float,
+        self, session: ControlSession, recovery: Recovery, watchdog: Watchdog, *, longest_pause_s: float
     ) -> None:
-        """Whenever *changed* is notified, ask *is_off_course* with it held.
-
-        *restore* takes one step back and returns ``False`` when that failed, so that the next pause is longer.
-        *look* is called on each beat.
-        """
-        self._changed = changed
-        self._is_off_course, self._restore, self._look = is_off_course, restore, look
+        """Recover *session*; the pause before each step doubles from :data:`FIRST_PAUSE_S` to *longest_pause_s*."""
+        self._session, self._recovery, self._watchdog = session, recovery, watchdog
         self._longest_pause_s = longest_pause_s
-        self._closing = False
         self._thread = threading.Thread(target=self._run, name="flume-supervisor", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End it; a step that is under way is finished first."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+    def join(self) -> None:
+        """Wait for the end of the thread; a step that is under way is finished first."""
         if self._thread.ident is not None:
             self._thread.join()
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
-        while not self._closing:
-            with self._changed:
-                off_course = self._changed.wait_for(lambda: self._closing or self._is_off_course(), BEAT_S)
-                if off_course:
-                    # The user's own command may still be on its way: look again after the pause.
-                    jitter = random.uniform(0.8, 1.2)  # noqa: S311 - many clients are not to come back at once
-                    self._changed.wait_for(lambda: self._closing, pause_s * jitter)
-            if self._closing:
+        while not self._session.is_closing:
+            is_needed = self._wait_until_needed()
+            if is_needed:
+                self._pause(pause_s)
+            if self._session.is_closing:
                 return
-            if off_course:
-                pause_s = FIRST_PAUSE_S if self._restore() else min(pause_s * 2, self._longest_pause_s)
-            self._look()
+            if is_needed:
+                pause_s = FIRST_PAUSE_S if self._recovery.recover() else min(pause_s * 2, self._longest_pause_s)
+            self._watchdog.look()
+
+    def _wait_until_needed(self) -> bool:
+        changed = self._session.changed
+        with changed:
+            return changed.wait_for(lambda: self._session.is_closing or self._recovery.is_needed, INTERVAL_S)
+
+    def _pause(self, pause_s: float) -> None:
+        """Wait before a step: a command of the user may be on its way, and many clients must not return at once."""
+        jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, protects nothing
+        with self._session.changed:
+            self._session.changed.wait_for(lambda: self._session.is_closing, pause_s * jitter)

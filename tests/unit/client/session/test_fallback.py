@@ -1,10 +1,9 @@
 """When a client gives up UDP, and that it never comes back by itself."""
 
-from collections.abc import Callable
-
 import pytest
 
-from flume.client.session.fallback import FIRST_DATAGRAM_S, NO_TCP, SILENCE_S, Fallback
+from flume.client.reception.statistics import SILENT_AFTER_S
+from flume.client.session.fallback import FIRST_DATAGRAM_S, NO_TCP, Fallback
 from flume.control import messages as m
 from flume.control.codec import encode
 from flume.control.session import State
@@ -16,13 +15,16 @@ def fallback(**settings: object) -> Fallback:
     return Fallback(ClientSettings(host="h", **settings))  # type: ignore[arg-type]
 
 
-def answering(count: int) -> Callable[[], int]:
-    """Return a server's answer: it has sent *count* datagrams."""
-    return lambda: count
+def is_blocked(subject: Fallback, state: State, silence_s: float, *, has_flowed: bool, sent: int | None) -> bool:
+    """Observe once, and answer if the server's count is asked for; return whether UDP is blocked."""
+    finding = subject.observe(state, silence_s, has_flowed=has_flowed)
+    if finding == "ask":
+        subject.take_count(sent)
+    return finding == "blocked"
 
 
-class Beats:
-    """Asks once a second, as the supervisor does, with a server that has sent *per_s* datagrams a second."""
+class Rounds:
+    """Observes once a second, as the supervisor does, with a server that has sent *per_s* datagrams a second."""
 
     def __init__(self, subject: Fallback, *, per_s: int | None) -> None:
         self.subject, self.per_s = subject, per_s
@@ -30,61 +32,56 @@ class Beats:
 
     def until_blocked(self, state: State, *, has_flowed: bool, limit_s: int = 60) -> int | None:
         for second in range(limit_s):
-
-            def sent(now_s: int = second) -> int | None:
-                self.asked += 1
-                return None if self.per_s is None else 1000 + now_s * self.per_s
-
-            if self.subject.is_blocked(state, second, has_flowed=has_flowed, sent=sent):
-                return second
+            match self.subject.observe(state, second, has_flowed=has_flowed):
+                case "blocked":
+                    return second
+                case "ask":
+                    self.asked += 1
+                    self.subject.take_count(None if self.per_s is None else 1000 + second * self.per_s)
         return None
 
 
 def test_a_token_that_does_not_arrive_is_waited_for_three_seconds():
-    assert Beats(fallback(), per_s=0).until_blocked(State.CONNECTING, has_flowed=False) == FIRST_DATAGRAM_S
+    assert Rounds(fallback(), per_s=0).until_blocked(State.CONNECTING, has_flowed=False) == FIRST_DATAGRAM_S
 
 
-@pytest.mark.parametrize(("has_flowed", "patience_s"), [(False, FIRST_DATAGRAM_S), (True, SILENCE_S)])
+@pytest.mark.parametrize(("has_flowed", "patience_s"), [(False, FIRST_DATAGRAM_S), (True, SILENT_AFTER_S)])
 def test_datagrams_that_leave_and_do_not_arrive_are_waited_for(has_flowed: bool, patience_s: float):
-    assert Beats(fallback(), per_s=100).until_blocked(State.ACTIVE, has_flowed=has_flowed) == patience_s
+    assert Rounds(fallback(), per_s=100).until_blocked(State.ACTIVE, has_flowed=has_flowed) == patience_s
 
 
 @pytest.mark.parametrize("per_s", [0, None], ids=["the source pauses", "the server does not answer"])
 def test_silence_alone_proves_nothing(per_s: int | None):
-    assert Beats(fallback(), per_s=per_s).until_blocked(State.ACTIVE, has_flowed=True) is None
+    assert Rounds(fallback(), per_s=per_s).until_blocked(State.ACTIVE, has_flowed=True) is None
 
 
 def test_a_source_that_goes_on_while_the_server_is_asked_is_not_taken_for_a_blocked_way():
     """Over a long way the answer overtakes nothing, but it comes after the silence was measured."""
     subject = fallback()
-    looks = [(second, 1000) for second in range(1, 9)] + [(9, 1010), (0.7, 1100), (0.1, 1200)]
-    seen = [
-        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=answering(count))
-        for silence_s, count in looks
-    ]
+    observed = [(second, 1000) for second in range(1, 9)] + [(9, 1010), (0.7, 1100), (0.1, 1200)]
+    seen = [is_blocked(subject, State.ACTIVE, silence_s, has_flowed=True, sent=count) for silence_s, count in observed]
     assert not any(seen)
 
 
 def test_what_was_owed_in_one_silence_is_not_owed_in_the_next():
     subject = fallback()
-    looks = [(2.0, 10), (3.0, 20), (2.5, 30), (3.5, 30), (4.5, 30), (5.5, 30), (6.5, 30)]
+    observed = [(2.0, 10), (3.0, 20), (2.5, 30), (3.5, 30), (4.5, 30), (5.5, 30), (6.5, 30)]
     assert not any(
-        subject.is_blocked(State.ACTIVE, silence_s, has_flowed=True, sent=answering(count))
-        for silence_s, count in looks
+        is_blocked(subject, State.ACTIVE, silence_s, has_flowed=True, sent=count) for silence_s, count in observed
     )
 
 
 @pytest.mark.parametrize("state", [State.CLOSED, State.INTERRUPTED])
 def test_without_a_wish_for_media_nothing_is_asked(state: State):
-    beats = Beats(fallback(), per_s=100)
-    assert beats.until_blocked(state, has_flowed=True) is None
-    assert beats.asked == 0
+    rounds = Rounds(fallback(), per_s=100)
+    assert rounds.until_blocked(state, has_flowed=True) is None
+    assert rounds.asked == 0
 
 
 @pytest.mark.parametrize("settings", [{"transport": "udp"}, {"transport": "tcp"}, {"payload": "ts"}])
 def test_what_was_chosen_stays(settings: dict):
     subject = fallback(**settings)
-    assert Beats(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=False) is None
+    assert Rounds(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=False) is None
     assert subject.transport == settings.get("transport", "udp")
 
 
@@ -93,7 +90,7 @@ def test_it_changes_once_and_only_a_person_changes_it_back():
     assert subject.transport == "udp"
     subject.change()
     assert (subject.transport, subject.may_change) == ("tcp", False)
-    assert Beats(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=True) is None
+    assert Rounds(subject, per_s=100).until_blocked(State.ACTIVE, has_flowed=True) is None
     subject.note_end("consent_expired", has_flowed=False)
     assert not subject.has_failed
     subject.begin()

@@ -79,7 +79,7 @@ def test_a_picture_that_is_reported_while_a_reply_is_shown_stops_nothing(monkeyp
         watching._view.names.append("command")
 
     monkeypatch.setattr(client, "send", lambda _command: INTERRUPTED)
-    monkeypatch.setattr(client, "_on_event", on_event)
+    monkeypatch.setattr(client._reporter, "_on_event", on_event)
     monkeypatch.setattr(watching, "_client", client)
     watching._view.command = show_reply
     run_interrupt(watching)
