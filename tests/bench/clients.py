@@ -9,9 +9,10 @@ from typing import Self
 from bench.network import MEDIA_PORT, BenchNetwork
 from bench.senders import CONTROL_PORT
 from bench.values import BenchError
+from flume.linux import SO_RCVBUFFORCE, SO_TIMESTAMPNS
 from flume.settings import TOKEN_INTERVAL_S
 from support.clients.wire_client import WireClient
-from support.namespaces import SERVER_ADDRESS, SO_RCVBUFFORCE, SO_TIMESTAMPNS
+from support.namespaces import SERVER_ADDRESS
 
 RECEIVE_BUFFER_BYTES = 4 << 20
 _TOKENS_AT_ONCE = 64

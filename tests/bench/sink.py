@@ -15,14 +15,12 @@ import msgspec
 from bench import build
 from bench.analysis import Arrival
 from bench.values import BenchError
+from flume.linux import SO_MEMINFO
 
 HEADER_BYTES = 64
 _COUNTERS = struct.Struct("=8Q")
 _RECORD = struct.Struct("=QQIHH")
 _NO_PCR = (1 << 64) - 1
-SO_MEMINFO = 55
-"""asm-generic/socket.h; the module socket lacks it. Nine 32-bit words; the last one counts the socket's drops."""
-
 STOP_S = 10.0
 _DRAIN_S = 0.2
 """How long datagrams may stay in buffers after the window. The sink empties each buffer every 1 to 2 ms."""

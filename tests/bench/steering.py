@@ -14,8 +14,8 @@ from bench.network import SAMPLE_CLIENTS, BenchNetwork
 from bench.pictures import Datagram, continuity_errors, first_picture
 from bench.senders import Sender
 from bench.values import BenchError, Cell
+from flume.linux import SO_TIMESTAMPNS
 from support.clients.wire_client import WireClient
-from support.namespaces import SO_TIMESTAMPNS
 
 JOIN_ROUNDS, QUICK_ROUNDS = 3, 8
 QUICK_S = 0.06

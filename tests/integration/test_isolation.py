@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from flume.linux import SO_TIMESTAMPNS
 from support.clients.wire_client import WireClient, assert_consecutive
-from support.namespaces import SERVER_ADDRESS, SO_TIMESTAMPNS, WirePair, client_address
+from support.namespaces import SERVER_ADDRESS, WirePair, client_address
 from support.servers.plain_server import PORT, served
 
 pytestmark = pytest.mark.wire

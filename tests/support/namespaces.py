@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from flume.linux import SO_RCVBUFFORCE
+
 CLONE_NEWNET = 0x40000000
-SO_RCVBUFFORCE = 33
-"""asm-generic/socket.h; the module socket does not name it."""
-SO_TIMESTAMPNS = 35
-"""The same header: the kernel's time of arrival with each datagram."""
 QUIET_S = 0.2
 SERVER_ADDRESS = "198.18.0.2"
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -19,14 +19,13 @@ from typing import Any, NamedTuple, Protocol
 
 from flume.client.reception.media_socket import ask_for_buffer
 from flume.doctor.observations import Icmp, NameSeen, TcpSeen
+from flume.linux import TIOCOUTQ
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, IPV6_RECVFRAGSIZE = 23, 24, 25, 77
 """linux/in.h and linux/in6.h; the module socket does not name them."""
 PMTUDISC_DO = 2
 """Set "don't fragment" and refuse to send what is longer than the path's MTU."""
-TIOCOUTQ = 0x5411
-"""asm-generic/ioctls.h: bytes of a TCP socket that the other side has not acknowledged (tcp(7), SIOCOUTQ)."""
 _ORIGIN_ICMP = frozenset({2, 3})
 """linux/errqueue.h: SO_EE_ORIGIN_ICMP and _ICMP6."""
 

@@ -20,6 +20,7 @@ from typing import Any
 from flume.client.playback.loopback import LoopbackSender, Payload
 from flume.client.playback.player import NullPlayer, Player
 from flume.client.reception.receiver import Receiver, StreamSession
+from flume.linux import UDP_SEGMENT
 from flume.media import rtp
 from flume.settings import ClientSettings
 from support.clients.players import wait_until
@@ -34,8 +35,6 @@ PAYLOAD_BYTES = 1316
 DATAGRAM_BYTES = rtp.HEADER_BYTES + PAYLOAD_BYTES
 TICK_S = 0.01
 MAX_SEGMENTS = 49
-UDP_SEGMENT = 103
-"""linux/udp.h"""
 TOKEN_TIMEOUT_S = 20.0
 
 

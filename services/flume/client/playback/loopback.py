@@ -12,8 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-UDP_SEGMENT = 103
-"""linux/udp.h; the module socket does not name it yet."""
+from flume.linux import UDP_SEGMENT
 
 MAX_SEGMENTS = 64
 """The kernel's own limit before Linux 6.9, 128 since."""

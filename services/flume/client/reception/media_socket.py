@@ -11,13 +11,8 @@ from collections.abc import Iterator
 
 from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.errors import NetworkError
+from flume.linux import SO_MEMINFO, SO_RCVBUFFORCE
 
-SO_RCVBUFFORCE = 33
-"""Linux, asm-generic/socket.h: SO_RCVBUF beyond net.core.rmem_max, for processes with CAP_NET_ADMIN. Python has no
-name for it, nor for the next one."""
-
-SO_MEMINFO = 55
-"""Since Linux 4.12; linux/sock_diag.h numbers its values."""
 _MEMINFO_VALUES = 9
 _MEMINFO_RCVBUF = 1
 _MEMINFO_DROPS = 8

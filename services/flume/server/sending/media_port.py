@@ -12,18 +12,12 @@ import logging
 import socket
 import struct
 import sys
-import termios
 
 from flume.errors import NetworkError
+from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.datagrams import PAYLOAD_BYTES
 from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import PayloadKind
-
-UDP_SEGMENT = 103
-"""linux/udp.h; Python's socket module does not name it yet."""
-
-IP_PKTINFO = 8
-"""linux/in.h; the module socket names it from Python 3.14 on."""
 
 SEND_BUFFER_BYTES = 1 << 20
 """A client's share of kernel memory, as far as net.core.wmem_max allows: half a second at 16 Mbit/s while a link
@@ -154,7 +148,7 @@ def queued_bytes(media: socket.socket) -> int:
     In the queue of an interface that is slow, or of a neighbour that does not answer; 0 when all have left.
     """
     try:
-        return int.from_bytes(fcntl.ioctl(media, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return int.from_bytes(fcntl.ioctl(media, TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:
         return 0
 

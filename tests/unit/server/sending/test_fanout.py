@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from flume.linux import SO_RCVBUFFORCE
 from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
@@ -17,7 +18,6 @@ from flume.server.sending.media_port import enable_segmentation, probe_segmentat
 from flume.server.sending.roster import Recipient, RosterBoard
 from flume.settings import ServerSettings
 
-SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python does not name it
 RATE = 400.0  # datagrams a second: 4 Mbit/s
 
 
