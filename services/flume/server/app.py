@@ -5,7 +5,6 @@ import contextlib
 import errno
 import logging
 import secrets
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,9 +12,10 @@ from typing import Any
 
 from flume.control.messages import ServerStatus
 from flume.control.session import Signal
-from flume.errors import NetworkError, ServerError, SourceError
+from flume.errors import ServerError, SourceError
 from flume.media.ring import Ring, slots_of
-from flume.server.fronts.json_lines import ControlListener, bind_control
+from flume.server.fronts.json_lines import ControlListener
+from flume.server.ports import bind_both
 from flume.server.sending.fanout import LIVE_PREBUFFER_S, Fanout
 from flume.server.sending.group_sender import choose_sender
 from flume.server.sending.media_port import MediaPort, probe_segmentation
@@ -32,8 +32,6 @@ SOURCE_START_TIMEOUT_S = 15.0
 
 IDLE_HYSTERESIS_S = 2.0
 """A live source is stopped only after this long without a client: a quick interrupt and continue is free."""
-
-PORT_TRIES = 16
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SHORTAGE_LOG_S = 60.0
@@ -78,7 +76,8 @@ class Server:
             prebuffer_s=LIVE_PREBUFFER_S if source.live else 0.0,
             make_sender=self._sender.make,
         )
-        self._control, self._media_port = _bind_both(settings.host, settings.port)
+        self._control, media = bind_both(settings.host, settings.port)
+        self._media_port = MediaPort(settings.host, media)
         self._segmentation = settings.segmentation and probe_segmentation()
         self.table = self._make_table()
         self._listener = ControlListener(self.table)
@@ -299,16 +298,3 @@ class Server:
     def _fail(self, reason: str) -> None:
         self._failed = self._failed or reason
         self.stop()
-
-
-def _bind_both(host: str, port: int) -> tuple[socket.socket, MediaPort]:
-    """Bind TCP and UDP to one number; with *port* 0 try until the kernel's choice for one is free for the other."""
-    for attempt in range(PORT_TRIES):
-        control = bind_control(host, port)
-        try:
-            return control, MediaPort(host, control.getsockname()[1])
-        except NetworkError:
-            control.close()
-            if port or attempt == PORT_TRIES - 1:
-                raise
-    raise AssertionError("unreachable")

@@ -13,7 +13,7 @@ from flume.control.codec import Line, LineAssembler, encode, parse_request_untru
 from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
 from flume.errors import NetworkError, RemoteProtocolError
-from flume.server.sending.media_port import Address, explain_bind_error
+from flume.server.sending.media_port import Address
 from flume.server.sending.tcp_delivery import UNSENT_BYTES
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.table import SessionTable
@@ -253,17 +253,3 @@ class ControlListener:
             for connection in tuple(self._connections):
                 connection.abort()
             await asyncio.wait(late, timeout=timeout_s)
-
-
-def bind_control(host: str, port: int) -> socket.socket:
-    """Return a TCP socket bound to *host*:*port* (0: the kernel chooses); raises :class:`NetworkError`."""
-    control = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        control.bind((host, port))
-        control.listen(128)
-        control.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    except OSError as error:
-        control.close()
-        raise NetworkError(explain_bind_error("TCP", host, port, error)) from error
-    return control

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from flume.server.ports import loopback_pair
 from flume.server.sending.io_uring import LEAST_ENTRIES, MOST_ENTRIES, Failure, SendRing
 from flume.settings import SenderKind
 
@@ -192,14 +193,7 @@ def choose_sender(wish: SenderKind | None) -> SenderChoice:
 def probe_uring() -> str | None:
     """Return why io_uring cannot be used here, ``None`` if it can: tried on loopback."""
     try:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-        ):
-            receiver.bind(("127.0.0.1", 0))
-            receiver.settimeout(1.0)
-            sender.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            sender.connect(receiver.getsockname())
+        with loopback_pair() as (sender, receiver):
             ring = SendRing(PAYLOAD_BYTES, LEAST_ENTRIES)
             try:
                 ring.prepare(0, sender)

@@ -6,7 +6,6 @@ ECONNREFUSED within milliseconds, and the kernel sorts what comes in by client.
 """
 
 import contextlib
-import errno
 import fcntl
 import logging
 import socket
@@ -17,6 +16,7 @@ from flume.errors import NetworkError
 from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.datagrams import PAYLOAD_BYTES
 from flume.media.ring import DATAGRAM_BYTES
+from flume.server.ports import bind_media, loopback_pair
 from flume.settings import PayloadKind
 
 SEND_BUFFER_BYTES = 1 << 20
@@ -40,30 +40,12 @@ def datagram_bytes(payload: PayloadKind) -> int:
 class MediaPort:
     """The bound UDP port of one server."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Bind *host*:*port*; raises :class:`NetworkError` naming both and the cure."""
+    def __init__(self, host: str, listener: socket.socket) -> None:
+        """Own *listener*, which is bound to *host* (:func:`~flume.server.ports.bind_both`)."""
         self._host = host
-        self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            self.listener = self._bound_socket(port)
-            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NEWCOMERS_BUFFER_BYTES)
-        except OSError as error:
-            raise NetworkError(explain_bind_error("UDP", host, port, error)) from error
-        self.port: int = self.listener.getsockname()[1]
-
-    def _bound_socket(self, port: int, host: str | None = None) -> socket.socket:
-        bound = socket.socket(self._family, socket.SOCK_DGRAM)
-        try:
-            bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            # Both are needed for many sockets on one port: SO_REUSEPORT admits them, SO_REUSEADDR lets a
-            # newcomer bind beside connected ones.
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            bound.bind((host or self._host, port))
-        except OSError:
-            bound.close()
-            raise
-        return bound
+        self.listener = listener
+        self.port: int = listener.getsockname()[1]
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NEWCOMERS_BUFFER_BYTES)
 
     def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
         """Return a socket of *local_host* (or where the port is bound), connected to *peer*.
@@ -71,7 +53,7 @@ class MediaPort:
         Raises :class:`NetworkError` without a route to it, and without a file descriptor for it.
         """
         try:
-            media = self._bound_socket(self.port, local_host)
+            media = bind_media(local_host or self._host, self.port)
             try:
                 media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
                 media.connect(peer)
@@ -129,13 +111,7 @@ def disable_segmentation(media: socket.socket) -> None:
 def probe_segmentation() -> bool:
     """Whether this kernel cuts one send into datagrams: tried on loopback, with two of them."""
     try:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-        ):
-            receiver.bind(("127.0.0.1", 0))
-            receiver.settimeout(1.0)
-            sender.connect(receiver.getsockname())
+        with loopback_pair() as (sender, receiver):
             sender.sendmsg([bytes(200)], [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 100))])
             return [len(receiver.recv(2048)) for _ in range(2)] == [100, 100]
     except OSError:  # also where loopback is down
@@ -151,14 +127,3 @@ def queued_bytes(media: socket.socket) -> int:
         return int.from_bytes(fcntl.ioctl(media, TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:
         return 0
-
-
-def explain_bind_error(transport: str, host: str, port: int, error: OSError) -> str:
-    """Return one line that says why *transport* *host*:*port* could not be had, and what to do."""
-    cures = {
-        errno.EADDRINUSE: f"another program has it (see: ss -lnp 'sport = :{port}'); end it or choose another --port",
-        errno.EACCES: "ports below 1024 need privileges; choose a higher --port",
-        errno.EADDRNOTAVAIL: "this machine has no such address; choose another --host (0.0.0.0 is all of them)",
-    }
-    cure = cures.get(error.errno or 0, error.strerror or str(error))
-    return f"cannot listen on {transport} {host} port {port}: {cure}"

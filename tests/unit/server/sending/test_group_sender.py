@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flume.server.ports import loopback_pair
 from flume.server.sending import group_sender, io_uring, media_port
 from flume.server.sending.group_sender import SendLoop, UringSender, choose_sender, probe_uring
 from flume.server.sending.io_uring import SendRing
@@ -20,12 +21,8 @@ class Pairs:
         self._stack = stack
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
-        receiver = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        receiver.bind(("127.0.0.1", 0))
+        media, receiver = self._stack.enter_context(loopback_pair())
         receiver.setblocking(False)
-        media = self._stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        media.setblocking(False)
-        media.connect(receiver.getsockname())
         return media, receiver
 
     def full(self) -> socket.socket:

@@ -1,0 +1,105 @@
+"""Bound sockets, and why binding one failed.
+
+Control (TCP) and media (UDP) share one port number. Client sockets of the media port are bound here too, because all
+sockets of one UDP port need the same options.
+"""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from flume.errors import NetworkError
+
+PORT_TRIES = 16
+"""How often the kernel's choice of a TCP port is tried for UDP as well."""
+
+CONTROL_BACKLOG = 128
+"""Connections that the kernel completes before they are accepted."""
+
+
+class BoundPorts(NamedTuple):
+    """The two sockets of one server: *control* listens on TCP, *media* is bound to the same number of UDP."""
+
+    control: socket.socket
+    media: socket.socket
+
+
+def bind_both(host: str, port: int) -> BoundPorts:
+    """Bind TCP and UDP to one number; with *port* 0 to one that is free for both.
+
+    *host* is an IPv4 or IPv6 address of this machine. Raises :class:`NetworkError` that names host, port and the fix.
+    """
+    for attempt in range(PORT_TRIES):
+        control = _bind_control(host, port)
+        number: int = control.getsockname()[1]
+        try:
+            return BoundPorts(control, bind_media(host, number))
+        except OSError as error:
+            control.close()
+            if port or attempt == PORT_TRIES - 1:
+                raise NetworkError(explain_bind_error("UDP", host, number, error)) from error
+    raise AssertionError("unreachable")
+
+
+def bind_media(host: str, port: int) -> socket.socket:
+    """Return a non-blocking UDP socket bound to *host*:*port*; raises :class:`OSError`."""
+    bound = socket.socket(_family(host), socket.SOCK_DGRAM)
+    try:
+        bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        # Both are needed for many sockets on one port: SO_REUSEPORT admits them, SO_REUSEADDR lets an unconnected
+        # socket bind beside connected ones.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _bind_control(host: str, port: int) -> socket.socket:
+    """Return a listening, non-blocking TCP socket; raises :class:`NetworkError`."""
+    control = socket.socket(_family(host), socket.SOCK_STREAM)
+    try:
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        control.bind((host, port))
+        control.listen(CONTROL_BACKLOG)
+        control.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except OSError as error:
+        control.close()
+        raise NetworkError(explain_bind_error("TCP", host, port, error)) from error
+    return control
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+@contextlib.contextmanager
+def loopback_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Give a non-blocking UDP sender on loopback and the receiver that it is connected to, which waits 1 s.
+
+    For trying out what this kernel can do. Raises :class:`OSError` where loopback is down.
+    """
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(1.0)
+        sender.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        sender.connect(receiver.getsockname())
+        yield sender, receiver
+
+
+def explain_bind_error(transport: str, host: str, port: int, error: OSError) -> str:
+    """Return one line: why binding *transport* ("TCP" or "UDP") *host*:*port* failed, and what to do."""
+    fixes = {
+        errno.EADDRINUSE: f"another program has it (see: ss -lnp 'sport = :{port}'); end it or choose another --port",
+        errno.EACCES: "ports below 1024 need privileges; choose a higher --port",
+        errno.EADDRNOTAVAIL: "this machine has no such address; choose another --host (0.0.0.0 is all of them)",
+    }
+    fix = fixes.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot listen on {transport} {host} port {port}: {fix}"

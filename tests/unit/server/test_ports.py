@@ -1,0 +1,60 @@
+"""The bound sockets of a server, on loopback."""
+
+import errno
+import socket
+
+import pytest
+
+from flume.errors import NetworkError
+from flume.server import ports
+from flume.server.ports import bind_both, bind_media, explain_bind_error, loopback_pair
+
+
+def test_control_and_media_get_one_number():
+    bound = bind_both("127.0.0.1", 0)
+    with bound.control, bound.media:
+        assert bound.control.getsockname() == bound.media.getsockname()
+        socket.create_connection(bound.control.getsockname(), timeout=5).close()
+
+
+def test_a_number_that_udp_does_not_have_free_is_passed_over(monkeypatch):
+    refused: list[int] = []
+
+    def bind_the_second(host: str, port: int) -> socket.socket:
+        if not refused:
+            refused.append(port)
+            raise OSError(errno.EADDRINUSE, "in use")
+        return bind_media(host, port)
+
+    monkeypatch.setattr(ports, "bind_media", bind_the_second)
+    bound = bind_both("127.0.0.1", 0)
+    with bound.control, bound.media:
+        assert bound.control.getsockname()[1] == bound.media.getsockname()[1]
+    assert refused
+
+
+@pytest.mark.parametrize(("kind", "name"), [(socket.SOCK_STREAM, "TCP"), (socket.SOCK_DGRAM, "UDP")])
+def test_a_number_that_was_asked_for_and_is_taken_is_an_error_that_names_it(kind: socket.SocketKind, name: str):
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(NetworkError, match=f"cannot listen on {name} 127.0.0.1 port {port}: another program has"):
+            bind_both("127.0.0.1", port)
+
+
+def test_sockets_for_clients_share_the_port():
+    with bind_media("127.0.0.1", 0) as first, bind_media("127.0.0.1", first.getsockname()[1]) as second:
+        assert first.getsockname() == second.getsockname()
+        assert not second.getblocking()
+
+
+def test_an_error_without_a_known_fix_says_what_the_system_said():
+    assert explain_bind_error("UDP", "::1", 7, OSError(errno.ENOBUFS, "no room")).endswith("port 7: no room")
+
+
+def test_what_the_pair_sends_arrives():
+    with loopback_pair() as (sender, receiver):
+        sender.send(b"probe")
+        assert receiver.recv(16) == b"probe"
