@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flume.lab.evidence.facts import Command, Evidence, Expectations, MediaDatagram, Subject, TapFacts
-from flume.lab.trial.flows import Flow, Matching, classify, frames_begun, holes, match, passed_over, repeated
+from flume.lab.trial.flows import Flow, classify
+from flume.lab.trial.matching import Matching, match
+from flume.lab.trial.numbering import frames_begun, holes, passed_over, repeated
 from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import (
     BIN_S,
@@ -253,8 +255,8 @@ def _clock(case: _Case) -> tuple[Verdict, str]:
     """Nothing arrives before it left, and nothing arrives that never left."""
     if case.matching is None:
         return _PASS, "one tap, one clock"
-    if case.matching.foreign > case.subject.counters.damaged_on_link:
-        return _ERROR, f"{case.matching.foreign} datagrams reached the client that the server's tap did not see leave"
+    if case.matching.unmatched > case.subject.counters.damaged_on_link:
+        return _ERROR, f"{case.matching.unmatched} datagrams reached the client that the server's tap did not see leave"
     delays = [arrival.time_s - departure.time_s for departure, arrival in case.matching.arrived]
     if delays and min(delays) < -CLOCK_TOLERANCE_S:
         return _ERROR, f"a datagram arrived {-min(delays) * 1000:.1f} ms before it left: the taps' clocks disagree"
@@ -273,7 +275,7 @@ def _balanced(case: _Case) -> tuple[Verdict, str]:
         where = "" if case.matching is None else f"; {len(case.matching.arrived)} of them reached its interface"
         return _FAIL, f"{b.unexplained} of {b.sent} datagrams are unexplained (received {b.received}{where})"
     # A damaged datagram is at the client's tap, but unlike any that left.
-    seen = 0 if case.matching is None else len(case.matching.missing) - case.matching.foreign
+    seen = 0 if case.matching is None else len(case.matching.missing) - case.matching.unmatched
     if case.matching is not None and seen != (counted := case.balance.lost_on_link):
         return _ERROR, f"{seen} datagrams are missing between the taps, the link's counter says {counted}"
     return _PASS, f"{case.balance.sent} sent, 0 unexplained"

@@ -6,8 +6,9 @@ import pytest
 
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Claims, Event, Evidence, Expectations, Subject, TapFacts
-from flume.lab.trial.flows import classify, holes, passed_over
+from flume.lab.trial.flows import classify
 from flume.lab.trial.judge import judge
+from flume.lab.trial.numbering import holes, passed_over
 from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import RunFacts, Verdict
 from support.captures.pcap import CLIENT, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts

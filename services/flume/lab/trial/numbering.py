@@ -1,0 +1,90 @@
+"""What the RTP numbers of the allowed datagrams say: holes, repetitions, and which frames a window's end cut. Pure."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from flume.lab.evidence.facts import Endpoint, MediaDatagram
+from flume.lab.trial.flows import Flow
+
+_NUMBERS = 1 << 16
+"""RTP's sequence numbers wrap here (RFC 3550)."""
+
+
+def holes(datagrams: Sequence[MediaDatagram], refused_s: float = math.inf) -> int:
+    """Return how many RTP numbers the server skipped or repeated within one window; 0 for plain transport packets.
+
+    From *refused_s* on the client's host answers that no socket listens: the kernel then refuses the server's sends.
+    Over TCP a server may skip to a datagram at which a player can begin, when the connection is slower than the stream.
+    """
+    numbered = [datagram for datagram in datagrams if datagram.sequence is not None]
+    return sum(not _follows(b, a) and b.time_s < refused_s and not _passed_between(a, b) for a, b in pairwise(numbered))
+
+
+def passed_over(flow: Flow) -> int:
+    """Return how many datagrams of its windows the server never sent, because the client's connection was too slow."""
+    return sum(
+        _passed_between(a, b)
+        for datagrams in flow.allowed
+        for a, b in pairwise(d for d in datagrams if d.sequence is not None)
+    )
+
+
+def repeated(flow: Flow) -> int:
+    """Return how many numbered datagrams were sent twice within one session.
+
+    A session begins with a window opened by ``connect``: a new one may get the datagrams since the last keyframe again.
+    """
+    twice = 0
+    seen: set[tuple[Endpoint, bytes]] = set()
+    for window, datagrams in zip(flow.windows, flow.allowed, strict=True):
+        if window.opened_by == "connect":
+            seen = set()
+        numbered = [(d.destination, d.identity) for d in datagrams if d.sequence is not None]
+        twice += len(numbered) - len(set(numbered) - seen)
+        seen.update(numbered)
+    return twice
+
+
+class FramesBegun(NamedTuple):
+    """Video frames begun in one client's windows."""
+
+    due: int
+    """Surely sent in full."""
+    cut: int
+    """On the way when a window ended: some are complete, others are shown in part or not at all."""
+
+
+def frames_begun(flow: Flow) -> FramesBegun:
+    """Count the video frames of the windows.
+
+    A window's end cuts its last frame, unless the next window goes on with the very next datagram: the frame was then
+    only delayed.
+    """
+    due = cut = 0
+    last: MediaDatagram | None = None
+    on_the_way = False
+    for datagrams in flow.allowed:
+        if not datagrams:
+            continue
+        if on_the_way and not (last and _follows(datagrams[0], last)):
+            due, cut, on_the_way = due - 1, cut + 1, False
+        started = sum(datagram.video_frames_started for datagram in datagrams)
+        due, on_the_way, last = due + started, on_the_way or started > 0, datagrams[-1]
+    return FramesBegun(due - 1, cut + 1) if on_the_way else FramesBegun(due, cut)
+
+
+def _follows(later: MediaDatagram, earlier: MediaDatagram) -> bool:
+    """Whether *later* is the very next datagram of the stream after *earlier*."""
+    if later.sequence is None or earlier.sequence is None or later.ssrc != earlier.ssrc:
+        return False
+    return later.sequence == (earlier.sequence + 1) % _NUMBERS
+
+
+def _passed_between(earlier: MediaDatagram, later: MediaDatagram) -> int:
+    """Return how many datagrams the server passed over between two of one connection; 0 where it may not."""
+    if later.offset is None or not later.is_entry or later.ssrc != earlier.ssrc:
+        return 0
+    gap = ((later.sequence or 0) - (earlier.sequence or 0) - 1) % _NUMBERS
+    return gap if gap < _NUMBERS // 2 else 0
