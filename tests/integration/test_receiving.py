@@ -15,7 +15,7 @@ import pytest
 from flume.client.app import Client
 from flume.client.events import ClientEvent
 from flume.client.playback.loopback import Payload
-from flume.client.reception.receive_buffer import ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.client.reception.receive_buffer import ReceiveBuffer, lasts_ms, remedy_of_shortage, shortage
 from flume.client.session.watchdog import BUFFER_FULL, BUFFER_SMALL
 from flume.client.terminal.views import summary
 from flume.control import messages as m
@@ -173,7 +173,7 @@ def test_the_kernels_limit_is_told_once_in_json_with_the_command_that_raises_it(
     events = [json.loads(line) for line in done.stdout.splitlines()]
     told = [event for event in events if event["event"] == "notice"]
     assert [event["code"] for event in told] == [BUFFER_SMALL], done.stdout
-    assert told[0]["message"] == f"{shortage(buffer)}. Cure: {cure_of_shortage(buffer)}"
+    assert told[0]["message"] == f"{shortage(buffer)}. Fix: {remedy_of_shortage(buffer)}"
     assert f"'sysctl -w net.core.rmem_max={asked}'" in told[0]["message"]
     assert 2 * RMEM_MAX in {event.get("receive_buffer_bytes") for event in events}, "the kernel's own count"
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from flume.client.reception.receive_buffer import RATE_MBIT, ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.client.reception.receive_buffer import RATE_MBIT, ReceiveBuffer, lasts_ms, remedy_of_shortage, shortage
 from flume.doctor import remedies
 from flume.doctor.observations import (
     ControlSeen,
@@ -310,7 +310,7 @@ def receive_buffer(seen: ReceiveBuffer) -> Finding:
     """Conclude from the buffer that the kernel grants, and from what had no room in it."""
     detail = shortage(seen)
     if detail is not None:
-        return Finding(leg="receive_buffer", finding="small", detail=detail, cure=cure_of_shortage(seen))
+        return Finding(leg="receive_buffer", finding="small", detail=detail, cure=remedy_of_shortage(seen))
     held = f"{lasts_ms(seen.granted)} ms of a stream of {RATE_MBIT} Mbit/s"
     detail = f"the kernel grants the {seen.asked} bytes asked for, {held}"
     return Finding(leg="receive_buffer", finding="ok", detail=detail)

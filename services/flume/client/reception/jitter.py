@@ -1,10 +1,12 @@
 """The jitter buffer and RTP accounting: datagrams in, ordered items out, every missing number counted. Pure.
 
-The server shares its sequence numbers among all clients, so a gap in numbers is loss only *inside a window* of
-delivery. The replies name where windows begin and end; they travel over TCP and may come before or after the
-datagrams they speak of. A datagram that no known window covers therefore opens a provisional one, which the reply
-confirms. Numbers are extended beyond 16 bits; a long pause may skip whole cycles, so a new window always lies above
-the one before it.
+All clients of a server share its sequence numbers, so a gap is loss only *inside a delivery window*. The server's
+replies name the numbers at which windows begin and end. Replies travel over TCP and may arrive before or after the
+datagrams that they describe. So a datagram outside every known window opens a provisional window, which the reply
+confirms.
+
+Numbers are extended beyond 16 bits. A long pause may skip whole cycles of 65,536, so a new window always begins above
+the end of the one before it.
 """
 
 from collections.abc import Mapping
@@ -15,19 +17,20 @@ from flume.media.rtp import CLOCK_HZ, SEQUENCE_MODULUS, extend_sequence, timesta
 
 Item = TypeVar("Item")
 
-SETTLE_S = 2.0
-"""How long after a window's end its own late datagrams may still arrive. Later ones belong to a window whose reply
-has not come yet. In 2 s the numbers cannot go half round below 170 Mbit/s, so within it the two cannot be confused."""
+REORDER_TAIL_S = 2.0
+"""How long after a window's end its own late datagrams may still arrive. A later datagram belongs to a window whose
+reply has not come yet. Below 170 Mbit/s the numbers cannot advance by half a cycle in 2 s, so the two cases cannot be
+confused."""
 
 MAX_REMEMBERED = 2048
-"""Numbers given up as lost that are remembered, so that a late arrival can be told from a duplicate."""
+"""How many numbers given up as lost are remembered, to tell a late arrival from a duplicate."""
 
 LONGEST_RUN = 32
 """Loss runs of this many datagrams or more share one entry of :attr:`JitterStatistics.loss_runs`."""
 
 
 class JitterStatistics(NamedTuple):
-    """A snapshot. ``lost`` never arrived (so far); ``late`` arrived after its turn and was not played."""
+    """A snapshot. *lost* never arrived (so far); *late* arrived after it was given up, and was not handed out."""
 
     datagrams: int = 0
     lost: int = 0
@@ -38,7 +41,7 @@ class JitterStatistics(NamedTuple):
     """Arrived outside every window that the server announced."""
     windows: int = 0
     loss_runs: Mapping[int, int] = MappingProxyType({})
-    """Length of a run of missing datagrams, at the time it was given up, to how often it was seen."""
+    """Length of a run of missing datagrams, when it was given up, to the number of such runs."""
     longest_loss_run: int = 0
 
 
@@ -48,10 +51,10 @@ class _Pending(NamedTuple, Generic[Item]):
 
 
 class _Window(Generic[Item]):
-    """Numbers *first* to *last* (``None``: not yet told); *following* is the next to hand out.
+    """Numbers *first* to *last* (``None``: not announced yet); *following* is the next to hand out.
 
-    *started* says that handing out may begin: at once when the beginning was announced, otherwise after waiting for
-    lower numbers. *pending* keeps the order of arrival, so that its first entry has waited longest.
+    *started*: handing out may begin. A window whose beginning was announced starts at once, a provisional one after
+    the wait for lower numbers. *pending* keeps the order of arrival, so its first entry has waited longest.
     """
 
     def __init__(self, first: int, *, confirmed: bool) -> None:
@@ -67,7 +70,7 @@ class _Window(Generic[Item]):
         return self.last is not None and self.following > self.last
 
     def shift(self, numbers: int) -> None:
-        """Raise every number of a window whose end is not told yet."""
+        """Raise every number of a window whose end is not announced yet."""
         self.first, self.following, self.highest = (
             self.first + numbers,
             self.following + numbers,
@@ -76,23 +79,31 @@ class _Window(Generic[Item]):
         self.pending = {number + numbers: pending for number, pending in self.pending.items()}
 
     def waiting_since_s(self) -> float | None:
-        """Return since when the next number is missing, or ``None`` while nothing waits for it."""
+        """Return since when the next number is missing, ``None`` while nothing waits for it."""
         if self.pending:
             return next(iter(self.pending.values())).arrival_s
         return None if self.last is None or self.is_complete else self.ended_s
 
 
 class JitterBuffer(Generic[Item]):
-    """Feed it with :meth:`push`, :meth:`begin_window` and :meth:`end_window`; collect with :meth:`take`."""
+    """Items go in with :meth:`push` and come out with :meth:`take`; all times are monotonic seconds.
+
+    >>> buffer = JitterBuffer(reorder_ms=60, capacity=4096)
+    >>> buffer.begin_window(65535, now_s=0.0)
+    >>> for sequence, item in ((65535, "a"), (1, "c"), (0, "b")):
+    ...     buffer.push(sequence, item, now_s=0.0)
+    >>> buffer.take(now_s=0.0)
+    ['a', 'b', 'c']
+    """
 
     def __init__(self, *, reorder_ms: float, capacity: int) -> None:
-        """Let a hole wait *reorder_ms* at most, and hold *capacity* datagrams at most."""
+        """Wait *reorder_ms* at most for a missing number, and hold *capacity* datagrams at most."""
         self._reorder_s = reorder_ms / 1000
         self._capacity = capacity
         self._windows: list[_Window[Item]] = []
         self._missing: dict[int, None] = {}
         self._ready: list[Item] = []
-        self._floor = -1  # the highest number of ended windows: a new one lies above
+        self._floor = -1  # the highest number of ended windows: a new window begins above it
         self._ended_s = float("-inf")
         self._datagrams = self._lost = self._late = self._duplicates = 0
         self._reordered = self._unexpected = self._begun = 0
@@ -102,12 +113,12 @@ class JitterBuffer(Generic[Item]):
     # -- windows -------------------------------------------------------------------------------------------
 
     def begin_window(self, first_sequence: int, now_s: float) -> None:
-        """The server said that delivery begins, or began, with *first_sequence*."""
+        """The server announced that delivery begins, or began, with *first_sequence*."""
         self._begun += 1
         tail = self._windows[-1] if self._windows else None
         if tail is not None and tail.last is None and not tail.confirmed:
             first = extend_sequence(first_sequence, tail.first)
-            if first <= self._floor:  # the numbers went round once more than the first datagram let suppose
+            if first <= self._floor:  # the numbers went through one more cycle than the first datagram showed
                 tail.shift(SEQUENCE_MODULUS)
                 first += SEQUENCE_MODULUS
             self._confirm(tail, first)
@@ -133,7 +144,7 @@ class JitterBuffer(Generic[Item]):
         window.confirmed = window.started = True
 
     def end_window(self, last_sequence: int | None, now_s: float) -> None:
-        """The server said that *last_sequence* was the last; ``None``: the window stayed empty."""
+        """The server announced that *last_sequence* was the last; ``None``: the window stayed empty."""
         if not self._windows or self._windows[-1].last is not None:
             return
         tail = self._windows[-1]
@@ -141,7 +152,7 @@ class JitterBuffer(Generic[Item]):
         self._close(tail, last, now_s)
 
     def abandon_window(self, now_s: float) -> None:
-        """Nobody will say what was last: take the highest seen, so that no loss is made up."""
+        """The server will not announce the last number: take the highest that arrived, so that no loss is invented."""
         if self._windows and self._windows[-1].last is None:
             tail = self._windows[-1]
             self._close(tail, tail.highest if tail.received else tail.first - 1, now_s)
@@ -157,7 +168,7 @@ class JitterBuffer(Generic[Item]):
         self._floor = max(self._floor, window.last)
 
     def reset(self, now_s: float) -> None:
-        """A new session begins: hand out what waits and forget the numbering."""
+        """A new session begins: release all that waits, and forget the numbering."""
         self.abandon_window(now_s)
         self._advance(float("inf"))
         self._windows.clear()
@@ -167,14 +178,14 @@ class JitterBuffer(Generic[Item]):
     # -- datagrams -----------------------------------------------------------------------------------------
 
     def push(self, sequence: int, item: Item, now_s: float) -> None:
-        """Take a datagram that arrived at *now_s*."""
+        """Take *item*, the content of the datagram with the 16-bit number *sequence*, which arrived at *now_s*."""
         self._datagrams += 1
         window = self._windows[-1] if self._windows else None
         if window is not None and window.last is None:
             number = extend_sequence(sequence, window.highest)
         else:
             number = extend_sequence(sequence, self._floor) if self._floor >= 0 else sequence + SEQUENCE_MODULUS
-            if number > self._floor or now_s - self._ended_s > SETTLE_S:
+            if number > self._floor or now_s - self._ended_s > REORDER_TAIL_S:
                 number = self._above_floor(sequence)
                 window = _Window(number, confirmed=False)
                 self._windows.append(window)
@@ -217,13 +228,13 @@ class JitterBuffer(Generic[Item]):
     # -- out -----------------------------------------------------------------------------------------------
 
     def take(self, now_s: float) -> list[Item]:
-        """Return, in order, what is complete or has waited long enough by *now_s*."""
+        """Return, in order, the items before the first missing number, or whose wait for one is over by *now_s*."""
         self._advance(now_s)
         ready, self._ready = self._ready, []
         return ready
 
     def deadline_s(self) -> float | None:
-        """Return when :meth:`take` has something to give up, or ``None`` while nothing waits."""
+        """Return when :meth:`take` gives up a missing number, ``None`` while nothing waits."""
         since_s = self._windows[0].waiting_since_s() if self._windows else None
         return None if since_s is None else since_s + self._reorder_s
 
@@ -240,14 +251,14 @@ class JitterBuffer(Generic[Item]):
             if since_s is None or (now_s < since_s + self._reorder_s and not full):
                 return
             window.started = True
-            self._skip_hole(window)
+            self._skip_missing(window)
 
     def _hand_out(self, window: _Window[Item]) -> None:
         while window.following in window.pending:
             self._ready.append(window.pending.pop(window.following).item)
             window.following += 1
 
-    def _skip_hole(self, window: _Window[Item]) -> None:
+    def _skip_missing(self, window: _Window[Item]) -> None:
         upto = min(window.pending) if window.pending else (window.last or 0) + 1
         self._give_up(range(window.following, upto))
         window.following = max(window.following, upto)
@@ -283,7 +294,7 @@ class JitterBuffer(Generic[Item]):
 
 
 class InterarrivalJitter:
-    """RFC 3550, section 6.4.1: the smoothed deviation of the spacing of arrivals from that of the timestamps."""
+    """RFC 3550, section 6.4.1: how far the spacing of arrivals deviates from that of the timestamps, smoothed."""
 
     def __init__(self) -> None:
         """Begin at zero."""
@@ -297,7 +308,7 @@ class InterarrivalJitter:
         self._transit_s = None
 
     def add(self, timestamp: int, arrival_s: float) -> None:
-        """Take a datagram's 32-bit *timestamp* (90 kHz) and its arrival."""
+        """Take a datagram's 32-bit *timestamp* (90 kHz) and the time of its arrival."""
         if self._transit_s is None:
             self._cycles, self._last_timestamp = 0, timestamp
         step = timestamp_distance(timestamp, self._last_timestamp)
@@ -310,5 +321,5 @@ class InterarrivalJitter:
 
     @property
     def jitter_ms(self) -> float:
-        """The present estimate."""
+        """The present estimate, milliseconds."""
         return self._jitter_s * 1000

@@ -1,10 +1,10 @@
 """Hands datagrams to the player at the speed of the stream, not at that of the network. Pure.
 
 A joining client gets the datagrams since the last keyframe several times faster than real time. libvlc takes its
-clock from the pace of arrival: measured, after such a burst it moves its clock ahead by what the burst brought and
-drops the frames in between (0.4 s after a burst of 0.6 s). So bursts are stretched here. The schedule runs a little
-fast, which works the backlog off without libvlc noticing, and lets a server whose clock runs faster than ours be
-followed.
+clock from the pace of arrival. Measured: after such a burst libvlc moves its clock ahead by the length of the burst,
+and drops the frames in between (0.4 s of frames after a burst of 0.6 s). So the pacer stretches bursts. Its schedule
+runs one per cent fast: that works a backlog off without libvlc noticing, and keeps up with a server whose clock runs
+faster than this host's.
 """
 
 from collections import deque
@@ -15,20 +15,27 @@ from flume.media.rtp import CLOCK_HZ, timestamp_distance
 Item = TypeVar("Item")
 
 SPEED = 1.01
-"""libvlc follows a clock that is one per cent off without dropping a frame."""
+"""How fast the schedule runs: libvlc follows a clock that is one per cent off without dropping a frame."""
 
 GRAIN_S = 0.01
 """Datagrams leave in groups at least this far apart, as they leave the server: fewer wake-ups."""
 
 MAX_STEP_S = 1.0
-"""A timestamp this far ahead of the one before it, or behind it, is a new beginning and not a gap to wait for."""
+"""A timestamp that differs by more from the one before it starts a new schedule; a smaller gap is waited for."""
 
 
 class PlayoutPacer(Generic[Item]):
-    """Items go in with 90 kHz timestamps and come out when they are due, in order, each exactly once."""
+    """Items go in with 90 kHz timestamps and come out when they are due, in order, each exactly once.
+
+    >>> pacer = PlayoutPacer(capacity=100)
+    >>> for number in range(3):
+    ...     pacer.push(number * 9000, number, now_s=50.0)  # 0.2 s of stream in one burst
+    >>> pacer.take(now_s=50.0), pacer.take(now_s=50.1), pacer.take(now_s=50.2)
+    ([0], [1], [2])
+    """
 
     def __init__(self, *, capacity: int) -> None:
-        """Hold *capacity* items at most; beyond, the oldest leave early."""
+        """Hold *capacity* items at most; beyond that the oldest leave early."""
         self._capacity = capacity
         self._waiting: deque[tuple[float, Item]] = deque()
         self._anchor_s = float("-inf")
@@ -40,7 +47,7 @@ class PlayoutPacer(Generic[Item]):
         return len(self._waiting)
 
     def begin_window(self) -> None:
-        """Delivery begins anew: the next item sets the schedule."""
+        """A delivery window begins: the next item starts a new schedule."""
         self._anchor_s = float("-inf")
 
     def push(self, timestamp: int, item: Item, now_s: float) -> None:

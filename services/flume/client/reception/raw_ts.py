@@ -1,12 +1,12 @@
-"""What can be known of bare MPEG-TS, which has no RTP header: its time, and how much of it was lost. Pure."""
+"""Time and loss of raw MPEG-TS, whose datagrams have no RTP header. Pure."""
 
 from flume.media import mpegts
 
 
 class RawTsClock:
-    """Takes the time from the clock references (PCR). They come at least every 100 ms (ISO/IEC 13818-1): its grain.
+    """Takes the time from the PCRs; give it every datagram.
 
-    Feed it with every datagram.
+    A PCR comes at least every 100 ms (ISO/IEC 13818-1, 2.7.2), so the time advances in steps of up to that.
     """
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class RawTsClock:
 
 
 class RawTsCount:
-    """Compares what the server says that it sent with what came.
+    """Compares the number of datagrams that the server sent with the number that arrived.
 
-    The reply that ends a window travels over TCP and may overtake its last datagrams. So sums over all windows are
-    compared, and while a window is open the loss is what it was when it began.
+    The reply that ends a window travels over TCP and may overtake the window's last datagrams. So the sums over all
+    windows are compared. While a window is open, the loss is what it was when that window began.
     """
 
     def __init__(self) -> None:
@@ -49,16 +49,16 @@ class RawTsCount:
         self._open = False
 
     def abandon_window(self) -> None:
-        """Nobody will say how many were sent: no loss is made up."""
+        """The server will not say how many it sent: take the number that arrived, so that no loss is invented."""
         if self._open:
             self._announced = self._arrived + self._lost_before
             self._open = False
 
     def add(self) -> None:
-        """One more came."""
+        """One more datagram arrived."""
         self._arrived += 1
 
     @property
     def lost(self) -> int:
-        """How many never came, so far."""
+        """How many datagrams never arrived, so far."""
         return self._lost_before if self._open else max(0, self._announced - self._arrived)

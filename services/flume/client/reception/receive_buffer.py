@@ -1,6 +1,6 @@
-"""The kernel's buffer of the media socket: how long it lasts, what is said when it is too small. Pure.
+"""The kernel's buffer of the media socket: how long it lasts, and what to say where it is too small. Pure.
 
-``flume watch`` and the doctor say the same, in the words of this file.
+``flume watch`` and ``flume doctor`` say the same, in the words of this module.
 """
 
 from typing import NamedTuple
@@ -9,20 +9,21 @@ from flume.media.datagrams import PAYLOAD_BYTES
 from flume.settings import MAX_RECEIVE_BUFFER_BYTES
 
 KERNEL_BYTES = 2304
-"""What the kernel counts for a datagram of the stream: 2 KiB of memory, and 256 bytes about it. Measured on a virtual
-wire and on loopback: 2160. A driver that gives each datagram a page of its own halves the time told here."""
+"""What the kernel counts for a datagram of the stream: 2 KiB of memory, and 256 bytes of book-keeping. Measured on a
+virtual wire and on loopback: 2160. With a driver that gives each datagram a page of its own, the buffer lasts half as
+long as stated here."""
 
 RATE_MBIT = 50
-"""The rate at which the buffer's time is told: the highest that a client is promised to take."""
+"""The rate for which the buffer's time is stated: the highest that a client must take."""
 
 
 class ReceiveBuffer(NamedTuple):
-    """Of one media socket, bytes, as a program asks for it: Linux reserves the double, for its book-keeping."""
+    """The receive buffer of one media socket, in bytes as SO_RCVBUF takes them; Linux reserves twice that."""
 
     asked: int
     granted: int
     dropped: int
-    """Datagrams for which it had no room."""
+    """Datagrams that found no room in it."""
 
     @property
     def is_small(self) -> bool:
@@ -31,13 +32,17 @@ class ReceiveBuffer(NamedTuple):
 
 
 def lasts_ms(granted_bytes: int, *, rate_mbit: float = RATE_MBIT) -> int:
-    """Return for how long a stream of *rate_mbit* finds room while nobody reads."""
+    """Return for how long a buffer of *granted_bytes* takes a stream of *rate_mbit* while no program reads.
+
+    >>> lasts_ms(4 << 20)
+    766
+    """
     datagrams = 2 * granted_bytes // KERNEL_BYTES
     return round(datagrams * PAYLOAD_BYTES * 8 / rate_mbit / 1000)
 
 
 def shortage(buffer: ReceiveBuffer) -> str | None:
-    """Return what is wrong with *buffer*, as a clause; ``None``: nothing."""
+    """Return what is wrong with *buffer*, as a clause without a full stop; ``None`` for nothing."""
     held = f"{lasts_ms(buffer.granted)} ms of a stream of {RATE_MBIT} Mbit/s"
     if buffer.is_small:
         said = (
@@ -46,7 +51,7 @@ def shortage(buffer: ReceiveBuffer) -> str | None:
         )
         if not buffer.dropped:
             return f"{said}; if this machine is busy for longer, it drops datagrams"
-        return f"{said}; {buffer.dropped} datagrams found none and were dropped here, not by the network"
+        return f"{said}; {buffer.dropped} datagrams had no room and were dropped here, not by the network"
     if buffer.dropped:
         return (
             f"the media socket's buffer of {buffer.granted} bytes, {held}, was full: {buffer.dropped} datagrams were "
@@ -55,23 +60,23 @@ def shortage(buffer: ReceiveBuffer) -> str | None:
     return None
 
 
-def cure_of_shortage(buffer: ReceiveBuffer) -> str:
+def remedy_of_shortage(buffer: ReceiveBuffer) -> str:
     """Return what enlarges *buffer*, as commands to copy."""
     if buffer.is_small:
-        return receive_buffer(buffer.asked)
-    return larger_receive_buffer(min(2 * buffer.asked, MAX_RECEIVE_BUFFER_BYTES))
+        return _raise_limit(buffer.asked)
+    return _ask_for_more(min(2 * buffer.asked, MAX_RECEIVE_BUFFER_BYTES))
 
 
-def receive_buffer(wanted: int) -> str:
-    """The kernel's limit is lower than what was asked for."""
+def _raise_limit(wanted: int) -> str:
+    """Where the kernel's limit is lower than what was asked for."""
     return (
-        f"as root on this machine (for a container: on its host) 'sysctl -w net.core.rmem_max={wanted}', and for ever "
-        f"the line 'net.core.rmem_max={wanted}' in /etc/sysctl.d/60-flume.conf; then start 'flume watch' anew"
+        f"as root on this machine (for a container: on its host) 'sysctl -w net.core.rmem_max={wanted}', and to keep "
+        f"it the line 'net.core.rmem_max={wanted}' in /etc/sysctl.d/60-flume.conf; then start 'flume watch' again"
     )
 
 
-def larger_receive_buffer(wanted: int) -> str:
-    """What was asked for was granted, and did not suffice."""
+def _ask_for_more(wanted: int) -> str:
+    """Where all that was asked for was granted, and was too little."""
     return (
         f"end other programs that keep this machine busy, or 'flume watch' with '--receive-buffer {wanted}', after "
         f"'sysctl -w net.core.rmem_max={wanted}' as root on this machine (for a container: on its host)"

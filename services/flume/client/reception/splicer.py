@@ -1,12 +1,12 @@
-"""What the player needs where the stream was cut: a clock to begin with, and an end for its last picture. Pure.
+"""Splices the stream for the player: a PCR before a new beginning, and an end for the last frame. Pure.
 
-After a pause libvlc finds the next clock reference (PCR) late, takes a new one, and drops what comes until the
-reference after that: measured, two pictures at the 70 ms between references that libvlc's own multiplexer writes.
-Two packets that carry nothing but the clock, put before the first datagram, take these places.
+After a pause libvlc finds that the next PCR is late, takes that as its new clock, and drops all packets until the PCR
+after it. Measured: two frames, at the 70 ms between the PCRs of libvlc's own multiplexer. So two packets that carry
+nothing but a PCR are written before the first datagram, and libvlc spends them instead.
 
-A decoder knows that a picture is complete when the next one begins. When the session is over no next one comes, so
-an access unit delimiter stands in for it. After a mere interruption nothing is put there: the stream may go on in the
-middle of the picture.
+A decoder knows that a frame is complete when the next frame begins. At the end of the session no next frame comes, so
+an access unit delimiter is written in its place. After an interruption none is written: the stream may go on in the
+middle of the frame.
 """
 
 from flume.media import mpegts
@@ -14,7 +14,8 @@ from flume.media.program import ProgramMap
 from flume.media.rtp import CLOCK_HZ, timestamp_distance
 
 CUT_S = 0.25
-"""Silence, or a step of the timestamps, above which the stream counts as cut. libvlc is late above its own 0.3 s."""
+"""Silence, or a step of the timestamps, above which the stream counts as cut. It is below libvlc's own buffer of 0.3 s,
+beyond which libvlc finds data late."""
 
 _DELIMITERS = {
     "H.264": b"\x00\x00\x00\x01\x09\xf0",
@@ -26,22 +27,25 @@ _PES_WITHOUT_TIMES = b"\x00\x00\x01\xe0\x00\x00\x80\x00\x00"
 
 
 class Splicer:
-    """Watches what goes to the player in order to know the clock and the video's PID."""
+    """Sees every datagram that goes to the player, and so knows the clock and the PID of the video."""
 
     def __init__(self) -> None:
         """Begin before the first datagram."""
         self._map = ProgramMap()
-        self._clock: tuple[int, int, int] | None = None  # PID, PCR base, RTP timestamp beside it
+        self._clock: tuple[int, int, int] | None = None  # PID, base of its last PCR, RTP timestamp there
         self._last_timestamp = 0
         self._last_s = float("-inf")
         self._counters: dict[int, int] = {}
 
     def forget(self) -> None:
-        """Another server, or the same one after a restart: its clock has nothing to do with the one before."""
+        """Another server, or the same one after a restart: forget the clock, which the new stream does not share."""
         self._clock = None
 
     def before(self, timestamp: int, payload: memoryview, now_s: float) -> bytes:
-        """Return what to write before *payload*, nothing mostly; *timestamp* is its RTP timestamp."""
+        """Return what to write before *payload*: two PCR packets after a cut, otherwise nothing.
+
+        *timestamp* is the RTP timestamp of *payload*, *now_s* the time in monotonic seconds.
+        """
         step_s = abs(timestamp_distance(timestamp, self._last_timestamp)) / CLOCK_HZ
         is_cut = now_s - self._last_s > CUT_S or step_s > CUT_S
         self._last_timestamp, self._last_s = timestamp, now_s
@@ -52,14 +56,10 @@ class Splicer:
     def _primer(self, timestamp: int) -> bytes:
         if self._clock is None:
             return b""
-        pid, base, beside = self._clock
-        packet = bytearray(mpegts.PACKET_BYTES)
-        # Adaptation field only: the continuity counter stays (ISO/IEC 13818-1, 2.4.3.3). 0x10: PCR_flag.
-        packet[:6] = bytes([mpegts.SYNC_BYTE, 0, 0, 0x20 | self._counters.get(pid, 0), mpegts.PACKET_BYTES - 5, 0x10])
-        packet[12:] = b"\xff" * (mpegts.PACKET_BYTES - 12)
-        mpegts.set_pid(packet, pid)
-        mpegts.write_pcr(packet, (base + timestamp_distance(timestamp, beside)) * mpegts.TICKS_PER_PTS)
-        return bytes(packet) * 2
+        pid, base, pcr_timestamp = self._clock
+        pcr = (base + timestamp_distance(timestamp, pcr_timestamp)) * mpegts.TICKS_PER_PTS
+        # Adaptation field only: the continuity counter stays (ISO/IEC 13818-1, 2.4.3.3).
+        return bytes(mpegts.pcr_packet(pid, pcr, self._counters.get(pid, 0))) * 2
 
     def _watch(self, timestamp: int, payload: memoryview) -> None:
         for start in range(0, len(payload) - mpegts.PACKET_BYTES + 1, mpegts.PACKET_BYTES):
@@ -74,12 +74,12 @@ class Splicer:
                 self._map.route_untrusted(bytearray(payload[start : start + mpegts.PACKET_BYTES]))
 
     def ending(self) -> bytes:
-        """Return what completes the last picture, empty for codecs that need nothing or are not known."""
+        """Return what completes the last frame; empty while the video is not known, or for other codecs."""
         route = self._map.main
         delimiter = _DELIMITERS.get(self._map.video_codec or "")
         if route is None or delimiter is None:
             return b""
-        # Each holds two: a unit ends where the next start code is. The second packet pushes the first one on.
+        # Each packet holds two delimiters: a unit ends at the next start code. The second packet completes the first.
         return b"".join(self._delimiter_packet(route.pid, delimiter) for _ in range(2))
 
     def _delimiter_packet(self, pid: int, delimiter: bytes) -> bytes:

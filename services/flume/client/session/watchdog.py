@@ -5,7 +5,7 @@ Reports a stream that is silent, and a receive buffer that is too small; has UDP
 
 import time
 
-from flume.client.reception.receive_buffer import cure_of_shortage, shortage
+from flume.client.reception.receive_buffer import remedy_of_shortage, shortage
 from flume.client.reception.receiver import Receiver
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_session import ControlSession
@@ -57,7 +57,7 @@ class Watchdog:
         code = BUFFER_FULL if buffer.dropped else BUFFER_SMALL
         if code not in self._reported_of_buffer:
             self._reported_of_buffer |= {code, BUFFER_SMALL}  # the report of a full one says whether it is small
-            self._reporter.notice(f"{found}. Cure: {cure_of_shortage(buffer)}", code=code)
+            self._reporter.notice(f"{found}. Fix: {remedy_of_shortage(buffer)}", code=code)
 
     def _explanation(self) -> str:
         if self._recovery.transport == "tcp":

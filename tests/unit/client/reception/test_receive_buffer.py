@@ -2,7 +2,7 @@
 
 import pytest
 
-from flume.client.reception.receive_buffer import ReceiveBuffer, cure_of_shortage, lasts_ms, shortage
+from flume.client.reception.receive_buffer import ReceiveBuffer, lasts_ms, remedy_of_shortage, shortage
 from flume.doctor import diagnosis as d
 from flume.settings import MAX_RECEIVE_BUFFER_BYTES
 
@@ -30,8 +30,8 @@ def test_a_limit_is_told_with_what_was_asked_and_granted_and_how_long_that_lasts
     said = str(shortage(buffer))
     for part in ("212992 bytes", "4194304 asked for", "39 ms", "50 Mbit/s", "766 ms"):
         assert part in said
-    assert "'sysctl -w net.core.rmem_max=4194304'" in cure_of_shortage(buffer)
-    assert "/etc/sysctl.d/" in cure_of_shortage(buffer)
+    assert "'sysctl -w net.core.rmem_max=4194304'" in remedy_of_shortage(buffer)
+    assert "/etc/sysctl.d/" in remedy_of_shortage(buffer)
 
 
 def test_what_was_dropped_is_told_as_this_machines() -> None:
@@ -43,16 +43,16 @@ def test_what_was_dropped_is_told_as_this_machines() -> None:
 
 def test_the_cure_of_a_granted_buffer_that_was_full_also_asks_for_more() -> None:
     """The limit alone would change nothing: the client asks for no more than before."""
-    cure = cure_of_shortage(ReceiveBuffer(ASKED, ASKED, 1))
+    cure = remedy_of_shortage(ReceiveBuffer(ASKED, ASKED, 1))
     assert "--receive-buffer 8388608" in cure
     assert "net.core.rmem_max=8388608" in cure
     most = ReceiveBuffer(MAX_RECEIVE_BUFFER_BYTES, MAX_RECEIVE_BUFFER_BYTES, 1)
-    assert f"--receive-buffer {MAX_RECEIVE_BUFFER_BYTES}" in cure_of_shortage(most)
+    assert f"--receive-buffer {MAX_RECEIVE_BUFFER_BYTES}" in remedy_of_shortage(most)
 
 
 @pytest.mark.parametrize("buffer", [ReceiveBuffer(ASKED, DEFAULT_LIMIT, 0), ReceiveBuffer(ASKED, ASKED, 3)])
 def test_the_doctor_says_the_same(buffer: ReceiveBuffer) -> None:
     finding = d.receive_buffer(buffer)
     assert (finding.finding, finding.weight) == ("small", "advice")
-    assert (finding.detail, finding.cure) == (shortage(buffer), cure_of_shortage(buffer))
+    assert (finding.detail, finding.cure) == (shortage(buffer), remedy_of_shortage(buffer))
     assert "766 ms" in d.receive_buffer(ReceiveBuffer(ASKED, ASKED, 0)).detail
