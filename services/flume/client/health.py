@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from flume.client.faults import describe_faults
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_link import ControlLink
 from flume.client.statistics import ClientStatistics
@@ -63,4 +64,4 @@ def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
     server = reply.server
     took_ms = (time.monotonic() - began_s) * 1000
     words = f"{server.source}: ingest {server.ingest}, {server.active} active, answered in {took_ms:.0f} ms"
-    return True, words + m.troubles(server)
+    return True, words + describe_faults(server)

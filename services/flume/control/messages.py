@@ -234,10 +234,3 @@ class Alive(_Event, frozen=True, kw_only=True):
 
 Event = Active | Closed | Notice | Alive
 Message = Request | Reply | Event
-
-
-def troubles(server: ServerStatus) -> str:
-    """Return what is not as it should be, for people, to be put behind a line; empty when there is nothing."""
-    parts = (("the source", server.source_counts), ("sent singly", server.fallbacks), ("not sent", server.drops))
-    lists = ((title, ", ".join(f"{name} {count}" for name, count in counts.items())) for title, counts in parts)
-    return "".join(f"; {title}: {names}" for title, names in lists if names)

@@ -17,7 +17,6 @@ from flume.control.messages import (
     Refused,
     ServerStatus,
     Status,
-    troubles,
 )
 from flume.control.session import Command, State
 from flume.errors import RemoteProtocolError
@@ -147,18 +146,6 @@ def test_two_commands_in_one_packet_are_two_lines():
 SERVER = ServerStatus(
     uptime_s=1.0, source="film", ingest="running", sessions=1, active=1, datagrams=9, segmentation=True, drops={}
 )
-
-
-def test_what_is_not_as_it_should_be_is_told_and_nothing_else():
-    assert troubles(SERVER) == ""
-    bad = msgspec.structs.replace(
-        SERVER,
-        source_counts={"stalls": 2, "pcr_jumps": 1},
-        fallbacks={"segmentation_eio": 3},
-        drops={"send_buffer_full": 7},
-    )
-    told = "; the source: stalls 2, pcr_jumps 1; sent singly: segmentation_eio 3; not sent: send_buffer_full 7"
-    assert troubles(bad) == told
 
 
 def test_an_older_server_says_nothing_of_its_source():

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TextIO
 import msgspec
 
 from flume.client.events import ClientEvent
+from flume.client.faults import describe_faults
 from flume.client.statistics import ClientStatistics
 from flume.control import messages as m
 from flume.control.codec import to_object
@@ -97,7 +98,7 @@ class TextView:
             server = reply.server
             self._say(
                 f"status: {reply.state}; server {server.source!r}, up {server.uptime_s:.0f} s, ingest {server.ingest}, "
-                f"{server.active} of {server.sessions} sessions active{m.troubles(server)}"
+                f"{server.active} of {server.sessions} sessions active{describe_faults(server)}"
             )
         elif self._failures:
             self._say(f"{command}: {reply.state}")
