@@ -1,4 +1,4 @@
-"""`flume doctor` in namespaces of its own, against a real server, behind every kind of wall."""
+"""`flume doctor` in network namespaces, against a real server, behind every kind of firewall."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from flume.cli import flume
-from flume.doctor.diagnosis import MACHINE, WAY
+from flume.doctor.diagnosis import MACHINE_LEGS, PATH_LEGS
 from flume.doctor.examination import Examination
 from flume.lab.machine.process import wait_until
 from flume.server.sources.source import SourceEvent
@@ -37,8 +37,8 @@ AT_ONCE = 6
 SERVER_6, CLIENT_6 = "fd00:c612::2", "fd00:c612::10"
 
 
-class Wall(NamedTuple):
-    """Rules in the client's and in the server's namespace, and the findings that they must lead to."""
+class Firewalls(NamedTuple):
+    """Rules in the client's and in the server's namespace, and the findings that they lead to."""
 
     expected: dict[str, str]
     client: Sequence[str] = ()
@@ -69,85 +69,85 @@ FORGETFUL = (
 )
 TRANSLATED = ("iptables -t nat -A POSTROUTING -p udp --dport 5004 -j MASQUERADE --to-ports 40000-40999 --random",)
 
-WALLS = {
-    "nothing": Wall(NONE_BLOCKED),
-    "everything_dropped": Wall(
+FIREWALLS = {
+    "nothing": Firewalls(NONE_BLOCKED),
+    "everything_dropped": Firewalls(
         {"name": "ok", "host": "silent", "tcp": "dropped", "udp_out": "untested"},
         client=("iptables -P INPUT DROP", "iptables -P OUTPUT DROP"),
     ),
-    "syn_dropped": Wall(
+    "syn_dropped": Firewalls(
         {"host": "reachable", "tcp": "dropped"},
         server=(f"{IN} -p tcp --dport 5004 -j DROP",),
         says="iptables -I INPUT -p tcp --dport 5004 -j ACCEPT",
     ),
-    "syn_reset": Wall(
+    "syn_reset": Firewalls(
         {"host": "reachable", "tcp": "rejected"},
         server=(f"{IN} -p tcp --dport 5004 -j REJECT --reject-with tcp-reset",),
         says="in use there",
     ),
-    "syn_prohibited": Wall(
+    "syn_prohibited": Firewalls(
         {"host": "reachable", "tcp": "rejected"},
         server=(f"{IN} -p tcp --dport 5004 -j REJECT --reject-with icmp-admin-prohibited",),
         says=f"ICMP administratively prohibited from {SERVER_ADDRESS}.*on the server",
     ),
-    "control_cut": Wall(
+    "control_cut": Firewalls(
         {"tcp": "open", "control": "silent", "udp_out": "untested"},
         client=(f"{OUT} -p tcp --dport 5004 -m conntrack --ctstate ESTABLISHED -j DROP",),
         says="not even acknowledged",
     ),
-    "token_dropped": Wall(
+    "token_dropped": Firewalls(
         {"control": "ok", "udp_out": "dropped", "udp_back": "untested"},
         server=(f"{IN} -p udp --dport 5004 -j DROP",),
         says="iptables -I INPUT -p udp --dport 5004 -j ACCEPT",
     ),
-    "token_forbidden_here": Wall(
+    "token_forbidden_here": Firewalls(
         {"control": "ok", "udp_out": "dropped"},
         client=(f"{OUT} -p udp --dport 5004 -j DROP",),
         says="this machine's own firewall",
     ),
-    "token_rejected": Wall(
+    "token_rejected": Firewalls(
         {"control": "ok", "udp_out": "rejected"},
         server=(f"{IN} -p udp --dport 5004 -j REJECT",),
         says=f"ICMP port unreachable from {SERVER_ADDRESS}",
     ),
-    "media_dropped": Wall(
+    "media_dropped": Firewalls(
         {"udp_out": "ok", "udp_back": "dropped", "path_mtu": "untested"},
         client=(f"{IN} -p udp --sport 5004 -j DROP",),
         says="the server sent.*-I INPUT -p udp -s 198.18.0.2 --sport 5004",
     ),
-    "media_rejected": Wall(
+    "media_rejected": Firewalls(
         {"udp_out": "ok", "udp_back": "rejected"},
         client=(f"{IN} -p udp --sport 5004 -j REJECT",),
         says="ICMP port unreachable",
     ),
-    "server_forbids_media": Wall(
+    "server_forbids_media": Firewalls(
         {"udp_out": "ok", "udp_back": "dropped"},
         server=(f"{OUT} -p udp --sport 5004 -j DROP",),
         says="send_eperm",
     ),
-    "long_dropped": Wall(
+    "long_dropped": Firewalls(
         {"udp_out": "ok", "udp_back": "ok", "path_mtu": "too_big", "udp_state": "untested"},
         client=(f"{IN} -p udp --sport 5004 -m length --length 1301:65535 -j DROP",),
         says="packets of 1280? bytes pass|packets of 1260 bytes pass",
     ),
-    "fragmented": Wall(
+    "fragmented": Firewalls(
         {"udp_back": "ok", "path_mtu": "fragmented", "udp_state": "ok"},
         link=("route", "replace", "198.18.0.0/15", "dev", "eth0", "mtu", "1280"),
         says="pieces of at most 12",
     ),
-    "lossy": Wall(
+    "lossy": Firewalls(
         {"udp_back": "lossy", "path_mtu": "ok"},
         client=(
             f"{IN} -p udp --sport 5004 -m hashlimit --hashlimit-name doctor --hashlimit-above 60/sec"
             " --hashlimit-burst 10 -j DROP",
         ),
     ),
-    "stateful": Wall(NONE_BLOCKED, client=STATEFUL),
-    "forgetful": Wall(
+    "stateful": Firewalls(NONE_BLOCKED, client=STATEFUL),
+    "forgetful": Firewalls(
         {"udp_back": "ok", "udp_state": "forgets"}, client=FORGETFUL, says="came back when the token was sent again"
     ),
-    "translated": Wall({**NONE_BLOCKED, "nat": "translated"}, client=TRANSLATED),
-    "translated_anew": Wall(
+    "translated": Firewalls({**NONE_BLOCKED, "nat": "translated"}, client=TRANSLATED),
+    "translated_anew": Firewalls(
         {"nat": "translated", "udp_back": "ok", "udp_state": "forgets"},
         client=(*TRANSLATED, *FORGETFUL),
         says="the token comes from port",
@@ -156,14 +156,14 @@ WALLS = {
 
 
 def examined(command: Sequence[str], *, host: str, port: int = PORT) -> tuple[int, dict[str, dict], str]:
-    """Run the doctor; return its exit status, its findings by leg, and all that it said."""
+    """Run the doctor; return its exit status, its findings by leg, and all of its output."""
     arguments = (sys.executable, "-m", "flume.cli", "doctor", host, "--port", str(port), "--json")
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
     ) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
-        # An address is known at once: from here on it is the examination, and no more the start of an interpreter.
+        # The first leg, an address, is known at once: from here on the examination counts, without Python's start.
         began_s = time.monotonic()
         said += process.stdout.read()
         took_s = time.monotonic() - began_s
@@ -171,14 +171,14 @@ def examined(command: Sequence[str], *, host: str, port: int = PORT) -> tuple[in
     return process.returncode, {finding["leg"]: finding for finding in map(json.loads, said.splitlines())}, said
 
 
-def behind(wall: Wall) -> tuple[int, dict[str, dict], str, dict]:
-    """Examine a server behind *wall*, then ask it how it is."""
+def behind(firewalls: Firewalls) -> tuple[int, dict[str, dict], str, dict]:
+    """Examine a server behind *firewalls*, then ask it for its status."""
     with WirePair(clients=1) as pair, served(pair):
-        for name, rules in ((pair.client, wall.client), (pair.server, wall.server)):
+        for name, rules in ((pair.client, firewalls.client), (pair.server, firewalls.server)):
             for rule in rules:
                 subprocess.run(pair.inside(name, *rule.split()), check=True, capture_output=True, timeout=20)
-        if wall.link:
-            subprocess.run(("ip", "-n", pair.server, *wall.link), check=True, capture_output=True, timeout=20)
+        if firewalls.link:
+            subprocess.run(("ip", "-n", pair.server, *firewalls.link), check=True, capture_output=True, timeout=20)
         outcome = examined(pair.inside(pair.client), host=SERVER_ADDRESS)
         for chain in ("INPUT", "OUTPUT"):
             subprocess.run(pair.inside(pair.server, "iptables", "-F", chain), check=True, timeout=20)
@@ -198,7 +198,7 @@ def found(findings: dict[str, dict], *legs: str) -> list[str]:
 
 
 class Silent(SyntheticSource):
-    """A live source that gives nothing."""
+    """A live source that delivers nothing."""
 
     def read(self, *, timeout_s: float) -> SourceEvent | None:
         if self._started:
@@ -221,7 +221,7 @@ def with_source(name: str) -> tuple[int, dict[str, dict], str]:
 
 
 def over_ipv6() -> list[tuple[int, dict[str, dict], str]]:
-    """Examine a server that has an IPv6 address alone: open, then rejecting."""
+    """Examine a server that has only an IPv6 address: open, then behind a rule that rejects."""
     with WirePair(clients=1) as pair:
         for name, address in ((pair.server, SERVER_6), (pair.client, CLIENT_6)):
             add = ("ip", "-n", name, "addr", "add", f"{address}/64", "dev", "eth0", "nodad")
@@ -235,26 +235,26 @@ def over_ipv6() -> list[tuple[int, dict[str, dict], str]]:
 
 @pytest.fixture(scope="module")
 def examinations():
-    """Every long examination, begun together, a few at a time: they wait much more than they work."""
+    """All long examinations, a few side by side: they wait much more than they compute."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         begun: dict[str, Future] = {"ipv6": pool.submit(over_ipv6)}
         begun |= {name: pool.submit(with_source, name) for name in SOURCES}
-        yield begun | {name: pool.submit(behind, wall) for name, wall in WALLS.items()}
+        yield begun | {name: pool.submit(behind, firewalls) for name, firewalls in FIREWALLS.items()}
 
 
-@pytest.mark.parametrize("name", WALLS)
+@pytest.mark.parametrize("name", FIREWALLS)
 def test_the_doctor_finds_what_blocks(examinations, name):
-    wall = WALLS[name]
+    firewalls = FIREWALLS[name]
     status, findings, said, server = examinations[name].result(timeout=120)
-    seen = {leg: findings[leg]["finding"] for leg in wall.expected}
-    assert seen == wall.expected, said
+    seen = {leg: findings[leg]["finding"] for leg in firewalls.expected}
+    assert seen == firewalls.expected, said
     well = {"ok", "open", "reachable", "none", "translated", "fragmented", "small"}
     assert status == (0 if {finding["finding"] for finding in findings.values()} <= well else 1)
     for finding in findings.values():
         cured = finding["finding"] in {"untested", "ok", "open", "reachable", "none", "translated"}
         assert cured == (finding["cure"] is None), finding
-    assert re.search(wall.says, said), said
-    # The server is as it was found.
+    assert re.search(firewalls.says, said), said
+    # The server is as before the examination.
     assert server["server"]["sessions"] == server["server"]["active"] == 0
 
 
@@ -295,8 +295,8 @@ def test_an_unknown_name_is_told():
     assert found(findings, "name", "host", "tcp") == ["unknown", "untested", "untested"], said
 
 
-class Stranger:
-    """Accepts connections on loopback and says *greeting* at once and *answer* to whatever it hears."""
+class OtherProgram:
+    """Accepts connections on loopback, sends *greeting* at once and *answer* to the first bytes that arrive."""
 
     def __init__(self, *, greeting: bytes = b"", answer: bytes | None = None, closes: bool = True) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -305,7 +305,7 @@ class Stranger:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve)
 
-    def __enter__(self) -> "Stranger":
+    def __enter__(self) -> "OtherProgram":
         self._thread.start()
         return self
 
@@ -330,7 +330,7 @@ class Stranger:
 
 
 @pytest.mark.parametrize(
-    ("stranger", "finding", "says"),
+    ("program", "finding", "says"),
     [
         ({"answer": b"HTTP/1.1 400 Bad Request\r\nServer: any\r\n\r\n"}, "not_flume", "web server .*400 Bad Request"),
         ({"answer": bytes.fromhex("15030100020246")}, "not_flume", "speaks TLS"),
@@ -341,13 +341,13 @@ class Stranger:
     ],
     ids=["http", "tls", "ssh", "closes", "json", "mute"],
 )
-def test_a_port_that_is_not_flumes_is_told_precisely(stranger, finding, says):
-    with Stranger(**stranger) as other:
+def test_a_port_that_is_not_flumes_is_told_precisely(program, finding, says):
+    with OtherProgram(**program) as other:
         findings = {seen.leg: seen for seen in Examination("127.0.0.1", other.port).legs()}
     assert findings["control"].finding == finding
     assert re.search(says, findings["control"].detail)
     assert findings["udp_out"].finding == "untested"
-    assert list(findings) == list(WAY)
+    assert list(findings) == list(PATH_LEGS)
 
 
 def test_a_full_server_says_so():
@@ -392,11 +392,11 @@ def test_name_servers_that_do_not_answer_cost_no_more_than_their_share(monkeypat
     assert took_s < 4
     assert findings["name"].finding == "unknown"
     assert "no name server answered" in findings["name"].detail
-    assert "port 53" in str(findings["name"].cure)
+    assert "port 53" in str(findings["name"].remedy)
 
 
 def on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
-    """Run the doctor on a terminal; return its exit status and all that it showed."""
+    """Run the doctor on a terminal; return its exit status and all of its output."""
     master, slave = pty.openpty()
     command = (sys.executable, "-m", "flume.cli", "doctor", *arguments)
     process = subprocess.Popen(
@@ -412,13 +412,13 @@ def on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
 
 
 def test_progress_and_colour_are_for_a_terminal_only():
-    with socket.socket() as unused:  # bound and not listening: refused at once, and nobody else's
+    with socket.socket() as unused:  # bound and not listening: refused at once, and no other program can take it
         unused.bind(("127.0.0.1", 0))
         port = str(unused.getsockname()[1])
         status, shown = on_terminal("127.0.0.1", "--port", port)
         assert status == 1
         assert "... " in shown
-        assert re.search(r"\x1b\[31m\x1b\[1mBLOCKED .*TCP to the server: rejected.* Cure: ", shown), shown
+        assert re.search(r"\x1b\[31m\x1b\[1mBLOCKED .*TCP to the server: rejected.* Fix: ", shown), shown
         _, plain = on_terminal("127.0.0.1", "--port", port, NO_COLOR="1")
         assert "BLOCKED" in plain
         assert "\x1b[" not in plain
@@ -427,7 +427,7 @@ def test_progress_and_colour_are_for_a_terminal_only():
         assert (piped.returncode, piped.stderr) == (1, "")
         assert "\x1b" not in piped.stdout
         assert "\r" not in piped.stdout
-        assert len(piped.stdout.splitlines()) == 1 + len(WAY)
+        assert len(piped.stdout.splitlines()) == 1 + len(PATH_LEGS)
 
 
 def test_an_impossible_port_is_refused():
@@ -441,7 +441,7 @@ def test_without_a_host_the_machine_is_examined():
     command = (sys.executable, "-m", "flume.cli", "doctor", "--json")
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
     findings = {finding["leg"]: finding for finding in map(json.loads, done.stdout.splitlines())}
-    assert list(findings) == list(MACHINE)
+    assert list(findings) == list(MACHINE_LEGS)
     assert findings["vlc"]["finding"] == "ok"
     assert findings["engine"]["detail"]
     granted = int(Path("/proc/sys/net/core/rmem_max").read_text()) >= 4 << 20 or os.geteuid() == 0
@@ -453,6 +453,6 @@ def test_without_the_lab_one_line_says_so_and_the_rest_is_examined(monkeypatch):
     monkeypatch.setitem(sys.modules, "flume.lab.engines.choice", None)
     said = CliRunner().invoke(flume, ["doctor"], catch_exceptions=False)
     assert said.exit_code == 0, said.output
-    assert len(said.output.splitlines()) == 1 + len(MACHINE)
+    assert len(said.output.splitlines()) == 1 + len(MACHINE_LEGS)
     assert "Engine of the lab: untested. The lab is not installed here" in said.output
     assert "pip install 'flumelab[lab]'" in said.output

@@ -1,1 +1,15 @@
-"""The examination of the way to a server: observations made by sockets, conclusions drawn without them."""
+"""The program ``flume doctor``: which leg of the path to a server is blocked, and which rule opens it.
+
+=====================  =====================================================================
+``cli``                the command: prints findings, exits with a status
+``examination``        the order of the legs, and the time that each may take
+``media``              the legs that need a session: token, stream and echoes
+``silence``            the last of them: the path after a pause
+``session``            one session: control connection and media socket, polled in one thread
+``sockets``            sockets that report why something failed
+``observations``       what was seen, as values; pure
+``diagnosis``          observations in, findings out; pure
+``remedies``           the fix of each finding, as commands to copy; pure
+``banner``             which other program answers on the port; pure
+=====================  =====================================================================
+"""

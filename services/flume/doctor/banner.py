@@ -1,28 +1,32 @@
-"""Whose bytes are these? What a port that is not flume's says, in words. Pure."""
+"""Which program answers on a port that does not speak flume control, judged by its first bytes. Pure."""
 
 _TLS = frozenset({b"\x15\x03", b"\x16\x03"})
 """An alert or a handshake, of any version (RFC 8446, section 5.1)."""
 
-_OWNERS = (
+_PROGRAMS = (
     ((b"http/", b"<!doctype html", b"<html"), "a web server (HTTP)"),
     ((b"ssh-",), "an SSH server"),
     ((b"rtsp/",), "an RTSP server"),
     ((b"220", b"421", b"554"), "a mail or FTP server"),
 )
-"""How answers begin, in lower case, and whose they are."""
+"""Beginnings of answers, in lower case, and the program that sends them."""
 
 
 def describe_untrusted(beginning: bytes, *, port: int) -> str:
-    """Return one clause about *beginning*, the first bytes that came from *port* in answer to a question of ours."""
+    """Return one clause about *beginning*, the first bytes from *port* in answer to a command of flume control.
+
+    >>> describe_untrusted(b"SSH-2.0-OpenSSH_9.2", port=5004)
+    "port 5004 belongs to an SSH server: it says 'SSH-2.0-OpenSSH_9.2'"
+    """
     if beginning[:2] in _TLS:
         return f"port {port} speaks TLS, which flume control does not"
-    said = beginning.lstrip().lower()
-    for beginnings, owner in _OWNERS:
-        if said.startswith(beginnings):
-            return f"port {port} belongs to {owner}: it says {_quote(beginning)}"
+    lowered = beginning.lstrip().lower()
+    for beginnings, program in _PROGRAMS:
+        if lowered.startswith(beginnings):
+            return f"port {port} belongs to {program}: it says {_quote(beginning)}"
     if beginning:
         return f"port {port} does not speak flume control: it says {_quote(beginning)}"
-    return f"port {port} opens, and the connection is closed without a word: it is not 'flume serve' that listens"
+    return f"port {port} opens, and the connection is closed without a word: the program there is not 'flume serve'"
 
 
 def _quote(beginning: bytes) -> str:

@@ -1,4 +1,4 @@
-"""``flume doctor``: which leg of the way to a server is blocked, and how; without a server, what this machine lacks."""
+"""``flume doctor``: which leg of the path to a server is blocked; without a server, what this machine lacks."""
 
 import ctypes.util
 import importlib
@@ -22,7 +22,7 @@ _WIDTH = 8
 
 
 class _Progress:
-    """The leg that is being examined, on a line that its finding replaces; nothing where nobody watches."""
+    """The leg under examination, on a line of a terminal that its finding replaces."""
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown
@@ -37,7 +37,7 @@ class _Progress:
             self._length = len(text)
 
     def clear(self) -> None:
-        """Make room for a line."""
+        """Erase the line."""
         if self._length:
             click.echo("\r" + " " * self._length + "\r", nl=False, err=True)
             self._length = 0
@@ -49,8 +49,8 @@ def _line(finding: Finding, *, colour: bool) -> str:
     if colour and tint:
         label = click.style(label, fg=tint, bold=finding.weight == "blocked")
     name = LEG_NAMES.get(finding.leg, finding.leg)
-    cure = f". Cure: {finding.cure}" if finding.cure else ""
-    return f"{label} {name}: {finding.finding.replace('_', ' ')}. {_sentence(finding.detail)}{cure}"
+    remedy = f". Fix: {finding.remedy}" if finding.remedy else ""
+    return f"{label} {name}: {finding.finding.replace('_', ' ')}. {_sentence(finding.detail)}{remedy}"
 
 
 def _sentence(text: str) -> str:
@@ -64,15 +64,15 @@ def _sentence(text: str) -> str:
 )
 @click.option("--json", "as_json", is_flag=True, help="One object a line: leg, finding, detail, cure.")
 def doctor(*, host: str | None, port: int, as_json: bool) -> None:
-    """Say which leg of the way to the server at HOST is blocked, how, and what opens it.
+    """Report which leg of the path to the server at HOST is blocked, how, and what opens it.
 
-    Name, machine, TCP, control, UDP there and back, size of datagrams, a pause, and the receive buffer are examined
-    one after another, with a session of its own that receives the stream for three seconds; it takes eight seconds,
-    and never more than twelve. The server is left as it was found.
+    It examines name, machine, TCP, control, UDP there and back, size of datagrams, a pause, and the receive buffer,
+    one after another. A session of its own receives the stream for three seconds. It takes eight seconds, never more
+    than twelve, and leaves the server as it was found.
 
-    Without HOST: what this machine has for a lab, and which engine that would use.
+    Without HOST it reports what this machine has for a lab, and which engine a lab would use.
 
-    The exit status is 0 when all is well, 1 when something is blocked or could not be examined, 2 for a wrong option.
+    The exit status is 0 when all is well, 1 when a leg is blocked or could not be examined, 2 for a wrong option.
 
     \b
       flume doctor 192.0.2.7
@@ -83,7 +83,7 @@ def doctor(*, host: str | None, port: int, as_json: bool) -> None:
     progress = _Progress(shown=terminal and sys.stderr.isatty())
     findings: list[Finding] = []
     if not as_json:
-        click.echo(f"the way from here to {endpoint(host, port)}" if host else "this machine")
+        click.echo(f"the path from here to {endpoint(host, port)}" if host else "this machine")
     for finding in _findings(host, port, progress):
         findings.append(finding)
         progress.clear()
@@ -91,7 +91,7 @@ def doctor(*, host: str | None, port: int, as_json: bool) -> None:
             click.echo(msgspec.json.encode(finding))
         else:
             click.echo(_line(finding, colour=terminal and "NO_COLOR" not in os.environ))
-    # A machine without the lab is no worse for that; a way that could not be examined is not well.
+    # A machine needs no lab to be well. A path that could not be examined is not well.
     if host is None:
         findings = [finding for finding in findings if finding.weight != "untested"]
     sys.exit(0 if is_well(findings) else 1)
@@ -118,15 +118,15 @@ def _engine() -> Finding:
     try:
         chosen = choice.explain()
     except FlumeError as error:
-        return Finding(leg="engine", finding="none", detail=str(error), cure=remedies.ENGINE)
+        return Finding(leg="engine", finding="none", detail=str(error), remedy=remedies.ENGINE)
     return Finding(leg="engine", finding=chosen.kind, detail=f"for a profile that needs netem: {chosen.reason}")
 
 
 def _vlc() -> Finding:
     library = ctypes.util.find_library("vlc")
     if library is None:
-        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", cure=remedies.VLC)
+        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", remedy=remedies.VLC)
     if importlib.util.find_spec("vlc") is None:
         detail = f"the library {library} is there, the Python package python-vlc is not"
-        return Finding(leg="vlc", finding="absent", detail=detail, cure=remedies.PYTHON_VLC)
+        return Finding(leg="vlc", finding="absent", detail=detail, remedy=remedies.PYTHON_VLC)
     return Finding(leg="vlc", finding="ok", detail=f"the library {library} and python-vlc are installed")

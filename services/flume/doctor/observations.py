@@ -1,4 +1,4 @@
-"""What ``flume doctor`` sees, as values: the doctor's sockets make them, ``diagnosis`` concludes from them. Pure."""
+"""Observations of ``flume doctor`` as values: sockets make them, :mod:`~flume.doctor.diagnosis` judges them. Pure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -26,7 +26,11 @@ _PORT_UNREACHABLE = frozenset({(4, 3, 3), (6, 1, 4), (4, 3, 2)})
 
 
 class Icmp(NamedTuple):
-    """An ICMP message that answered what was sent: IP version, type, code, and who sent it."""
+    """An ICMP message in answer to a packet of ours: IP version, type, code, and its sender's address.
+
+    >>> Icmp(4, 3, 13, "192.0.2.1").text
+    'ICMP administratively prohibited from 192.0.2.1'
+    """
 
     version: int
     kind: int
@@ -45,12 +49,12 @@ class Icmp(NamedTuple):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether somebody refused what would have reached its destination."""
+        """Whether a firewall or the destination refused the packet, in contrast to a path that leads nowhere."""
         return self._key in _PROHIBITED or self._key in _PORT_UNREACHABLE
 
 
 class NameSeen(NamedTuple):
-    """*reason* is the resolver's; without addresses and reason nobody answered in time."""
+    """The look-up of a name. *reason* is the resolver's; without addresses and reason no answer came in time."""
 
     host: str
     addresses: tuple[str, ...]
@@ -59,7 +63,7 @@ class NameSeen(NamedTuple):
 
 
 class TcpSeen(NamedTuple):
-    """The end of one attempt to connect; *outcome* is open, refused, unreachable or silent."""
+    """How one attempt to connect ended; *outcome* is open, refused, unreachable or silent."""
 
     address: str
     port: int
@@ -70,20 +74,20 @@ class TcpSeen(NamedTuple):
 
 
 class HostSeen(NamedTuple):
-    """Signs of life beside the port in question."""
+    """Answers of a host on other ports than the one in question."""
 
     attempts: tuple[TcpSeen, ...]
-    """On ports where nothing listens, as a rule: a refusal proves that somebody is there."""
+    """On ports where usually nothing listens: a refusal proves that the host is there."""
     ping: bool | None
-    """``None``: not allowed to ask."""
+    """Whether the host answers ping; ``None``: this user may not send one."""
     udp_port_refused: bool | None = None
-    """Whether the server's UDP port answers that nothing listens, ..."""
+    """Whether the host answers on the server's UDP port that nothing listens there."""
     other_udp_refused: bool | None = None
-    """... and whether another one does."""
+    """The same of another UDP port."""
 
 
 class ControlSeen(NamedTuple):
-    """What came of the question for the status; *outcome*: answered, silent, ended, foreign or turned_away."""
+    """What came of the command ``status``; *outcome* is answered, silent, not_flume or turned_away."""
 
     outcome: str
     text: str
@@ -92,7 +96,7 @@ class ControlSeen(NamedTuple):
 
 
 class TokenSeen(NamedTuple):
-    """What came of sending the token; *outcome*: arrived, nothing, refused, forbidden, other_address or closed."""
+    """What came of sending the token; *outcome* is arrived, nothing, refused, forbidden, other_address or closed."""
 
     outcome: str
     sent: int
@@ -108,42 +112,47 @@ class StreamSeen(NamedTuple):
     received: int
     received_bytes: int
     sent: int | None
-    """As the server says; ``None`` if it does not."""
+    """By the server's count; ``None`` where it gave none."""
     dropped_here: int = 0
+    """Datagrams that found no room in the receive buffer."""
     longest_gap: int = 0
+    """Most datagrams that are missing in a row."""
     echoes_asked: tuple[int, ...] = ()
     echoes_answered: tuple[int, ...] = ()
-    """Sizes above UDP."""
+    """Sizes of the echoes in bytes, without the headers of UDP and IP."""
     fragment_bytes: int = 0
-    """The largest piece in which a datagram came; 0: all came whole."""
+    """Size of the largest fragment in which a datagram came; 0: all came in one piece."""
     kernel_mtu: int | None = None
+    """The path MTU that this kernel assumes."""
     closed: str | None = None
     """The code with which the server ended the session."""
     server_drops: Mapping[str, int] = {}
-    """Why the server could not send, as it says."""
+    """Datagrams that the server could not send, by its reason."""
 
     @property
     def largest_echo(self) -> int:
-        """The largest echo that came back."""
+        """Size of the largest echo that came back, 0 if none did."""
         return max(self.echoes_answered, default=0)
 
     @property
     def lost(self) -> int:
-        """Datagrams that the network took."""
+        """Datagrams that the network lost."""
         return max(0, (self.sent or self.received) - self.received - self.dropped_here)
 
     @property
     def lost_pct(self) -> float:
-        """The same in percent of those sent."""
+        """The same in percent of the datagrams sent."""
         return 100 * self.lost / self.sent if self.sent else 0.0
 
 
 class StateSeen(NamedTuple):
-    """What came after a silence, before and after the token was sent again."""
+    """The stream after a silence: how many datagrams came before, and after, the token was sent again."""
 
     silence_s: float
     sent: int
     before_token: int
     after_token: int = 0
     closed: str | None = None
+    """The code with which the server ended the session."""
     moved: str | None = None
+    """The server's notice that the token came from another port or address."""

@@ -1,20 +1,26 @@
-"""Cures for what ``flume doctor`` finds: which rule to open, on whose side, as commands to copy. Pure."""
+"""The fix of each finding of ``flume doctor``: which rule to open, on which side, as commands to copy. Pure.
+
+Each function returns one clause without a capital letter at its beginning and without a full stop::
+
+    >>> udp_out_here(PathEnds("192.0.2.7", 5004, "192.0.2.9"))
+    "on this machine 'iptables -I OUTPUT -p udp -d 192.0.2.7 --dport 5004 -j ACCEPT'"
+"""
 
 from typing import NamedTuple
 
 from flume.settings import DEFAULT_PORT
 
 
-class Ends(NamedTuple):
-    """The two ends of a way: addresses without brackets, and the server's port."""
+class PathEnds(NamedTuple):
+    """The two ends of the path: addresses without brackets, and the server's port."""
 
     server: str
     port: int
     here: str
 
     @property
-    def tables(self) -> str:
-        """The program that keeps the rules for this version of IP."""
+    def iptables(self) -> str:
+        """The program that holds the rules for this version of IP."""
         return "ip6tables" if ":" in self.server else "iptables"
 
 
@@ -24,184 +30,184 @@ NAME_SERVER = (
 )
 TURNED_AWAY = "try again when the server has room; on the server see its limits --max-sessions, or its version"
 OTHER_ADDRESS = (
-    "let TCP and UDP of this machine take the same way out: with several links or a proxy for TCP, route the "
+    "let TCP and UDP of this machine take the same path: with several links or a proxy for TCP, route the "
     "server's address over one of them (ip route get shows which is taken)"
 )
 
 VLC = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
 LAB = "pip install 'flumelab[lab]'"
-ENGINE = "'make setup' installs and starts what a lab needs, and says what it cannot"
+ENGINE = "'make setup' installs and starts what a lab needs, and reports what it cannot install"
 PYTHON_VLC = "pip install 'flumelab[client]'"
 
 
-def host(ends: Ends, *, no_route: bool) -> str:
-    """Nobody answers."""
-    first = f"check the address, that the machine is on, and the route (ip route get {ends.server})"
+def host(path: PathEnds, *, no_route: bool) -> str:
+    """The host answers nothing."""
+    first = f"check the address, that the machine is on, and the route (ip route get {path.server})"
     if not no_route:
         return first
     return (
         f"{first}; if all that is right, a firewall isolates this machine: on the server "
-        f"'{ends.tables} -I INPUT -s {ends.here} -j ACCEPT', here '{ends.tables} -I INPUT -s {ends.server} -j ACCEPT' "
-        "and the same for OUTPUT with -d"
+        f"'{path.iptables} -I INPUT -s {path.here} -j ACCEPT', here '{path.iptables} -I INPUT -s {path.server} "
+        "-j ACCEPT' and the same for OUTPUT with -d"
     )
 
 
-def tcp_dropped(ends: Ends, *, alive: bool) -> str:
-    """SYNs vanish."""
+def tcp_dropped(path: PathEnds, *, alive: bool) -> str:
+    """SYNs get no answer."""
     return (
-        ("" if alive else "first what is said of the server's machine; if that is in order, ")
-        + f"open TCP port {ends.port} to the server: on the server '{_accept(ends, 'tcp')}' (or 'ufw allow "
-        f"{ends.port}/tcp'), in a cloud its security group; then the same on firewalls between; on this machine "
-        f"'{ends.tables} -I OUTPUT -p tcp -d {ends.server} --dport {ends.port} -j ACCEPT' and answers "
-        f"'{ends.tables} -I INPUT -p tcp -s {ends.server} --sport {ends.port} -j ACCEPT'"
+        ("" if alive else "first the fix for the server's machine; if that is in order, ")
+        + f"open TCP port {path.port} to the server: on the server '{_accept(path, 'tcp')}' (or 'ufw allow "
+        f"{path.port}/tcp'), in a cloud its security group; then the same on firewalls between; on this machine "
+        f"'{path.iptables} -I OUTPUT -p tcp -d {path.server} --dport {path.port} -j ACCEPT' and answers "
+        f"'{path.iptables} -I INPUT -p tcp -s {path.server} --sport {path.port} -j ACCEPT'"
     )
 
 
-def tcp_rejected(ends: Ends, sender: str | None) -> str:
-    """A firewall answers."""
+def tcp_rejected(path: PathEnds, sender: str | None) -> str:
+    """A firewall refuses SYNs; *sender* is the address that its ICMP message came from."""
     return (
-        f"{_where(ends, sender)} put before the REJECT rule: '{_accept(ends, 'tcp')}' "
-        f"('{ends.tables} -L -v -n' shows whose count rises)"
+        f"{_where(path, sender)} put before the REJECT rule: '{_accept(path, 'tcp')}' "
+        f"('{path.iptables} -L -v -n' shows which rule's count rises)"
     )
 
 
-def refused(ends: Ends) -> str:
-    """RST, by whomever."""
+def refused(path: PathEnds) -> str:
+    """The port answers with a RST, and nothing shows whether the host or a firewall sent it."""
     return (
-        f"{start_server(ends)}; if it does, a REJECT rule is in the way: on the server or on a firewall between "
-        f"'{_accept(ends, 'tcp')}'"
+        f"{start_server(path)}; if it does, a REJECT rule is in the way: on the server or on a firewall between "
+        f"'{_accept(path, 'tcp')}'"
     )
 
 
-def start_server(ends: Ends) -> str:
-    """Nothing listens."""
+def start_server(path: PathEnds) -> str:
+    """No server listens on the port."""
     return (
-        f"see on the server whether 'flume serve' runs and on which port (ss -ltnp 'sport = :{ends.port}'); "
+        f"see on the server whether 'flume serve' runs and on which port (ss -ltnp 'sport = :{path.port}'); "
         "start it, or give its port with --port"
     )
 
 
-def route(ends: Ends) -> str:
-    """No way there."""
-    return f"check this machine's network and route: ip route get {ends.server}; ip neigh show {ends.server}"
+def route(path: PathEnds) -> str:
+    """This machine or a router has no route to the host."""
+    return f"check this machine's network and route: ip route get {path.server}; ip neigh show {path.server}"
 
 
-def control_cut(ends: Ends) -> str:
-    """Established TCP is dropped."""
+def control_cut(path: PathEnds) -> str:
+    """A firewall lets the SYN pass and drops the rest of the connection."""
     return (
         f"let established connections pass in both directions: on the server, on firewalls between and here "
-        f"'{ends.tables} -I INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT' and the same for OUTPUT; "
-        "the way of control cannot be replaced by another"
+        f"'{path.iptables} -I INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT' and the same for OUTPUT; "
+        "control has no other path"
     )
 
 
-def control_mute(ends: Ends) -> str:
-    """Taken and not answered."""
+def control_mute(path: PathEnds) -> str:
+    """The command was acknowledged and not answered."""
     return (
-        f"see on the server who listens: ss -ltnp 'sport = :{ends.port}'; if it is 'flume serve', restart it; "
-        "if it is not, give the right --port"
+        f"see on the server which program listens: ss -ltnp 'sport = :{path.port}'; if it is 'flume serve', "
+        "restart it; if it is not, give the right --port"
     )
 
 
-def not_flume(ends: Ends) -> str:
-    """Somebody else's port."""
+def not_flume(path: PathEnds) -> str:
+    """Another program answers on the port."""
     return (
-        "give the port of 'flume serve' with --port; on the server 'ss -ltnp' shows it, and who has "
-        f"{ends.port} instead"
+        "give the port of 'flume serve' with --port; on the server 'ss -ltnp' shows it, and the program that has "
+        f"{path.port} instead"
     )
 
 
-def udp_out(ends: Ends) -> str:
-    """Tokens vanish."""
+def udp_out(path: PathEnds) -> str:
+    """Tokens do not reach the server."""
     return (
-        f"open UDP port {ends.port} to the server: on the server '{_accept(ends, 'udp')}' (or 'ufw allow "
-        f"{ends.port}/udp'), in a cloud its security group; then firewalls between; {udp_out_here(ends)}; "
-        f"{_meanwhile(ends)}"
+        f"open UDP port {path.port} to the server: on the server '{_accept(path, 'udp')}' (or 'ufw allow "
+        f"{path.port}/udp'), in a cloud its security group; then firewalls between; {udp_out_here(path)}; "
+        f"{_meanwhile(path)}"
     )
 
 
-def udp_out_here(ends: Ends) -> str:
+def udp_out_here(path: PathEnds) -> str:
     """Sending is forbidden on this machine."""
-    return f"on this machine '{ends.tables} -I OUTPUT -p udp -d {ends.server} --dport {ends.port} -j ACCEPT'"
+    return f"on this machine '{path.iptables} -I OUTPUT -p udp -d {path.server} --dport {path.port} -j ACCEPT'"
 
 
-def udp_out_rejected(ends: Ends, sender: str | None) -> str:
-    """Tokens are refused."""
-    return f"{_where(ends, sender)} put before the REJECT rule: '{_accept(ends, 'udp')}'; {_meanwhile(ends)}"
+def udp_out_rejected(path: PathEnds, sender: str | None) -> str:
+    """Tokens are answered with an ICMP refusal from *sender*."""
+    return f"{_where(path, sender)} put before the REJECT rule: '{_accept(path, 'udp')}'; {_meanwhile(path)}"
 
 
-def udp_back(ends: Ends, target: str) -> str:
-    """The stream does not come."""
+def udp_back(path: PathEnds, target: str) -> str:
+    """The stream does not arrive; *target* (DROP or REJECT) is that of the rule that seems to stop it."""
     return (
-        f"let the replies in: on this machine, before the {target} rule, '{ends.tables} -I INPUT -p udp "
-        f"-s {ends.server} --sport {ends.port} -j ACCEPT', or better '-m conntrack --ctstate "
+        f"let the replies in: on this machine, before the {target} rule, '{path.iptables} -I INPUT -p udp "
+        f"-s {path.server} --sport {path.port} -j ACCEPT', or better '-m conntrack --ctstate "
         f"ESTABLISHED'; likewise on firewalls between; on the server "
-        f"'{ends.tables} -I OUTPUT -p udp --sport {ends.port} -j ACCEPT'; {_meanwhile(ends)}"
+        f"'{path.iptables} -I OUTPUT -p udp --sport {path.port} -j ACCEPT'; {_meanwhile(path)}"
     )
 
 
-def udp_back_at_server(ends: Ends) -> str:
-    """The server may not send."""
+def udp_back_at_server(path: PathEnds) -> str:
+    """The server's own firewall forbids it to send."""
     return (
-        f"on the server let its datagrams out: '{ends.tables} -I OUTPUT -p udp --sport {ends.port} -j ACCEPT'; "
-        f"{_meanwhile(ends)}"
+        f"on the server let its datagrams out: '{path.iptables} -I OUTPUT -p udp --sport {path.port} -j ACCEPT'; "
+        f"{_meanwhile(path)}"
     )
 
 
-def udp_lossy(ends: Ends) -> str:
-    """Some of the stream does not come."""
+def udp_lossy(path: PathEnds) -> str:
+    """A part of the stream does not arrive."""
     return (
         "look for a rule that limits the rate (-m limit, -m hashlimit, a policer of tc): its counters rise in "
-        f"'{ends.tables} -L -v -n' on this machine, on the server and on firewalls between; raise it above the "
+        f"'{path.iptables} -L -v -n' on this machine, on the server and on firewalls between; raise it above the "
         "stream's rate; if there is none, the link is too slow or bad: use a cable, or a video of a lower rate"
     )
 
 
-def too_big(ends: Ends, need: int) -> str:
-    """Long packets vanish."""
-    icmp = "icmpv6 --icmpv6-type packet-too-big" if ":" in ends.server else "icmp --icmp-type fragmentation-needed"
+def too_big(path: PathEnds, need: int) -> str:
+    """Packets of the stream's size, *need* bytes, do not arrive."""
+    icmp = "icmpv6 --icmpv6-type packet-too-big" if ":" in path.server else "icmp --icmp-type fragmentation-needed"
     return (
         f"raise the MTU to {need} or more on every link (ip link set dev eth0 mtu 1500; a VPN or tunnel takes its "
         f"share), or let fragments and ICMP pass on this machine, on the server and between: "
-        f"'{ends.tables} -I INPUT -p {icmp} -j ACCEPT'"
-        + (f", 'iptables -I INPUT -f -s {ends.server} -j ACCEPT'" if ":" not in ends.server else "")
-        + f"; {_meanwhile(ends)}"
+        f"'{path.iptables} -I INPUT -p {icmp} -j ACCEPT'"
+        + (f", 'iptables -I INPUT -f -s {path.server} -j ACCEPT'" if ":" not in path.server else "")
+        + f"; {_meanwhile(path)}"
     )
 
 
 def fragmented(need: int) -> str:
-    """Long packets come in pieces."""
+    """Packets of the stream's size, *need* bytes, arrive in fragments."""
     return (
         f"it works, but one lost piece loses the whole: raise the MTU of the narrow link to {need} or more "
         "(tracepath to the server shows where it is)"
     )
 
 
-def forgets(ends: Ends) -> str:
-    """The way back closes."""
+def forgets(path: PathEnds) -> str:
+    """After a silence a firewall no longer lets the stream in."""
     return (
         "a NAT or stateful firewall forgets too soon: raise its limit for UDP to 30 s or more ('sysctl -w "
         "net.netfilter.nf_conntrack_udp_timeout=30 net.netfilter.nf_conntrack_udp_timeout_stream=120' where it "
-        f"stands), or let {ends.server} in without state, on this machine '{ends.tables} -I INPUT -p udp -s "
-        f"{ends.server} --sport {ends.port} -j ACCEPT'; until then the stream recovers when the client repeats "
+        f"is), or let {path.server} in without state, on this machine '{path.iptables} -I INPUT -p udp -s "
+        f"{path.server} --sport {path.port} -j ACCEPT'; until then the stream recovers when the client repeats "
         "its token"
     )
 
 
-def _accept(ends: Ends, protocol: str) -> str:
-    return f"{ends.tables} -I INPUT -p {protocol} --dport {ends.port} -j ACCEPT"
+def _accept(path: PathEnds, protocol: str) -> str:
+    return f"{path.iptables} -I INPUT -p {protocol} --dport {path.port} -j ACCEPT"
 
 
-def _meanwhile(ends: Ends) -> str:
-    port = "" if ends.port == DEFAULT_PORT else f" --port {ends.port}"
-    return f"until then 'flume watch {ends.server}{port} --transport tcp' has the stream over TCP"
+def _meanwhile(path: PathEnds) -> str:
+    port = "" if path.port == DEFAULT_PORT else f" --port {path.port}"
+    return f"until then 'flume watch {path.server}{port} --transport tcp' receives the stream over TCP"
 
 
-def _where(ends: Ends, sender: str | None) -> str:
+def _where(path: PathEnds, sender: str | None) -> str:
     if sender is None:
         return "on whichever firewall refuses (the server's, or one between)"
-    if sender == ends.here:
+    if sender == path.here:
         return "on this machine (its own firewall refuses; -I OUTPUT instead of INPUT)"
-    if sender == ends.server:
+    if sender == path.server:
         return "on the server"
     return f"on the router {sender}, which refuses (-I FORWARD instead of INPUT)"

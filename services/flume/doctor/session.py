@@ -1,6 +1,10 @@
-"""One session with the server as the doctor has it: control and media in one thread, everything noted, nothing played.
+"""One session of the doctor with the server: control and media in one thread, counted and not played.
 
-:class:`ControlTalk` is one control connection, :class:`MediaProbe` the media socket; :class:`Ears` listens to both.
+:class:`ControlChannel` is the control connection, :class:`MediaProbe` the media socket. :class:`Poller` reads both
+until a condition holds::
+
+    poller = Poller(ControlChannel(connection))
+    status = poller.request(messages.StatusQuery(), messages.Status, time.monotonic() + 2.5)
 """
 
 import contextlib
@@ -13,54 +17,57 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted
 from flume.doctor.observations import Icmp
-from flume.doctor.sockets import Place, fragment_bytes, icmp_behind, media_socket
+from flume.doctor.sockets import Endpoint, fragment_bytes, icmp_behind, media_socket
 from flume.errors import RemoteProtocolError
 from flume.media import rtp
 from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import ECHO_MARK
 
 READS_AT_ONCE = 256
-Message = m.Reply | m.Event
+"""Most datagrams that are read before control has its turn."""
+
+Message = messages.Reply | messages.Event
 AMessage = TypeVar(
     "AMessage",
-    m.Connected,
-    m.Interrupted,
-    m.Continued,
-    m.Disconnected,
-    m.Status,
-    m.Refused,
-    m.Active,
-    m.Closed,
-    m.Notice,
+    messages.Connected,
+    messages.Interrupted,
+    messages.Continued,
+    messages.Disconnected,
+    messages.Status,
+    messages.Refused,
+    messages.Active,
+    messages.Closed,
+    messages.Notice,
 )
 
 
-class ControlTalk:
-    """A connected control socket; what the server says is kept in :attr:`heard` until it is taken."""
+class ControlChannel:
+    """A connected control socket; messages of the server stay in :attr:`received` until they are taken."""
 
     def __init__(self, connection: socket.socket) -> None:
         """Own *connection*, which does not block."""
         self.socket = connection
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.heard: list[Message] = []
-        self.beginning = b""
-        """The first bytes, as they came."""
-        self.foreign: str | None = None
-        """Why what came is not flume control."""
+        self.received: list[Message] = []
+        self.first_bytes = b""
+        """The first bytes that arrived, at most 256."""
+        self.not_flume: str | None = None
+        """Why the bytes that arrived are not flume control."""
         self.ended: str | None = None
+        """Why the connection ended."""
         self._lines = LineAssembler()
 
     @property
     def is_open(self) -> bool:
-        """Whether it makes sense to ask or to wait."""
-        return self.ended is None and self.foreign is None
+        """Whether the peer can still answer."""
+        return self.ended is None and self.not_flume is None
 
-    def ask(self, request: m.Request) -> None:
-        """Send *request*; a failure shows as the end."""
+    def ask(self, request: messages.Request) -> None:
+        """Send *request*; a failure is kept in :attr:`ended`."""
         if not self.is_open:
             return
         try:
@@ -69,7 +76,7 @@ class ControlTalk:
             self.ended = error.strerror or str(error)
 
     def read(self) -> None:
-        """Take what has come."""
+        """Read the bytes that have arrived and keep their messages."""
         try:
             data = self.socket.recv(65_536)
         except BlockingIOError:
@@ -80,7 +87,7 @@ class ControlTalk:
         if not data:
             self.ended = "the other side closed the connection"
             return
-        self.beginning = (self.beginning + data)[:256]
+        self.first_bytes = (self.first_bytes + data)[:256]
         for line in self._lines.feed_untrusted(data):
             self._take_untrusted(line)
 
@@ -88,33 +95,33 @@ class ControlTalk:
         try:
             if isinstance(line, RemoteProtocolError):
                 raise line
-            self.heard.append(parse_from_server_untrusted(line))
+            self.received.append(parse_from_server_untrusted(line))
         except RemoteProtocolError as error:
-            self.foreign = self.foreign or str(error)
+            self.not_flume = self.not_flume or str(error)
 
     def take(self, kind: type[AMessage]) -> AMessage | None:
-        """Return the first message of *kind* and forget it, ``None`` if none has come."""
-        for position, message in enumerate(self.heard):
+        """Remove and return the first message of *kind*; ``None`` if none has arrived."""
+        for position, message in enumerate(self.received):
             if isinstance(message, kind):
-                del self.heard[position]
+                del self.received[position]
                 return message
         return None
 
     def has(self, *kinds: type[Message]) -> bool:
-        """Whether a message of one of *kinds* has come."""
-        return any(isinstance(message, kinds) for message in self.heard)
+        """Whether a message of one of *kinds* has arrived and was not taken."""
+        return any(isinstance(message, kinds) for message in self.received)
 
     def close(self) -> None:
-        """Close the connection, which ends the session for the server too."""
+        """Close the connection, at which the server ends the session too."""
         self.socket.close()
 
 
 class MediaProbe:
-    """The media socket: sends tokens and requests for echoes, counts what comes."""
+    """The media socket: sends tokens and requests for echoes, counts the datagrams that arrive."""
 
-    def __init__(self, place: Place, token: str, *, buffer_bytes: int) -> None:
-        """Open a socket to *place*; raises ``OSError``."""
-        self.socket = media_socket(place, buffer_bytes=buffer_bytes)
+    def __init__(self, endpoint: Endpoint, token: str, *, buffer_bytes: int) -> None:
+        """Open a socket to *endpoint*; raises ``OSError``."""
+        self.socket = media_socket(endpoint, buffer_bytes=buffer_bytes)
         self.token = token.encode()
         self.tokens_sent = 0
         self.token_sent_s = 0.0
@@ -125,18 +132,17 @@ class MediaProbe:
         self.echoes_answered: set[int] = set()
         self.fragment_bytes = 0
         self.numbers: dict[int, None] = {}
-        """RTP numbers in the order of their coming."""
+        """RTP sequence numbers in the order of their arrival."""
         self.bytes = 0
-        self.first_s: float | None = None
 
     @property
     def granted_bytes(self) -> int:
-        """The receive buffer, as the kernel grants it."""
+        """The receive buffer that the kernel grants, in bytes."""
         return granted_bytes(self.socket)
 
     @property
     def dropped(self) -> int:
-        """Datagrams for which the buffer had no room."""
+        """Datagrams for which the receive buffer had no room."""
         return dropped_by_kernel(self.socket)
 
     @property
@@ -146,7 +152,7 @@ class MediaProbe:
 
     @property
     def longest_gap(self) -> int:
-        """The longest run of numbers that did not come between two that did."""
+        """Most sequence numbers that are missing in a row between two that arrived."""
         if not self.numbers:
             return 0
         first = next(iter(self.numbers))
@@ -154,10 +160,9 @@ class MediaProbe:
         return max((b - a - 1 for a, b in itertools.pairwise(present)), default=0)
 
     def begin(self) -> None:
-        """Count from zero."""
+        """Count the stream from zero."""
         self.numbers.clear()
         self.bytes = 0
-        self.first_s = None
 
     def send_token(self) -> None:
         """Send the token; an error is kept in :attr:`send_error`."""
@@ -166,47 +171,47 @@ class MediaProbe:
         self._send(self.token)
 
     def ask_echo(self, size: int) -> None:
-        """Ask for an echo of *size* bytes; one that is too long for this machine's own link is not sent."""
+        """Ask for an echo of *size* bytes; a request too long for this machine's own link is not sent."""
         self.echoes_asked.add(size)
         self._send((self.token + ECHO_MARK).ljust(size, b"."))
 
     def _send(self, data: bytes) -> None:
-        for _ in range(2):  # an ICMP message about an earlier datagram is told once, instead of sending
+        for _ in range(2):  # the kernel reports an ICMP message about an earlier datagram once, instead of sending
             try:
                 self.socket.send(data)
             except BlockingIOError:
                 return
-            except ConnectionRefusedError:
-                self._note_refusal()
-                continue
             except OSError as error:
-                if error.errno not in {errno.EMSGSIZE}:
-                    self.send_error = error
-                return
+                self._note(error)
+                if isinstance(error, ConnectionRefusedError):
+                    continue
             return
 
-    def _note_refusal(self) -> None:
-        self.is_refused = True
-        self.refused = icmp_behind(self.socket) or self.refused
-
     def read(self) -> None:
-        """Take what has come."""
+        """Read all datagrams that have arrived, at most :data:`READS_AT_ONCE`."""
         for _ in range(READS_AT_ONCE):
             try:
                 data, ancillary, _, _ = self.socket.recvmsg(65_535, 128)
             except BlockingIOError:
                 return
-            except ConnectionRefusedError:
-                self._note_refusal()
-                continue
+            except ConnectionRefusedError as error:
+                self._note(error)
             except OSError as error:
-                if error.errno not in {errno.EMSGSIZE}:
-                    self.send_error = error
-                icmp_behind(self.socket)  # or the socket would be readable for ever
+                self._note(error)
+                icmp_behind(self.socket)  # a message left there would make the socket readable for ever
                 return
-            self._accept_untrusted(data, fragment_bytes(ancillary))
+            else:
+                self._accept_untrusted(data, fragment_bytes(ancillary))
 
-    def _accept_untrusted(self, data: bytes, piece_bytes: int) -> None:
+    def _note(self, error: OSError) -> None:
+        """Keep the reason why a call failed: an ICMP refusal with its message, any other error as it is."""
+        if isinstance(error, ConnectionRefusedError):
+            self.is_refused = True
+            self.refused = icmp_behind(self.socket) or self.refused
+        elif error.errno != errno.EMSGSIZE:  # too long for this machine's own link: the missing echo shows that
+            self.send_error = error
+
+    def _accept_untrusted(self, data: bytes, largest_fragment: int) -> None:
         if data[: len(self.token)] == self.token:
             self.echoes_answered.add(len(data))
             return
@@ -217,26 +222,24 @@ class MediaProbe:
         if packet.sequence not in self.numbers:
             self.bytes += len(data)
             self.numbers[packet.sequence] = None
-        if self.first_s is None:
-            self.first_s = time.monotonic()
         if len(data) == DATAGRAM_BYTES:
-            self.fragment_bytes = max(self.fragment_bytes, piece_bytes)
+            self.fragment_bytes = max(self.fragment_bytes, largest_fragment)
 
     def close(self) -> None:
         """Close the socket."""
         self.socket.close()
 
 
-class Ears:
-    """Listens to a control connection and, once there is one, to a media socket."""
+class Poller:
+    """Reads a control connection and, once there is one, a media socket, in the calling thread."""
 
-    def __init__(self, control: ControlTalk) -> None:
+    def __init__(self, control: ControlChannel) -> None:
         """Begin without media."""
         self.control = control
         self.media: MediaProbe | None = None
 
-    def listen(self, until_s: float, done: Callable[[], bool] = lambda: False) -> None:
-        """Take what comes until *done*, or *until_s* (monotonic), or the end of the control connection."""
+    def poll(self, until_s: float, done: Callable[[], bool] = lambda: False) -> None:
+        """Read until *done*, or until *until_s* (monotonic), or until the control connection ends."""
         while not done() and self.control.is_open:
             left_s = until_s - time.monotonic()
             if left_s <= 0:
@@ -249,9 +252,9 @@ class Ears:
             if self.control.socket in readable:
                 self.control.read()
 
-    def request(self, request: m.Request, kind: type[AMessage], until_s: float) -> AMessage | None:
-        """Send *request* and return its reply of *kind*; ``None`` if another or none comes."""
+    def request(self, request: messages.Request, kind: type[AMessage], until_s: float) -> AMessage | None:
+        """Send *request* and return its reply of *kind*; ``None`` if another one or none arrives until *until_s*."""
         control = self.control
         control.ask(request)
-        self.listen(until_s, lambda: control.has(kind, m.Refused, m.Closed))
+        self.poll(until_s, lambda: control.has(kind, messages.Refused, messages.Closed))
         return control.take(kind)

@@ -1,8 +1,8 @@
-"""The doctor's sockets: ordinary ones, asked for everything that the kernel knows about why something failed.
+"""The doctor's sockets: ordinary sockets that report all that the kernel knows about a failure.
 
-Linux keeps the ICMP message behind an error, with the address of whoever sent it, for a socket with ``IP_RECVERR``
-(ip(7)), says in which pieces a datagram came (``IP_RECVFRAGSIZE``), and what it believes the path's MTU to be. Where a
-system lacks one of these the finding is only less precise.
+For a socket with ``IP_RECVERR`` (ip(7)) Linux keeps the ICMP message behind an error, with its sender's address. It
+reports the sizes of fragments (``IP_RECVFRAGSIZE``) and the path MTU that it assumes. On a system that lacks one of
+these the finding is less precise, and the examination goes on.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from flume.client.reception.media_socket import ask_for_buffer
 from flume.doctor.observations import Icmp, NameSeen, TcpSeen
@@ -25,15 +25,15 @@ IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, IPV6_RECVFRAGSIZE = 23, 24, 25, 77
 """linux/in.h and linux/in6.h; the module socket does not name them."""
 PMTUDISC_DO = 2
-"""Set "don't fragment" and refuse to send what is longer than the path's MTU."""
+"""Set "don't fragment" and refuse to send datagrams above the path MTU."""
 _ORIGIN_ICMP = frozenset({2, 3})
 """linux/errqueue.h: SO_EE_ORIGIN_ICMP and _ICMP6."""
 
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
 
 
-class Place(NamedTuple):
-    """Where a server may be: one address of its name, as ``getaddrinfo`` gives it."""
+class Endpoint(NamedTuple):
+    """One address and port of a server, as ``getaddrinfo`` returns them for its name."""
 
     family: socket.AddressFamily
     sockaddr: tuple[Any, ...]
@@ -43,25 +43,32 @@ class Place(NamedTuple):
         """The address as text."""
         return str(self.sockaddr[0])
 
-    def at(self, port: int) -> "Place":
+    def at(self, port: int) -> "Endpoint":
         """Return another port of the same host."""
-        return Place(self.family, (self.sockaddr[0], port, *self.sockaddr[2:]))
+        return Endpoint(self.family, (self.sockaddr[0], port, *self.sockaddr[2:]))
 
 
-def plain(address: object) -> str:
-    """Return *address* without the IPv6 dress of an IPv4 address, and without a scope."""
-    bare = str(address).partition("%")[0]
+def plain_address(address: object) -> str:
+    """Return *address* without a scope, and an IPv4 address that is mapped into IPv6 as IPv4.
+
+    >>> plain_address("::ffff:192.0.2.7"), plain_address("fe80::1%eth0")
+    ('192.0.2.7', 'fe80::1')
+    """
+    without_scope = str(address).partition("%")[0]
     with contextlib.suppress(ValueError):
-        parsed = ipaddress.ip_address(bare)
+        parsed = ipaddress.ip_address(without_scope)
         mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
         return str(mapped or parsed)
-    return bare
+    return without_scope
 
 
-def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[Place]]:
-    """Return the places that *host* stands for. The system's resolver cannot be interrupted, so it is left behind."""
+def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[Endpoint]]:
+    """Return the look-up of *host* and the endpoints that this machine can reach.
+
+    The system's resolver cannot be interrupted. After *timeout_s* its thread is abandoned.
+    """
     began_s = time.monotonic()
-    found: list[Place] = []
+    found: list[Endpoint] = []
     reasons: list[str] = []
 
     def ask() -> None:
@@ -70,7 +77,7 @@ def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[P
         except (OSError, UnicodeError) as error:
             reasons.append(getattr(error, "strerror", None) or str(error))
             return
-        found.extend(Place(family, sockaddr) for family, _, _, _, sockaddr in answers)
+        found.extend(Endpoint(family, sockaddr) for family, _, _, _, sockaddr in answers)
 
     asking = threading.Thread(target=ask, name="flume-resolver", daemon=True)
     asking.start()
@@ -78,12 +85,12 @@ def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[P
     took_s = time.monotonic() - began_s
     if asking.is_alive():
         return NameSeen(host, (), None, took_s), []
-    places = [place for place in dict.fromkeys(found) if _is_spoken(place.family)]
-    addresses = tuple(plain(place.host) for place in dict.fromkeys(found))
-    return NameSeen(host, addresses, "".join(reasons) or None, took_s), places
+    endpoints = [endpoint for endpoint in dict.fromkeys(found) if _is_supported(endpoint.family)]
+    addresses = tuple(plain_address(endpoint.host) for endpoint in dict.fromkeys(found))
+    return NameSeen(host, addresses, "".join(reasons) or None, took_s), endpoints
 
 
-def _is_spoken(family: socket.AddressFamily) -> bool:
+def _is_supported(family: socket.AddressFamily) -> bool:
     """Whether this machine has sockets of *family*: a kernel without IPv6 still resolves names to its addresses."""
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM):
         return True
@@ -91,7 +98,7 @@ def _is_spoken(family: socket.AddressFamily) -> bool:
 
 
 def see_errors(sock: socket.socket) -> None:
-    """Have the kernel keep the ICMP messages that concern *sock*."""
+    """Make the kernel keep the ICMP messages that concern *sock*."""
     with contextlib.suppress(OSError):
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
@@ -110,7 +117,7 @@ def icmp_behind(sock: socket.socket) -> Icmp | None:
 
 
 def _icmp_untrusted(data: bytes) -> Icmp | None:
-    """Read ``struct sock_extended_err`` and the address behind it (linux/errqueue.h)."""
+    """Parse ``struct sock_extended_err`` and the address after it (linux/errqueue.h)."""
     if len(data) < 24 or data[4] not in _ORIGIN_ICMP:
         return None
     family = struct.unpack_from("=H", data, 16)[0]
@@ -118,38 +125,43 @@ def _icmp_untrusted(data: bytes) -> Icmp | None:
     if family == socket.AF_INET:
         offender = socket.inet_ntop(socket.AF_INET, data[20:24])
     elif family == socket.AF_INET6 and len(data) >= 40:
-        offender = plain(socket.inet_ntop(socket.AF_INET6, data[24:40]))
+        offender = plain_address(socket.inet_ntop(socket.AF_INET6, data[24:40]))
     return Icmp(version=4 if data[4] == 2 else 6, kind=data[5], code=data[6], sender=offender)
 
 
-class Knock:
-    """One attempt to open a TCP connection; :attr:`seen` once its end is known."""
+class ConnectAttempt:
+    """One attempt to open a TCP connection; :attr:`seen` is set when its outcome is known."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         """Send the SYN."""
-        self.place = place
+        self.endpoint = endpoint
         self.seen: TcpSeen | None = None
         self._began_s = time.monotonic()
-        self.socket = socket.socket(place.family, socket.SOCK_STREAM)
+        self.socket = socket.socket(endpoint.family, socket.SOCK_STREAM)
         self.socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
         see_errors(self.socket)
-        number = self.socket.connect_ex(place.sockaddr)
+        number = self.socket.connect_ex(endpoint.sockaddr)
         if number not in _IN_PROGRESS:
-            self._settle(number)
+            self._conclude(number)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is established."""
+        return self.seen is not None and self.seen.outcome == "open"
 
     def fileno(self) -> int:
-        """For ``select``."""
+        """Return the descriptor, for ``select``."""
         return self.socket.fileno()
 
-    def look(self) -> None:
-        """Something happened."""
+    def on_ready(self) -> None:
+        """Note the outcome; to be called when ``select`` reports the socket."""
         if self.seen is None:
-            self._settle(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            self._conclude(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def give_up(self) -> TcpSeen:
-        """Return what was seen, "silent" if nothing was."""
+        """Return the outcome; "silent" where there is none yet, which ends the attempt."""
         if self.seen is None:
-            self.seen = TcpSeen(plain(self.place.host), self._port, "silent", None, None, self._took_s())
+            self.seen = TcpSeen(plain_address(self.endpoint.host), self._port, "silent", None, None, self._took_s())
         return self.seen
 
     def close(self) -> None:
@@ -158,12 +170,12 @@ class Knock:
 
     @property
     def _port(self) -> int:
-        return int(self.place.sockaddr[1])
+        return int(self.endpoint.sockaddr[1])
 
     def _took_s(self) -> float:
         return time.monotonic() - self._began_s
 
-    def _settle(self, number: int) -> None:
+    def _conclude(self, number: int) -> None:
         icmp = icmp_behind(self.socket)
         if number == 0:
             outcome = "open"
@@ -174,44 +186,37 @@ class Knock:
         else:
             outcome = "unreachable"
         reason = os.strerror(number) if number else None
-        self.seen = TcpSeen(plain(self.place.host), self._port, outcome, reason, icmp, self._took_s())
+        self.seen = TcpSeen(plain_address(self.endpoint.host), self._port, outcome, reason, icmp, self._took_s())
 
 
-class Waitable(Protocol):
-    """What ``select`` takes."""
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-
-
-def await_knocks(knocks: Sequence[Knock], until_s: float, done: Callable[[], bool]) -> None:
-    """Wait until all of *knocks* are settled, or *done*, or *until_s* (monotonic) has come."""
+def await_attempts(attempts: Sequence[ConnectAttempt], until_s: float, done: Callable[[], bool]) -> None:
+    """Wait until the outcome of all *attempts* is known, or *done*, or until *until_s* (monotonic)."""
     while not done():
-        waiting = [knock for knock in knocks if knock.seen is None]
+        waiting = [attempt for attempt in attempts if attempt.seen is None]
         left_s = until_s - time.monotonic()
         if not waiting or left_s <= 0:
             return
         _, writable, failed = select.select([], waiting, waiting, left_s)
-        for knock in {*writable, *failed}:
-            knock.look()
+        for attempt in {*writable, *failed}:
+            attempt.on_ready()
 
 
 class Ping:
-    """An ICMP echo request, where the system lets an ordinary user send one (``net.ipv4.ping_group_range``)."""
+    """An ICMP echo request, where the system allows an ordinary user to send one (``net.ipv4.ping_group_range``)."""
 
-    def __init__(self, place: Place) -> None:
-        """Send it."""
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Send the request to the host of *endpoint*."""
         self._socket: socket.socket | None = None
-        kind = (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128) if place.family == socket.AF_INET6 else None
+        kind = (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128) if endpoint.family == socket.AF_INET6 else None
         family, protocol, request = kind or (socket.AF_INET, socket.IPPROTO_ICMP, 8)
         with contextlib.suppress(OSError):
             self._socket = socket.socket(family, socket.SOCK_DGRAM, protocol)
             self._socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            self._socket.connect(place.at(0).sockaddr)
+            self._socket.connect(endpoint.at(0).sockaddr)
             self._socket.send(struct.pack("!BBHHH", request, 0, 0, 0, 1) + b"flume doctor")
 
-    def answered(self) -> bool | None:
-        """Whether a reply has come; ``None`` where the system did not let us ask."""
+    def read_answer(self) -> bool | None:
+        """Return whether a reply has come, and take it; ``None`` where the request could not be sent."""
         if self._socket is None:
             return None
         with contextlib.suppress(OSError):
@@ -224,10 +229,10 @@ class Ping:
             self._socket.close()
 
 
-def udp_refused(place: Place, *, timeout_s: float) -> bool:
-    """Whether a datagram to *place* is answered with ICMP port unreachable."""
-    with contextlib.suppress(OSError), socket.socket(place.family, socket.SOCK_DGRAM) as probe:
-        probe.connect(place.sockaddr)
+def try_udp_port(endpoint: Endpoint, *, timeout_s: float) -> bool:
+    """Send a datagram to *endpoint*; return whether ICMP port unreachable answers it."""
+    with contextlib.suppress(OSError), socket.socket(endpoint.family, socket.SOCK_DGRAM) as probe:
+        probe.connect(endpoint.sockaddr)
         probe.settimeout(timeout_s)
         try:
             probe.send(b"?")
@@ -238,31 +243,34 @@ def udp_refused(place: Place, *, timeout_s: float) -> bool:
 
 
 def unacknowledged_bytes(control: socket.socket) -> int | None:
-    """Return how many bytes written to *control* the other side's kernel has not acknowledged; Linux only."""
+    """Return how many bytes written to *control* the peer's kernel has not acknowledged; ``None`` except on Linux."""
     with contextlib.suppress(ImportError, OSError):
-        import fcntl  # noqa: PLC0415 - not everywhere
+        import fcntl  # noqa: PLC0415 - not on every system
 
         return int(struct.unpack("=i", fcntl.ioctl(control, TIOCOUTQ, bytes(4)))[0])
     return None
 
 
 def known_path_mtu(media: socket.socket) -> int | None:
-    """Return what the kernel believes the MTU of the path of the connected socket *media* to be."""
+    """Return the path MTU that the kernel assumes for the connected socket *media*."""
     level, option = (socket.IPPROTO_IPV6, IPV6_MTU) if media.family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_MTU)
     with contextlib.suppress(OSError):
         return media.getsockopt(level, option)
     return None
 
 
-def media_socket(place: Place, *, buffer_bytes: int) -> socket.socket:
-    """Return a UDP socket connected to *place* that sets "don't fragment" and asks for fragment sizes and errors."""
-    media = socket.socket(place.family, socket.SOCK_DGRAM)
+def media_socket(endpoint: Endpoint, *, buffer_bytes: int) -> socket.socket:
+    """Return a UDP socket connected to *endpoint* that sets "don't fragment" and reports fragment sizes and errors.
+
+    Raises ``OSError``.
+    """
+    media = socket.socket(endpoint.family, socket.SOCK_DGRAM)
     try:
         media.setblocking(False)  # noqa: FBT003 - the standard library's signature
         ask_for_buffer(media, buffer_bytes)
         see_errors(media)
         options = [(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DO), (socket.IPPROTO_IP, IP_RECVFRAGSIZE, 1)]
-        if place.family == socket.AF_INET6:
+        if endpoint.family == socket.AF_INET6:
             options += [
                 (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DO),
                 (socket.IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1),
@@ -270,7 +278,7 @@ def media_socket(place: Place, *, buffer_bytes: int) -> socket.socket:
         for level, option, value in options:
             with contextlib.suppress(OSError):
                 media.setsockopt(level, option, value)
-        media.connect(place.sockaddr)
+        media.connect(endpoint.sockaddr)
     except OSError:
         media.close()
         raise
@@ -278,7 +286,7 @@ def media_socket(place: Place, *, buffer_bytes: int) -> socket.socket:
 
 
 def fragment_bytes(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
-    """Return the size of the largest piece in which a datagram came, 0 if it came whole."""
+    """Return the size of the largest fragment in which a datagram came, 0 if it came in one piece."""
     kinds = {(socket.IPPROTO_IP, IP_RECVFRAGSIZE), (socket.IPPROTO_IPV6, IPV6_RECVFRAGSIZE)}
     for level, kind, data in ancillary:
         if (level, kind) in kinds and len(data) >= 4:

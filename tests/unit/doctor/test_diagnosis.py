@@ -6,91 +6,91 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.doctor import diagnosis as d
-from flume.doctor import observations as o
+from flume.doctor import diagnosis
 from flume.doctor.banner import describe_untrusted
-from flume.doctor.remedies import Ends
+from flume.doctor.observations import ControlSeen, HostSeen, Icmp, NameSeen, StateSeen, StreamSeen, TcpSeen
+from flume.doctor.remedies import PathEnds
 from flume.errors import SettingsError
 
-ENDS = Ends("192.0.2.7", 5004, "192.0.2.9")
-NOBODY = o.HostSeen((), None)
-PROHIBITED = o.Icmp(4, 3, 13, "192.0.2.1")
+PATH = PathEnds("192.0.2.7", 5004, "192.0.2.9")
+UNASKED = HostSeen((), None)
+PROHIBITED = Icmp(4, 3, 13, "192.0.2.1")
 
 
-def tcp(outcome: str, icmp: o.Icmp | None = None, *, port: int = 5004, reason: str | None = None) -> o.TcpSeen:
-    return o.TcpSeen("192.0.2.7", port, outcome, reason, icmp, 0.5)
+def tcp(outcome: str, icmp: Icmp | None = None, *, port: int = 5004, reason: str | None = None) -> TcpSeen:
+    return TcpSeen("192.0.2.7", port, outcome, reason, icmp, 0.5)
 
 
-def stream(**values: object) -> o.StreamSeen:
+def stream(**values: object) -> StreamSeen:
     usual: dict[str, Any] = {"window_s": 3.0, "received": 600, "received_bytes": 796_800, "sent": 600}
-    return o.StreamSeen(**(usual | values))
+    return StreamSeen(**(usual | values))
 
 
 def test_a_finding_is_one_that_its_leg_may_come_to():
     with pytest.raises(SettingsError, match="tcp='lossy'"):
-        d.Finding(leg="tcp", finding="lossy", detail="")
+        diagnosis.Finding(leg="tcp", finding="lossy", detail="")
     with pytest.raises(SettingsError, match="leg='teapot'"):
-        d.Finding(leg="teapot", finding="ok", detail="")
-    assert d.untested("udp_out", "no").weight == "untested"
+        diagnosis.Finding(leg="teapot", finding="ok", detail="")
+    assert diagnosis.untested("udp_out", "no").weight == "untested"
 
 
 @pytest.mark.parametrize(
     ("seen", "finding", "says"),
     [
-        (o.NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a stands for 192.0.2.7"),
-        (o.NameSeen("192.0.2.7", ("192.0.2.7",), None, 0.1), "ok", "is an address"),
-        (o.NameSeen("a", (), "Name or service not known", 0.1), "unknown", "not known here"),
-        (o.NameSeen("a", (), None, 2.5), "unknown", "no name server answered"),
+        (NameSeen("a", ("192.0.2.7",), None, 0.1), "ok", "a resolves to 192.0.2.7"),
+        (NameSeen("192.0.2.7", ("192.0.2.7",), None, 0.1), "ok", "is an address"),
+        (NameSeen("a", (), "Name or service not known", 0.1), "unknown", "not known here"),
+        (NameSeen("a", (), None, 2.5), "unknown", "no name server answered"),
     ],
 )
 def test_names(seen, finding, says):
-    found = d.name(seen)
+    found = diagnosis.name(seen)
     assert (found.finding, says in found.detail) == (finding, True)
-    assert (found.cure is None) == (finding == "ok")
+    assert (found.remedy is None) == (finding == "ok")
 
 
 @pytest.mark.parametrize(
     ("seen", "other", "finding"),
     [
-        (tcp("open"), NOBODY, "reachable"),
-        (tcp("refused"), NOBODY, "reachable"),
-        (tcp("silent"), o.HostSeen((tcp("refused", port=9),), False), "reachable"),
-        (tcp("silent"), o.HostSeen((tcp("silent", port=9),), True), "reachable"),
-        (tcp("silent"), o.HostSeen((tcp("silent", port=9),), False), "silent"),
-        (tcp("unreachable", o.Icmp(4, 3, 13, "192.0.2.7")), NOBODY, "reachable"),
-        (tcp("unreachable", PROHIBITED), NOBODY, "silent"),
-        (tcp("unreachable", reason="No route to host"), NOBODY, "silent"),
+        (tcp("open"), UNASKED, "reachable"),
+        (tcp("refused"), UNASKED, "reachable"),
+        (tcp("silent"), HostSeen((tcp("refused", port=9),), False), "reachable"),
+        (tcp("silent"), HostSeen((tcp("silent", port=9),), True), "reachable"),
+        (tcp("silent"), HostSeen((tcp("silent", port=9),), False), "silent"),
+        (tcp("unreachable", Icmp(4, 3, 13, "192.0.2.7")), UNASKED, "reachable"),
+        (tcp("unreachable", PROHIBITED), UNASKED, "silent"),
+        (tcp("unreachable", reason="No route to host"), UNASKED, "silent"),
     ],
 )
 def test_a_host_is_there_when_anything_of_it_answers(seen, other, finding):
-    assert d.host(seen, other, ENDS).finding == finding
+    assert diagnosis.host(seen, other, PATH).finding == finding
 
 
 @pytest.mark.parametrize(
     ("seen", "other", "finding", "says"),
     [
-        (tcp("silent"), NOBODY, "dropped", "on the server 'iptables -I INPUT -p tcp --dport 5004 -j ACCEPT'"),
-        (tcp("unreachable", PROHIBITED), NOBODY, "rejected", "on the router 192.0.2.1"),
-        (tcp("refused", o.Icmp(4, 3, 3, "192.0.2.9")), NOBODY, "rejected", "on this machine"),
-        (tcp("refused"), NOBODY._replace(udp_port_refused=True), "rejected", "no server runs there"),
-        (tcp("refused"), NOBODY._replace(udp_port_refused=False, other_udp_refused=True), "rejected", "on the server"),
-        (tcp("refused"), NOBODY._replace(udp_port_refused=False, other_udp_refused=False), "rejected", "if it does"),
-        (tcp("unreachable", o.Icmp(4, 3, 1, "192.0.2.1")), NOBODY, "unreachable", "host unreachable from 192.0.2.1"),
-        (tcp("unreachable", reason="Network is unreachable"), NOBODY, "unreachable", "ip route get 192.0.2.7"),
+        (tcp("silent"), UNASKED, "dropped", "on the server 'iptables -I INPUT -p tcp --dport 5004 -j ACCEPT'"),
+        (tcp("unreachable", PROHIBITED), UNASKED, "rejected", "on the router 192.0.2.1"),
+        (tcp("refused", Icmp(4, 3, 3, "192.0.2.9")), UNASKED, "rejected", "on this machine"),
+        (tcp("refused"), UNASKED._replace(udp_port_refused=True), "rejected", "no server runs there"),
+        (tcp("refused"), UNASKED._replace(udp_port_refused=False, other_udp_refused=True), "rejected", "on the server"),
+        (tcp("refused"), UNASKED._replace(udp_port_refused=False, other_udp_refused=False), "rejected", "if it does"),
+        (tcp("unreachable", Icmp(4, 3, 1, "192.0.2.1")), UNASKED, "unreachable", "host unreachable from 192.0.2.1"),
+        (tcp("unreachable", reason="Network is unreachable"), UNASKED, "unreachable", "ip route get 192.0.2.7"),
     ],
 )
 def test_a_port_that_does_not_open_is_told_apart(seen, other, finding, says):
-    found = d.tcp(seen, other, ENDS, alive=True)
+    found = diagnosis.tcp(seen, other, PATH, alive=True)
     assert found.finding == finding
-    assert says in f"{found.detail} {found.cure}"
+    assert says in f"{found.detail} {found.remedy}"
 
 
 def test_silence_of_control_is_the_paths_or_the_programs():
-    dropped = d.control(o.ControlSeen("silent", "", 2.5, 21), ENDS)
-    mute = d.control(o.ControlSeen("silent", "", 2.5, 0), ENDS)
+    dropped = diagnosis.control(ControlSeen("silent", "", 2.5, 21), PATH)
+    mute = diagnosis.control(ControlSeen("silent", "", 2.5, 0), PATH)
     assert dropped.finding == mute.finding == "silent"
-    assert "ESTABLISHED" in str(dropped.cure)
-    assert "ss -ltnp" in str(mute.cure)
+    assert "ESTABLISHED" in str(dropped.remedy)
+    assert "ss -ltnp" in str(mute.remedy)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,14 @@ def test_silence_of_control_is_the_paths_or_the_programs():
 )
 def test_a_few_losses_are_chance(lost, finding):
     seen = stream(received=600 - lost)
-    assert d.udp_back(seen, ENDS).finding == finding
-    assert d.udp_back(seen._replace(sent=6000, received=6000 - lost), ENDS).finding == ("ok" if lost < 30 else finding)
+    assert diagnosis.udp_back(seen, PATH).finding == finding
+    in_a_longer_stream = seen._replace(sent=6000, received=6000 - lost)
+    assert diagnosis.udp_back(in_a_longer_stream, PATH).finding == ("ok" if lost < 30 else finding)
 
 
 def test_what_the_receiver_dropped_is_not_the_networks():
     seen = stream(received=500, dropped_here=100)
-    assert d.udp_back(seen, ENDS).finding == "ok"
+    assert diagnosis.udp_back(seen, PATH).finding == "ok"
 
 
 @pytest.mark.parametrize(
@@ -123,37 +124,37 @@ def test_what_the_receiver_dropped_is_not_the_networks():
     ],
 )
 def test_what_comes_back_and_of_which_size(seen, back, size):
-    assert (d.udp_back(seen, ENDS).finding, d.path_mtu(seen, ENDS).finding) == (back, size)
+    assert (diagnosis.udp_back(seen, PATH).finding, diagnosis.path_mtu(seen, PATH).finding) == (back, size)
 
 
 @pytest.mark.parametrize(
     ("seen", "finding"),
     [
-        (o.StateSeen(4.0, 100, 100), "ok"),
-        (o.StateSeen(4.0, 100, 0, 90), "forgets"),
-        (o.StateSeen(4.0, 100, 0, 0), "forgets"),
-        (o.StateSeen(4.0, 100, 0, closed="port_unreachable"), "forgets"),
-        (o.StateSeen(4.0, 0, 0), "untested"),
-        (o.StateSeen(4.0, 0, 0, closed="shutdown"), "untested"),
+        (StateSeen(4.0, 100, 100), "ok"),
+        (StateSeen(4.0, 100, 0, 90), "forgets"),
+        (StateSeen(4.0, 100, 0, 0), "forgets"),
+        (StateSeen(4.0, 100, 0, closed="port_unreachable"), "forgets"),
+        (StateSeen(4.0, 0, 0), "untested"),
+        (StateSeen(4.0, 0, 0, closed="shutdown"), "untested"),
     ],
 )
 def test_what_a_silence_does(seen, finding):
-    assert d.udp_state(seen, ENDS).finding == finding
+    assert diagnosis.udp_state(seen, PATH).finding == finding
 
 
 def test_a_translation_is_told_and_is_no_fault():
-    found = d.nat(("10.0.0.2", 40_000), ("192.0.2.9", 61_000))
+    found = diagnosis.nat(("10.0.0.2", 40_000), ("192.0.2.9", 61_000))
     assert (found.finding, found.weight) == ("translated", "well")
     assert "192.0.2.9 port 61000 instead of 10.0.0.2 port 40000" in found.detail
-    assert d.nat(("10.0.0.2", 40_000), ("10.0.0.2", 40_000)).finding == "none"
+    assert diagnosis.nat(("10.0.0.2", 40_000), ("10.0.0.2", 40_000)).finding == "none"
 
 
 def test_well_is_when_nothing_is_blocked_and_nothing_left_out():
-    well = d.Finding(leg="tcp", finding="open", detail="")
-    small = d.Finding(leg="receive_buffer", finding="small", detail="")
-    assert d.is_well([well, small])
-    assert not d.is_well([well, d.untested("udp_out", "")])
-    assert not d.is_well([well, d.Finding(leg="udp_out", finding="dropped", detail="")])
+    well = diagnosis.Finding(leg="tcp", finding="open", detail="")
+    small = diagnosis.Finding(leg="receive_buffer", finding="small", detail="")
+    assert diagnosis.is_well([well, small])
+    assert not diagnosis.is_well([well, diagnosis.untested("udp_out", "")])
+    assert not diagnosis.is_well([well, diagnosis.Finding(leg="udp_out", finding="dropped", detail="")])
 
 
 @given(st.binary(max_size=300))

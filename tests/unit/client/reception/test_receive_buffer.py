@@ -54,5 +54,5 @@ def test_the_cure_of_a_granted_buffer_that_was_full_also_asks_for_more() -> None
 def test_the_doctor_says_the_same(buffer: ReceiveBuffer) -> None:
     finding = d.receive_buffer(buffer)
     assert (finding.finding, finding.weight) == ("small", "advice")
-    assert (finding.detail, finding.cure) == (shortage(buffer), remedy_of_shortage(buffer))
+    assert (finding.detail, finding.remedy) == (shortage(buffer), remedy_of_shortage(buffer))
     assert "766 ms" in d.receive_buffer(ReceiveBuffer(ASKED, ASKED, 0)).detail
