@@ -6,7 +6,8 @@ from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Profile
 from flume.lab.run.fleet import Fleet
-from flume.lab.trial.verdict import Check, LinkFigure, Network, Verdict
+from flume.lab.trial.checks.run import link
+from flume.lab.trial.verdict import Check, LinkFigure, Network
 
 
 def fleet_links(fleet: Fleet) -> Links:
@@ -38,15 +39,7 @@ def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None
 
 def checks(reports: Sequence[LinkReport]) -> list[Check]:
     """Return a check for each link: one out of tolerance is the lab's error, and says nothing about the product."""
-    return [
-        Check(
-            name="link",
-            verdict=Verdict.ERROR if report.deviations else Verdict.PASS,
-            subject=_name(report),
-            detail=f"{report.way}, {report.profile}: " + ("; ".join(report.deviations) or "as it was set"),
-        )
-        for report in reports
-    ]
+    return [link(report.way, report.profile, report.deviations).check("link", _name(report)) for report in reports]
 
 
 def _name(report: LinkReport) -> str:

@@ -1,0 +1,136 @@
+"""Checks of what the server sent to one client, and of what it said about that. Pure."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from flume.lab.evidence.facts import MediaDatagram
+from flume.lab.trial.case import Case
+from flume.lab.trial.checks.finding import Finding, errs, fails, passes
+from flume.lab.trial.checks.run import SILENCE_S
+from flume.lab.trial.numbering import holes, passed_over, repeated
+from flume.lab.trial.windows import ActiveWindow
+
+
+def promise(case: Case) -> Finding:
+    """Not one datagram left the server for this client outside its active windows.
+
+    FAIL: At least one did. The detail gives the reasons, and the first one's time and port.
+
+    ERROR: Datagrams left on a session that began before the capture.
+
+    Next: Look at the red bars in the time line, then at that time in the server's capture.
+    """
+    flow = case.flow
+    if flow.leaked:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(flow.reasons.items()))
+        first = flow.leaked[0]
+        ended = max((window.closed_s for window in flow.windows if window.closed_s < first.time_s), default=None)
+        since = "" if ended is None else f", {1000 * (first.time_s - ended):.3f} ms after its last window ended"
+        where = f"the first at {first.time_s - case.started_s:.6f} s to port {first.destination[1]}{since}"
+        return fails(f"{len(flow.leaked)} datagrams left outside the active windows: {reasons}; {where}")
+    if flow.unjudged:
+        return errs(f"{flow.unjudged} datagrams left on a session that began before the capture: start taps first")
+    return passes(f"0 of {len(flow.sent)} datagrams left outside {len(flow.windows)} active windows")
+
+
+def commands(case: Case) -> Finding:
+    """The planned commands reached the server, in their order, and each was granted.
+
+    FAIL: Other commands arrived; or one was refused or not answered.
+
+    Next: Compare the report's commands with the scenario, then read the client's log.
+    """
+    seen = [command for command in case.commands if command.command != "status"]
+    names = tuple(command.command for command in seen)
+    if case.subject.commands is None:
+        return passes(f"not planned; seen: {len(names)}")
+    on_the_wire = ", ".join(names) or "none"
+    planned = tuple(name for name in case.subject.commands if name != "status")
+    if names != planned:
+        return fails(f"planned {', '.join(planned) or 'none'}; on the wire: {on_the_wire}")
+    refused = [f"{command.command}: {command.answer or 'no answer'}" for command in seen if command.answer != "ok"]
+    return fails(f"not granted: {', '.join(refused)}") if refused else passes(on_the_wire)
+
+
+def reception(case: Case) -> Finding:
+    """An active client is sent datagrams, and they reach it.
+
+    FAIL: Nothing was sent in a window of 2 s or more; or datagrams left, and none arrived.
+
+    Next: Nothing sent: read the server's log. Nothing arrived: compare the captures, then read the firewall's counters.
+    """
+    for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
+        length_s = case.active_s(window)
+        if length_s >= SILENCE_S and not datagrams:
+            return fails(f"nothing was sent for {length_s:.1f} s of activity (opened by {window.opened_by})")
+    sent = len(case.flow.active)
+    if case.matching is not None and sent and not case.matching.arrived:
+        return fails(f"{sent} datagrams left for it and none reached its interface")
+    if case.balance is not None and sent and case.balance.received <= 0:
+        return fails(f"{sent} datagrams left for it and its program received none")
+    return passes(f"{sent} datagrams in {len(case.flow.windows)} active windows")
+
+
+def silence(case: Case) -> Finding:
+    """Zero datagrams count only where the tap has proved that it sees this host and the stream.
+
+    ERROR: The client got none, and the tap saw no packet of its host, or no other client got any.
+
+    Next: Read the client's log: did it run? Keep another client active meanwhile.
+    """
+    if case.flow.sent:
+        return passes("the tap saw this client's datagrams in its windows, so it would have seen others")
+    address = case.subject.address
+    if address not in case.server.sources:
+        return errs(f"not one packet from {address} at the server: was the host there at all?")
+    others = [name for name in case.receivers if name != case.subject.name]
+    if not others:
+        return errs("no client received anything, so receiving nothing proves nothing")
+    return passes(f"never active; the tap saw its packets, and {others[0]} received meanwhile")
+
+
+def sequence(case: Case) -> Finding:
+    """Within a window the server skips no RTP number, and within a session it repeats none.
+
+    FAIL: A number was skipped or repeated. Two skips are allowed: while the client's host refuses datagrams, and to a
+    keyframe over slow TCP.
+
+    Next: Look for the number in the server's capture, and at the server's counters of drops.
+    """
+    skipped = 0
+    for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
+        refusals = [r.time_s for r in case.server.refusals if r.media in window.endpoints]
+        refused_s = min((time_s for time_s in refusals if time_s >= window.opened_s), default=math.inf)
+        skipped += holes(datagrams, refused_s)
+    twice = repeated(case.flow)
+    if skipped or twice:
+        return fails(f"the server broke the numbering {skipped} times and sent {twice} datagrams twice")
+    over = f", but for {count} passed over on its slow connection" if (count := passed_over(case.flow)) else ""
+    return passes(f"numbered without a hole or a repetition in every window{over}")
+
+
+def acknowledged(case: Case) -> Finding:
+    """The numbers in the server's replies are those on the wire.
+
+    FAIL: A first number, last number or count differs from the captured datagrams of its window.
+
+    Next: Compare both numbers in the detail with the server's capture around that reply.
+    """
+    wrong = [
+        text
+        for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True)
+        for text in _contradictions(window, datagrams)
+    ]
+    return fails("; ".join(wrong[:3])) if wrong else passes("replies and wire agree")
+
+
+def _contradictions(window: ActiveWindow, datagrams: Sequence[MediaDatagram]) -> Iterator[str]:
+    if window.datagrams is not None and window.datagrams != len(datagrams):
+        yield f"the reply to {window.closed_by} counts {window.datagrams} datagrams, the wire has {len(datagrams)}"
+    if not datagrams or datagrams[0].sequence is None:
+        return
+    first, last = datagrams[0].sequence, datagrams[-1].sequence
+    if window.first_sequence not in {None, first}:
+        yield f"{window.opened_by} announced number {window.first_sequence}, the first one sent was {first}"
+    if window.last_sequence not in {None, last}:
+        yield f"the reply to {window.closed_by} says last number {window.last_sequence}, the wire says {last}"

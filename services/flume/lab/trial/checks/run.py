@@ -1,0 +1,73 @@
+"""Checks of the run as a whole: its captures, its links, its addresses. Pure."""
+
+from collections.abc import Sequence
+
+from flume.lab.evidence.facts import TapFacts
+from flume.lab.trial.case import Case, active_s
+from flume.lab.trial.checks.finding import Finding, errs, fails, passes
+
+SILENCE_S = 2.0
+"""An active window of this length without one datagram is a failure; a stopped ingest needs up to 1.3 s to start."""
+
+
+def capture(facts: TapFacts) -> Finding:
+    """The capture holds every packet that passed its interface.
+
+    ERROR: The file is missing, empty or cut off; packets were dropped or shortened; tcpdump was not closed cleanly;
+    control bytes are missing; or the clock was set back.
+
+    Next: Dropped packets: use a less busy host. Damaged file: make room on the disk. Run again.
+    """
+    tap = facts.tap
+    if tap.problem:
+        return errs(tap.problem)
+    return passes(f"{tap.packets} packets, none dropped, file whole, closed cleanly")
+
+
+def link(direction: str, profile: str, deviations: Sequence[str]) -> Finding:
+    """This direction of the client's link does what its profile says.
+
+    ERROR: What the lab measured before the run is out of the profile's tolerance.
+
+    Next: Compare the network figures in the report. Run again on a less busy host.
+    """
+    if deviations:
+        return errs(f"{direction}, {profile}: {'; '.join(deviations)}")
+    return passes(f"{direction}, {profile}: as it was set")
+
+
+def subjects(addresses: Sequence[str]) -> Finding | None:
+    """Each client has an address of its own. A report shows this check only when it is ERROR.
+
+    ERROR: There is no client, or two clients share an address.
+
+    Next: Correct the topology.
+    """
+    if addresses and len(set(addresses)) == len(addresses):
+        return None
+    return errs(f"one address a client is needed to tell them apart; given: {', '.join(addresses) or 'no clients'}")
+
+
+def strangers(addresses: Sequence[str], server: TapFacts) -> Finding:
+    """The server sends datagrams to the clients of this run only.
+
+    FAIL: Datagrams left for another address.
+
+    Next: Look in the server's capture for that address, and for its commands.
+    """
+    unknown = sorted({datagram.destination[0] for datagram in server.media} - set(addresses))
+    return fails(f"datagrams left for {', '.join(unknown)}, which no client has") if unknown else passes("none")
+
+
+def evidence(cases: Sequence[Case], server: TapFacts) -> Finding:
+    """There was something to judge: windows and datagrams at the server's interface.
+
+    ERROR: No window opened; or no datagram left, and every window was shorter than 2 s.
+
+    Next: Read the logs: did the source start, did a client connect?
+    """
+    windows = [window for case in cases for window in case.flow.windows]
+    silent = any(active_s(window, server) >= SILENCE_S for window in windows)
+    # A long window without a datagram is the product's failure: "reception" reports it. A short one proves nothing.
+    seen = f"{len(server.media)} datagrams and {len(windows)} active windows at the server's interface"
+    return passes(seen) if windows and (silent or server.media) else errs(seen)

@@ -1,0 +1,50 @@
+"""Checks of what the viewer saw. They rest on the client's claims: only its player knows what it displayed. Pure."""
+
+from flume.lab.trial.case import Case
+from flume.lab.trial.checks.finding import Finding, errs, fails, passes
+from flume.lab.trial.numbering import frames_begun
+
+
+def frames(case: Case) -> Finding | None:
+    """The client displayed the video frames that were due. Asked only of clients with a player.
+
+    FAIL: It displayed too few of them.
+
+    ERROR: It does not say how many, or claims more than were sent; or no video frame was sent.
+
+    Next: A busy host displays less: use fewer players, or a smaller ``--frames-min``.
+    """
+    least_pct = case.expectations.frames_min_pct
+    if least_pct is None or not _watched(case):
+        return None
+    (due, cut), shown = frames_begun(case.flow), case.subject.claims.frames_displayed
+    if shown is None:
+        return errs("the client does not say how many frames it displayed")
+    if due == 0:
+        return errs("no video frame was found in what was sent: is there a video in it?")
+    if shown > (begun := sum(datagram.video_frames_started for datagram in case.flow.sent)):
+        return errs(f"claims {shown} frames displayed where {begun} were ever sent: its count is wrong")
+    extra = f" and up to {cut} that a window's end cut" if shown > due else ""
+    pct = min(100.0, 100 * shown / due)
+    detail = f"{shown} displayed of {due} due{extra}, {pct:.1f} % (least {least_pct:g} %)"
+    return fails(detail) if 100 * shown / due < least_pct else passes(detail)
+
+
+def join(case: Case) -> Finding | None:
+    """The first frame was displayed in time. Asked only where the run sets a limit.
+
+    FAIL: It came too late, or not at all.
+
+    Next: Compare the times of the first datagram and the first frame: was the stream late, or the player?
+    """
+    most_ms = case.expectations.join_max_ms
+    if most_ms is None or not _watched(case):
+        return None
+    join_ms = case.subject.claims.join_ms
+    seen = "no frame was displayed" if join_ms is None else f"{join_ms:.0f} ms"
+    detail = f"{seen} (allowed: {most_ms:g} ms)"
+    return fails(detail) if join_ms is None or join_ms > most_ms else passes(detail)
+
+
+def _watched(case: Case) -> bool:
+    return bool(case.flow.windows) and case.subject.watches
