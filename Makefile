@@ -101,6 +101,7 @@ format: $(VENV)/.stamp-dev ## put the code into the agreed form
 
 docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are generated from code and profiles
 	@$(BIN)/python -m flume.control.table
+	@$(BIN)/python -m flume.lab.report.check_list
 	@$(BIN)/python -m flume.lab.link.table
 
 dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dist/
