@@ -1,1 +1,1 @@
-"""What is in the datagrams, as a pure core: RTP, MPEG-TS, clocks and the ring. No socket, clock or thread."""
+"""What the datagrams hold: RTP, MPEG-TS, the timeline and the ring. Pure: no socket, clock or thread."""

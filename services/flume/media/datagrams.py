@@ -1,4 +1,8 @@
-"""Fills datagrams with packets and gives each its due time, interpolated between clock references."""
+"""Fills datagrams with packets and gives each its due time, interpolated between PCRs.
+
+A PCR says when its packet is due. The packets between two PCRs are taken to be sent at a constant rate, as ISO/IEC
+13818-1 defines it (2.4.2.2), so a datagram's position gives its due time.
+"""
 
 from collections import deque
 from typing import NamedTuple
@@ -7,25 +11,32 @@ from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
 from flume.media.timeline import DEFAULT_INTERVAL_TICKS, ORIGIN_TICKS, seconds_from_origin
 
 PACKETS_PER_DATAGRAM = 7
-"""The most that fits an Ethernet frame of 1500 bytes beside IP, UDP and RTP headers."""
+"""As many as fit an Ethernet frame of 1500 bytes with its IP, UDP and RTP headers."""
 
 PAYLOAD_BYTES = PACKETS_PER_DATAGRAM * PACKET_BYTES
+"""1316."""
 
 MAX_PENDING_DATAGRAMS = 4096
-"""Most datagrams waiting for the next clock reference, 5.4 MB: a tenth of a second (the longest that the standard
-allows between two) at 430 Mbit/s. Beyond, they leave at the last known rate, counted."""
+"""Most datagrams that wait for the next PCR, 5.4 MB: 0.1 s, the longest interval that the standard allows between two
+PCRs, at 430 Mbit/s. Beyond, due times are extrapolated at the last known rate, and counted."""
 
 
 class Datagram(NamedTuple):
-    """Seven packets. *due_s* starts at 0 and never goes back; *random_access*: a client may begin with this one.
+    """Seven packets, and what the sender has to know about them.
 
-    With *new_tables* it begins with tables that differ from those before: nobody may begin before it any more.
+    >>> keyframe = Datagram(bytes(PAYLOAD_BYTES), due_s=0.04, random_access=True)
+    >>> keyframe.new_tables
+    False
     """
 
     payload: bytes
+    """:data:`PAYLOAD_BYTES` bytes of MPEG-TS."""
     due_s: float
+    """When to send it, in seconds of stream time: 0 for the first datagram, and never less than the one before."""
     random_access: bool
+    """Whether a client may join at this datagram."""
     new_tables: bool = False
+    """Whether it begins with a PAT or PMT that differs from the one before: clients may no longer join earlier."""
 
 
 class _Pending:
@@ -41,7 +52,13 @@ class _Pending:
 
 
 class DatagramBuilder:
-    """Packets in, datagrams out. A packet's number is its place in the outgoing stream."""
+    """Packets in, datagrams out. A packet's number counts from 0 in the outgoing stream. PCRs lie on the timeline.
+
+    Example::
+
+        builder.write(packet, pcr=270_000_000)
+        datagrams = builder.collect()
+    """
 
     def __init__(self) -> None:
         """Begin with the stream's first packet."""
@@ -55,7 +72,7 @@ class DatagramBuilder:
         self._is_extrapolated = False
 
     def begin_datagram(self, *, random_access: bool = False, new_tables: bool = False) -> None:
-        """The next packet begins a datagram, at which clients may begin, or before which none may any more."""
+        """Let the next packet begin a datagram with these flags; see :class:`Datagram`."""
         self.fill_up()
         pending = self._begin()
         pending.random_access, pending.new_tables = random_access, new_tables
@@ -67,7 +84,7 @@ class DatagramBuilder:
         return pending
 
     def write(self, packet: bytes | bytearray, pcr: int | None = None) -> None:
-        """Append *packet*; *pcr* is its PCR on the endless timeline when it carries one."""
+        """Append *packet*; *pcr* is its PCR on the timeline (27 MHz), if it carries one or one was estimated."""
         pending = self._open or self._begin()
         packets = pending.packets
         packets.append(packet)
@@ -81,19 +98,19 @@ class DatagramBuilder:
                 self._extrapolate()
 
     def fill_up(self) -> None:
-        """Complete the datagram that is being filled with null packets."""
+        """Complete the open datagram with null packets."""
         while self._open is not None:
             self.null_packets += 1
             self.write(NULL_PACKET)
 
     def end(self, pcr: int | None) -> None:
-        """End an item, whose last bytes are due by *pcr*, so that nothing waits for the next one's reference."""
+        """End an item whose last bytes are due at *pcr*, so that no datagram waits for the next item's first PCR."""
         self.fill_up()
         if self._undated:
             self._set_due_times(self.packets, self._last_due if pcr is None else pcr)
 
     def _set_due_times(self, number: int, pcr: int) -> None:
-        """Give all that began before packet *number*, which is due at *pcr*, its time."""
+        """Set the due times of the datagrams that began before packet *number*, which is due at *pcr*."""
         first, start = self._last_pcr or (number, pcr)
         if number > first and pcr > start:
             self._ticks_per_packet = (pcr - start) / (number - first)
@@ -111,11 +128,14 @@ class DatagramBuilder:
 
     @property
     def extrapolated_pcr(self) -> int | None:
-        """The time up to which datagrams have due times although no PCR came (27 MHz); ``None`` after a PCR."""
+        """The time (27 MHz) up to which due times were extrapolated; ``None`` once a PCR has come again."""
         return self._last_pcr[1] if self._last_pcr is not None and self._is_extrapolated else None
 
     def collect(self, *, before: int | None = None) -> list[Datagram]:
-        """Return the complete datagrams whose time is known and that hold only packets *before* that number."""
+        """Return the complete datagrams whose due time is known; only those whose packets all come *before* a number.
+
+        ``None``: no such limit. Packets from that number on may still be taken back (:mod:`flume.media.pes`).
+        """
         ready = []
         while self._pending:
             pending = self._pending[0]

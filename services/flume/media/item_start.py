@@ -25,9 +25,11 @@ first video frame (measured)."""
 class ItemStart:
     """The packets held so far. Call :meth:`hold` with each; when it returns ``True``, place the item and pass them on.
 
-    >>> if start.hold(packet, route):
-    ...     pcr = start.estimated_pcr() if start.pcr is None else start.pcr
-    ...     timeline.anchor(pcr, start.firsts)
+    Example::
+
+        if start.hold(packet, route):
+            pcr = start.estimated_pcr() if start.pcr is None else start.pcr
+            timeline.anchor(pcr, start.firsts)
     """
 
     def __init__(self, program: ProgramMap, *, follows_an_item: bool) -> None:

@@ -1,7 +1,7 @@
-"""Where a decoder can begin: keyframes found in the first bytes of a video PES, by codec.
+"""Where a decoder can begin: finds keyframes in the first bytes of a video PES, by codec.
 
-libvlc's multiplexer never sets random_access_indicator (measured), so the bytes themselves have to be read. Its
-packetizers put parameter sets before each keyframe, hence into the PES's first transport packet.
+libvlc's multiplexer never sets random_access_indicator (measured), so the elementary stream has to be read. libvlc puts
+parameter sets before each keyframe, so they are in the PES's first transport packet.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from flume.media.mpegts import PCR_HZ, is_random_access
 
 SPACING_TICKS = PCR_HZ
-"""Audio can begin anywhere; once a second is enough, each costs a PAT, a PMT and some filling."""
+"""Audio can be joined at any PES. One join point a second is enough: each costs a PAT, a PMT and null packets."""
 
 UNREADABLE_VIDEO_TICKS = 10 * PCR_HZ
-"""After ten seconds without a keyframe (intra refresh, an unusual codec) any picture has to do."""
+"""After 10 s without a keyframe (intra refresh, or an unusual codec) clients may join at any frame."""
 
 VIDEO_CODECS: Mapping[int, str] = {
     0x01: "MPEG-1",
@@ -77,18 +77,22 @@ _TESTS: Mapping[int, Callable[[int], bool]] = {
 
 
 def can_recognize(stream_type: int) -> bool:
-    """Say whether :func:`begins_keyframe` knows this codec."""
+    """Return whether :func:`begins_keyframe` knows the codec of *stream_type*."""
     return stream_type in _TESTS
 
 
 def begins_keyframe(stream_type: int, data: bytes | bytearray) -> bool:
-    """Say whether *data*, the first bytes of a video PES's payload, begins a picture that decodes on its own."""
+    """Return whether *data*, the first bytes of a video PES's payload, begins a frame that decodes on its own.
+
+    >>> begins_keyframe(0x1B, b"\\0\\0\\1\\x65")  # H.264, IDR slice
+    True
+    """
     test = _TESTS.get(stream_type)
     return test is not None and any(test(unit) for unit in _units(data))
 
 
 def could_begin_untrusted(packet: bytearray, start: int, stream_type: int) -> bool:
-    """Say whether a decoder can begin at *packet*, whose PES has its payload at *start*. Never raises.
+    """Return whether a decoder can begin at *packet*, whose PES has its payload at *start*. Never raises.
 
     ``True`` for every codec that :func:`can_recognize` does not know.
     """
@@ -96,25 +100,26 @@ def could_begin_untrusted(packet: bytearray, start: int, stream_type: int) -> bo
 
 
 class RandomAccessFinder:
-    """Decides at which PES starts of the main stream a client may begin; times are clock ticks at 27 MHz."""
+    """Decides at which PES a client may join. Times are ticks of 27 MHz on the timeline."""
 
     def __init__(self) -> None:
-        """Begin without one."""
+        """Begin before the first random access point."""
         self.found = 0
         self._last: int | None = None
 
     def begin_item(self) -> None:
-        """The next item is another stream; its first PES start counts anew."""
+        """Forget when the last random access point was: the next item is another stream."""
         self._last = None
 
     def accept_untrusted(self, packet: bytearray, start: int, stream_type: int, now: int) -> bool:
-        """Take *packet*, whose PES has its payload at *start*, as a random access point if it will do; return whether.
+        """Accept *packet* as a random access point, or not; return whether. Never raises.
 
-        The next one is judged by when this one was. Never raises.
+        The PES that begins in *packet* has its payload at *start*. A keyframe is always accepted. Without keyframes
+        the time *now* since the last accepted one decides.
         """
         if is_random_access(packet) or begins_keyframe(stream_type, packet[start:]):
             return self._record(now)
-        # Audio, and video that we cannot read: any start will do, or nobody could ever join.
+        # Audio, and video without visible keyframes: any PES will do after a while, or no client could ever join.
         patience = UNREADABLE_VIDEO_TICKS if can_recognize(stream_type) else SPACING_TICKS
         if self._last is None:
             if can_recognize(stream_type):

@@ -1,8 +1,8 @@
 """MPEG-2 transport packets (ISO/IEC 13818-1, section 2.4.3): sync, headers, PCR, and PES timestamps.
 
-A packet is a ``bytearray`` of 188 bytes that the restamping changes in place. Timestamps are plain integers: PCR at
-27 MHz, PTS and DTS at 90 kHz, each modulo its field; unwrapping them is the clock's job. Everything here tolerates
-arbitrary bytes: what cannot be read is ``None``.
+A packet is a ``bytearray`` of 188 bytes, which restamping changes in place. Timestamps are integers: PCR at 27 MHz, PTS
+and DTS at 90 kHz, each modulo its field; :mod:`flume.media.timeline` unwraps them. All functions tolerate arbitrary
+bytes and return ``None`` for a field that cannot be read.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ PTS_MODULUS = 1 << 33
 PCR_MODULUS = PTS_MODULUS * TICKS_PER_PTS
 
 NULL_PACKET = bytes([SYNC_BYTE, 0x1F, 0xFF, 0x10]) + b"\xff" * (PACKET_BYTES - 4)
-"""Carries nothing; receivers skip it. Its continuity counter is undefined by the standard."""
+"""Padding, which receivers skip. The standard leaves its continuity counter undefined."""
 
 _STREAM_IDS_WITHOUT_HEADER = frozenset({0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF})
 """Section 2.4.3.6: program stream map, padding, private 2, ECM, EMM, DSM-CC, H.222.1 E and the directory carry no
@@ -27,17 +27,20 @@ PES header after the length."""
 
 
 class PesStart(NamedTuple):
-    """Where things are in the packet that begins a PES; ``None`` for what it does not carry."""
+    """The header of a PES that begins in a packet. Offsets count bytes from the packet's start."""
 
     pts: int | None
+    """90 kHz; ``None`` if the PES has no timestamps."""
     dts: int | None
+    """90 kHz; equal to *pts* if the PES has no DTS of its own."""
     pts_offset: int | None
     dts_offset: int | None
+    """``None`` if the PES has no DTS of its own."""
     payload_offset: int
 
 
 def find_sync(buffer: bytes | bytearray, start: int) -> int | None:
-    """Return the first position from *start* where two packets in a row begin, or ``None`` when there is none yet."""
+    """Return the first position from *start* at which two packets in a row begin; ``None`` if there is none yet."""
     last = len(buffer) - PACKET_BYTES
     position = buffer.find(SYNC_BYTE, start)
     while 0 <= position < last:
@@ -53,23 +56,23 @@ def pid_of(packet: bytes | bytearray) -> int:
 
 
 def set_pid(packet: bytearray, pid: int) -> None:
-    """Write *pid* and leave the flags beside it alone."""
+    """Write *pid*; the flags in the same bytes stay."""
     packet[1] = packet[1] & 0xE0 | pid >> 8
     packet[2] = pid & 0xFF
 
 
 def has_payload(packet: bytes | bytearray) -> bool:
-    """Say whether the continuity counter moves with this packet."""
+    """Return whether the packet has a payload, so that the continuity counter advances with it."""
     return bool(packet[3] & 0x10)
 
 
 def starts_unit(packet: bytes | bytearray) -> bool:
-    """Say whether a PES or a section begins here (payload_unit_start_indicator)."""
+    """Return whether a PES or a section begins in the packet (payload_unit_start_indicator)."""
     return packet[1] & 0x40 != 0 and packet[3] & 0x10 != 0
 
 
 def payload_offset(packet: bytes | bytearray) -> int:
-    """Return where the payload begins; 188 when there is none or the adaptation field claims everything."""
+    """Return where the payload begins; 188 if there is none, or if the adaptation field claims the whole packet."""
     if not packet[3] & 0x10:
         return PACKET_BYTES
     if not packet[3] & 0x20:
@@ -84,7 +87,10 @@ def _has_adaptation_flags(packet: bytes | bytearray) -> bool:
 def read_pcr(data: bytes | bytearray | memoryview, start: int = 0) -> int | None:
     """Return the PCR (program clock reference, 27 MHz) of the packet at *start* in *data*, ``None`` if it has none.
 
-    *data* reaches at least 12 bytes beyond *start*, or :class:`IndexError` is raised.
+    *data* has at least 12 bytes from *start* on; otherwise :class:`IndexError` is raised.
+
+    >>> read_pcr(NULL_PACKET + pcr_packet(0x100, 27_000_000, counter=0), PACKET_BYTES)
+    27000000
     """
     if not (data[start + 3] & 0x20 and 7 <= data[start + 4] < PACKET_BYTES - 4 and data[start + 5] & 0x10):
         return None
@@ -93,7 +99,7 @@ def read_pcr(data: bytes | bytearray | memoryview, start: int = 0) -> int | None
 
 
 def write_pcr(packet: bytearray, pcr: int) -> None:
-    """Overwrite the clock reference of a packet that has one; *pcr* is taken modulo its field."""
+    """Overwrite the PCR of a packet that has one; *pcr* (27 MHz) is taken modulo its field."""
     base, extension = divmod(pcr % PCR_MODULUS, TICKS_PER_PTS)
     packet[6:10] = (base >> 1).to_bytes(4, "big")
     packet[10] = (base & 1) << 7 | 0x7E | extension >> 8
@@ -101,12 +107,12 @@ def write_pcr(packet: bytearray, pcr: int) -> None:
 
 
 def is_discontinuous(packet: bytes | bytearray) -> bool:
-    """Say whether the sender announces that the continuity counter may jump here (discontinuity_indicator)."""
+    """Return whether the sender announces that the continuity counter may jump here (discontinuity_indicator)."""
     return _has_adaptation_flags(packet) and packet[5] & 0x80 != 0
 
 
 def pcr_packet(pid: int, pcr: int, counter: int) -> bytearray:
-    """Return a packet that carries nothing but a clock reference; *counter* is that of the last packet on *pid*."""
+    """Return a packet with a PCR and no payload; *counter* is the continuity counter of the last packet on *pid*."""
     field = bytes([PACKET_BYTES - 5, 0x10]) + bytes(6)
     packet = bytearray((bytes([SYNC_BYTE, 0, 0, 0x20 | counter]) + field).ljust(PACKET_BYTES, b"\xff"))
     set_pid(packet, pid)
@@ -115,12 +121,12 @@ def pcr_packet(pid: int, pcr: int, counter: int) -> bytearray:
 
 
 def is_random_access(packet: bytes | bytearray) -> bool:
-    """Say whether the sender marked the packet with random_access_indicator."""
+    """Return whether the sender marked the packet with random_access_indicator."""
     return _has_adaptation_flags(packet) and packet[5] & 0x40 != 0
 
 
 def mark_random_access(packet: bytearray) -> None:
-    """Set random_access_indicator where there is an adaptation field to hold it; making room would move the PES."""
+    """Set random_access_indicator if the packet has an adaptation field; making room for one would move the PES."""
     if _has_adaptation_flags(packet):
         packet[5] |= 0x40
 
@@ -146,9 +152,9 @@ def write_timestamp(packet: bytearray, offset: int, value: int) -> None:
 
 
 def parse_pes_start_untrusted(packet: bytes | bytearray) -> PesStart | None:
-    """Return the PES header that begins in *packet*, or ``None`` when none does or it is scrambled. Never raises.
+    """Return the PES header that begins in *packet*; ``None`` if none does or the packet is scrambled. Never raises.
 
-    A header that is cut off by the end of the packet yields no timestamps: no multiplexer we know writes one.
+    A header that continues in the next packet yields no timestamps: no multiplexer that we know writes one.
     """
     start = payload_offset(packet)
     if (
@@ -170,7 +176,12 @@ def parse_pes_start_untrusted(packet: bytes | bytearray) -> PesStart | None:
 
 
 class Framer:
-    """Finds the packets in bytes that arrive in pieces; finds the beginning again where it was lost."""
+    """Finds packets in bytes that arrive in pieces, and finds the sync byte again after damage.
+
+    Example::
+
+        packets = framer.feed_untrusted(data)
+    """
 
     def __init__(self) -> None:
         """Begin with no bytes."""
@@ -202,11 +213,11 @@ class Framer:
             self.resyncs += 1
         found = find_sync(self._buffer, position)
         self._lost = found is None
-        # From *last* on there may yet be a beginning, whose successor has not arrived.
+        # From *last* on a packet may begin whose successor has not arrived yet.
         return max(position, last) if found is None else found
 
     def clear(self) -> None:
-        """Drop the beginning of a packet that will not be completed."""
+        """Drop the first bytes of a packet that will not be completed."""
         self.skipped_bytes += len(self._buffer)
         self._buffer.clear()
         self._lost = False

@@ -1,19 +1,21 @@
-"""Cuts one endless MPEG-TS out of many items into datagrams, each with the time at which it is due.
+"""Turns many playlist items into one endless MPEG-TS, cut into datagrams, each with its due time.
 
-Bytes of one item go in as its multiplexer wrote them; out come datagrams of exactly seven packets that a receiver
-cannot tell from one uninterrupted broadcast:
+The bytes of an item go in as its multiplexer wrote them. Datagrams of exactly seven packets come out. A receiver cannot
+distinguish them from one uninterrupted broadcast:
 
-- identifiers and table versions stay the same over all items (each item has a multiplexer of its own); PAT and PMT
-  are our own; null packets and what is not in the PMT are dropped (:mod:`flume.media.program`);
-- timestamps and continuity counters run on (:mod:`flume.media.timeline`);
-- every random access point begins a datagram, with PAT, PMT and then the keyframe's first packet, so that a client
-  may begin with that datagram; the one before is filled up with null packets;
-- a datagram's due time is interpolated between clock references by its place (:mod:`flume.media.datagrams`); where they
-  stay away, timestamps stand in (:mod:`flume.media.pcr_watch`), and references are written by them;
-- where the tables change, a datagram begins, before which nobody may begin any more;
-- what comes faster than it can go is left out from one keyframe to another (:meth:`Packetizer.skip`).
+- PIDs and table versions stay the same over all items, although each item has a multiplexer of its own. PAT and PMT are
+  written here; null packets and PIDs that the PMT does not list are dropped (:mod:`flume.media.program`).
+- Timestamps and continuity counters run on from item to item (:mod:`flume.media.restamper`,
+  :mod:`flume.media.program`).
+- Every random access point begins a datagram with PAT, PMT and the keyframe's first packet, so a client can join at
+  that datagram. The datagram before it is filled up with null packets.
+- A datagram's due time is interpolated between PCRs by its position (:mod:`flume.media.datagrams`). Where no PCR comes,
+  the PCR is estimated from DTS and written (:mod:`flume.media.pcr_watch`).
+- A change of PAT or PMT starts a new datagram. Clients can no longer join at an earlier one.
+- A live source that is faster than its clock is cut: packets are left out up to a keyframe
+  (:meth:`Packetizer.skip`).
 
-Counters that jump *inside* an item still jump in what goes out: the source's losses are not to be hidden.
+Continuity counters that jump *inside* an item also jump in the output, so that receivers see the source's losses.
 """
 
 from collections.abc import Mapping
@@ -33,53 +35,63 @@ from flume.media.skipper import Resumption, Skipper
 _NO_ROUTES: Mapping[int, Route] = {}
 
 MAIN_SILENT_TICKS = 10 * PCR_HZ
-"""After so long without the main stream clients may begin with another, or they would be sent what is long past."""
+"""After 10 s without the main stream, clients may join at another stream's PES. Otherwise a new client would begin at
+the main stream's last keyframe, long in the past."""
 
 TABLES_TICKS = PCR_HZ // 2
-"""Longest without PAT and PMT (ETSI TR 101 290, 1.3 and 1.5), however seldom the source repeats its own."""
+"""Longest interval between tables, 0.5 s (ETSI TR 101 290, 1.3 and 1.5), even if the source repeats its own less
+often."""
 
 
 class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen so far, over all items; codecs and *video_pid* (outgoing) are the present item's."""
+    """Counters over all items so far. Codecs and *video_pid* (outgoing) describe the present item."""
 
     items: int
     datagrams: int
     packets: int
     random_access_points: int
     null_packets: int
-    """Written to fill up the datagram before a random access point and an item's last one."""
+    """Written to fill up a datagram: the one before a random access point, and the last one of an item."""
     foreign_packets: int
-    """Dropped: streams that are not in the PMT. Null packets and tables of services are dropped without a word."""
+    """Dropped: their PID is not in the PMT. Null packets and service tables are dropped without being counted."""
     damaged_packets: int
     """Dropped: marked with transport_error_indicator."""
     resyncs: int
     skipped_bytes: int
     continuity_gaps: int
-    """Packets that the source had lost: their counters jump in what goes out, too."""
+    """How often packets were missing in the source: continuity counters jump in the output, too."""
     duplicate_packets: int
-    """Dropped: the same as the one before on their PID, which the standard allows once."""
+    """Dropped: equal to the packet before on their PID. The standard allows one repetition."""
     damaged_tables: int
-    """PAT and PMT sections with a wrong CRC: what was known before stays."""
+    """PAT and PMT sections with a wrong CRC. The tables before them stay valid."""
     table_changes: int
     """How often a PMT changed inside an item."""
     pcr_jumps: int
     pcr_gaps: int
-    """How often clock references stayed away, and timestamps stood in for them."""
+    """How often no PCR came for too long, so that PCRs were estimated from timestamps."""
     stray_timestamps: int
-    """PES whose timestamps were of another time than their stream and the clock: put where the stream was."""
+    """PES whose timestamps fit neither their stream nor the PCR. They were placed where their stream continues."""
     overrun_packets: int
-    """Left out between :meth:`Packetizer.skip` and the keyframe at which the stream went on."""
+    """Left out between :meth:`Packetizer.skip` and the packet at which the stream continued."""
     cut_pes: int
-    """Taken back, because the item ended in the middle of them."""
+    """PES of declared length, mostly audio, that an item's end cut off: replaced by null packets."""
     unclocked_datagrams: int
-    """Given the last known rate, because no clock reference came in time."""
+    """Their due time was extrapolated at the last known rate, because no PCR came in time."""
     video_codec: str | None
     audio_codecs: tuple[str, ...]
     video_pid: int | None
 
 
 class Packetizer:
-    """See the module. Call :meth:`begin_item`, :meth:`feed_untrusted` as often as needed, :meth:`end_item`; again."""
+    """Cuts items into datagrams; see the module. One thread feeds it, any thread may call :meth:`statistics`.
+
+    Example::
+
+        packetizer = Packetizer()
+        for clip in clips:
+            packetizer.begin_item()
+            datagrams = packetizer.feed_untrusted(clip) + packetizer.end_item()
+    """
 
     def __init__(self) -> None:
         """Begin before the first item."""
@@ -94,13 +106,13 @@ class Packetizer:
         self._items = self._damaged = 0
         self._tables_at = self._main_at = 0
         self._start: ItemStart | None = self._new_start()
-        """Holds what comes until the item is placed; ``None`` from then on."""
+        """Holds packets until the item has its place on the timeline; ``None`` from then on."""
 
     def _new_start(self) -> ItemStart:
         return ItemStart(self._program, follows_an_item=self._timeline.follows_an_item)
 
     def begin_item(self) -> None:
-        """The bytes that follow are another item's: another multiplexer, another clock."""
+        """Begin another item: the bytes that follow have another multiplexer and another clock."""
         self._items += 1
         self._skipper.end()
         self._framer.clear()
@@ -115,12 +127,12 @@ class Packetizer:
         self._start = self._new_start()
 
     def feed_untrusted(self, data: bytes) -> list[Datagram]:
-        """Take the item's next bytes, in pieces of any length; return the datagrams whose time is known now.
+        """Take the item's next bytes, in pieces of any length; return the datagrams whose due time is known now.
 
-        Never raises: what is no transport stream is skipped and counted.
+        Never raises: bytes that are no transport stream are skipped and counted.
         """
-        # Most packets only go on with a stream: no flag, no adaptation field, the expected counter. They are found by
-        # two comparisons, since a flag beside a PID makes another number of it, and take a way without questions.
+        # The fast path, for most packets: a payload only, no flag set, and the expected counter. Two comparisons find
+        # them: with a flag set, the two bytes that hold the PID are another number.
         routes = self._fast_path_routes()
         follow, remap, write = self._unfinished.follow, self._program.remap_expected, self._builder.write
         for packet in self._framer.feed_untrusted(data):
@@ -136,33 +148,33 @@ class Packetizer:
         return self._builder.collect(before=self._unfinished.oldest_number)
 
     def _fast_path_routes(self) -> Mapping[int, Route]:
-        """Return the streams whose packets go out as they come: none while something is held back or left out."""
+        """Return the streams whose packets may take the fast path: none while packets are held or left out."""
         return self._program.incoming if self._start is None else _NO_ROUTES
 
     def end_item(self) -> list[Datagram]:
-        """Return what is left of the item; its last datagram is filled up with null packets."""
+        """Return the item's last datagrams; the very last one is filled up with null packets."""
         self._framer.clear()
         return self._end_timeline()
 
     def _end_timeline(self) -> list[Datagram]:
         if self._start is not None and self._start.packets:
             self._place(self._start)
-        self._start = self._new_start()  # nothing goes out until another timeline begins
+        self._start = self._new_start()  # holds packets back until another item begins
         self._program.rewind(self._unfinished.take_back())
         self._builder.end(self._timeline.end_of_item())
         return self._builder.collect()
 
-    # --- leaving out -------------------------------------------------------------------------------------------
+    # --- skipping ----------------------------------------------------------------------------------------------
 
     @property
     def is_skipping(self) -> bool:
-        """Whether what comes is left out."""
+        """Whether packets are left out at present."""
         return self._skipper.is_skipping
 
     def skip(self) -> list[Datagram]:
-        """Leave out what follows until :meth:`resume`; return what is left of what came before.
+        """Leave out the packets that follow, until :meth:`resume`; return the datagrams of those before.
 
-        The stream goes on without a hole in its clock, its counters and its numbers, as from one item to the next.
+        PCR, continuity counters and datagram numbers will continue without a gap, as from one item to the next.
         """
         self._skipper.begin()
         return self._end_timeline()
@@ -176,7 +188,10 @@ class Packetizer:
         self._program.forget_counters()
         self._begin_timeline()
 
+    # --- one packet --------------------------------------------------------------------------------------------
+
     def _take(self, packet: bytearray) -> None:
+        """Take *packet* on the slow path."""
         if packet[1] & 0x80:
             self._damaged += 1
             return
@@ -200,7 +215,7 @@ class Packetizer:
             self._place(self._start)
 
     def _place(self, start: ItemStart) -> None:
-        """Give the item its place on the timeline, and pass on what was held."""
+        """Give the item its place on the timeline, and pass on the packets that were held."""
         self._start = None
         self._restamper.place(start, main=self._program.main)
         if self._program.tables_differ:
@@ -208,7 +223,7 @@ class Packetizer:
         for packet, route in start.packets:
             self._pass_on(packet, route)
 
-    # --- the way out -------------------------------------------------------------------------------------------
+    # --- output ------------------------------------------------------------------------------------------------
 
     def _write_tables(self) -> None:
         if self._program.tables_differ:
@@ -257,10 +272,10 @@ class Packetizer:
             mpegts.mark_random_access(packet)
 
     def statistics(self) -> PacketizerStatistics:
-        """Return the counters as they are; from any thread.
+        """Return the counters as they are now; from any thread, without a lock.
 
-        Each is one attribute that only the feeding thread changes, and the routes are replaced as a whole: nothing is
-        locked and nothing copied while packets pass. Two counters may be of two moments.
+        Each counter is one attribute that only the feeding thread changes, and the routes are replaced as a whole. Two
+        counters may therefore belong to slightly different times.
         """
         program, builder = self._program, self._builder
         return PacketizerStatistics(

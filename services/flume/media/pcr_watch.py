@@ -1,59 +1,61 @@
-"""Notices that clock references stay away, and says what they would be, by the timestamps of a stream: of the main one,
-or of another that goes on while the main one, and with it perhaps the clock, has stopped.
+"""Notices that no PCR comes, and estimates one from the DTS of a stream.
 
-Without them nothing that follows would ever be due: a stream that has lost them would stand still and come in one
-burst with the next one. Times here are as in the packets, at 27 MHz, modulo the field.
+Without a PCR no datagram would get a due time: the stream would stall, and then arrive in one burst with the next PCR.
+The estimate follows the main stream. Where the main stream has stopped, and the PCR perhaps with it, the estimate
+follows another stream that continues. Times here are as in the packets: 27 MHz, modulo the field of the PCR.
 """
 
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS
 from flume.media.timeline import unwrap
 
 GAP_TICKS = PCR_HZ // 2
-"""So much of the main stream without a clock reference is a gap. The standard allows 0.1 s between two; libvlc leaves
+"""So much of the main stream without a PCR is a gap: 0.5 s. The standard allows 0.1 s between two PCRs; libvlc leaves
 0.4 s at the beginning of a live source (measured)."""
 
 OTHER_GAP_TICKS = 3 * PCR_HZ // 4
-"""And so much of another stream, in which nothing came of the main one either: with a PES more it has to be less than
-what the clock takes for a jump."""
+"""The same for another stream while none of the main stream came either: 0.75 s. One PES more must still be less than
+:data:`flume.media.timeline.JUMP_TICKS`."""
 
 GAP_STARTS = 3
-"""And so many PES: one whose timestamp is damaged proves nothing."""
+"""A gap has at least this many PES: a single PES with a damaged timestamp proves nothing."""
 
 DTS_LEAD_TICKS = PCR_HZ // 5
 """An item without any PCR is paced by its DTS, this much earlier: 0.2 s for the decoder's buffer."""
 
 
 class PcrWatch:
-    """Told of each clock reference and of each PES of the timed streams, in their order; streams are named by PID."""
+    """Takes each PCR and each PES of the timed streams, in their order. Streams are named by their outgoing PID."""
 
     def __init__(self) -> None:
         """Begin before the first item."""
         self.gaps = 0
-        """How often clock references stayed away; an item without any is one."""
+        """How often PCRs stayed away. An item without any PCR counts once."""
         self.begin_item()
 
     def begin_item(self) -> None:
-        """Expect references."""
+        """Begin another item, and expect PCRs in it."""
         self._pcr: int | None = None
         self._firsts: dict[int, tuple[int, int]] = {}
-        """The first DTS of each stream since the last reference or estimate, and how many PES began since."""
+        """For each stream since the last PCR or estimate: its first DTS, and how many PES have begun."""
         self._leader: int | None = None
+        """The stream that the estimate follows; ``None`` while PCRs come."""
         self._lead = DTS_LEAD_TICKS
 
     def expect_none(self, pid: int) -> None:
-        """The item has begun without a reference: go by the stream *pid* until one comes."""
+        """The item has begun without a PCR: follow the stream *pid* until one comes."""
         self._leader, self._lead = pid, DTS_LEAD_TICKS
         self.gaps += 1
 
     def on_pcr(self, pcr: int) -> None:
-        """A clock reference came."""
+        """A PCR came: stop estimating."""
         self._pcr, self._leader = pcr, None
         self._firsts.clear()
 
     def on_pes(self, pid: int, dts: int, *, is_main: bool) -> int | None:
-        """A PES of *pid* with *dts* came: return the PCR to put in its place, ``None`` while PCRs come by themselves.
+        """A PES of *pid* with *dts* came: return the estimated PCR, or ``None`` while PCRs come.
 
-        ``None`` before the item's first PCR, too: whether there will be one is not decided here.
+        ``None`` also before the item's first PCR: :class:`~flume.media.item_start.ItemStart` decides whether there
+        will be one.
         """
         if self._pcr is None and self._leader is None:
             return None
@@ -69,7 +71,7 @@ class PcrWatch:
         return self._pcr
 
     def _follow(self, pid: int, first: int) -> None:
-        """Go by the stream *pid* from now on, whose *first* DTS since the last PCR or estimate this was."""
+        """Follow the stream *pid* from now on; *first* is its first DTS since the last PCR or estimate."""
         self.gaps += self._leader is None
         self._leader = pid
         self._lead = DTS_LEAD_TICKS if self._pcr is None else first - self._pcr

@@ -1,4 +1,4 @@
-"""The program that goes out: identifiers, tables and continuity counters that stay the same over all items."""
+"""The program that is sent: PIDs and tables that stay the same over all items, and continuity counters that run on."""
 
 import enum
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from flume.media.table_reader import TableReader
 PROGRAM_NUMBER = 1
 PMT_PID = 0x1000
 PCR_PID = 0x1F0
-"""For a PCR on a PID of its own."""
+"""The outgoing PID of a PCR that has a PID of its own."""
 LAST_RESERVED_PID = 0x1F
-"""Up to here there are only tables of services, times and networks, which every broadcast has and nobody misses."""
+"""PIDs up to here hold service, time and network tables. Every broadcast has them, and players do without."""
 PAYLOAD_ONLY = 0x10
-"""Fourth byte of a packet without adaptation field and scrambling, beside the counter."""
+"""Fourth byte, without the counter, of a packet that has a payload only: no adaptation field, not scrambled."""
 STREAMS_PER_KIND = 16
-"""Most video, audio and other streams that are carried, each; the rest is dropped as foreign."""
+"""Most streams of each kind (video, audio, other) that are carried. The rest is dropped like an unreferenced PID."""
 
 
 class StreamKind(enum.IntEnum):
-    """What an elementary stream is; the value is the first outgoing PID of its kind."""
+    """What an elementary stream holds. The value is the first outgoing PID of its kind."""
 
     VIDEO = 0x100
     AUDIO = 0x110
@@ -31,7 +31,7 @@ class StreamKind(enum.IntEnum):
 
 
 class Route:
-    """Where one incoming PID goes, and how its continuity counter runs on."""
+    """The outgoing PID of one incoming PID, and how its continuity counter runs on."""
 
     __slots__ = (
         "carries_pcr",
@@ -45,23 +45,23 @@ class Route:
     )
 
     def __init__(self, pid: int, kind: StreamKind, stream_type: int, *, carries_pcr: bool) -> None:
-        """Lead to the outgoing *pid*; *carries_pcr* when the program's PCR comes with it."""
+        """Lead to the outgoing *pid*; *carries_pcr*: the PMT names it as the program's PCR PID."""
         self.pid, self.kind, self.stream_type, self.carries_pcr = pid, kind, stream_type, carries_pcr
         self.counter_shift: int | None = None
         self.last_counter = -1
         self.expected = -1
-        """Fourth byte of the packet that comes next, if it has a payload only and nothing was lost; -1 if unknown."""
+        """Fourth byte of the next packet, provided it has a payload only and none was lost; -1 if unknown."""
         self.last_packet: bytes | bytearray = b""
-        """The last one that carried a payload, as it came in but for its first four bytes."""
+        """The last packet with a payload, as it came in except for its first four bytes."""
 
     def continue_from(self, other: "Route") -> None:
-        """Take over the counters of *other*, which led from the same PID to the same PID."""
+        """Take over the counters of *other*, a route between the same two PIDs."""
         self.counter_shift, self.last_counter = other.counter_shift, other.last_counter
         self.last_packet, self.expected = other.last_packet, other.expected
 
     @property
     def is_timed(self) -> bool:
-        """Whether its timestamps tell where an item begins and ends; subtitles are too sparse."""
+        """Whether its timestamps show where an item begins and ends; those of subtitles are too sparse."""
         return self.kind in {StreamKind.VIDEO, StreamKind.AUDIO}
 
 
@@ -72,7 +72,14 @@ def _kind_of(stream_type: int) -> StreamKind:
 
 
 class ProgramMap:
-    """Reads the incoming tables, routes packets, and writes PAT and PMT."""
+    """Routes packets by the incoming tables, counts their continuity, and writes PAT and PMT.
+
+    Example::
+
+        route = program.route_untrusted(packet)
+        if route is not None and program.record(packet, route):
+            program.remap(packet, route)
+    """
 
     def __init__(self) -> None:
         """Begin before the first item."""
@@ -80,20 +87,20 @@ class ProgramMap:
         self.continuity_gaps = 0
         self.duplicate_packets = 0
         self.table_changes = 0
-        """How often a PMT said something else than the one before it in the same item."""
+        """How often a PMT differed from the one before it in the same item."""
         self.tables_differ = False
-        """Whether :meth:`next_tables` has something else to say than the last time."""
+        """Whether :meth:`next_tables` will return other tables than the last time."""
         self._reader = TableReader()
         self._counters: dict[int, int] = {}
         self._version = -1
         self._sent: Program | None = None
         self._tables: tuple[bytes, ...] = ()
         self.pcr_pid = PCR_PID
-        """The outgoing PID of clock references."""
+        """The outgoing PID of the PCR."""
         self.begin_item()
 
     def begin_item(self) -> None:
-        """Forget the incoming tables and identifiers; the outgoing ones stay."""
+        """Forget the incoming tables and PIDs; the outgoing ones stay."""
         self._reader.begin_item()
         self._source: Program | None = None
         self.tables_due = False
@@ -116,15 +123,16 @@ class ProgramMap:
 
     @property
     def main(self) -> Route | None:
-        """The stream at which a client may begin: the first video, or audio, or whatever there is."""
+        """The main stream, at whose keyframes clients join: the first video, else the first audio, else any stream."""
         return self._main
 
-    # --- in ----------------------------------------------------------------------------------------------------
+    # --- input -------------------------------------------------------------------------------------------------
 
     def route_untrusted(self, packet: bytearray) -> Route | None:
-        """Return where *packet* goes, or ``None`` when it is a table or is dropped. Never raises.
+        """Return the route of *packet*, or ``None`` if it is part of a table or is dropped. Never raises.
 
-        Sets :attr:`tables_due` when a PMT was complete, that is, where the incoming stream repeats its tables.
+        Reads the tables. Sets :attr:`tables_due` when a PMT is complete: the output repeats its tables where the
+        input does.
         """
         pid = pid_of(packet)
         route = self._routes.get(pid)
@@ -139,13 +147,13 @@ class ProgramMap:
         return None
 
     def record(self, packet: bytearray, route: Route) -> bool:
-        """Follow the continuity counter of *route*, count what was lost before *packet*, and return whether it is new.
+        """Record the continuity counter of *packet*, and count a gap before it; return whether the packet is new.
 
-        ``False``: it is the last one once more, as section 2.4.3.3 allows.
+        ``False``: it repeats the packet before it, as ISO/IEC 13818-1, section 2.4.3.3 allows.
         """
         counter, carries = packet[3] & 0x0F, has_payload(packet)
         if counter != route.last_counter + carries & 0x0F and route.last_counter >= 0 and not is_discontinuous(packet):
-            # The clock reference in a duplicate is that of its own place.
+            # A duplicate has a PCR of its own, for its own position.
             start = 4 if read_pcr(packet) is None else 12
             if carries and counter == route.last_counter and packet[start:] == route.last_packet[start:]:
                 self.duplicate_packets += 1
@@ -158,7 +166,7 @@ class ProgramMap:
 
     def _read_pat(self, packet: bytearray) -> None:
         if self._reader.read_pat_untrusted(packet):
-            # Where the table comes now may have been a stream, if another multiplexer has taken over.
+            # With another multiplexer, the PMT may come on a PID that was a stream.
             pmt_pid = self._reader.pmt_pid
             self._set_routes({pid: route for pid, route in self._routes.items() if pid != pmt_pid})
 
@@ -195,11 +203,11 @@ class ProgramMap:
             if pid in routes and routes[pid].pid == route.pid:
                 routes[pid].continue_from(route)
         self._set_routes(routes)
-        # Without a PID for the clock there may yet be one of our own: the packetizer writes it by the timestamps.
+        # A source without a PCR PID gets one here: the packetizer writes PCRs that it estimates from DTS.
         self.pcr_pid = routes[program.pcr_pid].pid if program.pcr_pid in routes else PCR_PID
         self._build_tables(Program(self.pcr_pid, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid))))
 
-    # --- out ---------------------------------------------------------------------------------------------------
+    # --- output ------------------------------------------------------------------------------------------------
 
     def _build_tables(self, program: Program) -> None:
         if program == self._sent:
@@ -210,13 +218,13 @@ class ProgramMap:
         pat = psi.build_pat(program_number=PROGRAM_NUMBER, pmt_pid=PMT_PID, version=0)
         try:
             pmt = psi.build_pmt(program, program_number=PROGRAM_NUMBER, version=self._version)
-        except ValueError:  # 48 streams with long descriptors; players do without those
-            bare = tuple(row._replace(descriptors=b"") for row in program.streams)
-            pmt = psi.build_pmt(Program(program.pcr_pid, b"", bare), program_number=1, version=self._version)
+        except ValueError:  # 48 streams with long descriptors; players do without descriptors
+            plain = tuple(row._replace(descriptors=b"") for row in program.streams)
+            pmt = psi.build_pmt(Program(program.pcr_pid, b"", plain), program_number=1, version=self._version)
         self._tables = psi.packets_of_section(pat, PAT_PID) + psi.packets_of_section(pmt, PMT_PID)
 
     def next_tables(self) -> list[bytearray]:
-        """Return PAT and PMT as packets, numbered on from the last ones."""
+        """Return PAT and PMT as packets whose continuity counters follow those of the last ones."""
         self.tables_due = self.tables_differ = False
         packets = [bytearray(packet) for packet in self._tables]
         for packet in packets:
@@ -226,7 +234,7 @@ class ProgramMap:
         return packets
 
     def remap(self, packet: bytearray, route: Route) -> None:
-        """Write the outgoing PID and a continuity counter that runs on from the item before."""
+        """Write the outgoing PID and a continuity counter that runs on from the item before, in place."""
         counter = packet[3] & 0x0F
         if route.counter_shift is None:
             carries = packet[3] >> 4 & 1
@@ -237,9 +245,9 @@ class ProgramMap:
         set_pid(packet, route.pid)
 
     def remap_expected(self, packet: bytearray, route: Route) -> None:
-        """Do what :meth:`record` and :meth:`remap` do, for a packet that is the *expected* one of *route*."""
+        """Do what :meth:`record` and :meth:`remap` do, for a packet that is :attr:`Route.expected`: the fast path."""
         counter = packet[3] & 0x0F
-        route.last_counter, route.last_packet = counter, packet  # only its header will be written to
+        route.last_counter, route.last_packet = counter, packet  # no copy: only its first four bytes will change
         route.expected = PAYLOAD_ONLY | counter + 1 & 0x0F
         outgoing = counter + (route.counter_shift or 0) & 0x0F
         pid = route.pid
@@ -251,12 +259,12 @@ class ProgramMap:
         return self._counters.get(pid)
 
     def forget_counters(self) -> None:
-        """Let the outgoing counters run on, whatever the incoming ones will be: something is left out on purpose."""
+        """Let the outgoing counters run on whatever the incoming ones are: packets are left out on purpose."""
         for route in self._routes.values():
             route.counter_shift, route.expected = None, -1
 
     def rewind(self, counters: Mapping[int, int]) -> None:
-        """Go on from *counters*, by outgoing PID: the packets after them were taken back."""
+        """Continue from *counters*, by outgoing PID: the packets after them were taken back."""
         self._counters.update(counters)
 
     # --- names -------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Program tables (ISO/IEC 13818-1, section 2.4.4): PAT and PMT as values, read from and written to sections.
 
-Every item of a playlist comes out of its own multiplexer, with its own numbering and table versions. The packetizer
-therefore parses the tables, chooses identifiers that stay the same over all items, and writes tables of its own.
+Every playlist item has a multiplexer of its own, with its own PIDs and table versions. :mod:`flume.media.program`
+therefore parses the tables, chooses PIDs that stay the same over all items, and writes tables of its own.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ MAX_SECTION_BYTES = 1024
 
 
 class ElementaryStream(NamedTuple):
-    """One row of a PMT: *stream_type* as in table 2-34, *descriptors* as they are."""
+    """One row of a PMT: *stream_type* as in table 2-34, *descriptors* as raw bytes."""
 
     stream_type: int
     pid: int
@@ -23,7 +23,7 @@ class ElementaryStream(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A PMT: which elementary streams belong together and which of them carries the clock."""
+    """What a PMT says: the elementary streams of the program, and the PID of its PCR."""
 
     pcr_pid: int
     descriptors: bytes
@@ -44,7 +44,7 @@ _CRC = _crc_table()
 
 
 def crc32(data: bytes) -> int:
-    """Return the CRC of annex A; over a section with its CRC the result is 0."""
+    """Return the CRC of ISO/IEC 13818-1, annex A. Over a section together with its CRC, the result is 0."""
     value = 0xFFFFFFFF
     for byte in data:
         value = value << 8 & 0xFFFFFFFF ^ _CRC[value >> 24 ^ byte]
@@ -83,32 +83,36 @@ class SectionAssembler:
 
 
 def _is_intact(section: bytes, table_id: int, shortest: int) -> bool:
-    # The current_next_indicator is 0 in a table that announces a later one.
+    # A table that announces a later one has a current_next_indicator of 0.
     return len(section) >= shortest and section[0] == table_id and section[5] & 1 == 1 and not is_damaged(section)
 
 
 def is_damaged(section: bytes) -> bool:
-    """Say whether the CRC contradicts the rest."""
+    """Return whether the CRC of *section* is wrong."""
     return crc32(section) != 0
 
 
 def program_number_untrusted(section: bytes) -> int:
-    """Return the program that a PMT section is of; 0, which is none, when it is too short to say."""
+    """Return the program number of a PMT section; 0, which is no program, if the section is too short. Never raises."""
     return int.from_bytes(section[3:5], "big")
 
 
 def parse_pat_untrusted(section: bytes) -> dict[int, int] | None:
-    """Return the PMT's PID of each program number, in order; ``None`` when the section is damaged. Never raises."""
+    """Return the PMT's PID by program number, in order; ``None`` if the section is damaged. Never raises.
+
+    >>> parse_pat_untrusted(build_pat(program_number=1, pmt_pid=0x1000, version=0))
+    {1: 4096}
+    """
     if not _is_intact(section, TABLE_PAT, 12):
         return None
     rows = (section[offset : offset + 4] for offset in range(8, len(section) - 7, 4))
     programs = {row[0] << 8 | row[1]: (row[2] & 0x1F) << 8 | row[3] for row in rows}
-    programs.pop(0, None)  # points to the network information
+    programs.pop(0, None)  # the PID of the network information table
     return programs
 
 
 def parse_pmt_untrusted(section: bytes) -> Program | None:
-    """Return the program that the section describes, or ``None`` when it is damaged. Never raises."""
+    """Return the program that the section describes; ``None`` if the section is damaged. Never raises."""
     if not _is_intact(section, TABLE_PMT, 16):
         return None
     end = len(section) - 4
@@ -135,13 +139,13 @@ def _section(table_id: int, identifier: int, version: int, body: bytes) -> bytes
 
 
 def build_pat(*, program_number: int, pmt_pid: int, version: int) -> bytes:
-    """Return the section of a PAT with one program; the transport stream's identifier is 1."""
+    """Return the section of a PAT with one program; the transport_stream_id is 1."""
     body = bytes([program_number >> 8, program_number & 0xFF, 0xE0 | pmt_pid >> 8, pmt_pid & 0xFF])
     return _section(TABLE_PAT, 1, version, body)
 
 
 def build_pmt(program: Program, *, program_number: int, version: int) -> bytes:
-    """Return the section of *program*'s PMT. Raises ``ValueError`` when it is longer than a section can be."""
+    """Return the section of *program*'s PMT. Raises :class:`ValueError` if it is longer than a section may be."""
     length = len(program.descriptors)
     body = bytes([0xE0 | program.pcr_pid >> 8, program.pcr_pid & 0xFF, 0xF0 | length >> 8, length & 0xFF])
     body += program.descriptors

@@ -1,12 +1,12 @@
-"""The datagrams of the recent past, numbered, in one block of memory that every client is served from.
+"""The most recent datagrams, numbered, in one block of memory from which all clients are served.
 
-A datagram has an *index* that counts from 0 for ever; its RTP sequence number is the index plus a random start,
-modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them is one ``memoryview``
-and one ``send`` with UDP segmentation.
+A datagram has an *index* that counts from 0 without end. Its RTP sequence number is the index plus a random start,
+modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them is one ``memoryview`` and one
+``send`` with UDP segmentation.
 
-One thread appends, and reads by :meth:`Ring.run`. Others may ask where to begin and how far behind they are, which
-reads integers, and read by :meth:`Ring.copy`, which finds out afterwards whether it was overtaken. There is no lock: a
-datagram is complete before :attr:`Ring.next_index` counts it, and CPython binds an attribute in one step.
+One thread appends, and reads by :meth:`Ring.run`. Other threads may ask where to begin and how far behind an index is,
+which reads integers, and may read by :meth:`Ring.copy`, which checks afterwards whether the copy was overwritten. There
+is no lock: a datagram is complete before :attr:`Ring.next_index` counts it, and CPython binds an attribute in one step.
 """
 
 import struct
@@ -16,19 +16,19 @@ from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 
 DATAGRAM_BYTES = rtp.HEADER_BYTES + PAYLOAD_BYTES
-"""1328 on the wire for RTP; every datagram is full, so a batch has one segment size."""
+"""1328, header and payload. Every datagram is full, so a batch has one segment size."""
 
 _PACK, _FIRST_BYTES = rtp.HEADER.pack_into, rtp.FIRST_BYTES
 
 _TIMESTAMP = struct.Struct("!4xI")
-"""Within the RTP header."""
+"""The timestamp in an RTP header."""
 
 DEFAULT_SLOTS = 16_384
 """21 MiB: 4 s at 40 Mbit/s, 17 s at 10. A group of pictures longer than that cannot be joined at its start."""
 
 DEFAULT_REACH_S = 20.0
-"""Oldest keyframe at which somebody may begin. At a low rate the memory holds minutes, and catching up with those at a
-multiple of the stream's rate would show the past for a third as long."""
+"""Age of the oldest keyframe at which a client may join. At a low rate the memory holds minutes. A client that catches
+up with minutes at a multiple of the stream's rate would show the past for a third of that time."""
 
 
 def slots_of(mebibytes: int) -> int:
@@ -37,7 +37,14 @@ def slots_of(mebibytes: int) -> int:
 
 
 class Ring:
-    """The last *slots* datagrams, and where the latest random access point stands."""
+    """The last *slots* datagrams, and the index of the latest random access point.
+
+    Example::
+
+        ring.extend(datagrams)
+        start = ring.start_after(None)  # where a new client begins
+        batch = ring.run(start, ring.next_index)
+    """
 
     def __init__(
         self,
@@ -48,9 +55,9 @@ class Ring:
         slots: int = DEFAULT_SLOTS,
         reach_s: float = DEFAULT_REACH_S,
     ) -> None:
-        """Reserve the memory; *ssrc*, *first_sequence*, *timestamp_offset* are to be random (RFC 3550, 5.1).
+        """Reserve the memory. *ssrc*, *first_sequence*, *timestamp_offset* are random numbers (RFC 3550, 5.1).
 
-        Nobody begins further in the past than *reach_s*, nor than *slots* datagrams.
+        Clients begin at most *reach_s* seconds and at most *slots* datagrams in the past.
         """
         self.ssrc = ssrc
         self._first_sequence = first_sequence
@@ -64,7 +71,7 @@ class Ring:
 
     @property
     def next_index(self) -> int:
-        """The index that the next datagram will have: the live edge."""
+        """The index of the next datagram to come: the live edge."""
         return self._next
 
     def sequence(self, index: int) -> int:
@@ -72,12 +79,12 @@ class Ring:
         return (self._first_sequence + index) % rtp.SEQUENCE_MODULUS
 
     def extend(self, datagrams: Iterable[Datagram]) -> None:
-        """Number and store *datagrams* of :data:`PAYLOAD_BYTES` in one go.
+        """Number and store *datagrams*; the due time of each gives its RTP timestamp.
 
-        The time at which one is due gives its RTP timestamp.
+        Raises :class:`ValueError` if a payload has not :data:`PAYLOAD_BYTES` bytes.
 
-        The sender's own loop: sending to hundreds of clients has driven everything out of the processor's cache before
-        each tick, so that every name that is looked up here costs several times what it does elsewhere.
+        All in one loop with local names: sending to hundreds of clients has evicted the CPU's cache before each tick,
+        so each look-up of a name costs several times as much here as elsewhere.
         """
         memory, slots = self._memory, self._slots
         index, sequence, ssrc, start = self._next, self._first_sequence, self.ssrc, self._timestamp_offset
@@ -92,24 +99,25 @@ class Ring:
             if random_access:
                 self._join = index
             index += 1
-            self._next = index  # one by one: whoever copies relies on it
+            self._next = index  # after each datagram: copy() relies on it
 
     def forget(self) -> None:
-        """Let nobody join in the past: what is stored belongs to a stream that was stopped."""
+        """Let no client join in the past: the stored datagrams belong to a stream that was stopped."""
         self._join = None
 
     def start_after(self, last_index: int | None) -> int:
-        """Return where a client begins: at the latest keyframe, but never before *last_index* + 1.
+        """Return the index at which a client begins: the latest keyframe, but never before *last_index* + 1.
 
-        A client that was interrupted within the present group of pictures goes on with the very next datagram;
-        any other gets everything since the keyframe; without one in reach, the live edge. So no index comes twice.
+        A client that was interrupted within the present group of pictures continues with the very next datagram. Any
+        other client gets everything since the keyframe, or begins at the live edge if no keyframe is in reach. So no
+        client receives an index twice.
         """
         join, edge = self._join, self._next
         start = edge if join is None or not self.holds(join) or self.behind_s(join) > self._reach_s else join
         return start if last_index is None else max(start, last_index + 1)
 
     def join_after(self, index: int) -> int | None:
-        """Return the latest random access point, if it is stored and comes after *index*; from any thread."""
+        """Return the latest random access point if it is stored and comes after *index*; from any thread."""
         join = self._join
         return join if join is not None and join > index and self.holds(join) else None
 
@@ -122,16 +130,16 @@ class Ring:
         return int(_TIMESTAMP.unpack_from(self._memory, index % self._slots * DATAGRAM_BYTES)[0])
 
     def copy(self, start: int, stop: int) -> bytes | None:
-        """Return what :meth:`run` does, as a copy and from any thread; ``None`` if it was overwritten meanwhile.
+        """Return a copy of what :meth:`run` returns, from any thread; ``None`` if it was overwritten meanwhile.
 
-        While ``next_index`` is n, the slot of n is being written, which is that of n - slots: so datagrams after that
-        one are intact. To look afterwards is enough, because overwriting only moves on.
+        While ``next_index`` is n, the slot of n may be being written, which is also the slot of n - slots: only later
+        datagrams are intact. It is enough to check after copying, because the writer only moves forward.
         """
         copied = bytes(self.run(start, stop))
         return copied if start > self._next - self._slots else None
 
     def holds(self, index: int) -> bool:
-        """Whether *index* is stored, with a margin for what is appended before it is read."""
+        """Return whether *index* is stored, with a margin of an eighth for datagrams appended before it is read."""
         return self._next - self._slots + self._slots // 8 <= index < self._next
 
     def oldest_index(self) -> int:
@@ -146,5 +154,5 @@ class Ring:
 
 
 def strip_headers(run: memoryview) -> bytes:
-    """Return *run* without its RTP headers, for players that take bare MPEG-TS."""
+    """Return *run* without its RTP headers, for clients that take raw TS."""
     return b"".join(run[at + rtp.HEADER_BYTES : at + DATAGRAM_BYTES] for at in range(0, len(run), DATAGRAM_BYTES))

@@ -1,6 +1,6 @@
 """RTP headers (RFC 3550, section 5.1) and 16-bit sequence arithmetic.
 
-Only what MPEG-TS over RTP needs (RFC 2250): version 2, payload type 33, a 90 kHz timestamp. What arrives is
+Covers what MPEG-TS over RTP needs (RFC 2250): version 2, payload type 33, a 90 kHz timestamp. Received headers are
 parsed in full, so that padding, CSRC lists and extensions of other senders are skipped correctly.
 """
 
@@ -12,12 +12,13 @@ from flume.errors import RemoteProtocolError
 HEADER_BYTES = 12
 PAYLOAD_TYPE_MP2T = 33
 CLOCK_HZ = 90_000
+"""Of the timestamp."""
 SEQUENCE_MODULUS = 1 << 16
 
 HEADER = struct.Struct("!BBHII")
 """Version and flags, payload type, sequence number, timestamp, SSRC."""
 FIRST_BYTES = (0x80, PAYLOAD_TYPE_MP2T)
-"""Version 2 with no padding, extension or CSRC; no marker."""
+"""Version 2 without padding, extension or CSRC; no marker."""
 
 
 class RtpPacket(NamedTuple):
@@ -30,18 +31,27 @@ class RtpPacket(NamedTuple):
 
 
 def pack_header_into(buffer: bytearray | memoryview, offset: int, *, sequence: int, timestamp: int, ssrc: int) -> None:
-    """Write the 12 header bytes at *offset*; *timestamp* counts at 90 kHz and is taken modulo 2^32."""
+    """Write the 12 header bytes at *offset*.
+
+    *sequence* is taken modulo 2^16 and *timestamp*, which counts at 90 kHz, modulo 2^32.
+    """
     HEADER.pack_into(buffer, offset, *FIRST_BYTES, sequence % SEQUENCE_MODULUS, timestamp % (1 << 32), ssrc)
 
 
 def parse_untrusted(datagram: bytes | bytearray | memoryview) -> RtpPacket:
-    """Return the parts of *datagram*, or raise :class:`RemoteProtocolError` and nothing else."""
+    """Return the parts of *datagram*, or raise :class:`~flume.errors.RemoteProtocolError` and no other error.
+
+    Its code is ``rtp_short``, ``rtp_padding`` or, for other protocols, ``rtp_unsupported``.
+
+    >>> parse_untrusted(bytes([0x80, 33]) + bytes(10) + b"payload").payload.tobytes()
+    b'payload'
+    """
     view = memoryview(datagram)
     if len(view) < HEADER_BYTES:
         raise RemoteProtocolError("rtp_short", f"an RTP packet has at least {HEADER_BYTES} bytes, this one {len(view)}")
     first, kind, sequence, timestamp, ssrc = HEADER.unpack_from(view)
     if first >> 6 != 2 or kind & 0x7F != PAYLOAD_TYPE_MP2T:
-        raise RemoteProtocolError("rtp_foreign", "not RTP version 2 with payload type 33 (MPEG-TS)")
+        raise RemoteProtocolError("rtp_unsupported", "not RTP version 2 with payload type 33 (MPEG-TS)")
     start = HEADER_BYTES + 4 * (first & 0x0F)
     if first & 0x10:
         if len(view) < start + 4:
@@ -59,7 +69,11 @@ def parse_untrusted(datagram: bytes | bytearray | memoryview) -> RtpPacket:
 
 
 def sequence_distance(newer: int, older: int) -> int:
-    """Return how far *newer* is ahead of *older*, from -32768 to 32767, across the wrap (RFC 1982)."""
+    """Return how far sequence number *newer* is ahead of *older*, from -32768 to 32767, across the wrap (RFC 1982).
+
+    >>> sequence_distance(2, 65_535)
+    3
+    """
     return ((newer - older + 0x8000) & 0xFFFF) - 0x8000
 
 
@@ -75,5 +89,9 @@ def timestamp_distance(newer: int, older: int) -> int:
 
 
 def extend_sequence(sequence: int, reference: int) -> int:
-    """Return the unbounded number nearest to *reference* whose low 16 bits are *sequence*."""
+    """Return the number nearest to *reference*, of any size, whose low 16 bits are *sequence*.
+
+    >>> extend_sequence(1, 65_535)
+    65537
+    """
     return reference + sequence_distance(sequence, reference & 0xFFFF)

@@ -1,7 +1,7 @@
 """Leaves out packets from one place in the stream to a later one at which a decoder can begin again.
 
-A live source that is faster than its clock fills the server's lead. The packetizer then leaves out whole groups of
-pictures, so that a client sees a cut and no silence. This module decides where the stream may continue.
+A live source that sends faster than its clock fills the server's lead. The packetizer then leaves out whole groups of
+pictures, so that a viewer sees a cut and no pause. This module decides where the stream may continue.
 """
 
 from typing import Literal
@@ -16,10 +16,12 @@ Resumption = Literal["never", "keyframe", "any_frame"]
 class Skipper:
     """Whether packets are left out at present, and up to where.
 
-    >>> skipper.begin()
-    >>> skipper.resume(at="keyframe")
-    >>> if skipper.ends_at_untrusted(packet, route, main=program.main):
-    ...     skipper.end()
+    Example::
+
+        skipper.begin()
+        skipper.resume(at="keyframe")
+        if skipper.ends_at_untrusted(packet, route, main=program.main):
+            skipper.end()
     """
 
     def __init__(self) -> None:

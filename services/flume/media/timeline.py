@@ -1,16 +1,18 @@
-"""One endless timeline out of many items: PCR, PTS and DTS of each item moved to follow the one before.
+"""One endless timeline for many items: PCR, PTS and DTS of each item are moved to follow the item before.
 
-Inside, everything counts at 27 MHz and never wraps; what is written into packets is taken modulo the field. The
-rules at a seam:
+Inside this module all times count at 27 MHz and never wrap; values written to packets are taken modulo their field. The
+rules:
 
-- no elementary stream goes back: the next item's first DTS (and PTS) of a stream is at or after the end of the same
-  stream before the seam, and the stream for which that asks most decides for all, so the longest one is seamless;
-- the PCR never goes back;
-- inside an item a PCR that goes back, or more than a second ahead, starts a new anchor where the old one would have
-  been next, and is counted; what the streams were ahead of the old clock is not lost, for none of them goes back;
-- around such a jump audio and video are not cut at the same byte: a timestamp that belongs to the other side of it is
-  put where its stream would have been next;
-- where clock references stay away, the clock goes on by an estimate, and waits for the references when they return.
+- At a seam between two items, no elementary stream goes back: the next item's first DTS (and PTS) of a stream is at or
+  after the end of the same stream before the seam. The stream that needs the latest start decides for all, so the
+  longest stream has no gap.
+- The PCR never goes back.
+- Inside an item, a PCR that goes back, or jumps ahead by more than a second, gets a new offset: it is placed where the
+  old PCR would have been next, and counted. Its streams keep the lead that they had over the old PCR, so that none of
+  them goes back.
+- Around such a jump, audio and video do not change at the same byte. A timestamp from the other side of the jump is
+  placed where its stream would have been next.
+- Where no PCR comes, the timeline continues by an estimate, and waits for the PCR when it returns.
 """
 
 from collections.abc import Mapping
@@ -19,48 +21,54 @@ from typing import NamedTuple
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS, PTS_MODULUS, TICKS_PER_PTS
 
 JUMP_TICKS = PCR_HZ
-"""A PCR more than one second ahead is a jump: the standard allows 100 ms between two."""
+"""A PCR more than one second ahead is a jump: the standard allows 100 ms between two PCRs."""
 
 ORIGIN_TICKS = 10 * PCR_HZ
-"""The first PCR written. Away from 0, so that a timestamp a little before it does not wrap."""
+"""The first PCR written, 10 s. Not 0, so that a timestamp a little before it does not wrap."""
 
 DEFAULT_INTERVAL_TICKS = PCR_HZ // 25
-"""Taken as the PCR interval until there have been two: one frame at 25 frames a second."""
+"""The PCR interval that is assumed until two PCRs have come: one frame at 25 frames a second."""
 
 SEAM_TICKS = PCR_HZ // 1000
-"""Least step of the PCR from one item to the next, 1 ms."""
+"""Least step of the PCR from one item to the next: 1 ms."""
 
 FAR_TICKS = 60 * PCR_HZ
-"""A timestamp further from the PCR than a minute is damaged or of another timeline: moved, but believed for nothing."""
+"""A timestamp more than a minute from the PCR is damaged or of another timeline: it is moved like the others, but its
+stream's end is not computed from it."""
 
 LONGEST_SEAM_TICKS = 3 * PCR_HZ
-"""Most that an item's first timestamps may ask the seam to wait: more is a damaged timestamp, and would be silence."""
+"""Longest pause at a seam that an item's first timestamps may ask for: 3 s. More comes from a damaged timestamp, and
+would leave clients without datagrams."""
 
 STRAY_TICKS = PCR_HZ
-"""A timestamp that is more than this away from its stream's last one, and has come as much nearer to the clock or gone
-away from it, does not fit: after a pause of a stream the first is true, but not the second."""
+"""A DTS is stray if it is more than 1 s from its stream's last DTS and its lead over the PCR has also changed by more
+than 1 s. Both are needed: after a pause of the stream only the first is true."""
 
 MAX_STRAYS = 10
-"""So many in a row are believed: the stream itself has moved against the clock."""
+"""After so many strays in a row the next one is believed: the stream itself has moved against the PCR."""
 
 MAX_FRAME_TICKS = PCR_HZ
-"""Longest duration believed of a last frame: streams of one picture an hour do not stretch the seam."""
+"""Longest duration assumed for a last frame, so that a stream of one frame an hour does not delay the next item."""
 
 
 class FirstTimestamps(NamedTuple):
-    """The first DTS and PTS of an elementary stream in an item, as they stand in the packet (90 kHz)."""
+    """The first DTS and PTS of an elementary stream in an item, as in the packet (90 kHz)."""
 
     dts: int
     pts: int
 
 
 def unwrap(value: int, reference: int, modulus: int) -> int:
-    """Return the number nearest to *reference* that is *value* modulo *modulus*."""
+    """Return the number nearest to *reference* that equals *value* modulo *modulus*.
+
+    >>> unwrap(3, 998, 1000)
+    1003
+    """
     return reference + (value - reference + modulus // 2) % modulus - modulus // 2
 
 
 class _Track:
-    """How far one elementary stream has come on the endless timeline."""
+    """The last timestamps of one elementary stream on the timeline, and the duration of its last frame."""
 
     __slots__ = ("dts", "duration", "lead", "pts", "strays")
 
@@ -73,7 +81,7 @@ class _Track:
         return self.dts + self.duration
 
     def fits(self, dts: int, lead: int) -> bool:
-        """Whether *dts*, so much ahead of the clock, belongs to the same timeline as the one before."""
+        """Return whether *dts*, *lead* ahead of the PCR, continues the stream; see :data:`STRAY_TICKS`."""
         return abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS or self.strays == MAX_STRAYS
 
     def advance(self, dts: int, pts: int, lead: int) -> None:
@@ -85,19 +93,26 @@ class _Track:
 
 
 class Timeline:
-    """Moves timestamps of one item after another; see the module for the rules."""
+    """Moves the timestamps of one item after another; see the module for the rules.
+
+    >>> timeline = Timeline()
+    >>> timeline.begin_item()
+    >>> timeline.restamp_pcr(123_456_789)  # the first PCR becomes ORIGIN_TICKS
+    270000000
+    """
 
     def __init__(self) -> None:
         """Begin before the first item."""
         self.pcr_jumps = 0
+        """How often a PCR inside an item went back or jumped ahead."""
         self.stray_timestamps = 0
-        """Timestamps of PES that were put where their stream would have been next."""
+        """PES whose timestamps were placed where their stream would have been next."""
         self._offset: int | None = None
         self._pcr: int | None = None
         self._first_of_item = True
         self._is_estimated = False
-        self._unsettled: set[int] = set()
-        """Streams of which nothing has come since the clock jumped."""
+        self._after_jump: set[int] = set()
+        """Streams of which no PES has come since the PCR jumped."""
         self._interval = DEFAULT_INTERVAL_TICKS
         self._tracks: dict[int, _Track] = {}
         self._before: dict[int, _Track] = {}
@@ -105,25 +120,25 @@ class Timeline:
 
     @property
     def now(self) -> int:
-        """The last PCR on the endless timeline."""
+        """The last PCR on the timeline."""
         return ORIGIN_TICKS if self._pcr is None else self._pcr
 
     @property
     def follows_an_item(self) -> bool:
-        """Whether there are earlier streams to follow, so that :meth:`anchor` wants to know where new ones begin."""
+        """Whether there were streams before, so that :meth:`anchor` needs the first timestamps of the new ones."""
         return bool(self._before)
 
     def begin_item(self) -> None:
-        """Forget the item's anchor; what follows belongs to another clock."""
+        """Forget the item's offset: the timestamps that follow belong to another clock."""
         self._before |= self._tracks
         self._tracks = {}
         self._offset = None
         self._first_of_item = True
         self._is_estimated = False
-        self._unsettled.clear()
+        self._after_jump.clear()
 
     def anchor(self, pcr: int, firsts: Mapping[int, FirstTimestamps]) -> None:
-        """Place the item that begins at *pcr* (27 MHz, as in the packet), with *firsts* by outgoing PID."""
+        """Place the item whose first PCR is *pcr* (27 MHz, as in the packet); *firsts* by outgoing PID."""
         if self._pcr is None:
             self._offset = ORIGIN_TICKS - pcr
             return
@@ -137,9 +152,9 @@ class Timeline:
         self._offset = max(start for start in starts if start <= earliest + LONGEST_SEAM_TICKS)
 
     def restamp_pcr(self, pcr: int, *, is_estimated: bool = False) -> int:
-        """Return *pcr* (as in the packet) on the endless timeline, at 27 MHz; never before the last one.
+        """Return *pcr* (27 MHz, as in the packet) on the timeline; never before the last one.
 
-        *is_estimated*: no packet says so, it is taken from timestamps while clock references stay away.
+        *is_estimated*: *pcr* comes from a timestamp because no PCR came.
         """
         if self._offset is None:
             self.anchor(pcr, {})
@@ -150,7 +165,7 @@ class Timeline:
             moved = unwrap(pcr + offset, self._pcr, PCR_MODULUS)
             step = moved - self._pcr
             if self._is_estimated and -JUMP_TICKS <= step < 0:
-                return self._pcr  # the estimate was ahead: stand still until the truth has come there
+                return self._pcr  # the estimate was ahead: repeat it until the PCR has reached it
             if not 0 <= step <= JUMP_TICKS:
                 moved = self._jump(pcr)
             elif step:
@@ -162,24 +177,24 @@ class Timeline:
         return moved
 
     def _jump(self, pcr: int) -> int:
-        """Go on from another *pcr* as if it were the one that was expected next."""
+        """Take *pcr* for the one that was expected next, and move all that follows by the same offset."""
         self.pcr_jumps += 1
         moved = self.now + self._interval
         self._offset = moved - pcr
-        self._unsettled = set(self._tracks)
+        self._after_jump = set(self._tracks)
         return moved
 
     def advance_to(self, pcr: int) -> None:
-        """Go on to *pcr* (on the endless timeline), because what is on its way was sent by that time."""
+        """Move on to *pcr* (on the timeline): datagrams were already given due times up to there."""
         self._pcr = max(self.now, pcr)
         self._is_estimated = True
 
     def move(self, ticks: int) -> int:
-        """Return the place of *ticks* (27 MHz, as in the packet) on the endless timeline, and change nothing."""
+        """Return *ticks* (27 MHz, as in the packet) on the timeline. Changes nothing."""
         return unwrap(ticks + (self._offset or 0), self.now, PCR_MODULUS)
 
     def restamp_pes(self, pid: int, pts: int, dts: int) -> tuple[int, int]:
-        """Return PTS and DTS (90 kHz) of a PES on the outgoing *pid*, to be written modulo 2^33."""
+        """Return PTS and DTS (90 kHz) on the timeline for a PES of the outgoing *pid*, to be written modulo 2^33."""
         now, track = self.now, self._tracks.get(pid)
         moved = self.move(dts * TICKS_PER_PTS)
         if track is not None:
@@ -192,17 +207,17 @@ class Timeline:
         return (moved + delay) // TICKS_PER_PTS, moved // TICKS_PER_PTS
 
     def _place(self, pid: int, track: _Track, moved: int) -> int:
-        """Return where a PES of *pid* belongs whose DTS would be *moved* by the present offset."""
+        """Return the DTS to give a PES of *pid*, which the present offset would place at *moved*."""
         if not track.fits(moved, moved - self.now):
             track.strays += 1
             self.stray_timestamps += 1
             return track.next
         track.strays = 0
-        if pid in self._unsettled:
-            self._unsettled.discard(pid)
+        if pid in self._after_jump:
+            self._after_jump.discard(pid)
             late = track.next - moved
             if 0 < late <= JUMP_TICKS // 2:
-                # The new clock is nearer to its streams: it gets the difference, rather than that they go back.
+                # The streams have less lead over the new PCR than over the old one: no stream may go back for it.
                 self._offset = (self._offset or 0) + late
                 moved += late
         return moved
@@ -211,9 +226,9 @@ class Timeline:
         return max((track.dts + track.duration for track in self._tracks.values()), default=0)
 
     def end_of_item(self) -> int | None:
-        """Return where the item's last bytes are due, at 27 MHz: as far after its last PCR as its streams went on.
+        """Return when the item's last bytes are due (27 MHz): as long after its last PCR as its streams continue.
 
-        ``None`` before the first PCR of all.
+        ``None`` before the very first PCR.
         """
         if self._pcr is None:
             return None
@@ -221,5 +236,9 @@ class Timeline:
 
 
 def seconds_from_origin(ticks: int) -> float:
-    """Return a place on the endless timeline as seconds since the first PCR."""
+    """Return *ticks* on the timeline as seconds since the first PCR.
+
+    >>> seconds_from_origin(ORIGIN_TICKS + PCR_HZ)
+    1.0
+    """
     return (ticks - ORIGIN_TICKS) / PCR_HZ

@@ -30,15 +30,15 @@ def test_csrc_list_extension_and_padding_of_other_senders_are_skipped():
     [
         (b"", "rtp_short"),
         (bytes(11), "rtp_short"),
-        (b"\x47" + bytes(1315), "rtp_foreign"),
-        (b"\x80\x60" + bytes(10), "rtp_foreign"),
+        (b"\x47" + bytes(1315), "rtp_unsupported"),
+        (b"\x80\x60" + bytes(10), "rtp_unsupported"),
         (b"\xa0\x21" + bytes(10), "rtp_padding"),
         (b"\xa0\x21" + bytes(9) + b"\xff", "rtp_short"),
         (b"\x90\x21" + bytes(10), "rtp_short"),
         (b"\x8f\x21" + bytes(10), "rtp_short"),
     ],
 )
-def test_foreign_datagrams_are_named(datagram, code):
+def test_what_is_no_such_rtp_packet_is_named(datagram, code):
     with pytest.raises(RemoteProtocolError) as caught:
         rtp.parse_untrusted(datagram)
     assert caught.value.code == code

@@ -12,10 +12,14 @@ from flume.media.datagrams import Datagram
 
 
 class Lead:
-    """Datagrams in the order of their due times. :meth:`take` belongs to the sender thread.
+    """Datagrams in the order of their due times.
 
-    >>> lead.extend(packetizer.feed_untrusted(data))  # ingest thread
-    >>> lead.take(until_s=12.5)  # sender thread
+    :meth:`take` belongs to the sender thread, :meth:`extend` and :meth:`clear` to the ingest thread.
+
+    Example::
+
+        lead.extend(packetizer.feed_untrusted(data))  # ingest thread
+        due = lead.take(until_s=12.5)  # sender thread
     """
 
     def __init__(self) -> None:
