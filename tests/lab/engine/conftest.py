@@ -6,20 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
 from support.labs.containers import load_layout
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """The engine, with the images as they should be now. Absent, it is a failure and not a skip."""
-    with Engine.connect() as engine:
-        images.ensure_images(engine, say=print)
-        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -7,19 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flume.lab.containers.engine import Engine
-from flume.lab.engines import prepare
 from support.labs.firewalls import Firewalled
 from support.labs.labs import LabUnderTest
 from support.labs.trial import topology
 from support.paths import ROOT
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """An engine that has the images of this very tree."""
-    with prepare.prepare(lambda _line: None) as found:
-        yield found
 
 
 @pytest.fixture

@@ -4,17 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from flume.lab.containers.engine import Engine
-from flume.lab.engines import prepare
 from flume.lab.kernel import boot
 from flume.lab.kernel.place import MAX_NUMBER, Place
-
-
-@pytest.fixture(scope="session")
-def builder() -> Iterator[Engine]:
-    """The usual engine, with the images of this very tree."""
-    with prepare.prepare(lambda _line: None) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -41,12 +41,12 @@ def _quiet(_line: str) -> None:
 
 
 @pytest.fixture
-def kernel(builder: Engine, place: Place) -> Iterator[Engine]:
+def kernel(engine: Engine, place: Place) -> Iterator[Engine]:
     """The engine in the running kernel."""
     if boot.running(place) is None:
-        lab_kernel.prepare(builder, _quiet, place=place).close()
-    with lab_kernel.connect(place) as engine:
-        yield engine
+        lab_kernel.prepare(engine, _quiet, place=place).close()
+    with lab_kernel.connect(place) as inside:
+        yield inside
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,12 @@ def _as_init(container: Container, script: str) -> tuple[int, str]:
     return result.code, result.stdout + result.stderr
 
 
-def test_two_starts_at_once_are_one_kernel(builder: Engine, place: Place) -> None:
+def test_two_starts_at_once_are_one_kernel(engine: Engine, place: Place) -> None:
     """The second waits for the first and finds it running."""
 
     def start() -> Running | None:
-        with lab_kernel.prepare(builder, _quiet, place=place) as engine:
-            assert engine.info.endpoint == place.endpoint
+        with lab_kernel.prepare(engine, _quiet, place=place) as inside:
+            assert inside.info.endpoint == place.endpoint
         return boot.running(place)
 
     with ThreadPoolExecutor(2) as pool:
@@ -155,7 +155,7 @@ def test_its_engine_listens_on_the_link_only(kernel: Engine, lab: str, place: Pl
     assert "default" not in root.run_checked(["ip", "route"])
 
 
-def test_it_starts_again_after_kill_9(kernel: Engine, builder: Engine, place: Place) -> None:
+def test_it_starts_again_after_kill_9(kernel: Engine, engine: Engine, place: Place) -> None:
     """Whichever of its processes was hit: the others end, and the next start finds nothing in its way."""
     first = boot.running(place)
     assert first is not None
@@ -165,8 +165,8 @@ def test_it_starts_again_after_kill_9(kernel: Engine, builder: Engine, place: Pl
     assert wait_until(lambda: not boot.processes_of(place.user), timeout_s=10)
     assert boot.running(place) is None
     assert place.folder.exists()  # what it leaves, for the next start to remove
-    with lab_kernel.prepare(builder, _quiet, place=place) as engine:
-        assert engine.objects() == []
+    with lab_kernel.prepare(engine, _quiet, place=place) as inside:
+        assert inside.objects() == []
     second = boot.running(place)
     assert second is not None
     assert second != first

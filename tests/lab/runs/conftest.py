@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from flume.lab.containers.engine import Engine
-from flume.lab.engines import prepare
 from support.labs.labs import LabUnderTest
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """An engine that has the images of this very tree."""
-    with prepare.prepare(lambda _line: None) as found:
-        yield found
 
 
 def _lab(engine: Engine, artifacts: Path) -> Iterator[LabUnderTest]:
