@@ -13,7 +13,7 @@ from flume.lab.evidence.facts import Evidence, Expectations
 from flume.lab.link.links import Links
 from flume.lab.machine.process import wait_until
 from flume.lab.run import collect
-from flume.lab.run.fleet import Client, settle
+from flume.lab.run.fleet import Client, quiesce
 from flume.lab.run.scenario import Cue, Timetable
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import ClientReport, Report, RunFacts, Verdict
@@ -40,7 +40,11 @@ class Counted(NamedTuple):
 
 def counted(client: Client) -> Counted:
     """What *client* has counted since it was started."""
-    return Counted() if client.said is None else Counted(client.said.datagrams, client.said.dropped_by_receiver)
+    return (
+        Counted()
+        if client.statistics is None
+        else Counted(client.statistics.datagrams, client.statistics.dropped_by_receiver)
+    )
 
 
 def received(client: Client) -> int:
@@ -78,7 +82,7 @@ def stream(lab: NetemLab, tmp_path, during, *, watching: int = CLIENTS) -> tuple
             client.send(Command.DISCONNECT)
         for client in clients:
             wait_for_state(client, State.CLOSED)
-    settle(clients)
+    quiesce(clients)
     cues = [(Command.CONNECT, 0.0), (Command.DISCONNECT, 1.0)]
     plan = Timetable(tuple(Cue(at_s, client.number, command) for command, at_s in cues for client in clients), 2.0)
     expectations = Expectations(loss_max_pct=100, frames_min_pct=None)

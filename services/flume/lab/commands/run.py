@@ -18,7 +18,7 @@ from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
-from flume.lab.run.spec import FRAMES_MIN_PCT, Order, parse_clients, parse_duration_s
+from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, parse_duration_s
 from flume.lab.run.stopwatch import Stopwatch
 
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -89,7 +89,7 @@ def run(
     The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (the lab, not the product), 4 UNSUPPORTED; 130 when you
     interrupt it, which removes the lab.
     """
-    order = Order(
+    spec = RunSpec(
         clients=parse_clients(clients),
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
         profile=find_profile(checkout.profiles(), profile),
@@ -103,11 +103,11 @@ def run(
     )
     with _interruptible():
         watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
-        outcome = run_lab(order, say=say, interactive=sys.stderr.isatty(), watch=watch)
+        outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
     else:
-        _print_outcome(outcome, order)
+        _print_outcome(outcome, spec)
     sys.exit(outcome.report.verdict.exit_code)
 
 
@@ -141,7 +141,7 @@ def _scenario(name: str, duration_s: float | None) -> Scenario:
     return load_scenario(file.text, name=file.name, duration_s=duration_s)
 
 
-def _print_outcome(outcome: Outcome, order: Order) -> None:
+def _print_outcome(outcome: Outcome, spec: RunSpec) -> None:
     found = outcome.report
     console().print(report.table(found))
     click.echo(report.account(found))
@@ -149,8 +149,8 @@ def _print_outcome(outcome: Outcome, order: Order) -> None:
         click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
     click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.timings.items()))
     click.echo(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)")
-    name = "" if order.lab == "default" else f" LAB={order.lab}"
-    option = "" if order.lab == "default" else f" --lab {order.lab}"
-    send = f".venv/bin/flume lab send{option} {min(3, order.clients)} interrupt"
+    name = "" if spec.lab == "default" else f" LAB={spec.lab}"
+    option = "" if spec.lab == "default" else f" --lab {spec.lab}"
+    send = f".venv/bin/flume lab send{option} {min(3, spec.clients)} interrupt"
     click.echo(f"the lab runs on: make status{name} | {send} | make down{name}")
     click.secho(f"verdict: {found.verdict}", bold=True)

@@ -1,1 +1,1 @@
-"""The story of one run: what is wanted, what is started, what happens, what is collected."""
+"""One run of the lab: what was asked for, what is started, what happens, what is collected."""

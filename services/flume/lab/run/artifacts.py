@@ -1,4 +1,4 @@
-"""Where a run leaves its evidence: ``artifacts/<run>/``, with ``artifacts/latest`` pointing at it."""
+"""The folder with the evidence of a run: ``artifacts/<run>/``; ``artifacts/latest`` is a link to the newest."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ def new_run_name(now: datetime | None = None) -> str:
 
 
 def create_run_directory(root: Path, run: str) -> Path:
-    """Make ``root/run`` and return it. Raises :class:`LabError` naming the path."""
+    """Make the folder ``root/run`` and return it. Raises :class:`LabError` that names the path."""
     directory = root / run
     try:
         (directory / "captures").mkdir(parents=True)
@@ -26,14 +26,17 @@ def create_run_directory(root: Path, run: str) -> Path:
 
 
 def remove_if_empty(directory: Path) -> None:
-    """Remove what :func:`create_run_directory` made if no file has come into it; raises nothing."""
+    """Remove the folders that :func:`create_run_directory` made if they contain no file; raises nothing."""
     for folder in (directory / "captures", directory / "logs", directory):
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def point_latest_at(directory: Path) -> None:
-    """Let ``latest`` beside *directory* point at it, in one step, so that it never points at nothing."""
+    """Let ``latest`` beside *directory* point at it, in one step, so that the link is valid at any time.
+
+    Raises :class:`LabError`.
+    """
     link = directory.parent / "latest"
     scratch = directory.parent / f".latest-{secrets.token_hex(4)}"
     try:

@@ -1,4 +1,4 @@
-"""Gathers the evidence of a run: stops the taps, reads the counters, fetches and decodes the captures."""
+"""Collects the evidence of a run: stops the taps, reads the counters, fetches and decodes the captures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,19 +18,20 @@ SERVER_TAP = "server"
 
 
 def start_taps(fleet: Fleet) -> None:
-    """Capture on both sides of every client's link: at the server, before it, and at each client, behind it.
+    """Capture at both ends of every client's link: at the server, before the link, and at the client, behind it.
 
-    Segmentation offload is switched off at the server first: the wire is to carry single datagrams.
+    First segmentation offload is switched off at the server, so that the wire carries single datagrams.
     """
     server = fleet.server.container
     fleet.probe.switch_segmentation_off(server.pid)
-    taps = [Tap(SERVER_TAP, server.pid), *(Tap(client.name, client.host.container.pid) for client in fleet.clients)]
+    taps = [Tap(SERVER_TAP, server.pid), *(Tap(client.name, client.container.pid) for client in fleet.clients)]
     fleet.probe.start_taps(taps)
 
 
 def stop_taps(fleet: Fleet) -> list[TapEnd]:
-    """Stop the taps; return how each ended. Raises :class:`EvidenceError` when they had no room for their files."""
-    # The server's last: what still reaches a client must have been seen to leave, even from a server that never stops.
+    """Stop the taps; return how each ended. Raises :class:`EvidenceError` when the disk for captures was full."""
+    # The server's tap last: a datagram captured at a client must have been captured at the server, even when the
+    # server never stops sending.
     ends = fleet.probe.stop_taps([*(client.name for client in fleet.clients), SERVER_TAP])
     cut = [end.name for end in ends if end.disk_full]
     if cut:
@@ -50,76 +51,77 @@ def gather(
     port: int,
     directory: Path,
 ) -> Evidence:
-    """Stop the taps; return everything that the verdict on the run rests on. *directory* gets the raw material.
+    """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
 
-    Raises :class:`~flume.errors.LabError` when the engine cannot hand it over, or it cannot be written.
+    *started_s* is the start of the scenario in epoch seconds, *port* the server's. Raises
+    :class:`~flume.errors.LabError` when the engine cannot hand the material over, or it cannot be written.
     """
     ends = stop_taps(fleet)
     lost = fleet_links(fleet).lost()
-    raw = fleet.probe.counters([fleet.server.container.pid, *(client.host.container.pid for client in fleet.clients)])
+    raw = fleet.probe.counters([fleet.server.container.pid, *(client.container.pid for client in fleet.clients)])
     write_counters(raw, fleet, directory / "counters")
     captures = directory / "captures"
     fleet.probe.fetch(captures)
     taps = [_decode(end, captures, port) for end in ends]
-    write_all_logs(fleet.containers, directory / "logs")
+    write_all_logs(fleet.program_containers, directory / "logs")
     subjects = [
-        _subject(client, timetable, raw[client.host.container.pid], lost_on_link=lost.get(client.number, 0))
+        _subject(client, timetable, raw[client.container.pid], lost_on_link=lost.get(client.number, 0))
         for client in fleet.clients
     ]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations)
 
 
 def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
-    # Imported only now: scapy takes half a second, which nobody is to wait for before the first picture.
+    # Imported only now: scapy takes half a second, which would delay the first picture of a run.
     from flume.lab.evidence.capture import read_tap  # noqa: PLC0415
 
     facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port)
     if end.problem is None:
         return facts
-    # What tcpdump's end says comes first: a full disk explains the damaged file, not the other way round.
+    # The problem that tcpdump's end shows comes first: a full disk explains a damaged file, not the reverse.
     problem = "; ".join(text for text in (end.problem, facts.tap.problem) if text)
     return facts._replace(tap=facts.tap._replace(problem=problem))
 
 
 def _subject(client: Client, timetable: Timetable, raw: RawCounters, *, lost_on_link: int) -> Subject:
-    said = client.said
+    statistics = client.statistics
     return Subject(
         name=client.name,
-        address=client.host.address,
+        address=client.container.address,
         tap=client.name,
         commands=tuple(str(command) for command in timetable.commands_of(client.number)),
         watches=client.watches,
-        claims=Claims() if said is None else said.claims(),
+        claims=Claims() if statistics is None else statistics.claims(),
         counters=Counters(
             lost_on_link=lost_on_link,
             damaged_on_link=damaged(raw.snmp),
             dropped_by_firewall=firewall_drops(raw.iptables),
-            dropped_by_receiver=0 if said is None else _receiver_drops(said, raw),
+            dropped_by_receiver=0 if statistics is None else _receiver_drops(statistics, raw),
         ),
     )
 
 
-def _receiver_drops(said: Said, raw: RawCounters) -> int:
-    """Return the drops of the client's media socket, by the kernel; of one that is closed, by its last word."""
+def _receiver_drops(statistics: Said, raw: RawCounters) -> int:
+    """Return the drops at the client's media socket: by the kernel's count, or the client's if the socket is closed."""
     try:
-        return socket_drops(raw.udp, said.media_port or 0)
+        return socket_drops(raw.udp, statistics.media_port or 0)
     except EvidenceError:
-        return said.dropped_by_receiver
+        return statistics.dropped_by_receiver
 
 
 def write_counters(raw: dict[int, RawCounters], fleet: Fleet, directory: Path) -> None:
-    """Keep the raw counters beside the report, one folder a host."""
-    hosts = {
+    """Write the raw counters into *directory*: ``client-1/snmp.txt`` and so on, one folder for each container."""
+    names = {
         fleet.server.container.pid: "server",
-        **{client.host.container.pid: client.name for client in fleet.clients},
+        **{client.container.pid: client.name for client in fleet.clients},
     }
     for pid, counters in raw.items():
         for kind in RawCounters.__struct_fields__:
-            _write(directory / hosts[pid] / f"{kind}.txt", getattr(counters, kind))
+            _write(directory / names[pid] / f"{kind}.txt", getattr(counters, kind))
 
 
 def write_all_logs(containers: Sequence[Container], directory: Path) -> None:
-    """Keep the containers' logs in *directory*, one file each."""
+    """Write the log of each container into *directory*, one file each."""
     for container in containers:
         _write(directory / f"{container.name}.log", container.logs())
 

@@ -1,6 +1,6 @@
-"""What a container says on its standard output: one JSON object a line, kept as the latest of each kind.
+"""The standard output of a container as a log of events: one JSON object a line, the latest of each kind kept.
 
-The engine's threads bring the lines; the runner waits for facts in them, never for time to pass.
+The engine's threads bring the lines. The runner waits for an event, never for time to pass.
 """
 
 import threading
@@ -14,23 +14,31 @@ import msgspec
 from flume.errors import LabError
 
 _LAST_LINES = 5
+_WAKE_S = 0.5
+"""How often a waiting thread looks whether the container has ended: its end is no event."""
 OWN_ERROR = "flume: "
-"""How our programs begin the one line that says why they end."""
+"""Prefix of the one line in which our programs say why they end."""
 
 
-class Feed:
-    """The output of one container."""
+class EventLog:
+    """The events of one container. Thread-safe.
+
+    >>> log = EventLog("client-1")
+    >>> log.on_line('{"event": "state", "state": "active"}')
+    >>> log.latest("state")["state"], log.count("state")
+    ('active', 1)
+    """
 
     def __init__(self, name: str) -> None:
-        """*name* is for error messages."""
+        """*name* of the container is for error messages."""
         self.name = name
         self._changed = threading.Condition(threading.RLock())
         self._latest: dict[str, Mapping[str, Any]] = {}
-        self._seen: dict[str, int] = {}
-        self._other: deque[str] = deque(maxlen=_LAST_LINES)
+        self._count: dict[str, int] = {}
+        self._other_lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     def on_line(self, line: str) -> None:
-        """Take a line of standard output."""
+        """Add a line of standard output. A line that is not a JSON object is kept for error messages."""
         try:
             event = msgspec.json.decode(line, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -39,52 +47,52 @@ class Feed:
         kind = str(event.get("event"))
         with self._changed:
             self._latest[kind] = event
-            self._seen[kind] = self._seen.get(kind, 0) + 1
+            self._count[kind] = self._count.get(kind, 0) + 1
             if kind == "error":
-                self._other.append(str(event.get("message", line)))
+                self._other_lines.append(str(event.get("message", line)))
             self._changed.notify_all()
 
     def on_error(self, line: str) -> None:
-        """Keep a line of standard error for messages."""
+        """Keep a line of standard error for error messages."""
         with self._changed:
-            self._other.append(line)
+            self._other_lines.append(line)
 
     def latest(self, kind: str) -> Mapping[str, Any] | None:
-        """Return the last event of *kind*."""
+        """Return the latest event of *kind*."""
         with self._changed:
             return self._latest.get(kind)
 
     def count(self, kind: str) -> int:
-        """Return how many events of *kind* have come."""
+        """Return the number of events of *kind* so far."""
         with self._changed:
-            return self._seen.get(kind, 0)
+            return self._count.get(kind, 0)
 
-    def last_words(self) -> str:
-        """Return the last lines that were not events, for an error message; a program's own error alone, if any."""
+    def last_output(self) -> str:
+        """Return the last lines that are not events, for an error message; if a program named its error, only that."""
         with self._changed:
-            errors = [line for line in self._other if line.startswith(OWN_ERROR)]
-            return (errors[-1].removeprefix(OWN_ERROR) if errors else " | ".join(self._other)) or "it said nothing"
+            errors = [line for line in self._other_lines if line.startswith(OWN_ERROR)]
+            return (errors[-1].removeprefix(OWN_ERROR) if errors else " | ".join(self._other_lines)) or "none"
 
     def wait_until(
         self,
         what: str,
-        condition: Callable[["Feed"], bool],
+        condition: Callable[["EventLog"], bool],
         *,
         timeout_s: float,
         ended: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Return once *condition* holds; it is asked after every event.
+        """Return once *condition* holds; it is evaluated after every event. *what* completes "it did not …".
 
-        Raises :class:`LabError` with the container's last words after *timeout_s*, or at once when it has *ended*.
+        Raises :class:`LabError` with the container's last output after *timeout_s*, or as soon as it has *ended*.
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not condition(self):
                 left = deadline - time.monotonic()
                 if ended():
-                    raise LabError(f"{self.name} ended while it should {what}; its last words: {self.last_words()}")
+                    raise LabError(f"{self.name} ended while it should {what}; its last output: {self.last_output()}")
                 if left <= 0:
                     raise LabError(
-                        f"{self.name} did not {what} within {timeout_s:g} s; its last words: {self.last_words()}"
+                        f"{self.name} did not {what} within {timeout_s:g} s; its last output: {self.last_output()}"
                     )
-                self._changed.wait(min(left, 0.5))
+                self._changed.wait(min(left, _WAKE_S))

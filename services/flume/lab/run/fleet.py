@@ -11,123 +11,126 @@ from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
 from flume.lab.evidence.claims import Said, said_untrusted
 from flume.lab.machine.process import wait_until
-from flume.lab.run.event_log import Feed
+from flume.lab.run.event_log import EventLog
 
 READY_TIMEOUT_S = 180.0
-"""For a server that reads its video and clients that speak: 3 s here, 45 s in a lab kernel with one processor, twice
-that where the machine itself is busy."""
+"""Until the server listens and each client has sent statistics: 3 s on an idle computer, 45 s in a lab kernel with its
+one CPU, twice that where the computer has other load."""
 
 QUIET_S = 0.9
-"""Between two statistics of a client that count the same, before it is at rest: they come once a second and with
-every command, and a buffer that still drains shows a picture more often than this."""
+"""A client is quiet when its counts have not changed for this long. Statistics come once a second and with every
+command; a buffer that still drains displays frames at shorter intervals."""
 
 _KILLED_STATUS = 128 + 9
 
 
-class Host(NamedTuple):
-    """A container and what it says."""
+class Member(NamedTuple):
+    """One container of the fleet, with the log of its events."""
 
     container: Container
-    feed: Feed
-
-    @property
-    def address(self) -> str:
-        """Its address on the lab's network."""
-        return self.container.address
+    events: EventLog
 
     def has_ended(self) -> bool:
-        """Whether it has stopped running."""
+        """Whether its program has ended."""
         io = self.container.io
         return io is not None and io.ended
 
     def check_running(self) -> None:
-        """Raise :class:`LabError` with its last words if it has ended."""
+        """Raise :class:`LabError` with its last output if its program has ended."""
         if self.has_ended():
             status = self.container.state().exit_code
             how = f"status {status}" + (", killed" if status == _KILLED_STATUS else "")
-            words = self.feed.last_words()
-            raise LabError(f"{self.feed.name} ended during the run ({how}); its last words: {words}")
+            output = self.events.last_output()
+            raise LabError(f"{self.events.name} ended during the run ({how}); its last output: {output}")
 
-    def wait_until(self, what: str, kind: str, *, timeout_s: float = READY_TIMEOUT_S) -> Mapping[str, Any]:
-        """Return the first event of *kind*, or raise :class:`LabError` that it did not *what*."""
-        self.feed.wait_until(
-            what, lambda feed: feed.latest(kind) is not None, timeout_s=timeout_s, ended=self.has_ended
+    def wait_for_event(self, what: str, kind: str, *, timeout_s: float = READY_TIMEOUT_S) -> Mapping[str, Any]:
+        """Return the first event of *kind*; raises :class:`LabError` that the container did not *what*."""
+        self.events.wait_until(
+            what, lambda events: events.latest(kind) is not None, timeout_s=timeout_s, ended=self.has_ended
         )
-        return self.feed.latest(kind) or {}
+        return self.events.latest(kind) or {}
 
 
 class Client(NamedTuple):
-    """A client host; *number* counts from 1."""
+    """One client; *number* counts from 1."""
 
     number: int
-    host: Host
+    member: Member
     watches: bool = True
-    """Whether it was given a player; otherwise it counts datagrams."""
+    """Whether it has a player; a client without one only counts datagrams."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name in reports and messages: ``client-3``."""
         return f"client-{self.number}"
 
+    @property
+    def container(self) -> Container:
+        """Its container."""
+        return self.member.container
+
     def send(self, command: Command) -> None:
-        """Hand it *command*; does not wait."""
-        io = self.host.container.io
+        """Write *command* to its standard input; returns before the client has read it."""
+        io = self.container.io
         if io is None:
             raise LabError(f"{self.name} takes no commands: its standard input is not attached")
         io.write_line(str(command))
 
     @property
-    def said(self) -> Said | None:
-        """What it last said of itself; ``None`` before the first statistics."""
-        event = self.host.feed.latest("statistics")
+    def statistics(self) -> Said | None:
+        """The latest statistics that it has sent; ``None`` before the first."""
+        event = self.member.events.latest("statistics")
         return None if event is None else said_untrusted(event)
 
     @property
     def state(self) -> str:
-        """The state of its session, as it says."""
-        return State.CLOSED if self.said is None else self.said.state
+        """The state of its session, according to its statistics."""
+        statistics = self.statistics
+        return State.CLOSED if statistics is None else statistics.state
 
 
 class Fleet(NamedTuple):
-    """Everything of one lab that runs."""
+    """The running containers of one lab, and their network."""
 
     network: Network
-    server: Host
+    server: Member
     clients: tuple[Client, ...]
-    observer: Host
-    """The probe's container."""
+    probe_member: Member
 
     @property
     def probe(self) -> Probe:
-        """What the lab sees with."""
-        return Probe(self.observer.container)
+        """The probe, to run its programs."""
+        return Probe(self.probe_member.container)
 
     @property
-    def hosts(self) -> tuple[Host, ...]:
-        """The server, the clients, the observer."""
-        return (self.server, *(client.host for client in self.clients), self.observer)
+    def members(self) -> tuple[Member, ...]:
+        """The server, the clients, the probe."""
+        return (self.server, *(client.member for client in self.clients), self.probe_member)
 
     @property
-    def containers(self) -> tuple[Container, ...]:
-        """The server's and the clients'."""
-        return (self.server.container, *(client.host.container for client in self.clients))
+    def program_containers(self) -> tuple[Container, ...]:
+        """The containers that run our programs: the server's and the clients'."""
+        return (self.server.container, *(client.container for client in self.clients))
 
     def wait_until_ready(self) -> None:
-        """Return when server and clients have spoken; raises :class:`LabError` with the last words of who has not."""
-        self.server.wait_until("listen", "listening")
+        """Return when the server listens and every client has sent statistics.
+
+        Raises :class:`LabError` with the last output of the first one that does not.
+        """
+        self.server.wait_for_event("listen", "listening")
         for client in self.clients:
-            client.host.wait_until("say how it is", "statistics")
+            client.member.wait_for_event("send its statistics", "statistics")
 
     def check_running(self) -> None:
-        """Raise :class:`LabError` that names the first host that has ended."""
-        for host in self.hosts:
-            host.check_running()
+        """Raise :class:`LabError` that names the first container that has ended."""
+        for member in self.members:
+            member.check_running()
 
     def close(self) -> None:
-        """Let go of the containers; they run on."""
-        for host in self.hosts:
-            if host.container.io is not None:
-                host.container.io.close()
+        """Detach from the containers, which go on running."""
+        for member in self.members:
+            if member.container.io is not None:
+                member.container.io.close()
 
 
 def start_fleet(
@@ -140,22 +143,21 @@ def start_fleet(
     players: int,
     video: Path,
 ) -> Fleet:
-    """Start everything side by side and return when the containers run; see :meth:`Fleet.wait_until_ready`.
+    """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
 
-    The first *players* of *clients* clients show the video.
+    The first *players* of *clients* clients display the video.
     """
-    blind = without_player(layout.service("client").command)
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
-    server_feed, observer_feed = Feed("server"), Feed("the probe")
-    feeds = {number: Feed(f"client-{number}") for number in range(1, clients + 1)}
-    media_path = f"/media/{video.name}"
+    server_log, probe_log = EventLog("server"), EventLog("the probe")
+    client_logs = {number: EventLog(f"client-{number}") for number in range(1, clients + 1)}
+    playerless = without_player(layout.service("client").command)
     starts = [
         Start(
             service="server",
             role="server",
             network=network,
-            files={media_path: video},
-            output=_output(server_feed),
+            files={f"/media/{video.name}": video},
+            output=_output(server_log),
         ),
         *(
             Start(
@@ -163,60 +165,77 @@ def start_fleet(
                 role="client",
                 index=number,
                 network=network,
-                output=_output(feeds[number]),
-                command=None if number <= players else blind,
+                output=_output(log),
+                command=None if number <= players else playerless,
             )
-            for number in range(1, clients + 1)
+            for number, log in client_logs.items()
         ),
-        Start(service="probe", role="probe", output=_output(observer_feed)),
+        Start(service="probe", role="probe", output=_output(probe_log)),
     ]
-    server, *rest, probe = engine.start(lab, run, layout, starts)
+    server, *started, probe = engine.start(lab, run, layout, starts)
     return Fleet(
         network,
-        Host(server, server_feed),
+        Member(server, server_log),
         tuple(
-            Client(number, Host(container, feeds[number]), watches=number <= players)
-            for number, container in enumerate(rest, 1)
+            Client(number, Member(container, client_logs[number]), watches=number <= players)
+            for number, container in enumerate(started, 1)
         ),
-        Host(probe, observer_feed),
+        Member(probe, probe_log),
     )
 
 
 def without_player(command: Sequence[str]) -> tuple[str, ...]:
-    """Return a client's *command* with the player ``none``, as the container contract has it."""
+    """Return a client's *command* with the player ``none``, an option of the container contract.
+
+    >>> without_player(("watch", "server", "--player", "headless"))
+    ('watch', 'server', '--player', 'none')
+    """
     if "--player" in command:
         position = command.index("--player")
         return (*command[: position + 1], "none", *command[position + 2 :])
     return (*command, "--player", "none")
 
 
-def _output(feed: Feed) -> Output:
-    return Output(feed.on_line, feed.on_error)
+def _output(log: EventLog) -> Output:
+    return Output(log.on_line, log.on_error)
 
 
-class _Rest:
-    """Tells from a client's statistics, by their own clock, whether its counts have come to rest."""
+class _QuietWatch:
+    """Finds out from a client's statistics, by their own clock, for how long its counts have not changed."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._counts: tuple[object, ...] = ()
         self._since_s = 0.0
+        self._latest_s = 0.0
 
-    def is_reached(self) -> bool:
-        said = self._client.said
-        if said is None:
-            return True
-        counts = (said.state, said.datagrams, said.player.frames_displayed)
+    def update(self) -> None:
+        """Take the client's latest statistics."""
+        statistics = self._client.statistics
+        if statistics is None:
+            return
+        counts = (statistics.state, statistics.datagrams, statistics.player.frames_displayed)
+        self._latest_s = statistics.time_s
         if counts != self._counts:
-            self._counts, self._since_s = counts, said.time_s
-        return said.time_s - self._since_s >= QUIET_S
+            self._counts, self._since_s = counts, statistics.time_s
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the counts have not changed for :data:`QUIET_S`; true for a client without statistics."""
+        return not self._counts or self._latest_s - self._since_s >= QUIET_S
 
 
-def settle(clients: Sequence[Client], *, timeout_s: float = 6.0) -> None:
-    """Wait until no client counts anything any more: what was sent has arrived and been shown.
+def quiesce(clients: Sequence[Client], *, timeout_s: float = 6.0) -> None:
+    """Wait until no client's counts change: all datagrams sent have arrived, all frames have been displayed.
 
-    One that never comes to rest is measured as it is: the judge will find what does not add up.
+    After *timeout_s* a client that is still counting is measured as it is: the judge reports what does not add up.
     """
-    rests = [_Rest(client) for client in clients]
-    # Every client is looked at every time, so that each one's quiet begins when it begins.
-    wait_until(lambda: not [rest for rest in rests if not rest.is_reached()], timeout_s=timeout_s)
+    watches = [_QuietWatch(client) for client in clients]
+
+    def poll() -> bool:
+        # All of them every time: the quiet time of each client begins when its own counts stop.
+        for watch in watches:
+            watch.update()
+        return all(watch.is_quiet for watch in watches)
+
+    wait_until(poll, timeout_s=timeout_s)

@@ -1,4 +1,4 @@
-"""The network under a run: the links of its clients set to the profile, measured, and told in the report's terms."""
+"""The links of a run's clients: set to the profile, measured, and described in the terms of the report."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,18 +11,18 @@ from flume.lab.trial.verdict import Check, LinkFigure, Network
 
 
 def fleet_links(fleet: Fleet) -> Links:
-    """Return the links of *fleet*'s clients."""
-    return Links(fleet.probe, {client.number: client.host.container.pid for client in fleet.clients})
+    """Return the links of the clients of *fleet*."""
+    return Links(fleet.probe, {client.number: client.container.pid for client in fleet.clients})
 
 
 def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
-    """Give every client of *fleet* the links of *profile*, and measure those that shape something.
+    """Set the link of every client of *fleet* to *profile*; measure the links if the profile shapes anything.
 
-    Links that shape nothing get their place in the kernel too, where it has netem: to put it there later, under a
-    stream, would interrupt the stream for a moment.
+    Links that shape nothing get their qdiscs too, where the kernel has netem: adding a qdisc later, under a stream,
+    would interrupt the stream for a moment.
 
     Raises :class:`~flume.errors.LabError` where the kernel has no netem, and :class:`~flume.errors.EvidenceError` where
-    it has something else than was asked for.
+    the kernel reports other settings than the profile's.
     """
     links = fleet_links(fleet)
     links.set(profile)
@@ -30,7 +30,7 @@ def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
 
 
 def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:
-    """Return what the report says about the network; ``None`` where nothing was shaped."""
+    """Return the network section of the report; ``None`` where nothing was shaped."""
     if not profile.needs_netem:
         return None
     figures = [figure for report in reports for figure in _figures(report)]
@@ -38,7 +38,7 @@ def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None
 
 
 def checks(reports: Sequence[LinkReport]) -> list[Check]:
-    """Return a check for each link: one out of tolerance is the lab's error, and says nothing about the product."""
+    """Return a check for each link: a link out of tolerance is an ERROR of the lab, not a fault of the product."""
     return [link(report.way, report.profile, report.deviations).check("link", _name(report)) for report in reports]
 
 

@@ -1,6 +1,6 @@
-"""One run of the lab from Enter to the verdict, in steps whose times are measured and told.
+"""One run of the lab from Enter to the verdict, in steps whose times are measured and reported.
 
-The runner only puts the parts in order. What goes wrong in the lab itself becomes an ERROR, never a PASS.
+The runner only puts the steps in order. A fault of the lab itself becomes an ERROR, never a PASS.
 """
 
 import contextlib
@@ -24,15 +24,18 @@ from flume.lab.link.links import LinkReport
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
-from flume.lab.run.fleet import Client, Fleet, settle, start_fleet
+from flume.lab.run.fleet import Client, Fleet, quiesce, start_fleet
 from flume.lab.run.lock import only_one
 from flume.lab.run.scenario import Cue, Timetable, timetable
-from flume.lab.run.spec import Order, Plan, plan
+from flume.lab.run.spec import RunPlan, RunSpec, plan_run
 from flume.lab.run.stopwatch import Stopwatch
 from flume.lab.testcard import ensure_test_card
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts
 from flume.settings import DEFAULT_PORT
+
+_CUE_TICK_S = 0.1
+"""Longest sleep between two looks at the fleet while a scenario plays."""
 
 
 class Outcome(NamedTuple):
@@ -40,33 +43,39 @@ class Outcome(NamedTuple):
 
     report: Report
     directory: Path
+    """The folder of its artefacts."""
 
 
-def run_lab(order: Order, *, say: Say, interactive: bool, watch: Stopwatch | None = None) -> Outcome:
-    """Carry out *order* and leave the lab running; whatever fails on the way leaves nothing behind.
+def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | None = None) -> Outcome:
+    """Carry out *spec* and leave the lab running; a run that fails leaves nothing running.
 
-    Raises :class:`LabError` when the lab itself cannot be had, or its evidence.
+    *say* takes each message for the person at the terminal; *interactive*: progress bars can be shown. Raises
+    :class:`LabError` when the lab cannot be started, or its evidence cannot be had::
+
+        spec = RunSpec(clients=2, scenario=load_scenario(text, name="short"))
+        outcome = run_lab(spec, say=print, interactive=False)
+        assert outcome.report.verdict is Verdict.PASS
     """
     watch = watch or Stopwatch()
-    layout = topology.load_file(order.topology or checkout.lab_yaml())
-    with only_one(order.lab):
+    layout = topology.load_file(spec.topology or checkout.lab_yaml())
+    with only_one(spec.lab):
         with watch.step("prepare"):
-            engine = prepare.prepare(say, interactive=interactive, netem=order.profile.needs_netem, engine=order.engine)
+            engine = prepare.prepare(say, interactive=interactive, netem=spec.profile.needs_netem, engine=spec.engine)
         with _closing(engine):
             with watch.step("video"):
-                means = plan(order, cpus=engine.info.cpus)
-                video = order.video or ensure_test_card(checkout.cache(), means.card, say=say, interactive=interactive)
-            if means.note:
-                say(means.note)
-            return _Run(engine, order, means, video, watch, say=say, interactive=interactive).carry_out(layout)
+                plan = plan_run(spec, cpus=engine.info.cpus)
+                video = spec.video or ensure_test_card(checkout.cache(), plan.card, say=say, interactive=interactive)
+            if plan.note:
+                say(plan.note)
+            return _Run(engine, spec, plan, video, watch, say=say, interactive=interactive).carry_out(layout)
 
 
 @contextlib.contextmanager
 def _closing(engine: Engine) -> Iterator[None]:
     """Close *engine* after the body, but not after an interrupt.
 
-    That may have come while a lock of the HTTP library was held, and closing would wait for it for ever; the
-    process ends anyway.
+    The interrupt may have come while a thread held a lock of the HTTP library, and closing would wait for that lock
+    for ever. The process ends anyway.
     """
     try:
         yield
@@ -82,8 +91,8 @@ class _Run:
     def __init__(
         self,
         engine: Engine,
-        order: Order,
-        means: Plan,
+        spec: RunSpec,
+        plan: RunPlan,
         video: Path,
         watch: Stopwatch,
         *,
@@ -92,20 +101,20 @@ class _Run:
     ) -> None:
         self.name = artifacts.new_run_name()
         self._engine = engine
-        self._order = order
-        self._means = means
+        self._spec = spec
+        self._plan = plan
         self._video = video
         self._watch = watch
         self._say = say
         self._interactive = interactive
-        self._timetable = timetable(order.scenario, clients=order.clients)
+        self._timetable = timetable(spec.scenario, clients=spec.clients)
 
     def carry_out(self, layout: Topology) -> Outcome:
-        """Start, measure, judge and write down."""
-        directory = artifacts.create_run_directory(self._order.artifacts, self.name)
+        """Start, measure and judge; write the artefacts."""
+        directory = artifacts.create_run_directory(self._spec.artifacts, self.name)
         with self._watch.step("remove the last lab"):
-            self._engine.remove_lab(self._order.lab)
-            locate.remove_elsewhere(self._order.lab, self._engine, self._say)
+            self._engine.remove_lab(self._spec.lab)
+            locate.remove_elsewhere(self._spec.lab, self._engine, self._say)
         try:
             with self._watch.step("start"), self._task("starting server and clients"):
                 fleet = self._start(layout)
@@ -125,37 +134,38 @@ class _Run:
         return task(text, total=total, interactive=self._interactive)
 
     def _clean_up(self, directory: Path, error: BaseException) -> None:
-        """Leave nothing half-made: a lab that could not be judged is of no use to anybody. Its logs are."""
+        """Remove the lab, because a lab that cannot be judged is of no use; keep its logs, which explain the error."""
         if not isinstance(error, Exception):
-            self._say(f"Removing lab {self._order.lab!r}.")
-        # On connections of its own: an interrupt may have come while the others' were being handed out.
+            self._say(f"Removing lab {self._spec.lab!r}.")
+        # On connections of its own: an interrupt may have come while a pooled connection was being handed out.
         with Engine.connect(environment={**os.environ, "DOCKER_HOST": self._engine.info.endpoint}) as engine:
             with contextlib.suppress(LabError):
-                collect.write_all_logs(engine.find(lab=self._order.lab), directory / "logs")
-            engine.remove_lab(self._order.lab)
+                collect.write_all_logs(engine.find(lab=self._spec.lab), directory / "logs")
+            engine.remove_lab(self._spec.lab)
         artifacts.remove_if_empty(directory)
 
     def _start(self, layout: Topology) -> Fleet:
-        """Return a fleet that is ready and, where no link is to be shaped first, whose taps listen.
+        """Return a fleet that is ready. Its taps listen too, unless a link is to be shaped first.
 
-        Both take their time, so they overlap.
+        The taps and the programs start at the same time, because each takes seconds.
         """
-        order = self._order
+        spec = self._spec
         fleet = start_fleet(
             self._engine,
             layout,
-            lab=order.lab,
+            lab=spec.lab,
             run=self.name,
-            clients=order.clients,
-            players=self._means.players,
+            clients=spec.clients,
+            players=self._plan.players,
             video=self._video,
         )
         try:
             try:
-                if not order.profile.needs_netem:
+                if not spec.profile.needs_netem:
                     collect.start_taps(fleet)
             except LabError:
-                fleet.wait_until_ready()  # a program that has ended cannot be tapped, and says better why
+                # A program that has ended cannot be tapped; its own error explains more than the tap's.
+                fleet.wait_until_ready()
                 raise
             fleet.wait_until_ready()
         except BaseException:
@@ -164,11 +174,11 @@ class _Run:
         return fleet
 
     def _shape(self, fleet: Fleet) -> tuple[LinkReport, ...]:
-        """Put the profile's network between server and clients, measure it, and start the taps after that.
+        """Shape and measure the links between server and clients; start the taps after that.
 
-        The traffic that measures belongs neither into the captures nor beside a stream.
+        In this order the captures do not contain the traffic that measures, and no stream runs beside it.
         """
-        profile = self._order.profile
+        profile = self._spec.profile
         with self._watch.step("shape the links"), self._task(f"measuring the links as {profile.name}"):
             reports = network.shape(fleet, profile)
             if profile.needs_netem:
@@ -176,22 +186,22 @@ class _Run:
         return reports
 
     def _measure(self, fleet: Fleet, directory: Path) -> Evidence:
-        """Play the scenario and return what the captures, counters and programs say about it."""
+        """Play the scenario; return the evidence from captures, counters and programs."""
         started_s = time.time()
-        with self._watch.step("scenario"), self._task(self._order.scenario.name, total=self._timetable.end_s) as bar:
-            for moment_s in self._play(fleet):
-                bar.update(completed=moment_s)
+        with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
+            for elapsed_s in self._play(fleet):
+                bar.update(completed=elapsed_s)
             active = [client for client in fleet.clients if client.state == State.ACTIVE]
             for client in active:
                 client.send(Command.INTERRUPT)
         with self._watch.step("come to rest"):
-            settle(fleet.clients)
+            quiesce(fleet.clients)
         with self._watch.step("collect"), self._task("fetching captures"):
             fleet.check_running()
             evidence = collect.gather(
                 fleet,
                 _with_last_interrupt(self._timetable, active),
-                self._means.expectations,
+                self._plan.expectations,
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
@@ -203,38 +213,39 @@ class _Run:
         return evidence
 
     def _play(self, fleet: Fleet) -> Iterator[float]:
-        """Send every cue at its time; yield the time about ten times a second until the end."""
+        """Send every cue at its time; yield the elapsed seconds about ten times a second until the end."""
         began_s = time.monotonic()
         cues = list(self._timetable.cues)
-        while (now_s := time.monotonic() - began_s) < self._timetable.end_s or cues:
+        while (elapsed_s := time.monotonic() - began_s) < self._timetable.end_s or cues:
             fleet.check_running()
-            while cues and cues[0].time_s <= now_s:
+            while cues and cues[0].time_s <= elapsed_s:
                 cue = cues.pop(0)
                 fleet.clients[cue.client - 1].send(cue.command)
-            if any(client.host.feed.latest("first_frame") for client in fleet.clients):
+            if any(client.member.events.latest("first_frame") for client in fleet.clients):
                 self._watch.mark("first picture", since_s=began_s)
                 self._watch.mark("from Enter to the first picture")
-            yield now_s
-            time.sleep(min(0.1, max(0.0, (cues[0].time_s if cues else self._timetable.end_s) - now_s)))
+            yield elapsed_s
+            next_s = cues[0].time_s if cues else self._timetable.end_s
+            time.sleep(min(_CUE_TICK_S, max(0.0, next_s - elapsed_s)))
 
     def _facts(self, links: Sequence[LinkReport]) -> RunFacts:
-        scenario = self._order.scenario
+        scenario = self._spec.scenario
         return RunFacts(
             run=self.name,
             engine=msgspec.to_builtins(self._engine.info),
             timings=dict(self._watch.steps),
-            network=network.described(self._order.profile, links),
+            network=network.described(self._spec.profile, links),
             scenario={
                 "name": scenario.name,
                 "description": scenario.description,
                 "duration_s": scenario.duration_s,
-                "clients": self._order.clients,
+                "clients": self._spec.clients,
                 "video": self._video.name,
             },
         )
 
 
-def _with_last_interrupt(plan: Timetable, active: list[Client]) -> Timetable:
-    """Return *plan* with the interrupts that ended the measurement."""
-    last = tuple(Cue(plan.end_s, client.number, Command.INTERRUPT) for client in active)
-    return plan._replace(cues=(*plan.cues, *last))
+def _with_last_interrupt(played: Timetable, active: list[Client]) -> Timetable:
+    """Return *played* with the interrupts that ended the measurement."""
+    last = tuple(Cue(played.end_s, client.number, Command.INTERRUPT) for client in active)
+    return played._replace(cues=(*played.cues, *last))

@@ -1,8 +1,8 @@
-"""Scenarios: who sends which command when. Pure: text in, a timetable out.
+"""Scenarios: which client sends which command at which time. Pure: text in, a timetable out.
 
 A scenario is a TOML file with parts; each part is a command sequence in the language of
-:mod:`flume.control.script`. Clients take the parts in turn. The wait at the end of a part lets its last command
-have an effect; the whole ends when every part has.
+:mod:`flume.control.script`. Clients take the parts in turn: with two parts, client 3 plays the first again. The wait
+at the end of a part gives its last command time for its effect; the scenario ends when every part has ended.
 """
 
 import tomllib
@@ -18,18 +18,18 @@ from flume.lab.strict import FileValue
 from flume.settings import check
 
 MAX_DURATION_S = 3600.0
-"""A run records every datagram twice: an hour at 4 Mbit/s and five clients is 18 GB."""
+"""A run captures every datagram twice: one hour at 4 Mbit/s and five clients makes 18 GB."""
 
 
 class Part(FileValue, frozen=True, kw_only=True):
-    """One client's part."""
+    """The commands of one client."""
 
     name: str
     commands: str
 
 
 class Scenario(FileValue, frozen=True, kw_only=True):
-    """A scenario as its file describes it; *name* is the file's."""
+    """A scenario as its file describes it; *name* is the name of the file."""
 
     description: str
     duration_s: float
@@ -44,16 +44,16 @@ class Scenario(FileValue, frozen=True, kw_only=True):
             self.steps(part)
 
     def steps(self, part: Part) -> tuple[Step, ...]:
-        """Return the steps of *part* for this scenario's duration."""
+        """Return the steps of *part*; a wait in percent is a share of this scenario's duration."""
         return parse_script(part.commands, duration_s=self.duration_s)
 
     def part_of(self, client: int) -> Part:
-        """Return the part that client number *client*, counted from 1, plays."""
+        """Return the part of client number *client*, counted from 1."""
         return self.part[(client - 1) % len(self.part)]
 
 
 class Cue(NamedTuple):
-    """Client *client* sends *command* *time_s* after the beginning."""
+    """Client number *client* sends *command* *time_s* after the start of the scenario."""
 
     time_s: float
     client: int
@@ -61,18 +61,18 @@ class Cue(NamedTuple):
 
 
 class Timetable(NamedTuple):
-    """All cues in the order of time, and when the whole ends."""
+    """All cues in the order of time, and the end of the scenario in seconds after its start."""
 
     cues: tuple[Cue, ...]
     end_s: float
 
     def commands_of(self, client: int) -> tuple[Command, ...]:
-        """Return what *client* sends, in order."""
+        """Return the commands of client number *client*, in order."""
         return tuple(cue.command for cue in self.cues if cue.client == client)
 
 
 def load_scenario(text: str, *, name: str, duration_s: float | None = None) -> Scenario:
-    """Return the scenario in *text*, with *duration_s* instead of its own where given.
+    """Return the scenario in *text*; *duration_s* replaces its own duration.
 
     Raises :class:`SettingsError` that names the file and the key.
     """
@@ -86,7 +86,13 @@ def load_scenario(text: str, *, name: str, duration_s: float | None = None) -> S
 
 
 def timetable(scenario: Scenario, *, clients: int) -> Timetable:
-    """Return when each of *clients* clients sends what."""
+    """Return the timetable of *scenario* for *clients* clients.
+
+    >>> part = Part(name="pauses", commands="connect; wait 50%; interrupt")
+    >>> scenario = Scenario(description="", duration_s=4, part=(part,))
+    >>> [(cue.time_s, str(cue.command)) for cue in timetable(scenario, clients=1).cues]
+    [(0.0, 'connect'), (2.0, 'interrupt')]
+    """
     cues = sorted(cue for client in range(1, clients + 1) for cue in _cues(scenario, client))
     ends = (sum(step.wait_s for step in scenario.steps(part)) for part in scenario.part)
     return Timetable(tuple(cues), max(ends))

@@ -1,5 +1,12 @@
-"""What a person asked for, checked before anything is started, and what follows from the engine it runs on."""
+"""A run as a person asked for it, checked before anything is started; and the plan that follows from the engine.
 
+>>> from flume.lab.run.scenario import Part, Scenario
+>>> scenario = Scenario(description="", duration_s=5, part=(Part(name="watch", commands="connect"),))
+>>> plan_run(RunSpec(clients=5, scenario=scenario), cpus=1).players
+1
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,44 +24,44 @@ from flume.settings import check
 MAX_CLIENTS = 200
 
 FRAMES_MIN_PCT = 80.0
-"""Of the test card over links without loss: an idle machine shows 99 % and more; below this nobody would say that a
-client watches, whatever the machine."""
+"""Share of the test card's frames that a client must display over links without loss. An idle computer displays 99 %
+and more; below 80 % no viewer would call it watching, on any computer."""
 PICTURE_MIN_PCT = 5.0
-"""Where links lose, or one processor does everything: a picture at all. One lost datagram in a hundred costs a player
-that conceals nothing nearly all frames of a group of pictures."""
+"""The same where links lose, or one CPU does everything: there is a picture at all. One lost datagram in a hundred
+costs a player without error concealment nearly all frames of a group of pictures."""
 
 
 CLEAN = Profile(
     name="clean", description="What the engine's own network does, unshaped.", down=Direction(), up=Direction()
 )
 
-
 OVERHEAD = 1.15
-"""Of what is on the wire over the picture's own rate: sound, transport packets, and the headers of four layers."""
+"""Rate on the wire over the rate of the pictures alone: audio, transport packets, and the headers of four layers."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that a person asked for."""
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked for. Raises :class:`SettingsError` that names the key."""
 
     clients: int
     scenario: Scenario
     lab: str = "default"
     video: Path | None = None
+    """None: the test card."""
     players: int | None = None
-    """How many clients show the video, the first ones; the others count datagrams. None: what the engine can carry."""
+    """Number of clients, the first ones, that display the video; the others count datagrams. None: the plan decides."""
     frames_min_pct: float | None = None
-    """Of the frames due, how many must be displayed. None: what can be expected of test card, links and engine."""
+    """Share of the frames due that must be displayed. None: the plan decides."""
     profile: Profile = CLEAN
     engine: Wish = "auto"
     artifacts: Path = Path("artifacts")
     topology: Path | None = None
-    """Another description of the services than ``compose/lab.yaml``: images of your own, other options."""
+    """Another description of the services than ``compose/lab.yaml``: other images, other options."""
 
     def __post_init__(self) -> None:
-        """Check what can be checked before anything is started."""
+        """Check everything that needs no engine."""
         check(1 <= self.clients <= MAX_CLIENTS, "clients", self.clients, f"1 to {MAX_CLIENTS}")
-        most = self.clients if self.players is None else self.players
-        check(0 <= most <= self.clients, "players", self.players, f"0 to {self.clients}, the number of clients")
+        players = self.clients if self.players is None else self.players
+        check(0 <= players <= self.clients, "players", self.players, f"0 to {self.clients}, the number of clients")
         topology.check_lab_name(self.lab)
         if self.video is not None:
             allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
@@ -62,34 +69,54 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             check(self.video.stat().st_size > 0, "video", str(self.video), "not an empty file: this one has 0 bytes")
 
 
-class Plan(NamedTuple):
-    """What follows from an order and the engine it will run on."""
+class RunPlan(NamedTuple):
+    """How a run is carried out on the engine that it was given."""
 
     players: int
-    """How many clients show the video, the first ones."""
+    """Number of clients, the first ones, that display the video."""
     card: TestCard
-    """The test card, where there is no video."""
+    """What is streamed where the spec has no video."""
     expectations: Expectations
     note: str
-    """What a person should know about it; empty when nothing is unusual."""
+    """What a person should know before the run; empty when nothing is unusual."""
 
 
-def plan(order: Order, *, cpus: int) -> Plan:
-    """Return how *order* is carried out by an engine with *cpus* processors."""
-    single = cpus == 1
-    players = min(order.clients, 1 if single else order.clients) if order.players is None else order.players
-    card = SMALL_CARD if single else CARD
-    narrow = order.video is None and _is_too_narrow(order.profile, card)
-    notes = []
-    if single and order.players is None and order.clients > 1:
-        notes.append("This engine has one processor: client 1 shows the video, the others count datagrams (--players).")
+def plan_run(spec: RunSpec, *, cpus: int) -> RunPlan:
+    """Return the plan of *spec* for an engine with *cpus* CPUs. What the spec says is never changed."""
+    card = SMALL_CARD if cpus == 1 else CARD
+    narrow = spec.video is None and _is_too_narrow(spec.profile, card)
+    expectations = Expectations(
+        frames_min_pct=_frames_min_pct(spec, cpus=cpus, narrow=narrow), link_loses=_may_lose(spec.profile)
+    )
+    return RunPlan(
+        _players(spec, cpus=cpus), card, expectations, " ".join(_notes(spec, card, cpus=cpus, narrow=narrow))
+    )
+
+
+def _players(spec: RunSpec, *, cpus: int) -> int:
+    """Every client displays the video; on one CPU, which can decode one stream, only the first client does."""
+    if spec.players is not None:
+        return spec.players
+    return 1 if cpus == 1 else spec.clients
+
+
+def _frames_min_pct(spec: RunSpec, *, cpus: int, narrow: bool) -> float | None:
+    """Frames are required of the test card alone, and only over links that carry its rate.
+
+    A video of a person's own may have frames that look the same, which are counted as one.
+    """
+    if spec.frames_min_pct is not None:
+        return spec.frames_min_pct
+    if spec.video is not None or narrow:
+        return None
+    return PICTURE_MIN_PCT if cpus == 1 or spec.profile.needs_netem else FRAMES_MIN_PCT
+
+
+def _notes(spec: RunSpec, card: TestCard, *, cpus: int, narrow: bool) -> Iterator[str]:
+    if cpus == 1 and spec.players is None and spec.clients > 1:
+        yield "This engine has one CPU: client 1 displays the video, the others count datagrams (--players)."
     if narrow:
-        notes.append(f"Profile {order.profile.name} carries less than the {card.bitrate_kbit} kbit/s of the video.")
-    least = order.frames_min_pct
-    if least is None and order.video is None and not narrow:
-        least = PICTURE_MIN_PCT if single or order.profile.needs_netem else FRAMES_MIN_PCT
-    expectations = Expectations(frames_min_pct=least, link_loses=_may_lose(order.profile))
-    return Plan(players, card, expectations, " ".join(notes))
+        yield f"Profile {spec.profile.name} carries less than the {card.bitrate_kbit} kbit/s of the video."
 
 
 def _downs(profile: Profile) -> tuple[Direction, ...]:
@@ -97,7 +124,7 @@ def _downs(profile: Profile) -> tuple[Direction, ...]:
 
 
 def _may_lose(profile: Profile) -> bool:
-    """Whether datagrams on the way to a client may be lost: by chance, by damage, or at a bottleneck."""
+    """Whether datagrams towards a client may be lost: at random, by damage, or at a bottleneck."""
     return any(down.loss_pct or down.corrupt_pct or down.rate_kbit is not None for down in _downs(profile))
 
 
@@ -107,7 +134,7 @@ def _is_too_narrow(profile: Profile, card: TestCard) -> bool:
 
 
 def parse_clients(text: str) -> int:
-    """Return the number of clients in *text*; raises :class:`SettingsError` for anything that is not one."""
+    """Return the number of clients in *text*; raises :class:`SettingsError` for anything that is not a number."""
     try:
         return int(text)
     except ValueError:

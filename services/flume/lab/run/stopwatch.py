@@ -6,16 +6,22 @@ from collections.abc import Iterator
 
 
 class Stopwatch:
-    """Measures the steps of a run."""
+    """Durations by name, in seconds::
+
+    watch = Stopwatch()
+    with watch.step("start"):
+        start_containers()
+    watch.steps["start"]
+    """
 
     def __init__(self, *, began_s: float | None = None) -> None:
-        """Begin now, or at *began_s* by the monotonic clock."""
+        """Start now, or at *began_s* of the monotonic clock."""
         self.steps: dict[str, float] = {}
         self._began_s = time.monotonic() if began_s is None else began_s
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Add the time that the body takes to step *name*."""
+        """Add the duration of the body to step *name*."""
         began_s = time.monotonic()
         try:
             yield
@@ -23,6 +29,6 @@ class Stopwatch:
             self.steps[name] = round(self.steps.get(name, 0.0) + time.monotonic() - began_s, 3)
 
     def mark(self, name: str, *, since_s: float | None = None) -> None:
-        """Note once how long it took to get here, from the beginning or from *since_s*."""
+        """Record the time since the start, or since *since_s*, under *name*; a second call changes nothing."""
         began_s = self._began_s if since_s is None else since_s
         self.steps.setdefault(name, round(time.monotonic() - began_s, 3))

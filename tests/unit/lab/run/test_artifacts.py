@@ -1,4 +1,4 @@
-"""Where a run leaves its evidence."""
+"""The folder with the evidence of a run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The runner's own small parts; what it does is tested on real labs."""
+"""Small parts of the runner; whole runs are tested on real labs."""
 
 from typing import cast
 

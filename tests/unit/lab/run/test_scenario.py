@@ -1,4 +1,4 @@
-"""Scenarios: what is accepted, what is refused, and who sends what when."""
+"""Scenarios: which are accepted and refused, and the timetable of commands."""
 
 import pytest
 
@@ -20,21 +20,21 @@ commands = "connect; wait 50%; interrupt; wait 1; continue; wait 2"
 
 
 def test_parts_are_given_out_in_turn_and_cues_are_in_the_order_of_time():
-    plan = timetable(load_scenario(GOOD, name="good"), clients=3)
-    assert plan.cues == (
+    played = timetable(load_scenario(GOOD, name="good"), clients=3)
+    assert played.cues == (
         (0.0, 1, Command.CONNECT),
         (0.0, 2, Command.CONNECT),
         (0.0, 3, Command.CONNECT),
         (5.0, 2, Command.INTERRUPT),
         (6.0, 2, Command.CONTINUE),
     )
-    assert plan.end_s == 10.0
-    assert plan.commands_of(2) == (Command.CONNECT, Command.INTERRUPT, Command.CONTINUE)
+    assert played.end_s == 10.0
+    assert played.commands_of(2) == (Command.CONNECT, Command.INTERRUPT, Command.CONTINUE)
 
 
 def test_another_duration_stretches_shares_and_leaves_seconds():
-    plan = timetable(load_scenario(GOOD, name="good", duration_s=20), clients=2)
-    assert [cue.time_s for cue in plan.cues if cue.client == 2] == [0.0, 10.0, 11.0]
+    played = timetable(load_scenario(GOOD, name="good", duration_s=20), clients=2)
+    assert [cue.time_s for cue in played.cues if cue.client == 2] == [0.0, 10.0, 11.0]
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_a_bad_file_is_refused_by_name(text, names):
 @pytest.mark.parametrize("path", sorted((ROOT / "compose" / "scenarios").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_scenario_of_ours_begins_legally_for_every_client(path):
     scenario = load_scenario(path.read_text(), name=path.stem)
-    plan = timetable(scenario, clients=2 * len(scenario.part))
+    played = timetable(scenario, clients=2 * len(scenario.part))
     for client in range(1, 2 * len(scenario.part) + 1):
-        assert plan.commands_of(client)[0] is Command.CONNECT
-    assert plan.end_s >= scenario.duration_s * 0.99
+        assert played.commands_of(client)[0] is Command.CONNECT
+    assert played.end_s >= scenario.duration_s * 0.99
 
 
 def test_the_tour_shows_every_command_in_every_order_that_matters():

@@ -1,4 +1,4 @@
-"""What a person asked for, and what follows from the engine."""
+"""The spec of a run, and the plan for the engine that it runs on."""
 
 from typing import Any
 
@@ -8,54 +8,54 @@ from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.fleet import without_player
 from flume.lab.run.scenario import Part, Scenario
-from flume.lab.run.spec import FRAMES_MIN_PCT, PICTURE_MIN_PCT, Order, parse_clients, plan
+from flume.lab.run.spec import FRAMES_MIN_PCT, PICTURE_MIN_PCT, RunSpec, parse_clients, plan_run
 from flume.lab.testcard import CARD, SMALL_CARD
 
 SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", commands="connect"),))
 
 
-def order(**fields: object) -> Order:
+def spec(**fields: object) -> RunSpec:
     usual: dict[str, Any] = {"clients": 5, "scenario": SCENARIO}
-    return Order(**(usual | fields))
+    return RunSpec(**(usual | fields))
 
 
-def test_several_processors_let_everybody_watch():
-    made = plan(order(), cpus=2)
+def test_on_several_cpus_every_client_has_a_player():
+    made = plan_run(spec(), cpus=2)
     assert (made.players, made.card, made.expectations.frames_min_pct, made.note) == (5, CARD, FRAMES_MIN_PCT, "")
 
 
-def test_one_processor_lets_one_client_watch_and_says_so():
-    made = plan(order(), cpus=1)
+def test_on_one_cpu_one_client_has_a_player_and_the_note_says_so():
+    made = plan_run(spec(), cpus=1)
     assert (made.players, made.card, made.expectations.frames_min_pct) == (1, SMALL_CARD, PICTURE_MIN_PCT)
-    assert "client 1 shows the video" in made.note
-    assert plan(order(clients=1), cpus=1).note == ""
+    assert "client 1 displays the video" in made.note
+    assert plan_run(spec(clients=1), cpus=1).note == ""
 
 
-def test_a_link_that_may_lose_is_expected_to_and_a_picture_at_all_is_enough():
+def test_a_link_that_may_lose_is_expected_to_lose_and_any_picture_is_enough():
     lossy = Profile(name="lossy", description="", down=Direction(loss_pct=5.0), up=Direction())
-    made = plan(order(profile=lossy), cpus=2).expectations
+    made = plan_run(spec(profile=lossy), cpus=2).expectations
     assert (made.link_loses, made.frames_min_pct) == (True, PICTURE_MIN_PCT)
     far = Profile(name="far", description="", down=Direction(delay_ms=300.0), up=Direction(loss_pct=9.0))
-    assert not plan(order(profile=far), cpus=2).expectations.link_loses
-    assert not plan(order(), cpus=2).expectations.link_loses
+    assert not plan_run(spec(profile=far), cpus=2).expectations.link_loses
+    assert not plan_run(spec(), cpus=2).expectations.link_loses
 
 
-def test_a_link_that_is_too_narrow_is_told_before_and_not_blamed_on_the_player():
+def test_a_link_that_is_too_narrow_is_noted_before_and_no_frames_are_required():
     narrow = Profile(name="3g", description="", down=Direction(rate_kbit=780.0, queue_ms=200.0), up=Direction())
-    made = plan(order(profile=narrow, clients=1), cpus=2)
+    made = plan_run(spec(profile=narrow, clients=1), cpus=2)
     assert made.note == "Profile 3g carries less than the 4000 kbit/s of the video."
     assert (made.expectations.link_loses, made.expectations.frames_min_pct) == (True, None)
 
 
-def test_what_a_person_asks_for_is_done_whatever_the_engine():
-    made = plan(order(players=3, frames_min_pct=70.0), cpus=1)
+def test_what_the_spec_says_is_done_whatever_the_engine():
+    made = plan_run(spec(players=3, frames_min_pct=70.0), cpus=1)
     assert (made.players, made.expectations.frames_min_pct, made.note) == (3, 70.0, "")
 
 
-def test_a_video_of_ones_own_may_have_frames_alike(tmp_path):
+def test_of_a_video_of_a_persons_own_no_frames_are_required(tmp_path):
     film = tmp_path / "film.mp4"
     film.write_bytes(b"x")
-    assert plan(order(video=film), cpus=4).expectations.frames_min_pct is None
+    assert plan_run(spec(video=film), cpus=4).expectations.frames_min_pct is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_video_of_ones_own_may_have_frames_alike(tmp_path):
 )
 def test_what_is_impossible_is_refused_by_name(fields, key):
     with pytest.raises(SettingsError, match=f"^{key}="):
-        order(**fields)
+        spec(**fields)
 
 
 def test_numbers_are_numbers():

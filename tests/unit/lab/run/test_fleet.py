@@ -1,0 +1,95 @@
+"""Clients of a fleet, as their events show them, and waiting until their counts no longer change."""
+
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from flume.control.session import Command, State
+from flume.errors import EngineError, LabError
+from flume.lab.run.event_log import EventLog
+from flume.lab.run.fleet import QUIET_S, Client, Member, quiesce
+
+
+class FakeIo:
+    """An attachment that keeps what is written, until it has ended."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.ended = False
+
+    def write_line(self, line: str) -> None:
+        if self.ended:
+            raise EngineError("no longer takes input")
+        self.lines.append(line)
+
+
+def client(io: FakeIo | None = None, exit_code: int = 0) -> Client:
+    container: Any = SimpleNamespace(io=io, state=lambda: SimpleNamespace(exit_code=exit_code))
+    return Client(3, Member(container, EventLog("client-3")))
+
+
+def report(one: Client, *, time_s: float, datagrams: int, state: str = "interrupted") -> None:
+    event = {"event": "statistics", "time_s": time_s, "datagrams": datagrams, "state": state}
+    one.member.events.on_line(msgspec.json.encode(event).decode())
+
+
+def test_a_command_is_one_line_of_input_and_an_unattached_client_is_refused():
+    io = FakeIo()
+    client(io).send(Command.INTERRUPT)
+    assert io.lines == ["interrupt"]
+    with pytest.raises(LabError, match="client-3 takes no commands"):
+        client().send(Command.INTERRUPT)
+
+
+def test_the_state_is_that_of_the_latest_statistics_and_closed_before_any():
+    one = client()
+    assert (one.state, one.statistics) == (State.CLOSED, None)
+    report(one, time_s=1, datagrams=7, state="active")
+    assert (one.state, one.statistics and one.statistics.datagrams) == ("active", 7)
+
+
+@pytest.mark.parametrize(("exit_code", "how"), [(137, r"status 137, killed"), (1, r"status 1")])
+def test_a_container_that_has_ended_is_named_with_its_status_and_last_output(exit_code: int, how: str):
+    io = FakeIo()
+    one = client(io, exit_code)
+    one.member.check_running()
+    io.ended = True
+    one.member.events.on_error("flume: the display is gone")
+    with pytest.raises(
+        LabError, match=rf"client-3 ended during the run \({how}\); its last output: the display is gone"
+    ):
+        one.member.check_running()
+
+
+def test_a_client_without_statistics_and_a_client_whose_counts_stay_are_quiet():
+    silent, still = client(), client()
+    report(still, time_s=10, datagrams=5)
+    timer = threading.Timer(0.15, lambda: report(still, time_s=10 + QUIET_S, datagrams=5))
+    timer.start()
+    began_s = time.monotonic()
+    quiesce([silent, still], timeout_s=30)
+    assert 0.1 < time.monotonic() - began_s < 15, "the second statistics end it, and nothing else does"
+    timer.join()
+
+
+def test_a_client_that_goes_on_counting_is_waited_for_until_the_time_limit_only():
+    counting = client()
+    report(counting, time_s=10, datagrams=5)
+    began_s = time.monotonic()
+    quiesce([counting], timeout_s=0.25)
+    assert 0.25 <= time.monotonic() - began_s < 10
+
+
+def test_a_count_that_changes_begins_the_quiet_time_anew():
+    changing = client()
+    report(changing, time_s=10, datagrams=5)
+    timer = threading.Timer(0.15, lambda: report(changing, time_s=10 + 2 * QUIET_S, datagrams=6))
+    timer.start()
+    began_s = time.monotonic()
+    quiesce([changing], timeout_s=0.5)
+    assert time.monotonic() - began_s >= 0.5
+    timer.join()
