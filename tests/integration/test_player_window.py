@@ -115,7 +115,7 @@ def test_without_the_plug_in_it_says_what_to_install(screen: XScreen, tmp_path: 
 
 
 def test_nothing_but_our_own_lines_is_written(port: int, screen: XScreen, tmp_path: Path) -> None:
-    # Where there is no sound device, ALSA wrote thousands of lines over the status line.
+    # Without an audio device ALSA wrote thousands of lines over the status line.
     command = [sys.executable, "-m", "flume.cli", "watch", "127.0.0.1", "--port", str(port), "--duration", "3"]
     environment = {**os.environ, "PYTHONPATH": str(SERVICES)}
     environment["XDG_RUNTIME_DIR"] = str(tmp_path)
@@ -130,18 +130,18 @@ def test_why_no_window(tmp_path: Path) -> None:
     assert "no Wayland compositor answers at WAYLAND_DISPLAY=wayland-0" in str(display.window_obstacle(wayland, None))
 
 
-def test_sound_and_graphics_are_where_linux_puts_them(tmp_path: Path) -> None:
-    assert not display.has_sound({}, tmp_path)
+def test_audio_and_graphics_are_where_linux_puts_them(tmp_path: Path) -> None:
+    assert not display.has_audio({}, tmp_path)
     assert not display.has_graphics_card(tmp_path)
-    assert display.has_sound({"PULSE_SERVER": "tcp:desk"}, tmp_path)
+    assert display.has_audio({"PULSE_SERVER": "tcp:desk"}, tmp_path)
     (tmp_path / "snd").mkdir()
     (tmp_path / "snd" / "pcmC0D0c").touch()
-    assert not display.has_sound({}, tmp_path), "a microphone only"
+    assert not display.has_audio({}, tmp_path), "a microphone only"
     (tmp_path / "snd" / "pcmC0D0p").touch()
-    assert display.has_sound({}, tmp_path)
+    assert display.has_audio({}, tmp_path)
     (tmp_path / "dri").mkdir()
     (tmp_path / "dri" / "card0").touch()
     assert display.has_graphics_card(tmp_path)
-    assert display.has_sound({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path / "none") is False
+    assert display.has_audio({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path / "none") is False
     (tmp_path / "pipewire-0").touch()
-    assert display.has_sound({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path / "none")
+    assert display.has_audio({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path / "none")

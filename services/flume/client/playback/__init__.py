@@ -1,1 +1,1 @@
-"""What libvlc knows: the player behind its contract, its pictures and its display."""
+"""Playback: the player's contract, and libvlc behind it with its pictures, its window and its loopback socket."""

@@ -1,7 +1,7 @@
-"""What this machine can show and sound, found out before libvlc is started.
+"""Which window and which audio this machine offers, found out before libvlc is started.
 
-libvlc says nothing when it cannot open a window: it decodes on, and nobody sees anything. So the same question is
-asked first, in the same way: by libxcb, which libvlc's own window plug-in uses.
+libvlc reports nothing when it cannot open a window: it goes on decoding, and no picture appears. So the window is tried
+first, with the library that libvlc's own window plug-in uses: libxcb.
 """
 
 import ctypes
@@ -13,22 +13,22 @@ WINDOW_PACKAGE = "apt-get install --no-install-recommends vlc-plugin-video-outpu
 _WINDOW_PLUGINS = "video_output/lib*_window_plugin.so", "video_output/lib*_shell_plugin.so"
 """libvlc 3: X11's is xcb_window, Wayland's are xdg_shell and wl_shell."""
 
-_SOUND_DEVICES = "snd/pcmC*p"
+_AUDIO_DEVICES = "snd/pcmC*p"
 """ALSA's playback devices, below /dev."""
 
 _GRAPHICS_CARDS = "dri/card*", "nvidia0", "dxg"
-"""Linux' own interface to graphics cards, NVIDIA's, and that of Windows' subsystem for Linux, below /dev."""
+"""Graphics cards below /dev: Linux's own interface, NVIDIA's, and that of the Windows Subsystem for Linux."""
 
 DEVICES = Path("/dev")
 
 
 def has_display(environment: Mapping[str, str]) -> bool:
-    """Say whether somebody asked for windows."""
+    """Return whether *environment* names a display, X11's or Wayland's."""
     return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 def window_obstacle(environment: Mapping[str, str], plugins: Path | None) -> str | None:
-    """Return why no window can be opened, with the cure, or ``None``.
+    """Return why no window can be opened, with the remedy, or ``None``.
 
     *plugins* is libvlc's folder of plug-ins; ``None``: not known, taken for complete.
     """
@@ -50,7 +50,7 @@ def _wayland_answers(environment: Mapping[str, str]) -> bool:
     name = environment.get("WAYLAND_DISPLAY")
     if not name:
         return False
-    # wl_display_connect(3): a name is below XDG_RUNTIME_DIR, an absolute path stands for itself.
+    # wl_display_connect(3): a name is relative to XDG_RUNTIME_DIR; an absolute path is taken as it is.
     path = Path(environment.get("XDG_RUNTIME_DIR", "/nonexistent")) / name
     with socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -63,7 +63,7 @@ def _wayland_answers(environment: Mapping[str, str]) -> bool:
 def _x_answers(name: str) -> bool:
     try:
         xcb = ctypes.CDLL("libxcb.so.1")
-    except OSError:  # not here or not X11: then nothing can be said against it
+    except OSError:  # no libxcb, or not X11: no reason against a window is known
         return True
     xcb.xcb_connect.restype = ctypes.c_void_p
     xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)]
@@ -75,19 +75,19 @@ def _x_answers(name: str) -> bool:
         xcb.xcb_disconnect(connection)
 
 
-def has_sound(environment: Mapping[str, str], devices: Path = DEVICES) -> bool:
-    """Say whether sound can be played.
+def has_audio(environment: Mapping[str, str], devices: Path = DEVICES) -> bool:
+    """Return whether audio can be played: a sound server answers, or there is a playback device.
 
-    Without a device libvlc tries again with each packet of sound, and ALSA writes twelve lines about each attempt.
+    Without a device libvlc tries again for each packet of audio, and ALSA writes twelve lines about each attempt.
     """
     if environment.get("PULSE_SERVER"):
         return True
     runtime = Path(environment.get("XDG_RUNTIME_DIR", "/nonexistent"))
     if (runtime / "pulse" / "native").exists() or (runtime / "pipewire-0").exists():
         return True
-    return any(devices.glob(_SOUND_DEVICES))
+    return any(devices.glob(_AUDIO_DEVICES))
 
 
 def has_graphics_card(devices: Path = DEVICES) -> bool:
-    """Say whether drawing is anybody's work but the processor's."""
+    """Return whether there is a graphics card; without one the CPU draws."""
     return any(path for pattern in _GRAPHICS_CARDS for path in devices.glob(pattern))

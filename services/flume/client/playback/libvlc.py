@@ -1,12 +1,12 @@
-"""Playback through libvlc: the only file of the client that imports vlc.
+"""Playback through libvlc: the only module of the client that imports vlc.
 
-Transport packets go to libvlc over a UDP port of the loopback interface: of the ways in, only this one follows the
-server's clock. One media player lives as long as the client. An interruption is silence to it; when datagrams come
-again, libvlc notices that they are late against its clock and takes a new reference (see :data:`MEDIA_OPTIONS`),
-which was measured to lose nothing, against 0.3 s and a missed keyframe for stopping and starting the media.
+Transport packets go to libvlc over a UDP port of the loopback interface: of libvlc's inputs, only this one follows the
+server's clock. One media player lives as long as the client. An interruption is silence to it. When datagrams come
+again, libvlc finds them late against its clock and takes the next PCR as its new one (see :data:`MEDIA_OPTIONS`).
+Measured, that loses nothing; stopping and starting the media loses 0.3 s and a keyframe.
 
-Without a screen, pictures go to memory (:mod:`flume.client.playback.pictures`), where every one is counted as it
-comes. In a window they are counted by libvlc itself.
+Without a screen, pictures go to memory (:mod:`flume.client.playback.pictures`), where each is counted as it is drawn.
+In a window libvlc itself counts them.
 """
 
 import ctypes
@@ -28,43 +28,43 @@ from flume.client.playback.player import PlayerStatistics
 from flume.errors import PlayerError
 
 BIND_TIMEOUT_S = 10.0
-"""libvlc binds its port 10 to 30 ms after play(); on a machine with one busy core seconds pass."""
+"""libvlc binds its port 10 to 30 ms after play(); on a host with one busy core it takes seconds."""
 
 PACKAGES = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
 
 MEDIA_OPTIONS = (
-    # One lost datagram otherwise discards everything up to the next unit (measured: 1 % loss leaves 7 % of frames).
+    # Without this, one lost datagram discards all up to the next unit (measured: 1 % loss leaves 7 % of the frames).
     ":no-ts-cc-check",
-    # Late data (after a pause): take a new clock reference. At 0 and above libvlc empties its buffers as well.
+    # Late data (after a pause): take a new PCR as the clock. At 0 and above libvlc empties its buffers as well.
     ":clock-jitter=-1",
 )
 
 INSTANCE_OPTIONS = ("--quiet", "--no-osd", "--no-spu", "--no-video-title-show", "--no-snapshot-preview", "--no-stats")
 HEADLESS_OPTIONS = (*INSTANCE_OPTIONS, "--no-audio", "--no-drop-late-frames", "--no-skip-frames")
-"""Without a screen nothing is gained by skipping pictures when the processor was busy elsewhere for some milliseconds:
-they are shown at once. Five clients on two busy cores (load 6) lacked the last 2 of 420 pictures each; with skipping,
-4 to 9."""
+"""Without a screen, late frames are shown at once: skipping them after some milliseconds of a busy CPU gains nothing.
+Five clients on two busy cores (load 6) missed the last 2 of 420 frames each; with skipping, 4 to 9."""
 
 WINDOW_OPTIONS = tuple(option for option in INSTANCE_OPTIONS if option != "--no-stats")
-"""Counting in a window rests on libvlc's statistics."""
+"""In a window frames are counted by libvlc's statistics."""
 
-DRAWN_BY_PROCESSOR = "--vout=xcb_x11"
-DECODED_BY_PROCESSOR = ":avcodec-hw=none"
-"""Without a graphics card libvlc's choice is OpenGL in software: 145 % of a core under Xvfb, and 70 of 225 frames not
-shown in time, against a fifth of a core and none."""
+DRAWN_BY_CPU = "--vout=xcb_x11"
+DECODED_BY_CPU = ":avcodec-hw=none"
+"""Without a graphics card libvlc chooses OpenGL in software: 145 % of a core under Xvfb, and 70 of 225 frames not shown
+in time. With these options it takes a fifth of a core and shows all in time."""
 
 DRAINED_AFTER_S = 0.4
-"""Without a new frame the player has shown all it has: ten frames at 25 per second."""
+"""Without a new frame for this long the player has shown all that it has: ten frames at 25 per second."""
 
 WINDOW_DRAINED_AFTER_S = 0.8
-"""The same in a window, where libvlc renews its count four times a second."""
+"""The same in a window, where libvlc updates its count four times a second."""
 
 RESTART_INTERVAL_S = 1.0
 """Shortest time between two restarts of a media that ends at once each time."""
 
 ARENAS = 2
 M_ARENA_MAX = -8
-"""mallopt(3), glibc: libvlc's many short threads otherwise leave an arena each, 100 MB and more after some starts."""
+"""mallopt(3), glibc. Without a limit each of libvlc's many short threads leaves an arena: after some starts, 100 MB and
+more."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ class VlcPlayer:
 
         libvlc starts to show *network_caching_ms* after the first datagram.
 
-        *decoder_threads* None: one when headless, which keeps no frames back and leaves a lab's processors to its
-        other clients; as many as libvlc likes in a window.
+        *decoder_threads* ``None``: one when headless, which holds no frames back and leaves the CPUs of a lab to its
+        other clients; libvlc's choice in a window.
         """
         self._windowed = windowed
         self.drained_after_s = WINDOW_DRAINED_AFTER_S if windowed else DRAINED_AFTER_S
@@ -88,7 +88,7 @@ class VlcPlayer:
         threads = decoder_threads if decoder_threads is not None else (0 if windowed else 1)
         self._options = [*MEDIA_OPTIONS, f":network-caching={network_caching_ms}", f":avcodec-threads={threads}"]
         if windowed and not display.has_graphics_card():
-            self._options.append(DECODED_BY_PROCESSOR)
+            self._options.append(DECODED_BY_CPU)
         self._count = FrameCount(buffer_s=network_caching_ms / 1000)
         self._guard = threading.Lock()
         self._vlc: Any = None
@@ -110,18 +110,18 @@ class VlcPlayer:
         self._vlc = _import_vlc()
         self._instance = self._vlc.Instance(*(self._window_options() if self._windowed else HEADLESS_OPTIONS))
         if self._instance is None:
-            raise PlayerError(f"libvlc is here but does not start, probably without its plug-ins: {PACKAGES}")
+            raise PlayerError(f"libvlc is installed but does not start, probably without its plug-ins: {PACKAGES}")
         if not self._windowed:
             self._memory = PictureMemory(self._vlc, self._count)
         self._play()
 
     def _window_options(self) -> tuple[str, ...]:
         options = [*WINDOW_OPTIONS, f"--video-title={self._title}"]
-        if not display.has_sound(os.environ):
-            _log.info("no sound device here: playing without sound")
+        if not display.has_audio(os.environ):
+            _log.info("no audio device here: playing without audio")
             options.append("--no-audio")
         if not display.has_graphics_card():
-            options.append(DRAWN_BY_PROCESSOR)
+            options.append(DRAWN_BY_CPU)
         return tuple(options)
 
     def _play(self) -> None:
@@ -129,7 +129,7 @@ class VlcPlayer:
         vlc, player = self._vlc, self._instance.media_player_new()
         self._media = self._instance.media_new(f"udp://@127.0.0.1:{port}", *self._options)
         player.set_media(self._media)
-        self._counted_by_libvlc = 0  # it counts by the media
+        self._counted_by_libvlc = 0  # libvlc counts for each media
         if self._memory is not None:
             set_up, clean_up, lock, show = self._memory.callbacks
             vlc.libvlc_video_set_format_callbacks(player, set_up, clean_up)
@@ -145,8 +145,8 @@ class VlcPlayer:
         self._sender = LoopbackSender(port)
 
     def write(self, payloads: Sequence[Payload]) -> None:
-        """Send the transport packets of some datagrams to libvlc; what it does not take is counted."""
-        if self._sender is None:  # asked before the guard, which is held for seconds while libvlc is started again
+        """Send the transport packets of some datagrams to libvlc; datagrams that it does not take are counted."""
+        if self._sender is None:  # before the guard, which is held for seconds while libvlc is started again
             self._refused += len(payloads)
             return
         with self._guard:
@@ -159,7 +159,7 @@ class VlcPlayer:
                 self._count.received(time.monotonic())
 
     def expect_frame(self) -> None:
-        """Forget when the last first frame was."""
+        """Forget when the last first frame was displayed."""
         self._count_window()
         self._count.expect()
 
@@ -231,7 +231,7 @@ class VlcPlayer:
             self._media_player.release()
             self._media_player = None
         if self._media is not None:
-            self._media.release()  # each one that is not released leaks a thread
+            self._media.release()  # each media that is not released leaks a thread
             self._media = None
 
     def close(self) -> None:
@@ -248,14 +248,14 @@ class VlcPlayer:
 
 def _import_vlc() -> Any:
     try:
-        import vlc  # noqa: PLC0415 - without the library this raises NotImplementedError, and only players need it
+        import vlc  # noqa: PLC0415 - raises NotImplementedError without the library, which only players need
     except (ImportError, NotImplementedError, OSError) as error:
         raise PlayerError(f"libvlc cannot be loaded ({error}): {PACKAGES}, or watch with --player none") from error
     return vlc
 
 
 def plugin_folder() -> Path | None:
-    """Return where libvlc has its plug-ins, ``None`` where that cannot be known; raises :class:`PlayerError`."""
+    """Return libvlc's folder of plug-ins, ``None`` where that cannot be known; raises :class:`PlayerError`."""
     _import_vlc()
     maps = Path("/proc/self/maps")
     found = re.search(r"(/\S+)/libvlc\.so", maps.read_text("utf-8")) if maps.exists() else None
@@ -277,7 +277,7 @@ def _free_port() -> int:
 
 
 def _is_bound(port: int) -> bool:
-    """Say whether somebody listens on UDP *port*; always true where the system does not say."""
+    """Return whether a socket is bound to UDP *port*; always true where the system has no /proc."""
     table = Path("/proc/self/net/udp")
     if not table.exists():
         return True

@@ -1,8 +1,8 @@
-"""Datagrams to a player on this host, a batch of them a system call.
+"""Datagrams to a player on this host, a batch in one system call.
 
-A send over the loopback interface costs as much as everything else that the receiver does with a datagram. With UDP
-segmentation (Linux 4.18) the kernel takes a batch at once and cuts it only in front of the socket that receives it,
-which sees single datagrams as ever.
+Sending a datagram over the loopback interface costs as much as everything else that the receiver does with it. With UDP
+segmentation (Linux 4.18) the kernel takes a whole batch and cuts it at the receiving socket, which still reads single
+datagrams.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from itertools import groupby
 from flume.linux import UDP_SEGMENT
 
 MAX_SEGMENTS = 64
-"""The kernel's own limit before Linux 6.9, 128 since."""
+"""The kernel's own limit before Linux 6.9; 128 since then."""
 
 MAX_BATCH_BYTES = 65_507
-"""What a UDP datagram over IPv4 may carry; a batch is one until it is cut."""
+"""What a UDP datagram over IPv4 may carry: a batch is one datagram until it is cut."""
 
 _UNABLE = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
-"""The batch is refused for being one, by a kernel or an interface that cannot cut it."""
+"""Errors of a kernel or an interface that cannot cut a batch."""
 
 Payload = bytes | memoryview
 
@@ -34,7 +34,7 @@ class LoopbackSender:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(0)
         self._socket.connect(("127.0.0.1", port))
-        # An older kernel ignores the control message and would send one long datagram; the option it refuses.
+        # An older kernel would ignore the control message and send one long datagram, but it refuses the option.
         self.in_batches = False
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
@@ -43,7 +43,7 @@ class LoopbackSender:
     def send(self, payloads: Sequence[Payload]) -> int:
         """Send each of *payloads* as a datagram, in order; return how many were refused.
 
-        ECONNREFUSED: nobody listens. EAGAIN: the queue is full.
+        Refused are those for which no socket listens (ECONNREFUSED) or whose queue is full (EAGAIN).
         """
         return sum(self._send_batch(batch) for batch in batches(payloads))
 
@@ -73,7 +73,11 @@ class LoopbackSender:
 
 
 def batches(payloads: Sequence[Payload]) -> Iterator[Sequence[Payload]]:
-    """Divide *payloads* into runs that the kernel takes at once: of one length each, and not too long."""
+    """Divide *payloads* into batches that the kernel takes at once: of one length each, within both limits.
+
+    >>> [len(batch) for batch in batches([bytes(1316)] * 60 + [bytes(188)])]
+    [49, 11, 1]
+    """
     for length, run in groupby(payloads, len):
         same = list(run)
         step = max(1, min(MAX_SEGMENTS, MAX_BATCH_BYTES // max(1, length)))

@@ -17,7 +17,10 @@ _log = logging.getLogger(__name__)
 def open_player(
     kind: PlayerKind, *, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
 ) -> Player:
-    """Return a player of *kind*; ``auto`` is a window where one can be opened.
+    """Return a player of *kind*, not started yet; ``auto`` is a window where one can be opened.
+
+    *network_caching_ms* is libvlc's own buffer, *decoder_threads* the number of libvlc's decoder threads (``None``:
+    one without a window, libvlc's choice in a window), *title* that of the window.
 
     Raises :class:`~flume.errors.PlayerError` when *kind* is ``window`` and none can be opened, or without libvlc.
     """

@@ -1,6 +1,6 @@
-"""Memory into which libvlc draws where there is no screen, and the count of what it drew.
+"""Memory into which libvlc draws where there is no screen, and the count of the pictures drawn.
 
-libvlc draws a still picture again and again, so *changes of content* are counted, never calls: a checksum over every
+libvlc draws a still picture again and again, so *changes of content* are counted, not calls: a checksum over every
 eighth line, some 60 µs a frame at 720p.
 """
 
@@ -13,8 +13,8 @@ from flume.barcode import decode
 from flume.client.playback.frame_count import FrameCount
 
 EDGE_PIXELS = 64
-"""libvlc announces the picture first as it is, then with the decoder's padding (720 lines as 738). A size this little
-above the first one is padding: asking for the true one saves a scaling of every frame."""
+"""libvlc announces the picture first in its true size, then with the decoder's padding (720 lines as 738). A size that
+exceeds the first one by less than this is padding: asking for the true size saves scaling every frame."""
 
 LINE_STEP = 8
 
@@ -24,8 +24,8 @@ _SET_UP = ctypes.CFUNCTYPE(ctypes.c_uint, _POINTERS, ctypes.c_void_p, _UNSIGNED,
 _CLEAN_UP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _LOCK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, _POINTERS)
 _SHOW = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-"""libvlc_video_format_cb, _cleanup_cb, _lock_cb and _display_cb of libvlc_media_player.h; python-vlc's own
-declarations of the first hide the size behind untyped pointers."""
+"""libvlc_video_format_cb, _cleanup_cb, _lock_cb and _display_cb of libvlc_media_player.h. python-vlc's declaration of
+the first hides the size behind untyped pointers."""
 
 
 class Picture:
@@ -44,7 +44,7 @@ class Picture:
         self._starts = range(LINE_STEP // 2 * self.pitch, height * self.pitch, LINE_STEP * self.pitch)
 
     def checksum(self) -> int:
-        """Return a number that another picture is most unlikely to have."""
+        """Return a checksum over every eighth line: another picture is most unlikely to have the same."""
         value, luma, width = 0, self.luma, self.width
         for start in self._starts:
             value = zlib.crc32(luma[start : start + width], value)
@@ -52,17 +52,17 @@ class Picture:
 
 
 class PictureMemory:
-    """The memory callbacks. They run in libvlc's threads, and libvlc is not to be called from them."""
+    """The memory callbacks. They run in libvlc's threads, and must not call libvlc."""
 
     def __init__(self, vlc: Any, count: FrameCount) -> None:
-        """Count each new picture on *count*; *vlc* is the module, for its types alone."""
+        """Count each new picture with *count*; *vlc* is the module, needed for its types."""
         self._count = count
         self._picture: Picture | None = None
         self._declared = (0, 0)
         self._last_checksum: int | None = None
         self.number: int | None = None
-        """The test card's, of the last picture."""
-        # A callback object that Python collects crashes the process: they live as long as this object.
+        """The test card's frame number in the last picture, if it shows one."""
+        # A callback object that Python collects crashes the process: these live as long as this object.
         self._kept = (_SET_UP(self._set_up), _CLEAN_UP(self._clean_up), _LOCK(self._lock), _SHOW(self._show))
         kinds = (vlc.VideoFormatCb, vlc.VideoCleanupCb, vlc.VideoLockCb, vlc.VideoDisplayCb)
         self.callbacks = tuple(ctypes.cast(kept, kind) for kept, kind in zip(self._kept, kinds, strict=True))

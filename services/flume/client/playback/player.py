@@ -1,4 +1,4 @@
-"""What the client needs of a player, and the one that plays nothing."""
+"""What the client needs of a player, and the player that plays nothing."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from flume.client.playback.loopback import Payload
 
 
 class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What was displayed since the player began."""
+    """What the player has displayed since it began."""
 
     kind: str
     """window, headless or none."""
@@ -19,19 +19,30 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """When the first frame since the last :meth:`Player.expect_frame` was displayed, monotonic seconds. Window: when
     :meth:`Player.poll` found it, so poll often."""
     last_frame_s: float | None = None
+    """When the latest frame was displayed, monotonic seconds."""
     last_frame_number: int | None = None
-    """The number burnt into the test card, if the last picture carries one."""
+    """The number in the test card's barcode, if the last frame shows one."""
     width: int = 0
-    """As libvlc announces it: H.264 whose height is no multiple of 16 may read up to 15 lines more (1088 for 1080)."""
+    """As libvlc announces it. H.264 whose height is no multiple of 16 may have up to 15 lines more (1088 for 1080)."""
     height: int = 0
     datagrams_refused: int = 0
-    """Written while libvlc did not listen."""
+    """Datagrams written while libvlc did not listen, or did not keep up."""
     restarts: int = 0
-    """libvlc ended by itself and was started again."""
+    """How often libvlc had ended by itself and was started again."""
 
 
 class Player(Protocol):
-    """Shows MPEG-TS. :meth:`write` comes from the receiver's thread and never waits long."""
+    """Shows MPEG-TS; the receiver's thread calls :meth:`write`, which never waits long.
+
+    A player of one's own needs no more than these methods::
+
+        class FilePlayer(NullPlayer):
+            def __init__(self, file: BinaryIO) -> None:
+                self._file = file
+
+            def write(self, payloads: Sequence[Payload]) -> None:
+                self._file.writelines(payloads)
+    """
 
     @property
     def drained_after_s(self) -> float:
@@ -41,10 +52,10 @@ class Player(Protocol):
         """Open; raises :class:`~flume.errors.PlayerError` when playing is not possible here."""
 
     def write(self, payloads: Sequence[Payload]) -> None:
-        """Take the transport packets of some datagrams, each of *payloads* those of one, in order."""
+        """Take the transport packets of some datagrams, in order: each of *payloads* holds those of one datagram."""
 
     def expect_frame(self) -> None:
-        """A command that leads to a picture was given: note when the next one is displayed."""
+        """A command that leads to a new frame was granted: note when that frame is displayed."""
 
     def poll(self) -> None:
         """Look after the player: count what a window has displayed, and start it again where it ended by itself.
@@ -61,7 +72,7 @@ class Player(Protocol):
 
 
 class NullPlayer:
-    """Counts nothing and shows nothing: for measuring the network alone."""
+    """Counts nothing and shows nothing: to measure the network alone."""
 
     drained_after_s = 0.0
 
