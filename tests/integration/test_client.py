@@ -486,4 +486,4 @@ def test_an_old_state_file_is_not_health(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_bytes(msgspec.json.encode(statistics))
     result = CliRunner().invoke(health, ["client", str(path)])
-    assert (result.exit_code, "stands still" in result.output) == (1, True)
+    assert (result.exit_code, "has stopped writing" in result.output) == (1, True)

@@ -1,4 +1,4 @@
-"""Health checks that mean it: a client whose stream stands still is not healthy, however alive its process is."""
+"""Health checks: a client whose stream is silent is not healthy, even if its process is alive."""
 
 import time
 from pathlib import Path
@@ -9,15 +9,18 @@ from flume.client.faults import describe_faults
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_link import ControlLink
 from flume.client.statistics import ClientStatistics
-from flume.control import messages as m
+from flume.control import messages
 from flume.errors import NetworkError
 
 FRESH_S = 5.0
-"""A client writes its state once a second."""
+"""Oldest state file of a healthy client, which writes it once a second."""
 
 
 def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
-    """Return whether the client that writes *path* is well at *now_s* (epoch), and one line that says why."""
+    """Return whether the client that writes *path* is healthy, and a line that says why.
+
+    *now_s* is the present time in seconds since the epoch, as in the file.
+    """
     try:
         state = msgspec.json.decode(path.read_bytes(), type=ClientStatistics)
     except OSError as error:
@@ -33,7 +36,7 @@ def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
 def _complaint(state: ClientStatistics, now_s: float) -> str | None:
     age_s = now_s - state.time_s
     if age_s > FRESH_S:
-        return f"the state file is {age_s:.1f} s old: the client stands still"
+        return f"the state file is {age_s:.1f} s old: the client has stopped writing it"
     if state.wished != "closed" and not state.linked:
         return f"no control connection to {state.server}: {state.last_error or 'not yet tried'}"
     if state.wished == "active" and state.state != "active":
@@ -45,7 +48,7 @@ def _complaint(state: ClientStatistics, now_s: float) -> str | None:
 
 
 def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
-    """Return whether the server at *host* answers ``status``, and one line that says what it said."""
+    """Return whether the server at *host* answers ``status``, and a line with its answer."""
     began_s = time.monotonic()
     try:
         link = ControlLink.open(
@@ -54,12 +57,12 @@ def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
     except NetworkError as error:
         return False, str(error)
     try:
-        reply = link.request(m.StatusQuery(), timeout_s=timeout_s)
+        reply = link.request(messages.StatusQuery(), timeout_s=timeout_s)
     except NetworkError as error:
         return False, str(error)
     finally:
         link.close()
-    if not isinstance(reply, m.Status):
+    if not isinstance(reply, messages.Status):
         return False, f"{host} port {port} answered {reply!r:.120} to status"
     server = reply.server
     took_ms = (time.monotonic() - began_s) * 1000

@@ -1,4 +1,4 @@
-"""What a client publishes about itself: frozen, and ready to become JSON."""
+"""The counters of a client as a whole: frozen, and ready to become JSON."""
 
 from flume.client.playback.player import PlayerStatistics
 from flume.client.reception.statistics import ReceptionStatistics

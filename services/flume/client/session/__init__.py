@@ -1,1 +1,1 @@
-"""What steers: the control connection, the delivery windows and what brings a lost session back."""
+"""The session with the server: the control connection, the delivery windows, and recovery after a failure."""

@@ -1,8 +1,8 @@
 """The control connection: the TCP socket and the thread that reads it.
 
-Everything the server says, and the media that it sends here, is handed over in the order in which it came, from one
-thread; a reply also wakes whoever asked. The link ends once: by :meth:`ControlLink.close`, by the server, or by its
-silence.
+Messages of the server, and media that come over this connection, are handed over from one thread in the order of the
+bytes. A reply also wakes the thread that waits for it. The link ends once: by :meth:`ControlLink.close`, by the server,
+or by the server's silence.
 """
 
 import contextlib
@@ -12,25 +12,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import Line, encode, parse_from_server_untrusted
 from flume.control.endpoint import without_brackets
 from flume.control.framing import Demultiplexer, Frame, Item
 from flume.errors import NetworkError, RemoteProtocolError
 
 SILENCE_S = 15.0
-"""A server says ``alive`` every 5 s to a session; three missed ones and it is taken for gone."""
+"""A server sends ``alive`` to a session every 5 s. After three missed ones it counts as gone."""
 
 USER_TIMEOUT_MS = 10_000
 """Unacknowledged bytes for this long end the connection (TCP_USER_TIMEOUT, RFC 5482)."""
 
-Message = m.Reply | m.Event
+Message = messages.Reply | messages.Event
 OnPackets = Callable[[Sequence[bytes]], None]
-"""Takes RTP packets that came in frames."""
+"""Takes RTP packets that came in frames (RFC 4571)."""
 
 
-def _leave_alone(_packets: Sequence[bytes]) -> None:
-    """Nobody here asked for media."""
+def _drop(_packets: Sequence[bytes]) -> None:
+    """Media that were not asked for."""
 
 
 class ControlLink:
@@ -42,18 +42,18 @@ class ControlLink:
         *,
         on_message: Callable[[Message], None],
         on_lost: Callable[["ControlLink", str], None],
-        on_packets: OnPackets = _leave_alone,
+        on_packets: OnPackets = _drop,
         silence_s: float = SILENCE_S,
     ) -> None:
         """Own *connection*; *on_message*, *on_packets* and *on_lost* are called from the reading thread."""
         self._connection = connection
         self._on_message, self._on_lost, self._on_packets = on_message, on_lost, on_packets
         self._silence_s = silence_s
-        self._turn = threading.Lock()
-        self._replies: queue.SimpleQueue[m.Reply | NetworkError] = queue.SimpleQueue()
+        self._request_lock = threading.Lock()
+        self._replies: queue.SimpleQueue[messages.Reply | NetworkError] = queue.SimpleQueue()
         self._closed = threading.Event()
         self.expects_alive = False
-        """Whether there is a session, for which the server must be heard from time to time."""
+        """Whether there is a session: then :data:`SILENCE_S` without a byte ends the link."""
         self._thread = threading.Thread(target=self._read, name="flume-control", daemon=True)
 
     @classmethod
@@ -65,7 +65,7 @@ class ControlLink:
         timeout_s: float,
         on_message: Callable[[Message], None],
         on_lost: Callable[["ControlLink", str], None],
-        on_packets: OnPackets = _leave_alone,
+        on_packets: OnPackets = _drop,
         silence_s: float = SILENCE_S,
     ) -> "ControlLink":
         """Connect to *host*; raises :class:`NetworkError`."""
@@ -85,14 +85,14 @@ class ControlLink:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        connection.settimeout(0.5)  # the beat at which the reader looks for silence
+        connection.settimeout(0.5)  # how often the reader checks for silence
         link = cls(connection, on_message=on_message, on_lost=on_lost, on_packets=on_packets, silence_s=silence_s)
         link._thread.start()
         return link
 
     @property
     def peer(self) -> tuple[str, int]:
-        """The server's address and port, as connected."""
+        """The server's address and port."""
         host, port = self._connection.getpeername()[:2]
         return str(host), int(port)
 
@@ -106,13 +106,13 @@ class ControlLink:
         """Whether requests can be sent."""
         return not self._closed.is_set()
 
-    def request(self, request: m.Request, *, timeout_s: float) -> m.Reply:
+    def request(self, request: messages.Request, *, timeout_s: float) -> messages.Reply:
         """Send *request* and return its reply.
 
         Raises :class:`NetworkError` when the link ends first, or when no reply comes in time; the link is closed
         then, because a later reply would be taken for that of another request.
         """
-        with self._turn:
+        with self._request_lock:
             if not self.is_open:
                 raise NetworkError("the control connection is closed")
             try:
@@ -129,7 +129,7 @@ class ControlLink:
         return answer
 
     def close(self) -> None:
-        """End the link without telling *on_lost*; whoever waits for a reply is told at once."""
+        """End the link without a call of *on_lost*; a request that waits for its reply fails at once."""
         self._closed.set()
         self._shut()
         self._replies.put(NetworkError("the control connection was closed"))
@@ -150,19 +150,19 @@ class ControlLink:
 
     def _read(self) -> None:
         stream = Demultiplexer()
-        heard_s = time.monotonic()
+        received_s = time.monotonic()
         try:
             while not self._closed.is_set():
                 try:
                     data = self._connection.recv(65_536)
                 except TimeoutError:
-                    if self.expects_alive and time.monotonic() - heard_s > self._silence_s:
+                    if self.expects_alive and time.monotonic() - received_s > self._silence_s:
                         self._lose(f"the server was silent for {self._silence_s:g} s")
                     continue
                 if not data:
                     self._lose("the server closed it")
                     return
-                heard_s = time.monotonic()
+                received_s = time.monotonic()
                 self._hand_over(stream.feed_untrusted(data))
         except OSError as error:
             self._lose(error.strerror or str(error))
@@ -170,7 +170,7 @@ class ControlLink:
             self._connection.close()
 
     def _hand_over(self, items: Sequence[Item]) -> None:
-        """Pass on lines and packets in their order, packets that follow each other together."""
+        """Pass on lines and packets in their order; packets without a line between them go together."""
         packets: list[bytes] = []
         for item in items:
             if isinstance(item, Frame):
@@ -192,5 +192,5 @@ class ControlLink:
             self._lose(f"{error}; is it 'flume serve' that listens on this port?")
             return
         self._on_message(message)
-        if isinstance(message, m.Reply):
+        if isinstance(message, messages.Reply):
             self._replies.put(message)

@@ -1,4 +1,4 @@
-"""How long the picture took that a command asked for."""
+"""The time from a command to the first frame displayed after it."""
 
 import threading
 from typing import NamedTuple
@@ -15,10 +15,13 @@ class FirstFrame(NamedTuple):
 
 
 class FirstFrames:
-    """Waits for one first frame at a time; a later command takes the place of an earlier one."""
+    """Awaits one first frame at a time; a later command replaces an earlier one.
+
+    :meth:`expect` and :meth:`poll` may be called from different threads.
+    """
 
     def __init__(self, player: Player) -> None:
-        """Ask *player*."""
+        """Take the times of *player*."""
         self._player = player
         self._awaited: tuple[Command, float] | None = None
         self._latest: dict[Command, float] = {}
@@ -26,13 +29,13 @@ class FirstFrames:
         """Guards :attr:`_awaited`: a command sets it in one thread, :meth:`poll` clears it in another."""
 
     def expect(self, command: Command, since_s: float) -> None:
-        """*command*, given at *since_s* (monotonic), was granted: the next frame is its own."""
+        """*command*, sent at *since_s* (monotonic seconds), was granted: the next frame is the result of it."""
         self._player.expect_frame()
         with self._lock:
             self._awaited = command, since_s
 
     def poll(self) -> FirstFrame | None:
-        """Return the awaited frame, once, when it has been displayed."""
+        """Return the awaited frame when it has been displayed, once; otherwise ``None``."""
         awaited = self._awaited
         if awaited is None:
             return None
@@ -47,5 +50,5 @@ class FirstFrames:
         return seen
 
     def latest_ms(self, command: Command) -> float | None:
-        """Return what the latest *command* took, ``None`` while none has shown a frame."""
+        """Return the milliseconds of the latest *command*, ``None`` before its first frame."""
         return self._latest.get(command)

@@ -1,1 +1,1 @@
-"""What a person sees and types."""
+"""Commands from a terminal, a file or a script, and the views of a client."""

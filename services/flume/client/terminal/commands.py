@@ -1,4 +1,4 @@
-"""Where commands come from: a script, lines on standard input, or keys. Each runs in a thread of its own."""
+"""Sources of commands: a script, lines of a file, or keys. Each runs in a thread of its own."""
 
 import contextlib
 import os
@@ -23,14 +23,14 @@ KEYS = {
 }
 
 Run = Callable[[Command], None]
-"""Carries out a command and shows what came of it; raises nothing."""
+"""Carries out a command and shows its reply; raises nothing."""
 
 
 class CommandSource:
-    """A thread that gives commands until it is stopped, or has no more."""
+    """A thread that gives commands until it is stopped or has no more."""
 
     def __init__(self, work: Callable[["CommandSource"], None]) -> None:
-        """Run *work*, which looks at :attr:`stopping`."""
+        """Run *work*, which ends when :attr:`stopping` is set."""
         self.stopping = threading.Event()
         self._wake_out, self._wake_in = os.pipe()
         self._thread = threading.Thread(target=work, args=(self,), name="flume-commands", daemon=True)
@@ -49,7 +49,7 @@ class CommandSource:
         os.close(self._wake_out)
 
     def read(self, descriptor: int) -> bytes | None:
-        """Return what came on *descriptor*, empty at its end, or ``None`` when stopped."""
+        """Wait for bytes on *descriptor* and return them; empty at its end, ``None`` when stopped."""
         poller = select.poll()
         for readable in (descriptor, self._wake_out):
             poller.register(readable, select.POLLIN)
@@ -58,12 +58,12 @@ class CommandSource:
             return None
         try:
             return os.read(descriptor, 4096)
-        except OSError:  # a terminal that was hung up
+        except OSError:  # the terminal was closed
             return b""
 
 
 def script_source(steps: Sequence[Step], run: Run, done: Callable[[], None]) -> CommandSource:
-    """Give the commands of *steps*, waiting where they say so, then call *done*."""
+    """Give the commands of *steps* with the waits between them, then call *done*."""
 
     def work(source: CommandSource) -> None:
         for step in steps:
@@ -78,7 +78,7 @@ def script_source(steps: Sequence[Step], run: Run, done: Callable[[], None]) -> 
 
 
 def line_source(descriptor: int, run: Run, done: Callable[[], None], refuse: Callable[[str], None]) -> CommandSource:
-    """Give the commands that come on *descriptor*, one a line; ``quit`` calls *done*, the end of input goes on."""
+    """Give the commands that come on *descriptor*, one a line. ``quit`` calls *done*; the end of input does not."""
     allowed = ", ".join([*Command, QUIT])
 
     def work(source: CommandSource) -> None:
@@ -119,7 +119,7 @@ def key_source(descriptor: int, run: Run, done: Callable[[], None], *, first: Co
 
 @contextlib.contextmanager
 def single_keys(descriptor: int) -> Iterator[None]:
-    """Deliver keys as they are pressed, unechoed, and put the terminal back afterwards."""
+    """Deliver each key when it is pressed, without an echo; restore the terminal's settings afterwards."""
     if sys.platform == "win32":
         yield
         return

@@ -10,7 +10,7 @@ from rich.text import Text
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
 from flume.client.terminal.views import TextView, state_label, summary
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.session import Command
 from flume.errors import FlumeError
 
@@ -22,7 +22,7 @@ class Console:
     """A :class:`~flume.client.terminal.watching.View` on a terminal."""
 
     def __init__(self, opening: str, console: RichConsole | None = None) -> None:
-        """Begin with the line *opening*; draw on *console*, ``None``: the terminal."""
+        """Begin with the line *opening*; draw on *console*, or on the terminal."""
         self._opening = opening
         self._console = console or RichConsole(highlight=False)
         self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=False)
@@ -47,7 +47,7 @@ class Console:
     def _print(self, line: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
 
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
+    def command(self, command: Command, reply: messages.Reply | FlumeError) -> None:
         """Print its line."""
         self._lines.command(command, reply)
 
@@ -60,12 +60,12 @@ class Console:
         self._print(message)
 
     def ending(self) -> None:
-        """Show it in the bottom line."""
+        """Show in the bottom line that the client is ending."""
         self._live.update(Text(" ending ", "black on white"), refresh=True)
         self._is_ending = True
 
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
-        """Renew the status line; at the end, print the numbers."""
+        """Update the status line; at the end, print the last statistics."""
         if final:
             self._live.update(Text(""), refresh=True)
             self._print(summary(statistics))

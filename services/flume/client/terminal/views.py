@@ -1,4 +1,4 @@
-"""What is shown of a client: JSON lines for programs, plain lines for people."""
+"""What is shown of a client: JSON lines for programs, text lines for people."""
 
 import contextlib
 import json
@@ -11,141 +11,146 @@ import msgspec
 from flume.client.events import ClientEvent
 from flume.client.faults import describe_faults
 from flume.client.statistics import ClientStatistics
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import to_object
 from flume.control.session import Command, State
 from flume.errors import FlumeError
 
 
 class View(Protocol):
-    """Shows what happens. Called from several threads, one at a time."""
+    """Shows commands, events and statistics. Called from several threads, one at a time."""
 
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
+    def command(self, command: Command, reply: messages.Reply | FlumeError) -> None:
         """*command* was answered."""
 
     def event(self, event: ClientEvent) -> None:
-        """Something happened by itself."""
+        """Something happened without a command."""
 
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
         """A new snapshot."""
 
     def refuse(self, message: str) -> None:
-        """What came on standard input is not a command."""
+        """A line on standard input was no command; *message* says why."""
 
     def ending(self) -> None:
-        """It was asked to end; disconnecting and showing the rest takes a moment."""
+        """The client is ending: it disconnects and lets the player finish."""
 
 
 class JsonView:
-    """One JSON object a line: the contract with programs, and with the lab."""
+    """One JSON object a line: the format that programs read, the lab among them.
+
+    Every object has ``event`` and ``time_s`` (seconds since the epoch)::
+
+        {"event":"state","time_s":1700000000.5,"state":"active"}
+    """
 
     def __init__(self, stream: TextIO) -> None:
         """Write to *stream*."""
         self._stream = stream
 
-    def _say(self, event: str, **fields: Any) -> None:
-        # A reader that went away must not stop the client from ending in order.
+    def _write(self, event: str, **fields: Any) -> None:
+        # A reader that has closed its end must not stop the client from ending in order.
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(json.dumps({"event": event, "time_s": round(time.time(), 6), **fields}) + "\n")
             self._stream.flush()
 
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
-        """Say ``{"event":"command",…}`` with the reply, or with the error in its place."""
+    def command(self, command: Command, reply: messages.Reply | FlumeError) -> None:
+        """Write ``command`` with the server's reply, or with the error that kept it from being sent."""
         if isinstance(reply, FlumeError):
-            self._say("command", command=str(command), reply=None, error=str(reply))
-            self._say("error", message=str(reply), code="not_sent")
+            self._write("command", command=str(command), reply=None, error=str(reply))
+            self._write("error", message=str(reply), code="not_sent")
         else:
-            self._say("command", command=str(command), reply=to_object(reply))
+            self._write("command", command=str(command), reply=to_object(reply))
 
     def event(self, event: ClientEvent) -> None:
-        """Say ``state``, ``first_frame``, ``notice`` or ``error``."""
+        """Write ``state``, ``first_frame``, ``notice`` or ``error``."""
         fields = {key: value for key, value in msgspec.structs.asdict(event).items() if value is not None}
         kind = fields.pop("event")
         milliseconds = fields.pop("milliseconds", None)
         if milliseconds is not None:
             fields["join_ms" if event.command == Command.CONNECT else "resume_ms"] = milliseconds
-        self._say(kind, **fields)
+        self._write(kind, **fields)
 
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
-        """Say ``{"event":"statistics",…}``; the last one of a run has ``"final":true``."""
-        self._say("statistics", **msgspec.to_builtins(statistics, str_keys=True), final=final)
+        """Write ``statistics``; the last ones of a run have ``"final":true``."""
+        self._write("statistics", **msgspec.to_builtins(statistics, str_keys=True), final=final)
 
     def refuse(self, message: str) -> None:
-        """Say ``{"event":"error",…}``."""
-        self._say("error", message=message, code="unknown_command")
+        """Write ``error``."""
+        self._write("error", message=message, code="unknown_command")
 
     def ending(self) -> None:
-        """Say nothing: the last statistics do."""
+        """Write nothing: the last statistics show the end."""
 
 
 class TextView:
-    """Plain lines for people and logs. While a failure lasts it is told once, however often it is tried again."""
+    """Text lines for people and logs. A failure that lasts is one line, however often the client tries again."""
 
-    def __init__(self, say: Callable[[str], None], *, interval_s: float = 10.0) -> None:
-        """Write lines with *say*, and the numbers every *interval_s*."""
-        self._say = say
+    def __init__(self, write: Callable[[str], None], *, interval_s: float = 10.0) -> None:
+        """Write lines with *write*, and a line of statistics every *interval_s*."""
+        self._write = write
         self._interval_s = interval_s
-        self._said_s = time.monotonic()
+        self._written_s = time.monotonic()
         self._failures: set[str] = set()
 
-    def command(self, command: Command, reply: m.Reply | FlumeError) -> None:
-        """One line for each command that no change of state tells of."""
+    def command(self, command: Command, reply: messages.Reply | FlumeError) -> None:
+        """Write one line for each command whose result no change of state shows."""
         if isinstance(reply, FlumeError):
             self._fail(f"{command}: ", str(reply))
-        elif isinstance(reply, m.Refused):
-            self._say(f"{command}: refused: {reply.message}")
-        elif isinstance(reply, m.Status):
+        elif isinstance(reply, messages.Refused):
+            self._write(f"{command}: refused: {reply.message}")
+        elif isinstance(reply, messages.Status):
             server = reply.server
-            self._say(
+            self._write(
                 f"status: {reply.state}; server {server.source!r}, up {server.uptime_s:.0f} s, ingest {server.ingest}, "
                 f"{server.active} of {server.sessions} sessions active{describe_faults(server)}"
             )
         elif self._failures:
-            self._say(f"{command}: {reply.state}")
+            self._write(f"{command}: {reply.state}")
 
     def _fail(self, prefix: str, message: str) -> None:
         if message not in self._failures:
             self._failures.add(message)
-            self._say(prefix + message)
+            self._write(prefix + message)
 
     def event(self, event: ClientEvent) -> None:
-        """One line for each event."""
+        """Write one line for each event."""
         if event.event == "first_frame":
-            self._say(f"first picture {event.milliseconds:.0f} ms after {event.command}")
+            self._write(f"first picture {event.milliseconds:.0f} ms after {event.command}")
         elif event.event == "error":
             self._fail("error: ", str(event.message))
         elif event.event != "state":
-            self._say(f"{event.event}: {event.message}")
+            self._write(f"{event.event}: {event.message}")
         elif event.state == State.ACTIVE:
             self._failures.clear()
-            self._say(f"now {event.state}")
+            self._write(f"now {event.state}")
         elif not self._failures:
-            self._say(f"now {event.state}")
+            self._write(f"now {event.state}")
 
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
-        """One line from time to time, and at the end."""
+        """Write one line at each interval, and at the end."""
         now_s = time.monotonic()
-        if final or now_s - self._said_s >= self._interval_s:
-            self._said_s = now_s
-            self._say(summary(statistics))
+        if final or now_s - self._written_s >= self._interval_s:
+            self._written_s = now_s
+            self._write(summary(statistics))
 
     def refuse(self, message: str) -> None:
-        """One line."""
-        self._say(message)
+        """Write one line."""
+        self._write(message)
 
     def ending(self) -> None:
-        """Say nothing: it is soon over."""
+        """Write nothing: the last statistics follow soon."""
 
 
 def state_label(statistics: ClientStatistics) -> str:
-    """Return the state as a person wants to hear it."""
+    """Return the session's state for people: ``no session`` where one is desired and there is none."""
     if statistics.state == State.CLOSED and statistics.wished != "closed":
         return "no session"
     return statistics.state
 
 
 def summary(statistics: ClientStatistics) -> str:
-    """Return the numbers that a person looks for, in one line."""
+    """Return the most important counters in one line, for people."""
     s = statistics
     parts = [state_label(s), f"{s.datagrams} datagrams", f"{s.lost} lost", *_dropped_here(s)]
     parts += [f"{s.late} late"] if s.late else []
@@ -157,7 +162,7 @@ def summary(statistics: ClientStatistics) -> str:
 
 
 def _dropped_here(statistics: ClientStatistics) -> list[str]:
-    """Tell what is not the network's. It is known at once, as a loss only when what followed has been read."""
+    """Return what this host dropped itself. It is known at once, but part of *lost* only after later numbers came."""
     dropped = statistics.dropped_by_receiver
     if not dropped:
         return []

@@ -1,4 +1,4 @@
-"""``flume watch`` as an object: one client, its sources of commands, and the view of it."""
+"""``flume watch`` as an object: one client, its sources of commands, and its view."""
 
 import contextlib
 import logging
@@ -15,7 +15,7 @@ from flume.client.app import Client
 from flume.client.events import ClientEvent
 from flume.client.statistics import ClientStatistics
 from flume.client.terminal.views import View
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.session import Command
 from flume.errors import FlumeError, NetworkError
 
@@ -40,11 +40,11 @@ class Watching:
     ) -> None:
         """Show on *view*; keep the last statistics in *state_file* for health checks.
 
-        *end_with_session*: end when the client is over, because nobody is there to give it another command.
+        *end_with_session*: end when the client is over, because no further command will come.
         """
         self._end_with_session = end_with_session
         self.failures = 0
-        """Commands that were not carried out."""
+        """How many commands were not carried out."""
         self._view = view
         self._view_lock = threading.Lock()
         self._state_file = state_file
@@ -73,12 +73,12 @@ class Watching:
         client = self._client
         if client is None:
             return
-        reply: m.Reply | FlumeError
+        reply: messages.Reply | FlumeError
         try:
             reply = client.send(command)
         except NetworkError as error:
             reply = error
-        self.failures += isinstance(reply, FlumeError | m.Refused)
+        self.failures += isinstance(reply, FlumeError | messages.Refused)
         with self._view_lock:
             self._view.command(command, reply)
         self._show_statistics(client, final=False)
@@ -90,7 +90,7 @@ class Watching:
         sources: list[Stoppable] = []
         try:
             if self._state_file is not None:
-                write_state(self._state_file, client.statistics())  # a missing folder is better known at once
+                write_state(self._state_file, client.statistics())  # so that a missing folder is an error at once
             sources += [starter() for starter in starters]
             return self._loop(client, began_s)
         finally:
@@ -138,7 +138,7 @@ class Stoppable(Protocol):
 
 
 def write_state(path: Path, statistics: ClientStatistics) -> None:
-    """Replace *path* with *statistics* in one step, so that no reader sees half of it."""
+    """Replace *path* with *statistics* in one step, so that no reader sees half a file; raises :class:`FlumeError`."""
     beside = path.with_name(path.name + ".new")
     try:
         beside.write_bytes(msgspec.json.encode(statistics))

@@ -1,4 +1,4 @@
-"""What a person is told of a server."""
+"""What the views show: lines for people, JSON for programs."""
 
 import io
 import json
@@ -6,33 +6,34 @@ import json
 import msgspec
 
 from flume.client.terminal.views import JsonView, TextView
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.session import Command, State
 from flume.errors import NetworkError
 
-SERVER = m.ServerStatus(
+SERVER = messages.ServerStatus(
     uptime_s=7.0, source="camera", ingest="stalled", sessions=2, active=1, datagrams=9, segmentation=True
 )
 
 
-def said(server: m.ServerStatus) -> str:
+def status_line(server: messages.ServerStatus) -> str:
     lines: list[str] = []
-    status = m.Status(state=State.ACTIVE, session=m.ClientCounters(), server=server)
+    status = messages.Status(state=State.ACTIVE, session=messages.ClientCounters(), server=server)
     TextView(lines.append).command(Command.STATUS, status)
     (line,) = lines
     return line
 
 
 def test_the_status_line_says_what_is_wrong_with_the_source() -> None:
-    well = "status: active; server 'camera', up 7 s, ingest stalled, 1 of 2 sessions active"
-    assert said(SERVER) == well
-    assert said(msgspec.structs.replace(SERVER, source_counts={"stalls": 3})) == well + "; the source: stalls 3"
+    healthy = "status: active; server 'camera', up 7 s, ingest stalled, 1 of 2 sessions active"
+    assert status_line(SERVER) == healthy
+    faulty = msgspec.structs.replace(SERVER, source_counts={"stalls": 3})
+    assert status_line(faulty) == healthy + "; the source: stalls 3"
 
 
 def test_a_reply_is_written_for_programs_as_it_came_over_the_wire() -> None:
     out = io.StringIO()
     view = JsonView(out)
-    view.command(Command.INTERRUPT, m.Interrupted(state=State.INTERRUPTED, last_sequence=7, datagrams=3))
+    view.command(Command.INTERRUPT, messages.Interrupted(state=State.INTERRUPTED, last_sequence=7, datagrams=3))
     view.command(Command.CONTINUE, NetworkError("there is no connection"))
     interrupt, not_sent, error = (json.loads(line) for line in out.getvalue().splitlines())
     assert (interrupt["event"], interrupt["command"]) == ("command", "interrupt")
