@@ -26,6 +26,7 @@ from flume.settings import ClientSettings, ServerSettings
 from support.clients.players import FakePlayer, wait_until
 from support.media.camera import CameraSource, SyntheticCamera
 from support.paths import SERVICES
+from support.ports import free_port
 from support.servers.fake_server import SSRC, TOKEN, FakeServer
 from support.servers.running_server import RunningServer
 
@@ -166,8 +167,7 @@ def test_something_else_on_the_port_is_named(garbage: bytes) -> None:
 
 
 def test_no_server_is_an_error_with_its_cure_and_tried_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with Watcher(port) as watcher:
         with pytest.raises(NetworkError, match="is 'flume serve' running there"):
             watcher.client.connect()
@@ -288,8 +288,7 @@ def test_tokens_that_are_lost_are_soon_repeated_so_that_loss_is_not_taken_for_a_
 
 
 def test_what_failed_is_said_with_what_comes_next() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with Watcher(port) as watcher:
         with pytest.raises(NetworkError, match=r"; trying to connect again$"):
             watcher.client.connect()
@@ -363,13 +362,13 @@ def test_the_real_server_s_stream_arrives_whole(payload: str) -> None:
 
 
 def test_a_restarted_server_is_found_again() -> None:
-    with RunningServer() as server, Watcher(server.port) as watcher:
+    settings = ServerSettings(host="127.0.0.1", port=free_port())
+    with RunningServer(settings=settings) as server, Watcher(server.port) as watcher:
         watcher.connect()
         wait_until("it receives", lambda: watcher.client.statistics().datagrams > 20)
-        port = server.port
         server.stop()
         wait_until("it was told", lambda: "shutting down" in watcher.messages())
-        with RunningServer(settings=ServerSettings(host="127.0.0.1", port=port)):
+        with RunningServer(settings=settings):
             before = watcher.client.statistics().datagrams
             wait_until("it receives again", lambda: watcher.client.statistics().datagrams > before + 20)
             assert watcher.client.statistics().reconnects == 1
@@ -458,10 +457,10 @@ def test_a_script_ends_by_itself() -> None:
 
 
 def test_health_of_a_server() -> None:
-    with RunningServer() as server:
-        well = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(server.port)])
+    port = free_port()
+    with RunningServer(settings=ServerSettings(host="127.0.0.1", port=port)):
+        well = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(port)])
         assert (well.exit_code, "answered in" in well.output) == (0, True)
-        port = server.port
     gone = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(port)])
     assert gone.exit_code == 1
 

@@ -24,6 +24,7 @@ from flume.settings import ServerSettings
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
 from support.media.synthetic import SyntheticSource
 from support.paths import ROOT
+from support.ports import free_port
 from support.servers.running_server import RunningServer, running_server
 
 TOKEN_INTERVAL_S = 0.2
@@ -282,8 +283,7 @@ def test_ipv6_end_to_end(listen, call):
 @contextlib.contextmanager
 def program(kind: str = "honest") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The server as a program of its own, with consent_timeout_s 1.5; it has to end well."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
     command = (sys.executable, "-m", "support.servers.broken_server", kind, "127.0.0.1", str(port))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)

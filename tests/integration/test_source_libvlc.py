@@ -34,6 +34,7 @@ from support.media.clips import (
     tone_source,
 )
 from support.media.ts_stream import Check
+from support.ports import free_port
 
 pytestmark = pytest.mark.vlc
 
@@ -331,9 +332,7 @@ class UdpCamera:
 def test_a_live_input_is_stopped_and_started_again(card: Path) -> None:
     with playing(card, loop=True) as film_recording:
         film_recording.until(items=8)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with UdpCamera(film_recording.datagrams, port), playing(f"udp://@127.0.0.1:{port}") as recording:
         source = recording.source
         assert source.live
@@ -346,9 +345,7 @@ def test_a_live_input_is_stopped_and_started_again(card: Path) -> None:
 
 
 def test_a_live_input_that_never_sends_does_not_block() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with playing(f"udp://@127.0.0.1:{port}") as recording:
         before_s = time.monotonic()
         assert recording.source.read(timeout_s=0.3) is None

@@ -14,13 +14,9 @@ from flume.control.codec import encode, parse_from_server_untrusted
 from flume.control.session import State
 from support.clients.players import wait_until
 from support.clients.terminal import Terminal, run_watch, watch_command, watch_environment
+from support.ports import free_port
 from support.servers.fake_server import FakeServer
 from support.servers.running_server import RunningServer
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return str(probe.getsockname()[1])
 
 
 def at(port: int | str, *more: str) -> tuple[str, ...]:
