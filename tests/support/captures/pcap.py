@@ -1,4 +1,4 @@
-"""Writes capture files, packet by packet, through scapy; and the transport packets that a test needs in them."""
+"""Writes capture files, packet by packet, with scapy, and makes the transport packets that a test needs in them."""
 
 import json
 import struct
@@ -34,13 +34,13 @@ def pmt(video_type: int = 0x1B) -> bytes:
 
 
 def rtp(sequence: int, *packets: bytes) -> bytes:
-    """An RTP datagram; filled up with null packets to seven."""
+    """An RTP datagram of *packets*, filled up to seven with null packets."""
     filled = [*packets, *[ts(0x1FFF)] * (7 - len(packets))]
     return struct.pack("!BBHII", 0x80, 33, sequence, 3600 * sequence, 7) + b"".join(filled)
 
 
 class Pcap:
-    """A capture in the making. One control connection a client, its numbers kept."""
+    """A capture that a test writes. Each client has one control connection, whose TCP numbers are kept here."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,7 +80,7 @@ class Pcap:
         offset: int = 0,
         acked: int | None = None,
     ) -> Self:
-        """A TCP segment; *offset* moves it from its place in the stream without taking that place."""
+        """A TCP segment. With *offset* it is moved from its place in the stream, and the stream does not advance."""
         number = self._numbers.setdefault((source, destination), 0xFFFFFFF0)
         sport, dport = (PORT, 40000) if source == SERVER else (40000, PORT)
         ack = self._numbers.get((destination, source), 0)
@@ -103,7 +103,7 @@ class Pcap:
         return self.segment(SERVER, client, line(message), flags="PA")
 
     def log(self, *, captured: int | None = None, dropped: int = 0) -> str:
-        """What tcpdump says when it is stopped."""
+        """What tcpdump prints when it is stopped."""
         seen = self.packets if captured is None else captured
         return (
             "tcpdump: listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n"

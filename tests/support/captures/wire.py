@@ -1,4 +1,5 @@
-"""A server's interface on paper: tests say what passed there, in order, and get the facts a tap would hold.
+"""A server's interface on paper: a test says what passed there, in order, and gets
+the facts that a tap would hold.
 
 Commands and replies are made as values. No dialect plays a part.
 """
@@ -35,7 +36,10 @@ def host(number: int) -> str:
 
 
 class Wire(TapFactsBuilder):
-    """Facts of one server tap, and of client taps that see everything 0.1 ms later."""
+    """Facts of one server tap, and of client taps that see each datagram 0.1 ms later.
+
+    >>> facts = Wire().connect(1).stream(1, 1).last("interrupt", 1).server()
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +140,7 @@ class Wire(TapFactsBuilder):
         return self.build(tap)
 
     def client(self, client: int, *, delay_s: float = 0.0001, lose: frozenset[int] = frozenset()) -> TapFacts:
-        """What the tap of *client* holds; *lose* are positions among its datagrams."""
+        """What the tap of *client* holds. *lose*: positions, among its datagrams, of those that do not arrive."""
         mine = [datagram for datagram in self.media if datagram.destination[0] == host(client)]
         arrived = [d._replace(time_s=d.time_s + delay_s) for position, d in enumerate(mine) if position not in lose]
         tap = Tap(f"client-{client}", "eth0", "c.pcap", len(arrived), 0, 262144, START_S, self.now_s, None)

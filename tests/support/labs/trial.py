@@ -1,4 +1,4 @@
-"""Puts another server on trial in a lab: what takes the real one's place through `--topology` and `--video`."""
+"""Puts another server on trial in a lab: it replaces the real one by means of `--topology` and `--video`."""
 
 import zipfile
 from pathlib import Path
@@ -16,7 +16,7 @@ asyncio.run(broken_server.serve(sys.argv[1], "0.0.0.0", 5004, ready='{"event": "
 
 
 def broken_server_program(path: Path) -> Path:
-    """Write the broken servers as one file that Python runs; it travels as the lab's video does."""
+    """Write the broken servers as one file that Python runs; the lab carries it to the container as its video."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("__main__.py", MAIN)
         for package in ("support", "support/servers", "support/media"):

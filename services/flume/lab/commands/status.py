@@ -17,7 +17,7 @@ from flume.lab.commands.common import console, lab_option
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import locate
-from flume.lab.evidence.claims import said_untrusted
+from flume.lab.evidence.claims import parse_statistics_untrusted
 
 STATUS_INTERVAL_S = 1.0
 
@@ -75,7 +75,7 @@ def last_statistics(log: str) -> Mapping[str, Any]:
 
 
 def _row(number: int, address: str, container: str, health: str, event: Mapping[str, Any]) -> Row:
-    said = said_untrusted(event) if event else None
+    said = parse_statistics_untrusted(event) if event else None
     if said is None:
         return Row(number, address, container, health, "?", None, None, None, None, None, None)
     return Row(

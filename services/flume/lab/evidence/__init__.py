@@ -1,1 +1,1 @@
-"""What is known about a run: facts out of captures, counters of the kernel, claims of the programs."""
+"""What is known about a run: facts from captures, counters of the kernel, claims of the programs."""

@@ -1,11 +1,11 @@
 """Reads a tcpdump file into facts. The only importer of scapy.
 
-scapy reads the file and dissects a sample of the packets beside :mod:`flume.lab.evidence.dissect`; where the two
-differ the capture counts as unreadable.
+scapy reads the file, and dissects a sample of the packets beside :mod:`flume.lab.evidence.dissect`. Where the two
+decoders differ, the capture counts as unreadable.
 
-A capture that cannot be trusted is not an exception but a :attr:`~flume.lab.evidence.facts.Tap.problem`, so that a
-report can still be written, with the verdict ERROR: file missing or cut off, packets shortened or dropped, tcpdump not
-closed cleanly, bytes missing from a control connection, a clock that was set back.
+A capture that cannot be trusted raises no exception. It has a :attr:`~flume.lab.evidence.facts.Tap.problem`, so that a
+report can still be written, with the verdict ERROR. Problems are: a file that is missing or cut off, packets that were
+shortened or dropped, tcpdump not closed cleanly, bytes missing from a control connection, a clock that was set back.
 """
 
 import re
@@ -25,10 +25,11 @@ from flume.lab.evidence.dissect import LINK_HEADER, Dissector, Segment
 from flume.lab.evidence.facts import Tap, TapFacts
 
 CLOCK_STEP_S = 0.05
-"""Time stamps of two processors may swap by microseconds in the file; a step back of this size is a set clock."""
+"""Time stamps of two CPUs may swap by microseconds in the file; a step back of this size is a set clock."""
 _SAMPLE = 2000
-"""Every how many packets scapy dissects one as well; the first :data:`_SAMPLE_FIRST` all."""
+"""scapy dissects every packet of this number as well: it takes 0.2 ms for each."""
 _SAMPLE_FIRST = 16
+"""scapy dissects each of the first packets as well, so that a short capture is checked, too."""
 _FILE_HEADER_BYTES = 24
 _MAGIC = frozenset(bytes.fromhex(number) for number in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1"))
 """pcap with micro- or nanoseconds, of either byte order."""
@@ -53,9 +54,9 @@ def _check_with_scapy(frame: bytes, link_type: int, segment: Segment) -> str | N
 
 
 def _open(path: Path) -> RawPcapReader:
-    """Return scapy's reader of *path*, or raise :class:`EvidenceError` when it is no capture file.
+    """Return scapy's reader of *path*. Raises :class:`EvidenceError` when it is no capture file.
 
-    The header is looked at beforehand, because scapy leaves the file open when it refuses one.
+    The header is checked first, because scapy leaves the file open when it refuses one.
     """
     try:
         with path.open("rb") as file:
@@ -130,7 +131,10 @@ class _Reading:
 
 
 def _problems_in_log(log_text: str, packets: int) -> tuple[int, list[str]]:
-    """Return tcpdump's count of dropped packets, and what its closing lines give reason to doubt."""
+    """Return tcpdump's count of dropped packets, and the problems in its closing lines.
+
+    *packets* is the number of packets in the file.
+    """
     captured, dropped = _CAPTURED.search(log_text), _DROPPED.search(log_text)
     if captured is None or dropped is None:
         return 0, ["tcpdump did not report its end: the capture was not closed cleanly"]
@@ -144,8 +148,13 @@ def _problems_in_log(log_text: str, packets: int) -> tuple[int, list[str]]:
 def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
     """Return what the capture at *path* holds of the stream and its control connections on *port*.
 
-    *log_text* is what tcpdump wrote to its standard error, to the end. Nothing in the file or missing from it raises;
-    whatever is wrong stands in ``tap.problem`` and makes the verdict ERROR.
+    *name* is the tap's name in the report. *log_text* is what tcpdump wrote to its standard error, to the end. A file
+    that is missing, damaged or not a capture raises nothing: ``tap.problem`` names it, and the verdict is ERROR.
+
+    Example::
+
+        facts = read_tap(Path("server.pcap"), name="server", log_text=log, port=5004)
+        facts.tap.problem is None, len(facts.media)
     """
     collector = Collector(port)
     listening = _LISTENING.search(log_text)
@@ -154,10 +163,10 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
         reading.read(path)
     except EvidenceError as error:
         reading.problems = [str(error)]
-    dropped, doubts = _problems_in_log(log_text, reading.packets)
+    dropped, problems = _problems_in_log(log_text, reading.packets)
     missing = collector.missing_bytes
     if missing:
-        doubts.append(f"{missing} acknowledged bytes of control connections are not in the file")
+        problems.append(f"{missing} acknowledged bytes of control connections are not in the file")
     tap = Tap(
         name=name,
         interface=listening[1] if listening else "?",
@@ -167,6 +176,6 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
         snaplen=reading.snaplen,
         first_s=reading.first_s,
         last_s=reading.last_s,
-        problem="; ".join([*reading.problems, *doubts]) or None,
+        problem="; ".join([*reading.problems, *problems]) or None,
     )
     return collector.build(tap)

@@ -1,6 +1,6 @@
-"""What a client says about itself, out of its statistics event. Pure; claims, not facts.
+"""What a client reports about itself, read from its statistics event. Pure; claims, not facts.
 
-The lab knows the container contract (compose/README.md) and not the client's code, so that any client that keeps the
+The lab knows the container contract (compose/README.md) and not the client's code. So any client that keeps the
 contract can be put on trial.
 """
 
@@ -14,25 +14,26 @@ from flume.lab.evidence.facts import Claims
 
 
 class Playback(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the player."""
+    """What the player reports."""
 
     kind: str = "none"
     frames_displayed: int | None = None
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """One statistics event; fields that the lab does not use are left out."""
+class ReportedStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One statistics event. Fields that the lab does not use are left out."""
 
     state: str
     time_s: float = 0.0
-    """Epoch seconds, by its own clock."""
+    """Epoch seconds, by the clock of the client's host."""
     transport: str | None = None
     """What carries the media: udp or tcp."""
     media_port: int | None = None
     """Local port of the media socket, while there is one."""
     join_ms: float | None = None
+    """From the command ``connect`` to the first displayed frame."""
     datagrams: int = 0
-    """From the media socket, duplicates included."""
+    """Received from the media socket, duplicates included."""
     lost: int = 0
     duplicates: int = 0
     jitter_ms: float = 0.0
@@ -50,9 +51,13 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def said_untrusted(statistics: Mapping[str, Any]) -> Said:
-    """Return the statistics event as a value; raises :class:`EvidenceError` for a field of a wrong type."""
+def parse_statistics_untrusted(statistics: Mapping[str, Any]) -> ReportedStatistics:
+    """Return the statistics event as a value. Raises :class:`EvidenceError` for a field of a wrong type.
+
+    >>> parse_statistics_untrusted({"state": "active", "datagrams": 900}).claims().datagrams
+    900
+    """
     try:
-        return msgspec.convert(statistics, Said)
+        return msgspec.convert(statistics, ReportedStatistics)
     except msgspec.ValidationError as error:
         raise EvidenceError(f"a client's statistics cannot be used: {error}") from error

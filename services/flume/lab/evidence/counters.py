@@ -1,4 +1,4 @@
-"""The kernel's own counters as text, read for what they say about one client's media. Pure."""
+"""The kernel's counters as text in, datagrams of one client's media out. Pure."""
 
 import re
 
@@ -7,15 +7,15 @@ from flume.errors import EvidenceError
 _MEDIA_RULE = re.compile(
     r'^\[(\d+):\d+\] -A .*--comment "flumelab (?:blocked|also) media"(?: .*)? -j (?:DROP|REJECT)\b', re.MULTILINE
 )
-"""A rule of a firewall scenario that takes media away; others may take tokens or control segments."""
+"""A rule of a firewall scenario that drops media. Other rules may drop tokens or control segments."""
 
 
 def socket_drops(proc_net_udp: str, port: int) -> int:
     """Return how many datagrams the kernel dropped because the socket on local *port* had no room for them.
 
-    *proc_net_udp* is ``/proc/net/udp``, whose last column counts per socket (Linux, Documentation/networking/
-    proc_net_tcp.rst and net/ipv4/udp.c). The counters of ``/proc/net/snmp`` would not do: they include libvlc's
-    socket on loopback. Raises :class:`EvidenceError` when no socket has that port.
+    *proc_net_udp* is the text of ``/proc/net/udp``. Its last column counts the drops of each socket (Linux,
+    Documentation/networking/proc_net_tcp.rst and net/ipv4/udp.c). The counters of ``/proc/net/snmp`` are no
+    alternative: they include libvlc's socket on loopback. Raises :class:`EvidenceError` when no socket has that port.
     """
     drops = [
         int(fields[-1])
@@ -31,9 +31,10 @@ _DAMAGED = {"Udp": ("InCsumErrors",), "Ip": ("InHdrErrors", "InAddrErrors")}
 
 
 def damaged(proc_net_snmp: str) -> int:
-    """Return how many packets the kernel dropped because a bit of them had changed (``/proc/net/snmp``, RFC 1213).
+    """Return how many packets the kernel dropped because a bit of them had changed.
 
-    A changed bit shows in the checksum of UDP or IP, or has made the address somebody else's.
+    *proc_net_snmp* is the text of ``/proc/net/snmp`` (counters of RFC 1213). A changed bit shows in the checksum of UDP
+    or IP; or it changed the destination address, so that the packet is for another host.
     """
     lines = [line.partition(": ")[::2] for line in proc_net_snmp.splitlines()]
     tables = {
@@ -44,9 +45,10 @@ def damaged(proc_net_snmp: str) -> int:
 
 
 def firewall_drops(iptables_save: str) -> int:
-    """Return the datagrams of the stream that the rules of firewall scenarios took away (``iptables-save -c``).
+    """Return how many datagrams of the stream the rules of firewall scenarios dropped.
 
-    Those are the rules whose comment says media: others may take tokens or control segments, which no tap counts as
-    sent. Removed rules count with their last line, see :class:`flume.lab.containers.probe.Counters`.
+    *iptables_save* is the output of ``iptables-save -c``. Only rules whose comment says media count: other rules may
+    drop tokens or control segments, which no tap counts as sent. Removed rules count with their last line, see
+    :class:`flume.lab.containers.probe.Counters`.
     """
     return sum(int(packets) for packets in _MEDIA_RULE.findall(iptables_save))

@@ -1,7 +1,7 @@
 """Counts the video frames that begin in captured transport packets (ISO/IEC 13818-1).
 
-A second, independent and much smaller reading of MPEG-TS than the server's own, which is under test: PAT → PMT →
-video PID → payload_unit_start. A PES packet of video carries one frame, as every muxer we know writes it.
+A second reading of MPEG-TS, independent of the server's own, which is under test, and much smaller: PAT → PMT →
+video PID → payload_unit_start. A PES packet of video carries one frame: every muxer we know writes it so.
 """
 
 TS_PACKET_BYTES = 188
@@ -11,7 +11,7 @@ _VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33, 0xD1, 0xEA})
 
 
 def _section(packet: memoryview) -> memoryview:
-    """Return the PSI section that begins in *packet*, as far as the packet holds it; empty when there is none."""
+    """Return the PSI section that begins in *packet*, as far as the packet holds it; empty when none begins there."""
     start = 4
     if packet[3] & 0x20:
         start += 1 + packet[4]
@@ -52,8 +52,8 @@ class FrameCounter:
     def _read_pat(self, section: memoryview) -> None:
         if len(section) < 12 or section[0] != 0x00:
             return
-        for entry in range(8, len(section) - 4 - 3, 4):  # 4 bytes of CRC stand at the end
-            if section[entry] or section[entry + 1]:  # programme 0 is the network's
+        for entry in range(8, len(section) - 4 - 3, 4):  # the last 4 bytes are the CRC
+            if section[entry] or section[entry + 1]:  # program 0 names the network PID
                 self._pmt_pids.add((section[entry + 2] & 0x1F) << 8 | section[entry + 3])
 
     def _read_pmt(self, section: memoryview) -> None:

@@ -69,7 +69,7 @@ class UnitSplitter:
     def feed_untrusted(self, data: bytes, *, has_begin: bool) -> list[Unit]:
         """Take the next bytes; return the lines and frames that they complete, in their order. Raises nothing.
 
-        Without *has_begin* the bytes before the first are not known. A byte below 8 may then stand in the middle of a
+        Without *has_begin* the bytes before the first are not known. A byte below 8 may then be in the middle of a
         packet, so everything is read as lines.
         """
         rest, at = self._rest, 0

@@ -26,7 +26,7 @@ class Bar(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A command: where its mark stands, and where its name does not overlap others."""
+    """A command: where its mark is, and where its name does not overlap another name."""
 
     x: float
     text_x: float
@@ -44,12 +44,13 @@ class Tick(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """Everything the template needs for one client."""
+    """Everything that the template needs to draw one client, in drawing units."""
 
     windows: list[Bar]
     sent: str
-    """SVG path of the datagrams per column."""
+    """SVG path of the datagrams in each column, one bar a column."""
     leaked: str
+    """SVG path of the leaked datagrams, at the same scale."""
     peak_per_s: float
     labels: list[Label]
     ticks: list[Tick]
@@ -72,7 +73,7 @@ def _path(columns: list[int], peak: int) -> str:
 
 
 def ticks(duration_s: float) -> list[Tick]:
-    """Return round marks, at most a dozen."""
+    """Return marks at round times: at most 13 for up to twelve hours, and one an hour for more."""
     step_s = next((step for step in _STEPS_S if duration_s / step <= _MOST_TICKS), _STEPS_S[-1])
     count = int(duration_s / step_s + 1e-9)
     return [Tick(round(n * step_s / max(duration_s, 1e-9) * WIDTH, 1), f"{n * step_s:g}") for n in range(count + 1)]

@@ -25,7 +25,7 @@ _MISSING = "–"
 
 
 def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
-    """Write ``report.json``, ``report.html`` and ``junit.xml`` into *directory*, which is made; return their paths.
+    """Make *directory* and write ``report.json``, ``report.html`` and ``junit.xml`` into it; return their paths.
 
     Raises :class:`LabError` when they cannot be written.
     """
@@ -43,7 +43,7 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
 
 
 def read_report(path: Path) -> Report:
-    """Return the report in the JSON file *path*; raises :class:`LabError` when there is none."""
+    """Return the report in the JSON file *path*. Raises :class:`LabError` when the file cannot be read as a report."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except OSError as error:
@@ -63,7 +63,7 @@ def _number(value: float | None, digits: int = 0) -> str:
 
 
 def html(report: Report) -> str:
-    """Return the page: one file, no script, nothing to load."""
+    """Return the page: one file without scripts, which loads nothing from elsewhere."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -76,7 +76,7 @@ def html(report: Report) -> str:
 
 
 def junit(report: Report) -> bytes:
-    """Return the checks as test cases of one suite."""
+    """Return the checks as JUnit XML: a test case each, in one suite. Its class is the check's subject."""
     suite = TestSuite(f"flumelab.{report.run}")
     suite.timestamp = report.started
     for check in report.checks:
@@ -107,13 +107,13 @@ def _commands(client: ClientReport) -> str:
 def _frames(client: ClientReport) -> str:
     if client.frames_displayed is None or client.player == "none":
         return _MISSING
-    # Without the frames that window ends cut, and that may be shown, 319/316 would read as a miscount: 319/316+3.
+    # Some of the frames that a window's end cut may be displayed. 319/316 would look like a miscount: 319/316+3.
     cut = f"+{client.frames_cut}" if client.frames_displayed > client.frames_due else ""
     return f"{client.frames_displayed}/{client.frames_due}{cut}"
 
 
 def table(report: Report) -> Table:
-    """Return one row a client for the terminal."""
+    """Return the table for the terminal: one row a client."""
     # Without vertical rules it fits into the 80 columns of an ordinary terminal.
     made = Table(
         title=f"{report.run}: {report.duration_s:.1f} s",
@@ -143,7 +143,7 @@ def table(report: Report) -> Table:
 
 
 def account(report: Report) -> str:
-    """Return where every datagram is, as one line."""
+    """Return the account of all clients as one line: where every datagram went."""
     b = report.balance
     damaged = f" + damaged {b.damaged_on_link}" if b.damaged_on_link else ""
     return (

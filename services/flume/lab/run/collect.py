@@ -7,7 +7,7 @@ from flume.errors import EvidenceError, LabError
 from flume.lab.containers.container import Container
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.containers.probe import Tap, TapEnd
-from flume.lab.evidence.claims import Said
+from flume.lab.evidence.claims import ReportedStatistics
 from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
 from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.run.fleet import Client, Fleet
@@ -101,7 +101,7 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters, *, lost_on_
     )
 
 
-def _receiver_drops(statistics: Said, raw: RawCounters) -> int:
+def _receiver_drops(statistics: ReportedStatistics, raw: RawCounters) -> int:
     """Return the drops at the client's media socket: by the kernel's count, or the client's if the socket is closed."""
     try:
         return socket_drops(raw.udp, statistics.media_port or 0)

@@ -9,7 +9,7 @@ from flume.errors import LabError
 from flume.lab.containers.engine import Container, Engine, Network, Output, Start
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
-from flume.lab.evidence.claims import Said, said_untrusted
+from flume.lab.evidence.claims import ReportedStatistics, parse_statistics_untrusted
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
 
@@ -77,10 +77,10 @@ class Client(NamedTuple):
         io.write_line(str(command))
 
     @property
-    def statistics(self) -> Said | None:
+    def statistics(self) -> ReportedStatistics | None:
         """The latest statistics that it has sent; ``None`` before the first."""
         event = self.member.events.latest("statistics")
-        return None if event is None else said_untrusted(event)
+        return None if event is None else parse_statistics_untrusted(event)
 
     @property
     def state(self) -> str:

@@ -1,1 +1,1 @@
-"""From evidence to a verdict. Pure."""
+"""From evidence to a verdict and a report. All of it is pure."""

@@ -1,7 +1,7 @@
-"""Verdicts, and the report that the judge hands out: the content of ``report.json``.
+"""Verdicts, and the judge's report: the content of ``report.json``. Values only.
 
 Times are seconds from the run's start unless the name says otherwise. A change that removes or renames a field
-raises :data:`REPORT_VERSION`.
+raises :data:`REPORT_VERSION`. ``docs/judge.md`` explains a report to its reader.
 """
 
 import enum
@@ -11,11 +11,11 @@ import msgspec
 
 REPORT_VERSION = 1
 BIN_S = 0.1
-"""Width of a column in the time lines."""
+"""Width of a column in the time lines, in seconds."""
 
 
 class Verdict(enum.StrEnum):
-    """The worst one wins, in this order, and none is rewritten afterwards."""
+    """In this order, the worst last. The worst verdict of all checks is the verdict of the run."""
 
     PASS = "PASS"  # noqa: S105 - not a secret
     UNSUPPORTED = "UNSUPPORTED"
@@ -27,12 +27,16 @@ class Verdict(enum.StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """What a command-line program ends with."""
+        """Exit status of the command-line program."""
         return {"PASS": 0, "FAIL": 1, "ERROR": 3, "UNSUPPORTED": 4}[self]
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst of *verdicts*. None at all is ERROR: nothing was examined."""
+    """Return the worst of *verdicts*; without any it is ERROR, because nothing was examined.
+
+    >>> worst([Verdict.FAIL, Verdict.PASS])
+    <Verdict.FAIL: 'FAIL'>
+    """
     order = list(Verdict)
     return max(verdicts, key=order.index, default=Verdict.ERROR)
 
@@ -42,7 +46,7 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(_Value, frozen=True, kw_only=True):
-    """One examined statement. *subject* is a client's or tap's name, or ``run``."""
+    """One examined statement. *subject* is the name of a client or a tap, or ``run``."""
 
     name: str
     verdict: Verdict
@@ -51,7 +55,10 @@ class Check(_Value, frozen=True, kw_only=True):
 
 
 class Balance(_Value, frozen=True, kw_only=True):
-    """sent = received + lost_on_link + damaged_on_link + dropped_by_firewall + dropped_by_receiver + unexplained."""
+    """The account of the datagrams towards one client, or towards all.
+
+    sent = received + lost_on_link + damaged_on_link + dropped_by_firewall + dropped_by_receiver + unexplained.
+    """
 
     sent: int = 0
     """Left the server's interface."""
@@ -87,14 +94,14 @@ class Timeline(_Value, frozen=True, kw_only=True):
 
 
 class ClientReport(_Value, frozen=True, kw_only=True):
-    """One client. *player* is the kind of player that showed the video, as the client says."""
+    """One client. *player* is the kind of player that displayed the video, as the client reports it."""
 
     name: str
     address: str
     verdict: Verdict
     commands: list[CommandReport]
     active_windows: list[tuple[float, float]]
-    """When the server was allowed to send to it, by the control bytes."""
+    """When the server was allowed to send to it, by the captured commands and replies."""
     datagrams_active: int
     """Reached the client's interface (the server's, where the client has no tap) within the windows."""
     datagrams_leaked: int
@@ -104,13 +111,13 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     """Left the server and did not reach the client's program, for whatever reason."""
     loss_pct: float
     join_ms: float | None
-    """From the command ``connect`` to the first displayed frame, as the client says."""
+    """From the command ``connect`` to the first displayed frame, as the client reports it."""
     first_datagram_ms: float | None
     """From the command ``connect`` to the first datagram, from the capture nearest to the client."""
     frames_due: int
     """Video frames begun in the windows and surely sent in full."""
     frames_cut: int
-    """Video frames on the way when a window ended: they may be displayed, whole or in part, and need not be."""
+    """Video frames on the way when a window ended. They may be displayed, whole or in part, and need not be."""
     frames_displayed: int | None
     player: str
     balance: Balance
@@ -145,7 +152,7 @@ class LinkFigure(_Value, frozen=True, kw_only=True):
 
 
 class Network(_Value, frozen=True, kw_only=True):
-    """What stood between server and clients; None in a report where nothing was shaped."""
+    """The network between server and clients; the report has none where no link was shaped."""
 
     profile: str
     description: str = ""
@@ -153,7 +160,7 @@ class Network(_Value, frozen=True, kw_only=True):
 
 
 class RunFacts(_Value, frozen=True, kw_only=True):
-    """What the runner says about the run; it goes into the report as it is."""
+    """What the runner knows about the run; it goes into the report unchanged."""
 
     run: str
     engine: dict[str, object] = {}

@@ -225,7 +225,7 @@ def test_a_packet_shorter_than_its_headers_is_a_problem(pcap: Pcap):
     assert read(pcap).tap.problem == "1 packets could not be read"
 
 
-def test_a_missing_file_and_a_foreign_one_are_problems(tmp_path: Path):
+def test_a_missing_file_and_one_that_is_no_capture_are_problems(tmp_path: Path):
     for path, content in (
         (tmp_path / "none.pcap", None),
         (tmp_path / "text.pcap", b"hello, this is a text, not a capture"),
@@ -238,7 +238,7 @@ def test_a_missing_file_and_a_foreign_one_are_problems(tmp_path: Path):
 
 
 def test_a_minute_of_five_clients_is_read_in_time(pcap: Pcap):
-    """20,000 datagrams; 230,000 have to take less than 40 s, on a slow and busy machine."""
+    """20,000 datagrams; 230,000 have to take less than 40 s, on a slow and busy host."""
     frame = bytes(
         Ether(**ETHER) / IP(src=SERVER, dst=CLIENT) / UDP(sport=PORT, dport=50000) / Raw(rtp(1, pat(), pmt()))
     )

@@ -1,13 +1,13 @@
-"""What clients say of themselves, as the lab reads it."""
+"""The statistics that a client reports, as the lab reads them."""
 
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.claims import said_untrusted
+from flume.lab.evidence.claims import parse_statistics_untrusted
 
 
 def test_the_claims_are_taken_from_the_statistics_and_the_rest_is_left():
-    said = said_untrusted(
+    reported = parse_statistics_untrusted(
         {
             "event": "statistics",
             "state": "active",
@@ -20,14 +20,14 @@ def test_the_claims_are_taken_from_the_statistics_and_the_rest_is_left():
             "player": {"kind": "headless", "frames_displayed": 250},
         }
     )
-    claims = said.claims()
+    claims = reported.claims()
     assert (claims.datagrams, claims.duplicates, claims.frames_displayed) == (900, 2, 250)
-    assert (claims.join_ms, claims.player, said.media_port) == (812.5, "headless", 41234)
+    assert (claims.join_ms, claims.player, reported.media_port) == (812.5, "headless", 41234)
 
 
 def test_what_is_not_said_is_not_claimed():
-    said = said_untrusted({"state": "closed", "media_port": None})
-    assert (said.media_port, said.join_ms, said.claims().frames_displayed) == (None, None, None)
+    reported = parse_statistics_untrusted({"state": "closed", "media_port": None})
+    assert (reported.media_port, reported.join_ms, reported.claims().frames_displayed) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_what_is_not_said_is_not_claimed():
 )
 def test_wrong_types_are_an_error_of_the_evidence(event):
     with pytest.raises(EvidenceError, match="statistics"):
-        said_untrusted(event)
+        parse_statistics_untrusted(event)

@@ -1,4 +1,4 @@
-"""What the report files say, and that people and machines can read them."""
+"""The report as JSON, page, table and JUnit XML: what they say, and that they can be read."""
 
 import io
 import re

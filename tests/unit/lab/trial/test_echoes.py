@@ -1,4 +1,4 @@
-"""Echoes in a capture: no media, and no hiding place for any."""
+"""Echoes in a capture: they are no media, and media cannot be hidden as echoes."""
 
 from pathlib import Path
 
@@ -59,8 +59,8 @@ def test_an_answer_to_another_host_is_media(pcap: Pcap):
     assert len(read(pcap.token(ASKED).media(ASKED, client=OTHER)).media) == 1
 
 
-def test_a_host_without_a_session_is_owed_no_answer(pcap: Pcap):
-    """A request with a stranger's token, or a made-up one: who answers it sends datagrams to a host that has none."""
+def test_an_answer_to_a_host_without_that_session_is_media(pcap: Pcap):
+    """A request with another host's token, or with an invented one, excuses no datagram."""
     stolen = pcap.token(ASKED, client=OTHER).media(ASKED, client=OTHER)
     invented = b"f" * 32 + b"?"
     assert len(read(stolen.token(invented).media(invented)).media) == 2

@@ -97,7 +97,7 @@ def test_streaming_before_consent_is_caught():
     assert leak(wire) == (Verdict.FAIL, {"before_consent": 5})
 
 
-def test_a_wrong_token_and_a_foreign_host_are_no_consent():
+def test_a_wrong_token_and_a_token_from_another_host_are_no_consent():
     for client, token in ((2, "00fe"), (1, "00ff")):
         wire = Wire().connect(1).open(2).ask(2, "00ff")
         wire.consent(client, token, port=50001).stream(0.1, 1, 2).stream(1, 1)
@@ -119,7 +119,7 @@ def test_streaming_to_another_port_of_an_active_client_is_caught():
 
 
 def moved(wire: Wire) -> Wire:
-    """Client 2's token comes from another port in the middle of its stream, and the server follows."""
+    """Client 2 is streamed to; then its token comes from another port."""
     return wire.stream(0.1, 1, 2).consent(2, "00ff", port=50001)
 
 
@@ -203,7 +203,7 @@ def test_the_end_of_the_connection_has_a_named_grace():
     assert leak(two().end(2).stream(END_GRACE_S - 0.02, 1, 2).stream(1, 1))[0] is Verdict.PASS
     verdict, reasons = leak(two().end(2).stream(END_GRACE_S + 0.1, 1, 2).stream(1, 1))
     assert (verdict, set(reasons)) == (Verdict.FAIL, {"after_connection_end"})
-    # The server's own end leaves it nothing to notice.
+    # The server knows of its own end at once.
     assert leak(two().end(2, by_server=True).stream(0.1, 1, 2))[0] is Verdict.FAIL
 
 
@@ -284,8 +284,8 @@ def test_silence_must_be_earned():
     assert verdicts(absent, "silence") == {"client-1": Verdict.PASS, "client-2": Verdict.ERROR}
     wire.open(2).request(2, "status").reply(2, "status", state="closed")
     assert judge(wire.evidence(1, 2), RUN).verdict is Verdict.PASS
-    nobody = Wire().open(2).request(2, "status").reply(2, "status", state="closed")
-    assert verdicts(judge(nobody.evidence(2), RUN), "silence") == {"client-2": Verdict.ERROR}
+    alone = Wire().open(2).request(2, "status").reply(2, "status", state="closed")
+    assert verdicts(judge(alone.evidence(2), RUN), "silence") == {"client-2": Verdict.ERROR}
 
 
 def test_commands_are_compared_with_the_plan():
@@ -332,7 +332,7 @@ def test_loss_on_the_link_is_balanced_by_its_counter_and_fails_unless_allowed():
     assert judge(allowed, RUN).verdict is Verdict.PASS
 
 
-def test_what_a_lossy_link_takes_is_not_the_products_fault_and_what_else_is_lost_is():
+def test_what_a_lossy_link_drops_is_not_the_products_fault_and_further_loss_is():
     wire = short()
     tap = wire.client(1, lose=frozenset({3, 4}))
     lossy = Expectations(link_loses=True, frames_min_pct=None)
@@ -398,7 +398,7 @@ def test_drops_behind_the_tap_are_accounted_without_a_claim():
     assert report.clients[0].datagrams_lost == 5
 
 
-def test_nothing_that_says_what_was_received_is_an_error():
+def test_without_a_tap_and_a_claim_the_balance_is_an_error():
     wire = short()
     evidence = wire.evidence(1)
     report = judge(evidence._replace(subjects=(wire.subject(1, claims=Claims()),)), RUN)
@@ -418,8 +418,8 @@ def test_arrival_before_departure_is_a_clock_error():
 def test_a_datagram_from_nowhere_is_an_error_and_a_second_copy_is_not():
     wire = short()
     tap = wire.client(1)
-    foreign = tap._replace(media=(*tap.media, tap.media[0]._replace(identity=b"?" * 16)))
-    assert verdicts(judge(with_client_tap(wire, foreign), RUN), "clock")["client-1"] is Verdict.ERROR
+    unmatched = tap._replace(media=(*tap.media, tap.media[0]._replace(identity=b"?" * 16)))
+    assert verdicts(judge(with_client_tap(wire, unmatched), RUN), "clock")["client-1"] is Verdict.ERROR
     twice = tap._replace(media=(*tap.media, tap.media[0]))
     assert judge(with_client_tap(wire, twice), RUN).verdict is Verdict.PASS
 
@@ -494,7 +494,7 @@ def test_frames_displayed(shown: int | None, verdict: Verdict):
 
 
 def goes_on(wire: Wire, seconds: float, *, missing: int = 0) -> Wire:
-    """Continue with the very next datagram, or after *missing* others; then interrupt."""
+    """Continue with the very next datagram, or with one *missing* datagrams later; then interrupt."""
     wire.sequence += missing
     return wire.request(1, "continue").reply(1, "continue", state="active").stream(seconds, 1).last("interrupt", 1)
 
@@ -556,7 +556,7 @@ def test_windows_still_open_at_the_end_have_no_end():
     assert reconstruct(Wire().connect(1).server()).windows[0].closed_s == math.inf
 
 
-NEXT = {  # what an honest server answers: state and command to state
+NEXT = {  # how a correct server answers: state and command to state
     ("closed", "connect"): "connecting",
     ("connecting", "consent"): "active",
     ("connecting", "disconnect"): "closed",
@@ -569,7 +569,10 @@ STEPS = st.sampled_from(["connect", "consent", "interrupt", "continue", "disconn
 
 
 def play(steps: list[str], leak_at: int | None) -> tuple[Wire, bool]:
-    """Client 2 does *steps*, refused where illegal; return whether the datagram slipped in at *leak_at* was a leak."""
+    """Let client 2 do *steps*, refused where illegal.
+
+    One datagram is slipped in after step *leak_at*; return whether it was a leak.
+    """
     wire, state, leaked = Wire().connect(1).open(2), "closed", False
     for position, step in enumerate(steps):
         after = NEXT.get((state, step))
@@ -601,7 +604,7 @@ def test_any_sequence_is_judged_right_and_one_stray_datagram_is_found(steps: lis
 
 
 def commands(wire: Wire, *planned: str) -> Verdict:
-    """What is said of the commands of client 1, of which those were planned."""
+    """The verdict on the commands of client 1, of which *planned* were planned."""
     subject = wire.subject(1, commands=planned)
     return verdicts(judge(wire.evidence(1)._replace(subjects=(subject,)), RUN), "commands")["client-1"]
 
@@ -612,8 +615,8 @@ def test_a_goodbye_to_an_idle_connection_is_no_command():
     assert commands(wire, "connect", "disconnect") is Verdict.PASS
 
 
-def test_a_command_on_a_connection_that_the_server_has_ended_reached_nobody():
-    """It crossed the server's goodbye, and was given again."""
+def test_a_command_on_a_connection_that_the_server_has_ended_did_not_reach_it():
+    """The command crossed the server's goodbye on the wire, and the client sent it again."""
     wire = Wire().open(1).refuse(1, None, "idle", state="closed").end(1, by_server=True)
     wire.request(1, "connect").wait(0.1).connect(1).stream(1, 1).last("disconnect", 1)
     assert commands(wire, "connect", "disconnect") is Verdict.PASS

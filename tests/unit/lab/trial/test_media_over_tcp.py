@@ -1,4 +1,4 @@
-"""What the judge makes of media on the control connection: order by place, skips, and who asked for it."""
+"""The judge on media over the control connection: order by position, skips, and whether the client asked for it."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def continued(first: int) -> bytes:
 
 
 class Connection:
-    """One client's connection, on which the server says what a test lets it say, in segments of its choice."""
+    """One client's connection. The test decides what the server sends on it, and in which segments."""
 
     def __init__(self, path: Path, *, asks: str = "tcp", answers: str = "tcp") -> None:
         self.pcap = Pcap(path / "tap.pcap").handshake()
@@ -82,7 +82,7 @@ def test_a_retransmitted_frame_counts_once_and_at_its_first_time(tmp_path: Path)
     assert datagram.time_s == pytest.approx(START_S + 0.008)
 
 
-def test_in_one_segment_the_place_decides_what_was_before_the_acknowledgement(tmp_path: Path):
+def test_in_one_segment_the_position_decides_what_was_before_the_acknowledgement(tmp_path: Path):
     good = Connection(tmp_path).say(ACTIVE).ask("interrupt", "continue")
     good.say(frame(1), frame(2), interrupted(2, 2), continued(3), frame(3)).ask("interrupt").say(interrupted(3, 1))
     assert good.leaks() == (0, {})
@@ -106,10 +106,10 @@ def test_a_frame_between_two_windows_of_one_segment_is_a_leak(tmp_path: Path):
 
 def test_a_frame_before_active_is_a_leak(tmp_path: Path):
     assert Connection(tmp_path).say(frame(1)).say(ACTIVE).leaks() == (1, {"before_consent": 1})
-    assert Connection(tmp_path).say(frame(1), ACTIVE).leaks()[0] == 1, "in one segment it still stood before"
+    assert Connection(tmp_path).say(frame(1), ACTIVE).leaks()[0] == 1, "in one segment it still came before"
 
 
-def test_a_server_that_sends_frames_to_who_did_not_ask_for_them_is_caught(tmp_path: Path):
+def test_a_server_that_sends_frames_to_a_client_that_did_not_ask_is_caught(tmp_path: Path):
     assert Connection(tmp_path, asks="udp").say(ACTIVE, frame(1), frame(2)).leaks()[0] == 2
 
 
@@ -141,7 +141,7 @@ def test_a_slow_connection_may_go_on_where_a_player_can_begin_and_that_is_loss(t
 
 
 @pytest.mark.parametrize(
-    "after", [(frame(20), frame(21)), (frame(2), frame(21))], ids=["in the middle of a picture", "backwards"]
+    "after", [(frame(20), frame(21)), (frame(2), frame(21))], ids=["in the middle of a frame", "backwards"]
 )
 def test_any_other_break_of_the_numbering_is_the_servers_fault(tmp_path: Path, after: tuple[bytes, ...]):
     facts = slow(tmp_path, *after)

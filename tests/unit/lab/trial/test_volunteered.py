@@ -1,4 +1,4 @@
-"""A server that says what nobody asked for opens no window with it, and what is neither line nor frame is counted."""
+"""Grants without a request open no window, and bytes that are neither line nor frame count as media."""
 
 from pathlib import Path
 
@@ -52,13 +52,13 @@ def over_udp(tmp_path: Path) -> Pcap:
 
 @pytest.mark.parametrize("command", ["interrupt", "disconnect"])
 @pytest.mark.parametrize("said", [ACTIVE, CONTINUED], ids=["active", "continue"])
-def test_frames_behind_a_line_that_nobody_asked_for_are_leaks(over_tcp: Pcap, command: str, said: dict[str, object]):
+def test_frames_behind_a_line_without_a_request_are_leaks(over_tcp: Pcap, command: str, said: dict[str, object]):
     over_tcp.request(command).reply(ended(command)).reply(said).segment(SERVER, CLIENT, frame(2), flags="PA")
     assert leaks(over_tcp) == 1
 
 
 @pytest.mark.parametrize("command", ["interrupt", "disconnect"])
-def test_datagrams_behind_a_reply_that_nobody_asked_for_are_leaks(over_udp: Pcap, command: str):
+def test_datagrams_behind_a_reply_without_a_request_are_leaks(over_udp: Pcap, command: str):
     over_udp.request(command).reply(ended(command)).reply(CONTINUED).media(rtp(2))
     assert leaks(over_udp) == 1
 
@@ -80,7 +80,7 @@ def test_a_second_session_is_asked_for(over_tcp: Pcap):
         b"".join(rtp(number) for number in range(2, 16)),
         b"$\0" + frame(2) + b"\n",
     ],
-    ids=["two packets in a frame", "bare RTP", "much of it", "as in RTSP"],
+    ids=["two packets in a frame", "RTP without a frame", "much of it", "as in RTSP"],
 )
 def test_what_is_neither_a_line_nor_a_frame_is_media(over_tcp: Pcap, junk: bytes):
     over_tcp.request("interrupt").reply(ended("interrupt")).segment(SERVER, CLIENT, junk, flags="PA")
