@@ -1,4 +1,4 @@
-"""Labs for the firewall tests: one for all scenarios, and one of its own for a test that needs a run."""
+"""Labs for the firewall tests: one for all scenarios, and a new one for a test that needs a whole run."""
 
 import secrets
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def lab(engine, tmp_path) -> Iterator[LabUnderTest]:
 
 @pytest.fixture(scope="module")
 def watched(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
-    """Three clients that watch the test card on a lab left running, over UDP whatever happens, without a player."""
+    """Three clients that watch the test card on a lab left running, over UDP only and without a player."""
     folder = tmp_path_factory.mktemp("firewalls")
     lab = LabUnderTest(f"test-{secrets.token_hex(4)}", folder / "artifacts")
     try:
@@ -37,7 +37,7 @@ def watched(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
 
 
 def udp_only(folder: Path) -> Path:
-    """Return a description of the lab whose clients never go over to TCP, and decode nothing."""
+    """Return a description of the lab whose clients never fall back to TCP, and decode nothing."""
     client = yaml.safe_load((ROOT / "compose" / "lab.yaml").read_text())["services"]["client"]
     command = ["none" if word == "headless" else word for word in client["command"]]
     return topology(folder / "lab.yaml", services__client={"command": [*command, "--transport", "udp"]})

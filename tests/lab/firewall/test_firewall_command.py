@@ -9,21 +9,21 @@ from support.labs.labs import one_line
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 
 
-def test_make_lists_puts_up_proves_and_opens(watched, firewalled):
+def test_make_lists_applies_proves_and_opens(watched, firewalled):
     listed = watched.make("firewall")
     assert listed.returncode == 0, listed.stderr
     assert re.search(r"^  media-dropped +UDP from the server is dropped", listed.stdout, re.MULTILINE)
     up = watched.make("firewall", "SCENARIO=media-dropped", "CLIENT=2")
     assert up.returncode == 0, up.stderr
     assert up.stdout.startswith("media-dropped at client 2: UDP from the server is dropped")
-    for part in ("symptom", "diagnosis", "cure", "doctor", "proof"):
+    for part in ("symptom", "diagnosis", "fix", "doctor", "proof"):
         assert re.search(rf"^{part} +\S", up.stdout, re.MULTILINE), up.stdout
     firewalled.clients[2].statistics()
     proof = watched.flume("lab", "firewall", "proof")
     assert "client 2, media-dropped: has acted" in one_line(proof.stdout)
     opened = watched.make("firewall", "SCENARIO=open")
-    assert one_line(opened.stdout) == "open: no firewall scenario stands any more"
-    assert one_line(watched.flume("lab", "firewall", "proof").stdout) == "no firewall scenario stands"
+    assert one_line(opened.stdout) == "open: no firewall scenario is applied any more"
+    assert one_line(watched.flume("lab", "firewall", "proof").stdout) == "no firewall scenario is applied"
     assert firewalled.traces() == []
 
 
@@ -41,7 +41,7 @@ def test_what_is_wrong_is_one_line_and_puts_nothing_up(watched, firewalled, argu
     refused = watched.flume("lab", "firewall", *arguments)
     assert refused.returncode == status
     assert told in one_line(refused.stderr)
-    assert firewalled.walls.present() == {}
+    assert firewalled.firewalls.applied() == {}
 
 
 def test_a_file_of_one_s_own_that_the_kernel_refuses_leaves_nothing(watched, firewalled, tmp_path):
@@ -55,5 +55,5 @@ def test_a_file_of_one_s_own_that_the_kernel_refuses_leaves_nothing(watched, fir
     refused = watched.flume("lab", "firewall", tmp_path / "mine.toml")
     assert refused.returncode == 3
     assert "no-such-option" in one_line(refused.stderr)
-    assert firewalled.walls.present() == {}
+    assert firewalled.firewalls.applied() == {}
     assert firewalled.traces() == []

@@ -1,4 +1,4 @@
-"""A run on trial with a firewall in its middle: every datagram that the firewall took is accounted for."""
+"""A run with a firewall applied in its middle: the report accounts for every datagram that the firewall dropped."""
 
 import json
 

@@ -1,5 +1,8 @@
-"""Every firewall scenario on a running lab: what it blocks and what it leaves open, that it concerns nobody else, that
-its counters prove both, that `flume doctor` names it, and that `open` brings everything back."""
+"""Every firewall scenario on a running lab.
+
+Each test shows what the scenario blocks and what it leaves open, that it concerns no other client, that its counters
+prove both, that `flume doctor` names it, and that `open` restores everything.
+"""
 
 import contextlib
 import re
@@ -23,9 +26,9 @@ WELL = {"ok", "open", "reachable", "none", "untested"}
 
 @pytest.fixture
 def client(firewalled: Firewalled) -> Iterator[Viewer]:
-    """Client 1, which receives before, and receives again once the scenario is taken down; nothing stays behind.
+    """Client 1, which receives before a scenario and again after its removal; the scenario leaves nothing behind.
 
-    Clients 2 and 3 must not notice: their stream goes on in the same session, without a loss.
+    The streams of clients 2 and 3 go on in the same session, without a loss.
     """
     viewer, *others = firewalled.clients.values()
     firewalled.touched.clear()
@@ -33,7 +36,7 @@ def client(firewalled: Firewalled) -> Iterator[Viewer]:
     before = {one.number: one.watch_again(after_s=moment_s) for one in (viewer, *others)}
     marks = {one.number: one.now for one in others}
     yield viewer
-    firewalled.walls.open()
+    firewalled.firewalls.remove()
     moment_s = time.time()
     for one in (viewer, *others):
         if one.number in firewalled.touched:
@@ -41,7 +44,7 @@ def client(firewalled: Firewalled) -> Iterator[Viewer]:
         else:
             check_unaware(before[one.number], one.receive(after_s=moment_s))
             assert not one.said("error", since=marks[one.number])
-    assert firewalled.walls.present() == {}
+    assert firewalled.firewalls.applied() == {}
     assert firewalled.traces() == []
 
 
@@ -55,13 +58,13 @@ def check_unaware(first: Event, last: Event) -> None:
 
 @contextlib.contextmanager
 def scenario(firewalled: Firewalled, name: str, *, patient: int = 1) -> Iterator[int]:
-    """Put *name* up for client *patient*; its doctor examines meanwhile; at the end doctor and counters must agree.
+    """Apply *name* to client *patient*; its doctor examines meanwhile; at the end doctor and counters must agree.
 
-    Yields the mark behind which what client 1 says is news.
+    Yields the mark of client 1 after which its events are new.
     """
     since = firewalled.clients[1].now
-    firewalled.put_up(name, patient)
-    assert firewalled.walls.present()[patient] == name
+    firewalled.apply(name, patient)
+    assert firewalled.firewalls.applied()[patient] == name
     with ThreadPoolExecutor(1) as pool:
         examined = pool.submit(firewalled.clients[patient].doctor)
         yield since
@@ -72,10 +75,10 @@ def scenario(firewalled: Firewalled, name: str, *, patient: int = 1) -> Iterator
 
 
 def check_findings(name: str, examined: "Future[dict[str, str]]") -> None:
-    """The legs that the scenario names, and no other: those are well, or were not reached."""
+    """Check that the legs that the scenario names are blocked, and that no other is."""
     found = examined.result(timeout=30)
     expected = find(FIREWALLS, name).doctor
-    # How large a buffer the kernel grants is this machine's affair.
+    # The size of the receive buffer depends on this machine, not on the scenario.
     blocked = {leg: finding for leg, finding in found.items() if finding not in WELL and leg != "receive_buffer"}
     well_by_name = {leg: finding for leg, finding in expected.items() if finding in WELL}
     assert blocked | well_by_name == expected, found
@@ -83,7 +86,7 @@ def check_findings(name: str, examined: "Future[dict[str, str]]") -> None:
 
 
 def stands_still(viewer: Viewer) -> Event:
-    """Return statistics after two in a row that count the same datagrams."""
+    """Return statistics that count the same datagrams as the ones before: the stream has stopped."""
     before = viewer.statistics()
     return viewer.wait(
         "stand still",
@@ -126,7 +129,7 @@ def test_media_dropped(firewalled, client):
         told = client.wait("tell", "notice", lambda e: e["code"] == "no_datagrams", since=since)
         assert "firewall let UDP" in told["message"]
     reconnects = client.statistics()["reconnects"]
-    firewalled.walls.open([1])
+    firewalled.firewalls.remove([1])
     assert client.receive()["reconnects"] == reconnects, "the same session goes on"
 
 
@@ -138,9 +141,9 @@ def test_media_rejected(firewalled, client):
 
 
 def lost_in_the_middle(firewalled: Firewalled, viewer: Viewer, name: str) -> tuple[int, int]:
-    """Put *name* up in mid-stream; return what the client misses and what the rules took, once it receives again."""
+    """Apply *name* in mid-stream; return how many datagrams the client misses and how many the rules dropped."""
     before = viewer.statistics()
-    firewalled.put_up(name, 1)
+    firewalled.apply(name, 1)
     seen = viewer.receive(timeout_s=5)
     assert seen["reconnects"] == before["reconnects"], "the same session goes on"
     lost = viewer.settled()["lost"] - before["lost"]
@@ -151,7 +154,7 @@ def lost_in_the_middle(firewalled: Firewalled, viewer: Viewer, name: str) -> tup
 
 
 def begin_anew(viewer: Viewer) -> None:
-    """End the session, begin another one, and see that nothing of it is missing."""
+    """End the session, begin another one, and check that it loses no datagram."""
     assert viewer.do("disconnect")["reply"] == "disconnect"
     lost = viewer.statistics()["lost"]
     assert viewer.do("connect")["reply"] == "connect"
@@ -169,7 +172,7 @@ def test_stateful_works(firewalled, client):
 
 def test_stateful_expiring_recovers(firewalled, client):
     before = client.statistics()
-    firewalled.put_up("stateful-expiring", 1)
+    firewalled.apply("stateful-expiring", 1)
     with scenario(firewalled, "stateful-expiring", patient=2):
         assert client.receive()["lost"] == before["lost"], "its own datagrams keep it open"
         assert client.settled()["lost"] == before["lost"]
@@ -230,7 +233,7 @@ def test_wrong_port(firewalled, client):
 
 def test_rate_limited(firewalled, client):
     first = client.statistics()
-    firewalled.put_up("rate-limited", 1)
+    firewalled.apply("rate-limited", 1)
     with scenario(firewalled, "rate-limited", patient=2):
         between = [client.statistics() for _ in range(3)]
         rate = (between[2]["datagrams"] - between[0]["datagrams"]) / (between[2]["time_s"] - between[0]["time_s"])
@@ -251,7 +254,7 @@ def test_fragments_dropped(firewalled, client):
 
 def fragments_made(firewalled: Firewalled) -> int:
     """Return the fragments that the server's host has made (FragCreates of RFC 1213)."""
-    snmp = firewalled.walls.probe.counters([firewalled.server.pid])[firewalled.server.pid].snmp
+    snmp = firewalled.firewalls.probe.counters([firewalled.server.pid])[firewalled.server.pid].snmp
     names, values = (line.split() for line in snmp.splitlines() if line.startswith("Ip:"))
     return int(values[names.index("FragCreates")])
 
@@ -266,24 +269,24 @@ def test_one_client_isolated(firewalled, client):
 def test_at_the_server_it_concerns_every_client(firewalled):
     viewers = list(firewalled.clients.values())
     reconnects = [viewer.watch_again()["reconnects"] for viewer in viewers]
-    firewalled.put_up("media-dropped", SERVER_WIDE)
+    firewalled.apply("media-dropped", SERVER_WIDE)
     for viewer in viewers:
         assert stands_still(viewer)["state"] == "active"
     proof = firewalled.proof(SERVER_WIDE)
     assert proof.acted, proof
-    firewalled.walls.open()
+    firewalled.firewalls.remove()
     assert [viewer.receive()["reconnects"] for viewer in viewers] == reconnects
     assert firewalled.traces() == []
 
 
 def test_two_clients_have_two_firewalls_and_one_goes_alone(firewalled):
-    firewalled.put_up("media-dropped", 1)
-    firewalled.put_up("control-dropped", 2)
-    assert firewalled.walls.present() == {1: "media-dropped", 2: "control-dropped"}
-    firewalled.walls.open([1])
-    assert firewalled.walls.present() == {2: "control-dropped"}
+    firewalled.apply("media-dropped", 1)
+    firewalled.apply("control-dropped", 2)
+    assert firewalled.firewalls.applied() == {1: "media-dropped", 2: "control-dropped"}
+    firewalled.firewalls.remove([1])
+    assert firewalled.firewalls.applied() == {2: "control-dropped"}
     firewalled.clients[1].watch_again()
-    firewalled.put_up("stateful", 2)
-    assert firewalled.walls.present() == {2: "stateful"}
-    firewalled.walls.open()
+    firewalled.apply("stateful", 2)
+    assert firewalled.firewalls.applied() == {2: "stateful"}
+    firewalled.firewalls.remove()
     assert firewalled.traces() == []

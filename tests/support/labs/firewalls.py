@@ -1,4 +1,4 @@
-"""A running lab with firewalls in it, for tests: what each client says, what its doctor finds, what its rules count."""
+"""A running lab with firewalls in it, for tests: events of each client, findings of its doctor, counts of its rules."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flume.lab.commands.firewall import open_walls
+from flume.lab.commands.firewall import firewalls_of
 from flume.lab.containers.container import Container, Output
 from flume.lab.containers.engine import Engine
 from flume.lab.firewall.rules import Proof
@@ -17,7 +17,7 @@ Event = dict[str, Any]
 
 
 class Viewer:
-    """One client of the lab: everything that it says is kept, and commands go to its standard input."""
+    """One client of the lab: all of its events are kept, and commands go to its standard input."""
 
     def __init__(self, container: Container) -> None:
         self.container = container
@@ -36,7 +36,7 @@ class Viewer:
 
     @property
     def now(self) -> int:
-        """How much it has said so far: what comes later is news."""
+        """How many events there are so far: a mark, to look only at later ones."""
         return len(self.events)
 
     def send(self, command: str) -> None:
@@ -51,7 +51,7 @@ class Viewer:
         since: int,
         timeout_s: float = 10,
     ) -> Event:
-        """Return the first event of *kind* after *since* that *is_it*; fails with its last words."""
+        """Return the first event of *kind* after *since* that *is_it*; fails with the last events."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             while True:
@@ -95,14 +95,14 @@ class Viewer:
         return self.wait("receive", "statistics", comes, since=0, timeout_s=timeout_s)
 
     def watch_again(self, *, after_s: float | None = None) -> Event:
-        """Bring it back to an active stream after whatever a scenario has done to its session."""
+        """Bring the client back to an active stream, whatever a scenario has done to its session."""
         state = self.statistics(after_s=after_s)["state"]
-        if state != "active":  # sooner than it would try by itself; refused where it was sooner
+        if state != "active":  # before it would try by itself; refused where it has already tried
             self.send("continue" if state == "interrupted" else "connect")
         return self.receive(after_s=after_s, timeout_s=20)
 
     def settled(self) -> Event:
-        """Interrupt it and return its statistics when all that was sent has arrived or is counted as lost."""
+        """Interrupt the client and return its statistics when every datagram has arrived or is counted as lost."""
         reply = self.do("interrupt")
         assert reply["reply"] == "interrupt", reply
         self.statistics()
@@ -121,33 +121,33 @@ class Firewalled:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine, self.name = engine, name
-        self.walls = open_walls(engine, name)
+        self.firewalls = firewalls_of(engine, name)
         self.clients = {one.number: one for one in map(Viewer, engine.find(lab=name, role="client"))}
         (self.server,) = engine.find(lab=name, role="server")
         (self.probe,) = engine.find(lab=name, role="probe")
         self.touched: set[int] = set()
-        """Whom a test has put a scenario up for: the others must not notice."""
+        """Clients that a test has applied a scenario to: the stream of all other clients must not change."""
 
     def close(self) -> None:
         for client in self.clients.values():
             client.close()
 
-    def put_up(self, scenario: str, number: int) -> None:
+    def apply(self, scenario: str, number: int) -> None:
         self.touched.add(number)
-        self.walls.apply(find(FIREWALLS, scenario), [number])
+        self.firewalls.apply(find(FIREWALLS, scenario), [number])
 
     def proof(self, number: int) -> Proof:
-        (found,) = [proof for proof in self.walls.proof() if proof.number == number]
+        (found,) = [proof for proof in self.firewalls.proofs() if proof.number == number]
         return found
 
     def forgets_the_flow_of(self, viewer: Viewer) -> bool:
-        """Whether connection tracking on the host of *viewer* knows its media socket no more."""
+        """Whether connection tracking on the host of *viewer* no longer has an entry for its media socket."""
         port = viewer.events[-1].get("media_port") or viewer.statistics()["media_port"]
         known = ["conntrack", "-L", "-p", "udp", "--orig-port-src", str(port), "--orig-port-dst", "5004"]
-        return f"sport={port}" not in self.walls.probe.enter(viewer.container.pid, known)
+        return f"sport={port}" not in self.firewalls.probe.enter(viewer.container.pid, known)
 
     def traces(self) -> list[str]:
-        """Return what firewalls have left in the lab's namespaces: rules, chains, routes, timeouts, notes."""
+        """Return what firewalls have left in the lab's namespaces: rules, chains, routes, timeouts, files."""
         script = """
             for pid; do nsenter --target "$pid" --net -- sh -c "
                 iptables-nft-save 2>/dev/null; iptables-legacy-save 2>/dev/null; ip route

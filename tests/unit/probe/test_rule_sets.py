@@ -56,7 +56,7 @@ def test_without_chains_there_is_nothing_to_do() -> None:
 @pytest.mark.parametrize("scenario", find_all(FIREWALLS), ids=lambda scenario: scenario.name)
 def test_every_chain_that_the_lab_makes_is_found_again(scenario: Scenario) -> None:
     """The lab writes the rules and the probe finds them by name; nothing else ties the two together."""
-    for rule_set in rules.walls(scenario, number=7, address="198.18.0.17", port=5004):
+    for rule_set in rules.rule_sets(scenario, number=7, address="198.18.0.17", port=5004):
         lines = rule_set.rules.splitlines()
         saved = "".join(f"[0:0] {line}\n" if line.startswith("-A") else f"{line}\n" for line in lines)
         found, hooks = rule_sets.own_rules(saved, 7)

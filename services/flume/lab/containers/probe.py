@@ -75,7 +75,7 @@ class Counters(msgspec.Struct, frozen=True):
     dev: str
     qdisc: str
     iptables: str
-    """Of both kinds of iptables, and the last counts of the rules that `wall` has removed."""
+    """Of both kinds of iptables, and the last counts of the rules that ``firewall`` has removed."""
 
 
 class Probe:

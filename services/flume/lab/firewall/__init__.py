@@ -1,1 +1,1 @@
-"""Firewall scenarios: read from ``netem/firewall``, put up in the lab's namespaces, proved by their own counters."""
+"""Firewall scenarios: read from ``netem/firewall``, applied in the lab's namespaces, proved by their counters."""

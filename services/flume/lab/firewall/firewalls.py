@@ -1,7 +1,11 @@
-"""Puts firewall scenarios up in the namespaces of a running lab, reads their counters, takes them down.
+"""Applies firewall scenarios in the namespaces of a running lab, reads their counters, and removes them.
 
-Everything is one call of the program ``firewall`` in the probe. What stands is kept there too, so that another process
-sees it, and it ends with the lab.
+Each action is one call of the program ``firewall`` in the probe (``services/probe``). That program remembers what is
+applied, so that another process finds it. The memory ends with the lab::
+
+    firewalls.apply(find(folder, "media-dropped"), [3])
+    firewalls.proofs()[0].acted
+    firewalls.remove()
 """
 
 import re
@@ -10,7 +14,7 @@ from typing import NamedTuple
 
 from flume.errors import EngineError, SettingsError
 from flume.lab.containers.probe import Probe
-from flume.lab.firewall.rules import SERVER_WIDE, Proof, Side, counts, walls
+from flume.lab.firewall.rules import SERVER_WIDE, Proof, RuleSet, Side, counts, rule_sets
 from flume.lab.firewall.scenario import Scenario
 from flume.settings import DEFAULT_PORT
 
@@ -25,8 +29,8 @@ class Target(NamedTuple):
     address: str
 
 
-class Standing(NamedTuple):
-    """One wall that stands: in the namespace of *pid*, because of *number*."""
+class AppliedRuleSet(NamedTuple):
+    """One rule set that is applied in the namespace of *pid* for client *number*; *lines* has its rules and counts."""
 
     pid: int
     number: int
@@ -34,7 +38,7 @@ class Standing(NamedTuple):
     lines: str
 
 
-class Walls:
+class Firewalls:
     """The firewalls of one lab."""
 
     def __init__(self, probe: Probe, targets: Sequence[Target], *, port: int = DEFAULT_PORT) -> None:
@@ -49,9 +53,9 @@ class Walls:
         return tuple(sorted(number for number in self._hosts if number != SERVER_WIDE))
 
     def apply(self, scenario: Scenario, numbers: Sequence[int]) -> None:
-        """Put *scenario* up for clients, or for the server (:data:`SERVER_WIDE`), in place of what stands there.
+        """Apply *scenario* for clients, or for the server (:data:`SERVER_WIDE`), in place of the one that is there.
 
-        Raises :class:`SettingsError` for a host that is not there or that the scenario cannot be applied to, and
+        Raises :class:`SettingsError` for a host that does not exist or that the scenario is not for, and
         :class:`~flume.errors.EngineError` with the kernel's reason.
         """
         arguments: list[str] = []
@@ -60,47 +64,45 @@ class Walls:
             if number == SERVER_WIDE and "server" not in scenario.scopes:
                 raise SettingsError("firewall", scenario.name, "a scenario for the server: this one is for clients")
             address = None if number == SERVER_WIDE else host.address
-            for wall in walls(scenario, number=number, address=address, port=self._port):
-                forget = "" if wall.forget_port is None else str(wall.forget_port)
-                state = "" if wall.udp_state_s is None else str(wall.udp_state_s)
-                pid = str(self._pid(number, wall.side))
-                arguments += [pid, str(number), scenario.name, wall.rules, forget, state, wall.route]
+            for rule_set in rule_sets(scenario, number=number, address=address, port=self._port):
+                pid = self._pid(number, rule_set.side)
+                arguments += _arguments(pid, number, scenario.name, rule_set)
         if arguments:
-            # What stood there before may have stood at both ends of the way.
-            self.open(numbers)
+            # The one before may have had rules at both ends of the path, and this one at one end.
+            self.remove(numbers)
             result = self.probe.container.exec(["firewall", "apply", *arguments])
             if result.code:
-                self.open(numbers)  # half a firewall is none
+                self.remove(numbers)  # a part of a firewall proves nothing
                 words = " ".join(result.stderr.split())[:300]
-                raise EngineError(f"firewall {scenario.name!r} was not put up, as its rules were refused: {words}")
+                raise EngineError(f"firewall {scenario.name!r} was not applied, as its rules were refused: {words}")
 
-    def open(self, numbers: Sequence[int] | None = None) -> None:
-        """Take down what stands for *numbers*, or everything; nothing of ours stays behind."""
+    def remove(self, numbers: Sequence[int] | None = None) -> None:
+        """Remove the firewalls of *numbers*, or all: rules, chains, routes and timeouts are as before."""
         wanted = (SERVER_WIDE, *self.clients) if numbers is None else tuple(numbers)
         pairs = {(self._pid(number, side), number) for number in wanted for side in ("client", "server")}
         arguments = [str(value) for pair in sorted(pairs) for value in pair]
         if arguments:
             self.probe.container.run_checked(["firewall", "remove", *arguments])
 
-    def present(self) -> Mapping[int, str]:
-        """Return the scenario of each client that has one; under 0 the server's."""
-        return {wall.number: wall.scenario for wall in self._standing()}
+    def applied(self) -> Mapping[int, str]:
+        """Return the name of the scenario of each client that has one; under 0 the server's."""
+        return {rule_set.number: rule_set.scenario for rule_set in self._applied_rule_sets()}
 
-    def proof(self) -> list[Proof]:
-        """Return what the counters say of each scenario that stands."""
-        found: dict[int, list[Standing]] = {}
-        for wall in self._standing():
-            found.setdefault(wall.number, []).append(wall)
+    def proofs(self) -> list[Proof]:
+        """Return what the counters say of each scenario that is applied, by client number."""
+        found: dict[int, list[AppliedRuleSet]] = {}
+        for rule_set in self._applied_rule_sets():
+            found.setdefault(rule_set.number, []).append(rule_set)
         return [
-            Proof(number, parts[0].scenario, tuple(counts("\n".join(part.lines for part in parts), number)))
-            for number, parts in sorted(found.items())
+            Proof(number, both[0].scenario, tuple(counts("\n".join(one.lines for one in both), number)))
+            for number, both in sorted(found.items())
         ]
 
-    def _standing(self) -> list[Standing]:
+    def _applied_rule_sets(self) -> list[AppliedRuleSet]:
         pids = [str(target.pid) for target in self._hosts.values()]
         pieces = _HEAD.split(self.probe.container.run_checked(["firewall", "show", *pids]))
         heads = zip(pieces[1::4], pieces[2::4], pieces[3::4], pieces[4::4], strict=True)
-        return [Standing(int(pid), int(number), scenario, lines) for pid, number, scenario, lines in heads]
+        return [AppliedRuleSet(int(pid), int(number), scenario, lines) for pid, number, scenario, lines in heads]
 
     def _host(self, number: int) -> Target:
         if number not in self._hosts:
@@ -109,5 +111,12 @@ class Walls:
         return self._hosts[number]
 
     def _pid(self, number: int, side: Side) -> int:
-        """Return the process in whose namespace the *side* of client *number* stands."""
+        """Return the process in whose namespace the rules at *side* of client *number* are."""
         return self._host(SERVER_WIDE if side == "server" else number).pid
+
+
+def _arguments(pid: int, number: int, scenario: str, rule_set: RuleSet) -> list[str]:
+    """Return one group of arguments of ``firewall apply``."""
+    forget = "" if rule_set.forget_port is None else str(rule_set.forget_port)
+    state = "" if rule_set.udp_state_s is None else str(rule_set.udp_state_s)
+    return [str(pid), str(number), scenario, rule_set.rules, forget, state, rule_set.route]

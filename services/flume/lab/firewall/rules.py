@@ -1,4 +1,4 @@
-"""From a scenario to what iptables is told, and from what it counted to the proof. Pure: values and text."""
+"""From a scenario to the input of iptables, and from its counters to the proof. Pure: values and text."""
 
 import re
 import shlex
@@ -11,26 +11,28 @@ from flume.lab.firewall.scenario import Rule, Scenario
 Side = Literal["client", "server"]
 
 SERVER_WIDE = 0
-"""The number in the chains of a scenario that stands at the server for whoever comes; clients count from 1."""
+"""The number in the chains of a scenario that is applied at the server for all clients; clients count from 1."""
 
 _HOOKS = {"IN": ("filter", "INPUT"), "OUT": ("filter", "OUTPUT"), "NAT": ("nat", "POSTROUTING")}
 _COUNTED = re.compile(r'^\[(\d+):\d+\] -A FLUME-\w+-(\d+) .*--comment "flumelab (\w+) ([a-z -]+)"', re.MULTILINE)
 
 
-class Wall(NamedTuple):
-    """What stands in one namespace because of one client, or of all."""
+class RuleSet(NamedTuple):
+    """What is applied in one namespace for one client, or for all clients."""
 
     side: Side
     rules: str
     """Input of ``iptables-restore --noflush``."""
     forget_port: int | None = None
+    """Connection tracking drops the UDP flows of this port once the rules are there."""
     udp_state_s: int | None = None
+    """After how many idle seconds connection tracking forgets a UDP flow."""
     route: str = ""
-    """``ADDRESS BYTES``: the MTU on the way to that host."""
+    """``ADDRESS BYTES``: the path MTU to that host."""
 
 
 class Count(NamedTuple):
-    """How many packets the rules of one purpose have met."""
+    """How many packets the rules of one purpose have matched."""
 
     kind: str
     """blocked, changed, open or also."""
@@ -39,12 +41,12 @@ class Count(NamedTuple):
 
     @property
     def is_proof(self) -> bool:
-        """Whether it says what it has to: ``also`` need not meet anything."""
+        """Whether it proves its purpose: ``also`` needs no packet, the other kinds need one."""
         return self.packets > 0 or self.kind == "also"
 
 
 class Proof(NamedTuple):
-    """What the counters say about the scenario at client *number*."""
+    """What the counters say about the scenario of client *number*."""
 
     number: int
     scenario: str
@@ -52,12 +54,12 @@ class Proof(NamedTuple):
 
     @property
     def acted(self) -> bool:
-        """Whether all that is to be blocked or changed has been."""
+        """Whether every purpose that blocks or changes has met packets."""
         return all(count.is_proof for count in self.counts if count.kind in {"blocked", "changed"})
 
     @property
     def stayed_open(self) -> bool:
-        """Whether something has passed wherever it was to pass."""
+        """Whether every purpose that leaves open has let packets pass."""
         return all(count.is_proof for count in self.counts if count.kind == "open")
 
     def packets(self, does: str) -> int:
@@ -65,11 +67,11 @@ class Proof(NamedTuple):
         return sum(count.packets for count in self.counts if f"{count.kind} {count.name}" == does)
 
 
-def walls(scenario: Scenario, *, number: int, address: str | None, port: int) -> list[Wall]:
-    """Return what *scenario* puts up for client *number* with *address*; for :data:`SERVER_WIDE` there is none."""
+def rule_sets(scenario: Scenario, *, number: int, address: str | None, port: int) -> list[RuleSet]:
+    """Return the rule sets of *scenario* for client *number* with *address*; ``None`` for :data:`SERVER_WIDE`."""
     sides: dict[Side, list[Rule]] = defaultdict(list)
     for rule in scenario.rule:
-        sides["server" if address is None else rule.stands].append(rule)
+        sides["server" if address is None else rule.host].append(rule)
     if scenario.path_mtu_bytes is not None:
         sides.setdefault("server", [])
     found = []
@@ -77,10 +79,10 @@ def walls(scenario: Scenario, *, number: int, address: str | None, port: int) ->
         text = _restore(rules, side, number, address if side == "server" else None, port)
         if side == "client":
             forget = port if scenario.forget_flows else None
-            found.append(Wall(side, text, forget_port=forget, udp_state_s=scenario.udp_state_s))
+            found.append(RuleSet(side, text, forget_port=forget, udp_state_s=scenario.udp_state_s))
         else:
             mtu = scenario.path_mtu_bytes
-            found.append(Wall(side, text, route="" if mtu is None else f"{address} {mtu}"))
+            found.append(RuleSet(side, text, route="" if mtu is None else f"{address} {mtu}"))
     return found
 
 
@@ -91,7 +93,7 @@ def _hook(rule: Rule, side: Side) -> str:
 
 
 def _restore(rules: Iterable[Rule], side: Side, number: int, address: str | None, port: int) -> str:
-    """Return the input of iptables-restore: chains of our own, and one jump to each, before all other rules."""
+    """Return the input of iptables-restore: chains of our own, and a jump to each before all other rules."""
     chains: dict[str, list[str]] = defaultdict(list)
     for rule in rules:
         chains[_hook(rule, side)].append(_line(rule, _hook(rule, side), number, address, port))
@@ -120,7 +122,7 @@ def _line(rule: Rule, chain: str, number: int, address: str | None, port: int) -
 
 
 def counts(saved: str, number: int) -> Iterator[Count]:
-    """Yield what the rules of client *number* have counted, added up by purpose, from lines of ``iptables-save -c``."""
+    """Yield the counts of the rules of client *number*, added up by purpose, from lines of ``iptables-save -c``."""
     totals: dict[tuple[str, str], int] = {}
     for packets, owner, kind, name in _COUNTED.findall(saved):
         if int(owner) == number:

@@ -1,14 +1,14 @@
 """A firewall scenario as a value, read from ``netem/firewall/NAME.toml``. Pure but for :func:`find`.
 
-A rule names the packets it is about by their direction, not by a chain: the same rule is put up at the client's host
-or at the server's, where those packets are outgoing there and incoming here. What a rule *does* becomes its comment
-in the kernel, and its counter the proof:
+A rule names its packets by their direction, not by a chain: the same rule can be applied at the client's host or at
+the server's. Packets to the server are outgoing at the client and incoming at the server. What a rule *does* becomes
+its comment in the kernel, and the rule's counter becomes the proof:
 
 =======================  ==============================================================================
-``blocked NAME``         takes packets away; must have counted for the scenario to have acted
+``blocked NAME``         drops or rejects packets; must have counted for the scenario to have acted
 ``changed NAME``         rewrites packets; must have counted likewise
-``open NAME``            lets packets pass that are to pass; must have counted
-``also NAME``            belongs to the scenario, and need not meet a packet
+``open NAME``            lets packets pass that must pass; must have counted
+``also NAME``            belongs to the scenario, and needs no packet
 =======================  ==============================================================================
 """
 
@@ -25,36 +25,38 @@ from flume.lab import catalogue
 from flume.lab.strict import FileValue
 
 OPEN = "open"
-"""No scenario: takes away whatever stands."""
+"""The name that means no firewall: it removes the scenarios that are applied."""
 
 Scope = Literal["client", "all", "server"]
-"""One client, every client, or the server for whoever comes."""
+"""One client, every client, or the server for all clients."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _TARGETS = frozenset({"", "DROP", "RETURN", "REJECT", "MASQUERADE"})
-"""Without one a rule only counts, or remembers."""
+"""Without a target a rule only counts, or remembers in a match such as hashlimit."""
 _NOT_IN_A_MATCH = frozenset({"-j", "--jump", "-g", "--goto", "-A", "-I", "-D", "-t", "--table", "--comment", "-c"})
 _PORT = "{port}"
 
 
-class Rule(FileValue, frozen=True, kw_only=True):
-    """One rule; *matches* and *target* are iptables' words, ``{port}`` is the server's port."""
+class Rule(FileValue, frozen=True, kw_only=True, rename={"host": "stands"}):
+    """One rule; *matches* and *target* are arguments of iptables, ``{port}`` is the server's port."""
 
     does: Annotated[str, msgspec.Meta(pattern=r"^(blocked|changed|open|also) [a-z][a-z -]*$")]
-    stands: Literal["client", "server"]
-    """On whose host the firewall is."""
+    host: Literal["client", "server"]
+    """On which host the rule is applied."""
     packets: Literal["to-server", "from-server"]
     matches: Text
     target: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what would not be a rule of our own chain."""
+        """Refuse arguments that are no rule of our own chain."""
         words = _words("matches", self.matches)
         wrong = sorted(_NOT_IN_A_MATCH & set(words))
         if wrong:
-            raise ValueError(f"matches has {', '.join(wrong)}: only what a rule matches, the target stands in `target`")
+            raise ValueError(
+                f"matches has {', '.join(wrong)}: write only what a rule matches; the target has its own key"
+            )
         target = (_words("target", self.target) or [""])[0]
         if target not in _TARGETS:
             raise ValueError(f"target {target!r} is none of {', '.join(sorted(_TARGETS - {''}))}")
@@ -63,7 +65,7 @@ class Rule(FileValue, frozen=True, kw_only=True):
             raise ValueError(f"a rule that blocks has the target DROP or REJECT, not {target or 'none'}")
         if kind == "open" and target not in {"RETURN", ""}:
             raise ValueError(f"a rule that leaves open has the target RETURN or none, not {target}")
-        if target == "MASQUERADE" and (self.stands, self.packets) != ("client", "to-server"):
+        if target == "MASQUERADE" and (self.host, self.packets) != ("client", "to-server"):
             raise ValueError("addresses are translated where the client sends: stands client, packets to-server")
 
     @property
@@ -72,30 +74,30 @@ class Rule(FileValue, frozen=True, kw_only=True):
         return self.does.partition(" ")[0]
 
 
-class Scenario(FileValue, frozen=True, kw_only=True):
-    """What a person is told of it, and what is put up; *name* is the file's."""
+class Scenario(FileValue, frozen=True, kw_only=True, rename={"remedy": "cure"}):
+    """One scenario: texts for a person, and the rules; *name* is that of the file."""
 
     name: str
     summary: Text
     symptom: Text
     diagnosis: Text
-    cure: Text
+    remedy: Text
     scope: Scope
-    """What it is applied to when nobody says."""
+    """What it is applied to by default."""
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1)]
     """What it can be applied to."""
     rule: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1)]
     doctor: dict[str, str] = msgspec.field(default_factory=dict)
-    """What ``flume doctor`` on the client's host finds: leg → finding. The other legs are well, or not reached."""
+    """What ``flume doctor`` on the client's host finds: leg → finding. The other legs are well or untested."""
     forget_flows: bool = False
-    """When it is put up the client's firewall forgets the UDP flows that it knows."""
+    """Whether the client's firewall forgets all UDP flows when the scenario is applied."""
     udp_state_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] | None = None
-    """For how long the client's firewall remembers an idle UDP flow."""
+    """For how many seconds the client's firewall remembers an idle UDP flow."""
     path_mtu_bytes: Annotated[int, msgspec.Meta(ge=576, le=1499)] | None = None
-    """Largest packet on the way from the server; what is longer is cut into fragments."""
+    """Largest packet on the path from the server, in bytes; longer packets are fragmented."""
 
     def __post_init__(self) -> None:
-        """Check what no single key can tell."""
+        """Check rules that concern several keys."""
         if self.scope not in self.scopes:
             raise ValueError(f"scope {self.scope!r} is none of its own scopes {', '.join(self.scopes)}")
         kinds = {rule.kind for rule in self.rule}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from flume.errors import SettingsError
-from flume.lab.firewall.rules import SERVER_WIDE, Proof, counts, walls
+from flume.lab.firewall.rules import SERVER_WIDE, Proof, counts, rule_sets
 from flume.lab.firewall.scenario import Scenario, find, find_all, load
 from support.paths import FIREWALLS
 
@@ -57,7 +57,7 @@ def test_the_catalogue_is_complete_and_every_file_says_what_a_person_needs():
     found = find_all(FIREWALLS)
     assert {scenario.name for scenario in found} >= NAMED
     for scenario in found:
-        for text in (scenario.summary, scenario.symptom, scenario.diagnosis, scenario.cure):
+        for text in (scenario.summary, scenario.symptom, scenario.diagnosis, scenario.remedy):
             assert len(text.split()) > 5, scenario.name
         assert "\n" not in scenario.symptom.strip(), "lines are the terminal's affair"
 
@@ -103,7 +103,7 @@ def test_an_unknown_name_lists_the_known_ones_and_a_path_works(tmp_path):
 
 def test_a_rule_stands_where_its_packets_pass():
     scenario = load(TEXT, name="mine")
-    client, server = walls(scenario, number=3, address="198.18.0.13", port=5004)
+    client, server = rule_sets(scenario, number=3, address="198.18.0.13", port=5004)
     assert client.side == "client"
     assert client.rules == (
         "*filter\n:FLUME-IN-3 - [0:0]\n"
@@ -111,17 +111,17 @@ def test_a_rule_stands_where_its_packets_pass():
         "-I INPUT 1 -j FLUME-IN-3\nCOMMIT\n"
     )
     assert '-A FLUME-IN-3 -s 198.18.0.13 -p tcp --dport 5004 -m comment --comment "flumelab open' in server.rules
-    (everybody,) = walls(scenario, number=SERVER_WIDE, address=None, port=5004)
-    assert "-A FLUME-OUT-0 -p udp --sport 5004" in everybody.rules
-    assert "-A FLUME-IN-0 -p tcp --dport 5004" in everybody.rules
-    assert "-I OUTPUT 1 -j FLUME-OUT-0" in everybody.rules
+    (for_all,) = rule_sets(scenario, number=SERVER_WIDE, address=None, port=5004)
+    assert "-A FLUME-OUT-0 -p udp --sport 5004" in for_all.rules
+    assert "-A FLUME-IN-0 -p tcp --dport 5004" in for_all.rules
+    assert "-I OUTPUT 1 -j FLUME-OUT-0" in for_all.rules
 
 
 def test_translation_and_path_have_their_places():
-    client = walls(find(FIREWALLS, "nat"), number=2, address="198.18.0.12", port=5004)[0]
+    client = rule_sets(find(FIREWALLS, "nat"), number=2, address="198.18.0.12", port=5004)[0]
     assert re.search(r"\*nat\n:FLUME-NAT-2 .*-I POSTROUTING 1 -j FLUME-NAT-2\nCOMMIT", client.rules, re.DOTALL)
     assert client.forget_port == 5004
-    by_side = {wall.side: wall for wall in walls(find(FIREWALLS, "fragments-dropped"), number=2, address="A", port=1)}
+    by_side = {one.side: one for one in rule_sets(find(FIREWALLS, "fragments-dropped"), number=2, address="A", port=1)}
     assert by_side["server"].route == "A 1280"
     assert by_side["client"].route == ""
 
