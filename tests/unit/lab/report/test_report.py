@@ -127,9 +127,11 @@ def test_the_page_is_whole_and_loads_nothing():
 def test_the_page_names_trouble_first():
     good = html(report())
     assert "What did not pass" not in good
+    assert "docs/judge.md" not in good
     bad = html(report(leaking=True, extra=(BROKEN,)))
     listed = bad[bad.index("What did not pass") : bad.index('id="clients"')]
     assert listed.index("client-9, capture") < listed.index("client-2, promise")
+    assert listed.index("client-2, promise") < listed.index("docs/judge.md")
 
 
 def test_trouble_is_sorted_by_weight():

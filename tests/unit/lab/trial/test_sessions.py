@@ -159,3 +159,10 @@ def test_sessions_of_one_host_are_its_windows_commands_and_unknown_intervals():
     assert found.of(CONTROL[0]) == Sessions(found.windows, found.commands[:1], ())
     assert found.of("10.0.0.2") == Sessions((), found.commands[1:], found.unknown)
     assert found.of("10.0.0.3") == Sessions((), (), ())
+
+
+@pytest.mark.parametrize(("late_s", "windows"), [(END_GRACE_S - 0.5, 1), (END_GRACE_S + 0.5, 0)])
+def test_a_token_after_the_clients_end_opens_a_window_within_the_grace_only(late_s: float, windows: int):
+    ends = (ControlEnd(2.0, CONTROL, by_server=False),)
+    found = sessions(*CONNECTED, consents=(Consent(2.0 + late_s, MEDIA, TOKEN),), ends=ends)
+    assert [window.limit_s for window in found.windows] == [2.0 + END_GRACE_S] * windows
