@@ -99,7 +99,7 @@ def test_without_an_x_server_it_is_headless_and_says_why(
     assert player.statistics().kind == "headless"
     player.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "no window can be opened, so pictures are decoded but not shown: no X server lets us in at DISPLAY=:4711: "
+        "no window can be opened, so frames are decoded but not shown: no X server lets us in at DISPLAY=:4711: "
         "is it running, and does xauth or xhost allow this user?"
     ]
     with pytest.raises(PlayerError, match=r"no window can be opened: .*DISPLAY=:4711.*--player headless or none"):

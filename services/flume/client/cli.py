@@ -28,13 +28,13 @@ from flume.settings import DEFAULT_PORT, ClientSettings, PayloadKind, TransportC
 _DEFAULTS = ClientSettings(host="localhost")
 _SHOWN = {
     "window": "in a window",
-    "headless": "without a window: pictures are decoded and counted",
+    "headless": "without a window: frames are decoded and counted",
     "none": "without a player: datagrams are counted",
 }
 
 
 class _StandardError(logging.Handler):
-    """Writes to what standard error is at the time: above the status line while there is one."""
+    """Writes to the standard error of the moment: above the status line while there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201 - the handler's purpose
@@ -77,7 +77,7 @@ _RECEPTION_OPTIONS = (
         type=click.Choice(get_args(PayloadKind)),
         default="rtp",
         show_default=True,
-        help="Datagrams to ask for: RTP, or bare MPEG-TS, which cannot tell what was lost where.",
+        help="Datagrams to ask for: RTP, or raw MPEG-TS, which does not show where datagrams were lost.",
     ),
     click.option(
         "--transport",
@@ -94,10 +94,10 @@ _RECEPTION_OPTIONS = (
         envvar="FLUME_PORT",
         show_default=True,
         show_envvar=True,
-        help="TCP port of the server's control; its UDP port follows from the reply.",
+        help="TCP port of the server's control; its reply names the UDP port.",
     ),
 )
-"""What :class:`ClientSettings` takes from the command line, last one first as decorators are."""
+"""The options that fill :class:`ClientSettings`; decorators apply in reverse, so the last one is shown first."""
 
 
 def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -115,19 +115,21 @@ def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(get_args(PlayerKind)),
     default="auto",
     show_default=True,
-    help="window; headless decodes and counts frames unseen; none counts datagrams only; auto: a window if possible.",
+    help="auto: a window where possible; headless: decode and count frames unseen; none: count datagrams only.",
 )
 @click.option(
-    "--decoder-threads", type=click.IntRange(0, 64), help="Of libvlc; 0: one a processor. 1 by default when headless."
+    "--decoder-threads",
+    type=click.IntRange(0, 64),
+    help="Decoder threads of libvlc; 0: one a CPU. The default is 1 when headless.",
 )
-@click.option("--script", metavar="STEPS", help='Commands to give, such as "connect; wait 3; interrupt"; then end.')
+@click.option("--script", metavar="STEPS", help='Give these commands, such as "connect; wait 3; interrupt", then end.')
 @click.option("--commands", "commands_from", metavar="FILE", help="Read commands, one a line; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
 @click.option(
     "--duration", "duration_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="End after this long."
 )
 @click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), help="For 'flume health client'.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
+@click.option("-v", "--verbose", is_flag=True, help="Write more to standard error.")
 def watch(
     *,
     host: str,
@@ -145,7 +147,7 @@ def watch(
 
     At a terminal, keys give the commands: i interrupt, c continue, d disconnect, k connect, s status, q quit.
     Without a terminal it connects, writes lines, and ends with the session or a signal.
-    With --script or --commands nothing is sent but what they say.
+    With --script or --commands only their commands are sent.
 
     The exit status is 1 when a step of a script was not carried out, or the session was lost for good.
 
@@ -224,7 +226,7 @@ def _source(
 
 @click.group()
 def health() -> None:
-    """Answer a health check: one line, exit status 0 for well and 1 for not."""
+    """Answer a health check: one line, exit status 0 for healthy and 1 for not."""
 
 
 @health.command("client", short_help="Check the client that keeps its state in FILE.")
@@ -243,6 +245,6 @@ def health_server(*, host: str, port: int, timeout_s: float) -> None:
     _answer(*check_server(host, port, timeout_s=timeout_s))
 
 
-def _answer(well: bool, line: str) -> None:  # noqa: FBT001 - the two halves of an answer
+def _answer(is_healthy: bool, line: str) -> None:  # noqa: FBT001 - the two halves of an answer
     click.echo(line)
-    sys.exit(0 if well else 1)
+    sys.exit(0 if is_healthy else 1)

@@ -30,7 +30,7 @@ def open_player(
     if obstacle is not None and kind == "window":
         raise PlayerError(f"no window can be opened: {obstacle}; or watch with --player headless or none")
     if obstacle is not None and display.has_display(os.environ):
-        _log.warning("no window can be opened, so pictures are decoded but not shown: %s", obstacle)
+        _log.warning("no window can be opened, so frames are decoded but not shown: %s", obstacle)
     windowed = kind != "headless" and obstacle is None
     return VlcPlayer(
         windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads, title=title
