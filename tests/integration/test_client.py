@@ -18,7 +18,7 @@ from flume.client.cli import health
 from flume.client.events import ClientEvent
 from flume.client.reception.token_timer import QUIET_TOKEN_S
 from flume.client.session.control_link import ControlLink
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import encode
 from flume.control.session import State
 from flume.errors import NetworkError
@@ -50,7 +50,7 @@ class Watcher:
         self.client.close()
 
     def connect(self) -> None:
-        assert isinstance(self.client.connect(), m.Connected)
+        assert isinstance(self.client.connect(), messages.Connected)
         assert self.client.wait_until_state(State.ACTIVE, timeout_s=5)
 
     def messages(self) -> str:
@@ -65,14 +65,14 @@ def test_a_pause_is_not_loss_and_a_lost_tail_is() -> None:
         wait_until("15 arrived", lambda: watcher.client.statistics().datagrams == 15)
         server.next_sequence += 3  # lost behind the last one that arrives
         reply = watcher.client.interrupt()
-        assert isinstance(reply, m.Interrupted)
+        assert isinstance(reply, messages.Interrupted)
         tokens = len(server.tokens)
         wait_until("the token is repeated while interrupted", lambda: len(server.tokens) > tokens + 1)
-        server.next_sequence += 70_000  # others went on, more than once around
-        assert isinstance(watcher.client.continue_(), m.Continued)
+        server.next_sequence += 70_000  # the numbers go on meanwhile, through more than one cycle
+        assert isinstance(watcher.client.continue_(), messages.Continued)
         server.send(20)
         wait_until("the rest arrived", lambda: watcher.client.statistics().datagrams == 35)
-        assert isinstance(watcher.client.disconnect(), m.Disconnected)
+        assert isinstance(watcher.client.disconnect(), messages.Disconnected)
         wait_until("all was played", lambda: len(watcher.player.numbers()) == 35)
         seen = watcher.client.statistics()
         assert (seen.lost, seen.unexpected, seen.windows, seen.dropped_by_receiver) == (5, 0, 2, 0)
@@ -81,21 +81,21 @@ def test_a_pause_is_not_loss_and_a_lost_tail_is() -> None:
         assert watcher.player.numbers() == sorted(set(watcher.player.numbers()))
 
 
-def test_strangers_are_counted_and_not_played() -> None:
+def test_datagrams_of_other_streams_are_counted_and_not_played() -> None:
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()
         server.send(3, ssrc=SSRC + 1)
         assert server.client is not None
         server.media.sendto(b"not rtp", server.client)
         server.next_sequence -= 3
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            stranger.sendto(b"\x80\x21" + bytes(1326), server.client)  # another address: the kernel refuses it
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(b"\x80\x21" + bytes(1326), server.client)  # another address: the kernel refuses it
         server.send(2)
         wait_until("the stream's own arrived", lambda: watcher.client.statistics().datagrams == 2)
         assert watcher.client.statistics().foreign == 4
 
 
-def test_a_server_that_says_nothing_is_an_error_with_its_cure() -> None:
+def test_a_server_that_says_nothing_is_an_error_with_its_remedy() -> None:
     with (
         FakeServer(silent=True) as server,
         Watcher(server.port, connect_timeout_s=0.3, reconnect=False) as watcher,
@@ -106,7 +106,7 @@ def test_a_server_that_says_nothing_is_an_error_with_its_cure() -> None:
 
 def test_a_session_that_ends_while_connect_is_answered_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client comes to read the reply to connect only when the server has already ended the session."""
-    connected = m.Connected(
+    connected = messages.Connected(
         state=State.CONNECTING,
         token=TOKEN,
         port=9,
@@ -115,14 +115,14 @@ def test_a_session_that_ends_while_connect_is_answered_is_over(monkeypatch: pyte
         token_interval_ms=200,
         consent_timeout_ms=1000,
     )
-    ended = m.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
+    ended = messages.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
     with (
         FakeServer(reply_to_connect=encode(connected) + encode(ended)) as server,
         Client(settings(server.port), FakePlayer()) as client,
     ):
         connect = client._recovery.connect
 
-        def slowly() -> m.Reply:
+        def slowly() -> messages.Reply:
             reply = connect()
             wait_until("the session has ended", lambda: client.was_played_out)
             return reply
@@ -133,29 +133,30 @@ def test_a_session_that_ends_while_connect_is_answered_is_over(monkeypatch: pyte
 
 
 class LeavingServer(FakeServer):
-    """Says goodbye to its first client at the moment at which that asks for something."""
+    """Says goodbye to its first client just when the client sends a request."""
 
-    def _answer(self, request: m.Request) -> None:
+    def _answer(self, request: messages.Request) -> None:
         if self.commands:
             super()._answer(request)
             return
-        self.commands.append("not heard")
-        self.tell(m.Refused(state=State.CLOSED, command=None, code="idle", message="no command for 60 s: goodbye"))
+        self.commands.append("not read")
+        goodbye = "no command for 60 s: goodbye"
+        self.say(messages.Refused(state=State.CLOSED, command=None, code="idle", message=goodbye))
         self.hang_up()
 
 
 def test_a_goodbye_that_crosses_connect_refuses_nothing() -> None:
-    """A script that waits for as long as the server does meets it every time."""
+    """A script that waits for as long as the server does meets this every time."""
     with LeavingServer() as server, Watcher(server.port, reconnect=False) as watcher:
         watcher.connect()
-        assert server.commands == ["not heard", "connect"]
+        assert server.commands == ["not read", "connect"]
         assert watcher.client.statistics().reconnects == 0
 
 
 def test_a_goodbye_that_crosses_status_is_not_its_answer() -> None:
     with LeavingServer() as server, Watcher(server.port, reconnect=False) as watcher:
-        assert isinstance(watcher.client.status(), m.Status)
-        assert server.commands == ["not heard", "status"]
+        assert isinstance(watcher.client.status(), messages.Status)
+        assert server.commands == ["not read", "status"]
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b'{"reply":"connect"}\n', b"x" * 9000])
@@ -166,7 +167,7 @@ def test_something_else_on_the_port_is_named(garbage: bytes) -> None:
         assert watcher.client.state is State.CLOSED
 
 
-def test_no_server_is_an_error_with_its_cure_and_tried_again() -> None:
+def test_no_server_is_an_error_with_its_remedy_and_tried_again() -> None:
     port = free_port()
     with Watcher(port) as watcher:
         with pytest.raises(NetworkError, match="is 'flume serve' running there"):
@@ -178,17 +179,17 @@ def test_no_server_is_an_error_with_its_cure_and_tried_again() -> None:
             assert watcher.client.statistics().reconnects == 0
 
 
-@pytest.mark.parametrize("wished", ["active", "interrupted"])
-def test_after_the_server_comes_back_the_wish_is_restored(wished: str) -> None:
+@pytest.mark.parametrize("desired", ["active", "interrupted"])
+def test_after_the_server_comes_back_the_desired_state_is_recovered(desired: str) -> None:
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()
         server.send(5)
         wait_until("it receives", lambda: watcher.client.statistics().datagrams == 5)
-        if wished == "interrupted":
+        if desired == "interrupted":
             watcher.client.interrupt()
         server.hang_up()
         wait_until("it was connected again", lambda: watcher.client.statistics().reconnects == 1)
-        wait_until("as wished", lambda: watcher.client.state == wished)
+        wait_until("as desired", lambda: watcher.client.state == desired)
         assert "the server closed it" in watcher.messages()
         assert watcher.client.statistics().lost == 0
 
@@ -202,16 +203,16 @@ def test_without_reconnect_it_stays_closed() -> None:
             watcher.client.interrupt()
 
 
-def test_the_end_of_the_video_is_told_and_not_retried() -> None:
+def test_the_end_of_the_video_is_reported_and_not_retried() -> None:
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()
         server.send(3)
         wait_until("it receives", lambda: watcher.client.statistics().datagrams == 3)
-        over = m.Closed(
+        over = messages.Closed(
             state=State.CLOSED, code="source_ended", message="the video is over: card.ts", last_sequence=65_533
         )
-        server.tell(over)
-        wait_until("it heard", lambda: "the video is over" in watcher.messages())
+        server.say(over)
+        wait_until("the client reports it", lambda: "the video is over" in watcher.messages())
         wait_until("one lost at the end is counted", lambda: watcher.client.statistics().lost == 1)
         assert server.commands == ["connect"]
 
@@ -220,32 +221,32 @@ def test_a_refused_continue_is_not_waited_for() -> None:
     with FakeServer() as server, Watcher(server.port) as watcher:
         watcher.connect()
         server.send(3)
-        wait_until("the join is told", lambda: watcher.client.statistics().join_ms)
-        assert isinstance(watcher.client.continue_(), m.Refused)
+        wait_until("the join is known", lambda: watcher.client.statistics().join_ms)
+        assert isinstance(watcher.client.continue_(), messages.Refused)
         server.send(3)
         wait_until("more was played", lambda: len(watcher.player.numbers()) == 6)
         assert watcher.client.statistics().resume_ms is None
         assert [event.command for event in watcher.events if event.event == "first_frame"] == ["connect"]
 
 
-def test_an_active_stream_that_stands_still_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_active_stream_that_is_silent_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flume.client.session.watchdog.SILENT_AFTER_S", 0.3)
     monkeypatch.setattr("flume.client.session.supervisor.INTERVAL_S", 0.05)
     with FakeServer() as server, Watcher(server.port) as watcher:
-        watcher.connect()  # and not one datagram comes, as behind a firewall
+        watcher.connect()  # and no datagram comes, as behind a firewall
 
-        def told() -> int:
+        def reported() -> int:
             return sum(event.code == "no_datagrams" for event in watcher.events)
 
-        wait_until("it was told", told)
+        wait_until("it was reported", reported)
         assert f"does this host's firewall let UDP from 127.0.0.1 port {server.port} in?" in watcher.messages()
         time.sleep(0.2)
-        assert told() == 1
+        assert reported() == 1
         server.send(1)
-        wait_until("again after a datagram", lambda: told() == 2)
+        wait_until("again after a datagram", lambda: reported() == 2)
         watcher.client.interrupt()
         time.sleep(0.5)
-        assert told() == 2, "an interrupted stream stands still by wish"
+        assert reported() == 2, "an interrupted stream is silent on purpose"
 
 
 def test_the_token_comes_again_at_once_while_an_active_stream_is_silent_and_only_then() -> None:
@@ -263,12 +264,12 @@ def test_the_token_comes_again_at_once_while_an_active_stream_is_silent_and_only
             server.send(1)
             time.sleep(QUIET_TOKEN_S / 10)
         assert len(server.tokens) == before, "a stream that flows needs none"
-        assert isinstance(watcher.client.interrupt(), m.Interrupted)
+        assert isinstance(watcher.client.interrupt(), messages.Interrupted)
         time.sleep(2 * QUIET_TOKEN_S)
-        assert len(server.tokens) == before, "an interrupted stream is silent by wish"
+        assert len(server.tokens) == before, "an interrupted stream is silent on purpose"
 
 
-def test_tokens_that_are_lost_are_soon_repeated_so_that_loss_is_not_taken_for_a_blocked_way() -> None:
+def test_tokens_that_are_lost_are_soon_repeated_so_that_loss_is_not_taken_for_a_blocked_path() -> None:
     with RunningServer() as server:
         table = server.server.table
         arrived: list[float] = []
@@ -319,7 +320,7 @@ def test_over_ipv6(host: str, payload: str) -> None:
         watcher.connect()
         wait_until("a second of stream", lambda: watcher.client.statistics().datagrams > 100)
         reply = watcher.client.disconnect()
-        assert isinstance(reply, m.Disconnected)
+        assert isinstance(reply, messages.Disconnected)
         wait_until("all that was sent", lambda: watcher.client.statistics().datagrams == reply.datagrams)
         seen = watcher.client.statistics()
         assert (seen.address, seen.server, seen.lost) == ("::1", f"[::1]:{server.port}", 0)
@@ -336,7 +337,7 @@ def test_a_silent_server_is_noticed() -> None:
             on_lost=lambda _link, reason: lost.append(reason),
             silence_s=0.6,
         )
-        link.request(m.Connect(), timeout_s=2)
+        link.request(messages.Connect(), timeout_s=2)
         link.expects_alive = True
         wait_until("silence was noticed", lambda: lost == ["the server was silent for 0.6 s"])
         link.close()
@@ -351,8 +352,8 @@ def test_the_real_server_s_stream_arrives_whole(payload: str) -> None:
         watcher.client.continue_()
         wait_until("more", lambda: watcher.client.statistics().datagrams > 200)
         second = watcher.client.disconnect()
-        assert isinstance(first, m.Interrupted)
-        assert isinstance(second, m.Disconnected)
+        assert isinstance(first, messages.Interrupted)
+        assert isinstance(second, messages.Disconnected)
         sent = first.datagrams + second.datagrams
         wait_until("all that was sent", lambda: watcher.client.statistics().datagrams == sent)
         wait_until("was played", lambda: sum(len(p) == 1316 for p in watcher.player.payloads) == sent)
@@ -367,7 +368,7 @@ def test_a_restarted_server_is_found_again() -> None:
         watcher.connect()
         wait_until("it receives", lambda: watcher.client.statistics().datagrams > 20)
         server.stop()
-        wait_until("it was told", lambda: "shutting down" in watcher.messages())
+        wait_until("the client reports it", lambda: "shutting down" in watcher.messages())
         with RunningServer(settings=settings):
             before = watcher.client.statistics().datagrams
             wait_until("it receives again", lambda: watcher.client.statistics().datagrams > before + 20)
@@ -465,7 +466,7 @@ def test_health_of_a_server() -> None:
     assert gone.exit_code == 1
 
 
-def test_health_of_a_server_tells_what_is_wrong_with_its_source() -> None:
+def test_health_of_a_server_reports_what_is_wrong_with_its_source() -> None:
     source = CameraSource(SyntheticCamera())
     with RunningServer(source) as server, Watcher(server.port) as watcher:
         watcher.connect()
@@ -476,7 +477,7 @@ def test_health_of_a_server_tells_what_is_wrong_with_its_source() -> None:
             well = CliRunner().invoke(health, ["server", "127.0.0.1", "--port", str(server.port)])
             return "the source: stalls" in well.output
 
-        wait_until("health tells of the stall", says_so)
+        wait_until("health reports the stall", says_so)
 
 
 def test_an_old_state_file_is_not_health(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from flume.client.app import Client
 from flume.client.events import ClientEvent
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import encode
 from flume.control.session import State
 from flume.settings import ClientSettings, ServerSettings
@@ -112,7 +112,7 @@ def test_the_source_rests_without_a_client_over_tcp_and_runs_for_one():
         client.read_packets(20)
 
 
-def test_a_client_that_does_not_read_costs_the_others_nothing_and_goes_on_at_a_keyframe():
+def test_a_client_that_does_not_read_costs_other_clients_nothing_and_goes_on_at_a_keyframe():
     source = SyntheticSource(bitrate_kbit=8000)
     with (
         RunningServer(source, ServerSettings(host="127.0.0.1", port=0)) as server,
@@ -197,14 +197,14 @@ def settings(port: int, **changes: object) -> ClientSettings:
 def test_a_client_over_tcp_receives_plays_and_counts_as_over_udp():
     player = FakePlayer()
     with running_server() as server, Client(settings(server.port, transport="tcp"), player) as client:
-        assert isinstance(client.connect(), m.Connected)
+        assert isinstance(client.connect(), messages.Connected)
         wait_until("a second of stream", lambda: client.statistics().datagrams > 150)
-        assert isinstance(client.interrupt(), m.Interrupted)
+        assert isinstance(client.interrupt(), messages.Interrupted)
         resting = client.statistics().datagrams
-        assert isinstance(client.continue_(), m.Continued)
+        assert isinstance(client.continue_(), messages.Continued)
         wait_until("more", lambda: client.statistics().datagrams > resting + 50)
         last = client.disconnect()
-        assert isinstance(last, m.Disconnected)
+        assert isinstance(last, messages.Disconnected)
         client.wait_until_drained()
         seen = client.statistics()
         assert (seen.transport, seen.media_port) == ("tcp", None)
@@ -213,13 +213,14 @@ def test_a_client_over_tcp_receives_plays_and_counts_as_over_udp():
 
 
 def test_tcp_by_name_is_refused_clearly_by_an_older_server():
-    refusal = m.Refused(state=State.CLOSED, command=None, code="invalid", message="connect: unknown field `transport`")
+    message = "connect: unknown field `transport`"
+    refusal = messages.Refused(state=State.CLOSED, command=None, code="invalid", message=message)
     with (
         FakeServer(reply_to_connect=encode(refusal)) as server,
         Client(settings(server.port, transport="tcp", reconnect=False), FakePlayer()) as client,
     ):
         reply = client.connect()
-        assert isinstance(reply, m.Refused)
+        assert isinstance(reply, messages.Refused)
         assert reply.code == "no_tcp"
         assert "older and carries no media over TCP: update it, or let UDP port" in reply.message
 
@@ -264,19 +265,19 @@ def test_where_udp_is_blocked_auto_changes_to_tcp_once_and_says_so(rule: str):
                 began_s = time.monotonic()
                 # Sockets belong to the namespace of the thread that opens them: the client's threads are born here.
                 with client:
-                    assert isinstance(client.connect(), m.Connected)
+                    assert isinstance(client.connect(), messages.Connected)
                     wait_until("media over TCP", lambda: client.statistics().transport == "tcp", timeout_s=15)
                     lost = client.statistics().lost  # what was sent over UDP
                     wait_until("a second of it", lambda: client.statistics().datagrams > 150, timeout_s=15)
                     took_s = time.monotonic() - began_s
                     wait_until("it is played", lambda: client.statistics().player.frames_displayed > 100)
                     client.interrupt()
-                    assert isinstance(client.continue_(), m.Continued)
+                    assert isinstance(client.continue_(), messages.Continued)
                     seen = client.statistics()
         finally:
             process.terminate()
             process.communicate(timeout=20)
-    assert took_s < 10, "3 s of patience, a beat, and a second of stream"
+    assert took_s < 10, "3 s of patience, a round of the supervisor, and a second of stream"
     assert [event.code for event in events if event.event == "notice"] == ["udp_blocked"]
     assert seen.lost == lost
 

@@ -10,7 +10,7 @@ import pytest
 from flume.client.app import Client
 from flume.client.playback.libvlc import RESTART_INTERVAL_S, VlcPlayer
 from flume.client.playback.pictures import Picture
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.session import State
 from flume.errors import PlayerError
 from flume.lab import testcard
@@ -59,7 +59,7 @@ def watch_for(seconds: float) -> None:
 def test_a_tour_shows_at_least_99_of_100_frames(port: int) -> None:
     player = CountingPlayer()
     with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
-        assert isinstance(client.connect(), m.Connected)
+        assert isinstance(client.connect(), messages.Connected)
         watch_for(5)
         joined = client.statistics()
         assert joined.join_ms is not None
@@ -90,7 +90,7 @@ def test_a_tour_shows_at_least_99_of_100_frames(port: int) -> None:
         assert seen.resume_ms is not None
 
 
-def test_bare_ts_loses_no_frame_to_the_burst_with_which_a_window_begins(port: int) -> None:
+def test_raw_ts_loses_no_frame_to_the_burst_with_which_a_window_begins(port: int) -> None:
     player = CountingPlayer()
     with Client(ClientSettings(host="127.0.0.1", port=port, payload="ts"), player) as client:
         client.connect()
@@ -178,7 +178,7 @@ def test_a_change_anywhere_in_the_picture_changes_the_checksum() -> None:
     assert len(seen) == 1 + len(range(4, 180, 8))
 
 
-def test_while_libvlc_is_started_again_nobody_waits_for_it() -> None:
+def test_while_libvlc_is_started_again_the_receiver_does_not_wait_for_it() -> None:
     """The receiver has 0.77 s of room at 50 Mbit/s, and libvlc may take ten to listen again."""
     player = VlcPlayer(windowed=False, network_caching_ms=300)
     with player._guard:  # as it is held for the whole of a restart

@@ -1,4 +1,4 @@
-"""A window for real: what stands on the screen, and what is said where none can be opened."""
+"""A real window: what is on the screen, and what is reported where none can be opened."""
 
 import os
 import subprocess

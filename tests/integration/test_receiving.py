@@ -1,4 +1,4 @@
-"""The receive side at 50 Mbit/s, and what a person is told when this machine is too small or too slow for it."""
+"""The receive side at 50 Mbit/s, and what is reported when this machine is too small or too slow for it."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from flume.client.playback.loopback import Payload
 from flume.client.reception.receive_buffer import ReceiveBuffer, lasts_ms, remedy_of_shortage, shortage
 from flume.client.session.watchdog import BUFFER_FULL, BUFFER_SMALL
 from flume.client.terminal.views import summary
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.session import State
 from flume.settings import ClientSettings
 from support.clients.players import FakePlayer, wait_until
@@ -33,7 +33,7 @@ RMEM_MAX = int(Path("/proc/sys/net/core/rmem_max").read_text())
 
 
 class StallingPlayer(FakePlayer):
-    """Takes what it gets until it is told to stand still."""
+    """Takes what it gets while *flows* is set, then blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def test_50_mbit_a_second_arrive_whole_although_the_player_stands_still_for_half
 
 @pytest.mark.wire
 def test_the_buffer_lasts_as_long_as_is_said() -> None:
-    """A reader that stands still from the first datagram on: the kernel holds what the message promises, and more."""
+    """The reader stops at the first datagram: the kernel holds as much as the message promises, and more."""
     player = StallingPlayer()
     player.start()
     settings = ClientSettings(host=SERVER_ADDRESS, receive_buffer_bytes=1 << 20)
@@ -99,7 +99,7 @@ def watching(player: FakePlayer, **changes: Any) -> Iterator[tuple[FakeServer, C
     with FakeServer() as server:
         settings = ClientSettings(host="127.0.0.1", port=server.port, connect_timeout_s=2.0, **changes)
         with Client(settings, player, on_event=events.append) as client:
-            assert isinstance(client.connect(), m.Connected)
+            assert isinstance(client.connect(), messages.Connected)
             assert client.wait_until_state(State.ACTIVE, timeout_s=5)
             yield server, client, events
 
@@ -108,7 +108,7 @@ def notices(events: list[ClientEvent]) -> list[tuple[str | None, str | None]]:
     return [(event.code, event.message) for event in events if event.event == "notice"]
 
 
-def test_drops_here_are_told_apart_from_the_networks_losses_while_they_happen() -> None:
+def test_drops_here_are_kept_apart_from_the_networks_losses_while_they_happen() -> None:
     player = StallingPlayer()
     with watching(player, receive_buffer_bytes=64 << 10) as (server, client, events):
         server.send(2)
@@ -122,7 +122,7 @@ def test_drops_here_are_told_apart_from_the_networks_losses_while_they_happen() 
         assert during.dropped_by_receiver > 100
         assert during.lost == 3, "what the kernel dropped is no loss of the network's"
         assert f"3 lost, {during.dropped_by_receiver} dropped here" in summary(during)
-        wait_until("it is told while it happens", lambda: [code for code, _ in notices(events)] == [BUFFER_FULL])
+        wait_until("it is reported while it happens", lambda: [code for code, _ in notices(events)] == [BUFFER_FULL])
         [(_, message)] = notices(events)
         assert message is not None
         assert f"{during.dropped_by_receiver} datagrams were dropped here, not by the network" in message
@@ -131,7 +131,7 @@ def test_drops_here_are_told_apart_from_the_networks_losses_while_they_happen() 
         dropped = during.dropped_by_receiver
         player.flows.set()
         wait_until("the buffer is empty", lambda: client.statistics().datagrams == 308 - dropped)
-        server.send(1)  # shows that those before it are missing
+        server.send(1)  # shows that the numbers before it are missing
         wait_until("they count as missing", lambda: client.statistics().lost == 3 + dropped)
         after = client.statistics()
         assert (after.datagrams, after.dropped_by_receiver) == (309 - dropped, dropped)
@@ -152,12 +152,12 @@ UNPRIVILEGED = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_a
 
 
 def limit() -> tuple[str, ReceiveBuffer]:
-    """Return twice this machine's limit as an option, and what becomes of that."""
+    """Return twice this machine's limit as an option, and the buffer that it leads to."""
     asked = 2 * RMEM_MAX
     return str(asked), ReceiveBuffer(asked, RMEM_MAX, 0)
 
 
-def test_the_kernels_limit_is_told_once_in_json_with_the_command_that_raises_it() -> None:
+def test_the_kernels_limit_is_reported_once_in_json_with_the_command_that_raises_it() -> None:
     asked, buffer = limit()
     with RunningServer() as server:
         options = ("--player", "none", "--json", "--duration", "4", "--receive-buffer", asked)
@@ -178,18 +178,18 @@ def test_the_kernels_limit_is_told_once_in_json_with_the_command_that_raises_it(
     assert 2 * RMEM_MAX in {event.get("receive_buffer_bytes") for event in events}, "the kernel's own count"
 
 
-def test_the_kernels_limit_is_told_on_the_screen() -> None:
+def test_the_kernels_limit_is_reported_on_the_screen() -> None:
     asked, _ = limit()
     with RunningServer() as server:
         options = ("127.0.0.1", "--port", str(server.port), "--player", "none", "--receive-buffer", asked)
         with Terminal(*options, through=UNPRIVILEGED) as terminal:
-            wait_until("it is told", lambda: f"net.core.rmem_max={asked}" in terminal.words())
+            wait_until("it is reported", lambda: f"net.core.rmem_max={asked}" in terminal.words())
             terminal.press("q")
             assert terminal.read_to_end() == 0
             assert f"asked for: room for {lasts_ms(RMEM_MAX)} ms of a stream of 50 Mbit/s" in terminal.words()
 
 
-def test_who_has_the_privilege_is_granted_what_the_limit_forbids() -> None:
+def test_a_program_with_the_privilege_is_granted_what_the_limit_forbids() -> None:
     """As root: in the tests, in a container with NET_ADMIN."""
     with watching(FakePlayer(), receive_buffer_bytes=2 * RMEM_MAX) as (_, client, events):
         assert client.statistics().receive_buffer_bytes == 4 * RMEM_MAX

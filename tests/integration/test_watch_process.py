@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import encode, parse_from_server_untrusted
 from flume.control.session import State
 from support.clients.players import wait_until
@@ -98,8 +98,8 @@ def test_without_a_terminal_it_says_lines_and_ends_with_the_video() -> None:
         try:
             wait_until("it connected", lambda: server.state is State.ACTIVE)
             server.send(3)
-            over = m.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
-            server.tell(over)
+            over = messages.Closed(state=State.CLOSED, code="source_ended", message="it is over", last_sequence=None)
+            server.say(over)
             out, _ = process.communicate(timeout=10)
         finally:
             process.kill()  # one that went on would trouble other tests; nothing happens to one that has ended
@@ -168,9 +168,9 @@ def test_killed_and_started_again_beside_another_one() -> None:
 
 def _sessions(port: int) -> tuple[int, int]:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as control, control.makefile("rb") as lines:
-        control.sendall(encode(m.StatusQuery()))
+        control.sendall(encode(messages.StatusQuery()))
         reply = parse_from_server_untrusted(lines.readline().rstrip(b"\n"))
-    assert isinstance(reply, m.Status)
+    assert isinstance(reply, messages.Status)
     return reply.server.active, reply.server.sessions
 
 

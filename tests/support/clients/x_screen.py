@@ -17,16 +17,16 @@ class XScreen:
 
     def __init__(self, folder: Path, *, width: int = 640, height: int = 360) -> None:
         self._size = width, height
-        ready, told = os.pipe()
-        arguments = ["-displayfd", str(told), "-screen", "0", f"{width}x{height}x{DEPTH}", "-fbdir", str(folder)]
+        ready, written = os.pipe()
+        arguments = ["-displayfd", str(written), "-screen", "0", f"{width}x{height}x{DEPTH}", "-fbdir", str(folder)]
         with (folder / "xvfb.log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["Xvfb", *arguments, "-nocursor", "-nolisten", "tcp", "-noreset"],
                 stdout=log,
                 stderr=log,
-                pass_fds=(told,),
+                pass_fds=(written,),
             )
-        os.close(told)
+        os.close(written)
         with os.fdopen(ready) as answer:
             number = answer.readline().strip()
         assert number, f"Xvfb did not start: {(folder / 'xvfb.log').read_text()}"

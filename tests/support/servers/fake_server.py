@@ -1,10 +1,10 @@
-"""A server that says what a test tells it to, and fails the test when the client sends what was not foreseen."""
+"""A server that says what a test wants, and fails the test when the client sends what was not foreseen."""
 
 import contextlib
 import socket
 import threading
 
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import encode, parse_request_untrusted
 from flume.control.session import State
 from flume.media import rtp
@@ -56,7 +56,7 @@ class FakeServer:
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_RDWR)
 
-    def tell(self, message: m.Reply | m.Event) -> None:
+    def say(self, message: messages.Reply | messages.Event) -> None:
         assert self._control is not None
         self._control.sendall(encode(message))
 
@@ -83,20 +83,20 @@ class FakeServer:
                     self._answer(parse_request_untrusted(line))
             self.state = State.CLOSED
 
-    def _answer(self, request: m.Request) -> None:
+    def _answer(self, request: messages.Request) -> None:
         self.commands.append(str(request.command))
         if self._silent:
             return
         last = (self.next_sequence - 1) % 65536
         match request:
-            case m.Connect():
+            case messages.Connect():
                 if self._reply_to_connect is not None:
                     assert self._control is not None
                     self._control.sendall(self._reply_to_connect)
                     return
                 self.state = State.CONNECTING
-                self.tell(
-                    m.Connected(
+                self.say(
+                    messages.Connected(
                         state=self.state,
                         token=TOKEN,
                         port=self.port,
@@ -106,20 +106,21 @@ class FakeServer:
                         consent_timeout_ms=1000,
                     )
                 )
-            case m.Interrupt():
+            case messages.Interrupt():
                 self.state = State.INTERRUPTED
-                self.tell(m.Interrupted(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
-            case m.Continue() if self.state is not State.INTERRUPTED:
-                self.tell(m.Refused(state=self.state, command="continue", code="not_allowed_now", message="not now"))
-            case m.Continue():
+                self.say(messages.Interrupted(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
+            case messages.Continue() if self.state is not State.INTERRUPTED:
+                code = "not_allowed_now"
+                self.say(messages.Refused(state=self.state, command="continue", code=code, message="not now"))
+            case messages.Continue():
                 self.state, self.sent_in_window = State.ACTIVE, 0
-                self.tell(m.Continued(state=self.state, first_sequence=self.next_sequence % 65536))
-            case m.StatusQuery():
-                self.tell(
-                    m.Status(
+                self.say(messages.Continued(state=self.state, first_sequence=self.next_sequence % 65536))
+            case messages.StatusQuery():
+                self.say(
+                    messages.Status(
                         state=self.state,
-                        session=m.ClientCounters(datagrams=self.sent_in_window),
-                        server=m.ServerStatus(
+                        session=messages.ClientCounters(datagrams=self.sent_in_window),
+                        server=messages.ServerStatus(
                             uptime_s=1.0,
                             source="fake",
                             ingest="running",
@@ -130,9 +131,9 @@ class FakeServer:
                         ),
                     )
                 )
-            case m.Disconnect():
+            case messages.Disconnect():
                 self.state = State.CLOSED
-                self.tell(m.Disconnected(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
+                self.say(messages.Disconnected(state=self.state, last_sequence=last, datagrams=self.sent_in_window))
             case _:
                 self.surprises.append(f"not modelled: {request}")
 
@@ -150,5 +151,5 @@ class FakeServer:
             if self.state is State.CONNECTING:
                 self.sent_in_window = 0
                 first, (host, port) = self.next_sequence % 65536, self.client
-                self.tell(m.Active(state=State.ACTIVE, address=host, port=port, first_sequence=first))
-                self.state = State.ACTIVE  # once it is told: what a test says after this must come after it
+                self.say(messages.Active(state=State.ACTIVE, address=host, port=port, first_sequence=first))
+                self.state = State.ACTIVE  # after the message: whatever a test sends next must come after it

@@ -64,10 +64,10 @@ def test_where_batches_are_refused_it_goes_on_without(listener: socket.socket) -
     sender.close()
 
 
-def test_what_nobody_takes_is_counted() -> None:
+def test_what_no_socket_takes_is_counted() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         sender = LoopbackSender(gone.getsockname()[1])
-    assert sender.send([b"first"]) == 0, "nobody knows yet"
+    assert sender.send([b"first"]) == 0, "ICMP has not come back yet"
     assert sender.send([bytes(1316)] * 20) == 20
     sender.close()

@@ -42,7 +42,7 @@ def windows(draw: st.DrawFn) -> list[Window]:
             order.insert(draw(st.integers(0, len(order))), draw(st.sampled_from(order)))
         pause_s = draw(st.sampled_from([0.2, 2.5, 600.0]))
         result.append(Window(numbers, lost, tuple(order), draw(st.booleans()), draw(st.booleans()), pause_s))
-        # Others go on meanwhile: in a long pause the numbers may go round several times.
+        # The numbers go on for other clients: in a long pause they may go through several cycles.
         gap = draw(st.integers(0, 30_000 if pause_s < 2 else 200_000))
         number += length + gap
     return result
@@ -55,7 +55,7 @@ def test_whatever_the_order_everything_is_accounted_for(happened: list[Window]) 
     for window in happened:
         first, last = window.numbers.start % 65536, (window.numbers.stop - 1) % 65536
         split = len(window.order) // 2 if window.end_first else len(window.order)
-        # Both are told over one TCP connection: the end is never known before the beginning.
+        # Both come over one TCP connection: the end is never known before the beginning.
         told_first = window.reply_first or split == 0
         if told_first:
             subject.begin_window(first, now_s)
@@ -116,7 +116,7 @@ def test_a_hole_waits_for_the_late_datagram_and_no_longer() -> None:
     subject.push(11, 11, 0.080)
     assert subject.take(1.0) == []
     seen = subject.statistics()
-    assert (seen.lost, seen.late, seen.reordered) == (0, 1, 1), "it came, but after its turn"
+    assert (seen.lost, seen.late, seen.reordered) == (0, 1, 1), "it arrived, but after it was given up"
     assert dict(seen.loss_runs) == {1: 1}
 
 
@@ -182,7 +182,7 @@ def test_jitter_follows_rfc_3550() -> None:
     for position in range(200):
         late_s = 0.004 if position % 2 else 0.0
         subject.add(position * 900 + 0xFFFF_F000 & 0xFFFF_FFFF, position * 0.01 + late_s)
-    assert abs(subject.jitter_ms - 4.0) < 0.01, "alternating 4 ms settles at 4 ms, across the timestamp's wrap"
+    assert abs(subject.jitter_ms - 4.0) < 0.01, "alternating 4 ms converge to 4 ms, across the timestamp's wrap"
     subject.begin_window()
     before = subject.jitter_ms
     subject.add(5, 1000.0)

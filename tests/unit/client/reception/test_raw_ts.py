@@ -1,4 +1,4 @@
-"""Bare MPEG-TS: time from clock references, loss from sums."""
+"""Raw MPEG-TS: time from PCRs, loss from sums."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ def packet(pcr: int | None) -> bytes:
     return bytes(body)
 
 
-def test_the_time_is_that_of_the_latest_reference() -> None:
+def test_the_time_is_that_of_the_latest_pcr() -> None:
     clock = RawTsClock()
     assert clock.timestamp_untrusted(packet(None) * 7) == 0
     assert clock.timestamp_untrusted(packet(None) * 3 + packet(300 * 90_000) + packet(None) * 3) == 90_000

@@ -31,15 +31,15 @@ def test_before_the_first_clock_there_is_nothing_to_say() -> None:
 def test_after_a_pause_two_clock_packets_carry_the_time_of_what_follows() -> None:
     splicer = watched()
     writer = TsWriter()
-    reference = next(pcr for packet in packets(writer.frame()) if (pcr := mpegts.read_pcr(packet)) is not None)
+    first_pcr = next(pcr for packet in packets(writer.frame()) if (pcr := mpegts.read_pcr(packet)) is not None)
     primer = packets(splicer.before((START + 4 * 3600 + 900_000) & 0xFFFFFFFF, memoryview(writer.frame()), 20.0))
     assert len(primer) == 2
     for packet in primer:
         assert packet[0] == 0x47
         assert mpegts.pid_of(packet) == VIDEO_PID
         assert not mpegts.has_payload(packet)
-        # Frame 4's own reference and 10 s more, at 27 MHz.
-        assert mpegts.read_pcr(packet) == reference + round((4 * 0.04 + 10) * 27_000_000)
+        # The PCR of frame 4 and 10 s more, at 27 MHz.
+        assert mpegts.read_pcr(packet) == first_pcr + round((4 * 0.04 + 10) * 27_000_000)
 
 
 def test_a_step_of_the_timestamps_is_a_cut_as_well() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.fallback import FIRST_DATAGRAM_S, NO_TCP, Fallback
-from flume.control import messages as m
+from flume.control import messages
 from flume.control.codec import encode
 from flume.control.session import State
 from flume.errors import SettingsError
@@ -55,8 +55,8 @@ def test_silence_alone_proves_nothing(per_s: int | None):
     assert Rounds(fallback(), per_s=per_s).until_blocked(State.ACTIVE, has_flowed=True) is None
 
 
-def test_a_source_that_goes_on_while_the_server_is_asked_is_not_taken_for_a_blocked_way():
-    """Over a long way the answer overtakes nothing, but it comes after the silence was measured."""
+def test_a_source_that_goes_on_while_the_server_is_asked_is_not_taken_for_a_blocked_path():
+    """Over a long path the answer overtakes no datagram, but it comes after the silence was measured."""
     subject = fallback()
     observed = [(second, 1000) for second in range(1, 9)] + [(9, 1010), (0.7, 1100), (0.1, 1200)]
     seen = [is_blocked(subject, State.ACTIVE, silence_s, has_flowed=True, sent=count) for silence_s, count in observed]
@@ -72,7 +72,7 @@ def test_what_was_owed_in_one_silence_is_not_owed_in_the_next():
 
 
 @pytest.mark.parametrize("state", [State.CLOSED, State.INTERRUPTED])
-def test_without_a_wish_for_media_nothing_is_asked(state: State):
+def test_in_a_state_without_media_nothing_is_asked(state: State):
     rounds = Rounds(fallback(), per_s=100)
     assert rounds.until_blocked(state, has_flowed=True) is None
     assert rounds.asked == 0
@@ -107,12 +107,12 @@ def test_the_server_may_notice_first(code: str):
 
 
 def test_a_client_that_stood_still_for_a_while_does_not_blame_udp_at_once():
-    """Suspended for longer than consent lasts, it finds its session ended: over the same way it worked before."""
+    """Suspended for longer than consent lasts, it finds its session ended; the same path works again."""
     subject = fallback()
     subject.note_end("consent_expired", has_flowed=True)
     assert not subject.has_failed
     subject.note_end("consent_expired", has_flowed=True)
-    assert subject.has_failed, "a way that lets through the beginning of each session is no way"
+    assert subject.has_failed, "a path that lets only the beginning of each session through is blocked"
 
 
 def test_udp_is_not_named_so_that_an_older_server_understands():
@@ -121,12 +121,12 @@ def test_udp_is_not_named_so_that_an_older_server_understands():
 
 
 def test_an_older_server_is_explained_and_not_asked_again():
-    refused = m.Refused(state=State.CLOSED, command=None, code="invalid", message="unknown field `transport`")
+    refused = messages.Refused(state=State.CLOSED, command=None, code="invalid", message="unknown field `transport`")
     assert fallback().explain(refused) is refused, "over UDP it means something else"
     subject = fallback()
     subject.change()
     reply = subject.explain(refused)
-    assert isinstance(reply, m.Refused)
+    assert isinstance(reply, messages.Refused)
     assert (reply.code, reply.message[:20]) == (NO_TCP, "this server is older")
     subject.give_up()
     assert (subject.transport, subject.may_change) == ("udp", False)
@@ -135,6 +135,6 @@ def test_an_older_server_is_explained_and_not_asked_again():
     assert chosen.transport == "tcp"
 
 
-def test_bare_transport_packets_do_not_go_over_tcp():
+def test_raw_ts_does_not_go_over_tcp():
     with pytest.raises(SettingsError, match="RFC 4571"):
         ClientSettings(host="h", transport="tcp", payload="ts")

@@ -75,7 +75,7 @@ def test_a_picture_that_is_reported_while_a_reply_is_shown_stops_nothing(monkeyp
     def show_reply(*_: object) -> None:
         client._first_frames.expect(Command.CONTINUE, 0.0)
         player.write([b"a picture"])
-        assert reporting.wait(5), "the monitor stands in on_event, where the view is busy"
+        assert reporting.wait(5), "the monitor is in on_event, and waits for the view"
         watching._view.names.append("command")
 
     monkeypatch.setattr(client, "send", lambda _command: INTERRUPTED)
