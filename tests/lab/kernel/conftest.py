@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from flume.lab.kernel import boot
-from flume.lab.kernel.place import MAX_NUMBER, Place
+from flume.lab.kernel.instance import MAX_NUMBER, Place
 
 
 @pytest.fixture(scope="module")

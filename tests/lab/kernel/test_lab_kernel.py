@@ -17,7 +17,7 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.engines import choice, locate
 from flume.lab.kernel import boot, lab_kernel
-from flume.lab.kernel.place import Place, Running
+from flume.lab.kernel.instance import Place, Running
 from flume.lab.machine.process import start_ticks, wait_until
 from flume.settings import ClientSettings
 

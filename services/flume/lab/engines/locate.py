@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from flume.errors import EngineError
 from flume.lab.containers.engine import Engine
 from flume.lab.kernel import boot, lab_kernel
-from flume.lab.kernel.place import Place
+from flume.lab.kernel.instance import Place
 from flume.lab.progress import Say
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from flume.errors import SetupError
 from flume.lab import progress
-from flume.lab.kernel.place import PORT, Place, Running, boot_command, memory_mib, processor, tap_commands
+from flume.lab.kernel.instance import PORT, Place, Running, boot_command, memory_mib, processor, tap_commands
 from flume.lab.machine import dockerd
 from flume.lab.machine.process import Daemon, start_ticks, wait_until
 from flume.lab.progress import Say

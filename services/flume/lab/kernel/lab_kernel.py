@@ -6,7 +6,7 @@ from pathlib import Path
 from flume.lab import checkout
 from flume.lab.containers.engine import Engine
 from flume.lab.kernel import boot, disk
-from flume.lab.kernel.place import Place, Running
+from flume.lab.kernel.instance import Place, Running
 from flume.lab.machine import dockerd, packages
 from flume.lab.progress import Say
 

@@ -7,7 +7,7 @@ import pytest
 
 from flume.errors import SettingsError
 from flume.lab.containers import topology
-from flume.lab.kernel.place import MAX_NUMBER, Place, boot_command, memory_mib, processor, tap_commands
+from flume.lab.kernel.instance import MAX_NUMBER, Place, boot_command, memory_mib, processor, tap_commands
 
 
 def test_places_share_nothing() -> None:
