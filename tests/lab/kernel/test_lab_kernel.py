@@ -1,4 +1,4 @@
-"""The lab kernel: it has netem, keeps its hands off this machine, and leaves nothing behind. In this order."""
+"""The lab kernel has netem, changes nothing on this machine, and leaves nothing behind. The tests run in this order."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.engines import choice, locate
 from flume.lab.kernel import boot, lab_kernel
-from flume.lab.kernel.instance import Place, Running
+from flume.lab.kernel.instance import KernelInstance, Running
 from flume.lab.machine.process import start_ticks, wait_until
 from flume.settings import ClientSettings
 
@@ -41,22 +41,22 @@ def _quiet(_line: str) -> None:
 
 
 @pytest.fixture
-def kernel(engine: Engine, place: Place) -> Iterator[Engine]:
+def kernel(engine: Engine, instance: KernelInstance) -> Iterator[Engine]:
     """The engine in the running kernel."""
-    if boot.running(place) is None:
-        lab_kernel.prepare(engine, _quiet, place=place).close()
-    with lab_kernel.connect(place) as inside:
+    if boot.running(instance) is None:
+        lab_kernel.prepare(engine, _quiet, instance=instance).close()
+    with lab_kernel.connect(instance) as inside:
         yield inside
 
 
 @pytest.fixture(scope="module")
 def lab() -> str:
-    """The one lab in it."""
+    """The name of the one lab in it."""
     return f"test-{secrets.token_hex(4)}"
 
 
 def _root_inside(engine: Engine, lab: str) -> Container:
-    """Return a container whose root is the kernel's own in every respect; the first call starts it."""
+    """Return a container whose root has every right of the kernel's root; the first call starts it."""
     found = engine.find(lab=lab, role="probe")
     if found:
         return found[0]
@@ -69,13 +69,13 @@ def _as_init(container: Container, script: str) -> tuple[int, str]:
     return result.code, result.stdout + result.stderr
 
 
-def test_two_starts_at_once_are_one_kernel(engine: Engine, place: Place) -> None:
-    """The second waits for the first and finds it running."""
+def test_two_starts_at_once_are_one_kernel(engine: Engine, instance: KernelInstance) -> None:
+    """The second start waits for the first, then finds its kernel running."""
 
     def start() -> Running | None:
-        with lab_kernel.prepare(engine, _quiet, place=place) as inside:
-            assert inside.info.endpoint == place.endpoint
-        return boot.running(place)
+        with lab_kernel.prepare(engine, _quiet, instance=instance) as inside:
+            assert inside.info.endpoint == instance.endpoint
+        return boot.running(instance)
 
     with ThreadPoolExecutor(2) as pool:
         first, second = (future.result() for future in [pool.submit(start), pool.submit(start)])
@@ -83,16 +83,16 @@ def test_two_starts_at_once_are_one_kernel(engine: Engine, place: Place) -> None
     assert first == second
 
 
-def test_it_runs_apart_from_whoever_started_it(kernel: Engine, place: Place) -> None:
-    """A session of its own, and no file of ours but its log: a closed terminal or pipe does not reach it."""
-    found = boot.running(place)
+def test_it_runs_apart_from_the_process_that_started_it(kernel: Engine, instance: KernelInstance) -> None:
+    """It has a session of its own and only its log of our files, so a closed terminal or pipe does not reach it."""
+    found = boot.running(instance)
     assert found is not None
     assert os.getsid(found.pid) == found.pid
     files = {file.name: str(file.readlink()) for file in Path(f"/proc/{found.pid}/fd").iterdir()}
-    assert [files[number] for number in "012"] == ["/dev/null", str(place.log), str(place.log)]
+    assert [files[number] for number in "012"] == ["/dev/null", str(instance.log), str(instance.log)]
     ours = {str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
     assert not (set(files.values()) - {"/dev/null"}) & ours
-    processes = boot.processes_of(place.user)
+    processes = boot.processes_of(instance.user)
     assert processes
     for pid in processes:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -100,28 +100,30 @@ def test_it_runs_apart_from_whoever_started_it(kernel: Engine, place: Place) -> 
         assert "NoNewPrivs:\t1" in status
 
 
-def test_all_of_it_stays_on_one_processor(kernel: Engine, place: Place) -> None:
-    """A container starts four times as fast as where its processes wake each other across two."""
+def test_all_its_processes_stay_on_one_cpu(kernel: Engine, instance: KernelInstance) -> None:
+    """There a container starts four times as fast as where its processes wake each other across two CPUs."""
     allowed: set[int] = set()
-    for pid in boot.processes_of(place.user):
+    for pid in boot.processes_of(instance.user):
         with contextlib.suppress(ProcessLookupError):  # programs inside come and go
             allowed |= os.sched_getaffinity(pid)
     assert len(allowed) == 1
 
 
-def test_a_client_in_it_gets_the_receive_buffer_that_it_asks_for(kernel: Engine, lab: str, place: Place) -> None:
-    """A container cannot raise the limit for itself, and there is one processor to wait for."""
+def test_a_client_in_it_gets_the_receive_buffer_that_it_asks_for(
+    kernel: Engine, lab: str, instance: KernelInstance
+) -> None:
+    """A container cannot raise the limit itself, and with one CPU clients wait longer than the default buffer lasts."""
     _, said = _as_init(_root_inside(kernel, lab), "cat /proc/sys/net/core/rmem_max")
     assert int(said) == ClientSettings(host="server").receive_buffer_bytes
 
 
 def test_its_kernel_has_netem_and_a_container_can_use_it(kernel: Engine) -> None:
-    """Asked as the lab asks an engine that is not this machine's: with a container."""
+    """Tried as for any engine that does not run on this machine's kernel: in a container."""
     assert choice.engine_has_netem(kernel)
 
 
-def test_root_inside_cannot_write_to_this_machine(kernel: Engine, lab: str, place: Place) -> None:
-    """Not through the file system it booted from, not after mounting it anew, not through its disks."""
+def test_root_inside_cannot_write_to_this_machine(kernel: Engine, lab: str, instance: KernelInstance) -> None:
+    """Not through the file system that it booted from, not after mounting that again, not through its disks."""
     root = _root_inside(kernel, lab)
     program = Path("/usr/bin/linux.uml")
     before = program.stat()
@@ -145,67 +147,67 @@ def test_root_inside_cannot_write_to_this_machine(kernel: Engine, lab: str, plac
     assert _as_init(root, "echo x > /var/lib/docker/proof && cat /var/lib/docker/proof") == (0, "x\n")
 
 
-def test_its_engine_listens_on_the_link_only(kernel: Engine, lab: str, place: Place) -> None:
-    """And has no route by which anybody but this machine's end could be answered."""
+def test_its_engine_listens_on_the_link_only(kernel: Engine, lab: str, instance: KernelInstance) -> None:
+    """It has no route by which it could answer any address but this machine's end of the link."""
     root = _root_inside(kernel, lab)
     sockets = root.run_checked(["cat", "/proc/net/tcp", "/proc/net/tcp6"]).splitlines()
     listening = [line.split()[1] for line in sockets if line.split()[3:4] == ["0A"]]
-    octets = bytes(int(part) for part in place.guest_address.split("."))
+    octets = bytes(int(part) for part in instance.guest_address.split("."))
     assert listening == [f"{octets[::-1].hex().upper()}:{2375:04X}"]
     assert "default" not in root.run_checked(["ip", "route"])
 
 
-def test_it_starts_again_after_kill_9(kernel: Engine, engine: Engine, place: Place) -> None:
-    """Whichever of its processes was hit: the others end, and the next start finds nothing in its way."""
-    first = boot.running(place)
+def test_it_starts_again_after_kill_9(kernel: Engine, engine: Engine, instance: KernelInstance) -> None:
+    """When one of its processes is killed the others end, and the next start succeeds."""
+    first = boot.running(instance)
     assert first is not None
-    _shell, kernel_itself, *_ = sorted(boot.processes_of(place.user))
+    _shell, kernel_itself, *_ = sorted(boot.processes_of(instance.user))
     assert Path(f"/proc/{kernel_itself}/comm").read_text().startswith("linux")
     os.kill(kernel_itself, signal.SIGKILL)
-    assert wait_until(lambda: not boot.processes_of(place.user), timeout_s=10)
-    assert boot.running(place) is None
-    assert place.folder.exists()  # what it leaves, for the next start to remove
-    with lab_kernel.prepare(engine, _quiet, place=place) as inside:
+    assert wait_until(lambda: not boot.processes_of(instance.user), timeout_s=10)
+    assert boot.running(instance) is None
+    assert instance.folder.exists()  # left behind, for the next start to remove
+    with lab_kernel.prepare(engine, _quiet, instance=instance) as inside:
         assert inside.objects() == []
-    second = boot.running(place)
+    second = boot.running(instance)
     assert second is not None
     assert second != first
 
 
-def test_the_end_of_the_last_lab_is_the_end_of_the_kernel(kernel: Engine, place: Place) -> None:
-    """One of two labs takes only itself away; the other takes the kernel, its disk copy and its link along."""
+def test_the_end_of_the_last_lab_is_the_end_of_the_kernel(kernel: Engine, instance: KernelInstance) -> None:
+    """Removing the first of two labs removes nothing else; the second takes kernel, disk copy and link with it."""
     labs = [f"test-{secrets.token_hex(4)}" for _ in range(2)]
     description = topology.Network()
     for name in labs:
         kernel.ensure_network(name, "run", description=description)
-    with locate.engine_with(labs[1], place=place) as found:
-        assert found.info.endpoint != place.endpoint  # no container of it yet: it is not said to run there
-    removed = locate.remove_lab(labs[0], _quiet, place=place)
+    with locate.engine_with(labs[1], instance=instance) as found:
+        assert found.info.endpoint != instance.endpoint  # a lab without a container is not located there
+    removed = locate.remove_lab(labs[0], _quiet, instance=instance)
     assert removed == [f"network flumelab-{labs[0]}-network"]
-    assert (place.folder / "state" / "cow").exists()
-    assert f"network flumelab-{labs[1]}-network" in locate.remove_lab(labs[1], _quiet, place=place)
-    assert boot.running(place) is None
-    assert boot.processes_of(place.user) == []
-    assert not place.folder.exists()
-    assert not Path("/sys/class/net", place.tap).exists()
+    assert (instance.folder / "state" / "cow").exists()
+    assert f"network flumelab-{labs[1]}-network" in locate.remove_lab(labs[1], _quiet, instance=instance)
+    assert boot.running(instance) is None
+    assert boot.processes_of(instance.user) == []
+    assert not instance.folder.exists()
+    assert not Path("/sys/class/net", instance.tap_device).exists()
 
 
-def test_what_a_dead_kernel_left_is_removed_and_another_process_is_not(free_place: Place) -> None:
-    """A record that names somebody else's process by now, an interface, a folder."""
+def test_what_a_dead_kernel_left_is_removed_and_another_process_is_not_killed(free_instance: KernelInstance) -> None:
+    """What is left: a record whose process number was reused, an interface, a folder."""
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
         ticks = start_ticks(sleeper.pid)
         assert ticks is not None
-        free_place.record.write_bytes(msgspec.json.encode(Running(sleeper.pid, ticks - 1, "disk")))
-        subprocess.run(["ip", "tuntap", "add", "dev", free_place.tap, "mode", "tap"], check=True)
-        (free_place.folder / "state").mkdir(parents=True)
-        assert boot.running(free_place) is None
-        assert boot.clean_up(free_place)
-        assert not boot.clean_up(free_place)
+        free_instance.record.write_bytes(msgspec.json.encode(Running(sleeper.pid, ticks - 1, "disk")))
+        subprocess.run(["ip", "tuntap", "add", "dev", free_instance.tap_device, "mode", "tap"], check=True)
+        (free_instance.folder / "state").mkdir(parents=True)
+        assert boot.running(free_instance) is None
+        assert boot.clean_up(free_instance)
+        assert not boot.clean_up(free_instance)
         assert sleeper.poll() is None
     finally:
         sleeper.kill()
         sleeper.wait()
-    assert not Path("/sys/class/net", free_place.tap).exists()
-    assert not free_place.folder.exists()
-    assert not free_place.record.exists()
+    assert not Path("/sys/class/net", free_instance.tap_device).exists()
+    assert not free_instance.folder.exists()
+    assert not free_instance.record.exists()

@@ -13,7 +13,7 @@ import msgspec
 
 from flume.lab import catalogue, checkout
 from flume.lab.commands.common import console, lab_option, say
-from flume.lab.engines.decision import parse_wish
+from flume.lab.engines.decision import parse_preference
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.run.runner import Outcome, run_lab
@@ -94,7 +94,7 @@ def run(
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
         profile=find_profile(checkout.profiles(), profile),
         lab=lab,
-        engine=parse_wish(engine),
+        engine=parse_preference(engine),
         video=video,
         artifacts=artifacts,
         topology=topology_file,

@@ -1,1 +1,1 @@
-"""Which engine a lab runs on, whether it is ready, and where a lab is."""
+"""The engine that a lab runs on: which one, whether it is ready, and in which engine a lab is."""

@@ -1,4 +1,4 @@
-"""Which engine a lab would use here and now: asks this machine and its engine, and lets ``decision`` decide."""
+"""The engine that a lab would use now: looks at this machine and its engine, and calls ``decision`` with the facts."""
 
 import os
 import platform
@@ -11,42 +11,46 @@ from flume.errors import EngineError
 from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Start
-from flume.lab.engines.decision import Choice, Machine, Wish, choose, parse_os_release
+from flume.lab.engines.decision import Choice, EnginePreference, Machine, choose, parse_os_release
 from flume.lab.kernel import boot
 from flume.lab.machine import packages
 
-_ASK = ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
-"""In a network namespace that ends with the command."""
+_TRY_NETEM = ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+"""Adds a netem qdisc in a network namespace that ends with the command. Status 0: the kernel has netem."""
 
 
-def explain(*, netem: bool = True, wish: Wish = "auto") -> Choice:
-    """Return which engine a lab would use now, and why. Raises :class:`LabError` where it could have none."""
+def explain(*, netem: bool = True, preference: EnginePreference = "auto") -> Choice:
+    """Return the engine that a lab would use now, and the reason. Raises :class:`LabError` where none can be used."""
 
     def has_netem() -> bool:
         try:
             with Engine.connect() as engine:
                 return engine_has_netem(engine)
         except EngineError:
-            if _foreign() or not _can_try_here():
+            if _docker_host() or not _can_try_here():
                 raise
-            return _has_netem_here()  # the engine that would be started runs on this machine's kernel
+            return _has_netem_here()  # an engine started here would run on this machine's kernel
 
-    return choose(wish, netem=netem, foreign=_foreign(), has_netem=has_netem, machine=this_machine())
+    return choose(preference, netem=netem, docker_host=_docker_host(), has_netem=has_netem, machine=this_machine())
 
 
-def choose_for(engine: Engine, *, netem: bool, wish: Wish) -> Choice:
-    """Return whether a lab uses *engine*, the local or foreign one that answered, or the lab kernel."""
+def choose_for(engine: Engine, *, netem: bool, preference: EnginePreference) -> Choice:
+    """Return whether a lab uses *engine*, which is the local engine or that of ``DOCKER_HOST``, or the lab kernel."""
     return choose(
-        wish, netem=netem, foreign=_foreign(), has_netem=lambda: engine_has_netem(engine), machine=this_machine()
+        preference,
+        netem=netem,
+        docker_host=_docker_host(),
+        has_netem=lambda: engine_has_netem(engine),
+        machine=this_machine(),
     )
 
 
-def _foreign() -> str | None:
+def _docker_host() -> str | None:
     return os.environ.get("DOCKER_HOST") or None
 
 
 def this_machine() -> Machine:
-    """Return what this machine is."""
+    """Return the properties of this machine."""
     try:
         release = Path("/etc/os-release").read_text()
     except OSError:
@@ -62,9 +66,9 @@ def this_machine() -> Machine:
 
 
 def engine_has_netem(engine: Engine) -> bool:
-    """Return whether the kernel that *engine* runs on has netem, by trying it in a namespace made for that.
+    """Return whether the kernel that *engine* runs on has netem, by adding a qdisc in a new network namespace.
 
-    Where the engine's kernel is this machine's it is tried here, which takes milliseconds; else in a container.
+    If that kernel is this machine's, the trial takes milliseconds here; otherwise it takes a container.
     """
     local = engine.info.endpoint.startswith("unix:") and engine.info.kernel == platform.release()
     if local and _can_try_here():
@@ -73,7 +77,7 @@ def engine_has_netem(engine: Engine) -> bool:
     layout = topology.load_file(checkout.lab_yaml())
     try:
         probe = engine.start_service(lab, "netem", layout, Start(service="probe", role="probe"))
-        return probe.exec(_ASK).code == 0
+        return probe.exec(_TRY_NETEM).code == 0
     finally:
         engine.remove_lab(lab)
 
@@ -83,4 +87,4 @@ def _can_try_here() -> bool:
 
 
 def _has_netem_here() -> bool:
-    return subprocess.run(_ASK, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    return subprocess.run(_TRY_NETEM, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0

@@ -5,25 +5,31 @@ from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import choice
-from flume.lab.engines.decision import Wish
+from flume.lab.engines.decision import EnginePreference
 from flume.lab.kernel import disk, lab_kernel
 from flume.lab.machine import dockerd
 from flume.lab.progress import Say
 
 
 def prepare(
-    say: Say, *, interactive: bool = False, tests: bool = False, netem: bool = False, engine: Wish = "auto"
+    say: Say, *, interactive: bool = False, tests: bool = False, netem: bool = False, engine: EnginePreference = "auto"
 ) -> Engine:
-    """Return an engine that answers and has the images; install, start and build what is missing for that.
+    """Return an engine that answers and has the images. What is missing for that is installed, started and built.
 
-    With *netem* one whose kernel has netem: where the usual engine's has not, the lab kernel's; *engine* forces
-    either. The caller closes it. Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
+    *netem*: the engine's kernel must have netem; where the usual engine's kernel has none, the lab kernel is used.
+    *engine* overrides that choice. *tests* also installs what only the tests need. *say* takes each message, and
+    *interactive* allows progress bars. The caller closes the engine::
+
+        with prepare(print, netem=True) as engine:
+            engine.objects()
+
+    Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
     """
     dockerd.prepare(say, interactive=interactive, tests=tests)
     usual = Engine.connect()
     try:
         images.ensure_images(usual, say=say, interactive=interactive)
-        chosen = choice.choose_for(usual, netem=netem, wish=engine)
+        chosen = choice.choose_for(usual, netem=netem, preference=engine)
         if chosen.kind == "local":
             return usual
         say(f"Engine: {chosen.reason}.")
@@ -36,7 +42,7 @@ def prepare(
 
 
 def purge(say: Say) -> None:
-    """Remove all labs and images, and stop the engines that we started."""
+    """Remove all labs, images and disks, and stop the engines that we started."""
     if lab_kernel.stop(say):
         say("Removed the lab kernel's disk copy.")
     for name in disk.remove_disks(checkout.cache()):
@@ -53,6 +59,6 @@ def purge(say: Say) -> None:
 
 
 def stop(say: Say) -> None:
-    """Stop the engines that we started; labs in them stop with them."""
+    """Stop the engines that we started, together with the labs in them."""
     lab_kernel.stop(say)
     dockerd.stop_engine(say)

@@ -1,7 +1,7 @@
 """Start, find and stop the lab kernel: a User Mode Linux kernel with netem and a Docker engine, one ordinary process.
 
-What belongs to it is found by its place: a user id and a network interface of its own, a folder, a record. So it is
-cleaned up after ``kill -9`` of anybody, and a process that took over a number is left alone.
+Everything that belongs to a kernel is found through its instance: a user id and a TAP device of its own, a folder, a
+record. So the clean-up works after ``kill -9`` of any process, and never hits a process that got a reused number.
 """
 
 import contextlib
@@ -18,7 +18,15 @@ import msgspec
 
 from flume.errors import SetupError
 from flume.lab import progress
-from flume.lab.kernel.instance import PORT, Place, Running, boot_command, memory_mib, processor, tap_commands
+from flume.lab.kernel.instance import (
+    PORT,
+    KernelInstance,
+    Running,
+    boot_command,
+    cpu_for,
+    memory_mib,
+    tap_device_commands,
+)
 from flume.lab.machine import dockerd
 from flume.lab.machine.process import Daemon, start_ticks, wait_until
 from flume.lab.progress import Say
@@ -32,72 +40,72 @@ PACKAGES = {
     "setpriv": "util-linux",
     "taskset": "util-linux",
 }
-"""Program → Debian package of what it needs besides a Docker engine."""
+"""Program → Debian package: what the lab kernel needs besides a Docker engine."""
 
 SCRIPTS = Path(__file__).parent
 _START_TIMEOUT_S = 120.0
-"""An idle machine takes 5 to 8 s, a shared one 17."""
+"""5 to 8 s on an idle computer, 17 s on a shared one."""
 _STOP_TIMEOUT_S = 15.0
 
 
 @contextlib.contextmanager
-def locked(place: Place) -> Iterator[None]:
-    """Hold the place's lock; whoever comes second waits, and finds what the first has done."""
-    place.lock.parent.mkdir(parents=True, exist_ok=True)
-    with place.lock.open("w") as file:
+def locked(instance: KernelInstance) -> Iterator[None]:
+    """Hold the instance's lock in the body. A second process waits, then finds the kernel that the first started."""
+    instance.lock.parent.mkdir(parents=True, exist_ok=True)
+    with instance.lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def running(place: Place) -> Running | None:
-    """Return the kernel that runs at *place*, whether or not its engine answers."""
+def running(instance: KernelInstance) -> Running | None:
+    """Return the running kernel of *instance*, whether or not its engine answers."""
     try:
-        found = msgspec.json.decode(place.record.read_bytes(), type=Running)
+        found = msgspec.json.decode(instance.record.read_bytes(), type=Running)
     except (OSError, msgspec.DecodeError):
         return None
     return found if start_ticks(found.pid) == found.start_ticks else None
 
 
-def answers(place: Place, *, timeout_s: float = 3.0) -> bool:
+def answers(instance: KernelInstance, *, timeout_s: float = 3.0) -> bool:
     """Return whether the engine in the kernel answers."""
-    return dockerd.answers_on(http.client.HTTPConnection(place.guest_address, PORT, timeout=timeout_s))
+    return dockerd.answers_on(http.client.HTTPConnection(instance.guest_address, PORT, timeout=timeout_s))
 
 
-def start(place: Place, disk: Path, say: Say, *, interactive: bool = False) -> Running:
-    """Boot a kernel with *disk*, copy-on-write, and return when its engine answers; call with the place locked.
+def start(instance: KernelInstance, disk: Path, say: Say, *, interactive: bool = False) -> Running:
+    """Boot a kernel with *disk*, copy-on-write, and return when its engine answers. The caller holds the lock.
 
-    Whatever an earlier one left is removed first. Raises :class:`SetupError` with its last words.
+    What an earlier kernel left is removed first. Raises :class:`SetupError` with the kernel's last output.
     """
-    clean_up(place)
-    say(f"Starting the lab kernel (User Mode Linux with netem and a Docker engine; log in {place.log}).")
-    state = place.folder / "state"
+    clean_up(instance)
+    say(f"Starting the lab kernel (User Mode Linux with netem and a Docker engine; log in {instance.log}).")
+    state = instance.folder / "state"
     state.mkdir(parents=True)
-    os.chown(state, place.user, place.user)
+    os.chown(state, instance.user, instance.user)
     try:
-        for command in tap_commands(place):
+        for command in tap_device_commands(instance):
             _run(command, "make the link to the lab kernel")
-        pid = _boot(place, disk)
+        pid = _boot(instance, disk)
         ticks = start_ticks(pid)
         if ticks is None:
-            raise SetupError(f"the lab kernel ended at once: {last_words(place)}")
+            raise SetupError(f"the lab kernel ended at once: {last_output(instance)}")
         found = Running(pid, ticks, str(disk))
-        place.record.write_bytes(msgspec.json.encode(found))
+        instance.record.write_bytes(msgspec.json.encode(found))
         with progress.task("lab kernel", interactive=interactive):
-            _wait_until_engine_answers(place, found)
+            _wait_until_engine_answers(instance, found)
     except BaseException:
-        clean_up(place)
+        clean_up(instance)
         raise
     return found
 
 
-def _boot(place: Place, disk: Path) -> int:
-    """Start the process and return its number."""
+def _boot(instance: KernelInstance, disk: Path) -> int:
+    """Start the kernel; return its process number."""
     allowed = os.sched_getaffinity(0)
     command = boot_command(
-        place, disk, memory_mib=memory_mib(_total_kib()), processor=processor(place, allowed), scripts=SCRIPTS
+        instance, disk, memory_mib=memory_mib(_total_kib()), cpu=cpu_for(instance, allowed), scripts=SCRIPTS
     )
-    place.log.parent.mkdir(parents=True, exist_ok=True)
-    with place.log.open("wb") as log:
+    instance.log.parent.mkdir(parents=True, exist_ok=True)
+    with instance.log.open("wb") as log:
         return Daemon(command, log, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}).pid
 
 
@@ -106,55 +114,56 @@ def _total_kib() -> int:
     return int(line.split()[1])
 
 
-def _wait_until_engine_answers(place: Place, started: Running) -> None:
+def _wait_until_engine_answers(instance: KernelInstance, started: Running) -> None:
     def alive() -> bool:
-        if running(place) != started:
-            raise SetupError(f"the lab kernel ended while it started: {last_words(place)}; see {place.log}")
-        return answers(place, timeout_s=1.0)
+        if running(instance) != started:
+            raise SetupError(f"the lab kernel ended while it started: {last_output(instance)}; see {instance.log}")
+        return answers(instance, timeout_s=1.0)
 
     if not wait_until(alive, timeout_s=_START_TIMEOUT_S):
         raise SetupError(
-            f"the engine in the lab kernel did not answer within {_START_TIMEOUT_S:g} s of its start; see {place.log}"
+            f"the engine in the lab kernel did not answer within {_START_TIMEOUT_S:g} s of its start; "
+            f"see {instance.log}"
         )
 
 
-def last_words(place: Place) -> str:
-    """Return the line of the log that says why it ended."""
+def last_output(instance: KernelInstance) -> str:
+    """Return the line of the log that gives the reason for its end."""
     try:
-        lines = place.log.read_text(errors="replace").splitlines()
+        lines = instance.log.read_text(errors="replace").splitlines()
     except OSError:
         return "no log"
-    told = [line.strip() for line in lines if "panic" in line or "failed" in line or ": cannot" in line]
-    return (told or [line.strip() for line in lines if line.strip()] or ["no message"])[-1][:300]
+    reasons = [line.strip() for line in lines if "panic" in line or "failed" in line or ": cannot" in line]
+    return (reasons or [line.strip() for line in lines if line.strip()] or ["no message"])[-1][:300]
 
 
-def clean_up(place: Place) -> bool:
-    """End the kernel and remove everything of its place; return whether there was anything. Never fails half-way."""
-    found = bool(_end_processes(place))
-    if Path("/sys/class/net", place.tap).exists():
+def clean_up(instance: KernelInstance) -> bool:
+    """End the kernel and remove everything of its instance; return whether there was anything to remove."""
+    found = bool(_end_processes(instance))
+    if Path("/sys/class/net", instance.tap_device).exists():
         found = True
-        _run(["ip", "link", "delete", place.tap], "remove the link to the lab kernel")
-    if place.folder.exists():
+        _run(["ip", "link", "delete", instance.tap_device], "remove the link to the lab kernel")
+    if instance.folder.exists():
         found = True
-        shutil.rmtree(place.folder)
-    place.record.unlink(missing_ok=True)
+        shutil.rmtree(instance.folder)
+    instance.record.unlink(missing_ok=True)
     return found
 
 
-def _end_processes(place: Place) -> list[int]:
-    """Kill the recorded process, and all that have the place's user id; return when they are gone."""
-    recorded = running(place)
-    first = ([recorded.pid] if recorded is not None else []) + processes_of(place.user)
+def _end_processes(instance: KernelInstance) -> list[int]:
+    """Kill the recorded process and all with the instance's user id; return their numbers when they have ended."""
+    recorded = running(instance)
+    first = ([recorded.pid] if recorded is not None else []) + processes_of(instance.user)
     for pid in first:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     if first and not wait_until(
-        lambda: not processes_of(place.user) and running(place) is None, timeout_s=_STOP_TIMEOUT_S
+        lambda: not processes_of(instance.user) and running(instance) is None, timeout_s=_STOP_TIMEOUT_S
     ):
-        raise SetupError(f"the lab kernel (processes {processes_of(place.user)}) did not end within 15 s")
+        raise SetupError(f"the lab kernel (processes {processes_of(instance.user)}) did not end within 15 s")
     if recorded is not None:
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(recorded.pid, 0)  # only where it was started by this very process
+            os.waitpid(recorded.pid, 0)  # succeeds only where this process started it
     return first
 
 

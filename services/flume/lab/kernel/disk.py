@@ -1,7 +1,7 @@
 """The lab kernel's disk: a sparse ext4 file with the lab's images on it, filled once for each set of images.
 
-Filled on this machine, by a second Docker engine whose data directory is that file: inside the lab kernel the same
-took 50 s and more, here 10 to 25. A kernel takes it copy-on-write and never changes it.
+A second Docker engine on this machine fills it: its data directory is that file. Here that takes 10 to 25 s; inside the
+lab kernel it took 50 s and more. A kernel uses the disk copy-on-write and never changes it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from flume.lab.machine.process import last_line, tail, wait_until
 from flume.lab.progress import Say
 
 SIZE = "20G"
-"""Of a sparse file: what is not used takes no room. Captures of a long run stand on it."""
+"""The file is sparse: unused blocks take no room. The captures of a long run are kept on it."""
 
 PREFIX = "lab-disk-"
 _START_TIMEOUT_S = 60.0
@@ -36,15 +36,15 @@ def tags() -> list[str]:
 
 
 def name_for(identities: Sequence[str]) -> str:
-    """Return the disk's file name: another one for other images, and for another way to fill it."""
+    """Return the file name of the disk; it changes with the images, the size and the script that fills the disk."""
     parts = "\0".join([*identities, SIZE, _SCRIPT.read_text()])
     return f"{PREFIX}{hashlib.sha256(parts.encode()).hexdigest()[:16]}.ext4"
 
 
 def ensure_disk(builder: Engine, cache: Path, say: Say, *, interactive: bool = False) -> Path:
-    """Return the disk with the images of *builder* as they are now; make it when there is none.
+    """Return the disk with the present images of *builder*; make it when there is none.
 
-    Disks of earlier images are removed, unless a kernel has them open still: then the file lives on without a name.
+    Disks of earlier images are removed. A kernel that has one open keeps it: the file lives on without a name.
     """
     images = [builder.images.find(tag) for tag in tags()]
     missing = [tag for tag, image in zip(tags(), images, strict=True) if image is None]
@@ -64,7 +64,7 @@ def ensure_disk(builder: Engine, cache: Path, say: Say, *, interactive: bool = F
 
 
 def _fill(builder: Engine, target: Path, bar: progress.Task) -> None:
-    """Make the file *target*; it appears under its name when it is complete."""
+    """Make the file *target*; it gets its name when it is complete."""
     with tempfile.TemporaryDirectory(prefix="unfinished-disk-", dir=target.parent, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with _second_engine(folder) as endpoint:
@@ -83,9 +83,9 @@ def _fill(builder: Engine, target: Path, bar: progress.Task) -> None:
 
 @contextlib.contextmanager
 def _second_engine(folder: Path) -> Iterator[str]:
-    """Run the engine of ``fill.sh`` for the body; yield its address. Its disk is complete after the body.
+    """Run the engine of ``fill.sh`` during the body; yield its address. The disk is complete after the body.
 
-    The socket stands in a folder with a short path: its name may have 107 bytes at most.
+    Its socket is in a folder with a short path, because the name of a Unix socket has at most 107 bytes.
     """
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     with tempfile.TemporaryDirectory(prefix="flumelab-fill-") as short, (folder / "log").open("wb") as log:
@@ -107,7 +107,7 @@ def _second_engine(folder: Path) -> Iterator[str]:
             yield endpoint
             _end(process, folder)
         finally:
-            process.kill()  # --kill-child: the engine goes with it, and the mount with its namespace
+            process.kill()  # --kill-child: the engine ends too, and the mount with its namespace
             process.wait()
 
 
@@ -122,15 +122,15 @@ def _wait_until_engine_answers(process: "subprocess.Popen[bytes]", socket: Path,
 
 
 def _end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    """Let the engine finish its files and the disk be unmounted."""
+    """Let the engine finish its files and the script unmount the disk."""
     (folder / "stop").touch()
     try:
         status = process.wait(timeout=_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise SetupError("the engine that fills the lab kernel's disk did not end: is the disk very slow?") from None
     if status:
-        words = last_line(tail(folder / "log"))
-        raise SetupError(f"the disk of the lab kernel was not finished (status {status}): {words}")
+        output = last_line(tail(folder / "log"))
+        raise SetupError(f"the disk of the lab kernel was not finished (status {status}): {output}")
 
 
 def remove_disks(cache: Path) -> list[str]:

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs as process 1 of namespaces of its own: gives the lab kernel a root of its own, gives up every privilege, and
-# becomes the lab kernel. Arguments: FOLDER TAP GUEST PREFIX UID MEMORY_MIB DISK
+# Runs as process 1 of new namespaces: makes a root file system for the lab kernel, drops every privilege, and becomes
+# the lab kernel. Arguments: FOLDER TAP_DEVICE GUEST PREFIX UID MEMORY_MIB DISK
 #
-# The kernel reads the host's files with the rights of its process, so what it must not write is kept from that
-# process, not from the programs inside: no capability, a user id that owns nothing but the copy-on-write file, mounts
-# read-only, and nothing of the host in sight but its programs. Root inside can undo none of this.
+# The kernel reads the host's files with the rights of its process. So the process is confined, not the programs inside:
+# it has no capability, a user id that owns only the copy-on-write file, read-only mounts, and sees nothing of the host
+# but its programs. Root inside can undo none of this.
 set -eu
 folder=$1 tap=$2 guest=$3 prefix=$4 user=$5 memory_mib=$6 disk=$7
 here=${0%/*}
@@ -25,7 +25,7 @@ for name in bin sbin lib lib32 lib64 libx32; do
 done
 mount --bind /usr usr
 mount -o remount,bind,ro,nosuid usr
-# Not all of /etc: it holds secrets, and the programs inside need only these.
+# Not all of /etc, which contains secrets: the programs inside need only these files.
 for name in passwd group ld.so.cache ld.so.conf ld.so.conf.d alternatives nsswitch.conf protocols services; do
     if [ -e "/etc/$name" ]; then cp -a "/etc/$name" etc/; fi
 done
@@ -39,7 +39,7 @@ for name in null zero random urandom; do
     touch "dev/$name"
     mount --bind "/dev/$name" "dev/$name"
 done
-# The kernel's memory is a file here, without size until it is touched.
+# The kernel's memory is a sparse file here: a page takes room when it is first touched.
 mount -t tmpfs -o "mode=1777,size=$((memory_mib + memory_mib / 4))m" memory dev/shm
 mount -t tmpfs -o mode=1777,size=1m sockets tmp
 install -m 755 "$here/init.sh" lab/init
@@ -47,7 +47,7 @@ mount -o remount,ro "$root"
 pivot_root . old
 cd /
 umount -l old
-# Not exec: as process 1 it could not end itself when it panics. Whoever ends, the rest of the namespace goes with it.
+# Not exec: as process 1 the kernel could not end itself when it panics. When either process ends, the namespace ends.
 exec setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
     --pdeathsig SIGKILL env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp TMPDIR=/dev/shm \
     sh -c 'linux.uml "$@"; exit $?' sh umid=lab uml_dir=/tmp/ "mem=${memory_mib}M" ubd0=/state/cow,/disk/base \

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first program inside the lab kernel: mounts, modules, the address, then containerd and Docker's engine.
-# lab_address=ADDRESS/PREFIX comes from the kernel's command line.
+# lab_address=ADDRESS/PREFIX is set on the kernel's command line.
 set -u
 PATH=/run/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 export PATH HOME
@@ -18,7 +18,7 @@ mount -t ext4 -o noatime,nobarrier /dev/ubda /var/lib/docker
 mkdir -p /run/modules/lib/modules /run/bin
 release=$(uname -r)
 ln -s "/usr/lib/uml/modules/$release" "/run/modules/lib/modules/$release"
-# The kernel calls this one by itself, for what is not in the list below.
+# The kernel calls this program for modules that are not in the list below.
 printf '#!/bin/sh\nexec /sbin/modprobe --dirname /run/modules "$@"\n' > /run/bin/modprobe
 chmod 755 /run/bin/modprobe
 echo /run/bin/modprobe > /proc/sys/kernel/modprobe
@@ -37,13 +37,14 @@ modprobe -a overlay bridge veth br_netfilter nf_conntrack nf_conntrack_netlink n
 hostname flumelab-kernel
 ip link set lo up
 ip address add "$lab_address" dev vec0
-# No default route: nothing in here can reach further than the host's end of the link, nor be reached from there.
+# No default route: programs in here reach only the host's end of the link, and are reached only from there.
 ip link set vec0 up
 echo 1 > /proc/sys/net/ipv4/ip_forward
-# What a client asks for, and its container may not take by itself: here all wait for the one processor.
+# What a client asks for (4 MiB), and cannot set from its container. With one CPU clients wait longer than the default
+# buffer lasts.
 echo 4194304 > /proc/sys/net/core/rmem_max
 
-# Its own limits of 2 to 5 s take a container for dead that only waits for the one processor.
+# With the default limits of 2 to 5 s containerd takes a container that only waits for the one CPU for dead.
 cat > /run/containerd.toml << 'END'
 version = 2
 root = "/var/lib/docker/containerd-root"
@@ -62,7 +63,7 @@ END
 containerd --config /run/containerd.toml --log-level warn &
 
 runtime=
-# Written in C: what runc starts several times for each container costs it a second.
+# crun is written in C. runc starts itself several times for each container, which takes a second here.
 if command -v crun > /dev/null; then
     runtime='--add-runtime crun=/usr/bin/crun --default-runtime crun'
 fi

@@ -1,4 +1,4 @@
-"""Debian's base system as a tar archive, made on this machine: for where no image registry answers."""
+"""Debian's base system as a tar archive, made on this machine where no image registry answers."""
 
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,11 @@ from flume.lab.machine import packages
 from flume.lab.progress import Say
 
 BASE_IMAGE_PACKAGES = {"mmdebstrap": "mmdebstrap"}
-"""Only where no image registry answers."""
+"""Program → Debian package, for :func:`bootstrap_base`."""
 
 
 def bootstrap_base(target: Path, say: Say, *, interactive: bool = False, architecture: str | None = None) -> None:
-    """Build Debian's base system as the tar archive *target*, for machines where no image registry answers.
+    """Build Debian's base system as the tar archive *target*, for a machine where no image registry answers.
 
     Raises :class:`SetupError` with mmdebstrap's last line.
     """
@@ -37,7 +37,7 @@ def bootstrap_base(target: Path, say: Say, *, interactive: bool = False, archite
 
 
 _BASE_STEPS = ("mode", "chroot", "update", "download", "extract", "essential", "install", "clean", "tar", "done")
-"""About as many lines as mmdebstrap prints."""
+"""Their number is the total of the progress bar: about as many messages as mmdebstrap prints."""
 
 
 def _meaningful(lines: Iterable[str]) -> Iterator[str]:
@@ -46,7 +46,7 @@ def _meaningful(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _base_options(architecture: str | None) -> list[str]:
-    """Return what makes the base as small as Debian's own slim image: no manuals, no translations."""
+    """Return the options that make the base as small as Debian's slim image: no manuals, no translations."""
     excluded = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
     options = ["--aptopt=APT::Install-Recommends false"]
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in excluded]

@@ -24,28 +24,28 @@ SOCKET = Path("/var/run/docker.sock")
 LOG = Path("/var/log/flumelab-dockerd.log")
 
 RECORD = Path("/run/flumelab/engine.json")
-"""The engine that we started; gone after a reboot, as the engine is."""
+"""The file that names the engine we started. A reboot removes it together with the engine."""
 
 ENGINE_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
-"""Program → Debian package: the engine, and what it writes its network rules with."""
+"""Program → Debian package: the engine, and the program with which it writes its network rules."""
 
 _START_TIMEOUT_S = 60.0
-"""A first start creates the data directory and its bridge: 2 to 5 s here."""
+"""A first start creates the data directory and the bridge: 2 to 5 s here."""
 
 _PING_TIMEOUT_S = 3.0
 
 
 class StartedEngine(msgspec.Struct, frozen=True):
-    """A dockerd of ours. Its start time tells it from a later process with the same number."""
+    """A dockerd that we started. Its start time distinguishes it from a later process with the same number."""
 
     pid: int
     start_ticks: int
 
 
 def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None:
-    """Install what is missing and leave an engine answering on this machine, or on ``DOCKER_HOST``.
+    """Install what is missing, and start the engine of this machine if none answers. Nothing with ``DOCKER_HOST`` set.
 
-    With *tests* also what only the tests need. Raises :class:`SetupError` that says what a person has to do.
+    *tests* also installs what only the tests need. Raises :class:`SetupError` that says what a person has to do.
     """
     if tests:
         packages.install(
@@ -56,7 +56,7 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None
         )
     endpoint = os.environ.get("DOCKER_HOST")
     if endpoint:
-        return  # somebody else's engine: whether it answers is for Engine.connect() to say
+        return  # not an engine of ours: Engine.connect() finds out whether it answers
     if answers():
         return
     packages.install(ENGINE_PACKAGES, "the lab runs its server and clients in Docker containers", say, interactive)
@@ -96,7 +96,7 @@ def answers_on(connection: http.client.HTTPConnection) -> bool:
 
 
 def start_engine(say: Say, *, interactive: bool = False) -> None:
-    """Start Docker's engine and wait until it answers. Raises :class:`SetupError` with the engine's own last words."""
+    """Start Docker's engine and wait until it answers. Raises :class:`SetupError` with the engine's last output."""
     packages.require_root("no Docker engine answers", "systemctl start docker")
     if Path("/run/systemd/system").is_dir():
         say("Starting the Docker engine (systemctl start docker): none answers here.")
@@ -110,7 +110,7 @@ def start_engine(say: Say, *, interactive: bool = False) -> None:
 
 
 def _start_by_systemd() -> None:
-    """Ask systemd for the service."""
+    """Start the service by systemd."""
     command = ["systemctl", "start", "docker"]
     result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if result.returncode:
@@ -131,13 +131,13 @@ def _start_by_ourselves() -> Daemon:
 
 
 def _remove_stale(pid_file: Path) -> None:
-    """Remove *pid_file* unless the process it names runs that program.
+    """Remove *pid_file* unless its process is a dockerd or containerd.
 
-    A killed dockerd leaves its file; the next one refuses to start when *any* process has that number by now.
+    A killed dockerd leaves its file, and the next one refuses to start if *any* process has that number by then.
     """
     try:
         pid = int(pid_file.read_text())
-        # A zombie has a name too: where nobody collects orphans, dockerd would wait for a dead containerd.
+        # A zombie has a name too. Where no init process reaps orphans, dockerd would wait for a dead containerd.
         running = "" if start_ticks(pid) is None else Path(f"/proc/{pid}/comm").read_text().strip()
     except (OSError, ValueError):
         running = ""
@@ -148,8 +148,7 @@ def _remove_stale(pid_file: Path) -> None:
 def _mtu_option(net: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net/route")) -> list[str]:
     """Return ``--mtu`` where the default route carries less than Ethernet's 1500 bytes (tunnels, cloud machines).
 
-    Docker's bridge would otherwise let containers send packets that vanish on the way, and package downloads in
-    image builds hang.
+    Without it containers send packets that such a path drops, and package downloads in image builds hang.
     """
     for line in routes.read_text().splitlines()[1:]:
         interface, destination = line.split()[:2]
@@ -160,7 +159,7 @@ def _mtu_option(net: Path = Path("/sys/class/net"), routes: Path = Path("/proc/n
 
 
 def _wait_until_engine_answers(process: Daemon | None, *, timeout_s: float) -> None:
-    """Poll the engine; raise :class:`SetupError` as soon as it has died, or after *timeout_s*."""
+    """Poll the engine; raise :class:`SetupError` as soon as it has ended, or after *timeout_s*."""
     where = f"see {LOG}" if process is not None else "see `journalctl -u docker`"
 
     def alive() -> bool:
@@ -173,7 +172,7 @@ def _wait_until_engine_answers(process: Daemon | None, *, timeout_s: float) -> N
 
 
 def stop_engine(say: Say, *, timeout_s: float = 30.0) -> bool:
-    """Stop the dockerd that we started, if it still runs; return whether there was one to stop."""
+    """Stop the dockerd that we started, if it still runs; return whether it was stopped."""
     try:
         ours = msgspec.json.decode(RECORD.read_bytes(), type=StartedEngine)
     except (OSError, msgspec.DecodeError):

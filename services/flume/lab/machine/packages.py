@@ -1,6 +1,6 @@
 """Debian packages: which are missing, and their installation.
 
-Says what it is about to do, and why, before it does it. The only file that installs packages.
+Each message says what is about to be installed, and why, before it is done. The only file that installs packages.
 """
 
 import os
@@ -15,7 +15,7 @@ from flume.lab.progress import Say
 
 
 def test_packages() -> Mapping[str, str]:
-    """Return program or library → package for the tests; libvlc's path depends on the processor."""
+    """Return program or library → package for the tests; the path of libvlc depends on the CPU architecture."""
     triplet = f"{os.uname().machine}-linux-gnu"
     library = f"/usr/lib/{triplet}/libvlc.so.5"
     plugins = f"/usr/lib/{triplet}/vlc/plugins/codec/libavcodec_plugin.so"
@@ -37,7 +37,11 @@ def test_packages() -> Mapping[str, str]:
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
-    """Return the packages of those *programs* (names or absolute paths) that are not here, without repeats."""
+    """Return the packages whose *programs* (names or absolute paths) are missing here, each once.
+
+    >>> missing({"sh": "dash", "/no/such/library.so": "libexample1"})
+    ['libexample1']
+    """
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     absent = (
         package
@@ -48,7 +52,10 @@ def missing(programs: Mapping[str, str]) -> list[str]:
 
 
 def install(programs: Mapping[str, str], why: str, say: Say, interactive: bool) -> None:  # noqa: FBT001 - passed through
-    """Install the packages that are missing, because of *why*. Raises :class:`SetupError` with the command to run."""
+    """Install the packages that are missing; *why* is the reason for the person at the terminal.
+
+    Raises :class:`SetupError` with the command to run by hand.
+    """
     packages = missing(programs)
     if not packages:
         return
@@ -59,7 +66,7 @@ def install(programs: Mapping[str, str], why: str, say: Say, interactive: bool) 
     say(f"Installing the Debian packages {', '.join(packages)}: {why}.")
     with progress.task("Debian packages", total=100, interactive=interactive) as bar:
         if not _apt(["install", "--no-install-recommends", *packages], bar):
-            # A fresh machine has no package lists, an old one lists versions that the mirror no longer has.
+            # A new system has no package lists, an old one lists versions that the mirror no longer has.
             _apt(["update"], bar)
             _apt(["install", "--no-install-recommends", *packages], bar, final=by_hand)
 
@@ -71,9 +78,12 @@ def require_root(what: str, command: str) -> None:
 
 
 def _apt(arguments: list[str], bar: progress.Task, *, final: str | None = None) -> bool:
-    """Run apt-get and show its percentage; return whether it succeeded, or raise when this was the *final* try."""
+    """Run apt-get and show its percentage; return whether it succeeded.
+
+    *final* is the command to run by hand: with it a failure raises :class:`SetupError`.
+    """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    # Debian starts a service when it is installed; without systemd that prints errors, and we start it ourselves.
+    # Debian starts a service when it is installed. Without systemd that prints errors; we start the engine ourselves.
     command = ["apt-get", "-y", "-q", "-o", "APT::Status-Fd=1", "-o", "DPkg::Lock::Timeout=120", *arguments]
     with subprocess.Popen(
         command,
@@ -91,7 +101,7 @@ def _apt(arguments: list[str], bar: progress.Task, *, final: str | None = None) 
 
 
 def _follow_apt(lines: Iterable[str], bar: progress.Task) -> str:
-    """Move *bar* along apt's status lines (``pmstatus:package:percent:text``); return the last error line."""
+    """Move *bar* by apt's status lines (``pmstatus:package:percent:text``); return the last error line."""
     error = ""
     for line in lines:
         parts = line.rstrip("\n").split(":", 3)

@@ -1,4 +1,4 @@
-"""Processes of this machine: one that outlives us, its start time, the end of its log, and waiting for it."""
+"""Processes of this machine: daemons, start times, the end of a log, and waiting for a condition."""
 
 import subprocess
 import time
@@ -8,10 +8,13 @@ from typing import BinaryIO
 
 
 class Daemon(subprocess.Popen[bytes]):
-    """A process that outlives us: a session of its own, and nothing of ours but its log. So no terminal reaches it."""
+    """A process that outlives this one: in a session of its own, with its log as its only open file of ours.
+
+    So a closed terminal or pipe does not reach it.
+    """
 
     def __init__(self, command: Sequence[str], log: BinaryIO, *, environment: Mapping[str, str]) -> None:
-        """Start *command*, which says everything in *log*."""
+        """Start *command* with *environment*; its output goes to *log*."""
         super().__init__(
             command,
             stdin=subprocess.DEVNULL,
@@ -23,11 +26,17 @@ class Daemon(subprocess.Popen[bytes]):
         )
 
     def __del__(self) -> None:
-        """Forget it: Popen would warn of that while it runs, as it shall."""
+        """Do nothing: Popen would warn that the process still runs, which is intended."""
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float, interval_s: float = 0.1) -> bool:
-    """Return whether *condition* came true within *timeout_s*; the one place of this module that sleeps."""
+    """Return whether *condition* became true within *timeout_s*; it is polled every *interval_s*.
+
+    The place to poll a condition; other code waits for an event.
+
+    >>> wait_until(lambda: True, timeout_s=0)
+    True
+    """
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() >= deadline:
@@ -37,7 +46,7 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, interval_s: f
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when process *pid* started, in clock ticks since boot; ``None`` when there is none, or only a zombie."""
+    """Return the start time of process *pid* in clock ticks since boot; ``None`` for no process, or a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -47,7 +56,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def tail(path: Path, size: int = 4096) -> str:
-    """Return the end of a text file; empty when there is none."""
+    """Return the last *size* bytes of a text file; empty when there is no file."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - size))
@@ -57,14 +66,14 @@ def tail(path: Path, size: int = 4096) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something."""
+    """Return the last line of *text* that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
 
 
 def one_line(text: object, limit: int = 300) -> str:
     """Return *text* without line breaks and not longer than *limit* characters.
 
-    >>> one_line("no such file\n  or directory\n")
+    >>> one_line("no such file   or directory ")
     'no such file or directory'
     """
     return " ".join(str(text).split())[:limit]

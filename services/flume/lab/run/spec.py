@@ -14,7 +14,7 @@ import msgspec
 
 from flume.errors import SettingsError
 from flume.lab.containers import topology
-from flume.lab.engines.decision import Wish
+from flume.lab.engines.decision import EnginePreference
 from flume.lab.evidence.facts import Expectations
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.scenario import Scenario
@@ -52,7 +52,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     frames_min_pct: float | None = None
     """Share of the frames due that must be displayed. None: the plan decides."""
     profile: Profile = CLEAN
-    engine: Wish = "auto"
+    engine: EnginePreference = "auto"
     artifacts: Path = Path("artifacts")
     topology: Path | None = None
     """Another description of the services than ``compose/lab.yaml``: other images, other options."""

@@ -1,17 +1,25 @@
-"""Which engine a lab runs on."""
+"""The choice of the engine that a lab runs on."""
 
 from collections.abc import Callable
 
 import pytest
 
 from flume.errors import SettingsError, SetupError
-from flume.lab.engines.decision import Choice, Machine, Wish, choose, cure, parse_os_release, parse_wish
+from flume.lab.engines.decision import (
+    Choice,
+    EnginePreference,
+    Machine,
+    choose,
+    parse_os_release,
+    parse_preference,
+    remedy,
+)
 
 DEBIAN = Machine("x86_64", {"ID": "debian"}, "6.1.0-9-cloud-amd64", has_packages=True, can_install=True, is_root=True)
 
 
 def _asked(answer: bool) -> tuple[Callable[[], bool], list[int]]:
-    """Return a has_netem that answers, and a list as long as it was asked often."""
+    """Return a has_netem that returns *answer*, and a list that grows with each call of it."""
     asked: list[int] = []
 
     def has_netem() -> bool:
@@ -22,28 +30,33 @@ def _asked(answer: bool) -> tuple[Callable[[], bool], list[int]]:
 
 
 def _choose(
-    wish: Wish = "auto", *, netem: bool = True, has: bool = False, foreign: str | None = None, on: Machine = DEBIAN
+    preference: EnginePreference = "auto",
+    *,
+    netem: bool = True,
+    has: bool = False,
+    docker_host: str | None = None,
+    on: Machine = DEBIAN,
 ) -> Choice:
-    return choose(wish, netem=netem, foreign=foreign, has_netem=_asked(has)[0], machine=on)
+    return choose(preference, netem=netem, docker_host=docker_host, has_netem=_asked(has)[0], machine=on)
 
 
 def test_auto_takes_the_lab_kernel_only_where_netem_is_needed_and_missing() -> None:
-    """Every other case stays with the usual engine."""
+    """In every other case it takes the usual engine."""
     assert _choose().kind == "kernel"
     assert "no netem" in _choose().reason
     assert _choose(has=True).kind == "local"
     assert _choose(netem=False).kind == "local"
 
 
-def test_a_clean_profile_asks_no_kernel() -> None:
+def test_for_a_clean_profile_no_kernel_is_looked_at() -> None:
     """The look costs time that a lab without netem need not spend."""
     has_netem, asked = _asked(True)
-    choose("auto", netem=False, foreign=None, has_netem=has_netem, machine=DEBIAN)
+    choose("auto", netem=False, docker_host=None, has_netem=has_netem, machine=DEBIAN)
     assert asked == []
 
 
-def test_a_wish_is_obeyed_or_refused() -> None:
-    """Never silently changed into another."""
+def test_a_preference_is_followed_or_refused() -> None:
+    """It is never replaced silently."""
     assert _choose("kernel", netem=False).kind == "kernel"
     assert _choose("kernel", has=True).kind == "kernel"
     assert _choose("local", has=True).kind == "local"
@@ -52,14 +65,14 @@ def test_a_wish_is_obeyed_or_refused() -> None:
         _choose("local")
 
 
-def test_a_foreign_engine_is_never_left_silently() -> None:
-    """Somebody named it: without netem it is an error, and the lab kernel only by wish."""
+def test_an_engine_at_docker_host_is_never_replaced_silently() -> None:
+    """A person named it. If it has no netem that is an error; the lab kernel is used only if it is preferred."""
     with pytest.raises(SetupError, match=r"tcp://far:2375.*ENGINE=kernel"):
-        _choose(foreign="tcp://far:2375")
-    assert _choose(foreign="tcp://far:2375", has=True) == Choice(
+        _choose(docker_host="tcp://far:2375")
+    assert _choose(docker_host="tcp://far:2375", has=True) == Choice(
         "local", "the engine at tcp://far:2375: its kernel has netem"
     )
-    assert _choose("kernel", foreign="tcp://far:2375").kind == "kernel"
+    assert _choose("kernel", docker_host="tcp://far:2375").kind == "kernel"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +84,10 @@ def test_a_foreign_engine_is_never_left_silently() -> None:
     ],
 )
 def test_where_it_cannot_run_the_error_says_why_and_what_else_helps(machine: Machine, words: str) -> None:
-    """With and without the wish."""
-    for wish in ("auto", "kernel"):
+    """With and without the preference for the lab kernel."""
+    for preference in ("auto", "kernel"):
         with pytest.raises(SetupError, match=words) as error:
-            _choose(parse_wish(wish), on=machine)
+            _choose(parse_preference(preference), on=machine)
         assert "sch_netem" in str(error.value)
 
 
@@ -90,9 +103,9 @@ def test_where_it_cannot_run_the_error_says_why_and_what_else_helps(machine: Mac
         ({}, "6.0", "CONFIG_NET_SCH_NETEM"),
     ],
 )
-def test_the_cure_is_this_systems(os_release: dict[str, str], release: str, words: str) -> None:
-    """Package names differ, and in a virtual machine of somebody else none helps."""
-    assert words in cure(DEBIAN._replace(os_release=os_release, release=release))
+def test_the_remedy_is_that_of_this_system(os_release: dict[str, str], release: str, words: str) -> None:
+    """Package names differ, and in the virtual machines of WSL2 and Docker Desktop no package helps."""
+    assert words in remedy(DEBIAN._replace(os_release=os_release, release=release))
 
 
 def test_os_release_is_read_with_and_without_quotes() -> None:
@@ -102,8 +115,8 @@ def test_os_release_is_read_with_and_without_quotes() -> None:
     assert parse_os_release(text)["ID_LIKE"] == "ubuntu debian"
 
 
-def test_a_wish_is_one_of_three() -> None:
-    """Make hands over an empty string where nothing was said."""
-    assert parse_wish("") == "auto"
+def test_a_preference_is_one_of_three() -> None:
+    """Make passes an empty string where the variable is not set."""
+    assert parse_preference("") == "auto"
     with pytest.raises(SettingsError, match="auto, local, kernel"):
-        parse_wish("uml")
+        parse_preference("uml")

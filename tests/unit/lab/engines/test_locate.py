@@ -1,4 +1,4 @@
-"""A run on the usual engine leaves a lab kernel alone in which its own lab is not."""
+"""A run on the usual engine does not touch a lab kernel unless its own lab is in it."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ USUAL: Any = SimpleNamespace(info=SimpleNamespace(endpoint="unix:///var/run/dock
 
 
 class FakeEngine:
-    """The kernel's engine, with the lab ``mine`` in it or nothing."""
+    """The engine in the lab kernel, with *labs* in it."""
 
     def __init__(self, *labs: str) -> None:
         self.labs = labs
