@@ -17,6 +17,7 @@ LAB ?= default
 DURATION ?=
 FIREWALL ?=
 TESTS ?= tests
+WORKERS ?= 2
 BENCH ?= full
 
 # SCENARIO once named a firewall too: `make firewall SCENARIO=nat` still works, and says what to write instead.
@@ -87,10 +88,12 @@ check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contr
 	@$(BIN)/mypy
 	@PYTHONPATH=services $(BIN)/lint-imports
 
-test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
-	@$(BIN)/flume lab setup --tests
-	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest --durations=25 $(TESTS)
+test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included: TESTS=tests/lab WORKERS=2 (0: one after another)
+	@log=$$(mktemp); $(MAKE) --no-print-directory check >"$$log" 2>&1 & check=$$!; \
+		$(BIN)/flume lab setup --tests; prepared=$$?; \
+		wait "$$check"; checked=$$?; cat "$$log"; rm "$$log"; \
+		[ "$$prepared" = 0 ] || exit "$$prepared"; exit "$$checked"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=25 $(TESTS)
 
 bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'
 	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
