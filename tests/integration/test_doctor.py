@@ -251,8 +251,9 @@ def test_the_doctor_finds_what_blocks(examinations, name):
     well = {"ok", "open", "reachable", "none", "translated", "fragmented", "small"}
     assert status == (0 if {finding["finding"] for finding in findings.values()} <= well else 1)
     for finding in findings.values():
-        cured = finding["finding"] in {"untested", "ok", "open", "reachable", "none", "translated"}
-        assert cured == (finding["cure"] is None), finding
+        needs_no_remedy = finding["finding"] in {"untested", "ok", "open", "reachable", "none", "translated"}
+        assert needs_no_remedy == (finding["remedy"] is None), finding
+        assert finding["cure"] == finding["remedy"], "the old key, for one release"
     assert re.search(firewalls.says, said), said
     # The server is as before the examination.
     assert server["server"]["sessions"] == server["server"]["active"] == 0
@@ -265,7 +266,7 @@ def test_ipv6_is_examined_alike(examinations):
     assert rejected_status == 1
     assert found(rejected, "host", "tcp") == ["reachable", "rejected"], rejected_said
     assert f"administratively prohibited from {SERVER_6}" in rejected_said
-    assert "ip6tables -I INPUT" in rejected["tcp"]["cure"]
+    assert "ip6tables -I INPUT" in rejected["tcp"]["remedy"]
 
 
 @pytest.mark.parametrize("name", SOURCES)

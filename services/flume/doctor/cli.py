@@ -53,6 +53,11 @@ def _line(finding: Finding, *, colour: bool) -> str:
     return f"{label} {name}: {finding.finding.replace('_', ' ')}. {_sentence(finding.detail)}{remedy}"
 
 
+def _json(finding: Finding) -> bytes:
+    """Return *finding* as one JSON object; the remedy also under its old key ``cure``, for one release."""
+    return msgspec.json.encode({**msgspec.structs.asdict(finding), "cure": finding.remedy})
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -62,7 +67,7 @@ def _sentence(text: str) -> str:
 @click.option(
     "--port", default=DEFAULT_PORT, envvar="FLUME_PORT", show_default=True, show_envvar=True, help="TCP port."
 )
-@click.option("--json", "as_json", is_flag=True, help="One object a line: leg, finding, detail, cure.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line: leg, finding, detail, remedy.")
 def doctor(*, host: str | None, port: int, as_json: bool) -> None:
     """Report which leg of the path to the server at HOST is blocked, how, and what opens it.
 
@@ -88,7 +93,7 @@ def doctor(*, host: str | None, port: int, as_json: bool) -> None:
         findings.append(finding)
         progress.clear()
         if as_json:
-            click.echo(msgspec.json.encode(finding))
+            click.echo(_json(finding))
         else:
             click.echo(_line(finding, colour=terminal and "NO_COLOR" not in os.environ))
     # A machine needs no lab to be well. A path that could not be examined is not well.

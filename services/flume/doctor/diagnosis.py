@@ -75,7 +75,7 @@ UDP_OVERHEAD_BYTES = {4: 28, 6: 48}
 """IP and UDP headers, by version of IP."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, rename={"remedy": "cure"}):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The finding of one leg. *remedy* is ``None`` where nothing has to change.
 
     Raises :class:`~flume.errors.SettingsError` for a leg or a finding that does not exist.
