@@ -46,10 +46,10 @@ def test_what_is_wrong_is_one_line_and_puts_nothing_up(watched, firewalled, argu
 
 def test_a_file_of_one_s_own_that_the_kernel_refuses_leaves_nothing(watched, firewalled, tmp_path):
     text = (
-        'summary = "s"\nsymptom = "s"\ndiagnosis = "d"\ncure = "c"\nscope = "all"\nscopes = ["all"]\n'
-        '[[rule]]\ndoes = "blocked all"\nstands = "client"\npackets = "from-server"\n'
+        'summary = "s"\nsymptom = "s"\ndiagnosis = "d"\nremedy = "c"\nscope = "all"\nscopes = ["all"]\n'
+        '[[rule]]\ndoes = "blocked all"\nhost = "client"\npackets = "from-server"\n'
         'matches = "-p udp --no-such-option 5"\ntarget = "DROP"\n'
-        '[[rule]]\ndoes = "open control"\nstands = "server"\npackets = "to-server"\nmatches = "-p tcp"\n'
+        '[[rule]]\ndoes = "open control"\nhost = "server"\npackets = "to-server"\nmatches = "-p tcp"\n'
     )
     (tmp_path / "mine.toml").write_text(text)
     refused = watched.flume("lab", "firewall", tmp_path / "mine.toml")

@@ -8,7 +8,7 @@ import click
 
 from flume.errors import LabError, SettingsError
 from flume.lab import checkout
-from flume.lab.commands.common import lab_option
+from flume.lab.commands.common import lab_option, say
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.probe import Probe
@@ -53,6 +53,8 @@ def firewall(
             click.echo("open: no firewall scenario is applied" + (" there any more" if some else " any more"))
         elif scenario != "proof":
             wanted = find(checkout.firewalls(), scenario)
+            for old, new in wanted.renamed_keys.items():
+                say(f"{wanted.name}.toml: the key {old} is called {new} now; the old name is read for one more release")
             if scope and scope not in wanted.scopes:
                 raise SettingsError(
                     "firewall", wanted.name, f"a scenario for {scope}: it is for {', '.join(wanted.scopes)}"

@@ -16,7 +16,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,8 +38,11 @@ _TARGETS = frozenset({"", "DROP", "RETURN", "REJECT", "MASQUERADE"})
 _NOT_IN_A_MATCH = frozenset({"-j", "--jump", "-g", "--goto", "-A", "-I", "-D", "-t", "--table", "--comment", "-c"})
 _PORT = "{port}"
 
+_RENAMED, _RENAMED_IN_RULE = {"cure": "remedy"}, {"stands": "host"}
+"""Old key → its name now. Files of a person's own may still have the old ones."""
 
-class Rule(FileValue, frozen=True, kw_only=True, rename={"host": "stands"}):
+
+class Rule(FileValue, frozen=True, kw_only=True):
     """One rule; *matches* and *target* are arguments of iptables, ``{port}`` is the server's port."""
 
     does: Annotated[str, msgspec.Meta(pattern=r"^(blocked|changed|open|also) [a-z][a-z -]*$")]
@@ -66,7 +69,7 @@ class Rule(FileValue, frozen=True, kw_only=True, rename={"host": "stands"}):
         if kind == "open" and target not in {"RETURN", ""}:
             raise ValueError(f"a rule that leaves open has the target RETURN or none, not {target}")
         if target == "MASQUERADE" and (self.host, self.packets) != ("client", "to-server"):
-            raise ValueError("addresses are translated where the client sends: stands client, packets to-server")
+            raise ValueError("addresses are translated where the client sends: host client, packets to-server")
 
     @property
     def kind(self) -> str:
@@ -74,7 +77,7 @@ class Rule(FileValue, frozen=True, kw_only=True, rename={"host": "stands"}):
         return self.does.partition(" ")[0]
 
 
-class Scenario(FileValue, frozen=True, kw_only=True, rename={"remedy": "cure"}):
+class Scenario(FileValue, frozen=True, kw_only=True):
     """One scenario: texts for a person, and the rules; *name* is that of the file."""
 
     name: str
@@ -95,6 +98,8 @@ class Scenario(FileValue, frozen=True, kw_only=True, rename={"remedy": "cure"}):
     """For how many seconds the client's firewall remembers an idle UDP flow."""
     path_mtu_bytes: Annotated[int, msgspec.Meta(ge=576, le=1499)] | None = None
     """Largest packet on the path from the server, in bytes; longer packets are fragmented."""
+    renamed_keys: dict[str, str] = msgspec.field(default_factory=dict)
+    """Old keys that the file has, and their names now; not a key itself."""
 
     def __post_init__(self) -> None:
         """Check rules that concern several keys."""
@@ -126,13 +131,35 @@ def _words(key: str, text: str) -> list[str]:
 
 
 def load(text: str, *, name: str) -> Scenario:
-    """Return the scenario in *text*; raises :class:`SettingsError` with file, key and reason."""
+    """Return the scenario in *text*; raises :class:`SettingsError` with file, key and reason.
+
+    Keys that were renamed are read under their old name too, and listed in :attr:`Scenario.renamed_keys`.
+    """
     if not _NAME.fullmatch(name):
         raise SettingsError("firewall", name, "a file name of lower-case letters, digits and hyphens, ending .toml")
     try:
-        return msgspec.convert({**tomllib.loads(text), "name": name}, Scenario)
+        table, renamed = _with_present_keys(tomllib.loads(text))
+        return msgspec.convert({**table, "name": name, "renamed_keys": renamed}, Scenario)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise SettingsError("firewall", f"{name}.toml", f"its file is not as it should be: {error}") from error
+
+
+def _with_present_keys(table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return *table* with the present names of its keys, and the old names that it had: old → present."""
+    renamed = {old: new for old, new in _RENAMED.items() if old in table and new not in table}
+    present = {renamed.get(key, key): value for key, value in table.items()}
+    if isinstance(rules := present.get("rule"), list):
+        present["rule"] = [_rule_with_present_keys(rule, renamed) for rule in rules]
+    return present, renamed
+
+
+def _rule_with_present_keys(rule: Any, renamed: dict[str, str]) -> Any:
+    """Return *rule* with the present names of its keys; note old ones in *renamed*."""
+    if not isinstance(rule, dict):
+        return rule  # refused where types are checked
+    found = {old: new for old, new in _RENAMED_IN_RULE.items() if old in rule and new not in rule}
+    renamed |= found
+    return {found.get(key, key): value for key, value in rule.items()}
 
 
 def find(folder: Path, name_or_path: str) -> Scenario:

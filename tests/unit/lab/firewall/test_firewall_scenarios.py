@@ -28,20 +28,20 @@ TEXT = """
 summary = "s"
 symptom = "s"
 diagnosis = "d"
-cure = "c"
+remedy = "c"
 scope = "client"
 scopes = ["client", "all", "server"]
 
 [[rule]]
 does = "blocked media"
-stands = "client"
+host = "client"
 packets = "from-server"
 matches = "-p udp --sport {port}"
 target = "DROP"
 
 [[rule]]
 does = "open control"
-stands = "server"
+host = "server"
 packets = "to-server"
 matches = "-p tcp --dport {port}"
 target = "RETURN"
@@ -81,7 +81,10 @@ def test_the_catalogue_is_complete_and_every_file_says_what_a_person_needs():
         ('does = "blocked media"', 'does = "blocks media"', r"at `\$.rule\[0\].does`"),
         ('does = "blocked media"', 'does = "also media"', "nothing could prove that it acted"),
         ('does = "open control"', 'does = "also control"', "nothing could prove that the rest passes"),
-        ('stands = "client"', 'stands = "router"', r"at `\$.rule\[0\].stands`"),
+        ('host = "client"', 'host = "router"', r"at `\$.rule\[0\].host`"),
+        ('host = "client"', 'stands = "router"', r"at `\$.rule\[0\].host`"),
+        ('host = "client"', 'host = "client"\nstands = "client"', "unknown field `stands`"),
+        ('remedy = "c"', 'remedy = "c"\ncure = "c"', "unknown field `cure`"),
         ('summary = "s"', "", "missing required field `summary`"),
         ('summary = "s"', "summary = ", "Invalid value"),
     ],
@@ -89,6 +92,15 @@ def test_the_catalogue_is_complete_and_every_file_says_what_a_person_needs():
 def test_what_is_wrong_is_refused_with_file_key_and_reason(old, new, told):
     with pytest.raises(SettingsError, match=r"firewall='mine\.toml' is not possible: .*" + told):
         change(old, new)
+
+
+def test_old_keys_are_read_and_named():
+    """Once each, however many rules have them."""
+    scenario = load(TEXT.replace("remedy =", "cure =").replace("host =", "stands ="), name="mine")
+    assert scenario.renamed_keys == {"cure": "remedy", "stands": "host"}
+    assert (scenario.remedy, [rule.host for rule in scenario.rule]) == ("c", ["client", "server"])
+    assert load(TEXT, name="mine").renamed_keys == {}
+    assert not [found.name for found in find_all(FIREWALLS) if found.renamed_keys]
 
 
 def test_an_unknown_name_lists_the_known_ones_and_a_path_works(tmp_path):
