@@ -67,7 +67,7 @@ def test_a_film_that_vanishes_while_it_plays_is_played_to_its_end_and_is_then_an
         assert len(client.receive(for_s=1.0)) > 60
         _, err = process.communicate(timeout=20)
         assert process.returncode == 1
-        assert re.search(r"^flume: nothing of it can be played: .*film.ts.*left out: .*", last_line(err)), err
+        assert re.search(r"^flume: no item can be played: .*film.ts.*left out: .*", last_line(err)), err
 
 
 def test_once_ends_well_when_all_was_played(clip):

@@ -355,7 +355,7 @@ class DyingSource(SyntheticSource):
     ("end", "names"),
     [
         (RuntimeError("the disk is gone"), "reading synthetic failed: the disk is gone"),
-        (SourceEnded("nothing of it can be played", failed=True), "nothing of it can be played"),
+        (SourceEnded("no item can be played", failed=True), "no item can be played"),
     ],
 )
 def test_a_source_that_dies_is_told_to_clients_and_is_an_error(end, names):

@@ -235,7 +235,7 @@ def test_a_truncated_film_fails_by_name(card: Path, tmp_path: Path) -> None:
     with playing(cut) as recording:
         recording.until()
     assert [type(event) for event in recording.events] == [ItemFailed, SourceEnded]
-    assert "nothing of it can be played" in str(recording.events[-1])
+    assert "no item can be played" in str(recording.events[-1])
 
 
 def test_files_that_vanish_or_become_empty_are_skipped(card: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_files_that_vanish_or_become_empty_are_skipped(card: Path, tmp_path: Pat
         recording.until()
     assert [failure.reason for failure in recording.failures()] == [
         f"{vanishing} does not exist: check the path",
-        f"{emptied} is empty (0 bytes): a copy or a recording that failed?",
+        f"{emptied} is empty (0 bytes): did a copy or a recording fail?",
     ]
     assert recording.events[-2] == ItemEnded("card.mp4")
 
@@ -260,7 +260,7 @@ def test_when_nothing_is_playable_the_source_ends(tmp_path: Path) -> None:
         recording.until()
         assert len(recording.failures()) == 2
         assert isinstance(recording.source.read(timeout_s=0.1), SourceEnded)
-    assert "nothing of it can be played" in str(recording.events[-1])
+    assert "no item can be played" in str(recording.events[-1])
 
 
 def test_a_server_that_refuses_is_a_failure_by_name() -> None:

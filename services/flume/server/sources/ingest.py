@@ -1,11 +1,11 @@
-"""The thread between the source and the sender: reads TS, cuts datagrams, keeps a short, bounded lead.
+"""The thread that reads the source, cuts its MPEG-TS into datagrams, and keeps a short, bounded lead over the sender.
 
-When nobody takes datagrams the lead stays full, the thread stops reading, the pipe to libvlc fills, and libvlc
-stops: a film pauses at no cost and goes on with the next frame. A live source is stopped instead.
+A file source has back-pressure: while the sender takes no datagrams, the lead stays full, this thread stops reading,
+the pipe from libvlc fills, and libvlc waits. So a file pauses at no cost and continues with the next frame.
 
-A live source does not wait: what is not read is lost somewhere on its way, uncounted. So it is always read, and when
-its lead grows too long, because its clock is faster than ours or because it hands over what it held back, everything is
-left out up to a keyframe, counted, and those who receive see a cut and no silence.
+A live source does not wait: what is not read is lost inside or before libvlc, uncounted. So it is always read while
+clients receive, and stopped while none do. Its lead grows too long if its clock is faster than ours, or if it hands
+over data that it held back. Then packets are left out up to a keyframe, and counted; viewers see a cut and no pause.
 """
 
 import logging
@@ -21,29 +21,29 @@ from flume.server.sources.lead import Lead
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
 
 LEAD_S = 1.0
-"""How far reading may run ahead of sending: enough for a slow disk, little to throw away."""
+"""How far reading may be ahead of sending: enough for a slow disk, and little to throw away."""
 
 REFILL_S = 0.1
-"""How much of the lead is used up before reading goes on. Reading at every tick would have the two threads meet at the
-interpreter's lock a hundred times a second: at 8 Mbit/s that cost more than the reading (measured)."""
+"""How much of the lead is sent before reading resumes. Reading at every tick would make the two threads contend for the
+GIL a hundred times a second: at 8 Mbit/s that cost more than the reading (measured)."""
 
 LEAD_DATAGRAMS = 16_384
-"""The same bound in memory (21 MiB), for streams whose clock does not advance."""
+"""The same bound in memory (21 MiB), for streams whose PCR does not advance."""
 
 LIVE_LEAD_S = 5.0
-"""How far a live source may run ahead before something is left out. libvlc hands over 2 s at once when it begins
-(measured), and the sender stands still for up to 2 s when nobody receives: no reason to lose anything."""
+"""How far a live source may be ahead before packets are left out. Two delays are normal and must not cost packets:
+libvlc hands over 2 s at once when it begins (measured), and without recipients the sender pauses for up to 2 s."""
 
-PICTURE_LEAD_S = 0.3
-"""While something is left out: below this any picture has to do, for no keyframe has come in time."""
+ANY_FRAME_LEAD_S = 0.3
+"""While packets are left out and no keyframe comes: with less lead than this the stream resumes at any frame."""
 
 OVERRUN_PAUSE_S = 0.005
-"""Between two reads while something is left out: no source, however fast, takes the processor from the sender."""
+"""Pause between two reads while packets are left out, so that a fast source leaves the CPU to the sender."""
 
 READ_TIMEOUT_S = 0.5
 
 STALL_S = 0.5
-"""A source that was read for so long without giving anything, while all it gave is gone, has stalled."""
+"""A source has stalled if it gave nothing for this long and the lead is empty."""
 
 SHOWN_STATISTICS = (
     "resyncs",
@@ -60,11 +60,11 @@ SHOWN_STATISTICS = (
     "unclocked_datagrams",
     "overrun_packets",
 )
-"""What ``status`` tells of :class:`~flume.media.packetizer.PacketizerStatistics`: whatever is not as it should be.
-Sound that is cut off at the end of a film is not among it: libvlc does that to most of them."""
+"""The counters of :class:`~flume.media.packetizer.PacketizerStatistics` that ``status`` reports: faults of the source.
+``cut_pes`` is not among them: libvlc cuts off the last audio PES of most files."""
 
 OWN_COUNTS = ("overruns", "failed_items")
-"""What it tells of the ingest itself."""
+"""The counters of the ingest itself that ``status`` reports."""
 
 IngestState = Literal["starting", "running", "stalled", "paused", "stopped", "ended"]
 
@@ -72,10 +72,13 @@ _log = logging.getLogger(__name__)
 
 
 class Ingest:
-    """Feeds a queue from a :class:`Source`. :meth:`take` belongs to the sender thread, the rest to control."""
+    """Fills a :class:`~.lead.Lead` from a :class:`~.source.Source`, in a thread of its own.
+
+    :meth:`take`, :meth:`head_s` and :meth:`lead_s` are for the sender thread. The rest is for the control side.
+    """
 
     def __init__(self, source: Source, *, packetizer: Packetizer | None = None) -> None:
-        """Read *source*; nothing starts before :meth:`start`."""
+        """Prepare to read *source*; :meth:`start` begins."""
         self._source = source
         self._packetizer = packetizer or Packetizer()
         self._lead = Lead()
@@ -83,22 +86,22 @@ class Ingest:
         self._wanted = threading.Event()
         self._closing = threading.Event()
         self.first = threading.Event()
-        """Set once a datagram is ready or the source has ended: the server's start waits for it."""
+        """Set once a datagram is ready or the source has ended; the server waits for it before it accepts clients."""
         self.ended: str | None = None
-        """Why the source ended; ``None`` while it goes on."""
+        """Why the source ended; ``None`` while it continues."""
         self.failed = False
-        """Whether it ended because it could not go on."""
+        """Whether it ended because of an error."""
         self.failures: dict[str, str] = {}
-        """Items that could not be played, with the reason; the last of each name."""
+        """Why items could not be played, by name; the last reason of each."""
         self.counts: Counter[str] = Counter()
         self._live_running = False
-        self._heard_s = time.monotonic()
+        self._last_event_s = time.monotonic()
         self._on_data: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
     @property
     def source(self) -> Source:
-        """What is read."""
+        """The source that is read."""
         return self._source
 
     @property
@@ -112,12 +115,12 @@ class Ingest:
             return "starting"
         if not self._wanted.is_set():
             return "paused"
-        return "stalled" if not self._lead and time.monotonic() - self._heard_s > STALL_S else "running"
+        return "stalled" if not self._lead and time.monotonic() - self._last_event_s > STALL_S else "running"
 
     def source_counts(self) -> dict[str, int]:
-        """Return what was not as it should be with the source, by name, without those that never happened.
+        """Return the faults of the source that occurred, as counts by name.
 
-        From any thread, and without a lock: see :meth:`~flume.media.packetizer.Packetizer.statistics`.
+        From any thread, without a lock: see :meth:`~flume.media.packetizer.Packetizer.statistics`.
         """
         statistics = self._packetizer.statistics()
         counts = {name: getattr(statistics, name) for name in SHOWN_STATISTICS}
@@ -125,12 +128,12 @@ class Ingest:
         return {name: count for name, count in counts.items() if count}
 
     def start(self, on_data: Callable[[], None]) -> None:
-        """Begin; *on_data* is called from the ingest thread when an empty queue fills or the source ends."""
+        """Start the thread. It calls *on_data* when an empty lead fills, and when the source ends."""
         self._on_data = on_data
         self._thread.start()
 
     def want(self, wanted: bool) -> None:  # noqa: FBT001 - a state, not an option
-        """Say whether anybody receives. A live source is started and stopped by it; a film needs no telling."""
+        """Set whether any client receives. It starts and stops a live source; a file source pauses by itself."""
         if wanted:
             self._wanted.set()
         else:
@@ -177,7 +180,7 @@ class Ingest:
                     self._space.clear()
                 else:
                     self._read_once()
-        except Exception as error:  # the thread must not end in silence: clients would wait for ever
+        except Exception as error:  # without a report, clients would wait for ever
             _log.exception("reading %s failed", self._source.name)
             self._end(f"reading {self._source.name} failed: {error or type(error).__name__}", failed=True)
 
@@ -191,27 +194,27 @@ class Ingest:
         self._packetizer.end_item()
         self._lead.clear()
         self._live_running = False
-        _log.info("nobody receives: %s is stopped", self._source.name)
+        _log.info("%s is stopped: no client receives", self._source.name)
 
     def _read_once(self) -> None:
         event = self._source.read(timeout_s=READ_TIMEOUT_S)
         if event is not None and not self._closing.is_set():
             self._live_running = True
-            self._heard_s = time.monotonic()
+            self._last_event_s = time.monotonic()
             self._handle(event)
             if self._source.live:
                 self._keep_up()
 
     def _keep_up(self) -> None:
-        """Leave something out when a live source is too far ahead, and go on once it is not."""
+        """Leave packets out while a live source is too far ahead."""
         packetizer, lead_s = self._packetizer, self.lead_s()
         if packetizer.is_skipping:
             if lead_s < LEAD_S:
-                packetizer.resume(at="any_frame" if lead_s < PICTURE_LEAD_S else "keyframe")
+                packetizer.resume(at="any_frame" if lead_s < ANY_FRAME_LEAD_S else "keyframe")
             self._closing.wait(OVERRUN_PAUSE_S)
         elif lead_s > LIVE_LEAD_S or len(self._lead) >= LEAD_DATAGRAMS:
             self.counts["overruns"] += 1
-            _log.warning("%s comes faster than it can be sent: something is left out", self._source.name)
+            _log.warning("%s sends faster than its clock: packets are left out up to a keyframe", self._source.name)
             self._extend(packetizer.skip())
 
     def _handle(self, event: SourceEvent) -> None:
@@ -225,7 +228,7 @@ class Ingest:
                 self.counts["items"] += 1
                 self._extend(self._packetizer.end_item())
             case ItemFailed(name, reason):
-                _log.error("%s is left out: %s", name, reason)
+                _log.error("%s is skipped: %s", name, reason)
                 self.counts["failed_items"] += 1
                 self.failures[name] = reason
                 self._extend(self._packetizer.end_item())
@@ -242,7 +245,7 @@ class Ingest:
             self._on_data()
 
     def _end(self, reason: str, *, failed: bool) -> None:
-        self.failed = failed  # first: whoever sees the end must see this
+        self.failed = failed  # before `ended`: a thread that sees the end must also see this
         self.ended = reason
         self.first.set()
         self._on_data()

@@ -1,11 +1,6 @@
 """libvlc as the source: every item becomes MPEG-TS in a pipe. The server's only importer of ``vlc``.
 
-Two routes out of libvlc, measured: ``access=fd`` writes as fast as we read, so that a film waits, at no cost, while
-nobody reads, and goes on with the very next frame; on live inputs it damages frames, and ``access=stream`` does not.
-
-Traps that shape this file: ``stop()`` returns only when the pipe is drained, and only ``stop()`` writes out what the
-multiplexer still holds (the last 0.2 s of a film), so a thread stops while we read on to the end. Events are not
-used: calling libvlc from inside them deadlocks. Every Media not released leaks a thread.
+How libvlc writes into the pipe, and which of its traps shape that, is in :mod:`flume.server.sources.vlc_playback`.
 """
 
 import logging
@@ -25,20 +20,20 @@ from flume.server.sources.vlc_log import VlcLog
 from flume.server.sources.vlc_playback import POLL_S, STOP_TIMEOUT_S, VlcPlayback
 
 LEAST_ITEM_BYTES = 7 * 188
-"""Tables alone are no item: they fill three packets."""
+"""An item has begun with this many bytes. Tables alone are no item: they fill three packets."""
 
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 10.0
-"""A live input that once worked is tried again with pauses that double."""
+"""Pauses before a live input is tried again: they double with each failure in a row, up to the second figure."""
 
 VIDEO_CHAIN = "vcodec=h264,venc=x264{preset=veryfast,keyint=50,profile=main},vb=4000"
 AUDIO_CHAIN = "acodec=mp4a,ab=128,channels=2,samplerate=48000"
-"""What codecs are turned into that MPEG-TS cannot carry: every player decodes these."""
+"""Codecs that MPEG-TS cannot carry are transcoded to these, which every player decodes."""
 
 _log = logging.getLogger(__name__)
 
 
 def _load_vlc() -> ModuleType:
-    """Import python-vlc, which raises NotImplementedError, AttributeError or OSError where the library is missing."""
+    """Import python-vlc. Where libvlc is missing it raises NotImplementedError, AttributeError or OSError."""
     try:
         import vlc  # noqa: PLC0415 - a server that only prints its help needs no libvlc
     except (ImportError, NotImplementedError, OSError, AttributeError) as error:
@@ -51,10 +46,15 @@ def _load_vlc() -> ModuleType:
 
 
 class VlcSource:
-    """Plays *items* one after the other, again and again if *loop*. A :class:`.source.Source`.
+    """Plays *items* one after the other, repeatedly if *loop*. A :class:`~.source.Source`.
 
-    *transcode* is a libvlc transcode chain such as ``vcodec=h264,vb=2000,scale=0.5``. Without it streams pass
-    through untouched, except those that MPEG-TS cannot carry. Raises :class:`SourceError` without libvlc.
+    *transcode* is a libvlc transcode chain such as ``vcodec=h264,vb=2000,scale=0.5``. Without it, streams are not
+    transcoded, except those that MPEG-TS cannot carry. Raises :class:`~flume.errors.SourceError` if there are no items
+    or libvlc cannot be used.
+
+    Example::
+
+        source = VlcSource(expand(["~/Videos"]), loop=True)
     """
 
     def __init__(self, items: Sequence[Item], *, loop: bool, transcode: str | None = None) -> None:
@@ -87,7 +87,7 @@ class VlcSource:
     # --- reading -----------------------------------------------------------------------------------------------
 
     def read(self, *, timeout_s: float) -> SourceEvent | None:
-        """Return the next event; see :class:`~flume.server.sources.source.Source`."""
+        """Return the next event; see :class:`~.source.Source`."""
         deadline_s = time.monotonic() + timeout_s
         with self._lock:
             if not self._closed:
@@ -109,9 +109,9 @@ class VlcSource:
         return self._items[self._position % len(self._items)]
 
     def _begin_next(self, left_s: float) -> bool:
-        """Start the item whose turn it is; ``False`` when there is nothing to start now (or ever: see the events)."""
+        """Start the next item; return ``False`` if none can be started now. Its reason, if final, is in the events."""
         if self._failures_in_row >= len(self._items) and not (self.live and self._ever_played):
-            self._events.append(SourceEnded(f"nothing of it can be played: {self.name}", failed=True))
+            self._events.append(SourceEnded(f"no item can be played: {self.name}", failed=True))
             return False
         if self._position >= len(self._items) and not self._loop:
             self._events.append(SourceEnded("everything was played, and nothing is repeated"))
@@ -181,7 +181,7 @@ class VlcSource:
         self._position += 1
 
     def _restart_transcoding(self) -> bool:
-        """Begin the item again, transcoded, when the multiplexer refused its video or audio."""
+        """Begin the item again, transcoded, if the multiplexer refused its video or audio; return whether."""
         rejected = self._log.rejected_codecs()
         if not rejected or self._playback is None or self._transcode or self._item in self._chains:
             return False
@@ -191,7 +191,7 @@ class VlcSource:
         if not chain:
             return False
         codes = ", ".join(sorted(code.strip() for code in rejected))
-        _log.warning("%s: MPEG-TS cannot carry %s: it is transcoded, which costs a processor", self._item.name, codes)
+        _log.warning("%s: MPEG-TS cannot carry %s: it is transcoded, which takes one CPU core", self._item.name, codes)
         self._chains[self._item] = chain
         self._dispose()
         self._start(chain)
@@ -202,16 +202,16 @@ class VlcSource:
     def _dispose(self) -> None:
         playback, self._playback = self._playback, None
         if playback is not None and not playback.dispose():
-            _log.error("libvlc did not let go of %s within %g s; it is left behind", self._item.name, STOP_TIMEOUT_S)
+            _log.error("libvlc did not stop %s within %g s: it is abandoned", self._item.name, STOP_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Let go of the input; the next :meth:`read` begins the present item anew."""
+        """Close the input; the next :meth:`read` begins the present item again."""
         with self._lock:
             self._dispose()
             self._events.clear()
 
     def close(self) -> None:
-        """Stop for good and free libvlc; from any thread, as often as you like."""
+        """Stop for good and free libvlc; from any thread, any number of times."""
         if not self._closed:
             self._closed = True
             os.eventfd_write(self._wake, 1)

@@ -1,7 +1,7 @@
-"""What people name as sources, expanded to items: files, folders, playlists, devices and network addresses.
+"""Expands what people name as sources into items: files, folders, playlists, devices and network addresses.
 
-A source that is named and cannot be there is refused at once; what a folder or a playlist holds is looked at again
-when its turn comes, because files come and go while a server runs for weeks.
+A source that is named and cannot exist is refused at once. The contents of a folder or playlist are checked again when
+each item starts, because files come and go while a server runs for weeks.
 """
 
 import os
@@ -38,21 +38,24 @@ VIDEO_SUFFIXES = frozenset(
         ),
     )
 )
-"""What is played from a folder; a file that is named itself is tried whatever it is called."""
+"""Files with these suffixes are played from a folder. A file that is named itself is tried whatever its suffix."""
 
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8"})
 MAX_PLAYLIST_BYTES = 8 << 20
 MAX_PLAYLIST_DEPTH = 4
-"""Playlists in playlists: deeper than this is taken for a circle."""
+"""Most levels of playlists in playlists. Beyond, a playlist is taken to contain itself."""
 
-FILM_SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp", "smb"})
-"""Network addresses that wait while they are not read; any other scheme is live and goes on without us."""
+FILE_SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp", "smb"})
+"""Schemes of network files, which wait while they are not read. Any other scheme is live and continues."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Item(NamedTuple):
-    """One thing to play. *location* is an absolute path (*is_path*) or an address that libvlc understands."""
+    """One playlist item. *location* is an absolute path (*is_path*) or an address that libvlc understands.
+
+    *name* is for logs and ``status``, and has no password in it. *live*: the item continues while it is not read.
+    """
 
     name: str
     location: str
@@ -61,14 +64,20 @@ class Item(NamedTuple):
 
 
 def expand(sources: Sequence[str]) -> tuple[Item, ...]:
-    """Return the items of *sources* in order. Raises :class:`SourceError` naming the source and what to do."""
+    """Return the items of *sources* in order.
+
+    Raises :class:`~flume.errors.SourceError`, which names the source and what to do, if one of them cannot exist.
+
+    >>> expand(["rtsp://camera/1"])
+    (Item(name='rtsp://camera/1', location='rtsp://camera/1', is_path=False, live=True),)
+    """
     if not sources:
         raise SourceError("no source given: name a video file, a folder, a playlist or an address")
     return tuple(item for source in sources for item in _expand(source, depth=0, base=None))
 
 
 def problem_of(item: Item) -> str | None:
-    """Return why *item* cannot be read now, as far as the file system knows; ``None`` when nothing speaks against."""
+    """Return why *item* cannot be read now, as far as the file system knows; ``None`` if it finds no reason."""
     return _problem_of_file(Path(item.location)) if item.is_path else None
 
 
@@ -78,11 +87,11 @@ def _problem_of_file(path: Path) -> str | None:
     except FileNotFoundError:
         return "does not exist: check the path"
     except OSError as error:
-        return f"cannot be looked at ({error.strerror}): check the path and its permissions"
+        return f"cannot be examined ({error.strerror}): check the path and its permissions"
     if not stat.S_ISREG(mode):
         return "is neither a file nor a folder: name a video file"
     if size == 0:
-        return "is empty (0 bytes): a copy or a recording that failed?"
+        return "is empty (0 bytes): did a copy or a recording fail?"
     if not os.access(path, os.R_OK):
         return "may not be read by this user: change its permissions"
     return None
@@ -115,9 +124,9 @@ def _file(path: Path) -> Item:
 def _address(address: str) -> Item:
     parts = urlsplit(address)
     user = parts.netloc.rpartition("@")[0]
-    # A name goes to logs and status replies: no password in it. An empty user is libvlc's way to say "listen here".
+    # The name goes to logs and status replies: no password in it. An empty user ("@") tells libvlc to listen here.
     name = address.replace(f"{user}@", "", 1) if user else address
-    return Item(name, address, is_path=False, live=parts.scheme.lower() not in FILM_SCHEMES)
+    return Item(name, address, is_path=False, live=parts.scheme.lower() not in FILE_SCHEMES)
 
 
 def _is_device(path: Path) -> bool:
@@ -128,7 +137,7 @@ def _is_device(path: Path) -> bool:
 
 
 def _natural(path: Path) -> tuple[tuple[int, str], ...]:
-    """Sort key by which part2 comes before part10."""
+    """Return a sort key by which part2 comes before part10."""
     return tuple((int(run or 0), text.casefold()) for run, text in re.findall(r"(\d*)(\D*)", path.name))
 
 
@@ -138,13 +147,13 @@ def _folder(path: Path) -> Iterator[Item]:
     except OSError as error:
         raise SourceError(f"the folder {path} cannot be read ({error.strerror}): change its permissions") from error
     if not files:
-        raise SourceError(f"the folder {path} holds no video: put files such as .mp4, .mkv or .ts into it")
+        raise SourceError(f"the folder {path} contains no video: put files such as .mp4, .mkv or .ts into it")
     yield from map(_file, sorted(files, key=_natural))
 
 
 def _playlist(path: Path, *, depth: int) -> Iterator[Item]:
     if depth == MAX_PLAYLIST_DEPTH:
-        raise SourceError(f"the playlist {path} is {depth} playlists deep: does it name itself?")
+        raise SourceError(f"the playlist {path} is {depth} playlists deep: does it contain itself?")
     problem = _problem_of_file(path)
     if problem:
         raise SourceError(f"the playlist {path} {problem}")
@@ -153,12 +162,12 @@ def _playlist(path: Path, *, depth: int) -> Iterator[Item]:
             text = file.read(MAX_PLAYLIST_BYTES).decode("utf-8-sig", "replace")
     except OSError as error:
         raise SourceError(f"the playlist {path} cannot be read: {error.strerror}") from error
-    if "#EXT-X-" in text:  # HLS describes one stream in pieces; libvlc plays it as a whole
+    if "#EXT-X-" in text:  # HLS: one stream in segments, which libvlc plays as a whole
         yield _file(path)
         return
     entries = [line.strip() for line in text.splitlines()]
     entries = [entry for entry in entries if entry and not entry.startswith("#") and "\0" not in entry]
     if not entries:
-        raise SourceError(f"the playlist {path} names nothing: write one path or address a line")
+        raise SourceError(f"the playlist {path} has no entries: write one path or address per line")
     for entry in entries:
         yield from _expand(entry, depth=depth + 1, base=path.parent)

@@ -115,10 +115,10 @@ def test_what_cannot_be_played_is_named_with_its_cure(tmp_path: Path) -> None:
         ("missing.mp4", "does not exist: check the path"),
         ("empty.mp4", r"is empty \(0 bytes\)"),
         ("empty.m3u", r"is empty \(0 bytes\)"),
-        ("comments.m3u", "names nothing"),
-        ("folder", "holds no video"),
+        ("comments.m3u", "has no entries"),
+        ("folder", "contains no video"),
         ("pipe", "neither a file nor a folder"),
-        ("empty.mp4/x", "cannot be looked at"),
+        ("empty.mp4/x", "cannot be examined"),
     ):
         with pytest.raises(SourceError, match=reason) as error:
             expand([str(tmp_path / name)])
