@@ -34,7 +34,7 @@ def reports(netem_lab: NetemLab) -> dict[str, list[LinkReport]]:
 @pytest.mark.parametrize("name", catalogue.names(PROFILES))
 def test_a_profile_does_what_it_says(name: str, reports: dict[str, list[LinkReport]]) -> None:
     """In both directions: delay, loss, bursts, rate, order."""
-    assert [report.way for report in reports[name]] == ["down", "up"]
+    assert [report.direction for report in reports[name]] == ["down", "up"]
     assert [report.deviations for report in reports[name]] == [(), ()]
 
 

@@ -139,8 +139,8 @@ def test_a_lossy_link_loses_single_datagrams_and_each_is_accounted_for(netem_lab
     runs: list[int] = []
     sent = 0
     for subject in evidence.subjects:
-        ways = [evidence.facts(tap).media for tap in (evidence.server_tap, subject.tap or "")]
-        left, came = ([d.sequence for d in way if d.destination[0] == subject.address] for way in ways)
+        taps = [evidence.facts(tap).media for tap in (evidence.server_tap, subject.tap or "")]
+        left, came = ([d.sequence for d in media if d.destination[0] == subject.address] for media in taps)
         sent += len(left)
         runs += missing_runs(left, set(came))
     assert sent > 5 * 2000

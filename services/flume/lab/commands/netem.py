@@ -26,9 +26,9 @@ _WAIT = ("sleep", "infinity")
 SIDE_BY_SIDE = 4
 """Hosts that calibration starts: more profiles are measured at a time then, and each host takes seconds to start."""
 
-_HEAD = ("profile", "client", "way", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set")
+_HEAD = ("profile", "client", "direction", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set")
 _COLUMNS = (*_HEAD, "burst", "set", "kbit/s", "set")
-_WIDTHS = (-16, 6, -4, 20, 12, 20, 6, 6, 6, 8, 8)
+_WIDTHS = (-16, 6, -9, 20, 12, 20, 6, 6, 6, 8, 8)
 
 
 @click.command()
@@ -70,8 +70,8 @@ def _print_list() -> None:
 @click.option(
     "--lab", metavar="NAME", help="Measure the links of this running lab as they are; a stream would disturb."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a direction instead of the table.")
-def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> None:
+@click.option("--json", "json_lines", is_flag=True, help="One JSON object a direction instead of the table.")
+def calibrate(*, profiles: tuple[str, ...], lab: str | None, json_lines: bool) -> None:
     """Measure what links do under PROFILES (all without any) on hosts of their own: configured beside measured.
 
     The exit status is 3, an ERROR of the lab, when a figure is out of tolerance.
@@ -86,7 +86,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
             idle_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
         ):
             reports = list(calibrated(links, wanted))
-    for line in map(_json, reports) if as_json else table(reports):
+    for line in map(as_json, reports) if json_lines else table(reports):
         click.echo(line)
     _raise_for(reports)
 
@@ -94,7 +94,7 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, as_json: bool) -> N
 def _raise_for(reports: Sequence[LinkReport]) -> None:
     """Raise :class:`LabError` for reports with deviations."""
     if bad := [report for report in reports if report.deviations]:
-        named = ", ".join(dict.fromkeys(f"{report.profile} {report.way}" for report in bad))
+        named = ", ".join(dict.fromkeys(f"{report.profile} {report.direction}" for report in bad))
         raise LabError(f"calibration found links that do not do what their profiles say: {named}")
 
 
@@ -131,7 +131,7 @@ def _cells(report: LinkReport) -> tuple[str, ...]:
     return (
         report.profile,
         str(report.client),
-        report.way,
+        report.direction,
         "–" if delay is None else f"{delay.p5:.1f}/{delay.p50:.1f}/{delay.p95:.1f}",
         _delay(wanted),
         _interval(measured.loss_pct),
@@ -151,8 +151,12 @@ def _interval(one: Interval) -> str:
     return f"{one.value:.2f} ({one.low:.2f}–{one.high:.2f})"
 
 
-def _json(report: LinkReport) -> str:
-    return msgspec.json.encode(report._asdict()).decode()
+def as_json(report: LinkReport) -> str:
+    """Return the report as one line of JSON.
+
+    The key ``way`` is the former name of ``direction``; it is written for one more release.
+    """
+    return msgspec.json.encode({**report._asdict(), "way": report.direction}).decode()
 
 
 def running_links(engine: Engine, lab: str) -> Links:

@@ -1,7 +1,7 @@
-"""The links of a lab's clients: set to a profile, read back, measured, and asked what they lost.
+"""The links of a lab's clients: set to a profile, read back, measured; and the datagrams that they lost.
 
-Each call is one command in the probe, whatever the number of clients; the work is done there by ``link-probe``
-(services/probe), which keeps what was set in the probe's /run, so that another process finds it.
+Each call is one command in the probe, whatever the number of clients. The program ``link-probe`` there does the work
+(services/probe). It records what was set in the probe's /run, where another process finds it.
 """
 
 import base64
@@ -22,32 +22,32 @@ from flume.lab.link.profile import Direction, Profile, Step
 
 PROGRAM = "link-probe"
 _LINK = "LINK"
-"""What ``link-probe`` replaces by the name of the interface, which only it knows."""
-WAYS = ("down", "up")
+"""``link-probe`` replaces this word by the name of the interface, which only it knows."""
+DIRECTIONS = ("down", "up")
 
-_IPV6_ASIDE = (
+_IPV6_PAST_NETEM = (
     *("tc", "filter", "replace", "dev", _LINK, "parent", shaping.ROOT, "protocol", "ipv6", "prio", "15"),
     *("handle", "1", "flower", "classid", shaping.CONTROL_BAND),
 )
-"""The lab speaks IPv4. Kernels look for IPv6 routers and listeners on their own account, and what netem drops of that
-would be counted as lost media."""
+"""IPv6 passes beside netem. The lab uses IPv4, but kernels look for IPv6 routers and listeners by themselves, and drops
+of such packets by netem would be counted as lost media."""
 
 
 class LinkReport(NamedTuple):
-    """One direction of one client's link: what it should do and what it does."""
+    """One direction of one client's link: the configured figures and the measured ones."""
 
     client: int
-    way: str
+    direction: str
     """``down`` or ``up``."""
     profile: str
     configured: Direction
     measured: sampling.Measured
     deviations: tuple[str, ...]
-    """What is out of tolerance, in words; empty is well."""
+    """The figures out of tolerance, in words; empty where the link does what its profile says."""
 
 
-class _Seen(NamedTuple):
-    """One link as the probe remembers it and its kernel has it."""
+class _LinkState(NamedTuple):
+    """One link: what the probe has recorded of it, and what its kernel reports."""
 
     number: int
     pid: int
@@ -56,55 +56,66 @@ class _Seen(NamedTuple):
     down_json: str
     up_json: str
     own_losses: tuple[int, int]
-    """Down and up: frames of calibrations that were lost, which the drops of netem include."""
+    """Frames of calibrations that were lost, down and up; netem's drops include them."""
 
     steps_run: bool
-    """Not so where a profile's steps were started and nothing takes them any more."""
+    """False where a profile's timed steps were started and the process that makes them has ended."""
 
-    def dropped(self, way: str) -> int:
+    def dropped(self, direction: str) -> int:
         """Return netem's drops in one direction since the link was first set."""
-        return shaping.counters(self.down_json if way == "down" else self.up_json).drops
+        return shaping.counters(self.down_json if direction == "down" else self.up_json).drops
+
+    def own_loss(self, direction: str) -> int:
+        """Return the frames of calibrations that were lost in one direction."""
+        return self.own_losses[DIRECTIONS.index(direction)]
 
     def problems(self) -> list[str]:
-        """Return where the kernel has something else than the profile says, or said at one of its moments."""
-        moments = [(self.profile.down, self.profile.up), *((step.down, step.up) for step in self.profile.steps)]
-        found = [] if self.steps_run else [f"client {self.number}: nothing takes its profile's steps any more"]
-        for way, text, directions in zip(WAYS, (self.down_json, self.up_json), zip(*moments, strict=True), strict=True):
+        """Return where the kernel's settings match neither the profile's resting values nor one of its steps."""
+        allowed = [(self.profile.down, self.profile.up), *((step.down, step.up) for step in self.profile.steps)]
+        found = [] if self.steps_run else [f"client {self.number}: its profile's steps are no longer made"]
+        for direction, text, directions in zip(
+            DIRECTIONS, (self.down_json, self.up_json), zip(*allowed, strict=True), strict=True
+        ):
             each = [shaping.check_readback(text, direction) for direction in directions]
-            found += [f"client {self.number} {way}: {problem}" for problem in min(each, key=len)]
+            found += [f"client {self.number} {direction}: {problem}" for problem in min(each, key=len)]
         return found
 
 
 class Links:
-    """The links of running clients."""
+    """The links of running clients::
+
+    links = Links(probe, {1: pid_of_client_1, 2: pid_of_client_2})
+    links.set(profile)
+    reports = links.calibrate()
+    """
 
     def __init__(self, probe: Probe, clients: Mapping[int, int]) -> None:
-        """Use *probe* for *clients*: number → process id of the client, in the numbers of the engine's host."""
+        """Use *probe* for *clients*: number → process id of the client on the engine's host."""
         self._probe = probe
         self._clients = dict(clients)
 
     @property
     def clients(self) -> tuple[int, ...]:
-        """The numbers of the clients, in their order."""
+        """The numbers of the clients, ascending."""
         return tuple(sorted(self._clients))
 
     def set(self, profile: Profile, clients: Collection[int] | None = None, *, steps: bool = True) -> None:
-        """Give *clients* (all without it) the links of *profile*; see :meth:`set_each`."""
+        """Set the links of *clients* (None: all) to *profile*; see :meth:`set_each`."""
         self.set_each(dict.fromkeys(self._chosen(clients), profile), steps=steps)
 
     def set_each(self, profiles: Mapping[int, Profile], *, steps: bool = True) -> None:
-        """Give each client the links of its profile, in place, and read back that it has them.
+        """Set the link of each client to its profile, in place, and read the kernel's settings back.
 
-        *steps*: let profiles that change with time do so. On a kernel without netem a profile that needs none
-        needs no qdisc either. Raises :class:`LabError` where netem is missing, and :class:`EvidenceError` where the
-        kernel has something else than was asked for.
+        *steps*: make the timed steps of profiles that have any. On a kernel without netem only profiles that need no
+        netem are possible, and no qdisc is set. Raises :class:`LabError` where netem is missing, and
+        :class:`EvidenceError` where the kernel reports other settings than the profile's.
         """
         self._chosen(profiles)
         found = self._run(
             "apply", {"links": [self._spec(number, profile, steps=steps) for number, profile in profiles.items()]}
         )
         if found["all", "netem"].strip() == "1":
-            _check(_seen(found))
+            _check(_states(found))
         elif needing := [profile.name for profile in profiles.values() if profile.needs_netem]:
             raise LabError(
                 f"the profile {needing[0]} needs netem, and the Docker engine's kernel has none (sch_netem): "
@@ -112,8 +123,8 @@ class Links:
             )
 
     def _spec(self, number: int, profile: Profile, *, steps: bool) -> dict[str, Any]:
-        """Return what ``link-probe apply`` wants to know of one link."""
-        moving = steps and bool(profile.steps)
+        """Return the part of ``link-probe apply``'s argument that describes one link."""
+        timed = steps and bool(profile.steps)
         return {
             "number": number,
             "pid": self._clients[number],
@@ -121,44 +132,45 @@ class Links:
             "down": _tree(profile.down, profile),
             "up": _tree(profile.up, profile),
             "period_s": profile.period_s or 0,
-            "steps": [_step(step) for step in (profile.timeline() if moving else ())],
+            "steps": [_step(step) for step in (profile.timeline() if timed else ())],
         }
 
     def check(self, clients: Collection[int] | None = None) -> None:
-        """Raise :class:`EvidenceError` where a link is no longer as it was set."""
+        """Raise :class:`EvidenceError` where the kernel's settings are no longer those that were set."""
         wanted = self._chosen(clients)
         _check([link for link in self._read() if link.number in wanted])
 
     def calibrate(
         self, clients: Collection[int] | None = None, *, effort: traffic.Effort = traffic.THOROUGH
     ) -> list[LinkReport]:
-        """Send traffic over the links side by side and compare what it met with what is configured.
+        """Send frames over all links at the same time; compare what happened to them with the profiles.
 
-        Links that seem out of tolerance are measured a second time, and that counts: a processor that was busy
-        elsewhere for a moment does not repeat itself, and a link that is wrong stays wrong. Beside a stream use the
-        effort that is named so; then what the stream's own share of the link explains is no deviation. A link that
-        changes with time is held at its resting values meanwhile. Raises :class:`EvidenceError` where a link is not as
-        it was set, or the measurement itself went wrong.
+        A link out of tolerance is measured a second time, and only the second result counts: a busy CPU is a passing
+        cause, a link that is wrong stays wrong. While a stream runs use the effort ``traffic.BESIDE_A_STREAM``: then a
+        deviation that the stream explains is not reported. A link with timed steps is held at its resting values
+        meanwhile. Raises :class:`EvidenceError` where a link is not as it was set, or the measurement itself failed.
         """
         wanted = self._chosen(clients)
         before = [link for link in self._read() if link.number in wanted]
         if missing := sorted(set(wanted) - {link.number for link in before}):
             raise EvidenceError(f"the links of clients {missing} were never set: there is nothing to measure them by")
         _check(before)
-        moving = [link for link in before if link.profile.steps]
-        for link in moving:
+        timed = [link for link in before if link.profile.steps]
+        for link in timed:
             self.set(link.profile, [link.number], steps=False)
         reports = self._measure(before, effort)
         doubtful = {report.client for report in reports if report.deviations}
         if doubtful:
             again = self._measure([link for link in self._read() if link.number in doubtful], effort)
             reports = [report for report in reports if report.client not in doubtful] + again
-        for link in moving:
+        for link in timed:
             self.set(link.profile, [link.number])
-        return sorted(reports, key=lambda report: (report.client, report.way))
+        return sorted(reports, key=lambda report: (report.client, report.direction))
 
-    def _measure(self, links: Sequence[_Seen], effort: traffic.Effort) -> list[LinkReport]:
-        configured = {f"{link.number}.{way}": getattr(link.profile, way) for link in links for way in WAYS}
+    def _measure(self, links: Sequence[_LinkState], effort: traffic.Effort) -> list[LinkReport]:
+        configured = {
+            f"{link.number}.{direction}": getattr(link.profile, direction) for link in links for direction in DIRECTIONS
+        }
         planned = traffic.plans(configured, effort)
         spec = {
             "drain_us": traffic.drain_us(configured, planned),
@@ -166,39 +178,44 @@ class Links:
                 {
                     "number": link.number,
                     "pid": link.pid,
-                    **{way: [list(phase) for phase in planned[f"{link.number}.{way}"].phases] for way in WAYS},
+                    **{
+                        direction: [list(phase) for phase in planned[f"{link.number}.{direction}"].phases]
+                        for direction in DIRECTIONS
+                    },
                 }
                 for link in links
             ],
         }
         found = self._run("measure", spec)
-        after = {link.number: link for link in _seen(found)}
+        after = {link.number: link for link in _states(found)}
         return [
-            _report(link, after[link.number], way, planned[f"{link.number}.{way}"], found, alone=effort.trains)
+            _report(
+                link, after[link.number], direction, planned[f"{link.number}.{direction}"], found, alone=effort.trains
+            )
             for link in links
-            for way in WAYS
+            for direction in DIRECTIONS
         ]
 
     def lost(self) -> dict[int, int]:
-        """Return how many datagrams towards each client netem has dropped since its link was first set.
+        """Return for each client the datagrams towards it that netem has dropped since its link was first set.
 
-        Calibration's own are not among them. A client whose link was never set has no entry.
+        The frames of calibrations are not counted. A client whose link was never set has no entry.
         """
-        return {link.number: link.dropped("down") - link.own_losses[0] for link in self._read()}
+        return {link.number: link.dropped("down") - link.own_loss("down") for link in self._read()}
 
     def present(self) -> dict[int, str]:
         """Return the name of the profile of each client whose link was set."""
         return {link.number: link.profile.name for link in self._read()}
 
     def _chosen(self, clients: Collection[int] | None) -> list[int]:
-        """Return the numbers asked for; raises :class:`SettingsError` for one that no client has."""
+        """Return the numbers of *clients* (None: all); raises :class:`SettingsError` for one that no client has."""
         chosen = sorted(self._clients if clients is None else set(clients))
         if unknown := [number for number in chosen if number not in self._clients]:
             raise SettingsError("client", unknown[0], f"one of {', '.join(map(str, sorted(self._clients)))}")
         return chosen
 
-    def _read(self) -> list[_Seen]:
-        return [link for link in _seen(self._run("read")) if self._clients.get(link.number) == link.pid]
+    def _read(self) -> list[_LinkState]:
+        return [link for link in _states(self._run("read")) if self._clients.get(link.number) == link.pid]
 
     def _run(self, action: str, spec: Mapping[str, Any] | None = None) -> dict[tuple[str, str], str]:
         arguments = [PROGRAM, action] + ([] if spec is None else [json.dumps(spec)])
@@ -207,31 +224,33 @@ class Links:
 
 def _tree(direction: Direction, profile: Profile) -> list[list[str]]:
     commands = shaping.set_commands(_LINK, direction, exempt=profile.control_exempt)
-    # The tree's root comes first; what stands aside has to be in place before netem is.
-    return [_words(command) for command in (commands[0], _IPV6_ASIDE, *commands[1:])]
+    # The root of the tree first; the filter for IPv6 must be in place before netem is.
+    return [_words(command) for command in (commands[0], _IPV6_PAST_NETEM, *commands[1:])]
 
 
 def _words(command: Sequence[str]) -> list[str]:
-    """Return *command* as a line for ``tc -batch``, which does without the program's name."""
+    """Return *command* as a line for ``tc -batch``, which has no program name."""
     return list(command[1:])
 
 
-def _seen(found: Mapping[tuple[str, str], str]) -> list[_Seen]:
+def _states(found: Mapping[tuple[str, str], str]) -> list[_LinkState]:
     host = found.get(("host", "qdisc"), "[]")
     numbers = sorted(int(subject) for subject, kind in found if kind == "link")
-    return [_one(str(number), found, host) for number in numbers]
+    return [_state(str(number), found, host) for number in numbers]
 
 
-def _one(number: str, found: Mapping[tuple[str, str], str], host: str) -> _Seen:
+def _state(number: str, found: Mapping[tuple[str, str], str], host: str) -> _LinkState:
     pid, interface = found[number, "link"].split()
     down, up = map(int, found[number, "own"].split())
     runs = found[number, "steps"].strip() == "1"
     profile = msgspec.json.decode(base64.b64decode(found[number, "profile"]), type=Profile)
     here = [entry for entry in json.loads(host) if entry.get("dev") == interface]
-    return _Seen(int(number), int(pid), interface, profile, json.dumps(here), found[number, "qdisc"], (down, up), runs)
+    return _LinkState(
+        int(number), int(pid), interface, profile, json.dumps(here), found[number, "qdisc"], (down, up), runs
+    )
 
 
-def _check(links: Sequence[_Seen]) -> None:
+def _check(links: Sequence[_LinkState]) -> None:
     problems = [problem for link in links for problem in link.problems()]
     if problems:
         raise EvidenceError(
@@ -246,34 +265,36 @@ def _step(step: Step) -> list[Any]:
 
 
 def _report(
-    before: _Seen,
-    after: _Seen,
-    way: str,
+    before: _LinkState,
+    after: _LinkState,
+    direction: str,
     plan: traffic.Plan,
     found: Mapping[tuple[str, str], str],
     *,
     alone: bool,
 ) -> LinkReport:
-    """Return what the samples of one direction say; *alone*: nothing else was on the link.
+    """Return the report on one direction, from its samples; *alone*: no stream used the link.
 
-    Raises :class:`EvidenceError` where they are incomplete.
+    Raises :class:`EvidenceError` where the samples are incomplete.
     """
-    unseen, *packed = found[f"{before.number}.{way}", "samples"].split()
+    unseen, *packed = found[f"{before.number}.{direction}", "samples"].split()
     if int(unseen):
         raise EvidenceError(
-            f"measuring the link of client {before.number}: {unseen} frames arrived and could not be taken in: "
+            f"measuring the link of client {before.number}: {unseen} frames arrived and could not be read in time: "
             "use a less busy machine"
         )
     samples = _samples(packed, plan)
-    direction = getattr(before.profile, way)
-    draw = random.Random(before.number).random  # noqa: S311 - chance that can be repeated, nothing secret
-    outside = sampling.deviations(direction, samples, draw)
-    deviations = [str(one) for one in outside if alone or not sampling.may_be_a_streams_doing(direction, one)]
-    lost = dict(zip(WAYS, after.own_losses, strict=True))[way] - dict(zip(WAYS, before.own_losses, strict=True))[way]
-    counted = after.dropped(way) - before.dropped(way)
+    configured = getattr(before.profile, direction)
+    draw = random.Random(before.number).random  # noqa: S311 - a repeatable simulation, nothing secret
+    outside = sampling.deviations(configured, samples, draw)
+    deviations = [str(one) for one in outside if alone or not sampling.may_be_a_streams_doing(configured, one)]
+    lost = after.own_loss(direction) - before.own_loss(direction)
+    counted = after.dropped(direction) - before.dropped(direction)
     if counted < lost:
-        deviations.append(f"{lost} frames are missing and netem counts {counted}: something else loses them")
-    return LinkReport(before.number, way, before.profile.name, direction, sampling.measure(samples), tuple(deviations))
+        deviations.append(f"{lost} frames are missing and netem counts {counted}: another cause loses them")
+    return LinkReport(
+        before.number, direction, before.profile.name, configured, sampling.measure(samples), tuple(deviations)
+    )
 
 
 def _samples(packed: Sequence[str], plan: traffic.Plan) -> sampling.Samples:

@@ -1,14 +1,14 @@
-"""From a direction of a link to ``tc`` commands, and from ``tc``'s answer back to what is wrong with it. Pure.
+"""One direction of a link as ``tc`` commands, and ``tc``'s answer compared with that direction. Pure.
 
-One tree on each shaped interface, which never changes its shape while a lab lives::
+Each shaped interface has one tree of qdiscs, whose shape never changes while the lab lives::
 
     root prio 1:   bands 2
     ├── 1:1        control TCP where it is exempt, and ARP (a real path has no ARP between its two ends)
     └── 1:2        everything else ── netem 10:
 
-``replace`` with the same handles changes each part in place: nothing that is under way is lost, no counter begins
-anew, and the root is never deleted (what is queued would vanish with it). ``change`` keeps whatever option is left
-out, so every command states all of them.
+``replace`` with the same handles changes each part in place: no queued datagram is lost and no counter is reset. The
+root is never deleted, because its queue would be deleted with it. ``change`` keeps the old value of an option that is
+left out, so every command states all options.
 """
 
 import json
@@ -27,8 +27,8 @@ Command = tuple[str, ...]
 
 ROOT, CONTROL_BAND, MEDIA_BAND, NETEM = "1:", "1:1", "1:2", "10:"
 ORDER_RATE_KBIT = 100_000_000
-"""Rate that stands for "no rate, but in order": only with a rate does netem put a datagram behind the one before
-it. At 100 Gbit/s a full one takes 0.1 µs, which no timer here can see."""
+"""The rate of a direction that has no rate and keeps the order: only with a rate does netem queue a datagram behind the
+one before it. At 100 Gbit/s a full datagram takes 0.1 µs, less than the resolution of any timer here."""
 
 _PRIOMAP = ("1",) * 16
 _ARP_PREFERENCE, _CONTROL_PREFERENCE = "10", "20"
@@ -37,9 +37,10 @@ _ARP_PREFERENCE, _CONTROL_PREFERENCE = "10", "20"
 def set_commands(
     interface: str, direction: Direction, *, control_port: int = DEFAULT_PORT, exempt: bool = True
 ) -> tuple[Command, ...]:
-    """Return the commands that shape *interface* by *direction*, whatever it was shaped by before.
+    """Return the commands that shape *interface* by *direction*, whatever its shape was before.
 
-    Control comes first into its own band, so that not one of its segments meets netem on the way.
+    *exempt*: control TCP on *control_port* passes beside netem. Its filters come before netem, so that netem never sees
+    a control segment.
     """
     band = CONTROL_BAND if exempt else MEDIA_BAND
     return (
@@ -66,13 +67,17 @@ def set_commands(
 
 
 def netem_command(interface: str, direction: Direction) -> Command:
-    """Return the one command that goes from any direction to *direction* on an *interface* that has its tree."""
+    """Return the one command that sets *direction* on an *interface* that already has its tree."""
     place = ("tc", "qdisc", "replace", "dev", interface, "parent", MEDIA_BAND, "handle", NETEM, "netem")
     return (*place, *netem_arguments(direction))
 
 
 def netem_arguments(direction: Direction) -> tuple[str, ...]:
-    """Return every option of netem, also those at rest: one that is left out would keep its old value."""
+    """Return every option of netem, unused ones too: an option that is left out would keep its old value.
+
+    >>> netem_arguments(Direction(delay_ms=20))[2:4]
+    ('delay', '20000us')
+    """
     return (
         *("limit", str(direction.limit_datagrams)),
         *_delay(direction),
@@ -83,12 +88,12 @@ def netem_arguments(direction: Direction) -> tuple[str, ...]:
     )
 
 
-def step_commands(interface: str, profile: Profile, way: str) -> tuple[tuple[float, Command], ...]:
+def step_commands(interface: str, profile: Profile, name: str) -> tuple[tuple[float, Command], ...]:
     """Return (seconds after the beginning of a period, command) for each step; one at 0 where there are none.
 
-    *way* is ``down`` or ``up``. The tree must be in place (:func:`set_commands` with the first direction).
+    *name* is ``down`` or ``up``. The interface must have its tree (:func:`set_commands` with the first direction).
     """
-    return tuple((step.at_s, netem_command(interface, getattr(step, way))) for step in profile.timeline())
+    return tuple((step.at_s, netem_command(interface, getattr(step, name))) for step in profile.timeline())
 
 
 def _filter(interface: str, protocol: str, preference: str, handle: str, band: str, *keys: str) -> Command:
@@ -107,12 +112,12 @@ def _loss(direction: Direction) -> tuple[str, ...]:
     if direction.loss_burst_datagrams is None:
         return ("loss", "random", _percent(direction.loss_pct))
     begin, end = _percent(direction.burst_begin_pct), _percent(direction.burst_end_pct)
-    # 1-h 100 %: every datagram of a burst is lost; 1-k 0 %: none between two bursts.
+    # 1-h = 100 %: every datagram in a burst is lost. 1-k = 0 %: no datagram between two bursts is lost.
     return ("loss", "gemodel", begin, end, "100%", "0%")
 
 
 def effective_rate_kbit(direction: Direction) -> float:
-    """Return the rate that netem is given: the profile's, or the one that keeps the order, or 0 for none."""
+    """Return netem's rate: the profile's, or :data:`ORDER_RATE_KBIT` to keep the order, or 0 for none."""
     if direction.rate_kbit is not None:
         return direction.rate_kbit
     return 0 if direction.jitter_reorders else ORDER_RATE_KBIT
@@ -132,7 +137,7 @@ class LinkCounters(msgspec.Struct, frozen=True, kw_only=True):
     sent_packets: int
     sent_bytes: int
     drops: int
-    """Lost on purpose and for want of room alike: the kernel has one counter for both."""
+    """Lost on purpose, and lost because the queue was full: the kernel has one counter for both."""
     queued_packets: int
 
 
@@ -140,21 +145,21 @@ def counters(tc_json: str | bytes) -> LinkCounters:
     """Read netem's counters from ``tc -s -j qdisc show dev …``. Raises :class:`EvidenceError` without a netem."""
     entry = _find(_entries(tc_json), "netem")
     if entry is None:
-        raise EvidenceError("reading the counters of a link: no netem stands on the interface; set its profile again")
+        raise EvidenceError("reading the counters of a link: the interface has no netem; set its profile again")
     return LinkCounters(
         sent_packets=entry["packets"], sent_bytes=entry["bytes"], drops=entry["drops"], queued_packets=entry["qlen"]
     )
 
 
 def check_readback(tc_json: str | bytes, direction: Direction) -> list[str]:
-    """Compare ``tc -j qdisc show dev …`` with *direction*; return what differs, in words. Empty is well.
+    """Compare ``tc -j qdisc show dev …`` with *direction*; return the differences in words, empty where there is none.
 
-    ``tc`` prints fractions with six digits and the kernel keeps percentages in 1/2³², so figures are compared as
-    closely as that allows. Raises :class:`EvidenceError` where the text is not tc's JSON.
+    ``tc`` prints fractions with six digits and the kernel keeps percentages in units of 1/2³²; figures are compared
+    with that precision. Raises :class:`EvidenceError` where the text is not tc's JSON.
     """
     entries = _entries(tc_json)
     problems = [
-        f"a qdisc that is not ours stands on the interface: {entry.get('kind')} {entry.get('handle')}"
+        f"the interface has a qdisc that is not ours: {entry.get('kind')} {entry.get('handle')}"
         for entry in entries
         if (entry.get("kind"), entry.get("handle")) not in {("prio", ROOT), ("netem", NETEM)}
     ]
@@ -165,7 +170,7 @@ def check_readback(tc_json: str | bytes, direction: Direction) -> list[str]:
         return [*problems, f"no netem {NETEM} under {MEDIA_BAND}"]
     seen, wanted = _seen(netem.get("options", {})), _wanted(direction)
     for name, value in wanted.items():
-        # tc counts times in ticks of a microsecond, and rounds down; all else it prints with six digits.
+        # tc counts times in ticks of one microsecond and rounds down; it prints all other figures with six digits.
         slack = 2e-6 if name.endswith("_s") else 1e-8
         if not math.isclose(seen.get(name, 0.0), value, rel_tol=1e-5, abs_tol=slack):
             problems.append(f"{name} is {seen.get(name, 0.0):g} and should be {value:g}")
@@ -173,7 +178,7 @@ def check_readback(tc_json: str | bytes, direction: Direction) -> list[str]:
 
 
 def check_filters(tc_json: str | bytes, *, control_port: int = DEFAULT_PORT, exempt: bool = True) -> list[str]:
-    """Compare ``tc -j filter show dev … parent 1:`` with what :func:`set_commands` asked for; return what differs."""
+    """Compare ``tc -j filter show dev … parent 1:`` with :func:`set_commands`; return the differences in words."""
     band = CONTROL_BAND if exempt else MEDIA_BAND
     wanted = {("arp", None, None, CONTROL_BAND), ("ip", control_port, None, band), ("ip", None, control_port, band)}
     seen = set()
@@ -194,7 +199,7 @@ def _entries(tc_json: str | bytes) -> list[dict[str, Any]]:
         raise EvidenceError(f"reading a qdisc back: {error} in what tc printed: {str(tc_json)[:120]!r}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise EvidenceError(f"reading a qdisc back: not a list of qdiscs: {str(tc_json)[:120]!r}")
-    # One qdisc of an interface that is down, or has none, is printed as an empty object.
+    # For an interface that is down or has no qdisc, tc prints an empty object.
     return [entry for entry in entries if entry]
 
 
@@ -203,7 +208,7 @@ def _find(entries: Sequence[dict[str, Any]], kind: str) -> dict[str, Any] | None
 
 
 def _wanted(direction: Direction) -> dict[str, float]:
-    """Return netem's figures in its own units: seconds, fractions of 1, bytes a second."""
+    """Return the expected figures in netem's units: seconds, fractions of 1, bytes a second."""
     burst = direction.loss_burst_datagrams is not None
     return {
         "limit": direction.limit_datagrams,
@@ -220,7 +225,7 @@ def _wanted(direction: Direction) -> dict[str, float]:
 
 
 def _seen(options: Mapping[str, Any]) -> dict[str, float]:
-    """Return the same figures from netem's options; those at rest are absent from tc's answer."""
+    """Return the same figures from netem's options; tc's answer has no unused options."""
     found = {
         "limit": options.get("limit"),
         "delay_s": options.get("delay", {}).get("delay"),

@@ -9,11 +9,11 @@ from flume.lab.link.profile import Direction, Profile, Step
 from flume.lab.link.profile_file import find_profile
 
 BEGIN, END = "<!-- profiles: made by `python -m flume.lab.link.table`, not by hand -->", "<!-- /profiles -->"
-_COLUMNS = ("profile", "way", "delay ms", "loss", "rate kbit/s", "queue", "netem limit", "more", "sources")
+_COLUMNS = ("profile", "direction", "delay ms", "loss", "rate kbit/s", "queue", "netem limit", "more", "sources")
 
 
 def rows(profile: Profile) -> list[tuple[str, ...]]:
-    """Return the table's rows for one profile: one where both directions are alike, and one for each timed step."""
+    """Return the table's rows for one profile: for each timed step one row, or two if its directions differ."""
     if profile.steps:
         return [
             row for step in profile.timeline() for row in _rows(profile, step, f"`{profile.name}` from {step.at_s:g} s")
@@ -28,7 +28,7 @@ def table(profiles: Sequence[Profile]) -> str:
 
 
 def replaced(text: str, profiles: Sequence[Profile]) -> str:
-    """Return the document *text* with the table between its two marks made anew. Raises :class:`SetupError`."""
+    """Return the document *text* with a new table between its two marks; raises :class:`SetupError` without marks."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -37,16 +37,16 @@ def replaced(text: str, profiles: Sequence[Profile]) -> str:
 
 
 def _rows(profile: Profile, step: Step, name: str) -> list[tuple[str, ...]]:
-    ways = [("both", step.down)] if step.down == step.up else [("down", step.down), ("up", step.up)]
-    return [(name, way, *_cells(one), _sources(profile, way)) for way, one in ways]
+    directions = [("both", step.down)] if step.down == step.up else [("down", step.down), ("up", step.up)]
+    return [(name, which, *_cells(one), _sources(profile, which)) for which, one in directions]
 
 
-def _sources(profile: Profile, way: str) -> str:
-    """Return the names of the sources in short: what stands before the first comma or colon."""
+def _sources(profile: Profile, which: str) -> str:
+    """Return the short names of the sources: the text before the first comma or colon."""
     wanted = [
         source
         for path, source in profile.sources.items()
-        if way == "both" or f".{way}." in f".{path}" or not path.rpartition(".")[0]
+        if which == "both" or f".{which}." in f".{path}" or not path.rpartition(".")[0]
     ]
     return "; ".join(dict.fromkeys(source.partition(",")[0].partition(":")[0].strip() for source in wanted)) or "–"
 

@@ -39,7 +39,9 @@ def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None
 
 def checks(reports: Sequence[LinkReport]) -> list[Check]:
     """Return a check for each link: a link out of tolerance is an ERROR of the lab, not a fault of the product."""
-    return [link(report.way, report.profile, report.deviations).check("link", _name(report)) for report in reports]
+    return [
+        link(report.direction, report.profile, report.deviations).check("link", _name(report)) for report in reports
+    ]
 
 
 def _name(report: LinkReport) -> str:
@@ -76,7 +78,7 @@ def _figures(report: LinkReport) -> Iterator[LinkFigure]:
 def _figure(report: LinkReport, figure: str, configured: str, measured: str, problem: str | None = None) -> LinkFigure:
     return LinkFigure(
         client=_name(report),
-        direction=report.way,
+        direction=report.direction,
         figure=figure,
         configured=configured,
         measured=measured,

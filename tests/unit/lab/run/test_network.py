@@ -30,8 +30,8 @@ SEEN = Measured(
 )
 
 
-def report(*deviations: str, way: str = "down", configured: Direction = LOSSY) -> LinkReport:
-    return LinkReport(3, way, "far", configured, SEEN, deviations)
+def report(*deviations: str, direction: str = "down", configured: Direction = LOSSY) -> LinkReport:
+    return LinkReport(3, direction, "far", configured, SEEN, deviations)
 
 
 def test_what_was_set_stands_beside_what_was_measured():
@@ -49,13 +49,13 @@ def test_what_was_set_stands_beside_what_was_measured():
 
 
 def test_what_a_link_is_not_to_do_is_not_a_row():
-    described = network.described(PROFILE, [report(way="up", configured=Direction())])
+    described = network.described(PROFILE, [report(direction="up", configured=Direction())])
     assert described is not None
     assert [figure.figure for figure in described.figures][1:] == ["loss %"]
 
 
 def test_a_link_out_of_tolerance_is_the_labs_error():
-    good, bad = network.checks([report(), report("loss 9 % instead of 1 to 3 %", way="up")])
+    good, bad = network.checks([report(), report("loss 9 % instead of 1 to 3 %", direction="up")])
     assert (good.verdict, good.subject, good.detail) == (Verdict.PASS, "client-3", "down, far: as it was set")
     assert (bad.verdict, bad.detail) == (Verdict.ERROR, "up, far: loss 9 % instead of 1 to 3 %")
 
