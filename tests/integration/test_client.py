@@ -92,7 +92,7 @@ def test_datagrams_of_other_streams_are_counted_and_not_played() -> None:
             other.sendto(b"\x80\x21" + bytes(1326), server.client)  # another address: the kernel refuses it
         server.send(2)
         wait_until("the stream's own arrived", lambda: watcher.client.statistics().datagrams == 2)
-        assert watcher.client.statistics().foreign == 4
+        assert watcher.client.statistics().unrelated == 4
 
 
 def test_a_server_that_says_nothing_is_an_error_with_its_remedy() -> None:

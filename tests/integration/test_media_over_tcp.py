@@ -208,7 +208,7 @@ def test_a_client_over_tcp_receives_plays_and_counts_as_over_udp():
         client.wait_until_drained()
         seen = client.statistics()
         assert (seen.transport, seen.media_port) == ("tcp", None)
-        assert (seen.lost, seen.late, seen.duplicates, seen.unexpected, seen.foreign) == (0, 0, 0, 0, 0)
+        assert (seen.lost, seen.late, seen.duplicates, seen.unexpected, seen.unrelated) == (0, 0, 0, 0, 0)
         assert len(player.payloads) >= seen.datagrams
 
 

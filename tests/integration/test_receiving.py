@@ -70,7 +70,7 @@ def test_50_mbit_a_second_arrive_whole_although_the_player_stands_still_for_half
         seen = receiver.statistics()
     assert sent == pytest.approx(5 * RATE_MBIT * 1e6 / 8 / PAYLOAD_BYTES, rel=0.001)
     assert (seen.datagrams, seen.dropped_by_receiver, seen.lost) == (sent, 0, 0)
-    assert (seen.late, seen.reordered, seen.duplicates, seen.unexpected, seen.foreign) == (0, 0, 0, 0, 0)
+    assert (seen.late, seen.reordered, seen.duplicates, seen.unexpected, seen.unrelated) == (0, 0, 0, 0, 0)
     assert sum(len(payload) == PAYLOAD_BYTES for payload in player.payloads) == sent
 
 

@@ -219,7 +219,7 @@ class Client:
             uptime_s=round(time.monotonic() - self._started_s, 3),
             server=endpoint(self.settings.host, self.settings.port),
             state=str(self._session.state),
-            wished=self._recovery.desired,
+            desired=self._recovery.desired,
             linked=self._session.is_linked,
             address=host,
             media_port=port,

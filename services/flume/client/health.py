@@ -8,7 +8,7 @@ import msgspec
 from flume.client.faults import describe_faults
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_link import ControlLink
-from flume.client.statistics import ClientStatistics
+from flume.client.statistics import ClientStatistics, parse_published
 from flume.control import messages
 from flume.errors import NetworkError
 
@@ -22,7 +22,7 @@ def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
     *now_s* is the present time in seconds since the epoch, as in the file.
     """
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=ClientStatistics)
+        state = parse_published(path.read_bytes())
     except OSError as error:
         return False, f"no state file {path}: {error.strerror}"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -37,9 +37,9 @@ def _complaint(state: ClientStatistics, now_s: float) -> str | None:
     age_s = now_s - state.time_s
     if age_s > FRESH_S:
         return f"the state file is {age_s:.1f} s old: the client has stopped writing it"
-    if state.wished != "closed" and not state.linked:
+    if state.desired != "closed" and not state.linked:
         return f"no control connection to {state.server}: {state.last_error or 'not yet tried'}"
-    if state.wished == "active" and state.state != "active":
+    if state.desired == "active" and state.state != "active":
         return f"{state.state} instead of active: {state.last_error or 'waiting'}"
     silent_s = state.last_datagram_age_s
     if state.state == "active" and (silent_s is None or silent_s > SILENT_AFTER_S):

@@ -1,7 +1,14 @@
 """The counters of a client as a whole: frozen, and ready to become JSON."""
 
+from typing import Any
+
+import msgspec
+
 from flume.client.playback.player import PlayerStatistics
 from flume.client.reception.statistics import ReceptionStatistics
+
+FORMER_KEYS = {"desired": "wished", "unrelated": "foreign"}
+"""JSON keys of version 0.1 by their new names. For one release both are written; readers accept either."""
 
 
 class ClientStatistics(ReceptionStatistics, frozen=True, kw_only=True):
@@ -12,7 +19,7 @@ class ClientStatistics(ReceptionStatistics, frozen=True, kw_only=True):
     uptime_s: float
     server: str
     state: str
-    wished: str
+    desired: str
     """What the last command asked for: active, interrupted or closed."""
     linked: bool
     """Whether a control connection is open."""
@@ -30,3 +37,21 @@ class ClientStatistics(ReceptionStatistics, frozen=True, kw_only=True):
     """From the latest connect command to the first datagram."""
     player: PlayerStatistics
     last_error: str | None = None
+
+
+def to_published(statistics: ClientStatistics) -> dict[str, Any]:
+    """Return *statistics* as a dictionary of plain values, ready for JSON, with the former keys beside the new ones."""
+    values: dict[str, Any] = msgspec.to_builtins(statistics, str_keys=True)
+    return {**values, **{former: values[key] for key, former in FORMER_KEYS.items()}}
+
+
+def parse_published(data: bytes) -> ClientStatistics:
+    """Return the statistics in the JSON object *data*.
+
+    Raises :class:`msgspec.DecodeError` or :class:`UnicodeDecodeError`.
+    """
+    values = msgspec.json.decode(data, type=dict[str, Any])
+    for key, former in FORMER_KEYS.items():
+        if former in values:
+            values.setdefault(key, values[former])
+    return msgspec.convert(values, ClientStatistics, str_keys=True)

@@ -271,7 +271,7 @@ class Receiver:
                 duplicates=path.duplicates,
                 reordered=path.reordered,
                 unexpected=path.unexpected,
-                foreign=self._unrelated,
+                unrelated=self._unrelated,
                 jitter_ms=round(path.jitter_ms, 3),
                 loss_runs=dict(path.loss_runs),
                 longest_loss_run=path.longest_loss_run,

@@ -27,8 +27,9 @@ class ReceptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     reordered: int = 0
     unexpected: int = 0
     """Arrived outside every announced window."""
-    foreign: int = 0
-    """Not this stream's: another SSRC, or not RTP at all."""
+    unrelated: int = 0
+    """Datagrams that do not belong to this stream: another SSRC, not RTP (or not MPEG-TS) at all, or frames outside a
+    session over TCP."""
     jitter_ms: float = 0.0
     """RFC 3550, of the present window; the burst with which a window begins is part of it."""
     loss_runs: dict[int, int] = {}

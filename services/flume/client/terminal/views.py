@@ -10,7 +10,7 @@ import msgspec
 
 from flume.client.events import ClientEvent
 from flume.client.faults import describe_faults
-from flume.client.statistics import ClientStatistics
+from flume.client.statistics import ClientStatistics, to_published
 from flume.control import messages
 from flume.control.codec import to_object
 from flume.control.session import Command, State
@@ -73,7 +73,7 @@ class JsonView:
 
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
         """Write ``statistics``; the last ones of a run have ``"final":true``."""
-        self._write("statistics", **msgspec.to_builtins(statistics, str_keys=True), final=final)
+        self._write("statistics", **to_published(statistics), final=final)
 
     def refuse(self, message: str) -> None:
         """Write ``error``."""
@@ -144,7 +144,7 @@ class TextView:
 
 def state_label(statistics: ClientStatistics) -> str:
     """Return the session's state for people: ``no session`` where one is desired and there is none."""
-    if statistics.state == State.CLOSED and statistics.wished != "closed":
+    if statistics.state == State.CLOSED and statistics.desired != "closed":
         return "no session"
     return statistics.state
 

@@ -13,7 +13,7 @@ import msgspec
 
 from flume.client.app import Client
 from flume.client.events import ClientEvent
-from flume.client.statistics import ClientStatistics
+from flume.client.statistics import ClientStatistics, to_published
 from flume.client.terminal.views import View
 from flume.control import messages
 from flume.control.session import Command
@@ -141,7 +141,7 @@ def write_state(path: Path, statistics: ClientStatistics) -> None:
     """Replace *path* with *statistics* in one step, so that no reader sees half a file; raises :class:`FlumeError`."""
     beside = path.with_name(path.name + ".new")
     try:
-        beside.write_bytes(msgspec.json.encode(statistics))
+        beside.write_bytes(msgspec.json.encode(to_published(statistics)))
         beside.replace(path)
     except OSError as error:
         raise FlumeError(f"cannot write the state file {path}: {error.strerror}") from error
