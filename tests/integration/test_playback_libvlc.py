@@ -160,7 +160,8 @@ def test_many_starts_and_stops_leave_no_threads() -> None:
         player.close()
         if number == 0:
             before = count()
-    assert count() <= before + 1
+    # libvlc detaches some of its threads: they end soon after close, and later than that on a busy host.
+    wait_until("the threads have ended", lambda: count() <= before + 1)
 
 
 def test_without_the_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
