@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Settings for all tests."""
 
 import signal
 
@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, settings
 
 from support.paths import ROOT
 
-# The machines that run this are shared and noisy: how long an example takes says nothing about the code.
+# The hosts that run this are shared and busy: the duration of an example says nothing about the code.
 settings.register_profile("flume", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("flume")
 
-# A shell starts background jobs with SIGINT ignored, and programs inherit that: then no test could interrupt one.
+# A shell starts background jobs with SIGINT ignored, and their programs inherit that. No test could interrupt them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""Echoes on the wire: the same bytes, to the session's own host, at a bounded rate, and nothing else changes."""
+"""Echoes on the wire: the same bytes, only to the session's host, at a bounded rate, without any other effect."""
 
 import contextlib
 import time
@@ -25,7 +25,7 @@ def server():
 
 
 def echoed(client: WireClient, size: int, *, for_s: float = 2.0, token: str = "") -> bytes | None:
-    """Ask for an echo of *size* bytes; return it, ``None`` if none comes."""
+    """Ask for an echo of *size* bytes; return it, or ``None`` if none arrives within *for_s*."""
     asked = ((token or client.token).encode() + b"?").ljust(size, b".")
     client.media.sendto(asked, client.server)
     deadline = time.monotonic() + for_s
@@ -45,11 +45,11 @@ def test_an_echo_is_the_same_bytes_in_every_state_of_a_session(server, size):
         assert client.ask("status")["state"] == "connecting", "an echo is no consent"
         client.send_token()
         client.event("active")
-        assert echoed(client, size), "longer than a segment of the media, it comes in one piece all the same"
+        assert echoed(client, size), "it arrives in one piece, although it is longer than a media datagram"
         client.ask("interrupt")
         client.receive(for_s=0.1)
         assert echoed(client, size)
-        assert client.receive(for_s=0.2) == [], "and brings nothing with it"
+        assert client.receive(for_s=0.2) == [], "an echo brings no media with it"
         client.ask("disconnect")
         assert echoed(client, size, for_s=0.3) is None
 
@@ -88,7 +88,7 @@ def test_a_flood_of_requests_is_answered_at_a_bounded_rate(server):
 
 @pytest.mark.wire
 def test_the_judge_takes_no_echo_for_media(tmp_path: Path):
-    """The doctor's own session, captured at both ends: every datagram of the stream accounted for, none leaked."""
+    """The doctor's session, captured at both ends: every datagram of the stream is accounted for, and none leaked."""
     began_s = time.time()
     with (
         WirePair(clients=1) as pair,

@@ -1,4 +1,4 @@
-"""An engine that is absent, silent or no engine at all: one line that names it, in time, and nothing is started."""
+"""Connecting to an absent engine, a silent one, or another program: one line names it, soon, and none is started."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ from flume.lab.containers.engine import Engine
 
 @contextlib.contextmanager
 def listening(path: Path, answer: bytes | None) -> Iterator[str]:
-    """Listen on a socket as an engine would; send *answer* to whoever comes, or say nothing at all."""
+    """Listen on a socket as an engine would; send *answer* to each connection, or nothing at all."""
     stop = threading.Event()
     with socket.socket(socket.AF_UNIX) as server, contextlib.ExitStack() as accepted:
         server.bind(str(path))
@@ -24,7 +24,7 @@ def listening(path: Path, answer: bytes | None) -> Iterator[str]:
 
         def serve() -> None:
             while not stop.is_set():
-                with contextlib.suppress(OSError):  # nobody came yet, or whoever came has left again
+                with contextlib.suppress(OSError):  # no connection yet, or its other end has closed it again
                     connection = accepted.enter_context(server.accept()[0])
                     if answer is not None:
                         connection.sendall(answer)
@@ -40,7 +40,7 @@ def listening(path: Path, answer: bytes | None) -> Iterator[str]:
 
 
 def refusal(endpoint: str, timeout_s: float = 0.5) -> str:
-    """Return what connecting to *endpoint* says; it must be one line, and in time."""
+    """Return the error of connecting to *endpoint*; it must be one line, and come in time."""
     began = time.monotonic()
     with pytest.raises(EngineError) as caught:
         Engine.connect(timeout_s=timeout_s, environment={"DOCKER_HOST": endpoint})
@@ -51,13 +51,13 @@ def refusal(endpoint: str, timeout_s: float = 0.5) -> str:
 
 
 def test_a_silent_engine_is_given_up(tmp_path: Path) -> None:
-    """It accepts the connection and never answers."""
+    """The engine accepts the connection and never answers."""
     with listening(tmp_path / "s", None) as endpoint:
         assert refusal(endpoint).startswith(f"the Docker engine at {endpoint} does not answer")
 
 
 def test_an_absent_engine_is_named(tmp_path: Path) -> None:
-    """Nobody listens."""
+    """No program listens there."""
     assert refusal(f"unix://{tmp_path}/none").startswith(f"no Docker engine at unix://{tmp_path}/none")
     assert "no Docker engine at tcp://127.0.0.1:9" in refusal("tcp://127.0.0.1:9")
 
@@ -73,12 +73,12 @@ def test_an_absent_engine_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_something_that_is_no_engine_is_named(tmp_path: Path, answer: bytes) -> None:
-    """Another program has the socket."""
+    """Another program listens on the socket."""
     with listening(tmp_path / "s", answer) as endpoint:
         assert endpoint in refusal(endpoint)
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense", "ftp://host", "ssh://nobody@127.0.0.1:9"])
 def test_an_impossible_address_is_one_line(endpoint: str) -> None:
-    """Whatever the SDK makes of it."""
+    """The error is one line, whatever exception the SDK raises."""
     assert endpoint.partition("://")[0] in refusal(endpoint)

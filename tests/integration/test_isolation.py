@@ -1,4 +1,4 @@
-"""What one client's trouble costs the others, over a wire of our own: nothing, whichever way datagrams are sent."""
+"""One client's trouble costs the other clients nothing, with either sender; on a wire of the test's own."""
 
 import contextlib
 import json
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.wire
 
 DEAD = 8
 LONGEST_SILENCE_S = 0.3
-"""For a busy machine. Behind one shared socket, two clients that were switched off cost silences of 3 s (measured)."""
+"""Wide enough for a busy host. With one shared socket, two dead clients caused silences of 3 s (measured)."""
 
 
 class Watcher(WireClient):
-    """Notes the kernel's time of arrival beside each sequence number."""
+    """A client that records each sequence number with the kernel's time of arrival."""
 
     def __init__(self, number: int) -> None:
         super().__init__(PORT, host=SERVER_ADDRESS, source=client_address(number))
@@ -54,13 +54,13 @@ def wire(clients: int, *options: str, mtu: int | None = None) -> Iterator[WirePa
 
 
 def watch(watchers: list[Watcher], others: list[WireClient], seconds: float) -> None:
-    """Let *seconds* pass in which all give consent again and *watchers* note what comes."""
+    """For *seconds*, renew the consent of all clients and let *watchers* record their datagrams."""
     until_s, consent_s = time.monotonic() + seconds, 0.0
     while (now_s := time.monotonic()) < until_s:
         if now_s > consent_s:
             consent_s = now_s + 1.0
             for client in [*watchers, *others]:
-                with contextlib.suppress(OSError):  # whoever is switched off cannot
+                with contextlib.suppress(OSError):  # a dead client cannot send
                     client.send_token()
         select.select([watcher.media for watcher in watchers], [], [], 0.1)
         for watcher in watchers:
@@ -68,7 +68,7 @@ def watch(watchers: list[Watcher], others: list[WireClient], seconds: float) -> 
 
 
 def switch_off(pair: WirePair, numbers: range) -> None:
-    """Take the addresses of clients *numbers* off the network, and let the server's kernel know of no neighbour."""
+    """Remove the addresses of clients *numbers*, and flush the neighbour entries of the server's kernel."""
     for number in numbers:
         subprocess.run(
             ["ip", "-n", pair.client, "addr", "del", f"{client_address(number)}/15", "dev", "eth0"],
@@ -79,7 +79,7 @@ def switch_off(pair: WirePair, numbers: range) -> None:
 
 
 def unresolved(pair: WirePair) -> set[str]:
-    """Return the addresses that the server's kernel sends to and that do not answer."""
+    """Return the addresses to which the server's kernel sends without an answer to its ARP requests."""
     shown = subprocess.run(
         ["ip", "-j", "-n", pair.server, "neigh", "show", "dev", "eth0"], check=True, capture_output=True, timeout=10
     )
@@ -104,13 +104,13 @@ def test_neither_switched_off_nor_closed_nor_full_nor_silent_clients_cost_the_ot
         watch(watchers, others, 0.5)
         switch_off(pair, dead)
         closed.media.close()
-        for _ in range(400):  # answers that nobody reads
+        for _ in range(400):  # replies that the client never reads
             with contextlib.suppress(OSError):
                 silent.send_raw(b'{"command":"status"}\n')
         watch(watchers, others[1:3], 4.0)
         status = watchers[0].ask("status")
         assert status["server"]["sender"] == sender
-        # The kernel keeps what it cannot deliver in the dead neighbour's own queue, and throws the oldest away.
+        # The kernel queues datagrams for a dead neighbour in that neighbour's own queue, and drops the oldest.
         assert unresolved(pair) >= {client_address(number) for number in dead}
         assert closed.event("closed")["code"] == "port_unreachable"
         for watcher in watchers:
@@ -133,7 +133,7 @@ def test_a_link_too_narrow_for_batches_is_served_singly_and_status_says_why(send
         assert reason in {"segmentation_einval", "segmentation_emsgsize"}
         assert status["server"]["fallbacks"] == {reason: 1}
         assert status["session"]["drops"] == {}
-        assert status["session"]["batches"] == status["session"]["datagrams"], "each by itself"
+        assert status["session"]["batches"] == status["session"]["datagrams"], "each datagram is a batch of its own"
 
 
 def test_a_path_that_becomes_narrow_under_a_stream_loses_nothing():
@@ -151,7 +151,7 @@ def test_a_path_that_becomes_narrow_under_a_stream_loses_nothing():
 
 def test_a_link_slower_than_the_stream_is_counted_and_the_stream_goes_on():
     with wire(1, "--bitrate", "16000") as pair, Watcher(0) as watcher:
-        # A queue that holds more than the client's send buffer, as that of a slow network card does.
+        # A queue that holds more than the client's send buffer, like the queue of a slow network card.
         slow = ["root", "tbf", "rate", "8mbit", "burst", "64kb", "limit", "8mb"]
         subprocess.run(["tc", "-n", pair.server, "qdisc", "add", "dev", "eth0", *slow], check=True, timeout=10)
         watcher.connect()
@@ -163,12 +163,12 @@ def test_a_link_slower_than_the_stream_is_counted_and_the_stream_goes_on():
         watcher.drain()
         before = len(watcher.numbers)
         watch([watcher], [], 2.0)
-        assert len(watcher.numbers) - before == pytest.approx(2.0 * 8e6 / 8 / 1370, rel=0.3), "what the link carries"
+        assert len(watcher.numbers) - before == pytest.approx(2.0 * 8e6 / 8 / 1370, rel=0.3), "the link's rate"
 
 
 def test_the_reply_does_not_overtake_what_waits_in_the_queue_of_a_slow_interface():
     with wire(1, "--bitrate", "16000") as pair, Watcher(0) as watcher:
-        # Media at 8 Mbit/s, everything else at once: as an interface that serves its flows in turn (fq_codel).
+        # Media at 8 Mbit/s, other packets without delay: as on an interface with per-flow queues (fq_codel).
         for words in (
             "qdisc add dev eth0 root handle 1: htb default 20 r2q 1000",
             "class add dev eth0 parent 1: classid 1:10 htb rate 8mbit burst 64kb",

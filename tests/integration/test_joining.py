@@ -1,4 +1,4 @@
-"""How soon there is a picture: a real film through libvlc, joined in the middle and decoded from there."""
+"""Time to the first picture: a real file through libvlc, joined in the middle and decoded from there."""
 
 import contextlib
 import statistics
@@ -24,9 +24,9 @@ PACKET_BYTES = 188
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory) -> Path:
+def clip(tmp_path_factory) -> Path:
     return testcard.generate(
-        tmp_path_factory.mktemp("joining") / "film.ts",
+        tmp_path_factory.mktemp("joining") / "clip.ts",
         duration_s=6,
         width=1280,
         height=720,
@@ -41,7 +41,7 @@ class Arrival(NamedTuple):
 
 
 def collect(client: WireClient, seconds: float) -> list[Arrival]:
-    """Return what comes within *seconds*, each with the time at which it was read."""
+    """Return the datagrams of the next *seconds*, each with the time at which it was read."""
     until_s = time.monotonic() + seconds
     arrivals: list[Arrival] = []
     while time.monotonic() < until_s:
@@ -50,14 +50,14 @@ def collect(client: WireClient, seconds: float) -> list[Arrival]:
 
 
 def video_starts(datagram: bytes) -> int:
-    """Return how many video PES begin in *datagram*."""
+    """Return how many video PES packets begin in *datagram*."""
     body = datagram[RTP_HEADER_BYTES:]
     packets = (body[at : at + PACKET_BYTES] for at in range(0, len(body), PACKET_BYTES))
     return sum(bool(packet[1] & 0x40) and pid_of(packet) == VIDEO_PID for packet in packets)
 
 
 def first_picture_s(arrivals: list[Arrival]) -> float:
-    """Return when the first picture was there as a whole: when the second one began."""
+    """Return when the first picture was complete: when the second one began."""
     seen = 0
     for arrival in arrivals:
         seen += video_starts(arrival.datagram)
@@ -71,7 +71,7 @@ def stream_of(arrivals: list[Arrival]) -> bytes:
 
 
 def without_the_unfinished(stream: bytes) -> bytes:
-    """Return *stream* without the last, cut PES of each of its elementary streams."""
+    """Return *stream* without the last PES packet of each elementary stream, which is cut off."""
     packets = [stream[at : at + PACKET_BYTES] for at in range(0, len(stream), PACKET_BYTES)]
     last_start: dict[int, int] = {}
     for number, packet in enumerate(packets):
@@ -85,7 +85,7 @@ def pid_of(packet: bytes) -> int:
 
 
 def assert_decodes_from_its_beginning(arrivals: list[Arrival], path: Path) -> None:
-    """Fail unless what came is whole, begins with its tables and decodes without a complaint."""
+    """Fail unless the stream is complete, begins with PAT and PMT, and decodes without a complaint."""
     assert_consecutive(sequences([arrival.datagram for arrival in arrivals]))
     stream = stream_of(arrivals)
     assert [pid_of(stream[at:]) for at in (0, PACKET_BYTES)] == [0, PMT_PID]
@@ -95,7 +95,7 @@ def assert_decodes_from_its_beginning(arrivals: list[Arrival], path: Path) -> No
 
 
 def continue_and_collect(client: WireClient, seconds: float) -> tuple[float, list[Arrival]]:
-    """Send ``continue``; return how long the first picture took, and all that came until ``interrupt``."""
+    """Send ``continue``; return the time to the first picture, and the datagrams of the next *seconds*."""
     began_s = time.monotonic()
     client.send_raw(b'{"command":"continue"}\n')
     arrivals = collect(client, seconds)
@@ -103,30 +103,30 @@ def continue_and_collect(client: WireClient, seconds: float) -> tuple[float, lis
     return first_picture_s(arrivals) - began_s, arrivals
 
 
-def test_continuing_in_the_middle_of_a_group_of_pictures_shows_one_at_once(film, tmp_path):
+def test_continuing_in_the_middle_of_a_group_of_pictures_shows_one_at_once(clip, tmp_path):
     with (
-        serving("--json", "--port", 0, film) as process,
+        serving("--json", "--port", 0, clip) as process,
         contextlib.closing(WireClient(port := port_of(process))) as watching,
         WireClient(port) as client,
     ):
         watching.connect()
         client.connect()
         took_s = []
-        for turn in range(7):
+        for number in range(7):
             collect(client, 0.2)
             client.ask("interrupt")
             watching.send_token()
-            collect(client, GOP_S + 0.27)  # each time at another place in the group
+            collect(client, GOP_S + 0.27)  # each time at another position in the group of pictures
             client.send_token()
-            first_s, arrivals = continue_and_collect(client, 1.5 if turn == 0 else 0.4)
+            first_s, arrivals = continue_and_collect(client, 1.5 if number == 0 else 0.4)
             took_s.append(first_s)
-            if turn == 0:
+            if number == 0:
                 assert_decodes_from_its_beginning(arrivals, tmp_path / "spliced.ts")
         assert statistics.median(took_s) < 0.1, took_s
 
 
-def test_with_nobody_active_nothing_is_read_and_nothing_sent_and_the_picture_is_soon_back(film, tmp_path):
-    with serving("--json", "--port", 0, film) as process, WireClient(port_of(process)) as client:
+def test_with_nobody_active_nothing_is_read_and_nothing_sent_and_the_picture_is_soon_back(clip, tmp_path):
+    with serving("--json", "--port", 0, clip) as process, WireClient(port_of(process)) as client:
         client.connect()
         collect(client, 0.5)
         client.ask("interrupt")

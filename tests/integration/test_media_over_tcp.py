@@ -1,4 +1,4 @@
-"""Media on the control connection: the real server, real clients, and clients that do not read as they should."""
+"""Media on the control connection: the real server, real clients, and clients that read too slowly."""
 
 import itertools
 import subprocess
@@ -26,7 +26,7 @@ from support.servers.running_server import RunningServer, running_server
 
 
 def check_order(items: list[dict | int]) -> dict[str, int]:
-    """Fail on a packet outside the windows that the lines around it describe; return how often each was seen."""
+    """Fail on a packet outside the delivery windows that the lines describe; return how often each kind was seen."""
     is_open, count, last, expected = False, 0, None, None
     seen = {"packets": 0, "interrupt": 0, "continue": 0, "disconnect": 0, "error": 0}
     for item in items:
@@ -63,7 +63,7 @@ def test_the_promise_holds_in_the_order_of_the_bytes_for_many_random_commands():
                         client.until(lambda message: "reply" in message)
                 time.sleep(random.choice((0.0, 0.0, 0.002, 0.02)))
             client.send("status", "nonsense")
-            client.until(lambda message: message.get("code") == "unknown_command")  # all before it has been answered
+            client.until(lambda message: message.get("code") == "unknown_command")  # all replies before it, too
             return client.items
 
     with running_server() as server:
@@ -82,7 +82,7 @@ def test_the_promise_holds_in_the_order_of_the_bytes_for_many_random_commands():
     assert totals["interrupt"] > 60
     assert totals["continue"] > 30
     assert totals["packets"] > 300
-    assert totals["error"] > 30, "illegal commands were among them"
+    assert totals["error"] > 30, "the commands included illegal ones"
 
 
 def test_both_transports_get_the_same_packets_and_status_tells_them_apart():
@@ -125,7 +125,7 @@ def test_a_client_that_does_not_read_costs_other_clients_nothing_and_goes_on_at_
         drops = server.server.table.streams.drops
         began_s = time.monotonic()
         gaps_s: list[float] = []
-        while time.monotonic() - began_s < 5.0:  # the slow one reads nothing meanwhile
+        while time.monotonic() - began_s < 5.0:  # the slow client reads nothing meanwhile
             at_s = time.monotonic()
             quick.send_token()
             received += quick.receive(for_s=0.5, at_least=20)
@@ -140,7 +140,7 @@ def test_a_client_that_does_not_read_costs_other_clients_nothing_and_goes_on_at_
         counted = slow.ask("status")["session"]
         numbers = slow.packets()
         jumps = [(b - a) % 65536 - 1 for a, b in itertools.pairwise(numbers) if (b - a) % 65536 != 1]
-        assert jumps, "it was five seconds behind"
+        assert jumps, "the slow client was five seconds behind"
         assert sum(jumps) == counted["drops"]["tcp_behind"]
         reply = slow.ask("interrupt")
         assert (reply["last_sequence"], reply["datagrams"]) == (slow.packets()[-1], len(slow.packets()))
@@ -165,14 +165,14 @@ def test_the_end_of_the_video_comes_to_a_slow_reader_as_well():
     ):
         slow.connect()
         quick.connect()
-        time.sleep(2.3)  # The video has 2 s.
+        time.sleep(2.3)  # the video is 2 s long
         closed = slow.until(lambda message: message.get("event") == "closed", most_bytes=1 << 13)
         last = quick.event("closed")
     assert closed["last_sequence"] == slow.packets()[-1] == last["last_sequence"]
 
 
 def test_what_an_acknowledgement_waits_behind_is_bounded_for_a_slow_reader():
-    """The reader's own buffer, what the kernel has not sent (TCP_NOTSENT_LOWAT), and one write."""
+    """The bound: the reader's receive buffer, the unsent bytes in the kernel (TCP_NOTSENT_LOWAT), and one write."""
     source = SyntheticSource(bitrate_kbit=20_000)
     with (
         RunningServer(source, ServerSettings(host="127.0.0.1", port=0)) as server,
@@ -263,11 +263,11 @@ def test_where_udp_is_blocked_auto_changes_to_tcp_once_and_says_so(rule: str):
             with pair.as_client():
                 client = Client(settings(5004, host=SERVER_ADDRESS), FakePlayer(), on_event=events.append)
                 began_s = time.monotonic()
-                # Sockets belong to the namespace of the thread that opens them: the client's threads are born here.
+                # A socket belongs to its thread's namespace. Here the client's threads start in the client's.
                 with client:
                     assert isinstance(client.connect(), messages.Connected)
                     wait_until("media over TCP", lambda: client.statistics().transport == "tcp", timeout_s=15)
-                    lost = client.statistics().lost  # what was sent over UDP
+                    lost = client.statistics().lost  # the datagrams sent over UDP
                     wait_until("a second of it", lambda: client.statistics().datagrams > 150, timeout_s=15)
                     took_s = time.monotonic() - began_s
                     wait_until("it is played", lambda: client.statistics().player.frames_displayed > 100)

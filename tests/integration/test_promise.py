@@ -1,7 +1,7 @@
-"""The promise, proved on the wire: not one datagram after the reply to ``interrupt`` or ``disconnect`` has left.
+"""The promise, proved on the wire: no datagram leaves after the reply to ``interrupt`` or ``disconnect``.
 
-The real server runs in a network namespace of its own; tcpdump stands at its interface; the judge knows nothing but
-the capture. Four broken servers show that it would notice.
+The real server runs in a network namespace of its own. tcpdump captures at its interface, and the judge knows only the
+capture. Four broken servers show that the judge would notice a broken promise.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ UNWATCHED = Expectations(frames_min_pct=None)
 
 @contextlib.contextmanager
 def server(pair: WirePair, kind: str = "honest") -> Iterator[None]:
-    """The server of *kind* as a program in its namespace; it has to end well."""
+    """Run the server of *kind* as a program in its namespace; it must end with status 0."""
     program = (sys.executable, "-m", "support.servers.broken_server", kind, SERVER_ADDRESS, str(PORT))
     environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=environment)
@@ -83,10 +83,10 @@ def test_no_datagram_leaves_outside_its_window_in_200_random_sequences(tmp_path:
         report = judged(pair, {"server": tap}, subjects, began_s)
         sessions = reconstruct(read_tap(tap.path, name="server", log_text=tap.log, port=PORT))
 
-    # Sockets that close in the middle of the stream lose what is on its way: only the server is judged here.
+    # Sockets that close in the middle of the stream lose datagrams on the path. So only the server is judged here.
     assert failed(report, but=frozenset({"balance", "loss"})) == []
     assert [client.datagrams_leaked for client in report.clients] == [0] * clients
-    # All of this would hold for a server that does nothing. This one did something:
+    # All of the above would hold for a server that does nothing. This one was active:
     commands = Counter((command.command, command.answer) for command in sessions.commands)
     closed_by = Counter(window.closed_by for window in sessions.windows)
     assert len({command.control for command in sessions.commands}) >= 200
@@ -100,12 +100,12 @@ def test_no_datagram_leaves_outside_its_window_in_200_random_sequences(tmp_path:
 
 
 def unhurried_pause_s(random: Random) -> float:
-    """Four hundred clients with this send some 700 commands a second."""
+    """Return a random pause. 400 clients with such pauses send about 700 commands a second."""
     return random.uniform(0, 1.2)
 
 
 def four_hundred(path: Path, sender: str, pause_s: Callable[[Random], float]) -> tuple[Report, Sessions]:
-    """Let 400 clients do what they like beside one another; judge the server from the capture."""
+    """Let 400 clients send random commands at the same time; judge the server from the capture."""
     clients, seed = 400, 20261125
 
     async def play(number: int) -> None:
@@ -141,7 +141,7 @@ def test_the_acknowledgement_comes_within_two_ticks_beside_400_clients(tmp_path:
     interrupts = [one for one in sessions.commands if (one.command, one.answer) == ("interrupt", "ok")]
     took_s = sorted(one.answered_s - one.time_s for one in interrupts if one.answered_s is not None)
     assert len(took_s) >= 200
-    # The median: the clients, the capture and the server share a machine with whatever else runs on it.
+    # The median: the clients, the capture and the server share the host with other load.
     assert took_s[len(took_s) // 2] < 2 * ServerSettings().tick_ms / 1000, took_s
 
 
@@ -193,7 +193,7 @@ def test_a_decent_tour_is_whole_at_both_ends_of_the_wire(tmp_path: Path, segment
 
 
 async def watch_and_leave(pair: WirePair) -> None:
-    """Client 0 watches all the time; client 1 is interrupted, then leaves; client 2 never connects; 3 consents late."""
+    """Client 0 receives all the time, 1 is interrupted and then leaves, 2 never connects, 3 gives consent late."""
     watching, leaving, asking, late = [await LightClient(pair, number, PORT).open() for number in range(4)]
     await watching.connect()
     await leaving.connect()
@@ -239,7 +239,7 @@ def test_the_honest_server_passes_where_the_broken_ones_fail(tmp_path: Path):
     [
         ("keeps_streaming", 1, {"while_interrupted"}, set()),
         ("streams_to_everyone", 2, {"never_connected"}, set()),
-        # Until this one notices the consent, which a busy machine delays, it sends to a port that did not consent.
+        # Until this server notices the consent, late on a busy host, it sends to a port that gave no consent.
         ("streams_before_consent", 3, {"before_consent"}, {"wrong_address"}),
         ("acknowledges_too_early", 1, {"after_interrupt", "after_disconnect"}, set()),
     ],

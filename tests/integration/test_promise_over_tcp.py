@@ -1,6 +1,6 @@
-"""The promise over TCP, proved on the wire: not one frame behind the reply to ``interrupt`` or ``disconnect``.
+"""The promise over TCP, proved on the wire: no frame follows the reply to ``interrupt`` or ``disconnect``.
 
-The same bench as for datagrams: the real server in a namespace of its own, tcpdump at both ends, and the judge.
+The setup is that of the datagrams: the real server in a namespace of its own, tcpdump at both ends, and the judge.
 """
 
 import threading
@@ -26,7 +26,7 @@ CLIENTS = 6
 
 
 def play(pair: WirePair, number: int, received: dict[int, int]) -> None:
-    """Commands in random bursts, the first of them a whole tour, then a reply to the last before it leaves."""
+    """Send commands: one after another through all states first, then in random bursts; leave after the last reply."""
     random = Random(20261123 + number)
     control, media = pair.sockets(number)
     media.close()
@@ -87,5 +87,5 @@ def test_a_single_frame_behind_the_acknowledgement_is_noticed(tmp_path: Path):
     report, _ = judged(tmp_path, "one_frame_too_many")
     assert report.verdict is Verdict.FAIL
     assert all(client.datagrams_leaked > 0 for client in report.clients)
-    # In a burst of commands the next connect is asked already: then the same frame has another name.
+    # In a burst the client may have sent the next connect already: then the judge names the leak differently.
     assert any("after_interrupt" in client.leak_reasons for client in report.clients)

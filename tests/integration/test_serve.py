@@ -1,4 +1,4 @@
-"""``flume serve`` as a program: its signals, its exit statuses and its one line when something is wrong."""
+"""``flume serve`` as a program: signals, exit statuses, and one line for each error."""
 
 import json
 import os
@@ -53,21 +53,22 @@ def test_a_second_server_on_the_port_says_so_in_one_line(clip):
         assert last_line(err).startswith(f"flume: cannot listen on TCP 127.0.0.1 port {port}: another program has it")
         assert "Traceback" not in err
         with WireClient(port) as client:
-            assert client.connect()["state"] == "active", "the first goes on"
+            assert client.connect()["state"] == "active", "the first server continues"
 
 
-def test_a_film_that_vanishes_while_it_plays_is_played_to_its_end_and_is_then_an_error(clip, tmp_path):
-    film = tmp_path / "film.ts"
-    film.write_bytes(clip.read_bytes())
+def test_a_file_that_vanishes_while_it_plays_is_played_to_its_end_and_is_then_an_error(clip, tmp_path):
+    file = tmp_path / "file.ts"
+    file.write_bytes(clip.read_bytes())
     with serving("--json", "--port", 0, tmp_path) as process, WireClient(port_of(process)) as client:
         client.connect()
-        film.unlink()
-        closed = client.event("closed", timeout_s=6)  # its token is not repeated, but 2 s of film are less than 7 s
+        file.unlink()
+        # No token is repeated, but the file of 2 s ends before the consent does after 7 s.
+        closed = client.event("closed", timeout_s=6)
         assert closed["code"] == "source_ended"
         assert len(client.receive(for_s=1.0)) > 60
         _, err = process.communicate(timeout=20)
         assert process.returncode == 1
-        assert re.search(r"^flume: no item can be played: .*film.ts.*left out: .*", last_line(err)), err
+        assert re.search(r"^flume: no item can be played: .*file.ts.*left out: .*", last_line(err)), err
 
 
 def test_once_ends_well_when_all_was_played(clip):

@@ -1,4 +1,4 @@
-"""The test card as a decoder sees it."""
+"""The test card, read back with a decoder."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where the checkout keeps what tests read: one place, so that a test may move between folders."""
+"""The folders of the checkout that tests read, in one module: a test can move to another folder unchanged."""
 
 from pathlib import Path
 
