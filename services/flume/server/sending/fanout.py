@@ -20,11 +20,9 @@ from flume.server.sending.delivery import Delivery
 from flume.server.sending.group_sender import GroupSender, SendLoop
 from flume.server.sending.media_port import datagram_bytes
 from flume.server.sending.roster import Recipient, Roster, RosterBoard
+from flume.server.sending.send_clock import SendClock
 from flume.server.sending.tcp_delivery import StreamRecipient
 from flume.settings import SenderKind, ServerSettings
-
-STALL_S = 0.25
-"""A source this late is not caught up with in a burst: the clock is moved instead, and the stall counted."""
 
 LIVE_PREBUFFER_S = 0.3
 """libvlc hands live streams over in bursts of 250 ms: begin only when more than one is at hand."""
@@ -85,36 +83,6 @@ class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """How it is sent at present; ``None`` while nobody receives."""
 
 
-class StreamClock:
-    """Maps the stream's time on the monotonic clock; stands still while nobody receives."""
-
-    def __init__(self) -> None:
-        """Begin without an anchor."""
-        self._offset_s: float | None = None
-        self.stalls = 0
-
-    def pause(self) -> None:
-        """Forget the anchor: the next datagram will be due when it is asked for."""
-        self._offset_s = None
-
-    def position(self, now_s: float, head_s: float | None, *, ready: bool) -> float | None:
-        """Return the stream time that *now_s* stands for, ``None`` while there is nothing to send.
-
-        *head_s* is the time of the next datagram. Without an anchor the clock starts there once *ready*; a head
-        more than :data:`STALL_S` in the past means that the source had nothing for so long: start again there.
-        """
-        if head_s is None:
-            return None
-        if self._offset_s is not None and now_s + self._offset_s - head_s > STALL_S:
-            self.stalls += 1
-            self._offset_s = None
-        if self._offset_s is None:
-            if not ready:
-                return None
-            self._offset_s = head_s - now_s
-        return now_s + self._offset_s
-
-
 class Doorbell:
     """Wakes one waiting thread. A :class:`threading.Event` makes a lock and takes two others for each wait."""
 
@@ -162,7 +130,7 @@ class Fanout:
         self._tick_s = settings.tick_ms / 1000
         self._prebuffer_s = prebuffer_s
         self._clock = clock
-        self._stream = StreamClock()
+        self._send_clock = SendClock()
         self._roster: Roster | None = None
         self._epoch_seen = supply.epoch
         self._doorbell = Doorbell()
@@ -191,7 +159,7 @@ class Fanout:
         return FanoutStatistics(
             ticks=self._counts["ticks"],
             late_ticks=self._counts["late_ticks"],
-            stalls=self._stream.stalls,
+            stalls=self._send_clock.stalls,
             datagrams=self._delivery.datagrams,
             drops=dict(self._delivery.drops),
             fallbacks=self._delivery.all_fallbacks(),
@@ -234,7 +202,7 @@ class Fanout:
     def _rest(self, roster: Roster) -> None:
         """Wait, at no cost, until somebody receives or the source has something."""
         if not _is_anybody_there(roster):
-            self._stream.pause()
+            self._send_clock.pause()
         # A film that was read to its end waits for somebody to watch the rest; one that broke is waited for in vain.
         ended = self._supply.ended
         if ended is not None and not self._ended_told and (_is_anybody_there(roster) or self._supply.failed):
@@ -257,7 +225,7 @@ class Fanout:
             self._epoch_seen = self._supply.epoch
             self._ring.forget()
         ready = not self._prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= self._prebuffer_s
-        position_s = self._stream.position(now_s, self._supply.head_s(), ready=ready)
+        position_s = self._send_clock.position(now_s, self._supply.head_s(), ready=ready)
         due = self._supply.take(position_s) if position_s is not None else []
         self._ring.extend(due)
         if due and roster.streams:

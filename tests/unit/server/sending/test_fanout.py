@@ -13,7 +13,7 @@ from flume.linux import SO_RCVBUFFORCE
 from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
-from flume.server.sending.fanout import STALL_S, Fanout, StreamClock
+from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import GroupSender, SendLoop, UringSender
 from flume.server.sending.media_port import enable_segmentation, probe_segmentation
 from flume.server.sending.roster import Recipient, RosterBoard
@@ -477,29 +477,6 @@ def test_one_refusal_of_a_batch_is_not_believed(loop_bench):
     assert recipient.segmentation
     assert not recipient.fallbacks
     assert numbers(received(receiver)) == list(range(bench.ring.next_index))
-
-
-def test_the_clock_stands_still_while_paused():
-    clock = StreamClock()
-    assert clock.position(100.0, 7.0, ready=True) == 7.0
-    assert clock.position(100.5, 7.4, ready=True) == 7.5
-    clock.pause()
-    assert clock.position(200.0, 7.52, ready=True) == pytest.approx(7.52)
-    assert clock.stalls == 0
-
-
-def test_a_source_that_stalled_is_not_caught_up_with_in_a_burst():
-    clock = StreamClock()
-    clock.position(100.0, 0.0, ready=True)
-    assert clock.position(100.0 + STALL_S + 1.0, 0.5, ready=True) == 0.5
-    assert clock.stalls == 1
-
-
-def test_a_live_stream_begins_only_with_a_lead():
-    clock = StreamClock()
-    assert clock.position(1.0, 0.0, ready=False) is None
-    assert clock.position(1.2, 0.0, ready=True) == 0.0
-    assert clock.position(1.3, None, ready=True) is None
 
 
 class EndListener(Listener):
