@@ -69,8 +69,8 @@ class _Version(msgspec.Struct, frozen=True):
 def encode(message: Message) -> bytes:
     r"""Return *message* as one line, newline included.
 
-    >>> encode(Interrupted(state=State.INTERRUPTED, last_sequence=7, datagrams=3))
-    b'{"reply":"interrupt","state":"interrupted","last_sequence":7,"datagrams":3}\n'
+    >>> encode(Connect(payload="ts"))
+    b'{"command":"connect","version":1,"payload":"ts"}\n'
     """
     return _encoder.encode(_keys_of(message)) + b"\n"
 
@@ -78,8 +78,8 @@ def encode(message: Message) -> bytes:
 def to_object(message: Message) -> dict[str, Any]:
     """Return what :func:`encode` writes, as a dictionary of plain values.
 
-    >>> to_object(StatusQuery())
-    {'command': 'status'}
+    >>> to_object(Connect(payload="ts"))
+    {'command': 'connect', 'version': 1, 'payload': 'ts'}
     """
     return cast("dict[str, Any]", msgspec.to_builtins(_keys_of(message)))
 
