@@ -10,7 +10,7 @@ from support.paths import ROOT
 SERVICES = ROOT / "services"
 NAMES = [
     ".".join(path.relative_to(SERVICES).with_suffix("").parts)
-    for folder in ("control", "server")
+    for folder in ("control", "server/sending", "server/sessions", "server/fronts")
     for path in sorted((SERVICES / "flume" / folder).rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
