@@ -122,7 +122,7 @@ def test_a_client_that_does_not_read_costs_other_clients_nothing_and_goes_on_at_
         slow.connect()
         quick.connect()
         received = quick.receive(for_s=0.3)
-        drops = server.server.table.streams.drops
+        drops = server.server._tcp.drops
         began_s = time.monotonic()
         gaps_s: list[float] = []
         while time.monotonic() - began_s < 5.0:  # the slow client reads nothing meanwhile

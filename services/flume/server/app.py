@@ -19,8 +19,9 @@ from flume.server.ports import bind_both
 from flume.server.sending.fanout import LIVE_PREBUFFER_S, Fanout
 from flume.server.sending.group_sender import choose_sender
 from flume.server.sending.media_port import MediaPort, probe_segmentation
-from flume.server.sending.roster import Recipient, RosterBoard
-from flume.server.sending.tcp_delivery import BEHIND_S
+from flume.server.sending.roster import CurrentRoster, Recipient
+from flume.server.sending.subscriptions import Subscriptions
+from flume.server.sending.tcp_delivery import BEHIND_S, TcpDelivery
 from flume.server.sessions.table import SessionTable
 from flume.server.sources.ingest import Ingest
 from flume.server.sources.source import Source
@@ -58,7 +59,7 @@ class Server:
         self._pump_due = False
         self._idle_timer: asyncio.TimerHandle | None = None
         self._ingest = Ingest(source)
-        self._board = RosterBoard()
+        self._current = CurrentRoster()
         self._ring = Ring(
             ssrc=secrets.randbits(32),
             first_sequence=secrets.randbits(16),
@@ -69,7 +70,7 @@ class Server:
         self._sender = choose_sender(None if settings.sender == "auto" else settings.sender)
         self._fanout = Fanout(
             self._ring,
-            self._board,
+            self._current,
             self._ingest,
             self,
             settings=settings,
@@ -79,6 +80,10 @@ class Server:
         self._control, media = bind_both(settings.host, settings.port)
         self._media_port = MediaPort(settings.host, media)
         self._segmentation = settings.segmentation and probe_segmentation()
+        self._tcp = TcpDelivery(self._ring)
+        self._subscriptions = Subscriptions(
+            self._current, self._tcp, wake_sender=self._fanout.wake, on_active_change=self._on_active_change
+        )
         self.table = self._make_table()
         self._listener = ControlListener(self.table)
         self._sweeper: asyncio.Task[None] | None = None
@@ -87,11 +92,9 @@ class Server:
         return SessionTable(
             settings=self.settings,
             ring=self._ring,
-            board=self._board,
             media_port=self._media_port,
             segmentation=self._segmentation,
-            wake_sender=self._fanout.wake,
-            on_active_change=self._on_active_change,
+            subscriptions=self._subscriptions,
             view=self,
         )
 
@@ -191,7 +194,7 @@ class Server:
     async def _say_goodbye(self) -> None:
         if self._ended is not None and self._failed is None:
             # The sender has waited for those who receive over UDP; the end of the video belongs to the others as well.
-            await self.table.streams.settle(BEHIND_S)
+            await self._tcp.drain(BEHIND_S)
             await self.table.signal_all(Signal.SOURCE_ENDED, self._ended)
         else:
             await self.table.signal_all(Signal.SHUTDOWN, self._failed or "it was asked to")
@@ -229,27 +232,27 @@ class Server:
 
     def server_status(self) -> ServerStatus:
         """Return what ``status`` tells of the server."""
-        totals, streams = self._fanout.statistics(), self.table.streams
+        totals, tcp = self._fanout.statistics(), self._tcp
         return ServerStatus(
             uptime_s=round(time.monotonic() - self._started_s, 3),
             source=self._source.name,
             ingest=self._ingest.state,
             sessions=self.table.session_count,
-            active=self.table.active_count,
-            active_over_tcp=streams.count,
-            datagrams=totals.datagrams + streams.datagrams,
+            active=self._subscriptions.active_count,
+            active_over_tcp=tcp.count,
+            datagrams=totals.datagrams + tcp.datagrams,
             segmentation=self._segmentation,
             sender=totals.sender or self._sender.kind,
             fallbacks=totals.fallbacks,
-            drops=dict(Counter(totals.drops) + streams.drops + self.table.counts),
+            drops=dict(Counter(totals.drops) + tcp.drops + self.table.counts),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
 
     # -- called by the sender thread -------------------------------------------------------------------------
 
-    def on_settled(self, generation: int) -> None:
+    def on_readers_done(self, epoch: int) -> None:
         """Pass on to the event loop."""
-        self._call_soon(self.table.on_settled, generation)
+        self._call_soon(self._subscriptions.on_readers_done, epoch)
 
     def on_appended(self) -> None:
         """Pass on to the event loop; once, however many ticks pass before it gets there."""
@@ -259,7 +262,7 @@ class Server:
 
     def on_refused(self, recipient: Recipient) -> None:
         """Pass on to the event loop."""
-        self._call_soon(self.table.on_refused, recipient)
+        self._call_soon(self._subscriptions.on_refused, recipient)
 
     def on_source_ended(self, reason: str) -> None:
         """Pass on to the event loop."""
@@ -281,7 +284,7 @@ class Server:
 
     def _pump(self, _: None) -> None:
         self._pump_due = False  # before looking: what is appended from now on wakes us again
-        self.table.streams.pump_all()
+        self._tcp.pump_all()
 
     # -- the end, on the event loop --------------------------------------------------------------------------
 
@@ -291,7 +294,7 @@ class Server:
         self.stop()
 
     def _on_sender_ended(self, error: Exception | None) -> None:
-        self.table.on_sender_ended()
+        self._subscriptions.on_sender_ended()
         if error is not None:
             self._fail(f"sending failed: {error!r}")
 

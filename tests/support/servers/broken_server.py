@@ -13,7 +13,7 @@ from flume.control.framing import frame_header
 from flume.control.session import Effect, State
 from flume.server.app import Server
 from flume.server.sending.roster import Recipient
-from flume.server.sending.tcp_delivery import StreamRecipient
+from flume.server.sending.tcp_delivery import TcpRecipient
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.table import SessionTable
 from flume.settings import ServerSettings
@@ -26,7 +26,7 @@ EARLY_S = 0.05
 class KeepsStreaming(ClientSession):
     """Acknowledges ``interrupt`` and goes on."""
 
-    _kept: Recipient | StreamRecipient | None = None
+    _kept: Recipient | TcpRecipient | None = None
 
     async def _stop(self) -> None:
         if self.state is State.INTERRUPTED and self._recipient is not None:
@@ -38,7 +38,7 @@ class KeepsStreaming(ClientSession):
     async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         if self._kept is not None and (Effect.START in effects or Effect.RELEASE in effects):
             kept, self._kept = self._kept, None
-            await self._table.remove_recipient(kept)
+            await self._table.subscriptions.remove(kept)
         await super()._carry_out(effects)
 
 
@@ -51,12 +51,12 @@ class StreamsUnasked(ClientSession):
         media = self._table.media_port.open_for(self.peer)
         start = self._table.ring.start_after(None)
         self._unasked = Recipient(media, payload="rtp", start=start, segmentation=False)
-        self._table.add_recipient(self, self._unasked)
+        self._table.subscriptions.add(self._unasked, owner=self)
 
     async def end_unasked(self) -> None:
         unasked, self._unasked = self._unasked, None
         if unasked is not None:
-            await self._table.remove_recipient(unasked)
+            await self._table.subscriptions.remove(unasked)
             unasked.socket.close()
 
 
@@ -97,7 +97,7 @@ class AcknowledgesTooEarly(ClientSession):
             self._account(recipient)
             loop = asyncio.get_running_loop()
             table = self._table_with_leftovers()
-            loop.call_later(EARLY_S, lambda: table.late.append(loop.create_task(table.remove_recipient(recipient))))
+            loop.call_later(EARLY_S, lambda: table.late.append(loop.create_task(table.subscriptions.remove(recipient))))
 
     def _table_with_leftovers(self) -> TableWithLeftovers:
         assert isinstance(self._table, TableWithLeftovers)
@@ -117,9 +117,9 @@ class OneFrameTooMany(ClientSession):
 
     def tell(self, message: m.Reply | m.Event) -> None:
         super().tell(message)
-        if isinstance(message, m.Interrupted | m.Disconnected) and self.outlet is not None:
+        if isinstance(message, m.Interrupted | m.Disconnected) and self.sink is not None:
             packet = bytes(self._table.ring.run(self._table.ring.next_index - 1, self._table.ring.next_index))
-            self.outlet.write_media(frame_header(len(packet)) + packet)
+            self.sink.write_media(frame_header(len(packet)) + packet)
 
 
 SESSIONS: dict[str, type[ClientSession]] = {
@@ -149,11 +149,9 @@ def server_class(kind: str) -> type[Server]:
             return Table(
                 settings=self.settings,
                 ring=self._ring,
-                board=self._board,
                 media_port=self._media_port,
                 segmentation=self._segmentation,
-                wake_sender=self._fanout.wake,
-                on_active_change=self._on_active_change,
+                subscriptions=self._subscriptions,
                 view=self,
             )
 

@@ -70,7 +70,7 @@ class ControlConnection(asyncio.Protocol):
             transport.close()
             return
         session.local_host = transport.get_extra_info("sockname")[0]
-        session.outlet = self
+        session.sink = self
         self._task = asyncio.get_running_loop().create_task(self._serve(session))
         self._task.add_done_callback(self._on_task_done)
 

@@ -1,7 +1,7 @@
 """The sender: one thread, one tick, one snapshot of the roster, no lock.
 
 A tick takes the datagrams that have come due by the stream's own clock, appends them to the ring, and lets
-:class:`~flume.server.sending.delivery.Delivery` send each client what it lacks.
+:class:`~flume.server.sending.delivery.Delivery` send each recipient what it lacks.
 """
 
 import contextlib
@@ -17,15 +17,14 @@ import msgspec
 from flume.media.datagrams import Datagram
 from flume.media.ring import Ring
 from flume.server.sending.delivery import Delivery
+from flume.server.sending.doorbell import Doorbell
 from flume.server.sending.group_sender import GroupSender, SendLoop
-from flume.server.sending.media_port import datagram_bytes
-from flume.server.sending.roster import Recipient, Roster, RosterBoard
+from flume.server.sending.roster import CurrentRoster, Recipient, Roster
 from flume.server.sending.send_clock import SendClock
-from flume.server.sending.tcp_delivery import StreamRecipient
 from flume.settings import SenderKind, ServerSettings
 
 LIVE_PREBUFFER_S = 0.3
-"""libvlc hands live streams over in bursts of 250 ms: begin only when more than one is at hand."""
+"""libvlc delivers live streams in bursts of 250 ms: sending begins when more than one burst is at hand."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,42 +34,42 @@ class DatagramSupply(Protocol):
 
     @property
     def epoch(self) -> int:
-        """A new value makes earlier datagrams invalid as join points."""
+        """A new value makes all earlier datagrams invalid as join points."""
 
     ended: str | None
     failed: bool
 
     def take(self, until_s: float) -> list[Datagram]:
-        """Return the datagrams due up to *until_s*."""
+        """Return the datagrams due up to stream time *until_s*."""
 
     def head_s(self) -> float | None:
-        """Return the stream time of the next datagram."""
+        """Return the stream time of the next datagram, ``None`` without one."""
 
     def lead_s(self) -> float:
         """Return the seconds of stream at hand."""
 
 
 class FanoutListener(Protocol):
-    """Whom the sender tells, from its own thread."""
+    """What the sender reports to, from its own thread."""
 
-    def on_settled(self, generation: int) -> None:
-        """No roster older than *generation* is in use any more."""
+    def on_readers_done(self, epoch: int) -> None:
+        """No roster older than *epoch* is in use any more."""
 
     def on_appended(self) -> None:
-        """The ring has more for those who receive over TCP; at most once a tick, and only while there are any."""
+        """The ring has more for clients over TCP; at most once a tick, and only while there are such clients."""
 
     def on_refused(self, recipient: Recipient) -> None:
         """The client's host answered ICMP port unreachable."""
 
     def on_source_ended(self, reason: str) -> None:
-        """The last datagram of the source has been sent, or it has failed and nobody receives."""
+        """The last datagram of the source has been sent, or the source has failed and no client receives."""
 
     def on_sender_ended(self, error: Exception | None) -> None:
-        """The thread is over and uses no roster; *error* unless it was asked to stop."""
+        """The thread has ended and uses no roster; *error* is ``None`` if it was asked to stop."""
 
 
 class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals since the start, over all clients that ever were."""
+    """Totals since the start, over all clients, past ones included."""
 
     ticks: int
     late_ticks: int
@@ -78,50 +77,44 @@ class FanoutStatistics(msgspec.Struct, frozen=True, kw_only=True):
     datagrams: int
     drops: dict[str, int]
     fallbacks: dict[str, int]
-    """Why clients got single datagrams in the place of batches, and why not all were sent to in one system call."""
+    """Why clients got single datagrams instead of batches, and why groups were not sent to in one system call."""
     sender: SenderKind | None
-    """How it is sent at present; ``None`` while nobody receives."""
-
-
-class Doorbell:
-    """Wakes one waiting thread. A :class:`threading.Event` makes a lock and takes two others for each wait."""
-
-    def __init__(self) -> None:
-        """Begin without a ring."""
-        self._silent = threading.Lock()
-        self._silent.acquire()
-
-    def ring(self) -> None:
-        """Let the present or next :meth:`wait` return; safe from any thread, however often."""
-        with contextlib.suppress(RuntimeError):  # it has been rung and not been heard yet
-            self._silent.release()
-
-    def wait(self, timeout_s: float = -1) -> bool:
-        """Return ``True`` once it has been rung since the last time, ``False`` after *timeout_s*."""
-        return self._silent.acquire(timeout=timeout_s)
+    """How groups are sent to at present; ``None`` while no client receives."""
 
 
 class Fanout:
-    """Owns the sender thread."""
+    """Owns the sender thread.
+
+    ::
+
+        time      0 ms          10 ms                           20 ms
+        thread    tick … wait … tick … wait … adopt … wait  …   tick
+        control                         remove ┘ doorbell
+
+    A tick adopts the present roster, appends what is due to the ring, and sends. When the doorbell rings in between,
+    the thread adopts and reports the new roster at once; the next datagrams still leave with the next tick.
+    """
 
     def __init__(
         self,
         ring: Ring,
-        board: RosterBoard,
+        current: CurrentRoster,
         supply: DatagramSupply,
         listener: FanoutListener,
         *,
         settings: ServerSettings,
+        doorbell: Doorbell | None = None,
         prebuffer_s: float = 0.0,
         make_sender: Callable[[], GroupSender] = SendLoop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Send from *supply* through *ring* to the recipients on *board*; *prebuffer_s* is for live sources.
+        """Send from *supply* through *ring* to the recipients in *current*; *prebuffer_s* is for live sources.
 
-        *make_sender* makes what sends one payload to many (:mod:`flume.server.sending.group_sender`).
+        Ring *doorbell* after a change of the roster or of the supply. *make_sender* makes what sends one payload to
+        many clients (:mod:`flume.server.sending.group_sender`).
         """
         self._ring = ring
-        self._board = board
+        self._current = current
         self._supply = supply
         self._listener = listener
         self._delivery = Delivery(
@@ -133,9 +126,9 @@ class Fanout:
         self._send_clock = SendClock()
         self._roster: Roster | None = None
         self._epoch_seen = supply.epoch
-        self._doorbell = Doorbell()
+        self._doorbell = doorbell or Doorbell()
         self._stopping = False
-        self._ended_told = False
+        self._end_reported = False
         self._counts: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="fanout", daemon=True)
 
@@ -148,7 +141,7 @@ class Fanout:
         self._doorbell.ring()
 
     def stop(self, *, timeout_s: float = 2.0) -> None:
-        """End the thread; every roster counts as settled after this."""
+        """End the thread; no roster is in use after this."""
         self._stopping = True
         self._doorbell.ring()
         if self._thread.is_alive():
@@ -170,7 +163,7 @@ class Fanout:
         error: Exception | None = None
         try:
             self._send_ticks()
-        except Exception as caught:  # the thread must not end in silence: every acknowledgement waits for it
+        except Exception as caught:  # the end of the thread must be reported: every acknowledgement waits for it
             _log.exception("the sender failed")
             error = caught
         finally:
@@ -181,45 +174,43 @@ class Fanout:
     def _send_ticks(self) -> None:
         next_tick_s = self._clock()
         while not self._stopping:
-            roster = self._board.current
-            self._take(roster)
-            if not _is_anybody_there(roster) or (
-                self._supply.head_s() is None and not self._delivery.is_anybody_behind()
-            ):
+            roster = self._current.roster
+            self._adopt(roster)
+            if not _has_clients(roster) or (self._supply.head_s() is None and not self._delivery.is_any_behind()):
                 self._rest(roster)
                 next_tick_s = self._clock()
                 continue
             wait_s = next_tick_s - self._clock()
             if wait_s > 0 and self._doorbell.wait(wait_s):
-                continue  # woken early: the new roster is taken now, sending waits for its tick
+                continue  # woken early: the new roster is adopted now, sending waits for its tick
             now_s = self._clock()
-            self.tick(self._board.current, now_s)
+            self.tick(self._current.roster, now_s)
             next_tick_s += self._tick_s
             if next_tick_s < now_s:
                 self._counts["late_ticks"] += 1
                 next_tick_s = now_s + self._tick_s
 
     def _rest(self, roster: Roster) -> None:
-        """Wait, at no cost, until somebody receives or the source has something."""
-        if not _is_anybody_there(roster):
+        """Wait, at no cost, until a client receives or the source has something."""
+        if not _has_clients(roster):
             self._send_clock.pause()
-        # A film that was read to its end waits for somebody to watch the rest; one that broke is waited for in vain.
+        # The end of a file is reported once clients have received the rest of it, the end of a failed source at once.
         ended = self._supply.ended
-        if ended is not None and not self._ended_told and (_is_anybody_there(roster) or self._supply.failed):
-            self._ended_told = True
+        if ended is not None and not self._end_reported and (_has_clients(roster) or self._supply.failed):
+            self._end_reported = True
             self._listener.on_source_ended(ended)
         self._doorbell.wait()
 
-    def _take(self, roster: Roster) -> None:
-        """Serve *roster*, and let control know that no older one is in use."""
+    def _adopt(self, roster: Roster) -> None:
+        """Serve *roster* from now on, and report that no older one is in use."""
         if roster is not self._roster:
             self._roster = roster
             self._delivery.adopt(roster)
-            self._listener.on_settled(roster.generation)
+            self._listener.on_readers_done(roster.epoch)
 
     def tick(self, roster: Roster, now_s: float) -> None:
         """Append what is due at *now_s* and send every recipient of *roster* what it lacks."""
-        self._take(roster)
+        self._adopt(roster)
         self._counts["ticks"] += 1
         if self._supply.epoch != self._epoch_seen:
             self._epoch_seen = self._supply.epoch
@@ -228,15 +219,10 @@ class Fanout:
         position_s = self._send_clock.position(now_s, self._supply.head_s(), ready=ready)
         due = self._supply.take(position_s) if position_s is not None else []
         self._ring.extend(due)
-        if due and roster.streams:
+        if due and roster.tcp_count:
             self._listener.on_appended()
         self._delivery.serve(len(due))
 
 
-def _is_anybody_there(roster: Roster) -> bool:
-    return bool(roster.recipients or roster.streams)
-
-
-def wire_bytes(recipient: Recipient | StreamRecipient) -> int:
-    """Return the bytes above UDP that *recipient* was sent."""
-    return recipient.datagrams * datagram_bytes(recipient.payload)
+def _has_clients(roster: Roster) -> bool:
+    return bool(roster.recipients or roster.tcp_count)

@@ -1,9 +1,9 @@
 """Linux's io_uring, as much of it as sending needs: many sends on many sockets in one system call.
 
-The only file that knows the kernel's structures (linux/io_uring.h, io_uring_setup(2), io_uring_enter(2)); reached by
-ctypes, because the interface is three numbers and two shared pieces of memory. Every send carries MSG_DONTWAIT: the
-kernel then completes it before io_uring_enter returns, with EAGAIN if need be, and keeps nothing for later. So when
-:meth:`SendRing.submit` has returned, what was sent has left, which is what the server's promise rests on.
+The only file that knows the kernel's structures (linux/io_uring.h, io_uring_setup(2), io_uring_enter(2)). It calls the
+kernel by ctypes, because the interface is three numbers and two shared pieces of memory. Every send carries
+MSG_DONTWAIT: the kernel completes it before io_uring_enter returns, with EAGAIN if the buffer is full, and keeps
+nothing for later. So no send is pending when :meth:`SendRing.submit` has returned. The server's promise rests on that.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ SQE_BYTES, CQE_BYTES = 64, 16
 _SQE: Final = struct.Struct("=BBHiQQIIQ24x")  # opcode flags ioprio fd off addr len msg_flags user_data
 _CQE: Final = struct.Struct("=Qi4x")  # user_data res flags
 _LENGTH_WORD = 6
-"""Where ``len`` stands in an SQE, in words of 32 bits."""
+"""Position of ``len`` in an SQE, in words of 32 bits."""
 
-LEAST_ENTRIES, MOST_ENTRIES = 64, 32_768
+MIN_ENTRIES, MAX_ENTRIES = 64, 32_768
 """IORING_MAX_ENTRIES; a completion queue is twice as long."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,12 +46,12 @@ class Failure(NamedTuple):
 class SendRing:
     """A ring whose slots hold prepared sends of one shared buffer. One thread uses it."""
 
-    def __init__(self, payload_bytes: int, entries: int = LEAST_ENTRIES) -> None:
+    def __init__(self, payload_bytes: int, entries: int = MIN_ENTRIES) -> None:
         """Make a ring of at least *entries* slots and a buffer of *payload_bytes*.
 
         Raises :class:`OSError`: ENOSYS, EPERM (switched off, or a container's seccomp profile), ENOMEM, ...
         """
-        self.entries = 1 << max(entries - 1, LEAST_ENTRIES - 1).bit_length()
+        self.entries = 1 << max(entries - 1, MIN_ENTRIES - 1).bit_length()
         self._buffer = bytearray(payload_bytes)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
         parameters = (ctypes.c_uint32 * 30)()
@@ -90,13 +90,13 @@ class SendRing:
         self._expected: dict[int, bytes] = {}
 
     def prepare(self, slot: int, target: socket.socket) -> None:
-        """Let *slot* send the shared buffer on the connected socket *target*."""
-        place, flags = (self._slots, SQE_BYTES * slot), socket.MSG_DONTWAIT
-        _SQE.pack_into(*place, OP_SEND, 0, 0, target.fileno(), 0, self._address, 0, flags, slot)
+        """Make *slot* send the shared buffer on the connected socket *target*."""
+        target_slot, flags = (self._slots, SQE_BYTES * slot), socket.MSG_DONTWAIT
+        _SQE.pack_into(*target_slot, OP_SEND, 0, 0, target.fileno(), 0, self._address, 0, flags, slot)
         self._size = -1  # its length is still to be written
 
     def submit(self, payload: memoryview | bytes, count: int) -> list[Failure]:
-        """Send *payload* from slots 0 to *count* - 1, in one system call; return those that were refused.
+        """Send *payload* from slots 0 to *count* - 1, in one system call; return the sends that were refused.
 
         Raises :class:`OSError` when the kernel took none of them.
         """
@@ -128,7 +128,8 @@ class SendRing:
         return int(_syscall(SYS_ENTER, self._descriptor, submit, complete, flags, None, 0))
 
     def _reap(self, count: int, size: int) -> list[Failure]:
-        """Take *count* completions off the queue; all are there already, as a rule compared in one step."""
+        """Take *count* completions off the queue. All are there already; one comparison checks them if all
+        succeeded."""
         head, missing = self._completed_head[0], errno.EIO
         while (self._completed_tail[0] - head) & 0xFFFF_FFFF < count:
             if self._enter(0, count, ENTER_GETEVENTS) < 0 and (missing := ctypes.get_errno()) != errno.EINTR:
@@ -138,19 +139,19 @@ class SendRing:
         found = self._ring[at : min(at + count * CQE_BYTES, self._completed_end)]
         found += self._ring[self._completed : self._completed + count * CQE_BYTES - len(found)]
         self._completed_head[0] = (head + count) & 0xFFFF_FFFF
-        if count == expected and found == self._all_well(size)[: len(found)]:
+        if count == expected and found == self._all_successful(size)[: len(found)]:
             return []
-        # What did not complete may have left all the same: it is not sent again, and counts as if it had not.
+        # A send without a completion may have left all the same: it is not sent again, and counts as failed.
         outcomes = dict.fromkeys(range(expected), -missing) | dict(_CQE.iter_unpack(found))
         failed = sorted((slot, result) for slot, result in outcomes.items() if result != size)
         return [Failure(slot, -result if result < 0 else errno.EMSGSIZE) for slot, result in failed]
 
-    def _all_well(self, size: int) -> bytes:
-        """Return the completions of a ring full of sends that all took *size* bytes."""
+    def _all_successful(self, size: int) -> bytes:
+        """Return the completions of a full ring whose sends all took *size* bytes."""
         if size not in self._expected:
             self._expected[size] = b"".join(_CQE.pack(slot, size) for slot in range(self.entries))
         return self._expected[size]
 
     def close(self) -> None:
-        """Give the ring back; the memory goes with the last reference."""
+        """Close the ring; its memory is freed with the last reference."""
         os.close(self._descriptor)

@@ -1,20 +1,25 @@
-"""How fast clients that are behind catch up, so that those who watch lose nothing. Pure."""
+"""How fast lagging clients catch up without costing the clients at the live edge a datagram. Pure."""
 
 import math
 
 ALWAYS_AT_FULL_SPEED = 8
-"""So many may join at once at the full factor, however few are watching."""
+"""So many clients may join at once at the full factor, however few are at the live edge."""
 
 AVERAGING_S = 1.0
-"""Over which the stream's rate is averaged: what catching up is a multiple of."""
+"""Over which the stream's rate is averaged: catching up is a multiple of this average."""
 
 
 class JoinPacing:
-    """Datagrams a tick for each client that is behind.
+    """Datagrams a tick for each lagging client.
 
-    A single one gets *factor* times the stream's rate. Many at once share a surplus: all together, with those who
-    watch, at most twice what this server sends when everybody has caught up. So a crowd that joins loads the link no
-    more than twice the crowd that watches, and nobody is ever slower than real time.
+    A single one gets *factor* times the stream's rate. Many at once share a surplus: all clients together get at most
+    twice what this server sends when every client has caught up. So a crowd that joins loads the link with at most
+    twice its own steady load, and no client is slower than real time.
+
+    >>> pacing = JoinPacing(factor=4.0, tick_s=1.0)
+    >>> pacing.observe(8)
+    >>> pacing.quota(8, behind=1, clients=1)
+    32
     """
 
     def __init__(self, *, factor: float, tick_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Clients at the live edge that take the same bytes: sent to in one go, and counted once for all of them."""
+"""Clients at the live edge that take the same bytes: sent to in one step, and counted once for all of them."""
 
 from flume.server.sending.group_sender import GroupSender
 from flume.server.sending.roster import Recipient, Tally
@@ -6,9 +6,10 @@ from flume.settings import PayloadKind
 
 
 class LiveGroup:
-    """Members share payload, segmentation and place in the stream. The sender thread owns it.
+    """Members share payload, segmentation and position in the stream. The sender thread owns it.
 
-    Whoever fails leaves: what is sent here reaches all, so there is nothing to count for each.
+    A member whose send fails leaves the group. So every batch counts for all members, and none needs a count of its
+    own.
     """
 
     def __init__(self, payload: PayloadKind, sender: GroupSender, *, segmentation: bool) -> None:
@@ -27,7 +28,7 @@ class LiveGroup:
 
     @property
     def members(self) -> tuple[Recipient, ...]:
-        """Who is sent the same."""
+        """The recipients in the group, in the order of the sender's positions."""
         return tuple(self._members)
 
     def __len__(self) -> int:
@@ -35,14 +36,14 @@ class LiveGroup:
         return len(self._members)
 
     def add(self, recipient: Recipient) -> None:
-        """Let *recipient*, which lacks nothing, be sent what all are."""
+        """Send *recipient*, which has caught up, what the group is sent from now on."""
         self._positions[recipient] = len(self._members)
         self._members.append(recipient)
         self._sender.add(recipient.socket)
         recipient.join(self)
 
     def remove(self, recipient: Recipient) -> bool:
-        """Take *recipient* off; return whether it was a member."""
+        """Remove *recipient*; return whether it was a member."""
         position = self._positions.pop(recipient, None)
         if position is None:
             return False
@@ -55,9 +56,9 @@ class LiveGroup:
         return True
 
     def send(self, data: memoryview | bytes, *, count: int, last_index: int) -> list[tuple[Recipient, int]]:
-        """Send the batch *data* of *count* datagrams to all; return those whose socket refused it, with the errno.
+        """Send the batch *data* of *count* datagrams to all members; return the failed recipients, each with its errno.
 
-        These are no members any more.
+        The failed ones are no longer members when this returns.
         """
         failed = [(self._members[position], number) for position, number in self._sender.send(data)]
         for recipient, _ in failed:
@@ -66,5 +67,5 @@ class LiveGroup:
         return failed
 
     def close(self) -> None:
-        """Send no more."""
+        """Release the sender's resources."""
         self._sender.close()

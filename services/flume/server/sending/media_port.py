@@ -1,8 +1,7 @@
-"""The UDP port: the only file of the server that makes media sockets.
+"""The UDP port: one unconnected socket for new clients, and one connected socket a client.
 
-One unconnected socket hears newcomers. Each client then has a connected, non-blocking socket of its own on the
-same local port: a sleeping or dead client fills its own send buffer and nobody else's, a closed port shows as
-ECONNREFUSED within milliseconds, and the kernel sorts what comes in by client.
+A client's socket is non-blocking and bound to the same local port. So a sleeping or dead client fills no send buffer
+but its own, a closed port shows as ECONNREFUSED within milliseconds, and the kernel sorts what comes in by client.
 """
 
 import contextlib
@@ -21,11 +20,11 @@ from flume.settings import PayloadKind
 
 SEND_BUFFER_BYTES = 1 << 20
 """A client's share of kernel memory, as far as net.core.wmem_max allows: half a second at 16 Mbit/s while a link
-recovers. Not more: what lies here cannot be taken back."""
+recovers. Not more: datagrams in this buffer cannot be taken back."""
 
-NEWCOMERS_BUFFER_BYTES = 1 << 20
-"""For the tokens of those who have no socket of their own yet: the default holds 270, and after a restart many hundred
-clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
+LISTENER_BUFFER_BYTES = 1 << 20
+"""For the tokens of clients that have no socket of their own yet: the default holds 270, and after a restart many
+hundred clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
 
 Address = tuple[str, int]
 
@@ -45,12 +44,12 @@ class MediaPort:
         self._host = host
         self.listener = listener
         self.port: int = listener.getsockname()[1]
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NEWCOMERS_BUFFER_BYTES)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LISTENER_BUFFER_BYTES)
 
     def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
-        """Return a socket of *local_host* (or where the port is bound), connected to *peer*.
+        """Return a socket that is connected to *peer*, bound to *local_host* or else to the port's own address.
 
-        Raises :class:`NetworkError` without a route to it, and without a file descriptor for it.
+        Raises :class:`NetworkError` without a route to *peer*, and without a free file descriptor.
         """
         try:
             media = bind_media(local_host or self._host, self.port)
@@ -67,17 +66,17 @@ class MediaPort:
     def send_back(self, data: bytes, peer: Address, local_host: str | None) -> bool:
         """Send *data* to *peer* from the port, and from *local_host* if it is given; return whether it left.
 
-        Not through the socket of the peer's media: that one cuts what is longer than a datagram of the stream.
+        The unconnected socket sends it: a client's own socket segments what is longer than a datagram of the stream.
         """
         try:
             self.listener.sendmsg([data], _from_address(local_host), 0, peer)
-        except OSError as error:  # full, unreachable, or an address that has gone: who asks will ask again
+        except OSError as error:  # full, unreachable, or the address has gone: the client will ask again
             _log.debug("echo to %s:%d: %s", *peer, error)
             return False
         return True
 
     def close(self) -> None:
-        """Stop hearing newcomers."""
+        """Close the socket for new clients."""
         self.listener.close()
 
 
@@ -93,7 +92,7 @@ def _from_address(local_host: str | None) -> list[tuple[int, int, bytes]]:
 
 
 def enable_segmentation(media: socket.socket, payload: PayloadKind) -> bool:
-    """Let one send of *media* carry a whole batch; return whether the kernel takes the option."""
+    """Make one send of *media* carry a whole batch; return whether the kernel takes the option."""
     try:
         media.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, datagram_bytes(payload))
     except OSError as error:
@@ -119,9 +118,9 @@ def probe_segmentation() -> bool:
 
 
 def queued_bytes(media: socket.socket) -> int:
-    """Return what this machine still holds of *media*'s datagrams, in the kernel's count (SIOCOUTQ, udp(7)).
+    """Return the bytes of *media*'s datagrams that this host still holds, by the kernel's count (SIOCOUTQ, udp(7)).
 
-    In the queue of an interface that is slow, or of a neighbour that does not answer; 0 when all have left.
+    They wait in the queue of a slow interface, or for a neighbour that does not answer; 0 when all have left.
     """
     try:
         return int.from_bytes(fcntl.ioctl(media, TIOCOUTQ, bytes(4)), sys.byteorder)

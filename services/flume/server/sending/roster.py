@@ -1,8 +1,9 @@
-"""Who receives: an immutable roster that control replaces and the sender reads once a tick.
+"""The recipients over UDP: an immutable roster that control replaces and the sender thread reads once a tick.
 
-There is no lock. Control builds a new tuple and binds it to one attribute, which CPython does in a single
-step; the sender takes one reference and works through it. The *generation* tells control when the sender has
-let go of every older roster: that is what makes an acknowledgement a promise.
+There is no lock. Control builds a new tuple and binds it to one attribute, which CPython does in a single step. The
+sender thread takes one reference and works with it for a tick. This is read-copy-update (RCU): each roster has an
+*epoch*, and once the sender thread has reported an epoch, no older roster is in use. The time until then is the grace
+period. :mod:`.subscriptions` waits for it before a command is acknowledged.
 """
 
 import socket
@@ -18,15 +19,19 @@ class Tally(NamedTuple):
     datagrams: int = 0
     batches: int = 0
     last_index: int | None = None
-    """Index of the last datagram that the kernel took."""
+    """Ring index of the last datagram that the kernel took."""
 
     def plus(self, count: int, last_index: int) -> "Tally":
-        """Return it with one more batch, of *count* datagrams up to *last_index*."""
+        """Return it with one more batch, of *count* datagrams up to *last_index*.
+
+        >>> Tally(10, 2, 9).plus(3, 12)
+        Tally(datagrams=13, batches=3, last_index=12)
+        """
         return Tally(self.datagrams + count, self.batches + 1, last_index)
 
 
-class Company(Protocol):
-    """A group whose members are all sent the same, and counted once for all."""
+class Group(Protocol):
+    """Recipients that are all sent the same, and are counted once for all of them."""
 
     @property
     def tally(self) -> Tally:
@@ -34,60 +39,64 @@ class Company(Protocol):
 
 
 class Recipient:
-    """One window of delivery to one client. Control makes it; from then on the sender thread owns its fields."""
+    """One delivery window of one client over UDP. Control makes it; from then on the sender thread owns its fields.
+
+    The tally may be read from any thread.
+    """
 
     __slots__ = (
         "_share",
         "cursor",
-        "doubts",
         "drops",
         "fallbacks",
         "payload",
         "probation",
         "refused",
         "segmentation",
+        "segmentation_refusals",
+        "served_tick",
         "socket",
-        "turn",
     )
 
     def __init__(self, media: socket.socket, *, payload: PayloadKind, start: int, segmentation: bool) -> None:
-        """Deliver from index *start* over the connected, non-blocking socket *media*."""
+        """Deliver from ring index *start* over the connected, non-blocking socket *media*."""
         self.socket = media
         self.payload = payload
         self.segmentation = segmentation
         self.cursor = start
-        """Index of the next datagram to send; while it goes with a company, of the first one it shared."""
+        """Index of the next datagram to send. In a group: the index at which it joined."""
         self.drops: Counter[str] = Counter()
         self.fallbacks: Counter[str] = Counter()
-        """Why its datagrams go out singly."""
+        """Why its datagrams leave one by one."""
         self.refused = False
+        """Whether ICMP port unreachable was reported."""
         self.probation = 0
-        """Batches that have to succeed before it may join a company again."""
-        self.doubts = 0
+        """Batches that must succeed before it may join a group again."""
+        self.segmentation_refusals = 0
         """Refusals of segmentation in a row."""
-        self.turn = 0
-        """The tick in which it was last served by itself."""
-        self._share: tuple[Tally, Company | None, Tally] = (Tally(), None, Tally())
+        self.served_tick = 0
+        """The tick in which it was last served outside a group."""
+        self._share: tuple[Tally, Group | None, Tally] = (Tally(), None, Tally())
 
     def count(self, datagrams: int, last_index: int) -> None:
-        """A batch of its own has left."""
+        """Count a batch that was sent to it alone."""
         self._share = (self.tally.plus(datagrams, last_index), None, Tally())
 
-    def join(self, company: Company) -> None:
-        """Be sent what *company* is sent, from now on."""
-        self._share = (self.tally, company, company.tally)
+    def join(self, group: Group) -> None:
+        """Count what *group* is sent from now on as sent to it."""
+        self._share = (self.tally, group, group.tally)
 
     def leave(self) -> None:
-        """Be on its own again."""
+        """Count only for itself again."""
         self._share = (self.tally, None, Tally())
 
     @property
     def tally(self) -> Tally:
         """What was sent so far; from any thread."""
-        own, company, before = self._share
-        if company is None:
+        own, group, before = self._share
+        if group is None:
             return own
-        now = company.tally
+        now = group.tally
         if now.batches == before.batches:
             return own
         return Tally(
@@ -108,44 +117,49 @@ class Recipient:
 
     @property
     def last_index(self) -> int | None:
-        """Index of the last datagram that the kernel took."""
+        """Ring index of the last datagram that the kernel took."""
         return self.tally.last_index
 
 
 class Roster(NamedTuple):
-    """An immutable snapshot of who receives."""
+    """An immutable snapshot of the recipients."""
 
-    generation: int
+    epoch: int
     recipients: tuple[Recipient, ...]
-    streams: int = 0
-    """How many receive over TCP. They are served on the event loop; the sender keeps the ring filled for them."""
+    tcp_count: int = 0
+    """How many clients receive over TCP. The event loop serves them; the sender thread fills the ring for them."""
 
 
-class RosterBoard:
-    """Where control pins the present roster. Only the control thread calls the methods that change it."""
+class CurrentRoster:
+    """Holds the present roster. Only the control thread calls the methods that change it.
+
+    >>> current = CurrentRoster()
+    >>> current.set_tcp_count(1)
+    Roster(epoch=1, recipients=(), tcp_count=1)
+    """
 
     def __init__(self) -> None:
-        """Begin with nobody."""
-        self._current = Roster(0, ())
+        """Begin without recipients, at epoch 0."""
+        self._roster = Roster(0, ())
 
     @property
-    def current(self) -> Roster:
+    def roster(self) -> Roster:
         """The present roster; safe from any thread."""
-        return self._current
+        return self._roster
 
     def add(self, recipient: Recipient) -> Roster:
-        """Pin a roster with *recipient* in it and return it."""
-        return self._replace((*self._current.recipients, recipient))
+        """Publish a roster with *recipient* and return it."""
+        return self._replace((*self._roster.recipients, recipient))
 
     def remove(self, recipient: Recipient) -> Roster:
-        """Pin a roster without *recipient* and return it."""
-        return self._replace(tuple(other for other in self._current.recipients if other is not recipient))
+        """Publish a roster without *recipient* and return it."""
+        return self._replace(tuple(other for other in self._roster.recipients if other is not recipient))
 
-    def set_streams(self, streams: int) -> Roster:
-        """Pin a roster that says how many receive over TCP, and return it."""
-        self._current = self._current._replace(generation=self._current.generation + 1, streams=streams)
-        return self._current
+    def set_tcp_count(self, tcp_count: int) -> Roster:
+        """Publish a roster with another number of clients over TCP, and return it."""
+        self._roster = self._roster._replace(epoch=self._roster.epoch + 1, tcp_count=tcp_count)
+        return self._roster
 
     def _replace(self, recipients: tuple[Recipient, ...]) -> Roster:
-        self._current = self._current._replace(generation=self._current.generation + 1, recipients=recipients)
-        return self._current
+        self._roster = self._roster._replace(epoch=self._roster.epoch + 1, recipients=recipients)
+        return self._roster

@@ -1,9 +1,9 @@
-"""Media on control connections: takes datagrams from the ring and writes them, in frames, where they find room.
+"""Media on control connections: takes datagrams from the ring and writes them as frames to connections with room.
 
-Everything here runs on the event loop; the sender thread only says that the ring has more. A frame is given to the
-kernel when the one before has gone, and otherwise stays in the ring: no client costs memory, and what a reply has to
-wait behind is what the kernel holds, which TCP_NOTSENT_LOWAT keeps short. Nobody waits for a slow connection: it is
-passed over and looked at again when it says that it has room.
+Everything here runs on the event loop; the sender thread only reports that the ring has more. A frame is given to the
+kernel when the frame before it has gone; until then it stays in the ring. So no client costs memory, and a reply waits
+only behind the bytes that the kernel holds, which TCP_NOTSENT_LOWAT keeps few. A slow connection is passed over, and
+served again when it reports that it has room.
 """
 
 import asyncio
@@ -15,45 +15,45 @@ from flume.media.ring import DATAGRAM_BYTES, Ring
 from flume.settings import PayloadKind
 
 BEHIND_S = 2.0
-"""A client this far behind goes on at the next keyframe. A lost segment costs TCP 0.2 to 1 s, which is caught up."""
+"""A client this far behind continues at the next keyframe. A lost segment costs TCP 0.2 to 1 s: that is made up for."""
 
 FRAMES_AT_ONCE = 16
-"""Frames in one write, 21 KB: so much a reply may find in front of it beside what the kernel holds."""
+"""Frames in one write, 21 KB: a reply may wait behind so much, besides what the kernel holds."""
 
 WRITES_AT_ONCE = 16
-"""Writes to one client before others have the loop."""
+"""Writes to one client before the event loop serves other clients."""
 
 UNSENT_BYTES = 16 << 10
-"""TCP_NOTSENT_LOWAT: the kernel takes no more while it holds this much that was never sent. What has been sent and is
-not acknowledged does not count, so a long way is filled all the same."""
+"""TCP_NOTSENT_LOWAT: the kernel takes no more while it holds this much that was never sent. Bytes that were sent and
+not yet acknowledged do not count, so a path with a long delay is filled all the same."""
 
-SETTLE_BEAT_S = 0.01
+DRAIN_POLL_S = 0.01
 
 _HEADER = frame_header(DATAGRAM_BYTES)
 
 
-class Outlet(Protocol):
+class FrameSink(Protocol):
     """A control connection, as far as media need it."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is open and everything written has gone to the kernel."""
+        """Whether it is open and all bytes written to it have gone to the kernel."""
 
     def begin_media(self) -> None:
-        """Prepare for media: say by ``on_writable`` when it is clear again, keep the kernel's queue short."""
+        """Prepare for media: report by ``on_writable`` when it is clear again, keep the kernel's queue short."""
 
     def write_media(self, frames: bytes) -> None:
-        """Write *frames* behind everything that was written before."""
+        """Write *frames* behind all that was written before."""
 
 
-class StreamRecipient:
-    """One delivery window of one client over TCP; what :class:`.roster.Recipient` is over UDP."""
+class TcpRecipient:
+    """One delivery window of one client over TCP; the counterpart of :class:`.roster.Recipient`."""
 
-    __slots__ = ("batches", "cursor", "datagrams", "drops", "last_index", "outlet", "payload")
+    __slots__ = ("batches", "cursor", "datagrams", "drops", "last_index", "payload", "sink")
 
-    def __init__(self, outlet: Outlet, *, start: int) -> None:
-        """Deliver from index *start* on *outlet*."""
-        self.outlet = outlet
+    def __init__(self, sink: FrameSink, *, start: int) -> None:
+        """Deliver from ring index *start* to *sink*."""
+        self.sink = sink
         self.payload: PayloadKind = "rtp"
         self.cursor = start
         """Index of the next datagram to write."""
@@ -64,53 +64,53 @@ class StreamRecipient:
         self.drops: Counter[str] = Counter()
 
 
-class MediaStreams:
+class TcpDelivery:
     """All clients that receive over TCP."""
 
     def __init__(self, ring: Ring) -> None:
         """Serve from *ring*, which another thread fills."""
         self._ring = ring
-        self._recipients: dict[StreamRecipient, None] = {}  # in the order of joining
+        self._recipients: dict[TcpRecipient, None] = {}  # in the order of joining
         self._block: tuple[int, int, bytes] = (0, 0, b"")
         self.datagrams = 0
-        """Frames written, to all clients that ever were."""
+        """Frames written since the start, to all clients, past ones included."""
         self.drops: Counter[str] = Counter()
         """Datagrams that were passed over, by reason."""
 
     @property
     def count(self) -> int:
-        """How many receive now."""
+        """How many clients receive now."""
         return len(self._recipients)
 
-    def add(self, recipient: StreamRecipient) -> None:
-        """Frames flow to *recipient* from now on."""
-        recipient.outlet.begin_media()
+    def add(self, recipient: TcpRecipient) -> None:
+        """Write frames to *recipient* from now on."""
+        recipient.sink.begin_media()
         self._recipients[recipient] = None
         self.pump(recipient)
 
-    def remove(self, recipient: StreamRecipient) -> None:
-        """Not one more frame to *recipient*: what is written next comes after its last one."""
+    def remove(self, recipient: TcpRecipient) -> None:
+        """Write no more frames to *recipient*: the next bytes on its connection come after its last frame."""
         self._recipients.pop(recipient, None)
 
     def pump_all(self) -> None:
-        """Give everybody what there is and what they have room for."""
+        """Write to every recipient what the ring has and its connection has room for."""
         for recipient in tuple(self._recipients):
             self.pump(recipient)
 
-    async def settle(self, timeout_s: float) -> None:
-        """Return when everybody has been given all that there is, or those left do not take it within *timeout_s*."""
+    async def drain(self, timeout_s: float) -> None:
+        """Return when every recipient has been given all that the ring has, after *timeout_s* at the latest."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         while any(one.cursor < self._ring.next_index for one in self._recipients) and loop.time() < until_s:
-            await asyncio.sleep(SETTLE_BEAT_S)
+            await asyncio.sleep(DRAIN_POLL_S)
 
-    def pump(self, recipient: StreamRecipient) -> None:
-        """Give *recipient* what there is and what it has room for; nothing once it has been removed."""
+    def pump(self, recipient: TcpRecipient) -> None:
+        """Write to *recipient* what the ring has and its connection has room for; nothing after its removal."""
         if recipient not in self._recipients:
             return
         ring = self._ring
         for _ in range(WRITES_AT_ONCE):
-            if recipient.cursor >= ring.next_index or not recipient.outlet.is_clear:
+            if recipient.cursor >= ring.next_index or not recipient.sink.is_clear:
                 return
             self._skip(recipient)
             block = self._framed(recipient.cursor, min(ring.next_index, recipient.cursor + FRAMES_AT_ONCE))
@@ -118,17 +118,17 @@ class MediaStreams:
                 self._write(recipient, *block)
         asyncio.get_running_loop().call_soon(self.pump, recipient)
 
-    def _skip(self, recipient: StreamRecipient) -> None:
-        """Let *recipient* go on at the latest keyframe, if it has fallen too far behind."""
+    def _skip(self, recipient: TcpRecipient) -> None:
+        """Continue *recipient* at the latest keyframe, if it has fallen too far behind."""
         cursor = recipient.cursor
         join = self._ring.join_after(cursor)
         if not self._ring.holds(cursor):
             self._drop(recipient, "overwritten", self._ring.next_index if join is None else join)
         elif join is not None and recipient.last_index is not None and self._ring.behind_s(cursor) > BEHIND_S:
-            # Not before its first frame: that one has been announced by its number.
+            # Not before its first frame: the client has been told that frame's sequence number.
             self._drop(recipient, "tcp_behind", join)
 
-    def _drop(self, recipient: StreamRecipient, reason: str, target: int) -> None:
+    def _drop(self, recipient: TcpRecipient, reason: str, target: int) -> None:
         recipient.drops[reason] += target - recipient.cursor
         self.drops[reason] += target - recipient.cursor
         recipient.cursor = target
@@ -136,7 +136,7 @@ class MediaStreams:
     def _framed(self, start: int, stop: int) -> tuple[int, bytes] | None:
         """Return how many datagrams from *start* on fit in one write, and their frames; clients share one copy.
 
-        ``None`` when they were overwritten meanwhile.
+        ``None`` when the sender thread has overwritten them meanwhile.
         """
         if self._block[:2] != (start, stop):
             packets = self._ring.copy(start, stop)
@@ -148,8 +148,8 @@ class MediaStreams:
         frames = self._block[2]
         return len(frames) // (len(_HEADER) + DATAGRAM_BYTES), frames
 
-    def _write(self, recipient: StreamRecipient, count: int, frames: bytes) -> None:
-        recipient.outlet.write_media(frames)
+    def _write(self, recipient: TcpRecipient, count: int, frames: bytes) -> None:
+        recipient.sink.write_media(frames)
         recipient.cursor += count
         if count:
             recipient.last_index = recipient.cursor - 1

@@ -13,10 +13,10 @@ import msgspec
 from flume.control import messages as m
 from flume.control.session import Command, Effect, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
-from flume.server.sending.fanout import wire_bytes
 from flume.server.sending.media_port import Address
 from flume.server.sending.roster import Recipient
-from flume.server.sending.tcp_delivery import Outlet, StreamRecipient
+from flume.server.sending.subscriptions import wire_bytes
+from flume.server.sending.tcp_delivery import FrameSink, TcpRecipient
 from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
 from flume.settings import PayloadKind, Transport
@@ -56,7 +56,7 @@ class ClientSession:
         self.peer = peer
         self.local_host: str | None = None
         """The address of this machine that the control connection was made to."""
-        self.outlet: Outlet | None = None
+        self.sink: FrameSink | None = None
         """The control connection as a way for media, where the client asks for them there."""
         self.leaving = False
         """The client's side of the control connection has ended: what was asked before is answered, no more begun."""
@@ -72,7 +72,7 @@ class ClientSession:
         self._transport: Transport = "udp"
         self._path = MediaPath(table.media_port, on_datagram=table.on_datagram_untrusted, on_refused=self.on_refused)
         self._arriving: Address | None = None
-        self._recipient: Recipient | StreamRecipient | None = None
+        self._recipient: Recipient | TcpRecipient | None = None
         self._last_index: int | None = None
         self._window = _Window()
         self._sent = m.ClientCounters()
@@ -119,7 +119,7 @@ class ClientSession:
                 await self._carry_out(self._session.feed(Signal.CONSENT))
                 self._begin(Signal.CONSENT)
 
-    def _reply(self, command: Command, recipient: Recipient | StreamRecipient | None) -> m.Reply:
+    def _reply(self, command: Command, recipient: Recipient | TcpRecipient | None) -> m.Reply:
         state = self.state
         match command:
             case Command.CONNECT:
@@ -223,27 +223,27 @@ class ClientSession:
         if self._transport == "udp":
             self.expires_s = time.monotonic() + self._table.settings.consent_timeout_s
 
-    def _prepare(self) -> Recipient | StreamRecipient:
+    def _prepare(self) -> Recipient | TcpRecipient:
         """Return the next stretch of delivery; what it will begin with is fixed now, so that it can be named."""
         start = self._table.ring.start_after(self._last_index)
-        if self._transport == "tcp" and self.outlet is not None:
-            return StreamRecipient(self.outlet, start=start)
+        if self._transport == "tcp" and self.sink is not None:
+            return TcpRecipient(self.sink, start=start)
         if self._path.socket is None:
             raise NetworkError("no media socket: consent has not been given")
         return Recipient(self._path.socket, payload=self._payload, start=start, segmentation=self._path.segmentation)
 
-    def _enter(self, recipient: Recipient | StreamRecipient) -> None:
+    def _enter(self, recipient: Recipient | TcpRecipient) -> None:
         self._recipient = recipient
-        self._table.add_recipient(self, recipient)
+        self._table.subscriptions.add(recipient, owner=self)
 
     async def _stop(self) -> None:
         recipient, self._recipient = self._recipient, None
         if recipient is None:
             return
-        await self._table.remove_recipient(recipient)
+        await self._table.subscriptions.remove(recipient)
         self._account(recipient)
 
-    def _account(self, recipient: Recipient | StreamRecipient) -> None:
+    def _account(self, recipient: Recipient | TcpRecipient) -> None:
         if recipient.last_index is not None:
             self._last_index = self._window.last_index = recipient.last_index
         if isinstance(recipient, Recipient):
@@ -322,8 +322,7 @@ class ClientSession:
 
     def on_writable(self) -> None:
         """The control connection has room for media again."""
-        if isinstance(self._recipient, StreamRecipient):
-            self._table.streams.pump(self._recipient)
+        self._table.subscriptions.pump(self._recipient)
 
     # -- telling -------------------------------------------------------------------------------------------
 
@@ -345,15 +344,15 @@ class ClientSession:
             self.tell(m.Alive(state=self.state))
 
     @staticmethod
-    def _fallbacks_of(window: Recipient | StreamRecipient) -> dict[str, int]:
+    def _fallbacks_of(window: Recipient | TcpRecipient) -> dict[str, int]:
         return dict(window.fallbacks) if isinstance(window, Recipient) else {}
 
-    def _first_sequence(self, recipient: Recipient | StreamRecipient | None) -> int | None:
+    def _first_sequence(self, recipient: Recipient | TcpRecipient | None) -> int | None:
         if recipient is None or recipient.payload != "rtp":
             return None
         return self._table.ring.sequence(recipient.cursor)
 
-    def _counters(self, recipient: Recipient | StreamRecipient | None = None) -> m.ClientCounters:
+    def _counters(self, recipient: Recipient | TcpRecipient | None = None) -> m.ClientCounters:
         """Return the totals of past windows and of *recipient*, or of the present one."""
         window = recipient or self._recipient
         past = msgspec.structs.replace(self._sent, transport=self._transport)

@@ -1,15 +1,12 @@
 """The session table: carries out what the pure session decides, for every control connection.
 
-Everything here runs on the event loop. The only meeting point with the sender thread is the roster: after a
-recipient is taken off it, :meth:`SessionTable.settled` waits until the sender has let go of every older
-roster, and only then is the command acknowledged.
+Everything here runs on the event loop.
 """
 
 import asyncio
 import logging
 import secrets
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,20 +16,14 @@ from flume.control import messages as m
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
 from flume.media.ring import Ring
-from flume.server.sending.media_port import Address, MediaPort, queued_bytes
-from flume.server.sending.roster import Recipient, RosterBoard
-from flume.server.sending.tcp_delivery import MediaStreams, StreamRecipient
+from flume.server.sending.media_port import Address, MediaPort
+from flume.server.sending.subscriptions import Subscriptions
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.echo import READ_BYTES, is_echo_request
 from flume.settings import ServerSettings
 
 TOKEN_BYTES = 16
 
-DRAIN_TIMEOUT_S = 2.5
-"""How long a reply waits for datagrams that this machine holds in a queue of its own: longer than 1 MiB takes at
-4 Mbit/s. For a host that was switched off they are kept about 3 s, and nobody else waits for it."""
-
-DRAIN_BEAT_S = 0.002
 _log = logging.getLogger(__name__)
 
 
@@ -51,33 +42,24 @@ class SessionTable:
         *,
         settings: ServerSettings,
         ring: Ring,
-        board: RosterBoard,
         media_port: MediaPort,
         segmentation: bool,
-        wake_sender: Callable[[], None],
-        on_active_change: Callable[[int], None],
+        subscriptions: Subscriptions,
         view: ServerView,
     ) -> None:
-        """Serve from *ring* over *media_port*; *on_active_change* hears how many receive now."""
+        """Serve from *ring* over *media_port*."""
         self.settings = settings
         self.ring = ring
         self.media_port = media_port
-        self.streams = MediaStreams(ring)
-        """Those who receive over TCP."""
         self.segmentation = segmentation
         self.view = view
         self.closing = False
         """Set at shutdown: no session begins any more."""
-        self._board = board
-        self._wake_sender = wake_sender
-        self._on_active_change = on_active_change
+        self.subscriptions = subscriptions
         self._sessions: set[ClientSession] = set()
         self._by_address: Counter[str] = Counter()
         """How many control connections each address has."""
         self._by_token: dict[str, ClientSession] = {}
-        self._by_recipient: dict[Recipient, ClientSession] = {}
-        self._settled_generation = 0
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
         """Datagrams that reached the media port and were not for anybody, by reason."""
@@ -114,11 +96,6 @@ class SessionTable:
     def session_count(self) -> int:
         """How many sessions are not closed."""
         return sum(session.state is not State.CLOSED for session in self._sessions)
-
-    @property
-    def active_count(self) -> int:
-        """How many clients receive now."""
-        return len(self._board.current.recipients) + self.streams.count
 
     async def signal_all(self, signal: Signal, detail: str = "") -> None:
         """Give every session *signal*."""
@@ -202,66 +179,3 @@ class SessionTable:
             self.counts["echo_over_rate"] += 1
         elif not self.media_port.send_back(data, source, session.local_host):
             self.counts["echo_not_sent"] += 1
-
-    # -- the roster ----------------------------------------------------------------------------------------
-
-    def add_recipient(self, session: ClientSession, recipient: Recipient | StreamRecipient) -> None:
-        """Datagrams flow to *recipient* from the next tick on, frames from now on."""
-        if isinstance(recipient, StreamRecipient):
-            self.streams.add(recipient)
-            self._board.set_streams(self.streams.count)
-        else:
-            self._by_recipient[recipient] = session
-            self._board.add(recipient)
-        self._on_active_change(self.active_count)
-        self._wake_sender()
-
-    async def remove_recipient(self, recipient: Recipient | StreamRecipient) -> None:
-        """Return when the last datagram to *recipient* has left, or no more frame can come before what is said next.
-
-        Left the machine: an interface that is slow and serves its flows in turn would let the reply overtake them.
-        """
-        if isinstance(recipient, StreamRecipient):
-            self.streams.remove(recipient)
-            self._board.set_streams(self.streams.count)
-            self._wake_sender()
-            self._on_active_change(self.active_count)
-            return
-        self._by_recipient.pop(recipient, None)
-        roster = self._board.remove(recipient)
-        self._wake_sender()
-        await self.settled(roster.generation)
-        self._on_active_change(self.active_count)
-        await self._drained(recipient.socket)
-
-    async def _drained(self, media: socket.socket) -> None:
-        until_s = time.monotonic() + DRAIN_TIMEOUT_S
-        while queued_bytes(media) and time.monotonic() < until_s:
-            await asyncio.sleep(DRAIN_BEAT_S)
-
-    async def settled(self, generation: int) -> None:
-        """Wait until the sender uses no roster older than *generation*: at most one tick."""
-        if self._settled_generation >= generation:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append((generation, waiter))
-        await waiter
-
-    def on_settled(self, generation: int) -> None:
-        """The sender has let go of every roster older than *generation*; on the event loop."""
-        self._settled_generation = max(generation, self._settled_generation)
-        ready = [waiter for wanted, waiter in self._waiters if wanted <= generation]
-        self._waiters = [entry for entry in self._waiters if entry[0] > generation]
-        for waiter in ready:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def on_sender_ended(self) -> None:
-        """The sender's thread is over, in order or not: nothing is sent any more, so nobody has to wait for it."""
-        self.on_settled(sys.maxsize)
-
-    def on_refused(self, recipient: Recipient) -> None:
-        """The sender saw ICMP port unreachable for *recipient*; on the event loop."""
-        session = self._by_recipient.get(recipient)
-        if session is not None:
-            session.on_refused(recipient.socket)

@@ -16,7 +16,7 @@ from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
 from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import GroupSender, SendLoop, UringSender
 from flume.server.sending.media_port import enable_segmentation, probe_segmentation
-from flume.server.sending.roster import Recipient, RosterBoard
+from flume.server.sending.roster import CurrentRoster, Recipient
 from flume.settings import ServerSettings
 
 RATE = 400.0  # datagrams a second: 4 Mbit/s
@@ -48,11 +48,11 @@ class Supply:
 
 class Listener:
     def __init__(self) -> None:
-        self.settled: list[int] = []
+        self.epochs_done: list[int] = []
         self.refused: list[Recipient] = []
 
-    def on_settled(self, generation: int) -> None:
-        self.settled.append(generation)
+    def on_readers_done(self, epoch: int) -> None:
+        self.epochs_done.append(epoch)
 
     def on_refused(self, recipient: Recipient) -> None:
         self.refused.append(recipient)
@@ -104,12 +104,12 @@ class Bench:
         settings: ServerSettings | None = None,
     ) -> None:
         self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
-        self.board = RosterBoard()
+        self.current = CurrentRoster()
         self.listener = Listener()
         self.settings = settings or ServerSettings()
         self.fanout = Fanout(
             self.ring,
-            self.board,
+            self.current,
             Supply(seconds),
             self.listener,
             settings=self.settings,
@@ -128,7 +128,7 @@ class Bench:
             assert enable_segmentation(media, payload)
         begin = self.ring.start_after(None) if start is None else start
         recipient = Recipient(media, payload=payload, start=begin, segmentation=segmentation)
-        self.board.add(recipient)
+        self.current.add(recipient)
         return recipient, receiver
 
     def run(self, seconds: float) -> None:
@@ -137,7 +137,7 @@ class Bench:
             self.now_s += self.settings.tick_ms / 1000
 
     def tick(self) -> None:
-        self.fanout.tick(self.board.current, self.now_s)
+        self.fanout.tick(self.current.roster, self.now_s)
         for item in self.sockets:
             if isinstance(item, ReceivingSocket):
                 item.drain()
@@ -216,7 +216,7 @@ def test_after_the_next_look_at_the_roster_nothing_more_is_sent(bench):
     recipient, receiver = bench.client()
     _, other = bench.client()
     bench.run(0.5)
-    bench.board.remove(recipient)
+    bench.current.remove(recipient)
     before = len(received(receiver))
     bench.run(0.5)
     assert before > 0
@@ -340,7 +340,7 @@ def test_who_lacks_nothing_goes_with_the_others_and_is_counted_with_them(bench):
     assert second.datagrams == bench.ring.next_index, "from the keyframe on, which is the first datagram"
     assert first.last_index == second.last_index == bench.ring.next_index - 1
     assert first.batches < first.datagrams / 2
-    bench.board.remove(first)
+    bench.current.remove(first)
     bench.run(0.2)
     assert first.datagrams == len(seen), "what the others get afterwards does not count for it"
     assert bench.fanout.statistics().datagrams == first.datagrams + second.datagrams
@@ -494,22 +494,22 @@ class EndListener(Listener):
         self.over.set()
 
 
-def threaded(supply: Supply) -> tuple[Fanout, RosterBoard, EndListener]:
-    board, listener = RosterBoard(), EndListener()
+def threaded(supply: Supply) -> tuple[Fanout, CurrentRoster, EndListener]:
+    current, listener = CurrentRoster(), EndListener()
     ring = Ring(ssrc=1, first_sequence=0)
-    return Fanout(ring, board, supply, listener, settings=ServerSettings()), board, listener
+    return Fanout(ring, current, supply, listener, settings=ServerSettings()), current, listener
 
 
 def test_the_thread_says_that_it_is_over_and_why(bench, caplog):
-    fanout, board, listener = threaded(Supply(1.0))
+    fanout, current, listener = threaded(Supply(1.0))
     fanout.start()
     fanout.stop()
     assert listener.errors == [None]
-    fanout, board, listener = threaded(Supply(1.0))
+    fanout, current, listener = threaded(Supply(1.0))
     fanout._supply.take = None  # type: ignore[method-assign, assignment]
     fanout.start()
     bench.client()
-    board.add(bench.board.current.recipients[0])
+    current.add(bench.current.roster.recipients[0])
     fanout.wake()
     assert listener.over.wait(5)
     assert isinstance(listener.errors[0], TypeError)
@@ -520,8 +520,8 @@ def test_the_thread_says_that_it_is_over_and_why(bench, caplog):
 def test_a_failed_source_is_told_although_nobody_receives_and_an_ended_one_waits(failed):
     supply = Supply(1.0)
     supply.ended, supply.failed = "why", failed
-    fanout, board, listener = threaded(supply)
+    fanout, current, listener = threaded(supply)
     for _ in range(2):
         fanout.wake()  # or it would rest for ever
-        fanout._rest(board.current)
+        fanout._rest(current.roster)
     assert listener.ended == (["why"] if failed else [])

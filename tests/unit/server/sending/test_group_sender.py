@@ -150,11 +150,11 @@ def test_a_shortage_is_told_and_passes(monkeypatch, pairs, caplog):
     monkeypatch.setattr(io_uring, "_syscall", refuse)
     (first, hears_first), (second, hears_second) = pairs.pair(), pairs.pair()
     sender.add(first)
-    assert (sender.kind, sender.trouble) == ("loop", "emfile")
+    assert (sender.kind, sender.fallback_reason) == ("loop", "emfile")
     sender.send(b"1")
     monkeypatch.setattr(io_uring, "_syscall", real)
     sender.add(second)
-    assert (sender.kind, sender.trouble) == ("io_uring", None)
+    assert (sender.kind, sender.fallback_reason) == ("io_uring", None)
     sender.send(b"2")
     sender.close()
     assert heard(hears_first) == [b"1", b"2"]
@@ -208,17 +208,17 @@ def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_nobody_misses_a_bat
         return -1
 
     monkeypatch.setattr(io_uring, "_syscall", refuse)
-    for _ in range(group_sender.PATIENCE_SUBMISSIONS):
+    for _ in range(group_sender.MAX_FAILED_SUBMISSIONS):
         assert sender.kind == "io_uring"
         sender.send(b"2")
-    assert (sender.kind, sender.trouble) == ("loop", "ebadr")
+    assert (sender.kind, sender.fallback_reason) == ("loop", "ebadr")
     monkeypatch.setattr(io_uring, "_syscall", real)
     sender.send(b"3")
     late, hears_late = pairs.pair()
     sender.add(late)
     sender.remove(0)
     sender.send(b"4")
-    begin = [b"1", *[b"2"] * group_sender.PATIENCE_SUBMISSIONS, b"3"]
+    begin = [b"1", *[b"2"] * group_sender.MAX_FAILED_SUBMISSIONS, b"3"]
     assert [heard(receiver) for receiver in receivers] == [begin, *[[*begin, b"4"]] * 2]
     assert heard(hears_late) == [b"4"]
     assert caplog.text.count("no io_uring at present") == 1
@@ -228,11 +228,11 @@ def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_nobody_misses_a_bat
 def test_a_ring_that_cannot_grow_is_replaced_by_a_loop(monkeypatch, pairs):
     sender = UringSender()
     receivers = []
-    for _ in range(io_uring.LEAST_ENTRIES):
+    for _ in range(io_uring.MIN_ENTRIES):
         media, receiver = pairs.pair()
         sender.add(media)
         receivers.append(receiver)
-    monkeypatch.setattr(group_sender, "MOST_ENTRIES", 64)
+    monkeypatch.setattr(group_sender, "MAX_ENTRIES", 64)
     media, receiver = pairs.pair()
     sender.add(media)
     sender.send(b"x")

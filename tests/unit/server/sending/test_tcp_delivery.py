@@ -8,7 +8,7 @@ from flume.control.framing import Demultiplexer, Frame
 from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import Ring
-from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, MediaStreams, StreamRecipient
+from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, TcpDelivery, TcpRecipient
 
 RATE = 100
 """Datagrams a second, a keyframe each second."""
@@ -43,7 +43,7 @@ class Pipe:
 class Bench:
     def __init__(self, *, slots: int = 16_384) -> None:
         self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
-        self.streams = MediaStreams(self.ring)
+        self.tcp = TcpDelivery(self.ring)
 
     def fill(self, seconds: float, *, keyframes: bool = True) -> None:
         for _ in range(round(seconds * RATE)):
@@ -51,9 +51,9 @@ class Bench:
             random_access = keyframes and index % RATE == 0
             self.ring.extend([Datagram(bytes(PAYLOAD_BYTES), index / RATE, random_access)])
 
-    async def join(self, pipe: Pipe) -> StreamRecipient:
-        recipient = StreamRecipient(pipe, start=self.ring.start_after(None))
-        self.streams.add(recipient)
+    async def join(self, pipe: Pipe) -> TcpRecipient:
+        recipient = TcpRecipient(pipe, start=self.ring.start_after(None))
+        self.tcp.add(recipient)
         await settle()
         return recipient
 
@@ -81,9 +81,9 @@ async def test_a_client_with_room_gets_everything_since_the_keyframe_once_and_in
     recipient = await bench.join(pipe)
     assert pipe.numbers() == list(range(300, 350))
     bench.fill(0.1)
-    bench.streams.pump_all()
+    bench.tcp.pump_all()
     assert pipe.numbers() == list(range(300, 360))
-    assert (recipient.datagrams, recipient.last_index, bench.streams.datagrams) == (60, 359, 60)
+    assert (recipient.datagrams, recipient.last_index, bench.tcp.datagrams) == (60, 359, 60)
     assert recipient.drops == {}
 
 
@@ -91,8 +91,8 @@ async def test_a_client_with_room_gets_everything_since_the_keyframe_once_and_in
 async def test_a_long_backlog_lets_others_have_the_loop_in_between():
     bench, pipe = Bench(), Pipe()
     bench.fill(50, keyframes=False)
-    recipient = StreamRecipient(pipe, start=0)
-    bench.streams.add(recipient)
+    recipient = TcpRecipient(pipe, start=0)
+    bench.tcp.add(recipient)
     assert len(pipe.numbers()) == FRAMES_AT_ONCE * WRITES_AT_ONCE
     await settle()
     assert pipe.numbers() == list(range(5000))
@@ -105,16 +105,16 @@ async def test_a_slow_client_goes_on_at_the_latest_keyframe_and_what_it_missed_i
     one, other = await bench.join(slow), await bench.join(quick)
     for _ in range(50):
         bench.fill(0.1)
-        bench.streams.pump_all()
+        bench.tcp.pump_all()
     slow.room = 1 << 30
-    bench.streams.pump(one)
+    bench.tcp.pump(one)
     await settle()
     assert slow.numbers() == [*range(FRAMES_AT_ONCE), *range(500, 520)]
     assert one.drops == {"tcp_behind": 500 - FRAMES_AT_ONCE}
     assert one.datagrams == FRAMES_AT_ONCE + 20
     assert quick.numbers() == list(range(520)), "which costs the others nothing"
     assert other.drops == {}
-    assert bench.streams.drops == one.drops
+    assert bench.tcp.drops == one.drops
 
 
 @pytest.mark.parametrize("behind_s", [0.5, BEHIND_S - 0.1])
@@ -126,7 +126,7 @@ def test_a_hiccup_is_caught_up_with(behind_s):
         recipient = await bench.join(pipe)
         bench.fill(behind_s)
         pipe.room = 1 << 30
-        bench.streams.pump(recipient)
+        bench.tcp.pump(recipient)
         await settle()
         assert pipe.numbers() == list(range(bench.ring.next_index))
         assert recipient.drops == {}
@@ -141,7 +141,7 @@ async def test_without_a_later_keyframe_it_goes_on_where_it_was():
     recipient = await bench.join(pipe)
     bench.fill(3, keyframes=False)
     pipe.room = 1 << 30
-    bench.streams.pump(recipient)
+    bench.tcp.pump(recipient)
     await settle()
     assert pipe.numbers() == list(range(320))
 
@@ -153,7 +153,7 @@ async def test_the_first_frame_of_a_window_is_the_one_that_was_announced():
     recipient = await bench.join(pipe)
     bench.fill(5)
     pipe.room = 1
-    bench.streams.pump(recipient)
+    bench.tcp.pump(recipient)
     assert pipe.numbers()[0] == 0
 
 
@@ -164,7 +164,7 @@ async def test_what_was_overwritten_before_it_was_sent_is_counted():
     recipient = await bench.join(pipe)
     bench.fill(10)
     pipe.room = 1 << 30
-    bench.streams.pump(recipient)
+    bench.tcp.pump(recipient)
     await settle()
     assert recipient.drops == {"overwritten": 1000 - FRAMES_AT_ONCE}
     assert pipe.numbers() == [*range(FRAMES_AT_ONCE), *range(1000, 1020)]
@@ -174,17 +174,17 @@ async def test_what_was_overwritten_before_it_was_sent_is_counted():
 async def test_after_removal_not_one_frame():
     bench, pipe = Bench(), Pipe()
     bench.fill(10)
-    recipient = StreamRecipient(pipe, start=0)
-    bench.streams.add(recipient)
+    recipient = TcpRecipient(pipe, start=0)
+    bench.tcp.add(recipient)
     before = len(pipe.written)
-    bench.streams.remove(recipient)
+    bench.tcp.remove(recipient)
     bench.fill(1)
-    bench.streams.pump_all()
-    bench.streams.pump(recipient)
+    bench.tcp.pump_all()
+    bench.tcp.pump(recipient)
     await settle()
     assert before > 0, "and more was put off, which must not come either"
     assert len(pipe.written) == before
-    assert bench.streams.count == 0
+    assert bench.tcp.count == 0
 
 
 @run
@@ -195,14 +195,14 @@ async def test_the_end_is_awaited_for_those_who_take_it_and_for_others_not_long(
     assert recipient.cursor < bench.ring.next_index
     loop = asyncio.get_running_loop()
     began_s = loop.time()
-    await bench.streams.settle(0.1)
+    await bench.tcp.drain(0.1)
     assert 0.1 <= loop.time() - began_s < 1, "one that does not read is not waited for"
 
     def has_room() -> None:
         slow.room = 1 << 30
-        bench.streams.pump(recipient)
+        bench.tcp.pump(recipient)
 
     loop.call_later(0.05, has_room)
-    await bench.streams.settle(5)
+    await bench.tcp.drain(5)
     assert slow.numbers() == list(range(100, 150))
     assert loop.time() - began_s < 2
