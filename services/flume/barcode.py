@@ -1,12 +1,14 @@
-"""The frame number burnt into a picture: where its cells are, and how to read it back. Pure; no vendor.
+"""The frame number drawn into a video frame: where its cells are, and how to read it back. Pure; no vendor.
 
-Twenty cells in a row near the top, each of two halves, one white and one black: white above black is a 1. Sixteen
-cells hold the number, most significant bit first, four its parity. Differences between halves survive scaling,
-compression and wrong colour ranges; a picture without a barcode has no twenty such pairs in a row. An edge across
-the whole picture (a letterbox) would look like twenty equal bits: two of the parity bits are inverted, so that
-neither 0 nor 65535 looks like that.
+The barcode is twenty cells in a row near the top. Each cell has two halves, one white and one black: white above black
+is a 1. Sixteen cells hold the number, most significant bit first, four cells its parity. Differences between halves
+survive scaling, compression and wrong colour ranges; a frame without a barcode has no twenty such pairs in a row. An
+edge across the whole frame (a letterbox) would look like twenty equal bits. So two of the parity bits are inverted, and
+neither 0 nor 65535 has twenty equal bits.
 
-The lab's test card draws it (:mod:`flume.lab.testcard`), the client's player reads it from a luma plane.
+The lab's test card draws it (:mod:`flume.lab.testcard`), the client's player reads it from a luma plane::
+
+    decode(plane, 1280, 720, pitch=1280)    # 4711, or None
 """
 
 import functools
@@ -18,11 +20,11 @@ NUMBERS = 1 << NUMBER_BITS
 
 LEFT = 6 / 32
 CELL_WIDTH = 1 / 32
-"""Fractions of the picture's width: 40 pixels at 1280, and still 10 at 320."""
+"""Fractions of the frame's width: a cell has 40 pixels at 1280, and still 10 at 320."""
 
 TOP = 1 / 24
 HALF_HEIGHT = 1 / 18
-"""Fractions of its height: 40 pixels a half at 720."""
+"""Fractions of the frame's height: a half has 40 pixels at 720."""
 
 LEAST_CONTRAST = 64
 """Least difference of luma between the halves of a cell; black and white are 219 apart in video range."""
@@ -30,7 +32,7 @@ LEAST_CONTRAST = 64
 PARITY_INVERTED = (True, True, False, False)
 
 _PROBES = ((0.5, 0.5), (0.35, 0.35), (0.65, 0.35), (0.35, 0.65), (0.65, 0.65))
-"""Where a half is looked at, as fractions of it: away from edges, which scaling and compression blur."""
+"""Where a half is sampled, as fractions of its size: away from edges, which scaling and compression blur."""
 
 
 def parity_bits(number: int) -> tuple[int, ...]:
@@ -49,8 +51,8 @@ def cells_of(number: int) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _places(width: int, height: int, pitch: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Return, cell by cell, the pairs of offsets to compare: upper half, lower half."""
+def _pixel_offsets(width: int, height: int, pitch: int) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Return for each cell the pairs of offsets in the plane to compare: (upper half, lower half)."""
     cells = []
     for cell in range(CELLS):
         pairs = []
@@ -64,9 +66,9 @@ def _places(width: int, height: int, pitch: int) -> tuple[tuple[tuple[int, int],
 
 
 def decode(plane: bytes | bytearray | memoryview, width: int, height: int, pitch: int) -> int | None:
-    """Return the number in a luma *plane* (one byte a pixel, *pitch* bytes a line), or ``None`` when there is none.
+    """Return the number in a luma *plane* (one byte a pixel, *pitch* bytes a line), or ``None`` without one.
 
-    Reads 200 pixels, fewer where there is no barcode: some 30 µs. Raises ``ValueError`` when *plane* is shorter than
+    It reads 200 pixels, fewer without a barcode: about 30 µs. Raises ``ValueError`` when *plane* is shorter than
     *height* lines.
     """
     if width < 2 * CELLS or height < 36:
@@ -74,7 +76,7 @@ def decode(plane: bytes | bytearray | memoryview, width: int, height: int, pitch
     if len(plane) < (height - 1) * pitch + width:
         raise ValueError(f"a plane of {height} lines of {pitch} bytes is longer than the {len(plane)} bytes given")
     value = 0
-    for pairs in _places(width, height, pitch):
+    for pairs in _pixel_offsets(width, height, pitch):
         difference = 0
         for upper, lower in pairs:
             difference += plane[upper] - plane[lower]

@@ -1,4 +1,4 @@
-"""The command ``flume``: finds its subcommands only when asked for, so that each image carries only its own."""
+"""The command ``flume``: imports a subcommand when it is used, so that each image needs only its own packages."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ from flume.errors import FlumeError
 _COMMANDS = {
     "serve": ("flume.server.cli", "serve", "Stream a video to many hosts."),
     "watch": ("flume.client.cli", "watch", "Receive and show the video of a server."),
-    "doctor": ("flume.doctor.cli", "doctor", "Say which leg of the way to a server is blocked, and how."),
+    "doctor": ("flume.doctor.cli", "doctor", "Report which leg of the path to a server is blocked, and how."),
     "health": ("flume.client.cli", "health", "Answer a health check of a server or client."),
     "lab": ("flume.lab.cli", "lab", "Run server and clients on a network you control."),
 }
@@ -25,7 +25,7 @@ class LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return one command; a missing extra is named with its cure."""
+        """Import and return one command. Raises :class:`FlumeError` with the command that installs a missing extra."""
         if cmd_name not in _COMMANDS:
             return None
         module_name, attribute, _ = _COMMANDS[cmd_name]
@@ -53,7 +53,7 @@ def flume() -> None:
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line on standard error and its own exit status."""
+    """Run the command. A :class:`FlumeError` becomes one line on standard error and its own exit status."""
     try:
         flume(prog_name="flume", standalone_mode=True)
     except FlumeError as error:

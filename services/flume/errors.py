@@ -3,34 +3,37 @@
 ::
 
     FlumeError
-    ├── SettingsError             a value given by a person is out of range
+    ├── SettingsError             a value that a person gave is out of range
     ├── ProtocolError
     │   ├── RemoteProtocolError   the peer sent something that is not the protocol
     │   └── IllegalCommandError   the command is not allowed in the session's present state
-    ├── NetworkError           a socket could not be opened, or the peer went away
+    ├── NetworkError           a socket could not be opened, or the peer is gone
     ├── SourceError            a video cannot be read or carried in MPEG-TS
     ├── PlayerError            libvlc cannot play here
-    ├── ServerError            the server met a fault of its own and ended
+    ├── ServerError            an internal fault ended the server
     └── LabError
         ├── EngineError           the Docker engine is absent, silent, or refused
         ├── SetupError            the machine could not be prepared
         └── EvidenceError         a capture or counter cannot be trusted
 
-A message says what was attempted, on what, what was seen, and what to try. Vendor errors are translated in
-the one file that imports the vendor, with ``raise … from``.
+A message says what was attempted, on what, what was seen, and what to try. The one file that imports a vendor's
+package translates its errors, with ``raise … from``::
+
+    >>> str(SettingsError("port", 0, "a port from 1 to 65535"))
+    'port=0 is not possible: a port from 1 to 65535'
 """
 
 from collections.abc import Sequence
 
 
 class FlumeError(Exception):
-    """Base of all; :attr:`exit_code` is what a command-line program ends with."""
+    """Base of all; :attr:`exit_code` is the exit status of a command-line program."""
 
     exit_code = 1
 
 
 class SettingsError(FlumeError):
-    """A setting is outside its range: names the key, the value seen and what is allowed."""
+    """A setting is outside its range. The message names the key, the value and what is allowed."""
 
     exit_code = 2
 
@@ -42,7 +45,7 @@ class SettingsError(FlumeError):
 
 
 class ProtocolError(FlumeError):
-    """Base of the two sides of a protocol fault."""
+    """Base of faults in the protocol, of the peer or of this program."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -64,7 +67,7 @@ class IllegalCommandError(ProtocolError):
 
 
 class NetworkError(FlumeError):
-    """A socket could not be opened, or the other side went away."""
+    """A socket could not be opened, or the peer is gone."""
 
 
 class SourceError(FlumeError):
@@ -76,11 +79,11 @@ class PlayerError(FlumeError):
 
 
 class ServerError(FlumeError):
-    """The server met a fault of its own that it cannot go on with."""
+    """An internal fault after which the server cannot go on."""
 
 
 class LabError(FlumeError):
-    """The lab, not the product, is at fault. Exit status 3 stands for the verdict ERROR."""
+    """The lab, not the product, is at fault. Exit status 3 is that of the verdict ERROR."""
 
     exit_code = 3
 

@@ -1,7 +1,10 @@
-"""Settings of the programs, checked when they are built, and the figures that both ends must share.
+"""Settings of the programs, checked when they are built, and the figures that server and client share.
 
-Units stand in the names. A value out of range raises :class:`~flume.errors.SettingsError` with the key, the
-value seen and the range allowed; nothing is clipped silently.
+Names carry the unit. A value out of range raises :class:`~flume.errors.SettingsError` with the key, the value and the
+allowed range. No value is clipped silently::
+
+    ServerSettings(port=6004, tick_ms=5)
+    ClientSettings(host="192.0.2.7", transport="udp")
 """
 
 import ipaddress
@@ -12,10 +15,10 @@ import msgspec
 from flume.errors import SettingsError
 
 DEFAULT_PORT = 5004
-"""RTP's registered port (IANA). Control (TCP) and media (UDP) share the number: one firewall rule to name."""
+"""RTP's registered port (IANA). Control (TCP) and media (UDP) share the number, so one number opens a firewall."""
 
 MAX_RECEIVE_BUFFER_BYTES = (1 << 30) - 1
-"""Linux grants no more: it doubles the number, and keeps that in a signed 32-bit integer."""
+"""The most that Linux grants: it keeps the double of the number in a signed 32-bit integer."""
 
 PayloadKind = Literal["rtp", "ts"]
 """``rtp``: RTP carrying MPEG-TS (RFC 2250, payload type 33). ``ts``: the bare transport packets."""
@@ -24,26 +27,26 @@ Transport = Literal["udp", "tcp"]
 """What carries the media: datagrams, or frames on the control connection (RFC 4571)."""
 
 TransportChoice = Literal["auto", "udp", "tcp"]
-"""``auto``: UDP, and TCP where UDP does not come through."""
+"""``auto``: UDP, and TCP where UDP does not arrive."""
 
 SenderKind = Literal["io_uring", "loop"]
-"""How one tick's datagrams get to all clients: in one system call (Linux's io_uring), or one a client."""
+"""How the datagrams of one tick are sent: in one system call for all clients (Linux's io_uring), or in one a client."""
 
 MAX_LINE_BYTES = 4096
 """Longest control line in either direction, the newline included. The longest legal one is below 1 KiB."""
 
 TOKEN_INTERVAL_S = 2.0
-"""How often a client repeats its token: well inside the 30 s for which common NATs keep a UDP mapping
-(RFC 4787 asks for 120 s, many give 30)."""
+"""Time between two tokens of a client: well below the 30 s for which many NATs keep a UDP mapping (RFC 4787 asks for
+120 s)."""
 
 CONSENT_TIMEOUT_S = 7.0
-"""Silence from the media socket after which consent is over: three lost tokens and a second of grace."""
+"""Time without a token after which consent ends: three lost tokens and one second more."""
 
 ECHO_MARK = b"?"
-"""Stands behind the token in a datagram that asks the server to send it back as it is (``flume doctor``)."""
+"""Follows the token in a datagram that the server is asked to send back unchanged (``flume doctor``)."""
 
 ECHOES_PER_S, ECHO_BURST = 20, 60
-"""Most echoes for one session. An examination asks for some thirty; at 1472 bytes 20 a second are 236 kbit/s."""
+"""Most echoes for one session. An examination asks for about thirty; 20 a second of 1472 bytes are 236 kbit/s."""
 
 
 def check(condition: bool, key: str, value: object, allowed: str) -> None:  # noqa: FBT001 - reads as a sentence
@@ -53,27 +56,27 @@ def check(condition: bool, key: str, value: object, allowed: str) -> None:  # no
 
 
 def check_port(key: str, port: int, *, lowest: int = 1) -> None:
-    """Check a TCP/UDP port; *lowest* is 0 where the kernel may choose."""
+    """Raise :class:`SettingsError` for *key* unless *port* is a port; *lowest* is 0 where the kernel may choose one."""
     check(lowest <= port <= 65535, key, port, f"a port from {lowest} to 65535")
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``flume serve`` runs with."""
+    """Settings of ``flume serve``."""
 
     host: str = "0.0.0.0"
     port: int = DEFAULT_PORT
     tick_ms: float = 10.0
-    """Sending interval. 5 to 10 ms keep the delay of collecting a batch below one video frame."""
+    """Interval between two ticks. At 5 to 10 ms a batch delays datagrams by less than one video frame."""
     batch_datagrams: int = 48
-    """Most datagrams in one segmentation batch: what the kernel takes (65,507 bytes). What a tick gives leaves at once
-    anyway, in one batch or several; the tick decides how deep a queue at the bottleneck has to be."""
+    """Most datagrams in one segmentation batch: as many as the kernel takes (65,507 bytes). All datagrams of a tick
+    leave at once anyway, in one batch or several. The tick decides how deep a queue at the bottleneck must be."""
     sender: SenderKind | Literal["auto"] = "auto"
     """``auto``: io_uring where the kernel and the container allow it."""
     catch_up_factor: float = 4.0
-    """A joining client gets the datagrams since the last keyframe at this multiple of the stream's rate."""
+    """A joining client receives the datagrams since the last keyframe at this multiple of the stream's rate."""
     ring_mib: int = 21
-    """Memory for the recent past, from which clients join: 4 s at 40 Mbit/s. Higher rates or longer groups of pictures
-    want more, or they are joined at the live edge."""
+    """Memory for recent datagrams, from which clients join: 4 s at 40 Mbit/s. Higher rates or longer groups of pictures
+    need more. Without it clients join at the live edge."""
     ring_s: float = 20.0
     """Oldest keyframe at which a client may join."""
     token_interval_s: float = TOKEN_INTERVAL_S
@@ -81,11 +84,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: int = 1000
     max_sessions_per_address: int = 64
     idle_control_s: float = 60.0
-    """A control connection without a session is closed after this long without a line."""
+    """Time without a line after which a control connection without a session is closed."""
     keepalive_s: float = 5.0
-    """How often the server says that it is alive on a control connection that has a session."""
+    """Interval of the event ``alive`` on a control connection with a session."""
     segmentation: bool = True
-    """Try UDP segmentation offload (UDP_SEGMENT); off for study and for devices known to fail."""
+    """Try UDP segmentation offload (UDP_SEGMENT). Off: for studies, and for devices that fail with it."""
 
     def __post_init__(self) -> None:
         """Check every range."""
@@ -108,7 +111,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             f"at least twice token_interval_s ({self.token_interval_s} s), or one lost datagram ends the stream",
         )
         check(1 <= self.max_sessions <= 100_000, "max_sessions", self.max_sessions, "1 to 100000")
-        # It may be above max_sessions: who lowers that one need not know of this one.
+        # It may be above max_sessions, so that a person can lower max_sessions alone.
         check(
             1 <= self.max_sessions_per_address <= 100_000,
             "max_sessions_per_address",
@@ -120,26 +123,26 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``flume watch`` runs with."""
+    """Settings of ``flume watch``."""
 
     host: str
     port: int = DEFAULT_PORT
     payload: PayloadKind = "rtp"
     transport: TransportChoice = "auto"
-    """What carries the media. TCP delays where UDP loses, so it is the second choice."""
+    """What carries the media. TCP is the second choice: it delays where UDP loses."""
     reorder_ms: float = 60.0
-    """How long a hole may wait for a late datagram before it counts as lost and the rest goes on."""
+    """How long a gap may wait for a late datagram before it counts as lost and later datagrams go on."""
     buffer_datagrams: int = 4096
     """Most datagrams that the jitter buffer holds: 1.4 s at 30 Mbit/s, 5 MiB."""
     receive_buffer_bytes: int = 4 << 20
-    """SO_RCVBUF asked for: 0.77 s at 50 Mbit/s, in which a player that is started anew or a machine that is busy with
-    something else has time to come back. The kernel's default holds about 90 datagrams: 19 ms."""
+    """SO_RCVBUF asked for: 0.77 s at 50 Mbit/s, enough for a restart of the player or for other load on this host. The
+    kernel's default holds about 90 datagrams: 19 ms."""
     network_caching_ms: int = 300
-    """libvlc's own buffer behind ours."""
+    """libvlc's own buffer, after the jitter buffer."""
     connect_timeout_s: float = 5.0
     reconnect: bool = True
     reconnect_max_s: float = 10.0
-    """Longest pause between two attempts; they begin at 0.25 s and double."""
+    """Longest pause between two attempts to connect; pauses begin at 0.25 s and double."""
 
     def __post_init__(self) -> None:
         """Check every range."""

@@ -19,7 +19,7 @@ def chain_name(hook: str, number: int) -> str:
 
 
 def own_rules(saved: str, number: int) -> tuple[list[str], list[str]]:
-    """Return the rules of client *number* and the hooks of its chains, from the output of ``iptables-save -c``.
+    r"""Return the rules of client *number* and the hooks of its chains, from the output of ``iptables-save -c``.
 
     >>> own_rules(":FLUME-IN-3 - [0:0]\n[7:99] -A FLUME-IN-3 -p udp -j DROP\n", 3)
     (['[7:99] -A FLUME-IN-3 -p udp -j DROP'], ['IN'])

@@ -1,4 +1,4 @@
-"""Tar archives as streams: how files travel into and out of containers. Nothing is held in memory as a whole."""
+"""Tar archives as streams: files on their way into and out of containers, in chunks of at most 1 MiB."""
 
 import io
 import tarfile
@@ -13,7 +13,10 @@ Progress = Callable[[int, int], None]
 
 
 def pack(files: Mapping[str, Path], *, progress: Progress | None = None) -> Iterator[bytes]:
-    """Yield a tar archive of *files* (name in the archive → local file), readable by everybody, owned by root."""
+    """Yield a tar archive of *files* (name in the archive → local file), readable by all users, owned by root.
+
+    Raises :class:`OSError` for a file that becomes shorter meanwhile.
+    """
     total = sum(path.stat().st_size for path in files.values())
     done = 0
     for name, path in files.items():
@@ -22,7 +25,7 @@ def pack(files: Mapping[str, Path], *, progress: Progress | None = None) -> Iter
             info.size = size = path.stat().st_size
             info.mode = 0o644
             yield info.tobuf(tarfile.PAX_FORMAT)
-            # Exactly as long as the header says, even while somebody appends to the file.
+            # Exactly as many bytes as the header says, even while another program appends to the file.
             while size and (chunk := file.read(min(size, _CHUNK_BYTES))):
                 size -= len(chunk)
                 done += len(chunk)

@@ -1,8 +1,8 @@
 """The lab's images: built when they are missing or when what goes into them has changed, otherwise left alone.
 
-Every image carries a digest of its inputs as a label, so that the second run needs one look at each and no build.
-The Python packages are fetched here and checked by hash, then copied in: the images need no pip, and a proxy or a
-certificate that this machine's pip knows does not have to be taught to a container.
+Every image carries a digest of its inputs as a label. The second run compares the labels and builds nothing. The Python
+packages are fetched on this machine, checked by hash and copied in. So the images need no pip, and a container needs
+neither the proxy nor the certificates of this machine's pip.
 """
 
 import hashlib
@@ -38,20 +38,20 @@ PULL_TIMEOUT_S = 10.0
 """How long a registry may be silent before the base image is built here instead."""
 
 _PLATFORMS = {"x86_64": ("amd64", "manylinux_2_28_x86_64"), "aarch64": ("arm64", "manylinux_2_28_aarch64")}
-"""Engine's architecture → Debian's name for it and the wheels' (Debian 12 has glibc 2.36)."""
+"""Architecture of the engine → its name in Debian, and that of the wheels (Debian 12 has glibc 2.36)."""
 
 _PYTHON_IN_IMAGE = "3.11"
-"""Debian 12's."""
+"""The Python of Debian 12."""
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """Where everything that goes into the images stands."""
+    """The folders with everything that goes into the images."""
 
     root: Path
 
     @property
     def folder(self) -> Path:
-        """The Dockerfile and what stands beside it."""
+        """The folder of the Dockerfile and of the commands in the images."""
         return self.root / "compose" / "images"
 
     @property
@@ -66,7 +66,7 @@ class Inputs(msgspec.Struct, frozen=True):
 
     @property
     def cache(self) -> Path:
-        """What can be fetched or made again."""
+        """The folder of files that can be fetched or made again."""
         return self.root / ".cache"
 
 
@@ -76,7 +76,7 @@ def tag_of(target: str) -> str:
 
 
 def ensure_images(engine: Engine, *, say: Say, interactive: bool = False, root: Path | None = None) -> list[str]:
-    """Build those images that are missing or out of date; return their names.
+    """Build the images that are missing or out of date; return their names.
 
     Raises :class:`SetupError` or :class:`EngineError`.
     """
@@ -96,7 +96,7 @@ def ensure_images(engine: Engine, *, say: Say, interactive: bool = False, root: 
 
 
 def remove_images(engine: Engine) -> list[str]:
-    """Remove every image that we made, the base included; return their names."""
+    """Remove every image that flumelab made, the base included; return their names."""
     return engine.images.remove(label=LABEL_INPUTS, tags=[BASE_TAG])
 
 
@@ -107,7 +107,7 @@ def _label(engine: Engine, tag: str) -> str | None:
 
 
 def _why(engine: Engine, target: str) -> str:
-    """Return the reason in words."""
+    """Return in words why *target* is built."""
     return "there is none yet" if engine.images.find(tag_of(target)) is None else "what goes into it has changed"
 
 
@@ -126,7 +126,7 @@ def _build(
 
 
 def digest(inputs: Inputs, target: str) -> str:
-    """Return a digest of everything that goes into *target*: names, modes and contents."""
+    """Return a digest of everything that goes into *target*: names and contents of files."""
     total = hashlib.sha256()
     files = [inputs.folder / "Dockerfile"]
     if target == "probe":
@@ -149,7 +149,7 @@ def files_of(folder: Path) -> Iterator[Path]:
 
 
 def source_files(inputs: Inputs) -> Iterator[Path]:
-    """Yield the files of the program in a fixed order, without the lab, which has no business in an image."""
+    """Yield the files of the program in a fixed order, without the lab, which no image needs."""
     for path in files_of(inputs.source):
         if path.relative_to(inputs.source).parts[0] != "lab":
             yield path
@@ -177,7 +177,7 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str, *, executable: bool = False) -> None:
-    """Add one file with nothing of this machine in its header: times or owners would defeat the build cache."""
+    """Add one file with neither time nor owner in its header: both would defeat the build cache."""
     content = path.read_bytes()
     info = tarfile.TarInfo(name)
     info.size = len(content)
@@ -215,7 +215,7 @@ def _import_base(engine: Engine, inputs: Inputs, *, say: Say, interactive: bool)
     inputs.cache.mkdir(exist_ok=True)
     target = inputs.cache / f"base-{architecture}.tar"
     if not target.exists():
-        # Under another name until it is complete, so that an interrupted run is not taken for a finished one.
+        # It has another name until it is complete: an interrupted run leaves no file that looks finished.
         unfinished = target.with_name(f"unfinished-{os.getpid()}-{target.name}")
         try:
             bootstrap_base(unfinished, say, interactive=interactive, architecture=architecture)
@@ -256,7 +256,7 @@ def ensure_site(inputs: Inputs, architecture: str, *, say: Say, interactive: boo
 
 
 def _move_into_place(unfinished: Path, target: Path) -> None:
-    """Give a complete folder its name; another run may have been first, with the same content."""
+    """Give a complete folder its final name, unless another run has made the same folder meanwhile."""
     try:
         unfinished.rename(target)
     except OSError:

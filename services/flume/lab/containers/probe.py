@@ -1,6 +1,9 @@
-"""The lab's eyes: one container that captures, reads counters and sets link options in the others' namespaces.
+"""The probe container: captures, reads counters and sets link options in the namespaces of all other containers.
 
-Everything is a command run in the probe, several things at once, because each such call costs 50 ms and more.
+Each method runs one command in the probe for all namespaces at once, because a command costs 50 ms and more::
+
+    probe.start_taps([Tap("server", server.pid), Tap("client-1", client.pid)], packet_filter="udp port 5004")
+    ends = probe.stop_taps(["client-1", "server"])
 """
 
 import re
@@ -16,13 +19,13 @@ CAPTURES = "/captures"
 """A volume, not a tmpfs: the engine cannot copy files out of a tmpfs, and a capture may be large."""
 
 TAP_TIMEOUT_S = 30
-"""For taps to listen, and to finish their files."""
+"""Time limit for taps to listen, and to finish their files."""
 
 SNAPSHOT_BYTES = 2048
-"""Above Ethernet's 1514, and small because the kernel's capture buffer is divided into slots of this size."""
+"""Above Ethernet's 1514. Small, because the kernel divides the capture buffer into slots of this size."""
 
 _FULL_BYTES = 1 << 20
-"""With less than this left a disk counts as full: tcpdump writes in blocks, so a few KiB may remain."""
+"""Free space below which a disk counts as full: tcpdump writes in blocks, so a few KiB may remain."""
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 _COUNTS = re.compile(r"^(\d+) packets? (captured|received by filter|dropped by kernel)", re.MULTILINE)
@@ -38,7 +41,7 @@ for subject; do
         ! read -r _ < /proc/net/ip_tables_names 2>/dev/null || iptables-legacy-save -c 2>/dev/null
         [ ! -e "/run/firewall/$1.gone" ] || show "/run/firewall/$1.gone"' sh "$subject" "$nft"
 done"""
-"""Few processes, because each costs up to 0.2 s in a lab kernel, and there are five and more subjects."""
+"""It starts few processes: each costs up to 0.2 s in a lab kernel, and there are five namespaces and more."""
 
 
 class Tap(msgspec.Struct, frozen=True):
@@ -55,16 +58,16 @@ class Tap(msgspec.Struct, frozen=True):
 
 
 class TapEnd(msgspec.Struct, frozen=True):
-    """How a capture ended. *problem* says why it cannot be trusted; ``None``: it is complete."""
+    """How a capture ended. *problem* is the reason not to trust it; ``None``: it is complete."""
 
     name: str
     log: str
-    """tcpdump's own words."""
+    """The output of tcpdump."""
     captured: int
     dropped_by_kernel: int
     problem: str | None
     disk_full: bool = False
-    """The problem is that the file had no room."""
+    """Whether the problem is a full disk."""
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ class Probe:
     def start_taps(self, taps: Sequence[Tap], *, packet_filter: str = "", snapshot_bytes: int = SNAPSHOT_BYTES) -> None:
         """Start all *taps* and return when every one listens. Raises :class:`EngineError` with tcpdump's reason.
 
-        A frame longer than *snapshot_bytes* is cut, which its record in the file tells.
+        A frame longer than *snapshot_bytes* is truncated; its record in the file keeps its length.
         """
         arguments = [part for tap in taps for part in (tap.name, str(tap.pid), tap.interface)]
         self.container.run_checked(
@@ -98,7 +101,7 @@ class Probe:
     def stop_taps(self, names: Sequence[str]) -> list[TapEnd]:
         """Let every tap finish its file, the last of *names* after all others; return how each ended.
 
-        A tap that died says why, and is not an exception.
+        A tap that died is no exception: :attr:`TapEnd.problem` names the reason.
         """
         stopped = sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
         return [
@@ -116,15 +119,15 @@ class Probe:
         self.container.run_checked(["sh", "-c", 'rm -f "$0"/*', CAPTURES])
 
     def free_bytes(self) -> int:
-        """Return the space left for captures, to be looked at before they begin."""
+        """Return the free space for captures in bytes."""
         output = self.container.run_checked(["df", "--output=avail", "--block-size=1", CAPTURES])
         return int(output.split()[-1])
 
     def switch_segmentation_off(self, pid: int, *, interface: str = "eth0") -> None:
-        """Make the wire of *pid*'s namespace carry single datagrams, as a network card without offload would.
+        """Make the interface of *pid*'s namespace carry single datagrams, as a network card without offload does.
 
-        netem and captures see segmentation batches as one packet otherwise, those of TCP (which also carries media)
-        as well as those of UDP. ``tso``, ``gso``: the kernel cuts TCP's before they leave the interface.
+        Otherwise netem and captures see a segmentation batch as one packet, of TCP (which may carry media) as well as
+        of UDP. ``tso``, ``gso``: the kernel segments TCP before the packets leave the interface.
         """
         self.enter(pid, ["ethtool", "-K", interface, "tx-udp-segmentation", "off", "tso", "off", "gso", "off"])
 
@@ -142,7 +145,11 @@ class Probe:
 
 
 def sections(text: str) -> dict[tuple[str, str], str]:
-    """Return the parts of *text* by the subject and kind that stand in the line before each."""
+    r"""Return the parts of *text* by subject and kind, which are in the line before each part.
+
+    >>> sections("=== flumelab 7 udp\nsl  local_address\n")
+    {('7', 'udp'): 'sl  local_address\n'}
+    """
     parts = {}
     for part in text.split(_SECTION)[1:]:
         head, _, body = part.partition("\n")
@@ -152,15 +159,15 @@ def sections(text: str) -> dict[tuple[str, str], str]:
 
 
 def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int) -> TapEnd:
-    """Judge a tap: its *state* when it was stopped, tcpdump's *log*, the packets *in_file* (-1: unreadable).
+    """Judge a tap by its *state* when it was stopped, the *log* of tcpdump and the packets *in_file* (-1: unreadable).
 
     *state* is ``ok``, ``died`` (before it was stopped) or ``behind`` (packets it had seen were still unread).
-    *free_bytes* is what the disk has left, the likeliest reason for a file that does not hold what was captured.
+    *free_bytes* is the free space of the disk: the likeliest reason for a file that lacks packets.
     """
     counts = {kind: int(number) for number, kind in _COUNTS.findall(log)}
     dropped = counts.get("dropped by kernel")
     captured = counts.get("captured")
-    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump said nothing")
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump printed nothing")
     problem, disk_full = None, False
     if state == "died":
         problem = f"tcpdump ended before it was stopped: {last}"
