@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the lab are run."""
+"""The examples in docstrings are run."""
 
 import doctest
 import importlib
@@ -8,14 +8,14 @@ import pytest
 from support.paths import SERVICES
 
 WITH_EXAMPLES = sorted(
-    ".".join(path.relative_to(SERVICES).with_suffix("").parts)
-    for path in (SERVICES / "flume" / "lab").rglob("*.py")
+    ".".join(path.relative_to(SERVICES).with_suffix("").parts).removesuffix(".__init__")
+    for path in SERVICES.rglob("*.py")
     if ">>> " in path.read_text()
 )
 
 
 def test_there_are_examples():
-    assert "flume.lab.run.spec" in WITH_EXAMPLES
+    assert {"flume.lab.run.spec", "flume.media.rtp", "probe.timing"} <= set(WITH_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
