@@ -46,7 +46,7 @@ def test_the_four_commands_end_to_end(server):
         client.send_token()
         continued = client.ask("continue")
         again = sequences(client.receive(for_s=0.5))
-        assert again[0] == continued["first_sequence"] == (numbers[-1] + 1) % 65536, "the film waited for us"
+        assert again[0] == continued["first_sequence"] == (numbers[-1] + 1) % 65536, "the file waited for the client"
         assert_consecutive(again)
         disconnected = client.ask("disconnect")
         assert disconnected["state"] == "closed"
@@ -54,7 +54,7 @@ def test_the_four_commands_end_to_end(server):
         assert_consecutive(again)
         assert disconnected["last_sequence"] == again[-1]
         assert client.receive(for_s=0.2) == []
-        assert client.connect()["state"] == "active", "the same connection may begin again"
+        assert client.connect()["state"] == "active", "the same connection can connect again"
 
 
 def test_nothing_before_consent_and_the_session_ends_when_the_token_never_comes(server):
@@ -120,7 +120,7 @@ def test_bad_input_is_answered_by_name_and_costs_nobody_else_anything(server, se
         good.connect()
         bad.send_raw(sent)
         other_client_loses_nothing(good)
-        error = bad.reply()  # of an unfinished line only after idle_control_s
+        error = bad.reply()  # for an unfinished line only after idle_control_s
         assert (error["reply"], error["code"]) == ("error", code)
         assert names in error["message"]
         assert error["allowed"] == ["connect", "status"]
@@ -156,7 +156,7 @@ def test_a_client_that_does_not_read_its_replies_is_cut_off_and_nobody_waits(ser
     with WireClient(server.port) as good, WireClient(server.port) as deaf:
         good.connect()
         deaf.control.settimeout(0.2)
-        with pytest.raises(OSError):  # noqa: PT011 - reset or full, both are the end of it
+        with pytest.raises(OSError):  # noqa: PT011 - reset or full buffer: both end it
             deaf.send_raw(b'{"command":"status"}\n' * 400_000)
         other_client_loses_nothing(good)
 
@@ -245,7 +245,7 @@ def test_nobody_active_means_not_a_byte_read_and_no_processor_time(server):
 def test_a_live_source_is_stopped_after_a_while_without_clients_and_started_once():
     source = SyntheticSource(live=True)
     with RunningServer(source) as server:
-        assert source.reads == 0, "nobody has asked yet"
+        assert source.reads == 0, "no client has asked yet"
         with WireClient(server.port) as client:
             client.connect()
             assert len(client.receive(for_s=1.0)) > 50
@@ -259,7 +259,7 @@ def test_a_live_source_is_stopped_after_a_while_without_clients_and_started_once
             first = client.ask("continue")["first_sequence"]
             datagrams = client.receive(for_s=1.0)
             assert sequences(datagrams)[0] == first
-            assert datagrams[0][13:15] == b"\x40\x00", "it begins anew with the tables"
+            assert datagrams[0][13:15] == b"\x40\x00", "the stream starts again with PAT and PMT"
             assert (source.starts, source.stops) == (2, 1)
 
 

@@ -1,4 +1,4 @@
-"""The real server under attack: moments that rarely coincide, resources that run out, parts that die."""
+"""The real server under attack: events that rarely coincide, exhausted resources, and parts that fail."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ def server():
 
 @contextlib.contextmanager
 def busy(server: RunningServer, *, for_s: float = 0.05) -> Iterator[None]:
-    """What the block sends arrives while the server's event loop is busy: it sees all of it in one moment."""
+    """Keep the server's event loop busy for *for_s*: it then reads all that the block has sent at once."""
     began = threading.Event()
 
     def work() -> None:
@@ -59,7 +59,7 @@ def loses_nothing(client: WireClient, *, at_least: int = 20) -> None:
 
 
 def the_rest(client: WireClient) -> list[bytes]:
-    """Return what still lies in the socket, however slow this machine is: until nothing has come for a while."""
+    """Read the socket until no datagram has arrived for 0.1 s, so that a slow host makes no difference."""
     datagrams: list[bytes] = []
     while more := client.receive(for_s=0.1):
         datagrams += more
@@ -115,7 +115,7 @@ def test_the_reply_counts_what_arrived_when_the_end_of_the_server_comes_with_it(
             seen += the_rest(client)
             assert [line["code"] for line in lines if line.get("event") == "closed"] == ["shutdown"]
             told = [line["last_sequence"] for line in lines if line.get("last_sequence") is not None]
-            assert told == [sequences(seen)[-1]], "by the reply or by the event, whichever came first"
+            assert told == [sequences(seen)[-1]], "by the reply or by the event, the first of the two"
             server._thread.join(5)
             assert not server._thread.is_alive()
 
@@ -150,7 +150,7 @@ def test_a_server_that_was_stopped_and_woken_does_not_blame_its_clients():
         finally:
             os.kill(process.pid, signal.SIGCONT)
         client.receive(for_s=0.5)
-        assert client.ask("status")["state"] == "active", "its tokens lay in the socket"
+        assert client.ask("status")["state"] == "active", "its tokens waited in the socket"
         assert not [event for event in client.events if event["event"] == "closed"]
 
 
@@ -169,7 +169,7 @@ def test_the_stream_follows_the_token_to_another_port_without_a_hole_or_a_datagr
         after = client.receive(for_s=0.3)
         client.media, new = old, client.media
         before += the_rest(client)
-        old.close()  # what the closed port may still answer is about the past
+        old.close()  # an ICMP error from the closed port then concerns earlier datagrams
         client.media = new
         client.send_token()
         after += client.receive(for_s=0.2)
@@ -236,7 +236,7 @@ def test_a_flood_of_tokens_from_two_ports_costs_the_others_nothing(server):
 
 
 def test_a_token_that_reached_a_socket_on_its_way_to_another_client_is_not_lost(server):
-    """Between bind and connect a client's socket hears newcomers: the kernel chooses among all of the port's."""
+    """Between bind and connect, the kernel may give another client's token to a client's socket: both have one port."""
     with WireClient(server.port) as client, WireClient(server.port) as newcomer:
         client.connect()
         token = newcomer.ask("connect")["token"]
@@ -252,7 +252,7 @@ def test_a_token_that_reached_a_socket_on_its_way_to_another_client_is_not_lost(
 
 def test_media_comes_from_the_address_that_the_client_called():
     with running_server(host="0.0.0.0") as server, WireClient(server.port, host="127.0.0.5") as client:
-        client.media.connect(client.server)  # as a firewall on the way does: nothing from elsewhere comes in
+        client.media.connect(client.server)  # like a firewall on the path: no datagram from another address comes in
         client.token = client.ask("connect")["token"]
         client.media.send(client.token.encode())
         assert client.event("active")
@@ -282,7 +282,7 @@ def test_ipv6_end_to_end(listen, call):
 
 @contextlib.contextmanager
 def program(kind: str = "honest") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The server as a program of its own, with consent_timeout_s 1.5; it has to end well."""
+    """Run the server as a program of its own, with consent_timeout_s 1.5; it must end with status 0."""
     port = free_port()
     environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
     command = (sys.executable, "-m", "support.servers.broken_server", kind, "127.0.0.1", str(port))
@@ -333,11 +333,11 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_end():
         assert time.monotonic() - began_s < 4
 
 
-# -- parts that die ---------------------------------------------------------------------------------------------
+# -- parts that fail --------------------------------------------------------------------------------------------
 
 
 class DyingSource(SyntheticSource):
-    """Ends after *frames* in the manner of *end*."""
+    """A source that ends after *frames*: it raises or returns *end*."""
 
     def __init__(self, end: SourceEvent | Exception, *, frames: int = 40) -> None:
         super().__init__(frames=frames)
@@ -366,7 +366,7 @@ def test_a_source_that_dies_is_told_to_clients_and_is_an_error(end, names):
         assert closed["code"] == "source_ended"
         assert names in closed["message"]
         assert closed["last_sequence"] == sequences(the_rest(client))[-1]
-        assert client.line() == {}, "told once"
+        assert client.line() == {}, "reported once"
     assert isinstance(server._error, SourceError)
     assert names in str(server._error)
 
@@ -448,7 +448,7 @@ def test_a_fault_in_one_session_ends_that_connection_with_a_reason(server, caplo
 
 
 class Silent(SyntheticSource):
-    """Never gives anything."""
+    """A source that never yields data."""
 
     def read(self, *, timeout_s: float) -> SourceEvent | None:
         self._closed.wait(timeout_s)
@@ -498,7 +498,7 @@ def test_a_connection_accepted_in_the_servers_last_moment_is_told_and_closed():
                 lines = []
                 while line := client.line():
                     lines.append(line)
-                # Either it was accepted and told, or the port closed before that.
+                # Either it was accepted and got the goodbye, or the port had closed before.
                 assert [line["code"] for line in lines] in (["shutdown"], [])
             server._thread.join(5)
             assert not server.server._listener._connections
