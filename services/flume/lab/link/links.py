@@ -287,7 +287,7 @@ def _report(
     configured = getattr(before.profile, direction)
     draw = random.Random(before.number).random  # noqa: S311 - a repeatable simulation, nothing secret
     outside = sampling.deviations(configured, samples, draw)
-    deviations = [str(one) for one in outside if alone or not sampling.may_be_a_streams_doing(configured, one)]
+    deviations = [str(one) for one in outside if alone or not sampling.stream_explains(configured, one)]
     lost = after.own_loss(direction) - before.own_loss(direction)
     counted = after.dropped(direction) - before.dropped(direction)
     if counted < lost:

@@ -1,8 +1,8 @@
-"""What netem does to frames sent at given times, computed: the prediction that calibration compares with. Pure.
+"""A model of netem: what it does to frames sent at given times. Calibration compares measurements with it. Pure.
 
-Jitter that keeps the order is biased: a frame leaves at ``max(its own time, the time of the frame before it)``, so the
-mean delay exceeds the configured one, the more so the closer the frames follow one another. No formula gives the
-percentiles for arbitrary send times; netem's own rule, run over those very times, does (``netem_enqueue`` in
+Jitter that keeps the order is biased: a frame leaves at ``max(its own time, the time of the frame before it)``. So the
+mean delay exceeds the configured one, and the more, the closer the frames follow one another. No formula gives the
+percentiles for arbitrary send times. Therefore netem's own rule is run over the actual send times (``netem_enqueue`` in
 net/sched/sch_netem.c of Linux 6.1).
 """
 
@@ -18,13 +18,13 @@ from flume.lab.link.profile import JITTER_EXTREME, Direction, Distribution
 from flume.lab.link.shaping import effective_rate_kbit
 
 Draw = Callable[[], float]
-"""A source of independent numbers, uniform in [0, 1): ``random.Random(seed).random``."""
+"""Returns independent random numbers, uniform in [0, 1): ``random.Random(seed).random``."""
 
 _TABLE_SIZE = 4096
 
 
 class Sent(NamedTuple):
-    """One frame handed to the link; its number is its place in the sequence."""
+    """One frame sent over the link. Its number is its position in the sequence."""
 
     at_s: float
     frame_bytes: int
@@ -42,8 +42,9 @@ class Arrival(NamedTuple):
 def jitter_table(distribution: Distribution) -> tuple[float, ...]:
     """Return netem's table: values in units of ``jitter_ms``, equally likely, ascending.
 
-    ``pareto`` and ``paretonormal`` as iproute2's netem/pareto.c and paretonormal.c make them: shape 3, moved to mean 0
-    and scaled by 4/3; a quarter of the normal value and three quarters of that. ``uniform`` is our own table.
+    ``pareto`` and ``paretonormal`` are made as in iproute2's netem/pareto.c and paretonormal.c. ``pareto``: shape 3,
+    moved to mean 0 and scaled by 4/3. ``paretonormal``: a quarter of the normal value and three quarters of the pareto
+    value. ``uniform`` is a table of our own.
     """
     quantiles = [(index + 0.5) / _TABLE_SIZE for index in range(_TABLE_SIZE)]
     normal = NormalDist()
@@ -65,13 +66,13 @@ def _pareto(quantile: float) -> float:
 
 
 def lose(direction: Direction, draw: Draw) -> Iterator[bool]:
-    """Yield for each frame in turn whether it is lost."""
+    """Yield for each frame, one after another, whether it is lost."""
     begin, end = direction.burst_begin_pct / 100, direction.burst_end_pct / 100
     if direction.loss_burst_datagrams is None:
         loss = direction.loss_pct / 100
         while True:
             yield draw() < loss
-    # A chain that has run for long, so that the first frame is as likely lost as any.
+    # The chain starts in its stationary state, so that the first frame is lost with the mean probability too.
     bad = draw() < direction.loss_pct / 100
     while True:
         yield bad
@@ -79,7 +80,12 @@ def lose(direction: Direction, draw: Draw) -> Iterator[bool]:
 
 
 def simulate(direction: Direction, sent: Sequence[Sent], draw: Draw) -> list[Arrival]:
-    """Return what arrives of *sent*, in the order of arrival, after a link that is *direction*."""
+    """Return the frames of *sent* that arrive over a link like *direction*, in the order of arrival.
+
+    >>> (arrival,) = simulate(Direction(delay_ms=20), [Sent(at_s=1.0, frame_bytes=60)], lambda: 0.5)
+    >>> arrival.number, round(arrival.at_s, 3)
+    (0, 1.02)
+    """
     table = jitter_table(direction.distribution)
     jitter_s, delay_s = direction.jitter_ms / 1000, direction.delay_ms / 1000
     rate_bytes = effective_rate_kbit(direction) * 125

@@ -1,8 +1,8 @@
-"""What a link does to the datagrams of one client: values, checked when they are built. Pure.
+"""A link model: what a link does to the datagrams of one client, as values that are checked when built. Pure.
 
-A :class:`Profile` has two :class:`Direction` values, *down* (server to client) and *up*, and may run through timed
-:class:`Step` values. Every figure has its unit in its name. How it is rendered for the kernel is in ``shaping``,
-how it is read from a file in ``profile_file``.
+A :class:`Profile` has two :class:`Direction` values, *down* (server to client) and *up*, and may have timed
+:class:`Step` values. Every figure has its unit in its name. ``shaping`` turns it into ``tc`` commands, ``profile_file``
+reads it from a file.
 """
 
 import math
@@ -14,61 +14,64 @@ import msgspec
 from flume.settings import check
 
 Distribution = Literal["none", "uniform", "normal", "pareto", "paretonormal"]
-"""How the delay varies about its mean; ``none`` exactly where ``jitter_ms`` is 0."""
+"""Distribution of the delay about its mean; ``none`` if and only if ``jitter_ms`` is 0."""
 
 FRAME_BYTES = 14 + 20 + 8 + 1328
-"""What netem counts for one full media datagram: Ethernet, IPv4, UDP, and RTP with seven transport packets."""
+"""Size that netem counts for one full media datagram: Ethernet, IPv4, UDP, and RTP with seven transport packets."""
 
 UNLIMITED_LOAD_KBIT = 1_000_000
-"""The most that a link without a rate must hold in flight: an Ethernet of 1 Gbit/s."""
+"""The load that a link without a rate must be able to hold in flight: an Ethernet of 1 Gbit/s."""
 
 MIN_UNLIMITED_DATAGRAMS = 10_000
-"""Smallest limit where the profile has no rate and hence no queue of its own: it must never be what loses.
-containerlab takes 10,000 for the same reason; netem's own 1000 is less than a second at 11 Mbit/s."""
+"""Smallest limit of a link without a rate, which has no queue of its own: the limit must never lose a datagram.
+containerlab uses 10,000 for the same reason; netem's default of 1000 is less than a second at 11 Mbit/s."""
 
 JITTER_EXTREME = 4.0
-"""netem's distribution tables hold 16-bit values in units of 1/8192 of the jitter: none reaches beyond 4 times."""
+"""Largest deviation over the jitter: netem's distribution tables hold 16-bit values in units of 1/8192 of it."""
 
 MAX_DELAY_MS = 60_000.0
 MAX_JITTER_MS = 2_000.0
-"""netem computes the variation in 32-bit nanoseconds: 2147 ms is where they overflow."""
+"""netem computes the deviation in 32-bit nanoseconds, which overflow at 2147 ms."""
 MIN_RATE_KBIT, MAX_RATE_KBIT = 8.0, 10_000_000.0
 MIN_QUEUE_BYTES, MAX_QUEUE_BYTES = 1514, 1 << 30
-"""A queue shorter than one full Ethernet frame passes nothing."""
+"""A queue shorter than one full Ethernet frame passes no frame of that size."""
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One direction of a client's link. The defaults are a perfect link.
 
-    Raises :class:`~flume.errors.SettingsError`, with the name of the figure, where one is impossible.
+    Raises :class:`~flume.errors.SettingsError` with the name of a figure that is impossible.
+
+    >>> Direction(delay_ms=20, loss_pct=2, loss_burst_datagrams=4).burst_end_pct
+    25.0
     """
 
     delay_ms: float = 0.0
     """Mean one-way delay."""
     jitter_ms: float = 0.0
     """Spread of the delay: the standard deviation for ``normal``, half the width for ``uniform``, the scale of netem's
-    table for the other two (standard deviation 0.82 and 0.83 of it)."""
+    table for ``pareto`` and ``paretonormal`` (standard deviations of 0.82 and 0.83 of it)."""
     distribution: Distribution = "none"
     jitter_reorders: bool | None = None
-    """Whether a datagram may overtake another because of jitter. Said explicitly wherever there is jitter."""
+    """Whether a datagram may overtake another because of jitter. Required wherever there is jitter."""
     loss_pct: float = 0.0
     """Mean loss."""
     loss_burst_datagrams: float | None = None
-    """Mean length of a loss burst; makes the loss Gilbert-Elliott. Without it each datagram is lost by itself."""
+    """Mean length of a loss burst; makes the loss Gilbert-Elliott. Without it each loss is independent."""
     duplicate_pct: float = 0.0
     corrupt_pct: float = 0.0
-    """Datagrams with one bit flipped. The receiver's kernel finds nearly all by their checksum and drops them."""
+    """Datagrams with one flipped bit. The receiver's kernel finds nearly all by their checksum and drops them."""
     reorder_pct: float = 0.0
-    """Datagrams that skip the delay, and so overtake those which are under way."""
+    """Datagrams that skip the delay, and so overtake delayed ones."""
     rate_kbit: float | None = None
     """Rate of the bottleneck in 1000 bit/s, Ethernet, IP and UDP headers included."""
     queue_bytes: int | None = None
-    """Room at the bottleneck, in bytes; counted in full datagrams, because netem counts packets."""
+    """Queue at the bottleneck in bytes; applied in full datagrams, because netem counts packets."""
     queue_ms: float | None = None
-    """The same as the time that the bottleneck takes to send it."""
+    """Queue at the bottleneck, as the time that the bottleneck takes to send it."""
 
     def __post_init__(self) -> None:
-        """Check each figure and what they say together."""
+        """Check each figure, and the figures that depend on one another."""
         check(0 <= self.delay_ms <= MAX_DELAY_MS, "delay_ms", self.delay_ms, f"0 to {MAX_DELAY_MS:g} ms")
         self._check_jitter()
         self._check_loss()
@@ -124,7 +127,7 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             burst >= least,
             "loss_burst_datagrams",
             burst,
-            f"at least {least:.3g} with a loss_pct of {self.loss_pct:g}: a datagram stands between two bursts",
+            f"at least {least:.3g} with a loss_pct of {self.loss_pct:g}: there is a datagram between two bursts",
         )
 
     def _check_rate(self) -> None:
@@ -156,12 +159,12 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def perfect(self) -> bool:
-        """Whether this direction changes nothing, so that no netem is needed for it."""
+        """Whether this direction changes nothing and needs no netem."""
         return self == Direction()
 
     @property
     def in_order(self) -> bool:
-        """Whether datagrams keep their order, ``reorder_pct`` and duplicates apart."""
+        """Whether datagrams keep their order, apart from ``reorder_pct`` and duplicates."""
         return not self.jitter_reorders
 
     @property
@@ -172,29 +175,30 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.queue_bytes is not None:
             return self.queue_bytes
         room = self.rate_kbit / 8 * (self.queue_ms or 0)
-        # A nan or infinite figure is for the range to refuse, with its key, not for int().
+        # A nan or infinite figure is refused by the range check, which names its key; int() would raise here.
         return int(room) if math.isfinite(room) else -1
 
     @property
     def limit_datagrams(self) -> int:
-        """netem's ``limit``: it counts what is in flight as well as what waits, so both must fit.
+        """netem's ``limit`` in datagrams. It counts datagrams in flight as well as queued ones, so both must fit.
 
-        With a rate: what the rate puts into the longest delay, and the queue. Without: what a gigabit puts there, half
-        as much again, and never less than :data:`MIN_UNLIMITED_DATAGRAMS`, since nothing may be lost for want of room.
+        With a rate: the datagrams that the rate sends during the longest delay, and the queue. Without a rate: 1.5
+        times the datagrams of 1 Gbit/s during the longest delay, at least :data:`MIN_UNLIMITED_DATAGRAMS`, so that the
+        limit never loses one.
         """
         longest_ms = self.delay_ms + JITTER_EXTREME * self.jitter_ms
         if self.rate_kbit is None:
             in_flight = UNLIMITED_LOAD_KBIT / 8 * longest_ms / FRAME_BYTES
             return max(MIN_UNLIMITED_DATAGRAMS, math.ceil(1.5 * in_flight))
         in_flight = self.rate_kbit / 8 * longest_ms / FRAME_BYTES
-        # One more: the datagram on the wire leaves netem only when its last bit does.
+        # One more: a datagram leaves netem when its last bit has been sent.
         return math.ceil(in_flight) + math.ceil(self.queue_room_bytes / FRAME_BYTES) + 1
 
     @property
     def burst_end_pct(self) -> float:
-        """Gilbert-Elliott's r: the chance that a burst ends with the present datagram.
+        """Gilbert-Elliott's r in percent: the probability that a burst ends with the present datagram.
 
-        Independent loss is the case in which the next datagram does not care: r = 1−L, and then p = L.
+        Independent loss is the special case r = 1−L; then p = L.
         """
         if self.loss_burst_datagrams is None:
             return 100 - self.loss_pct
@@ -202,12 +206,12 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def burst_begin_pct(self) -> float:
-        """Gilbert-Elliott's p = L·r/(1−L): the chance that a burst begins after the present datagram."""
+        """Gilbert-Elliott's p = L·r/(1−L) in percent: the probability that a burst begins after this datagram."""
         return self.loss_pct * self.burst_end_pct / (100 - self.loss_pct) if self.loss_pct < 100 else 100.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """The link from :attr:`at_s` after the beginning of each period."""
+    """The link from :attr:`at_s` seconds after the start of each period, until the next step."""
 
     at_s: float
     down: Direction
@@ -215,7 +219,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A named link: both directions, an optional sequence of steps, and where every figure comes from."""
+    """A named link: both directions, timed steps if it changes with time, and the source of each figure."""
 
     name: str
     description: str
@@ -224,16 +228,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     control_exempt: bool = True
     """Whether control TCP passes the link unshaped."""
     period_s: float | None = None
-    """After this long the steps begin again."""
+    """Length of a period, after which the steps begin again."""
     steps: tuple[Step, ...] = ()
-    """What replaces :attr:`down` and :attr:`up`, in the order of time; complete directions, overrides applied."""
+    """Directions that replace :attr:`down` and :attr:`up`, in the order of time; complete, overrides applied."""
     sources: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Path of a figure (``down.delay_ms``, ``step.2.down.loss_pct``) → its source in words."""
     figures: tuple[str, ...] = ()
     """Paths of all figures that the file states."""
 
     def __post_init__(self) -> None:
-        """Check the sequence."""
+        """Check the sequence of steps."""
         if self.period_s is None:
             check(not self.steps, "step", len(self.steps), "absent without period_s")
             return
@@ -251,16 +255,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs_netem(self) -> bool:
-        """Whether the kernel must have ``sch_netem`` for it."""
+        """Whether it shapes anything, so that the kernel must have ``sch_netem``."""
         return any(not (step.down.perfect and step.up.perfect) for step in self.timeline())
 
     @property
     def unsourced(self) -> tuple[str, ...]:
-        """Figures whose file does not say where they come from: opinions."""
+        """Figures for which the file names no source."""
         return tuple(figure for figure in self.figures if figure not in self.sources)
 
     def timeline(self) -> tuple[Step, ...]:
-        """Return what holds when, beginning at 0 s; one step alone where the link is always the same."""
+        """Return the steps of a period, the first at 0 s; one step alone for a link that never changes."""
         if self.steps and self.steps[0].at_s == 0:
             return self.steps
         return (Step(at_s=0.0, down=self.down, up=self.up), *self.steps)

@@ -1,7 +1,10 @@
-"""Profile files: TOML to :class:`~flume.lab.link.profile.Profile`, with file, key and reason where it cannot be.
+"""Profile files: TOML to :class:`~flume.lab.link.profile.Profile`. A mistake is refused with file, key and reason.
 
-A figure's source is the entry of ``[sources]`` that ``<figure>_source`` beside it names. Sources are asked for by the
-test of the profiles that come with flumelab; a file of the user's own may do without.
+The source of a figure is the entry of ``[sources]`` that ``<figure>_source`` beside it names. The profiles of flumelab
+have a source for each figure, which a test requires; a file of a person's own may have none.
+
+The reader is written by hand and not with msgspec. Its messages name the value seen and the unit ("must be a number of
+milliseconds, without quotes") and suggest the key with the unit; it also collects the sources. msgspec does neither.
 """
 
 import tomllib
@@ -32,7 +35,7 @@ _KINDS = {str: "a text in quotes", bool: "true or false", dict: "a table", list:
 
 
 class _Reader:
-    """Reads one file; knows its name for every message, and collects figures and their sources."""
+    """Reads the tables of one file. Each message names that file; the figures and their sources are collected."""
 
     def __init__(self, file: str, sources: Mapping[str, str]) -> None:
         self.file, self.known = file, sources
@@ -43,8 +46,8 @@ class _Reader:
     def refuse(self, path: str, value: object, reason: str) -> SettingsError:
         return SettingsError(f"{self.file}: {path}", value, reason)
 
-    def keys(self, table: Mapping[str, Any], prefix: str, allowed: Mapping[str, object]) -> None:
-        """Refuse keys that are not *allowed*; ``<figure>_source`` is, where its figure stands beside it."""
+    def check_keys(self, table: Mapping[str, Any], prefix: str, allowed: Mapping[str, object]) -> None:
+        """Refuse keys that are not *allowed*. ``<figure>_source`` is allowed where the table has that figure."""
         for key, value in table.items():
             stem = key.removesuffix("_source")
             if key in allowed or (key != stem and stem in table and (stem in _FIGURES or stem in _TIMES)):
@@ -58,25 +61,25 @@ class _Reader:
             return f"a source without its figure: {stem} is not given"
         for name in _FIGURES | _TIMES:
             if name in allowed and name.rsplit("_", 1)[0] in (key, key.rsplit("_", 1)[0]):
-                return f"the unit stands in the name: write {name}"
+                return f"the unit is part of the name: write {name}"
         return f"an unknown key; known here are {', '.join(allowed)}"
 
-    def typed(self, table: Mapping[str, Any], prefix: str, key: str, kind: type, default: Any = None) -> Any:
-        """Return a value that must be of *kind*, or *default* where it is absent."""
+    def read_typed(self, table: Mapping[str, Any], prefix: str, key: str, kind: type, default: Any = None) -> Any:
+        """Return the value of *key*, which must be of *kind*; *default* where it is absent."""
         value = table.get(key, default)
         if value is not default and type(value) is not kind:
             raise self.refuse(prefix + key, value, f"must be {_KINDS[kind]}")
         return value
 
-    def figure(self, table: Mapping[str, Any], prefix: str, key: str, unit: str) -> float | int:
-        """Return a number and note its source."""
+    def read_figure(self, table: Mapping[str, Any], prefix: str, key: str, unit: str) -> float | int:
+        """Return the number under *key*, and record it and its source."""
         value = table[key]
         path = prefix + key
         if type(value) not in (int, float) or (key == "queue_bytes" and type(value) is not int):
             whole = "a whole number" if key == "queue_bytes" else "a number"
             raise self.refuse(path, value, f"must be {whole} of {unit}, without quotes")
         self.figures.append(path)
-        name = self.typed(table, prefix, f"{key}_source", str)
+        name = self.read_typed(table, prefix, f"{key}_source", str)
         if name is not None:
             if name not in self.known:
                 known = ", ".join(self.known) or "none"
@@ -85,18 +88,18 @@ class _Reader:
             self.sources[path] = self.known[name]
         return int(value) if key == "queue_bytes" else float(value)
 
-    def direction(self, table: Mapping[str, Any], prefix: str, base: Direction | None = None) -> Direction:
-        """Read one direction; *base* holds where a step says nothing."""
-        self.keys(table, prefix, dict.fromkeys((*_FIGURES, *_WORDS)))
+    def read_direction(self, table: Mapping[str, Any], prefix: str, base: Direction | None = None) -> Direction:
+        """Return one direction. In a step, *base* has the values of the keys that the step leaves out."""
+        self.check_keys(table, prefix, dict.fromkeys((*_FIGURES, *_WORDS)))
         values: dict[str, Any] = {} if base is None else {name: getattr(base, name) for name in base.__struct_fields__}
-        values |= {key: self.figure(table, prefix, key, unit) for key, unit in _FIGURES.items() if key in table}
-        values |= {key: self.typed(table, prefix, key, kind) for key, kind in _WORDS.items() if key in table}
+        values |= {key: self.read_figure(table, prefix, key, unit) for key, unit in _FIGURES.items() if key in table}
+        values |= {key: self.read_typed(table, prefix, key, kind) for key, kind in _WORDS.items() if key in table}
         if "queue_bytes" in table and "queue_ms" not in table:
             values["queue_ms"] = None
         elif "queue_ms" in table and "queue_bytes" not in table:
             values["queue_bytes"] = None
         if values.get("jitter_ms") == 0 and base is not None:
-            # TOML cannot say "nothing": a step that ends the jitter ends what was said about it.
+            # TOML has no null: a step that sets jitter_ms to 0 also resets the two keys that belong to it.
             values |= {key: None if key == "jitter_reorders" else "none" for key in _WORDS if key not in table}
         try:
             return Direction(**values)
@@ -105,7 +108,11 @@ class _Reader:
 
 
 def load_profile(text: str, *, name: str, file: str | None = None) -> Profile:
-    """Read a profile from the *text* of its file. Raises :class:`SettingsError` with file, key and reason."""
+    """Return the profile in *text*; raises :class:`SettingsError` with file, key and reason.
+
+    >>> load_profile("[down]\\ndelay_ms = 20\\n[up]\\n", name="home").down.delay_ms
+    20.0
+    """
     file = file or f"{name}.toml"
     try:
         table = tomllib.loads(text)
@@ -116,17 +123,17 @@ def load_profile(text: str, *, name: str, file: str | None = None) -> Profile:
         raise SettingsError(f"{file}: sources", sources, "must be a table of texts in quotes")
     reader = _Reader(file, sources)
     known = ("description", "control_exempt", "period_s", "sources", "down", "up", "step")
-    reader.keys(table, "", dict.fromkeys(known))
-    description = reader.typed(table, "", "description", str, "")
-    exempt = reader.typed(table, "", "control_exempt", bool, default=True)
-    period_s = reader.figure(table, "", "period_s", "seconds") if "period_s" in table else None
-    for way in ("down", "up"):
-        if way not in table:
-            raise reader.refuse(way, None, "both directions must be there; an empty table is a perfect one")
-    down, up = (reader.direction(reader.typed(table, "", way, dict), f"{way}.") for way in ("down", "up"))
+    reader.check_keys(table, "", dict.fromkeys(known))
+    description = reader.read_typed(table, "", "description", str, "")
+    exempt = reader.read_typed(table, "", "control_exempt", bool, default=True)
+    period_s = reader.read_figure(table, "", "period_s", "seconds") if "period_s" in table else None
+    for key in ("down", "up"):
+        if key not in table:
+            raise reader.refuse(key, None, "both directions must be there; an empty table is a perfect one")
+    down, up = (reader.read_direction(reader.read_typed(table, "", key, dict), f"{key}.") for key in ("down", "up"))
     steps = tuple(
         _step(reader, step, number, down, up)
-        for number, step in enumerate(reader.typed(table, "", "step", list, []), 1)
+        for number, step in enumerate(reader.read_typed(table, "", "step", list, []), 1)
     )
     if unused := sorted(set(sources) - reader.used):
         raise reader.refuse("sources", unused, "no figure names this source")
@@ -150,13 +157,13 @@ def _step(reader: _Reader, table: object, number: int, down: Direction, up: Dire
     prefix = f"step.{number}."
     if type(table) is not dict:
         raise reader.refuse(prefix[:-1], table, "must be a table: [[step]]")
-    reader.keys(table, prefix, dict.fromkeys(("at_s", "down", "up")))
+    reader.check_keys(table, prefix, dict.fromkeys(("at_s", "down", "up")))
     if "at_s" not in table:
         raise reader.refuse(f"{prefix}at_s", None, "must say when the step begins")
     return Step(
-        at_s=reader.figure(table, prefix, "at_s", "seconds"),
-        down=reader.direction(reader.typed(table, prefix, "down", dict, {}), f"{prefix}down.", down),
-        up=reader.direction(reader.typed(table, prefix, "up", dict, {}), f"{prefix}up.", up),
+        at_s=reader.read_figure(table, prefix, "at_s", "seconds"),
+        down=reader.read_direction(reader.read_typed(table, prefix, "down", dict, {}), f"{prefix}down.", down),
+        up=reader.read_direction(reader.read_typed(table, prefix, "up", dict, {}), f"{prefix}up.", up),
     )
 
 

@@ -1,7 +1,7 @@
-"""What a link did to the frames that calibration sent, as figures with their uncertainty, and what is amiss. Pure.
+"""From the frames of a calibration to measured figures with their uncertainty, and to deviations. Pure.
 
-A figure is compared with what the model of netem predicts for those very frames. It deviates where chance does not
-explain it (once in 100,000 comparisons) and the lab kernel's timers do not either.
+A figure is compared with what the model of netem predicts for the same frames. It deviates if neither chance (one
+comparison in 100,000) nor the timers of a lab kernel explain the difference.
 """
 
 import math
@@ -15,16 +15,15 @@ from flume.lab.link.model import Arrival, Draw, Sent, simulate
 from flume.lab.link.profile import Direction
 
 Z_SHOWN = 3.2905
-"""Two-sided 99.9 %: the intervals that are shown."""
+"""Two-sided 99.9 %: for the intervals that are shown."""
 Z_JUDGED = 4.4172
-"""Two-sided 99.999 %: what is held against the lab. With 99.9 % one calibration of all profiles in twenty would fail
-by chance."""
+"""Two-sided 99.999 %: for deviations. With 99.9 % one calibration of all profiles in twenty would fail by chance."""
 REPETITIONS = 16
-"""Simulations; a percentile's range over them, half as wide again on each side, holds what chance does."""
+"""Number of simulations. Chance explains a percentile within their range, widened by half of it on each side."""
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A measured figure, and between what its true value lies with 99.9 % confidence."""
+    """A measured figure, and the interval that contains its true value with 99.9 % confidence."""
 
     value: float
     low: float
@@ -40,18 +39,18 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of one link, sampled: what was sent, and what came out, with one clock for both."""
+    """The frames sent over one direction of a link and the arrivals, timed by one clock."""
 
     sent: Sequence[Sent]
     arrivals: Sequence[Arrival]
     """In the order of arrival."""
     corrupted: int = 0
-    """Frames whose damage the receiver noticed; they are not among the arrivals."""
+    """Number of frames in which the receiver found damage; they are not among the arrivals."""
     train_from: int | None = None
-    """Number of the first frame of a train sent as fast as possible, to the end; it shows the rate, not the delay."""
+    """Number of the first frame of the train, sent as fast as possible: it measures the rate, not the delay."""
 
     def __post_init__(self) -> None:
-        """Check that there is something to measure, and that nothing arrived that was not sent."""
+        """Check that frames were sent, and that every arrival is one of them. Raises :class:`EvidenceError`."""
         if not self.sent:
             raise EvidenceError("measuring a link: not one frame was sent over it")
         strange = [number for number, _ in self.arrivals if not 0 <= number < len(self.sent)]
@@ -60,27 +59,31 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What the link did."""
+    """The measured figures of one direction."""
 
     sent: int
     received: int
-    """Different frames that arrived intact."""
+    """Frames that arrived intact, duplicates not counted."""
     delay_ms: Percentiles | None
-    """None where nothing arrived."""
+    """None where no frame arrived."""
     loss_pct: Interval
     burst_datagrams: Interval | None
     """Mean length of a run of lost frames; None without loss."""
     rate_kbit: float | None
-    """None without a train of which at least two arrived."""
+    """None without a train, or where fewer than two of its frames arrived."""
     reordered_pct: float
-    """Of those that arrived, frames behind one sent after them (RFC 4737)."""
+    """Share of the frames received that arrived after a frame sent later (RFC 4737)."""
     duplicate_pct: float
-    """Of those sent, frames that arrived once more."""
+    """Share of the frames sent that arrived a second time."""
     corrupted_pct: float
 
 
 class Deviation(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure outside its tolerance."""
+    """A figure out of tolerance.
+
+    >>> print(Deviation(figure="loss_pct", measured=9, low=1, high=3))
+    loss_pct is 9 and should be 1 to 3
+    """
 
     figure: str
     measured: float
@@ -88,17 +91,17 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         expected = f"{self.low:.4g}" if self.low == self.high else f"{self.low:.4g} to {self.high:.4g}"
         return f"{self.figure} is {self.measured:.4g} and should be {expected}"
 
 
 class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
-    """What timers and a busy processor may add; the defaults are a lab kernel's with its single processor.
+    """The error that timers and a busy CPU may add. The defaults are for a lab kernel with its one CPU.
 
-    Measured there on a quiet machine: 0.1 to 2 ms late in the middle, 5 at the 95th percentile, rates within 2 %. On a
-    machine whose processors are all taken one measurement in five lies outside: whoever measures does it again then,
-    since what was chance does not repeat itself and what is wrong stays wrong.
+    Measured there on an idle computer: 0.1 to 2 ms late at the median, 5 ms at the 95th percentile, rates within 2 %.
+    On a computer whose CPUs are all busy one measurement in five is outside. Such a measurement is repeated: chance
+    does not repeat itself, and what is wrong stays wrong.
     """
 
     early_ms: float = 0.5
@@ -110,7 +113,12 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wilson(hits: float, trials: float, z: float) -> tuple[float, float]:
-    """Return Wilson's interval for a proportion: unlike the plain normal one it holds near 0 and 1 too."""
+    """Return Wilson's interval for the proportion *hits* / *trials*: unlike the normal one, it is valid near 0 and 1.
+
+    >>> low, high = wilson(0, 100, 1.96)
+    >>> low, round(high, 3)
+    (0.0, 0.037)
+    """
     if trials <= 0:
         return 0.0, 1.0
     share, weight = hits / trials, z * z / trials
@@ -123,7 +131,7 @@ def measure(samples: Samples) -> Measured:
     """Return the figures of *samples*."""
     total = len(samples.sent)
     arrived = {number for number, _ in samples.arrivals}
-    # A damaged frame does not say which one it was: it is among the missing, and taken off their number.
+    # The number in a damaged frame is unknown: the frame is among the missing ones, so it is subtracted from them.
     missing = [number not in arrived for number in range(total)]
     lost = max(0, sum(missing) - samples.corrupted)
     bursts = sum(gone and not before for gone, before in zip(missing, [False, *missing], strict=False))
@@ -141,7 +149,7 @@ def measure(samples: Samples) -> Measured:
 
 
 def _memory(loss: float, end: float) -> float:
-    """Return how many trials one is worth less than: (1+ρ)/(1−ρ), where ρ = 1−p−r is the chain's correlation."""
+    """Return the trials of a chain that weigh as one independent trial: (1+ρ)/(1−ρ), with its correlation ρ = 1−p−r."""
     if not 0 < loss < 1:
         return 1.0
     rho = min(0.99, max(0.0, 1 - end - loss * end / (1 - loss)))
@@ -154,7 +162,7 @@ def _loss(lost: int, total: int, memory: float) -> Interval:
 
 
 def _burst(lost: int, bursts: int) -> Interval | None:
-    """Each lost frame ends its burst with the same chance r, so r is a proportion of the lost, and 1/r the length."""
+    """Each lost frame ends its burst with probability r: r is a proportion of the lost frames, and 1/r the length."""
     if not lost:
         return None
     low, high = wilson(bursts, lost, Z_SHOWN)
@@ -174,8 +182,9 @@ def _rate_kbit(samples: Samples) -> float | None:
     if samples.train_from is None:
         return None
     train = [(at_s, number) for number, at_s in samples.arrivals if number >= samples.train_from]
-    # Jitter stretches the train until its latest frame holds the others up, and a late timer lets several out at once:
-    # so the median of all halves counts. A frame arrives with its last bit: the bits of the first one are not in it.
+    # Jitter stretches the train until its latest frame delays the frames behind it, and a late timer releases several
+    # frames at once. So the rate is the median over all halves of the train. A frame arrives with its last bit:
+    # the bits of the first frame do not belong to the interval.
     reach = len(train) // 2
     rates = []
     for (began_s, _), *rest in (train[start : start + reach + 1] for start in range(len(train) - reach)):
@@ -199,7 +208,10 @@ def _reordered_pct(arrivals: Sequence[Arrival]) -> float:
 def deviations(
     direction: Direction, samples: Samples, draw: Draw, *, tolerance: Tolerance | None = None
 ) -> list[Deviation]:
-    """Return where *samples* differ from a link that is *direction* by more than chance and *tolerance*."""
+    """Return the figures of *samples* that differ from a link like *direction* by more than chance and *tolerance*.
+
+    *draw* returns random numbers for the simulations of the model.
+    """
     tolerance = tolerance or Tolerance()
     measured = measure(samples)
     predicted = [
@@ -221,11 +233,11 @@ def deviations(
     return [deviation for deviation in found if deviation is not None]
 
 
-def may_be_a_streams_doing(direction: Direction, deviation: Deviation) -> bool:
+def stream_explains(direction: Direction, deviation: Deviation) -> bool:
     """Whether a stream on the same link explains *deviation*.
 
-    Its datagrams stand between ours, so that bursts and order look otherwise; at a bottleneck ours wait behind them,
-    or find its queue full.
+    The stream's datagrams are between our frames, which changes bursts and order. At a bottleneck our frames wait
+    behind them, or find the queue full.
     """
     if deviation.figure in {"burst_datagrams", "reordered_pct"}:
         return True
@@ -242,9 +254,9 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _range_of_share(share: float, trials: float) -> tuple[float, float]:
-    """Return what a *share* may come to in that many *trials*; an impossible or certain one leaves no room.
+    """Return the range of a measured *share* in that many *trials*; a share of 0 or 1 has no range.
 
-    The normal approximation, with the third moment's term of Cornish and Fisher for few events, and half an event.
+    The normal approximation, with Cornish and Fisher's term of the third moment for few events, and half an event.
     """
     if share in (0.0, 1.0) or trials <= 0:
         return share, share
@@ -253,7 +265,7 @@ def _range_of_share(share: float, trials: float) -> tuple[float, float]:
 
 
 def _missing(direction: Direction, samples: Samples) -> list[Deviation | None]:
-    """Lost and damaged together: damage in the headers of Ethernet or IP makes a frame vanish uncounted."""
+    """Lost and damaged frames together: a frame damaged in its Ethernet or IP header is dropped uncounted."""
     loss = direction.loss_pct / 100 * (1 - direction.duplicate_pct / 100)
     share = 1 - (1 - loss) * (1 - direction.corrupt_pct / 100)
     total = len(samples.sent)
@@ -264,7 +276,7 @@ def _missing(direction: Direction, samples: Samples) -> list[Deviation | None]:
 
 
 def _bursts(direction: Direction, measured: Measured) -> list[Deviation | None]:
-    """Runs of lost frames: as long as the profile says, or single where it says nothing."""
+    """Runs of lost frames: as long as the profile says; independent losses without a burst length."""
     if measured.burst_datagrams is None or not 0 < direction.loss_pct < 100:
         return []
     lost = measured.sent - measured.received
@@ -298,6 +310,6 @@ def _order(
 ) -> list[Deviation | None]:
     low, high = _spread([one.reordered_pct for one in predicted])
     if not direction.in_order or direction.reorder_pct:
-        # Where frames are near to one another, a timer that is late for one is late for the one behind it too.
+        # Of two frames close together, a timer that is late for the first is late for the second too.
         low, high = max(0.0, low - tolerance.reordered_pct), high + tolerance.reordered_pct
     return [_outside("reordered_pct", measured.reordered_pct, low, high)]

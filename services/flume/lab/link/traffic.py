@@ -1,7 +1,7 @@
-"""What calibration sends over a link, and when: enough to judge each figure, and no more than the lab bears. Pure.
+"""The frames that calibration sends over a link, and their times: enough to judge each figure. Pure.
 
-A lab kernel has one processor and passes about 2,400 frames a second between Python programs, both ends and netem
-included (measured on User Mode Linux 6.1). All links are measured side by side, so they share that.
+A lab kernel has one CPU and passes about 2,400 frames a second between Python programs, both ends and netem included
+(measured on User Mode Linux 6.1). All links are measured at the same time and share that rate.
 """
 
 import math
@@ -12,32 +12,33 @@ from flume.lab.link.profile import FRAME_BYTES, JITTER_EXTREME, Direction
 
 TOTAL_FRAMES_PER_S = 2000.0
 SMALL_BYTES = 60
-"""Ethernet's shortest frame: a slow link carries many, so that a sample is large and its queue stays empty."""
+"""Ethernet's shortest frame: a slow link carries many of them, so the sample is large and the queue stays empty."""
 RATE_SHARE = 0.4
-"""Of a link's rate that small frames may take: a queue that builds up would be measured as delay."""
+"""Share of a link's rate for small frames: a queue that builds up would be measured as delay."""
 LIMIT_SHARE = 0.5
+"""Share of netem's limit for small frames in flight: a full limit would be measured as loss."""
 FRAMES_PER_S_MAX = 600.0
 
 FRAMES_STEADY, FRAMES_JITTER, FRAMES_LOSS, FRAMES_BURST = 300, 800, 1200, 3000
-"""Small frames for a link with nothing random, with jitter, with random loss, and with loss in bursts: 2 % loss in
-bursts of two then shows 30 bursts."""
+"""Number of small frames for a link with nothing random, with jitter, with random loss, and with loss in bursts. 3000
+frames with 2 % loss in bursts of two have 30 bursts."""
 DURATION_MIN_S = 2.0
 
 TRAIN_S = 0.4
 TRAIN_MIN, TRAIN_MAX = 12, 150
 TRAIN_LEAD_US = 100_000
-"""A train of full frames, sent as fast as possible, arrives at the rate of the link."""
-SETTLE_US = 400_000
-"""After the last frame is due, for a lab kernel that is behind."""
+"""A train of full frames is sent as fast as possible, so it arrives at the rate of the link."""
+LATE_US = 400_000
+"""Time to wait after the last frame is due: a lab kernel may be late."""
 
 
 class Effort(NamedTuple):
-    """How much is sent for a measurement."""
+    """How many frames a measurement sends."""
 
     share: float = 1.0
-    """Of the frames that each figure would like; never fewer than :data:`FRAMES_MIN`."""
+    """Share of the frames that each figure needs; at least :data:`FRAMES_MIN` are sent."""
     frames_per_s: float = TOTAL_FRAMES_PER_S
-    """Over all links together."""
+    """Of all links together."""
     trains: bool = True
     """Whether links with a rate get a train of full frames, which fills their queue."""
 
@@ -45,13 +46,13 @@ class Effort(NamedTuple):
 FRAMES_MIN = 300
 THOROUGH = Effort()
 BRIEF = Effort(share=0.2)
-"""Before each run: a figure that is badly wrong shows, and nobody waits for half a minute."""
+"""Before each run: finds a figure that is badly wrong, without a delay of half a minute."""
 BESIDE_A_STREAM = Effort(share=0.2, frames_per_s=500, trains=False)
-"""So that the stream loses nothing to a full queue or a busy processor."""
+"""While a stream runs: the stream loses no datagram to a full queue or a busy CPU."""
 
 
 class Phase(NamedTuple):
-    """*frames* frames of *frame_bytes*, one each *step_us*, from *start_us* on."""
+    """*frames* frames of *frame_bytes*, the first at *start_us*, one every *step_us*."""
 
     start_us: int
     frames: int
@@ -60,29 +61,33 @@ class Phase(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One direction's traffic: small frames, then, where there is a rate, a train of full ones."""
+    """The frames of one direction: small ones, then, if the link has a rate, a train of full ones."""
 
     small: Phase
     train: Phase | None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """What is sent, in the order of the frames' numbers."""
+        """The phases in the order of the frames' numbers."""
         return (self.small,) if self.train is None else (self.small, self.train)
 
     @property
     def end_us(self) -> int:
-        """When the last frame leaves."""
+        """Time at which the last frame is sent."""
         return max(phase.start_us + phase.frames * phase.step_us for phase in self.phases)
 
 
 def longest_us(direction: Direction) -> int:
-    """Return how long a frame may be under way, the time in the queue apart."""
+    """Return the longest delay of a frame, without the time in a queue."""
     return round(1000 * (direction.delay_ms + JITTER_EXTREME * direction.jitter_ms))
 
 
 def plans(directions: Mapping[str, Direction], effort: Effort = THOROUGH) -> dict[str, Plan]:
-    """Return the traffic for each of the directions that are to be measured at the same time."""
+    """Return the frames for each of *directions*, which are measured at the same time.
+
+    >>> plans({"down": Direction(delay_ms=20)})["down"].small.frames
+    300
+    """
     wanted = {
         name: max(FRAMES_MIN, round(effort.share * _frames_wanted(direction))) for name, direction in directions.items()
     }
@@ -97,12 +102,12 @@ def plans(directions: Mapping[str, Direction], effort: Effort = THOROUGH) -> dic
 
 
 def drain_us(directions: Mapping[str, Direction], planned: Mapping[str, Plan]) -> int:
-    """Return how long after the last frame left the last one has arrived for certain."""
+    """Return the time from sending the last frame until the latest arrival of any frame, in microseconds."""
     end_us = max(plan.end_us for plan in planned.values())
     arrived = (
         planned[name].end_us + longest_us(one) + _train_us(one, planned[name]) for name, one in directions.items()
     )
-    return max(0, max(arrived) - end_us) + SETTLE_US
+    return max(0, max(arrived) - end_us) + LATE_US
 
 
 def _frames_wanted(direction: Direction) -> int:
@@ -115,7 +120,7 @@ def _frames_wanted(direction: Direction) -> int:
 
 
 def _frames_per_s_max(direction: Direction) -> float:
-    # netem's limit counts frames, and is meant for full ones: small ones must not fill it while they are under way.
+    # netem's limit counts frames and is made for full ones: small frames in flight must not fill it.
     in_flight_s = max(1e-3, longest_us(direction) / 1e6)
     most = min(FRAMES_PER_S_MAX, LIMIT_SHARE * direction.limit_datagrams / in_flight_s)
     if direction.rate_kbit is None:

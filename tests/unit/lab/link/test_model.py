@@ -1,4 +1,4 @@
-"""The model of netem: its tables are iproute2's, its rule is the kernel's."""
+"""The model of netem: its tables are those of iproute2, its rule is the kernel's."""
 
 import random
 
@@ -41,7 +41,7 @@ def test_a_delay_is_a_delay_and_a_rate_a_rate():
     assert [at_s for _, at_s in arrivals] == [pytest.approx(0.01), pytest.approx(0.02), pytest.approx(0.03)]
 
 
-def test_what_the_limit_has_no_room_for_is_lost_from_the_end():
+def test_frames_beyond_the_limit_are_lost_from_the_end():
     link = Direction(rate_kbit=1000, queue_bytes=1514)
     arrivals = simulate(link, [Sent(0, 1250)] * 10, random.Random(1).random)
     assert [number for number, _ in arrivals] == list(range(link.limit_datagrams))

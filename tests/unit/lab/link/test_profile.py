@@ -1,4 +1,4 @@
-"""A link as values: what is impossible is refused with its name, and the limit is computed."""
+"""A link as values: an impossible figure is refused with its name, and the limit is computed."""
 
 import math
 from typing import Any
@@ -53,7 +53,7 @@ from flume.lab.link.profile import FRAME_BYTES, MIN_UNLIMITED_DATAGRAMS, Directi
         ),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(figures: dict[str, Any], key: str):
+def test_an_impossible_figure_is_refused_by_name(figures: dict[str, Any], key: str):
     with pytest.raises(SettingsError, match=r"is not possible|is missing") as caught:
         Direction(**figures)
     assert caught.value.key == key

@@ -1,4 +1,4 @@
-"""Profile files: ours have a source for every figure, and a mistake is named with file, key and reason."""
+"""Profile files: ours have a source for every figure; a mistake is refused with file, key and reason."""
 
 import tomllib
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_the_table_in_the_document_is_that_of_the_files():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("delay = 50", r"bad\.toml: down\.delay=50 .*the unit stands in the name: write delay_ms"),
+        ("delay = 50", r"bad\.toml: down\.delay=50 .*the unit is part of the name: write delay_ms"),
         ("delay_s = 0.05", r"bad\.toml: down\.delay_s=0\.05 .*write delay_ms"),
         ("rate_mbit = 5", r"down\.rate_mbit=5 .*write rate_kbit"),
         ('delay_ms = "50ms"', r"down\.delay_ms='50ms' .*a number of milliseconds"),

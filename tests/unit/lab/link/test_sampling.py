@@ -1,4 +1,4 @@
-"""From samples to figures and to what is amiss: a true link passes, a link that is otherwise does not."""
+"""From samples to figures and deviations: a link like its profile passes, another link does not."""
 
 import random
 
@@ -12,13 +12,13 @@ from flume.lab import catalogue
 from flume.lab.link.model import Arrival, Sent, simulate
 from flume.lab.link.profile import FRAME_BYTES, Direction
 from flume.lab.link.profile_file import find_profile
-from flume.lab.link.sampling import Deviation, Samples, deviations, may_be_a_streams_doing, measure, wilson
+from flume.lab.link.sampling import Deviation, Samples, deviations, measure, stream_explains, wilson
 from support.paths import PROFILES
 
 
 def through(link: Direction, *, seed: int = 1, count: int = 2000) -> Samples:
-    """Small frames and, where there is a rate, a train of full ones, over a *link*."""
-    # netem counts packets: small ones must not fill a limit made for full ones.
+    """Samples of a *link*: small frames and, if it has a rate, a train of full ones."""
+    # netem counts packets: small frames must not fill a limit that is made for full ones.
     gap_s = max(0.003, 2 * (link.delay_ms + 4 * link.jitter_ms) / 1000 / link.limit_datagrams)
     sent = [Sent(number * gap_s, 60) for number in range(count)]
     train_from = None
@@ -99,7 +99,7 @@ def test_the_figures_of_a_small_sample_by_hand():
     assert figures.delay_ms.p95 == pytest.approx(1100)
 
 
-def test_damage_that_the_receiver_noticed_is_no_loss():
+def test_damage_that_the_receiver_found_is_no_loss():
     samples = Samples(sent=[Sent(0, 60)] * 10, arrivals=[Arrival(number, 1) for number in range(7)], corrupted=2)
     figures = measure(samples)
     assert (figures.loss_pct.value, figures.corrupted_pct) == (10, 20)
@@ -145,12 +145,12 @@ def test_wilson_is_an_interval_around_the_share(hits: int, trials: int, z: float
 
 
 def test_a_stream_explains_a_queue_and_other_bursts_but_not_a_missing_delay() -> None:
-    """What a stream can do to frames beside it is no deviation of the link."""
+    """The effect of a stream on the frames beside it is no deviation of the link."""
     narrow, wide = Direction(rate_kbit=8000, queue_ms=100), Direction(delay_ms=50)
     late = Deviation(figure="delay_ms p50", measured=90, low=49, high=55)
     early = Deviation(figure="delay_ms p50", measured=1, low=49, high=55)
     burst = Deviation(figure="burst_datagrams", measured=1, low=2, high=3)
-    assert may_be_a_streams_doing(narrow, late)
-    assert not may_be_a_streams_doing(wide, late)
-    assert not may_be_a_streams_doing(narrow, early)
-    assert may_be_a_streams_doing(wide, burst)
+    assert stream_explains(narrow, late)
+    assert not stream_explains(wide, late)
+    assert not stream_explains(narrow, early)
+    assert stream_explains(wide, burst)

@@ -1,4 +1,4 @@
-"""Commands for tc, and its answers as real netem gave them (Linux 6.1, iproute2 6.1)."""
+"""Commands for tc, and tc's answers as recorded from real netem (Linux 6.1, iproute2 6.1)."""
 
 import json
 
@@ -69,7 +69,7 @@ def text(command: shaping.Command) -> str:
     ("direction", "options"),
     [(BURSTS, BURSTS_READ), (ALL, ALL_READ), (RATE, RATE_READ), (Direction(), REST_READ)],
 )
-def test_what_the_kernel_says_of_each_direction_is_that_direction(direction: Direction, options: dict[str, object]):
+def test_the_kernels_answer_for_each_direction_matches_that_direction(direction: Direction, options: dict[str, object]):
     assert shaping.check_readback(read(options), direction) == []
 
 
@@ -85,7 +85,7 @@ def test_what_the_kernel_says_of_each_direction_is_that_direction(direction: Dir
         (("loss-random",), {"loss": 0.01}, "loss is 0.01 and should be 0"),
     ],
 )
-def test_each_difference_is_said(path: tuple[str, ...], value: object, said: str):
+def test_each_difference_is_named(path: tuple[str, ...], value: object, said: str):
     options = json.loads(json.dumps(BURSTS_READ))
     inner = options
     for key in path[:-1]:
@@ -96,7 +96,7 @@ def test_each_difference_is_said(path: tuple[str, ...], value: object, said: str
     assert said in problems[0]
 
 
-def test_what_is_absent_or_foreign_is_said():
+def test_a_qdisc_that_is_absent_or_not_ours_is_named():
     noqueue = '[{"kind":"noqueue","handle":"0:","root":true,"refcnt":2,"options":{}}]'
     assert len(shaping.check_readback(noqueue, Direction())) == 3
     assert "no netem" in shaping.check_readback("[{}]", Direction())[-1]
@@ -127,7 +127,7 @@ def test_the_tree_is_replaced_in_place_and_control_never_meets_netem():
         "tc qdisc replace",
     ]
     assert commands[0][5:9] == ("root", "handle", "1:", "prio")
-    # Control goes into its band before there is a netem that could meet it.
+    # The filters for control come before netem, so that netem never sees a control segment.
     assert [text(command[-2:]) for command in commands[1:4]] == ["classid 1:1"] * 3
     assert "src_port 5010" in text(commands[2])
     assert "dst_port 5010" in text(commands[3])
@@ -135,7 +135,7 @@ def test_the_tree_is_replaced_in_place_and_control_never_meets_netem():
     assert all("del" not in command for command in commands)
     shaped = shaping.set_commands("eth0", BURSTS, control_port=5010, exempt=False)
     assert [text(command[-2:]) for command in shaped[1:4]] == ["classid 1:1", "classid 1:2", "classid 1:2"]
-    # The same things by the same handles: one call after the other changes what is there and adds nothing.
+    # The same handles: a second call changes the existing qdiscs and filters and adds none.
     assert [command[:-2] for command in shaped[1:4]] == [command[:-2] for command in commands[1:4]]
 
 
@@ -144,7 +144,7 @@ def test_every_command_states_every_option_because_change_keeps_what_is_left_out
     for direction in (Direction(), BURSTS, ALL, RATE):
         arguments = shaping.netem_arguments(direction)
         assert [word for word in arguments if word in keys] == list(keys)
-    # Without jitter netem looks at no distribution; with it each names its table.
+    # Without jitter netem uses no distribution; with jitter each command names its table.
     assert "distribution" not in shaping.netem_arguments(Direction(delay_ms=5))
     assert text(shaping.netem_arguments(ALL)[2:7]) == "delay 300us 100us distribution uniform"
 

@@ -1,4 +1,4 @@
-"""What calibration sends: enough for each figure, little enough for the link and for a lab kernel."""
+"""The frames of a calibration: enough for each figure, few enough for the link and for a lab kernel."""
 
 import pytest
 
@@ -11,7 +11,7 @@ FAST = Direction(rate_kbit=30_000, queue_ms=100)
 
 
 def test_all_directions_together_stay_within_what_a_lab_kernel_passes() -> None:
-    """Also where each alone would be sent faster."""
+    """Even where each direction alone would be sent faster."""
     planned = traffic.plans({str(number): BURSTY for number in range(10)})
     seconds = max(plan.small.frames * plan.small.step_us for plan in planned.values()) / 1e6
     assert sum(plan.small.frames for plan in planned.values()) / seconds <= traffic.TOTAL_FRAMES_PER_S
@@ -27,7 +27,7 @@ def test_small_frames_leave_a_slow_links_queue_empty() -> None:
 
 @pytest.mark.parametrize("direction", [SLOW, FAST])
 def test_a_train_fits_into_the_queue(direction: Direction) -> None:
-    """It comes when the small frames have gone through, and no frame of it is lost for want of room."""
+    """It is sent when the small frames have arrived, and no frame of it finds the queue full."""
     plan = traffic.plans({"down": direction})["down"]
     assert plan.train is not None
     assert plan.train.frames * plan.train.frame_bytes <= direction.queue_room_bytes
@@ -36,12 +36,12 @@ def test_a_train_fits_into_the_queue(direction: Direction) -> None:
 
 
 def test_without_a_rate_there_is_no_train() -> None:
-    """There is nothing to measure with it."""
+    """A train measures nothing else."""
     assert traffic.plans({"down": BURSTY})["down"].train is None
 
 
 def test_the_last_frame_is_waited_for() -> None:
-    """With its delay, the extremes of the jitter, and the time that the train takes on a slow link."""
+    """Its delay, the extremes of the jitter, and the duration of the train on a slow link are included."""
     directions = {
         "down": SLOW,
         "up": Direction(delay_ms=300, jitter_ms=20, distribution="normal", jitter_reorders=True),
@@ -55,14 +55,14 @@ def test_the_last_frame_is_waited_for() -> None:
 
 
 def test_a_brief_measurement_sends_a_part_and_never_too_little() -> None:
-    """Enough to find a link that is badly wrong."""
+    """It still finds a link that is badly wrong."""
     planned = traffic.plans({"down": BURSTY, "up": Direction()}, traffic.BRIEF)
     assert planned["down"].small.frames == traffic.BRIEF.share * traffic.FRAMES_BURST
     assert planned["up"].small.frames == traffic.FRAMES_MIN
 
 
 def test_beside_a_stream_no_queue_is_filled_and_little_is_sent() -> None:
-    """The stream must lose nothing by being measured."""
+    """The measurement must not make the stream lose a datagram."""
     planned = traffic.plans({str(number): FAST for number in range(10)}, traffic.BESIDE_A_STREAM)
     assert all(plan.train is None for plan in planned.values())
     seconds = max(plan.small.frames * plan.small.step_us for plan in planned.values()) / 1e6
