@@ -164,23 +164,9 @@ def test_every_command_of_the_readme_works(checkout, engine):
     assert (checkout / "artifacts" / "latest" / "report.json").is_file()
 
 
-def test_the_sizes_of_the_images_are_those_of_the_readme(engine):
-    shown = re.findall(r"^\| `(flumelab/\w+)` \| (\d+) MB \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_sizes_of_the_images_are_those_of_the_figures(engine):
+    figures = (ROOT / "docs" / "figures.md").read_text()
+    shown = re.findall(r"^\| `(flumelab/\w+)` \| (\d+) MB \|", figures, re.MULTILINE)
     assert [tag for tag, _ in shown] == ["flumelab/server", "flumelab/client", "flumelab/probe"]
     for tag, megabytes in shown:
         assert engine.images.find(tag).size_bytes / 1e6 == pytest.approx(int(megabytes), rel=0.1), tag
-
-
-@pytest.mark.parametrize("page", ["README.md", "services/README.md", "compose/README.md", "netem/README.md"])
-def test_every_file_that_the_pages_link_to_exists(page):
-    text = (ROOT / page).read_text()
-    targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]
-    assert targets or page != "README.md"
-    for target in targets:
-        assert ((ROOT / page).parent / target).exists(), target
-
-
-def test_every_path_that_the_architecture_names_exists():
-    for page in ("README.md", "services/README.md"):
-        for path in re.findall(r"`((?:control|media|server|client|lab)/\w+\.py)`", (ROOT / page).read_text()):
-            assert (ROOT / "services" / "flume" / path).is_file(), f"{page}: {path}"

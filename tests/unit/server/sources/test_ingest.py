@@ -10,7 +10,7 @@ from flume.server.sources.source import ItemFailed, ItemStarted, SourceEnded, Ts
 from support.media.camera import SyntheticCamera
 from support.media.synthetic import SyntheticSource
 from support.media.ts_stream import Check
-from support.paths import SERVICES
+from support.paths import ROOT
 
 
 def filled(source: SyntheticSource) -> Ingest:
@@ -90,7 +90,7 @@ def test_an_item_that_breaks_off_is_ended_like_any_other():
 
 
 def test_every_count_of_the_source_is_explained():
-    text = (SERVICES / "README.md").read_text()
+    text = (ROOT / "docs" / "counters.md").read_text()
     for name in (*SHOWN_STATISTICS, *OWN_COUNTS, "stalls"):
         assert f"`{name}`" in text
 
