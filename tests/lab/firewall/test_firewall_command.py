@@ -13,7 +13,7 @@ def test_make_lists_applies_proves_and_opens(watched, firewalled):
     listed = watched.make("firewall")
     assert listed.returncode == 0, listed.stderr
     assert re.search(r"^  media-dropped +UDP from the server is dropped", listed.stdout, re.MULTILINE)
-    up = watched.make("firewall", "SCENARIO=media-dropped", "CLIENT=2")
+    up = watched.make("firewall", "FIREWALL=media-dropped", "CLIENT=2")
     assert up.returncode == 0, up.stderr
     assert up.stdout.startswith("media-dropped at client 2: UDP from the server is dropped")
     for part in ("symptom", "diagnosis", "fix", "doctor", "proof"):
@@ -21,7 +21,7 @@ def test_make_lists_applies_proves_and_opens(watched, firewalled):
     firewalled.clients[2].statistics()
     proof = watched.flume("lab", "firewall", "proof")
     assert "client 2, media-dropped: has acted" in one_line(proof.stdout)
-    opened = watched.make("firewall", "SCENARIO=open")
+    opened = watched.make("firewall", "FIREWALL=open")
     assert one_line(opened.stdout) == "open: no firewall scenario is applied any more"
     assert one_line(watched.flume("lab", "firewall", "proof").stdout) == "no firewall scenario is applied"
     assert firewalled.traces() == []
