@@ -26,7 +26,7 @@ class Link(NamedTuple):
 
 
 def path(number: int | str, kind: str) -> str:
-    """Return the file that remembers *kind* of link *number*; ``all`` stands for facts about the kernel."""
+    """Return the file that remembers *kind* of link *number*; the number ``all`` is for facts about the kernel."""
     return f"{STATE}/{number}.{kind}"
 
 

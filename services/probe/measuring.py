@@ -238,7 +238,7 @@ def _drain(directions: Sequence[MeasuredDirection], drain_us: int) -> None:
 
 
 def _note_own_losses(directions: Sequence[MeasuredDirection]) -> None:
-    """Add the losses of this measurement to those of earlier ones: netem counts them among the stream's."""
+    """Add the losses of this measurement to those of earlier ones, as netem counts both these and the stream's."""
     for one in directions:
         down, up = map(int, (links.read(one.number, "own") or "0 0").split())
         if one.direction == "down":

@@ -50,8 +50,8 @@ def _restore_input(hooks: Iterable[str], lines: Callable[[str], str]) -> str:
 def timeout_message(unreplied_s: int, replied_s: int) -> bytes:
     """Return the netlink message that makes connection tracking forget UDP flows after so many idle seconds.
 
-    *unreplied_s* holds for flows of one direction only, *replied_s* for the others (``nf_conntrack_udp_timeout`` and
-    ``nf_conntrack_udp_timeout_stream``).
+    *unreplied_s* is for flows without a reply (``nf_conntrack_udp_timeout``), *replied_s* for flows in both directions
+    (``nf_conntrack_udp_timeout_stream``).
     """
     unreplied, replied = (struct.pack("!I", seconds) for seconds in (unreplied_s, replied_s))
     body = (

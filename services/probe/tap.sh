@@ -1,16 +1,19 @@
 #!/bin/sh
-# Captures packets in other containers' network namespaces. One call serves many taps, because starting a process
-# in a container from outside costs more than all that it does here.
+# Captures packets in the network namespaces of other containers. One call serves many taps, because starting a process
+# in a container from outside costs more than all work that it does here.
 #
 #   tap start DIRECTORY SECONDS BYTES FILTER  NAME PID INTERFACE [NAME PID INTERFACE ...]
-#   tap stop  DIRECTORY SECONDS               NAME [NAME ...]     the last one ends when the others have
+#   tap stop  DIRECTORY SECONDS               NAME [NAME ...]     the last tap ends after all earlier ones
 #
-# Each tap writes DIRECTORY/NAME.pcap; tcpdump's own words go to $STATE/NAME.log, which is another file system, so
-# that it can still say that DIRECTORY is full. `start` returns when every tap listens, and leaves none behind when
-# one of them does not. `stop` lets each read what it has seen, finish its file, and prints "NAME ok|died|behind
-# PACKETS FREE" and the log after it: whether tcpdump ran until it was asked to end (and had read everything by then),
-# how many packets its file holds, how many bytes DIRECTORY has left. The packets are counted from the file because
-# tcpdump does not notice that it cannot write.
+# Each tap writes DIRECTORY/NAME.pcap. The output of tcpdump goes to $STATE/NAME.log on another file system: there it can
+# still report that DIRECTORY is full.
+#
+# `start` returns when every tap listens. When one tap does not listen, it ends all of them.
+# `stop` lets each tap read all packets that it has seen and finish its file. Then it prints
+# "=== flumelab NAME ok|died|behind PACKETS FREE" and the log:
+#   ok, died, behind   tcpdump ran until it was told to end; ended before; had not read everything by then
+#   PACKETS            packets in the file, counted there, because tcpdump does not notice that it cannot write
+#   FREE               free bytes in DIRECTORY
 set -eu
 STATE=/run/taps
 
@@ -19,13 +22,13 @@ fail() {
     exit 1
 }
 
-# Whether process $1 runs; a zombie has ended.
+# Whether process $1 runs; a zombie does not.
 runs() {
     state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 1
     [ -n "$state" ] && [ "$state" != Z ] && [ "$state" != X ]
 }
 
-# Interrupts the taps named, without a word about those that are gone already.
+# Sends SIGINT to the named taps; a tap that is gone is no error.
 interrupt() {
     for name; do
         pid=$(cat "$STATE/$name.pid" 2>/dev/null) || continue
@@ -33,14 +36,14 @@ interrupt() {
     done
 }
 
-# Lets tap $1 write how far it has read to its log, a line such as
+# Makes tap $1 write to its log how far it has read, a line such as
 # "tcpdump: 12 packets captured, 15 packets received by filter, 0 packets dropped by kernel".
 ask() {
     kill -USR1 "$(cat "$STATE/$1.pid" 2>/dev/null)" 2>/dev/null || :
 }
 ANSWER="^tcpdump: [0-9]* packets* captured, "
 
-# Whether tap $1 had read all that the kernel held for it when it last answered.
+# Whether tap $1 had read all packets that the kernel held for it at its last answer.
 has_read_all() {
     # shellcheck disable=SC2046 # three numbers
     set -- $(grep "$ANSWER" "$STATE/$1.log" | tail -n 1 | tr -cd "0-9 ")
@@ -53,10 +56,10 @@ start() {
         name=$1 subject=$2 interface=$3
         shift 3
         rm -f "$directory/$name.pcap" "$STATE/$name.log" "$STATE/$name.pid"
-        # -U and --immediate-mode: what was seen is in the file at once. -B: 16 MiB of kernel buffer, which
-        # --immediate-mode divides into slots of the snapshot length whatever the packet's; at 2048 bytes 8192
-        # packets ride out 4 s of a busy processor, at tcpdump's own 262144 only 256. -Z root: no other user could
-        # write here.
+        # -U and --immediate-mode: a packet is in the file at once. -B: 16 MiB of kernel buffer. --immediate-mode
+        # divides it into slots of the snapshot length, whatever the length of a packet: at 2048 bytes 8192 slots,
+        # enough for 4 s without CPU; at tcpdump's default of 262144 bytes only 256. -Z root: no other user may write
+        # to DIRECTORY.
         # shellcheck disable=SC2086 # the filter is several words
         nsenter --target "$subject" --net -- tcpdump -Z root -n -U --immediate-mode -B 16384 -s "$bytes" \
             -i "$interface" -w "$directory/$name.pcap" $filter \
@@ -95,7 +98,7 @@ stop() {
             echo died >"$STATE/$name.end"
         fi
     done
-    # SIGINT ends tcpdump at once, and what it has not read by then would be missing in silence.
+    # SIGINT ends tcpdump at once. Packets that it has not read by then would be missing without a trace.
     for name; do
         ask "$name"
     done
@@ -108,14 +111,14 @@ stop() {
             ask "$name"
         done
     done
-    others='' last=''
+    earlier='' last=''
     for name; do
-        others="$others $last" last=$name
+        earlier="$earlier $last" last=$name
     done
-    for name in $others; do
+    for name in $earlier; do
         interrupt "$name"
     done
-    for name in $others; do
+    for name in $earlier; do
         wait_for_end "$name"
     done
     interrupt "$last"

@@ -1,4 +1,4 @@
-"""Two network namespaces joined by a veth pair: a wire of our own, out of the way of the machine's firewall."""
+"""Two network namespaces joined by a veth pair: a link that the firewall of this machine does not touch."""
 
 import contextlib
 import ctypes
@@ -61,7 +61,7 @@ class WirePair:
         _run("ip", "-n", self.client, "-batch", "-", text="".join(adding))
         for name in (self.server, self.client):
             _run("ip", "-n", name, "link", "set", "eth0", "up")
-        if not self.segmentation:  # as the lab does: the wire carries single datagrams
+        if not self.segmentation:  # as in the lab: the wire carries single datagrams
             _run(
                 *self.inside(
                     self.server, "ethtool", "-K", "eth0", "tx-udp-segmentation", "off", "gso", "off", "tso", "off"
@@ -109,11 +109,11 @@ class WirePair:
 
 
 class Tcpdump:
-    """A capture in a namespace, confirmed live before ``with`` goes on; :attr:`log` is complete after it."""
+    """A capture in a namespace that listens before the body of ``with`` begins; :attr:`log` is complete after it."""
 
     def __init__(self, pair: WirePair, name: str, path: Path) -> None:
-        # In immediate mode each slot of the ring is as long as a packet may be: 16 MiB hold 7000 packets at this
-        # length and 256 at the default, which a busy machine overruns. A batch needs the whole 64 KiB.
+        # In immediate mode each slot of the ring has the snapshot length: 16 MiB hold 7000 packets at this length and
+        # 256 at the default, which overflows on a busy machine. A batch needs the whole 64 KiB.
         length = "65600" if pair.segmentation else "2048"
         options = f"-i eth0 -n -U --immediate-mode -B 32768 -s {length} -Z root -w".split()
         self.path = path
@@ -131,7 +131,7 @@ class Tcpdump:
         raise AssertionError(f"tcpdump did not start: {self.log}")
 
     def __exit__(self, *_: object) -> None:
-        # SIGINT leaves unwritten what stands in the ring: stop only when the file has come to rest.
+        # SIGINT loses the packets that are still in the ring: stop only when the file no longer grows.
         size = -1
         while size != (size := self.path.stat().st_size):
             time.sleep(QUIET_S)

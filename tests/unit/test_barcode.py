@@ -1,4 +1,4 @@
-"""The barcode: every number reads back, at every size, and pictures without one have none."""
+"""The barcode: every number reads back at every size, and a frame without a barcode has no number."""
 
 import random
 
@@ -12,7 +12,7 @@ from flume import barcode
 def draw(
     number: int, width: int, height: int, *, pitch: int | None = None, black: int = 16, white: int = 235
 ) -> bytearray:
-    """A grey picture with the barcode of *number*."""
+    """Return a grey frame with the barcode of *number*."""
     pitch = pitch or width
     plane = bytearray(bytes([128]) * (pitch * height))
     top, half = round(barcode.TOP * height), round(barcode.HALF_HEIGHT * height)
@@ -35,14 +35,14 @@ def test_every_size_reads(width: int, height: int) -> None:
     assert barcode.decode(draw(43210, width, height, pitch=width + 32), width, height, width + 32) == 43210
 
 
-def test_a_washed_out_picture_reads_and_a_grey_one_does_not() -> None:
+def test_a_washed_out_frame_reads_and_a_grey_one_does_not() -> None:
     assert barcode.decode(draw(777, 640, 360, black=60, white=180), 640, 360, 640) == 777
     assert barcode.decode(draw(777, 640, 360, black=110, white=140), 640, 360, 640) is None
 
 
 @pytest.mark.parametrize("upper", [0, 255])
 @pytest.mark.parametrize("line", range(10, 40, 2))
-def test_an_edge_across_the_picture_is_no_number(upper: int, line: int) -> None:
+def test_an_edge_across_the_frame_is_no_number(upper: int, line: int) -> None:
     plane = bytes([upper]) * (320 * line) + bytes([255 - upper]) * (320 * (180 - line))
     assert barcode.decode(plane, 320, 180, 320) is None
 
@@ -62,7 +62,7 @@ def test_a_wrong_parity_is_no_number() -> None:
     assert barcode.decode(plane, 320, 180, 320) is None
 
 
-def test_a_picture_too_small_for_cells_has_none() -> None:
+def test_a_frame_too_small_for_cells_has_none() -> None:
     assert barcode.decode(bytes(30 * 20), 30, 20, 30) is None
 
 

@@ -1,4 +1,4 @@
-"""Taps on a real engine: what crossed the wire is in the file, and a tap that cannot be trusted says so."""
+"""Taps on a real engine: each packet on the wire is in the file, and a tap that cannot be trusted has a problem."""
 
 import struct
 from collections.abc import Iterator
@@ -73,24 +73,24 @@ def test_with_segmentation_off_the_wire_carries_single_datagrams(
 
 
 def test_counters_are_those_of_the_namespace(engine: Engine, layout: Topology, lab: str) -> None:
-    """Refused datagrams show at the client that refused them, and at nobody else."""
+    """Refused datagrams are counted at the client that refused them, and at no other host."""
     server, (first, second), box = start_lab(engine, layout, lab, clients=2)
     probe = Probe(box)
     send(server, first.address, count=50)
     counters = probe.counters([server.pid, first.pid, second.pid])
 
-    def received_for_nobody(pid: int) -> int:
+    def without_a_port(pid: int) -> int:
         names, values = (line.split()[1:] for line in counters[pid].snmp.splitlines() if line.startswith("Udp:"))
         return int(dict(zip(names, values, strict=True))["NoPorts"])
 
-    assert [received_for_nobody(one.pid) for one in (server, first, second)] == [0, 50, 0]
+    assert [without_a_port(one.pid) for one in (server, first, second)] == [0, 50, 0]
     assert "drops" in counters[first.pid].udp
     assert "eth0" in counters[first.pid].dev
     assert {"lo", "eth0"} == {one["dev"] for one in msgspec.json.decode(counters[first.pid].qdisc)}
 
 
 def test_a_full_disk_is_noticed_and_named(engine: Engine, layout: Topology, lab: str) -> None:
-    """The capture ends early; the tap says so instead of looking like a quiet network."""
+    """The capture ends early; its problem names the disk, so that it does not look like a quiet network."""
     probe_service = msgspec.structs.replace(
         layout.service("probe"), volumes=(), tmpfs=(*layout.service("probe").tmpfs, "/captures:size=1m")
     )
@@ -109,7 +109,7 @@ def test_a_full_disk_is_noticed_and_named(engine: Engine, layout: Topology, lab:
 def test_a_tap_that_cannot_listen_is_named_and_takes_the_others_with_it(
     engine: Engine, layout: Topology, lab: str
 ) -> None:
-    """No half of a capture: the error carries tcpdump's reason, and nothing is left running."""
+    """The error carries tcpdump's reason, and no tap is left running."""
     server, (client,), box = start_lab(engine, layout, lab)
     taps = [Tap("good", server.pid), Tap("bad", client.pid, "nope0")]
     with pytest.raises(EngineError, match=r"bad does not listen: .*nope0"):
@@ -120,7 +120,7 @@ def test_a_tap_that_cannot_listen_is_named_and_takes_the_others_with_it(
 
 
 def test_a_tap_whose_process_was_killed_is_a_problem(engine: Engine, layout: Topology, lab: str) -> None:
-    """Whoever killed it, the capture is not complete."""
+    """The capture is not complete then, whatever the reason."""
     server, _, box = start_lab(engine, layout, lab)
     probe = Probe(box)
     probe.start_taps([Tap("server", server.pid)])
@@ -131,12 +131,12 @@ def test_a_tap_whose_process_was_killed_is_a_problem(engine: Engine, layout: Top
 
 
 def signal_tap(probe: Probe, name: str, signal: str) -> None:
-    """Stand in for a machine that is too busy (STOP) and has time again (CONT)."""
+    """Stop a tap like a host without CPU time (STOP), and let it go on (CONT)."""
     probe.container.run_checked(["sh", "-c", f"kill -{signal} $(cat /run/taps/{name}.pid)"])
 
 
 def test_a_tap_that_is_behind_reads_on_before_it_stops(engine: Engine, layout: Topology, lab: str) -> None:
-    """SIGINT alone ends tcpdump with packets unread in the kernel's buffer, and without a word about them."""
+    """SIGINT alone ends tcpdump with unread packets in the kernel's buffer, and tcpdump does not mention them."""
     server, (client,), box = start_lab(engine, layout, lab)
     probe = Probe(box)
     probe.start_taps([Tap("server", server.pid)], packet_filter="udp port 5004")
@@ -153,7 +153,7 @@ def test_a_tap_that_is_behind_reads_on_before_it_stops(engine: Engine, layout: T
 
 
 def test_removing_the_lab_ends_its_taps(engine: Engine, layout: Topology, lab: str) -> None:
-    """They run in the engine host's process numbers, and must not outlive their container."""
+    """They run in the PID namespace of the engine host, and must not outlive their container."""
     server, _, box = start_lab(engine, layout, lab)
     Probe(box).start_taps([Tap("server", server.pid)])
     pid = int(box.run_checked(["cat", "/run/taps/server.pid"]))

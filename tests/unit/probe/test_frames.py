@@ -48,7 +48,7 @@ def test_each_frame_is_recognised_as_it_was_sent() -> None:
 
 @given(number=st.integers(0, len(SIZES) - 1), bit=st.integers(0, 8 * 1514 - 1))
 def test_one_wrong_bit_anywhere_is_damage_to_the_same_frame(number: int, bit: int) -> None:
-    """In the headers too: the frame's number stands in it several times."""
+    """In the headers too: the payload repeats the frame's number."""
     frame = bytearray(sent()[number])
     bit %= 8 * len(frame)
     frame[bit // 8] ^= 1 << bit % 8

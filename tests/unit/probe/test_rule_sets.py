@@ -1,4 +1,4 @@
-"""What the program ``firewall`` tells iptables and the kernel, and what it reads from them."""
+"""What the program ``firewall`` gives to iptables and the kernel, and what it reads from them."""
 
 import struct
 

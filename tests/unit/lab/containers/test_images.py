@@ -95,7 +95,7 @@ def test_the_base_is_pinned_by_digest() -> None:
 
 
 def test_every_package_in_the_images_is_pinned_by_hash_and_free_of_the_labs() -> None:
-    """scapy is GPL-2.0-only, and nobody in a container may steer the engine."""
+    """scapy is GPL-2.0-only, and a program in a container must not steer the engine."""
     lock = (Inputs(project_root()).folder / "requirements.lock").read_text()
     packages = [line.partition("==")[0] for line in lock.splitlines() if "==" in line]
     assert {"click", "msgspec", "python-vlc"} <= set(packages)
