@@ -1,14 +1,14 @@
 """What the program ``firewall`` gives to iptables and the kernel, and what it reads from them. Pure: text and bytes."""
 
 import re
-import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
 HOOKS = {"IN": ("filter", "INPUT"), "OUT": ("filter", "OUTPUT"), "NAT": ("nat", "POSTROUTING")}
 """Part of a chain's name → table and built-in chain that jumps to it."""
 
-# linux/netfilter/nfnetlink.h and nfnetlink_cttimeout.h
+# linux/socket.h, linux/in.h, linux/netfilter/nfnetlink.h and nfnetlink_cttimeout.h
+_AF_INET, _UDP = 2, 17
 _SUBSYS_TIMEOUT, _DEFAULT_SET, _REQUEST_ACK = 8, 3, 5
 _ATTR_L3, _ATTR_L4, _ATTR_DATA, _NESTED, _UNREPLIED, _REPLIED = 2, 3, 4, 0x8000, 1, 2
 
@@ -55,9 +55,9 @@ def timeout_message(unreplied_s: int, replied_s: int) -> bytes:
     """
     unreplied, replied = (struct.pack("!I", seconds) for seconds in (unreplied_s, replied_s))
     body = (
-        struct.pack("=BBH", socket.AF_INET, 0, 0)
-        + _attribute(_ATTR_L3, struct.pack("!H", socket.AF_INET))
-        + _attribute(_ATTR_L4, bytes([socket.IPPROTO_UDP]))
+        struct.pack("=BBH", _AF_INET, 0, 0)
+        + _attribute(_ATTR_L3, struct.pack("!H", _AF_INET))
+        + _attribute(_ATTR_L4, bytes([_UDP]))
         + _attribute(_ATTR_DATA | _NESTED, _attribute(_UNREPLIED, unreplied) + _attribute(_REPLIED, replied))
     )
     return struct.pack("=IHHII", 16 + len(body), _SUBSYS_TIMEOUT << 8 | _DEFAULT_SET, _REQUEST_ACK, 1, 0) + body
