@@ -1,4 +1,4 @@
-"""Sources that misbehave under a real server: the stream goes on, ``status`` says why it is not as it should be."""
+"""Sources that misbehave under a real server: the stream continues, and ``status`` counts each fault."""
 
 import itertools
 import select
@@ -19,7 +19,7 @@ PCR_HZ = 27_000_000
 
 
 class Viewer:
-    """A client that keeps what it receives, with the times."""
+    """A client that keeps the datagrams that it receives, with their times of arrival."""
 
     def __init__(self, server: RunningServer) -> None:
         self.client = WireClient(server.port)
@@ -34,7 +34,7 @@ class Viewer:
         self.client.close()
 
     def watch(self, *, for_s: float = 30.0, until: Callable[["Viewer"], bool] | None = None) -> None:
-        """Receive for *for_s*; with *until*, fail unless that has come true by then."""
+        """Receive for *for_s*; with *until*, stop when it is true, and fail if it is not by then."""
         deadline_s = time.monotonic() + for_s
         token_s = 0.0
         while (left_s := deadline_s - time.monotonic()) > 0:
@@ -49,11 +49,11 @@ class Viewer:
         assert until is None, f"did not happen within {for_s:g} s"
 
     def status(self) -> dict:
-        """Return what the server says of itself."""
+        """Return the server's part of ``status``."""
         return self.client.ask("status")["server"]
 
     def check(self, *, gap_s: float = 0.8) -> Check:
-        """Assert what must hold whatever the source did, and return the checker's view for more."""
+        """Assert what must hold whatever the source did; return the checker for further assertions."""
         assert_consecutive(sequences(self.datagrams))
         check = Check(b"".join(datagram[12:] for datagram in self.datagrams))
         steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
@@ -66,7 +66,7 @@ class Viewer:
 
 
 def counted(name: str, least: int = 1) -> Callable[[Viewer], bool]:
-    """Return whether the server has counted *name*, asked now and then."""
+    """Return a condition: the server has counted *name* at least *least* times. It asks every 0.1 s."""
     asked_s = [0.0]
 
     def condition(viewer: Viewer) -> bool:
@@ -79,7 +79,7 @@ def counted(name: str, least: int = 1) -> Callable[[Viewer], bool]:
 
 
 @pytest.mark.parametrize(("stall_s", "keep"), [(0.6, False), (3.0, False), (3.0, True)])
-def test_a_source_that_stalls_goes_on_where_it_was(stall_s, keep):
+def test_a_source_that_stalls_continues_where_it_was(stall_s, keep):
     source = CameraSource(SyntheticCamera())
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=1.5)
@@ -98,7 +98,7 @@ def test_a_source_that_stalls_goes_on_where_it_was(stall_s, keep):
         assert len(check.pes[VIDEO]) == pytest.approx(seen_s * FPS, abs=15), "no burst after it"
 
 
-def test_a_live_source_that_is_faster_than_time_loses_groups_of_pictures_and_nobody_waits():
+def test_a_live_source_faster_than_real_time_loses_groups_of_pictures_and_no_client_waits():
     source = CameraSource(SyntheticCamera(), speed=2.0)
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(until=counted("overruns", 2))
@@ -116,7 +116,7 @@ def test_a_live_source_that_is_faster_than_time_loses_groups_of_pictures_and_nob
             assert second.check().pids[PMT]
 
 
-def test_a_film_that_can_be_read_faster_than_time_waits_and_loses_nothing():
+def test_a_file_that_can_be_read_faster_than_real_time_waits_and_loses_nothing():
     source = CameraSource(SyntheticCamera(), speed=50.0, live=False)
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=2.0)
@@ -125,7 +125,7 @@ def test_a_film_that_can_be_read_faster_than_time_waits_and_loses_nothing():
         assert viewer.check().continuity_errors == 0
 
 
-def test_a_live_source_without_any_measure_does_not_take_the_processor():
+def test_a_live_source_of_unlimited_speed_does_not_take_the_cpu():
     with RunningServer(SyntheticSource(live=True)) as server, Viewer(server) as viewer:
         viewer.watch(until=counted("overruns"))
         begun_s = time.process_time()
@@ -135,13 +135,13 @@ def test_a_live_source_without_any_measure_does_not_take_the_processor():
 
 
 def _change_tables(camera: SyntheticCamera) -> None:
-    """Another codec, other PIDs and no sound, in the middle of a group of pictures."""
+    """Switch to another codec, other PIDs and no audio, in the middle of a group of pictures."""
     builder = camera.builder
     builder.video, builder.audio, builder.video_type, builder.pcr_pid, camera.pcr_pid = 301, None, 0x02, 301, 301
     builder.version, camera.tables_due, camera.number = 1, True, 5
 
 
-def test_a_change_of_tables_is_followed_and_nobody_joins_before_it():
+def test_a_change_of_tables_is_followed_and_no_client_joins_before_it():
     source = CameraSource(SyntheticCamera(gop=50))
     with RunningServer(source) as server, Viewer(server) as before:
         before.watch(for_s=1.2)
@@ -161,11 +161,11 @@ def test_a_change_of_tables_is_followed_and_nobody_joins_before_it():
         (table,) = new.tables[PMT]
         assert table[5] >> 1 & 31 == 1
         assert table in both.tables[PMT]
-        assert set(new.pids) <= {0, PMT, VIDEO, 0x1FFF}, "nothing of what the old tables were for"
+        assert set(new.pids) <= {0, PMT, VIDEO, 0x1FFF}, "no PID of the old tables"
 
 
-def _spoil_one(change: Callable[[bytes], bytes]) -> Callable[[SyntheticCamera], None]:
-    """Return what changes the third packet of the camera's next frame."""
+def _alter_one(change: Callable[[bytes], bytes]) -> Callable[[SyntheticCamera], None]:
+    """Return an action that changes the third packet of the camera's next frame."""
 
     def action(camera: SyntheticCamera) -> None:
         def alter(data: bytes) -> bytes:
@@ -184,7 +184,7 @@ def _set_clock(seconds: float) -> Callable[[SyntheticCamera], None]:
     return action
 
 
-def _hide_clock(camera: SyntheticCamera) -> None:
+def _hide_pcr(camera: SyntheticCamera) -> None:
     camera.pcr_pid = None
 
 
@@ -196,17 +196,17 @@ def _damage_tables(camera: SyntheticCamera) -> None:
     camera.builder.version, camera.tables_due, camera.alter = 2, True, alter
 
 
-def test_whatever_happens_has_its_name_in_status_and_the_stream_goes_on():
+def test_each_fault_has_its_name_in_status_and_the_stream_continues():
     source = CameraSource(SyntheticCamera())
     events = {
         "pcr_jumps": _set_clock(3600),
-        "damaged_packets": _spoil_one(lambda packet: b"\x47\x80" + packet[2:]),
-        "continuity_gaps": _spoil_one(lambda packet: b""),
-        "duplicate_packets": _spoil_one(lambda packet: packet * 2),
-        "resyncs": _spoil_one(lambda packet: packet + b"garbage"),
-        "foreign_packets": _spoil_one(lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
+        "damaged_packets": _alter_one(lambda packet: b"\x47\x80" + packet[2:]),
+        "continuity_gaps": _alter_one(lambda packet: b""),
+        "duplicate_packets": _alter_one(lambda packet: packet * 2),
+        "resyncs": _alter_one(lambda packet: packet + b"garbage"),
+        "foreign_packets": _alter_one(lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
         "damaged_tables": _damage_tables,
-        "pcr_gaps": _hide_clock,
+        "pcr_gaps": _hide_pcr,
     }
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=1.0)
@@ -215,7 +215,7 @@ def test_whatever_happens_has_its_name_in_status_and_the_stream_goes_on():
             source.change(action)
             viewer.watch(until=counted(name, seen + 1), for_s=5)
         viewer.watch(for_s=1.0)
-        # Half a second until the clock is missed is more than what is at hand of a live source.
+        # It takes 0.5 s to notice that no PCR comes: more than the lead of a live source, so it may stall.
         assert set(viewer.status()["source_counts"]) - {"stalls"} == {*events, "skipped_bytes"}
         check = viewer.check()
         assert viewer.longest_silence_s() < 1.0
@@ -259,24 +259,22 @@ def test_items_that_break_off_are_counted_and_followed_by_the_next():
         assert viewer.longest_silence_s() < 0.3
 
 
-def _darken(camera: SyntheticCamera) -> None:
+def _stop_video(camera: SyntheticCamera) -> None:
     camera.is_without_video = True
 
 
-def test_where_the_picture_stops_the_sound_goes_on_and_can_be_joined():
+def test_when_the_video_stops_the_audio_continues_and_can_be_joined():
     source = CameraSource(SyntheticCamera())
     with RunningServer(source) as server, Viewer(server) as viewer:
         viewer.watch(for_s=1.5)
-        source.change(_darken)
+        source.change(_stop_video)
         viewer.watch(until=counted("pcr_gaps"))
         viewer.watch(for_s=11.0)
         assert viewer.longest_silence_s() < 1.5
         with Viewer(server) as late:
             late.watch(for_s=1.0)
             assert late.datagrams[0][13:15] == b"\x40\0", "it begins with the tables"
-            assert set(late.check().pids) == {0, PMT, 0x110, VIDEO, 0x1FFF}, (
-                "sound, and the clock where the picture was"
-            )
+            assert set(late.check().pids) == {0, PMT, 0x110, VIDEO, 0x1FFF}, "audio, and PCRs on the PID of the video"
             assert VIDEO not in late.check().pes
         check = viewer.check(gap_s=1.0)
         assert len(check.pes[0x110]) == pytest.approx((viewer.times_s[-1] - viewer.times_s[0]) * FPS, abs=25)

@@ -1,4 +1,4 @@
-"""libvlc as the source, for real: seams, pauses, codecs, bad input, live input, and nothing left behind."""
+"""The real libvlc as the source: seams, pauses, codecs, bad input, live input, and no leaks."""
 
 import contextlib
 import functools
@@ -24,14 +24,14 @@ from flume.server.sources.libvlc import VlcSource
 from flume.server.sources.playlist import Item, expand
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from support.media.clips import (
-    FILM_FRAMES,
+    BUNNY_FRAMES,
+    bunny_clip,
     decoder_complaints,
     ffmpeg,
-    film,
     frame_numbers,
     packet_count,
-    picture_source,
-    tone_source,
+    tone_input,
+    video_input,
 )
 from support.media.ts_stream import Check
 from support.ports import free_port
@@ -43,7 +43,7 @@ VIDEO, AUDIO = 0x100, 0x110
 
 
 class Recording:
-    """Reads a source as the ingest does: events in order, bytes through the packetizer."""
+    """Reads a source as the ingest does: keeps its events, and feeds its bytes to a packetizer."""
 
     def __init__(self, source: VlcSource) -> None:
         self.source = source
@@ -122,7 +122,7 @@ def test_a_clip_loops_without_a_seam(card: Path, tmp_path: Path) -> None:
     assert decoder_complaints(path) == ""
     steps = {after.dts - before.dts for before, after in itertools.pairwise(check.pes[VIDEO])}
     assert min(steps) == 3600
-    assert max(steps) < 3600 * 2  # the sound is up to one frame of it longer than the picture
+    assert max(steps) < 3600 * 2  # the audio is up to one audio frame longer than the video
     statistics = recording.packetizer.statistics()
     assert (statistics.pcr_jumps, statistics.continuity_gaps, statistics.resyncs, statistics.unclocked_datagrams) == (
         0,
@@ -131,11 +131,11 @@ def test_a_clip_loops_without_a_seam(card: Path, tmp_path: Path) -> None:
     assert sum(datagram.random_access for datagram in recording.datagrams) == 8
 
 
-def test_a_film_that_is_not_read_waits_and_loses_nothing(card: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_read_waits_and_loses_nothing(card: Path, tmp_path: Path) -> None:
     with playing(card) as recording:
         recording.until(least_bytes=60_000)
         before_s = time.process_time()
-        threading.Event().wait(1.5)  # nobody reads
+        threading.Event().wait(1.5)  # the source is not read
         assert time.process_time() - before_s < 0.15
         recording.until()
     check = check_seamless(recording)
@@ -146,12 +146,12 @@ def test_a_film_that_is_not_read_waits_and_loses_nothing(card: Path, tmp_path: P
 
 
 def test_different_items_follow_one_another(card: Path, tmp_path: Path) -> None:
-    hevc, sound, old = tmp_path / "b.mkv", tmp_path / "c.m4a", tmp_path / "d.mpg"
-    ffmpeg(*picture_source(seconds=1), "-c:v", "libx265", "-x265-params", "log-level=none:keyint=25", hevc)
-    ffmpeg(*tone_source(seconds=2), "-c:a", "aac", sound)
-    ffmpeg(*picture_source(seconds=1), *tone_source(seconds=1), "-c:v", "mpeg2video", "-c:a", "mp2", old)
+    hevc, tone, old = tmp_path / "b.mkv", tmp_path / "c.m4a", tmp_path / "d.mpg"
+    ffmpeg(*video_input(seconds=1), "-c:v", "libx265", "-x265-params", "log-level=none:keyint=25", hevc)
+    ffmpeg(*tone_input(seconds=2), "-c:a", "aac", tone)
+    ffmpeg(*video_input(seconds=1), *tone_input(seconds=1), "-c:v", "mpeg2video", "-c:a", "mp2", old)
     codecs = []
-    with playing(card, hevc, sound, old, loop=True) as recording:
+    with playing(card, hevc, tone, old, loop=True) as recording:
         for count in range(1, 6):
             recording.until(items=count)
             statistics = recording.packetizer.statistics()
@@ -171,18 +171,18 @@ def test_different_items_follow_one_another(card: Path, tmp_path: Path) -> None:
     assert recording.failures() == []
 
 
-def test_a_real_film_with_b_frames_passes_untouched(tmp_path: Path) -> None:
-    with playing(film(), loop=True) as recording:
+def test_a_real_clip_with_b_frames_passes_untouched(tmp_path: Path) -> None:
+    with playing(bunny_clip(), loop=True) as recording:
         recording.until(items=2)
     check_seamless(recording)
     path = recording.save(tmp_path / "out.ts")
     assert decoder_complaints(path) == ""
-    assert 2 * (FILM_FRAMES - 2) <= packet_count(path, "0:v:0") <= 2 * FILM_FRAMES
+    assert 2 * (BUNNY_FRAMES - 2) <= packet_count(path, "0:v:0") <= 2 * BUNNY_FRAMES
     assert recording.packetizer.statistics().video_codec == "H.264"
 
 
-def test_sound_alone_is_played(tmp_path: Path) -> None:
-    ffmpeg(*tone_source(seconds=4), "-c:a", "aac", tmp_path / "tone.m4a")
+def test_audio_alone_is_played(tmp_path: Path) -> None:
+    ffmpeg(*tone_input(seconds=4), "-c:a", "aac", tmp_path / "tone.m4a")
     with playing(tmp_path / "tone.m4a") as recording:
         recording.until()
     check_seamless(recording)
@@ -190,9 +190,9 @@ def test_sound_alone_is_played(tmp_path: Path) -> None:
     assert sum(datagram.random_access for datagram in recording.datagrams) == 4
 
 
-def test_what_ts_cannot_carry_is_transcoded_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_ts_cannot_carry_is_transcoded_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "clip.webm"
-    ffmpeg(*picture_source(seconds=1), *tone_source(seconds=1), "-c:v", "libvpx-vp9", "-c:a", "libopus", path)
+    ffmpeg(*video_input(seconds=1), *tone_input(seconds=1), "-c:v", "libvpx-vp9", "-c:a", "libopus", path)
     with caplog.at_level(logging.WARNING), playing(path, loop=True) as recording:
         recording.until(items=2)
     assert recording.packetizer.statistics().video_codec == "H.264"
@@ -212,7 +212,7 @@ def test_transcoding_when_asked_for(card: Path, tmp_path: Path) -> None:
 
 def test_what_is_not_a_video_is_skipped_with_a_reason(card: Path, tmp_path: Path) -> None:
     text, noise = tmp_path / "text.mp4", tmp_path / "noise.mp4"
-    text.write_text("I am not a film\n" * 100)
+    text.write_text("I am not a video\n" * 100)
     noise.write_bytes(os.urandom(200_000))
     with playing(text, card, noise, loop=True) as recording:
         recording.until(items=2)
@@ -227,9 +227,9 @@ def test_what_is_not_a_video_is_skipped_with_a_reason(card: Path, tmp_path: Path
     check_seamless(recording)
 
 
-def test_a_truncated_film_fails_by_name(card: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_fails_by_name(card: Path, tmp_path: Path) -> None:
     plain = tmp_path / "late-index.mp4"
-    ffmpeg("-i", card, "-c", "copy", plain)  # without faststart the index comes last, and is cut off
+    ffmpeg("-i", card, "-c", "copy", plain)  # without faststart the index is at the end, and is cut off
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(plain.read_bytes()[: plain.stat().st_size // 2])
     with playing(cut) as recording:
@@ -255,7 +255,7 @@ def test_files_that_vanish_or_become_empty_are_skipped(card: Path, tmp_path: Pat
 
 def test_when_nothing_is_playable_the_source_ends(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).write_text("no film\n" * 50)
+        (tmp_path / name).write_text("no video\n" * 50)
     with playing(tmp_path, loop=True) as recording:
         recording.until()
         assert len(recording.failures()) == 2
@@ -266,7 +266,7 @@ def test_when_nothing_is_playable_the_source_ends(tmp_path: Path) -> None:
 def test_a_server_that_refuses_is_a_failure_by_name() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound and not listening: refused
-        address = f"http://127.0.0.1:{reserved.getsockname()[1]}/film.mp4"
+        address = f"http://127.0.0.1:{reserved.getsockname()[1]}/clip.mp4"
         with playing(address) as recording:
             recording.until()
     assert recording.failures()[0].reason.startswith(f"{address} gives no video")
@@ -286,10 +286,10 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Say nothing."""
+        """Log nothing."""
 
 
-def test_a_film_on_a_web_server_is_played(card: Path) -> None:
+def test_a_file_on_a_web_server_is_played(card: Path) -> None:
     handler = functools.partial(_QuietHandler, directory=str(card.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -305,7 +305,7 @@ def test_a_film_on_a_web_server_is_played(card: Path) -> None:
 
 
 class UdpCamera:
-    """Sends a transport stream to a UDP port in its own time, over and over, as a live input does."""
+    """Sends a transport stream to a UDP port in real time, whether it is read or not, as a live input does."""
 
     def __init__(self, datagrams: list[Datagram], port: int) -> None:
         self._datagrams, self._port = datagrams, port
@@ -330,10 +330,10 @@ class UdpCamera:
 
 
 def test_a_live_input_is_stopped_and_started_again(card: Path) -> None:
-    with playing(card, loop=True) as film_recording:
-        film_recording.until(items=8)
+    with playing(card, loop=True) as card_recording:
+        card_recording.until(items=8)
     port = free_port()
-    with UdpCamera(film_recording.datagrams, port), playing(f"udp://@127.0.0.1:{port}") as recording:
+    with UdpCamera(card_recording.datagrams, port), playing(f"udp://@127.0.0.1:{port}") as recording:
         source = recording.source
         assert source.live
         recording.until(least_bytes=100_000)
@@ -396,10 +396,10 @@ def test_many_items_leak_neither_threads_nor_descriptors(card: Path) -> None:
     check_seamless(recording)
 
 
-def test_what_libvlc_says_is_kept_in_bounds(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_of_libvlc_stays_within_its_bounds(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vlc_log, "LOG_BYTES", 4096)
     for number in range(6):
-        (tmp_path / f"{number}.mp4").write_text("no film\n" * 50)
+        (tmp_path / f"{number}.mp4").write_text("no video\n" * 50)
     with playing(tmp_path, card, loop=True) as recording:
         recording.until(items=12)
         assert os.fstat(recording.source._log._file).st_blocks * 512 <= 12_288

@@ -11,7 +11,7 @@ from support.media.clips import frame_numbers, packet_count
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])
-def test_every_picture_carries_its_number(tmp_path: Path, suffix: str) -> None:
+def test_every_frame_carries_its_number(tmp_path: Path, suffix: str) -> None:
     shares: list[float] = []
     path = testcard.generate(
         tmp_path / f"card{suffix}", duration_s=2, width=320, height=180, bitrate_kbit=800, progress=shares.append
@@ -34,7 +34,7 @@ def test_a_place_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path:
         testcard.generate(tmp_path / "file" / "card.mp4", duration_s=1)
 
 
-def test_an_encoder_that_fails_is_said_in_one_line_and_leaves_nothing(
+def test_an_encoder_that_fails_is_reported_in_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "ffmpeg"
@@ -52,6 +52,6 @@ def test_an_encoder_that_fails_is_said_in_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     "wrong", [{"duration_s": 0}, {"width": 321}, {"height": 2}, {"fps": 0}, {"bitrate_kbit": 1}, {"gop_s": 0}]
 )
-def test_figures_that_make_no_picture_are_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_values_out_of_range_are_refused_by_name(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         testcard.generate(tmp_path / "card.mp4", **wrong)

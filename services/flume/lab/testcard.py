@@ -1,7 +1,8 @@
-"""Makes the test card: moving picture, burnt-in frame number, sound. The only importer of imageio_ffmpeg.
+"""Makes the test card: a moving picture with its frame number burnt in, and a tone.
 
-The number stands there twice: as a barcode for programs (:mod:`flume.barcode`) and as digits of seven segments for
-people, drawn from boxes, so that no font is needed. The rate is constant, every second begins with a keyframe.
+Each frame shows its number twice: as a barcode for programs (:mod:`flume.barcode`), and as seven-segment digits for
+people. The digits are drawn from boxes, so no font is needed. The bit rate is constant; by default each second begins
+with a keyframe. The only importer of imageio_ffmpeg.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from flume.settings import check
 
 DIGITS = 5
 _SEGMENTS = {
-    # Which digits light a segment, and where it is: left, top, width, height in units of a digit 4 wide and 7 high.
+    # The digits that light a segment, and its left, top, width and height, in units of a digit that is 4 wide, 7 high.
     "023567890": (0.5, 0, 3, 1),
     "045689": (0, 0.5, 1, 3),
     "01234789": (3, 0.5, 1, 3),
@@ -31,13 +32,13 @@ _SEGMENTS = {
     "0235689": (0.5, 6, 3, 1),
 }
 _DIGIT_WIDTH, _DIGIT_PITCH = 1 / 20, 1 / 16
-"""Of the picture's width; the digits stand in the middle, below the barcode."""
+"""Shares of the frame's width. The digits are centred below the barcode."""
 
 AUDIO_KBIT = 128
 
 
 def _box(x: float, y: float, width: float, height: float, color: str, enable: str | None = None) -> str:  # noqa: PLR0917 - as drawbox orders them
-    """Return a filled box; all in pixels."""
+    """Return the filter for a filled box; lengths in pixels, *enable* an expression of the frame number n."""
     place = f"x={round(x)}:y={round(y)}:w={round(width)}:h={round(height)}"
     when = f":enable='{enable}'" if enable else ""
     return f"drawbox={place}:color={color}:t=fill{when}"
@@ -48,7 +49,7 @@ def _bit(position: int) -> str:
 
 
 def _cell_conditions() -> Iterator[str]:
-    """Yield, cell by cell, the expression of the frame number n that is 1 where the cell is."""
+    """Yield, cell by cell, the expression of the frame number n that is 1 if the cell is."""
     for position in reversed(range(barcode.NUMBER_BITS)):
         yield _bit(position)
     for cell in range(barcode.PARITY_BITS):
@@ -59,7 +60,7 @@ def _cell_conditions() -> Iterator[str]:
 def _barcode_boxes(width: int, height: int) -> Iterator[str]:
     left, top = barcode.LEFT * width, barcode.TOP * height
     cell, half = barcode.CELL_WIDTH * width, barcode.HALF_HEIGHT * height
-    # All cells as 0 first, then the 1s turned round: half as many conditions.
+    # First all cells as 0, then the cells that are 1 over them: half as many conditions.
     yield _box(left, top, cell * barcode.CELLS, half, "black")
     yield _box(left, top + half, cell * barcode.CELLS, half, "white")
     for index, condition in enumerate(_cell_conditions()):
@@ -84,20 +85,20 @@ def _arguments(
     filters = ",".join([*_barcode_boxes(width, height), *_digit_boxes(width, height)])
     gop = max(1, round(gop_s * fps))
     rate = f"{bitrate_kbit}k"
-    picture = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{height}:rate={fps},{filters},format=yuv420p"]
-    sound = ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000"]
+    frames_in = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{height}:rate={fps},{filters},format=yuv420p"]
+    tone_in = ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000"]
     video = ["-c:v", "libx264", "-preset", "superfast", "-bf", "0", "-profile:v", "main"]
-    # A buffer of half a second bounds what a keyframe may take, so that the constant rate is one at that scale.
+    # A rate-control buffer of 0.5 s limits the size of a keyframe, so the rate is constant over each 0.5 s.
     video += ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", f"{bitrate_kbit // 2}k"]
     video += ["-x264-params", f"nal-hrd=cbr:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0"]
     audio = ["-c:a", "aac", "-b:a", f"{AUDIO_KBIT}k", "-ac", "2"]
     length = ["-frames:v", str(frames), "-t", f"{frames / fps:.6f}"]
     if container == "mpegts":
-        muxrate = f"{round((bitrate_kbit + AUDIO_KBIT) * 1.08) + 100}k"  # packet headers, tables, clock references
+        muxrate = f"{round((bitrate_kbit + AUDIO_KBIT) * 1.08) + 100}k"  # packet headers, tables, PCR
         output = ["-f", "mpegts", "-muxrate", muxrate, "-pcr_period", "20", "-pat_period", "0.1", "-muxdelay", "0"]
     else:
         output = ["-f", "mp4", "-movflags", "+faststart"]
-    return [*picture, *sound, *length, *video, *audio, *output]
+    return [*frames_in, *tone_in, *length, *video, *audio, *output]
 
 
 def generate(
@@ -111,12 +112,17 @@ def generate(
     gop_s: float = 1.0,
     progress: Callable[[float], None] | None = None,
 ) -> Path:
-    """Write the test card to *path* (.ts or .mp4) and return it; *progress* is told the share done, 0 to 1.
+    """Write the test card to *path* (.ts or .mp4) and return *path*; *progress* is called with the share done, 0 to 1.
 
-    The file appears when it is complete, never in part. Its last frame is one more than *duration_s* asks for:
-    libvlc's multiplexer loses the last picture of a file, and so a loop shows every number from 0 to the end.
-    Raises :class:`~flume.errors.SettingsError` for figures that make no picture, and :class:`SetupError` when ffmpeg
-    fails, with its last line.
+    The file appears when it is complete, never in part. It has one frame more than *duration_s* asks for: libvlc's
+    multiplexer loses the last frame of a file, so a loop shows every number from 0 to the end.
+
+    Raises :class:`~flume.errors.SettingsError` for a value out of range, and :class:`~flume.errors.SetupError` with
+    ffmpeg's last line if ffmpeg fails.
+
+    Example::
+
+        generate(Path("card.ts"), duration_s=20, bitrate_kbit=8000)
     """
     check(0 < duration_s <= 86_400, "duration_s", duration_s, "above 0, at most 86400 seconds")
     check(160 <= width <= 7680 and width % 2 == 0, "width", width, "an even number from 160 to 7680 pixels")
@@ -154,7 +160,7 @@ def _run_ffmpeg(arguments: list[str], *, frames: int, progress: Callable[[float]
     except RuntimeError as error:
         raise SetupError(f"no ffmpeg to make the test card with (pip install imageio-ffmpeg): {error}") from error
     command = [program, "-nostdin", "-v", "error", "-y", "-progress", "pipe:1", *arguments]
-    with tempfile.TemporaryFile() as errors:  # a pipe would block ffmpeg while nobody reads it
+    with tempfile.TemporaryFile() as errors:  # a pipe that is not read would block ffmpeg
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             try:
                 for line in process.stdout or ():

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from flume.lab.machine.process import wait_until
-from support.media.clips import film
+from support.media.clips import bunny_clip
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(400)]
 
@@ -120,7 +120,7 @@ def test_the_containers_are_healthy_and_confined(shared_lab, finished, engine):
 def test_a_second_run_with_a_film_replaces_the_first_cleanly_and_builds_nothing(shared_lab, finished, engine, tmp_path):
     video = tmp_path / "it's a “film”" / 'é ü 日本 "x" $HOME #1.mp4'
     video.parent.mkdir()
-    video.write_bytes(film().read_bytes())
+    video.write_bytes(bunny_clip().read_bytes())
     again = shared_lab.run("--clients", 2, "--duration", 5, "--video", video)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Building" not in again.stderr

@@ -16,7 +16,7 @@ import pytest
 
 from flume.lab.engines import locate
 from flume.lab.machine.process import wait_until
-from support.media.clips import film
+from support.media.clips import bunny_clip
 from support.paths import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(1200)]
@@ -54,7 +54,7 @@ def checkout(tmp_path):
     (copy / ".venv").symlink_to(ROOT / ".venv")
     for name in ("pyproject.toml", "constraints.txt"):
         os.utime(copy / name, (0, 0))  # older than the environment: make must not install the copy into it
-    shutil.copy2(film(), copy / "film.mp4")
+    shutil.copy2(bunny_clip(), copy / "film.mp4")
     return copy
 
 

@@ -1,4 +1,4 @@
-"""A live source that misbehaves where a test tells it to: frames in real time, and a clock of its own."""
+"""A live source with a clock of its own that sends frames in real time, and misbehaves where a test wants it to."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ PCR_LEAD_TICKS = 18_000
 
 
 class SyntheticCamera:
-    """Writes one numbered frame after another. Everything that a test may want to change is an attribute."""
+    """Writes one numbered frame after another. A test changes its attributes to make it misbehave."""
 
     def __init__(self, *, frame_bytes: int = 3000, gop: int = 25, audio: int | None = 200) -> None:
         self.builder = Builder(audio=audio)
@@ -22,18 +22,18 @@ class SyntheticCamera:
         self.clock = 900_000
         """DTS of the next frame, 90 kHz."""
         self.pcr_pid: int | None = 100
-        """Where clock references come; ``None``: nowhere. The PMT may say something else."""
+        """The PID on which PCRs come; ``None``: no PCR comes. The PMT may name another PID."""
         self.pcr_lead_ticks = PCR_LEAD_TICKS
         self.is_without_video = False
-        """Whether there is no picture, although the tables promise one; nor the clock, if it comes with that."""
+        """Whether no video comes although the PMT lists it; nor the PCR, if it is on the video's PID."""
         self.audio_bytes = 300
         self.is_without_audio = False
-        """Whether there is no sound, although the tables promise some."""
+        """Whether no audio comes although the PMT lists it."""
         self.repeats_tables = True
         self.tables_due = False
         """Whether the next frame comes with tables, keyframe or not."""
         self.alter: Callable[[bytes], bytes] = bytes
-        """What happens to the bytes of a frame on their way."""
+        """Changes the bytes of each frame before they are returned."""
 
     def frame(self) -> bytes:
         """Return the packets of the next frame, tables before each keyframe."""
@@ -62,7 +62,10 @@ class SyntheticCamera:
 
 
 class CameraSource:
-    """Implements the server's ``Source``: *camera*'s frames as time passes, whether they are read or not."""
+    """Implements the server's ``Source``: *camera*'s frames as time passes, whether they are read or not.
+
+    *speed* is how many times faster than real time frames come.
+    """
 
     def __init__(self, camera: SyntheticCamera, *, speed: float = 1.0, live: bool = True) -> None:
         self.camera, self.live, self.name = camera, live, "camera"
@@ -75,12 +78,15 @@ class CameraSource:
         self._next_s = 0.0
 
     def change(self, action: Callable[[SyntheticCamera], object]) -> None:
-        """Do *action* to the camera between two frames."""
+        """Apply *action* to the camera between two frames."""
         with self._lock:
             action(self.camera)
 
     def stall(self, stall_s: float, *, keep: bool) -> None:
-        """Give nothing for *stall_s*; *keep* what comes meanwhile and hand it over at once, or begin where it stood."""
+        """Give nothing for *stall_s*.
+
+        *keep*: the frames of that time follow at once, in a burst. Otherwise the camera continues where it was.
+        """
         with self._lock:
             self._stalled_until_s = time.monotonic() + stall_s
             if not keep:

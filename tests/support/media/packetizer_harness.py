@@ -1,4 +1,4 @@
-"""A camera into a packetizer, and what must hold of what comes out, whatever the camera did."""
+"""A packetizer fed by a synthetic camera, and what must hold of its output, whatever the camera did."""
 
 import itertools
 
@@ -13,7 +13,7 @@ PCR_HZ = 27_000_000
 
 
 class PacketizerHarness:
-    """A camera, a packetizer that is fed by it, and what has come out."""
+    """A camera, a packetizer that is fed by it, and the datagrams that came out."""
 
     def __init__(self) -> None:
         self.camera = SyntheticCamera()
@@ -31,14 +31,14 @@ class PacketizerHarness:
         self.datagrams += self.packetizer.feed_untrusted(data)
 
     def feed_pes(self, pid: int, pts: int) -> None:
-        """Feed a PES of sound on *pid*, beside what the camera makes."""
+        """Feed a PES of audio on *pid*, in addition to those of the camera."""
         self.camera.builder.data.clear()
         self.camera.builder.pes(pid, b"\xff\xf1" + bytes(300), pts=pts)
         self.feed(bytes(self.camera.builder.data))
 
 
-def named(harness: PacketizerHarness) -> dict[str, int]:
-    """Return the counts of what was not as usual."""
+def faults(harness: PacketizerHarness) -> dict[str, int]:
+    """Return the counters of faults that are not 0."""
     usual = {"items", "datagrams", "packets", "random_access_points", "null_packets", "video_pid"}
     statistics = harness.packetizer.statistics()
     values = {name: getattr(statistics, name) for name in statistics.__struct_fields__ if name not in usual}
@@ -46,12 +46,15 @@ def named(harness: PacketizerHarness) -> dict[str, int]:
 
 
 def check_promises(harness: PacketizerHarness, *, gap_s: float = 0.8) -> Check:
-    """End the item; assert what must hold whatever the source did, and return the checker's view for more."""
+    """End the item and assert what must hold whatever the source did; return the checker for further assertions.
+
+    *gap_s* is the longest interval allowed between two PCRs.
+    """
     harness.datagrams += harness.packetizer.end_item()
     check = Check(b"".join(datagram.payload for datagram in harness.datagrams))
     steps = [after - before for (_, before), (_, after) in itertools.pairwise(check.pcrs)]
     assert min(steps) >= 0
-    assert max(steps) <= gap_s * PCR_HZ, "too long without a clock"
+    assert max(steps) <= gap_s * PCR_HZ, "too long without a PCR"
     due = [datagram.due_s for datagram in harness.datagrams]
     assert due == sorted(due)
     assert max(after - before for before, after in itertools.pairwise(due)) < 0.2, "a silence"

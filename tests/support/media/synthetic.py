@@ -1,4 +1,4 @@
-"""A source that needs no video: a small, valid transport stream, as fast as it is read, each frame numbered."""
+"""A source that needs no video file: a small, valid transport stream of numbered frames, as fast as it is read."""
 
 import struct
 import threading
@@ -18,7 +18,7 @@ def _timestamp(prefix: int, ticks: int) -> bytes:
 
 
 def _packet(*, start: bool, counter: int, payload: bytes, pcr: int | None = None) -> bytes:
-    """Return one packet of the video PID; what *payload* leaves free is stuffed in the adaptation field."""
+    """Return one packet of the video PID; the adaptation field stuffs what *payload* leaves free."""
     adaptation = b""
     if pcr is not None:
         base, extension = divmod(pcr, 300)
@@ -35,7 +35,7 @@ def _packet(*, start: bool, counter: int, payload: bytes, pcr: int | None = None
 
 
 class TsWriter:
-    """Writes numbered frames: an H.264 elementary stream in form, not in content."""
+    """Writes numbered frames that look like H.264, and hold no picture."""
 
     def __init__(self, *, bitrate_kbit: int = 2000) -> None:
         self._bytes_per_frame = bitrate_kbit * 1000 // 8 // FPS
@@ -69,7 +69,7 @@ class TsWriter:
 
 
 class SyntheticSource:
-    """Implements the server's ``Source``: *frames* frames, then the end; ``None`` goes on for ever."""
+    """Implements the server's ``Source``: *frames* frames, then the end; ``None``: without end."""
 
     def __init__(self, *, bitrate_kbit: int = 2000, frames: int | None = None, live: bool = False) -> None:
         self._writer = TsWriter(bitrate_kbit=bitrate_kbit)

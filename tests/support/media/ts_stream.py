@@ -8,20 +8,20 @@ H264_OTHER = b"\0\0\0\1\x09\x30\0\0\0\1\x41"
 
 
 def crc32_mpeg(data: bytes) -> int:
-    """CRC of MPEG sections, by way of zlib: reflected bits in and out, and no final inversion."""
+    """Return the CRC of MPEG sections, computed by zlib: bits are reflected in and out, without the final inversion."""
     flipped = zlib.crc32(bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)) ^ 0xFFFFFFFF
     return int(f"{flipped:032b}"[::-1], 2)
 
 
 def section(table: int, identifier: int, body: bytes, version: int = 0) -> bytes:
-    """A section with header and CRC."""
+    """Return a section with header and CRC."""
     data = bytes([table]) + (0xB000 | len(body) + 9).to_bytes(2, "big") + identifier.to_bytes(2, "big")
     data += bytes([0xC1 | version << 1, 0, 0]) + body
     return data + crc32_mpeg(data).to_bytes(4, "big")
 
 
 class Builder:
-    """Writes packets with continuity counters that begin where it is told, as every multiplexer chooses its own."""
+    """Writes packets. Continuity counters begin at *first_counter*, as every multiplexer chooses its own."""
 
     def __init__(
         self, *, video: int | None = 100, audio: int | None = 200, video_type: int = 0x1B, first_counter: int = 0
@@ -29,9 +29,9 @@ class Builder:
         self.video, self.audio, self.video_type = video, audio, video_type
         self.pmt_pid, self.version = 66, 0
         self.pcr_pid = next((pid for pid in (video, audio) if pid is not None), 0x1FFF)
-        """What the PMT says; where clock references really are is up to who writes packets."""
+        """What the PMT says. A test may write PCRs on another PID."""
         self.announce_gap = False
-        """Whether the next clock reference comes with the discontinuity_indicator."""
+        """Whether the next PCR comes with the discontinuity_indicator."""
         self.counters: dict[int, int] = {}
         self.first_counter = first_counter
         self.data = bytearray()
@@ -67,7 +67,7 @@ class Builder:
         self.pmt()
 
     def pat(self, *programs: tuple[int, int]) -> None:
-        """Append a PAT of *programs*, number and PID of the PMT; of the only one if none are given."""
+        """Append a PAT of *programs*, each a number and the PID of its PMT; without any, of program 1 alone."""
         listed = programs or ((1, self.pmt_pid),)
         rows = b"".join(number.to_bytes(2, "big") + (0xE000 | pid).to_bytes(2, "big") for number, pid in listed)
         self.packet(0, b"\0" + section(0, 77, rows), start=True)
@@ -110,7 +110,7 @@ def item(
     first_counter: int = 0,
     step: int = 3600,
 ) -> bytes:
-    """A clip: *frames*, one each *step* (90 kHz), from *start*; tables before keyframes; two audio PES a frame."""
+    """Return a clip: a frame each *step* (90 kHz) from *start*, each with two audio PES; tables before keyframes."""
     builder = Builder(video=video, audio=audio, first_counter=first_counter)
     for number in range(frames):
         dts = start + number * step
@@ -128,7 +128,7 @@ def item(
 
 
 class Pes(NamedTuple):
-    """A PES start as the checker saw it."""
+    """A PES that the checker found: the number of its first packet, and whether that is marked for random access."""
 
     packet: int
     dts: int
@@ -137,7 +137,10 @@ class Pes(NamedTuple):
 
 
 class Check:
-    """Reads a transport stream as a strict receiver would; *continuity_errors*, *pcrs* (27 MHz) and *pes* by PID."""
+    """Reads a transport stream as a strict receiver would, without the product's parsers.
+
+    Has *continuity_errors*; *pcrs* as pairs of packet number and 27 MHz ticks; *pids*, *pes* and *tables* by PID.
+    """
 
     def __init__(self, data: bytes) -> None:
         assert len(data) % 188 == 0

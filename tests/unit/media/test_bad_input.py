@@ -1,4 +1,4 @@
-"""What a source does wrong and what goes out nevertheless, by a checker that does not use the product's parsers."""
+"""What is sent although a source misbehaves, by a checker that does not use the product's parsers."""
 
 import itertools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from support.media.packetizer_harness import (
     PacketizerHarness,
     check_promises,
     dts_steps_s,
-    named,
+    faults,
 )
 from support.media.ts_stream import Check
 
@@ -23,7 +23,7 @@ from support.media.ts_stream import Check
 
 
 @pytest.mark.parametrize("jump_s", [3600, 5, 1.5, -0.5, -3, -10, -3600])
-def test_a_source_that_merely_sets_its_clock_is_not_seen_to(jump_s: float) -> None:
+def test_a_jump_of_the_sources_clock_does_not_show_in_the_output(jump_s: float) -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.camera.clock += round(jump_s * 90_000)
@@ -31,25 +31,25 @@ def test_a_source_that_merely_sets_its_clock_is_not_seen_to(jump_s: float) -> No
     check = check_promises(harness)
     for pid in (VIDEO, AUDIO):
         assert dts_steps_s(check, pid) == pytest.approx([FRAME_S] * 119)
-    assert named(harness) == {"pcr_jumps": 1}
+    assert faults(harness) == {"pcr_jumps": 1}
 
 
 @pytest.mark.parametrize("jump_s", [3600, 5, -3, -10, -3600])
-def test_sound_from_the_other_side_of_a_jump_is_put_where_it_was_to_be_heard(jump_s: float) -> None:
+def test_audio_from_the_other_side_of_a_jump_is_placed_where_its_stream_continues(jump_s: float) -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     before = harness.camera.clock
     harness.camera.clock += round(jump_s * 90_000)
-    harness.feed_pes(200, harness.camera.clock)  # the new clock's sound before the new clock
+    harness.feed_pes(200, harness.camera.clock)  # audio of the new clock before the first new PCR
     harness.feed_frames(1)
-    harness.feed_pes(200, before + FRAME_TICKS)  # and the old one's after it
+    harness.feed_pes(200, before + FRAME_TICKS)  # and audio of the old clock after it
     harness.feed_frames(59)
     check = check_promises(harness)
     assert all(0 <= step <= 3 * FRAME_S for step in dts_steps_s(check, AUDIO))
-    assert named(harness) == {"pcr_jumps": 1, "stray_timestamps": 2}
+    assert faults(harness) == {"pcr_jumps": 1, "stray_timestamps": 2}
 
 
-def test_a_clock_that_is_nearer_to_its_streams_after_a_jump_lets_none_of_them_go_back() -> None:
+def test_no_stream_goes_back_when_its_lead_over_the_pcr_is_smaller_after_a_jump() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.camera.clock += 90_000 * 100
@@ -60,7 +60,7 @@ def test_a_clock_that_is_nearer_to_its_streams_after_a_jump_lets_none_of_them_go
     assert min(dts_steps_s(check, AUDIO)) >= FRAME_S - 0.001
 
 
-def test_a_pause_of_the_sound_is_no_jump_of_its_time() -> None:
+def test_a_pause_of_the_audio_is_no_stray_timestamp() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(30)
     harness.camera.is_without_audio = True
@@ -69,10 +69,10 @@ def test_a_pause_of_the_sound_is_no_jump_of_its_time() -> None:
     harness.feed_frames(30)
     check = check_promises(harness)
     assert max(dts_steps_s(check, AUDIO)) == pytest.approx(126 * FRAME_S)
-    assert named(harness) == {}
+    assert faults(harness) == {}
 
 
-def test_sound_that_has_moved_for_good_is_believed_in_the_end() -> None:
+def test_audio_that_has_moved_for_good_is_believed_after_ten_strays() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(30)
     for number in range(30):
@@ -81,54 +81,54 @@ def test_sound_that_has_moved_for_good_is_believed_in_the_end() -> None:
         harness.feed_frames(1)
     check = check_promises(harness)
     assert max(dts_steps_s(check, AUDIO)) > 3
-    assert named(harness) == {"stray_timestamps": 10}
+    assert faults(harness) == {"stray_timestamps": 10}
 
 
-def test_a_clock_that_wraps_is_no_event() -> None:
+def test_a_clock_that_wraps_is_no_fault() -> None:
     harness = PacketizerHarness()
     harness.camera.clock = 2**33 - 90_000
     harness.feed_frames(60)
     check = check_promises(harness)
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 59)
-    assert named(harness) == {}
+    assert faults(harness) == {}
 
 
 @pytest.mark.parametrize("silent_s", [1, 10])
-def test_without_clock_references_timestamps_keep_the_time(silent_s: int) -> None:
+def test_without_pcrs_timestamps_pace_the_stream(silent_s: int) -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.camera.pcr_pid = None
     harness.feed_frames(25 * silent_s)
     lead_s = harness.camera.clock / 90_000 - 10 - harness.datagrams[-1].due_s
-    assert lead_s < 0.8, "no waiting for a reference that may never come"
+    assert lead_s < 0.8, "no waiting for a PCR that may never come"
     harness.camera.pcr_pid = 100
     harness.feed_frames(60)
     check = check_promises(harness)
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * (119 + 25 * silent_s))
-    assert named(harness) == {"pcr_gaps": 1}
+    assert faults(harness) == {"pcr_gaps": 1}
     assert check.continuity_errors == 0
 
 
 @pytest.mark.parametrize("pcr_pid", [200, 300, 0x1FFF])
-def test_references_that_are_not_where_the_table_says_are_done_without(pcr_pid: int) -> None:
+def test_a_stream_whose_pcrs_are_not_on_the_pmts_pcr_pid_is_paced_by_timestamps(pcr_pid: int) -> None:
     harness = PacketizerHarness()
     harness.camera.builder.pcr_pid = pcr_pid
     harness.feed_frames(40)
-    assert harness.datagrams, "a second is enough to know"
+    assert harness.datagrams, "one second is enough to decide"
     harness.feed_frames(60)
     check = check_promises(harness)
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 99)
-    assert named(harness) == {"pcr_gaps": 1}
+    assert faults(harness) == {"pcr_gaps": 1}
     assert check.continuity_errors == 0
 
 
-def test_references_on_a_pid_of_their_own_are_the_clock() -> None:
+def test_pcrs_on_a_pid_of_their_own_pace_the_stream() -> None:
     harness = PacketizerHarness()
     harness.camera.builder.pcr_pid = harness.camera.pcr_pid = 300
     harness.feed_frames(60)
     check = check_promises(harness)
     assert check.pids[PCR] == 60
-    assert named(harness) == {}
+    assert faults(harness) == {}
 
 
 # --- packets -------------------------------------------------------------------------------------------------------
@@ -139,14 +139,14 @@ def each_packet(change: Callable[[int, bytes], bytes]) -> Callable[[bytes], byte
     return lambda data: b"".join(change(next(numbers), data[at : at + 188]) for at in range(0, len(data), 188))
 
 
-def test_a_source_that_sends_everything_twice_is_heard_once() -> None:
+def test_a_source_that_sends_everything_twice_is_sent_once() -> None:
     harness = PacketizerHarness()
     harness.camera.alter = each_packet(lambda _, packet: packet * 2)
     harness.feed_frames(60)
     check = check_promises(harness)
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 59)
     assert check.pids[VIDEO] == 60 * 17
-    assert set(named(harness)) == {"duplicate_packets"}
+    assert set(faults(harness)) == {"duplicate_packets"}
     assert check.continuity_errors == 0
 
 
@@ -155,7 +155,7 @@ def test_lost_packets_leave_their_gap_and_are_counted() -> None:
     harness.camera.alter = each_packet(lambda number, packet: b"" if number % 50 == 17 else packet)
     harness.feed_frames(120)
     check = check_promises(harness)
-    assert named(harness) == {"continuity_gaps": check.continuity_errors}
+    assert faults(harness) == {"continuity_gaps": check.continuity_errors}
     assert check.continuity_errors > 30
 
 
@@ -165,25 +165,25 @@ def test_damaged_packets_are_left_out_and_counted() -> None:
     harness.camera.alter = damage
     harness.feed_frames(120)
     check_promises(harness)
-    counts = named(harness)
+    counts = faults(harness)
     assert counts["damaged_packets"] == counts["continuity_gaps"] > 30
 
 
-def test_a_gap_that_the_source_announces_is_none() -> None:
+def test_a_gap_that_the_source_announces_is_not_counted() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(30)
     harness.camera.builder.counters[100] += 5
     harness.camera.builder.announce_gap = True
     harness.feed_frames(30)
     check_promises(harness)
-    assert named(harness) == {}
+    assert faults(harness) == {}
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
 def change_tables(harness: PacketizerHarness, **changes: int | None) -> None:
-    """Let the camera's next frame be a keyframe, after tables that say something else."""
+    """Make the camera's next frame a keyframe after changed tables."""
     for name, value in changes.items():
         setattr(harness.camera.builder, name, value)
     builder = harness.camera.builder
@@ -197,7 +197,7 @@ def change_tables(harness: PacketizerHarness, **changes: int | None) -> None:
     ("changes", "versions"),
     [
         ({"video": 101, "audio": 201}, 1),
-        ({"video": 300, "pmt_pid": 100}, 1),  # the table comes where the video was
+        ({"video": 300, "pmt_pid": 100}, 1),  # the PMT comes on the PID that was the video
         ({"video_type": 0x24}, 2),
         ({"audio": None}, 2),
         ({"video": 200, "audio": 100}, 1),
@@ -213,12 +213,12 @@ def test_a_change_of_tables_is_followed(changes: dict[str, int | None], versions
     assert len({table[5] >> 1 & 31 for table in check.tables[0x1000]}) == versions
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 119)
     assert check.continuity_errors == 0
-    assert named(harness) == {"table_changes": 1}
+    assert faults(harness) == {"table_changes": 1}
     news = [datagram for datagram in harness.datagrams if datagram.new_tables]
     assert len(news) == versions - 1
 
 
-def test_what_has_other_tables_begins_a_datagram_with_them() -> None:
+def test_new_tables_begin_a_datagram() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     change_tables(harness, video_type=0x02)
@@ -233,7 +233,7 @@ def test_what_has_other_tables_begins_a_datagram_with_them() -> None:
     assert len(before.pes[VIDEO]) == 60
 
 
-def test_the_clock_may_move_to_another_stream() -> None:
+def test_the_pcr_may_move_to_another_stream() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.camera.pcr_pid = 200
@@ -241,7 +241,7 @@ def test_the_clock_may_move_to_another_stream() -> None:
     harness.feed_frames(60)
     check = check_promises(harness)
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 119)
-    assert named(harness) == {"table_changes": 1}
+    assert faults(harness) == {"table_changes": 1}
 
 
 def test_one_of_two_programs_is_kept_whatever_their_order() -> None:
@@ -261,7 +261,7 @@ def test_one_of_two_programs_is_kept_whatever_their_order() -> None:
     check = check_promises(harness)
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 149)
     assert len(check.tables[0x1000]) == 1
-    assert named(harness) == {}
+    assert faults(harness) == {}
 
 
 def test_damaged_tables_change_nothing_and_are_counted() -> None:
@@ -274,19 +274,19 @@ def test_damaged_tables_change_nothing_and_are_counted() -> None:
     harness.feed_frames(60)
     check = check_promises(harness)
     assert len(check.tables[0x1000]) == 1
-    assert named(harness) == {"damaged_tables": 6}
+    assert faults(harness) == {"damaged_tables": 6}
 
 
-def test_without_tables_nothing_is_known_and_with_them_the_stream_begins() -> None:
+def test_nothing_is_sent_before_the_first_tables() -> None:
     harness = PacketizerHarness()
     harness.camera.repeats_tables = False
     harness.feed_frames(125)
     assert not harness.datagrams
-    foreign = named(harness)["foreign_packets"]
+    unreferenced = faults(harness)["foreign_packets"]
     harness.camera.repeats_tables = True
     harness.feed_frames(60)
     assert len(check_promises(harness).pes[VIDEO]) == 60
-    assert named(harness) == {"foreign_packets": foreign}
+    assert faults(harness) == {"foreign_packets": unreferenced}
 
 
 def test_tables_that_the_source_does_not_repeat_are_repeated() -> None:
@@ -301,7 +301,7 @@ def test_tables_that_the_source_does_not_repeat_are_repeated() -> None:
 # --- too much ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_out_leaves_no_hole_but_in_the_picture() -> None:
+def test_packets_that_are_left_out_leave_a_gap_in_the_video_only() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.datagrams += harness.packetizer.skip()
@@ -312,13 +312,13 @@ def test_what_is_left_out_leaves_no_hole_but_in_the_picture() -> None:
     assert len(check.pes[VIDEO]) == 60 + 40
     assert dts_steps_s(check, VIDEO) == pytest.approx([FRAME_S] * 99)
     assert check.continuity_errors == 0
-    counts = named(harness)
+    counts = faults(harness)
     assert set(counts) == {"overrun_packets"}
     assert counts["overrun_packets"] == pytest.approx(65 * 19, abs=2)
     assert harness.datagrams[-1].due_s == pytest.approx(100 * FRAME_S, abs=0.1)
 
 
-def test_where_no_keyframe_comes_any_picture_has_to_do() -> None:
+def test_without_a_keyframe_the_stream_resumes_at_any_frame() -> None:
     harness = PacketizerHarness()
     harness.camera.gop = 10_000
     harness.feed_frames(60)
@@ -332,21 +332,21 @@ def test_where_no_keyframe_comes_any_picture_has_to_do() -> None:
     assert len(check_promises(harness).pes[VIDEO]) == 100
 
 
-def test_the_clock_goes_on_where_packets_were_sent_without_one() -> None:
+def test_the_timeline_continues_from_the_extrapolated_due_times() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(30)
     harness.camera.builder.data.clear()
     for _ in range((MAX_PENDING_DATAGRAMS + 100) * 7):
         harness.camera.builder.packet(100, bytes(184))
     harness.feed(bytes(harness.camera.builder.data))
-    assert named(harness)["unclocked_datagrams"] > MAX_PENDING_DATAGRAMS
+    assert faults(harness)["unclocked_datagrams"] > MAX_PENDING_DATAGRAMS
     sent = len(harness.datagrams)
     harness.feed_frames(100)
     after = [datagram.due_s for datagram in harness.datagrams[sent + 100 :]]
     assert after[-1] - after[0] == pytest.approx(100 * FRAME_S, abs=0.1), "not all at once"
 
 
-def test_a_source_that_begins_with_sound_is_waited_for_until_its_clock_comes() -> None:
+def test_a_source_that_begins_with_audio_is_held_until_its_pcr_comes() -> None:
     harness = PacketizerHarness()
     harness.camera.builder.tables()
     harness.feed(bytes(harness.camera.builder.data))
@@ -354,26 +354,26 @@ def test_a_source_that_begins_with_sound_is_waited_for_until_its_clock_comes() -
         harness.feed_pes(200, harness.camera.clock - 32 * FRAME_TICKS + number * FRAME_TICKS)
     harness.feed_frames(60)
     check_promises(harness)
-    assert named(harness) == {}
+    assert faults(harness) == {}
 
 
-def test_where_the_picture_stops_and_the_clock_with_it_the_sound_goes_on() -> None:
+def test_audio_continues_when_the_video_stops_and_the_pcr_with_it() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.camera.is_without_video = True
     harness.feed_frames(25 * 15)
     assert harness.camera.clock / 90_000 - 10 - harness.datagrams[-1].due_s < 1.5
     joinable = [datagram.due_s for datagram in harness.datagrams if datagram.random_access]
-    assert joinable[-1] > 12, "nobody shall begin with what was long ago"
+    assert joinable[-1] > 12, "new clients do not begin far in the past"
     harness.camera.is_without_video = False
     harness.feed_frames(60)
     check = check_promises(harness, gap_s=1.1)
     assert dts_steps_s(check, AUDIO) == pytest.approx([FRAME_S] * (119 + 25 * 15))
     assert dts_steps_s(check, VIDEO)[59] == pytest.approx((1 + 25 * 15) * FRAME_S)
-    assert named(harness) == {"pcr_gaps": 1}
+    assert faults(harness) == {"pcr_gaps": 1}
 
 
-def test_a_picture_that_is_announced_and_never_comes_does_not_keep_the_sound() -> None:
+def test_video_that_never_comes_does_not_hold_back_the_audio() -> None:
     harness = PacketizerHarness()
     harness.camera.is_without_video = True
     harness.feed_frames(100)
@@ -382,10 +382,10 @@ def test_a_picture_that_is_announced_and_never_comes_does_not_keep_the_sound() -
     check = check_promises(harness)
     assert len(check.pes[AUDIO]) == 500
     assert sum(datagram.random_access for datagram in harness.datagrams) >= 5
-    assert named(harness) == {"pcr_gaps": 1}
+    assert faults(harness) == {"pcr_gaps": 1}
 
 
-def test_something_left_out_goes_on_with_the_sound_where_there_is_no_picture() -> None:
+def test_without_video_the_stream_resumes_at_an_audio_frame() -> None:
     harness = PacketizerHarness()
     harness.feed_frames(60)
     harness.camera.is_without_video = True

@@ -17,7 +17,7 @@ START = 900_000
 
 
 class Held:
-    """An :class:`ItemStart` that is fed from a builder, and the answer to the last packet."""
+    """An :class:`ItemStart` that is fed from a builder, and what it returned for the last packet."""
 
     def __init__(self, *, follows_an_item: bool) -> None:
         self.builder, self.program = Builder(), ProgramMap()

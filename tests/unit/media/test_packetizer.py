@@ -1,4 +1,4 @@
-"""Many items, one stream: judged by a checker that does not use the product's parsers."""
+"""Many items become one stream, by a checker that does not use the product's parsers."""
 
 import itertools
 
@@ -29,7 +29,7 @@ def joined(datagrams: list[Datagram]) -> bytes:
 
 
 def check_promises(datagrams: list[Datagram]) -> Check:
-    """Assert what holds for every stream; return the checker's view for more."""
+    """Assert what must hold for every stream; return the checker for further assertions."""
     assert all(len(datagram.payload) == PAYLOAD_BYTES for datagram in datagrams)
     due = [datagram.due_s for datagram in datagrams]
     assert due == sorted(due)
@@ -76,7 +76,7 @@ def test_three_seams_are_seamless() -> None:
     assert (statistics.video_codec, statistics.audio_codecs, statistics.video_pid) == ("H.264", ("AAC",), VIDEO)
 
 
-def test_identifiers_of_other_multiplexers_are_mapped_to_the_same() -> None:
+def test_pids_of_other_multiplexers_are_mapped_to_the_same() -> None:
     check = check_promises(cut(Packetizer(), item(video=100, audio=200), item(video=4113, audio=33)))
     assert set(check.pids) == {0, 0x1000, VIDEO, AUDIO, 0x1FFF}
     assert len(check.tables[0x1000]) == 1
@@ -102,7 +102,7 @@ def test_audio_alone_can_be_joined_every_second() -> None:
     assert sum(datagram.random_access for datagram in datagrams) == 5
 
 
-def test_video_without_keyframes_can_be_joined_in_the_end() -> None:
+def test_video_without_keyframes_can_be_joined_every_ten_seconds() -> None:
     builder = Builder(audio=None)
     builder.tables()
     for number in range(25 * 25):
@@ -120,7 +120,7 @@ def test_a_pcr_jump_inside_an_item_is_healed_and_counted() -> None:
     assert datagrams[-1].due_s == pytest.approx(2.0, abs=0.1)
 
 
-def test_what_the_source_lost_is_not_hidden() -> None:
+def test_the_sources_losses_show_in_the_output() -> None:
     data = item(frames=50)
     packetizer = Packetizer()
     datagrams = cut(packetizer, data[: 188 * 300] + data[188 * 303 :])
@@ -129,7 +129,7 @@ def test_what_the_source_lost_is_not_hidden() -> None:
 
 
 @pytest.mark.parametrize("packets", range(1, 4))
-def test_sound_that_an_items_end_cuts_off_is_taken_back(packets: int) -> None:
+def test_audio_that_an_items_end_cuts_off_is_taken_back(packets: int) -> None:
     builder = Builder(first_counter=11)
     builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)  # four packets
     packetizer = Packetizer()
@@ -139,7 +139,7 @@ def test_sound_that_an_items_end_cuts_off_is_taken_back(packets: int) -> None:
     assert check.continuity_errors == 0
 
 
-def test_sound_that_is_cut_off_after_clock_references_is_taken_back_too() -> None:
+def test_audio_that_is_cut_off_before_further_pcrs_is_taken_back_too() -> None:
     builder = Builder(first_counter=6)  # where item() stops counting for the video
     builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)
     head = bytes(builder.data[:188])
@@ -163,7 +163,7 @@ def test_a_pes_that_never_ends_delays_nothing_for_long() -> None:
     assert packetizer.statistics().cut_pes == 0
 
 
-def test_sound_that_is_whole_stays() -> None:
+def test_a_whole_audio_pes_at_an_items_end_stays() -> None:
     builder = Builder(first_counter=4)
     builder.pes(200, bytes(600), pts=900_000 + 50 * 3600)
     packetizer = Packetizer()
@@ -180,7 +180,7 @@ def test_garbage_between_packets_is_skipped() -> None:
     assert (packetizer.statistics().resyncs, packetizer.statistics().skipped_bytes) == (1, 350)
 
 
-def test_foreign_and_damaged_packets_are_dropped_and_counted() -> None:
+def test_unreferenced_and_damaged_packets_are_dropped_and_counted() -> None:
     builder = Builder()
     builder.packet(0x1FFF, bytes(184))
     builder.packet(17, bytes(184))
@@ -193,7 +193,7 @@ def test_foreign_and_damaged_packets_are_dropped_and_counted() -> None:
     assert not {17, 500} & set(check.pids)
 
 
-def test_an_item_without_clock_references_is_paced_by_its_timestamps() -> None:
+def test_an_item_without_pcrs_is_paced_by_its_timestamps() -> None:
     builder = Builder()
     builder.tables()
     for number in range(100):
@@ -203,7 +203,7 @@ def test_an_item_without_clock_references_is_paced_by_its_timestamps() -> None:
     assert datagrams[-1].due_s == pytest.approx(4.0, abs=0.3)
 
 
-def test_a_stream_without_any_timing_is_neither_kept_nor_stuck() -> None:
+def test_a_stream_without_pcrs_and_timestamps_is_sent_within_the_memory_limit() -> None:
     builder = Builder()
     builder.tables()
     for _ in range((MAX_PENDING_DATAGRAMS + 2000) * 7):

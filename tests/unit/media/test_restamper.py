@@ -31,7 +31,7 @@ def parsed(packet: bytearray) -> mpegts.PesStart:
 
 @pytest.fixture
 def restamper() -> Restamper:
-    """One whose item began at :data:`START`, which is :data:`ORIGIN_TICKS` on the timeline."""
+    """A restamper whose item began at :data:`START`, which is :data:`ORIGIN_TICKS` on the timeline."""
     restamper = Restamper()
     restamper.begin_item()
     start = ItemStart(ProgramMap(), follows_an_item=False)
@@ -54,7 +54,7 @@ def test_a_pcr_on_another_pid_is_moved_and_moves_nothing(restamper: Restamper) -
     assert restamper.timeline.now == ORIGIN_TICKS
 
 
-def test_the_timeline_goes_on_from_where_datagrams_were_due_without_a_pcr(restamper: Restamper) -> None:
+def test_the_timeline_continues_from_the_extrapolated_pcr(restamper: Restamper) -> None:
     restamper.restamp_pcr(pes(0, pcr=START), VIDEO, not_before=None)
     ahead = ORIGIN_TICKS + PCR_HZ // 2
     assert restamper.restamp_pcr(pes(0, pcr=START + 900), VIDEO, not_before=ahead) == ahead
@@ -68,7 +68,7 @@ def test_pts_and_dts_are_moved_together(restamper: Restamper) -> None:
     assert restamper.timeline.stray_timestamps == 0
 
 
-def test_subtitles_are_moved_and_never_judged(restamper: Restamper) -> None:
+def test_subtitles_are_moved_and_never_stray(restamper: Restamper) -> None:
     for offset in (0, 90_000 * 30, 0):
         packet = pes(START // 300 + offset)
         restamper.restamp_pes(packet, SUBTITLES, parsed(packet))

@@ -38,7 +38,7 @@ def test_a_newcomer_begins_at_the_latest_keyframe():
     assert filled(30, keyframes={0, 12, 24}).start_after(None) == 24
 
 
-def test_an_interrupted_client_goes_on_where_it_was_within_the_group_and_at_the_keyframe_after_it():
+def test_an_interrupted_client_continues_within_the_group_of_pictures_and_later_at_the_keyframe():
     ring = filled(30, keyframes={0, 12, 24})
     assert ring.start_after(26) == 27
     assert ring.start_after(29) == 30
@@ -55,7 +55,7 @@ def test_without_a_keyframe_in_reach_a_newcomer_begins_at_the_live_edge():
     assert forgotten.start_after(None) == 30
 
 
-def test_nobody_begins_further_in_the_past_than_the_reach():
+def test_no_client_begins_further_in_the_past_than_the_reach():
     ring = Ring(ssrc=SSRC, first_sequence=0, slots=256, reach_s=1.0)
     for index in range(102):
         ring.extend([Datagram(payload(index), index / 100, index == 0)])
@@ -64,7 +64,7 @@ def test_nobody_begins_further_in_the_past_than_the_reach():
 
 
 @given(count=st.integers(1, 300), last=st.none() | st.integers(0, 299), every=st.integers(1, 50))
-def test_no_index_is_ever_sent_twice_and_what_is_promised_is_held(count, last, every):
+def test_no_index_is_sent_twice_and_a_client_begins_at_a_stored_one(count, last, every):
     ring = filled(count, keyframes=set(range(0, count, every)))
     last = None if last is None else min(last, count - 1)
     start = ring.start_after(last)

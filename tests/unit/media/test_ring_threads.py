@@ -1,4 +1,4 @@
-"""The ring read from one thread while another fills it: what :meth:`Ring.copy` returns is whole, always."""
+"""The ring is read by one thread while another fills it: :meth:`Ring.copy` always returns whole datagrams."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ DATAGRAMS = 60_000
 
 @pytest.fixture
 def eager_switches() -> Iterator[None]:
-    """Let threads take turns in the middle of everything."""
+    """Make the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -29,7 +29,7 @@ def payload(index: int) -> bytes:
 
 
 def indices(ring: Ring, copied: bytes) -> list[int]:
-    """The number in each datagram, which its header and every word of its payload must agree on."""
+    """Return the number of each datagram; assert that its header and every word of its payload agree on it."""
     found = []
     for at in range(0, len(copied), DATAGRAM_BYTES):
         packet = rtp.parse_untrusted(copied[at : at + DATAGRAM_BYTES])
@@ -66,7 +66,7 @@ def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(ea
         assert join is None or join > start
     writer.join()
     assert whole > 1000
-    assert overtaken > 0, "the reader was never in the writer's way: this proves nothing"
+    assert overtaken > 0, "no copy was ever overwritten: this proves nothing"
 
 
 def test_the_slot_that_is_being_written_is_not_handed_out():
@@ -74,13 +74,13 @@ def test_the_slot_that_is_being_written_is_not_handed_out():
     for index in range(SLOTS + 10):
         ring.extend([Datagram(payload(index), 0.0, False)])
     assert ring.oldest_index() == 10
-    assert ring.copy(10, 11) is None, "number 74 may be on its way into the slot of number 10"
+    assert ring.copy(10, 11) is None, "number 74 may be being written into the slot of number 10"
     copied = ring.copy(11, 12)
     assert copied is not None
     assert int.from_bytes(copied[12:16], "big") == 11
 
 
-def test_how_far_behind_somebody_is_in_seconds_across_the_wrap_of_timestamps():
+def test_how_far_behind_an_index_is_in_seconds_across_the_wrap_of_timestamps():
     ring = Ring(ssrc=1, first_sequence=0, timestamp_offset=(1 << 32) - 45_000)
     for index in range(301):
         ring.extend([Datagram(payload(index), index / 100, index in {0, 200})])

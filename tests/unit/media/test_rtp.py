@@ -1,4 +1,4 @@
-"""RTP headers and sequence arithmetic."""
+"""RTP headers, and arithmetic of sequence numbers and timestamps."""
 
 import contextlib
 import struct

@@ -1,4 +1,4 @@
-"""Where the stream may continue after something was left out."""
+"""Where the stream may continue after packets were left out."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def first_packet(payload: bytes, *, pid: int = 100) -> bytearray:
 
 
 KEYFRAME, OTHER = first_packet(H264_KEYFRAME), first_packet(H264_OTHER)
-SOUND = first_packet(b"\xff\xf1", pid=200)
+AUDIO_FRAME = first_packet(b"\xff\xf1", pid=200)
 
 
 def ends(at: Resumption | None, packet: bytearray, route: Route, *, main: Route | None = VIDEO) -> bool:
@@ -28,7 +28,7 @@ def ends(at: Resumption | None, packet: bytearray, route: Route, *, main: Route 
         skipper.resume(at=at)
     before = vars(skipper).copy(), bytes(packet)
     answer = skipper.ends_at_untrusted(packet, route, main=main)
-    assert (vars(skipper), bytes(packet)) == before, "a question changes nothing"
+    assert (vars(skipper), bytes(packet)) == before, "the question has no effect"
     return answer
 
 
@@ -39,11 +39,11 @@ def ends(at: Resumption | None, packet: bytearray, route: Route, *, main: Route 
         ("never", KEYFRAME, VIDEO, False),
         ("keyframe", KEYFRAME, VIDEO, True),
         ("keyframe", OTHER, VIDEO, False),
-        ("keyframe", SOUND, AUDIO, False),
+        ("keyframe", AUDIO_FRAME, AUDIO, False),
         ("any_frame", KEYFRAME, VIDEO, True),
         ("any_frame", OTHER, VIDEO, True),
-        ("any_frame", SOUND, AUDIO, True),
-        ("any_frame", SOUND, SUBTITLES, False),
+        ("any_frame", AUDIO_FRAME, AUDIO, True),
+        ("any_frame", AUDIO_FRAME, SUBTITLES, False),
     ],
 )
 def test_where_the_stream_may_continue(at: Resumption, packet: bytearray, route: Route, expected: bool) -> None:
@@ -51,11 +51,11 @@ def test_where_the_stream_may_continue(at: Resumption, packet: bytearray, route:
 
 
 def test_a_stream_of_audio_alone_continues_with_any_of_its_pes() -> None:
-    assert ends("keyframe", SOUND, AUDIO, main=AUDIO)
+    assert ends("keyframe", AUDIO_FRAME, AUDIO, main=AUDIO)
 
 
 @pytest.mark.parametrize("at", ["keyframe", "any_frame"])
-def test_only_the_first_packet_of_a_pes_will_do(at: Resumption) -> None:
+def test_the_stream_resumes_only_at_the_first_packet_of_a_pes(at: Resumption) -> None:
     continued, scrambled = KEYFRAME.copy(), KEYFRAME.copy()
     continued[1] &= ~0x40
     scrambled[3] |= 0x80
@@ -63,7 +63,7 @@ def test_only_the_first_packet_of_a_pes_will_do(at: Resumption) -> None:
     assert not ends(at, scrambled, VIDEO)
 
 
-def test_each_beginning_waits_for_a_place_of_its_own() -> None:
+def test_each_skip_waits_for_a_resume_of_its_own() -> None:
     skipper = Skipper()
     assert not skipper.is_skipping
     skipper.begin()

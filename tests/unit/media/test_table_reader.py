@@ -1,4 +1,4 @@
-"""The tables of an item, as they come: which program is kept, and what is not believed."""
+"""Reading the tables of an item: which program is kept, and which sections are refused."""
 
 import pytest
 from hypothesis import given
@@ -14,19 +14,19 @@ class Tables:
     def __init__(self) -> None:
         self.builder, self.reader = Builder(), TableReader()
 
-    def pat(self, *programs: tuple[int, int], spoil: bool = False) -> bool:
+    def pat(self, *programs: tuple[int, int], damaged: bool = False) -> bool:
         self.builder.data.clear()
         self.builder.pat(*programs)
-        return self.reader.read_pat_untrusted(self._packet(spoil=spoil))
+        return self.reader.read_pat_untrusted(self._packet(damaged=damaged))
 
-    def pmt(self, *, program_number: int = 1, spoil: bool = False) -> bool:
+    def pmt(self, *, program_number: int = 1, damaged: bool = False) -> bool:
         self.builder.data.clear()
         self.builder.pmt(program_number=program_number)
-        return self.reader.read_pmt_untrusted(self._packet(spoil=spoil))
+        return self.reader.read_pmt_untrusted(self._packet(damaged=damaged))
 
-    def _packet(self, *, spoil: bool) -> bytearray:
+    def _packet(self, *, damaged: bool) -> bytearray:
         packet = bytearray(self.builder.data)
-        packet[-1] ^= spoil
+        packet[-1] ^= damaged
         return packet
 
     def pids(self) -> list[int]:
@@ -40,7 +40,7 @@ def tables() -> Tables:
     return Tables()
 
 
-def test_the_pat_says_where_the_pmt_comes_and_that_what_the_program_is(tables: Tables) -> None:
+def test_the_pat_gives_the_pmts_pid_and_the_pmt_the_program(tables: Tables) -> None:
     assert tables.reader.pmt_pid is None
     assert tables.pat()
     assert tables.reader.pmt_pid == 66
@@ -90,7 +90,7 @@ def test_of_several_programs_one_is_kept_whatever_their_order(tables: Tables, or
     assert tables.pids() == [900, 200]
 
 
-def test_a_program_that_is_gone_gives_way_to_the_next(tables: Tables) -> None:
+def test_when_the_program_is_gone_the_next_one_is_taken(tables: Tables) -> None:
     tables.pat((1, 66), (2, 67))
     assert tables.pat((2, 67))
     assert tables.reader.pmt_pid == 67
@@ -103,10 +103,10 @@ def test_a_pat_without_any_usable_program_changes_nothing(tables: Tables) -> Non
 
 
 def test_damage_is_counted_and_not_believed(tables: Tables) -> None:
-    assert not tables.pat(spoil=True)
+    assert not tables.pat(damaged=True)
     assert tables.reader.pmt_pid is None
     tables.pat()
-    assert not tables.pmt(spoil=True)
+    assert not tables.pmt(damaged=True)
     assert tables.reader.program is None
     assert tables.reader.damaged == 2
     tables.reader.begin_item()

@@ -62,7 +62,7 @@ def test_a_longer_stream_decides_where_the_next_item_begins() -> None:
     assert timeline.restamp_pes(256, 9000, 9000)[1] == end
 
 
-def test_pictures_with_less_reordering_do_not_overlap_those_before() -> None:
+def test_frames_with_less_reordering_do_not_overlap_the_item_before() -> None:
     timeline = Timeline()
     play(timeline, start=900_000, frames=10, reorder=2 * FRAME)
     last = timeline.restamp_pes(256, 900_000 + 12 * FRAME, 900_000 + 10 * FRAME)[0]
@@ -77,11 +77,11 @@ def test_the_pcr_never_goes_back_at_a_seam() -> None:
     play(timeline, start=900_000, frames=10)
     before = timeline.now
     timeline.begin_item()
-    timeline.anchor(10 * PCR_HZ, {999: FirstTimestamps(0, 0)})  # a stream that was not there before says nothing
+    timeline.anchor(10 * PCR_HZ, {999: FirstTimestamps(0, 0)})  # a stream that is new has no say
     assert timeline.restamp_pcr(10 * PCR_HZ) > before
 
 
-def test_a_jump_inside_an_item_goes_on_where_the_clock_would_have_been() -> None:
+def test_a_jump_inside_an_item_continues_where_the_pcr_would_have_been() -> None:
     timeline = Timeline()
     timeline.begin_item()
     for pcr in (0, 40 * MS, 80 * MS):
@@ -101,7 +101,7 @@ def test_a_clock_that_wraps_does_not_jump() -> None:
     assert timeline.pcr_jumps == 0
 
 
-def test_a_damaged_timestamp_does_not_stretch_the_seam() -> None:
+def test_a_damaged_timestamp_does_not_delay_the_next_item() -> None:
     timeline = Timeline()
     play(timeline, start=900_000, frames=10)
     timeline.restamp_pes(256, 900_000 + 3 * 10**9, 900_000 + 3 * 10**9)

@@ -1,4 +1,4 @@
-"""The ingest's queue at the moments when both of its threads want it."""
+"""The ingest: its lead when both threads use it at once, and its counts."""
 
 import itertools
 import threading
@@ -24,7 +24,7 @@ def test_a_live_source_may_be_stopped_while_the_sender_takes():
     ingest = filled(SyntheticSource(live=True))
 
     class Contested(deque):
-        """Whose owner stops the source between the sender's two looks at it."""
+        """A queue whose source is stopped between two accesses of the sender."""
 
         def __getitem__(self, index):
             if not ingest.epoch:
@@ -37,7 +37,7 @@ def test_a_live_source_may_be_stopped_while_the_sender_takes():
     assert ingest.lead_s() == 0.0
 
 
-def test_a_source_that_failed_is_told_from_one_that_ended():
+def test_a_source_that_failed_is_distinguished_from_one_that_ended():
     for failed in (False, True):
         ingest = Ingest(SyntheticSource())
         ingest._handle(SourceEnded("because", failed))
@@ -50,7 +50,7 @@ def of(datagrams: list[Datagram]) -> Ingest:
     return ingest
 
 
-def test_an_announcement_of_a_stream_that_was_stopped_holds_for_no_other():
+def test_new_tables_after_a_stop_are_announced_again():
     ingest = of([Datagram(bytes(1), 0.0, random_access=False, new_tables=True)])
     assert ingest.take(1.0) == []
     ingest._live_running = True
@@ -61,7 +61,7 @@ def test_an_announcement_of_a_stream_that_was_stopped_holds_for_no_other():
     assert ingest.epoch != before
 
 
-def test_a_live_source_that_is_too_far_ahead_is_left_out_until_it_is_not():
+def test_packets_are_left_out_while_a_live_source_is_too_far_ahead():
     ingest = Ingest(SyntheticSource(live=True))
     for _ in range(25 * 10):
         ingest._read_once()
@@ -80,8 +80,8 @@ def test_a_live_source_that_is_too_far_ahead_is_left_out_until_it_is_not():
 def test_an_item_that_breaks_off_is_ended_like_any_other():
     ingest = Ingest(SyntheticSource())
     camera = SyntheticCamera()
-    whole, cut = camera.frames(30), camera.frame()[:-188]  # the sound has two packets
-    for event in (ItemStarted("film"), TsBytes(whole + cut), ItemFailed("film", "broke off")):
+    whole, cut = camera.frames(30), camera.frame()[:-188]  # the audio PES has two packets
+    for event in (ItemStarted("file"), TsBytes(whole + cut), ItemFailed("file", "broke off")):
         ingest._handle(event)
     assert ingest._packetizer.statistics().cut_pes == 1
     check = Check(b"".join(datagram.payload for datagram in ingest.take(1000.0)))
@@ -89,13 +89,13 @@ def test_an_item_that_breaks_off_is_ended_like_any_other():
     assert ingest.source_counts() == {"failed_items": 1}
 
 
-def test_every_count_of_the_source_is_explained():
+def test_every_count_of_the_source_is_documented():
     text = (ROOT / "docs" / "counters.md").read_text()
     for name in (*SHOWN_STATISTICS, *OWN_COUNTS, "stalls"):
         assert f"`{name}`" in text
 
 
-def test_counts_may_be_asked_for_while_the_other_thread_reads():
+def test_counts_may_be_read_while_the_ingest_thread_feeds():
     ingest = Ingest(SyntheticSource())
     camera = SyntheticCamera(frame_bytes=400)
     errors: list[BaseException] = []

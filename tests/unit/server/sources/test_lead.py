@@ -1,4 +1,4 @@
-"""The queue between the ingest thread and the sender thread: order, epochs, and what it says of itself."""
+"""The queue between the ingest thread and the sender thread: order, epochs and length."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def plain(*due_s: float) -> list[Datagram]:
     return [Datagram(bytes(1), each, random_access=False) for each in due_s]
 
 
-def test_what_is_due_is_taken_in_order_and_the_rest_stays():
+def test_due_datagrams_are_taken_in_order_and_the_rest_stays():
     datagrams = plain(0.0, 0.1, 0.1, 0.2, 0.5)
     lead = lead_of(datagrams)
     assert lead.take(-0.1) == []
@@ -29,7 +29,7 @@ def test_what_is_due_is_taken_in_order_and_the_rest_stays():
     assert lead.epoch == 0
 
 
-def test_other_tables_are_announced_before_they_are_given():
+def test_new_tables_are_announced_before_they_are_given():
     old, new, last = (Datagram(bytes(1), number / 10, number == 2, number == 1) for number in range(3))
     lead = lead_of([old, new, last])
     before = lead.epoch

@@ -1,4 +1,4 @@
-"""What people name as sources becomes items, or an error that names the thing and what to do."""
+"""Sources that people name become items, or an error that names the source and what to do."""
 
 import os
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_a_name_with_a_colon_is_no_address(tmp_path: Path) -> None:
         ("v4l2:///dev/video0", True),
     ],
 )
-def test_addresses_are_films_or_live(address: str, live: bool) -> None:
+def test_addresses_are_files_or_live(address: str, live: bool) -> None:
     assert expand([address]) == (Item(address, address, is_path=False, live=live),)
 
 
@@ -94,7 +94,7 @@ def test_a_playlist_of_segments_is_one_stream(tmp_path: Path) -> None:
     assert names(tmp_path / "hls.m3u8") == ["hls.m3u8"]
 
 
-def test_a_playlist_in_a_circle_is_refused(tmp_path: Path) -> None:
+def test_a_playlist_that_contains_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop.m3u").write_text("loop.m3u\n")
     with pytest.raises(SourceError, match=f"{MAX_PLAYLIST_DEPTH} playlists deep"):
         expand([str(tmp_path / "loop.m3u")])
@@ -105,7 +105,7 @@ def test_a_playlist_may_be_any_bytes(tmp_path: Path) -> None:
     assert len(expand([str(tmp_path / "odd.m3u")])) == 1
 
 
-def test_what_cannot_be_played_is_named_with_its_cure(tmp_path: Path) -> None:
+def test_what_cannot_be_played_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "empty.m3u").touch()
     (tmp_path / "comments.m3u").write_text("#EXTM3U\n")
