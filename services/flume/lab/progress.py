@@ -1,24 +1,24 @@
-"""Progress for people: one bar for each thing that takes long, on standard error, and only on a terminal.
+"""Progress for people: one bar for each long task, on standard error, and only on a terminal.
 
-Where nobody watches (CI, a pipe) the line that was said before stands alone.
+In CI and in a pipe there is no bar, only the message before the task.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 
 Say = Callable[[str], None]
-"""Takes one line for the person at the terminal."""
+"""Shows one line to the person at the terminal."""
 
 
 class Task:
-    """One running bar. Without a terminal every call does nothing."""
+    """One bar. Without a terminal its methods do nothing."""
 
     def update(self, *, completed: float | None = None, total: float | None = None, text: str | None = None) -> None:
-        """Move the bar to *completed* of *total*, both in the task's own unit, or change its *text*."""
+        """Move the bar to *completed* of *total*, in any one unit, or change its *text*."""
 
 
 class _Bar(Task):
-    """A bar of rich; it is imported only when one is shown, because that takes 0.1 s."""
+    """A bar of rich. rich is imported when a bar is shown, because the import takes 0.1 s."""
 
     def __init__(self, update: Callable[..., None]) -> None:
         self._update = update
@@ -30,7 +30,13 @@ class _Bar(Task):
 
 @contextlib.contextmanager
 def task(text: str, *, total: float | None = None, interactive: bool) -> Iterator[Task]:
-    """Show a bar named *text* while the body runs; *total* ``None`` means that the end is not known yet."""
+    """Show a bar named *text* while the body runs; *total* ``None``: the end is not known yet.
+
+    Example::
+
+        with task("copying", total=100, interactive=True) as bar:
+            bar.update(completed=50)
+    """
     if not interactive:
         yield Task()
         return

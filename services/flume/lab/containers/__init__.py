@@ -1,1 +1,1 @@
-"""The Docker side: engine, images, containers, and the probe that looks into them."""
+"""The Docker side of the lab: engine, images, containers, and the probe, which works in their namespaces."""

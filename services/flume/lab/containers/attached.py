@@ -1,4 +1,4 @@
-"""The standard input and output of a running container: commands in, lines out. Owns the attached socket."""
+"""The standard input and output of a running container: commands in, lines out. It owns the attached socket."""
 
 import contextlib
 import socket
@@ -10,13 +10,13 @@ from typing import BinaryIO
 from flume.errors import EngineError
 
 _HEADER = struct.Struct(">BxxxL")
-"""Docker Engine API, ContainerAttach: stream kind (1 stdout, 2 stderr) and length before each frame."""
+"""Before each frame (Docker Engine API, ContainerAttach): stream kind, 1 stdout or 2 stderr, and length."""
 
 STDOUT, STDERR = 1, 2
 _PASS_ON_TIMEOUT_S = 5.0
-"""For the engine to pass the last input on and end the attachment: 2 ms here."""
+"""Until the engine has passed on the last input and ended the attachment: 2 ms here."""
 _MAX_LINE_BYTES = 1 << 20
-"""A line longer than this is not one of ours; it is cut there so that memory stays bounded."""
+"""Our programs print no longer line. A longer one is cut there, so that memory stays bounded."""
 
 
 def frames(reader: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -28,10 +28,15 @@ def frames(reader: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 class LineSplitter:
-    """Lines out of one stream's pieces, wherever they were cut."""
+    """Joins the pieces of a stream into lines, wherever it was cut.
+
+    >>> splitter = LineSplitter()
+    >>> list(splitter.feed(b"first\\nsec")), list(splitter.feed(b"ond\\n"))
+    (['first'], ['second'])
+    """
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start with an empty rest."""
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[str]:
@@ -43,14 +48,14 @@ class LineSplitter:
             yield line.decode(errors="replace").rstrip("\r")
 
     def end(self) -> Iterator[str]:
-        """Yield what stands after the last newline."""
+        """Yield the text after the last newline, if any."""
         if self._rest:
             yield self._rest.decode(errors="replace")
             self._rest = b""
 
 
 class AttachedIo:
-    """One attachment to a container. A thread takes its output; lines go to *on_line* (stdout) and *on_error*."""
+    """One attachment to a container. A thread reads its output; lines go to *on_line* (stdout) and *on_error*."""
 
     def __init__(
         self,
@@ -62,10 +67,10 @@ class AttachedIo:
         *,
         input_only: bool = False,
     ) -> None:
-        """Take over *stream*, the socket on which the engine has switched to raw frames.
+        """Take over *stream*, the socket on which the engine has switched to raw frames, and its *reader*.
 
-        *reader* is what read the HTTP answer from it, and may already hold the first frames. With *input_only* the
-        engine was asked for no output: it ends the attachment when it has passed on all input.
+        The reader has read the HTTP answer, and may already hold the first frames. *input_only*: the engine was asked
+        for no output; it ends the attachment when it has passed on all input.
         """
         self._name = name
         self._stream = stream
@@ -78,7 +83,7 @@ class AttachedIo:
         self._thread.start()
 
     def write_line(self, line: str) -> None:
-        """Send *line* to the container's standard input. Raises :class:`EngineError` when it has ended."""
+        """Write *line* to the container's standard input. Raises :class:`EngineError` if the container has ended."""
         try:
             with self._send_lock:
                 self._stream.sendall(line.encode() + b"\n")
@@ -87,19 +92,19 @@ class AttachedIo:
 
     @property
     def ended(self) -> bool:
-        """Whether the container's output is over."""
+        """Whether the container's output has ended."""
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """Let go of the container, which runs on. Idempotent."""
+        """Detach from the container, which goes on running. Idempotent."""
         another = threading.current_thread() is not self._thread
         if self._input_only and another:
-            # Ending both directions at once may overtake the last line on its way through the engine and proxies.
+            # Ending both directions at once may overtake the last line inside the engine and proxies.
             self._end(socket.SHUT_WR)
             self._thread.join(timeout=_PASS_ON_TIMEOUT_S)
         self._end(socket.SHUT_RDWR)
         if another:
-            self._thread.join(timeout=5)  # which closes both, so that neither is closed while it is read
+            self._thread.join(timeout=5)  # the thread closes both files, so that neither is closed during a read
 
     def _end(self, direction: int) -> None:
         with contextlib.suppress(OSError):
@@ -114,12 +119,12 @@ class AttachedIo:
         self.close()
 
     def _run(self) -> None:
-        """Take frames until the container ends or we close."""
+        """Read frames until the container ends or :meth:`close` is called."""
         with self._stream, self._reader:
             self._deliver()
 
     def _deliver(self) -> None:
-        """Hand each line to its callback."""
+        """Call the callback of each line."""
         splitters = {kind: LineSplitter() for kind in self._callbacks}
         for kind, data in frames(self._reader):
             if kind in splitters:

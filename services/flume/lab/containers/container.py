@@ -1,7 +1,7 @@
-"""One container of a lab: what it is, what it says, and how to run something in it.
+"""One container of a lab: its properties and its output, and commands that are run in it.
 
-Made by :mod:`flume.lab.containers.engine`, which hands in the SDK's client and the translation of its errors; this file
-imports neither.
+:mod:`flume.lab.containers.engine` makes the objects; it passes the SDK's client and the translation of its errors, so
+that this file imports neither.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ Errors = Callable[[str], contextlib.AbstractContextManager[None]]
 
 
 def _stream_and_reader(raw: Any) -> tuple[socket.socket, BinaryIO]:
-    """Return the socket under the SDK's answer, and what reads from it.
+    """Return the socket of the SDK's answer, and its buffered reader.
 
-    The HTTP library's buffered reader may have read frames together with the answer's header: read on from that,
-    not from the bare socket as the SDK itself does, or the first line is lost now and then.
+    The HTTP library's reader may have read frames together with the header of the answer. So reading must go on with
+    that reader. The SDK itself reads from the socket, and now and then loses the first line.
     """
-    return raw._sock, raw._response.raw._fp.fp  # noqa: SLF001 - the SDK offers no other way
+    return raw._sock, raw._response.raw._fp.fp  # noqa: SLF001 - the SDK has no public method for this
 
 
 @contextlib.contextmanager
 def _hijacked(raw: Any) -> Iterator[tuple[socket.socket, BinaryIO]]:
-    """Lend the parts of the SDK's answer and close them; the SDK leaves them to the garbage collector."""
+    """Yield socket and reader of the SDK's answer, then close both; the SDK leaves them to the garbage collector."""
     stream, reader = _stream_and_reader(raw)
     with stream, reader:
         yield stream, reader
 
 
 class Output(msgspec.Struct, frozen=True):
-    """Where a container's lines go. Called from one thread of its own for each container; must not block."""
+    """Functions that take a container's lines. One thread for each container calls them; they must not block."""
 
     on_line: Callable[[str], None]
     """Standard output."""
@@ -48,7 +48,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class ExecResult(msgspec.Struct, frozen=True):
-    """How a command in a container ended."""
+    """The result of a command in a container."""
 
     code: int
     stdout: str
@@ -56,7 +56,7 @@ class ExecResult(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What the engine knows of a container. *health* is healthy, unhealthy, starting, or none without a check."""
+    """The state of a container in the engine. *health* is healthy, unhealthy, starting, or none without a check."""
 
     status: str
     exit_code: int
@@ -65,7 +65,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Container:
-    """A container that exists. The values are those of the last :meth:`refresh`."""
+    """An existing container. The properties are those of the last :meth:`refresh`."""
 
     def __init__(self, api: Any, errors: Errors, identity: str, name: str) -> None:
         """Use :class:`flume.lab.containers.engine.Engine` instead."""
@@ -75,10 +75,10 @@ class Container:
         self.id = identity
         self.name = name
         self.io: AttachedIo | None = None
-        """The attachment made before the start, when it was asked for."""
+        """The attachment that was made before the start, if the start had an output."""
 
     def refresh(self) -> None:
-        """Ask the engine again."""
+        """Read the properties from the engine again."""
         with self._errors(f"inspect {self.name}"):
             self._seen = self._api.inspect_container(self.id)
 
@@ -92,7 +92,7 @@ class Container:
 
     @property
     def run(self) -> str:
-        """The run that made it."""
+        """The run that started it."""
         return self._label(LABEL_RUN)
 
     @property
@@ -102,18 +102,18 @@ class Container:
 
     @property
     def index(self) -> int | None:
-        """Its number among those of its role."""
+        """Its number among the containers of its role."""
         text = self._label(LABEL_INDEX)
         return int(text) if text else None
 
     @property
     def pid(self) -> int:
-        """Its first process, in the numbers of the engine's host; 0 when it does not run."""
+        """Its first process, by its number on the engine's host; 0 if it does not run."""
         return int(self._seen["State"]["Pid"])
 
     @property
     def address(self) -> str:
-        """Its IPv4 address on the lab's network; empty when it has none."""
+        """Its IPv4 address on the lab's network; empty if it has none."""
         networks = self._seen["NetworkSettings"]["Networks"].values()
         return next((one["IPAddress"] for one in networks if one["IPAddress"]), "")
 
@@ -123,7 +123,7 @@ class Container:
         return str(self._seen["Config"]["Image"])
 
     def state(self) -> State:
-        """Ask the engine how it is now."""
+        """Read its present state from the engine."""
         self.refresh()
         seen = self._seen["State"]
         health = seen.get("Health") or {}
@@ -131,15 +131,15 @@ class Container:
         return State(seen["Status"], seen["ExitCode"], health.get("Status", "none"), " ".join(last.split())[:300])
 
     def logs(self, *, tail: int | None = None) -> str:
-        """Return what it has written so far, both streams, or the last *tail* lines."""
+        """Return its output so far, standard output and error, or the last *tail* lines of it."""
         with self._errors(f"read the log of {self.name}"):
             data: bytes = self._api.logs(self.id, tail="all" if tail is None else tail)
         return data.decode(errors="replace")
 
     def exec(self, arguments: Sequence[str], *, user: str = "", timeout_s: float = 180.0) -> ExecResult:
-        """Run a command in it and wait for its end.
+        """Run a command in it and return its result when it has ended.
 
-        Raises :class:`EngineError` when it cannot be started, or says nothing for *timeout_s*.
+        Raises :class:`EngineError` if the command cannot be started, or prints nothing for *timeout_s*.
         """
         with self._errors(f"run {arguments[0]} in {self.name}"):
             created = self._api.exec_create(self.id, list(arguments), user=user)
@@ -153,15 +153,15 @@ class Container:
         return ExecResult(int(code), stdout, stderr)
 
     def run_checked(self, arguments: Sequence[str], *, user: str = "") -> str:
-        """Run a command in it and return its output; raise :class:`EngineError` with its last words if it fails."""
+        """Run a command in it; return its standard output. Raises :class:`EngineError` with its output if it fails."""
         result = self.exec(arguments, user=user)
         if result.code:
-            words = " ".join((result.stderr or result.stdout).split())[-300:]
-            raise EngineError(f"{' '.join(arguments)[:80]} in {self.name} ended with status {result.code}: {words}")
+            output = " ".join((result.stderr or result.stdout).split())[-300:]
+            raise EngineError(f"{' '.join(arguments)[:80]} in {self.name} ended with status {result.code}: {output}")
         return result.stdout
 
     def attach(self, output: Output | None = None) -> AttachedIo:
-        """Attach to its input, and to its output from now on when *output* is given."""
+        """Attach to its standard input; with *output* also to its output from now on."""
         wanted = int(output is not None)
         with self._errors(f"attach to {self.name}"):
             raw = self._api.attach_socket(
@@ -173,13 +173,13 @@ class Container:
     def fetch(self, path: str, directory: Path) -> list[Path]:
         """Copy the file *path*, or the files of the folder *path*, from its image or volumes into *directory*.
 
-        Not from a tmpfs, which the engine does not see. Raises :class:`EngineError`, also for a full disk here.
+        The engine cannot read a tmpfs. Raises :class:`EngineError`, also if the disk here is full.
         """
         with self._errors(f"copy {path} out of {self.name}"):
-            # The SDK's get_archive() gives no way to end the answer before its end, and until then the engine holds the
-            # container: after a full disk here it could not be removed.
+            # The answer of the SDK's get_archive() cannot be ended early, and until its end the engine locks the
+            # container: after a full disk here the container could not be removed.
             url = self._api._url("/containers/{0}/archive", self.id)  # noqa: SLF001
-            plain = {"Accept-Encoding": "identity"}  # packing costs the engine four times what it saves here
+            plain = {"Accept-Encoding": "identity"}  # compressing costs the engine four times the time it saves here
             response = self._api._get(url, params={"path": path}, headers=plain, stream=True)  # noqa: SLF001
             try:
                 with contextlib.closing(response):
@@ -188,24 +188,24 @@ class Container:
             except tarfile.TarError as error:
                 raise EngineError(f"{path} from {self.name} arrived incomplete: {error}") from error
             except OSError as error:
-                if error.errno is None:  # of the HTTP library, not of the disk
+                if error.errno is None:  # an error of the HTTP library, not of the disk
                     raise
                 raise EngineError(f"{path} from {self.name} could not be written to {directory}: {error}") from error
 
     def stop(self, *, timeout_s: float = 10.0) -> None:
-        """Ask it to end, and end it after *timeout_s*."""
+        """Send it SIGTERM; kill it after *timeout_s*."""
         with self._errors(f"stop {self.name}"):
             self._api.stop(self.id, timeout=max(0, round(timeout_s)))
         self.refresh()
 
     def wait(self, *, timeout_s: float) -> int:
-        """Wait for its end; return its exit status. Raises :class:`EngineError` with its last lines if it goes on."""
+        """Wait for its end; return its exit status. Raises :class:`EngineError` with its last lines on a timeout."""
         try:
             with self._errors(f"wait for the end of {self.name}"):
                 return int(self._api.wait(self.id, timeout=timeout_s)["StatusCode"])
         except EngineError as error:
-            words = " | ".join(self.logs(tail=3).splitlines())
-            raise EngineError(f"{self.name} did not end within {timeout_s:g} s; its last lines: {words}") from error
+            lines = " | ".join(self.logs(tail=3).splitlines())
+            raise EngineError(f"{self.name} did not end within {timeout_s:g} s; its last lines: {lines}") from error
 
     def remove(self) -> None:
         """Remove it, running or not, with its anonymous volumes."""

@@ -1,7 +1,7 @@
 """The Docker engine: images, networks, containers. The one file that imports the Docker SDK.
 
-Works alike on a local engine, a remote ``DOCKER_HOST`` and Docker Desktop: nothing here uses a path, a process or
-an interface of the engine's host. Every failure is an :class:`~flume.errors.EngineError` of one line.
+Works with a local engine, a remote ``DOCKER_HOST`` and Docker Desktop alike: no path, process or interface of the
+engine's host is used here. Every failure is an :class:`~flume.errors.EngineError` of one line.
 """
 
 import contextlib
@@ -44,22 +44,22 @@ from flume.lab.machine.process import one_line
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 
 _REQUEST_TIMEOUT_S = 60.0
-"""For ordinary requests; a container starts in half a second."""
+"""For most requests; a container starts in half a second."""
 
 _SLOW_REQUEST_TIMEOUT_S = 300.0
-"""Where there is one processor, as in a lab kernel: a start took 9 s there on a quiet machine, 40 on a busy one."""
+"""On one CPU, as in a lab kernel: a start took 9 s there on an idle computer, 40 s on a busy one."""
 
 _PARALLEL = 8
-"""Requests at once; more only queue in the engine."""
+"""Parallel requests; further ones only queue in the engine."""
 
 _PARALLEL_ON_ONE_CPU = 2
-"""Seven starts at once took longer than :data:`_REQUEST_TIMEOUT_S` each in a lab kernel."""
+"""Of seven parallel starts in a lab kernel each took longer than :data:`_REQUEST_TIMEOUT_S`."""
 
 _MAX_CONNECTIONS = 32
-"""Connections kept open to the engine: requests side by side, and one attachment for each client."""
+"""Open connections to the engine: parallel requests, and one attachment for each client."""
 
 _ANY_VERSION = docker.constants.MINIMUM_DOCKER_API_VERSION
-"""Stands in until the engine has told its own."""
+"""Until the engine has reported its own version."""
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -77,8 +77,8 @@ def _translated(what: str, endpoint: str) -> Iterator[None]:
         message = f"the Docker engine at {endpoint} does not answer ({what}): is it hung? restart it, then try again"
         raise EngineError(message) from error
     except PermissionError as error:
-        cure = "run as root, or add yourself to the group docker"
-        raise EngineError(f"the Docker engine at {endpoint} may not be used by this user: {cure}") from error
+        remedy = "run as root, or add yourself to the group docker"
+        raise EngineError(f"the Docker engine at {endpoint} may not be used by this user: {remedy}") from error
     except (
         docker.errors.DockerException,
         requests.exceptions.RequestException,
@@ -91,7 +91,7 @@ def _translated(what: str, endpoint: str) -> Iterator[None]:
 
 
 def _check_socket(endpoint: str, *, timeout_s: float) -> None:
-    """Raise :class:`OSError` when nobody listens on a local *endpoint*; the SDK leaks a socket each time it fails."""
+    """Raise :class:`OSError` if no engine listens on a local *endpoint*: the SDK leaks a socket each time it fails."""
     scheme, _, path = endpoint.partition("://")
     if scheme == "unix":
         with socket.socket(socket.AF_UNIX) as sock:
@@ -99,8 +99,35 @@ def _check_socket(endpoint: str, *, timeout_s: float) -> None:
             sock.connect(path)
 
 
+def _open(endpoint: str, environment: Mapping[str, str], *, timeout_s: float) -> tuple[Any, Mapping[str, Any]]:
+    """Return the SDK's client for the engine at *endpoint*, and the engine's answer to ``docker info``."""
+    settings: dict[str, Any] = {
+        "base_url": endpoint,
+        **docker.utils.kwargs_from_env(environment=dict(environment)),
+    }
+    settings |= {"version": _ANY_VERSION, "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
+    try:
+        api: Any = docker.APIClient(**settings)
+    except ValueError as error:  # such as a port above 65535
+        raise EngineError(f"DOCKER_HOST={endpoint} is no address of a Docker engine: {error}") from error
+    try:
+        # As version="auto" does; but on failure the SDK's constructor leaks its connection.
+        api._version = api._retrieve_server_version()  # noqa: SLF001
+        seen = api.info()
+    except BaseException:
+        api.close()
+        raise
+    return api, seen
+
+
 class Engine:
-    """A Docker engine that answered. Thread-safe."""
+    """A Docker engine that answered. Thread-safe.
+
+    Example::
+
+        with Engine.connect() as engine:
+            clients = engine.find(lab="default", role="client")
+    """
 
     def __init__(self, api: Any, info: EngineInfo) -> None:
         """Use :meth:`connect` instead."""
@@ -111,36 +138,21 @@ class Engine:
 
     @classmethod
     def connect(cls, *, timeout_s: float = 10.0, environment: Mapping[str, str] | None = None) -> "Engine":
-        """Return the engine that ``DOCKER_HOST`` names, or the local one, once it has answered.
+        """Return the engine at ``DOCKER_HOST``, or the local one, once it has answered.
 
-        Raises :class:`EngineError` that names the endpoint when it is absent, or silent for *timeout_s*.
+        Raises :class:`EngineError` with the endpoint if no engine is there, or it does not answer within *timeout_s*.
         """
         environment = os.environ if environment is None else environment
         endpoint = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         with _translated("ask for its version", endpoint):
             _check_socket(endpoint, timeout_s=timeout_s)
-            settings: dict[str, Any] = {
-                "base_url": endpoint,
-                **docker.utils.kwargs_from_env(environment=dict(environment)),
-            }
-            settings |= {"version": _ANY_VERSION, "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
-            try:
-                api: Any = docker.APIClient(**settings)
-            except ValueError as error:  # such as a port above 65535
-                raise EngineError(f"DOCKER_HOST={endpoint} is no address of a Docker engine: {error}") from error
-            try:
-                # What version="auto" does, except that on failure the SDK's constructor leaks its connection.
-                api._version = api._retrieve_server_version()  # noqa: SLF001
-                seen = api.info()
-            except BaseException:
-                api.close()
-                raise
+            api, seen = _open(endpoint, environment, timeout_s=timeout_s)
         info = info_of(seen, endpoint)
         api.timeout = _SLOW_REQUEST_TIMEOUT_S if info.cpus == 1 else _REQUEST_TIMEOUT_S
         return cls(api, info)
 
     def close(self) -> None:
-        """Close the connections to the engine; nothing in it changes."""
+        """Close the connections to the engine; its containers go on running."""
         self._api.close()
 
     def __enter__(self) -> "Engine":
@@ -157,9 +169,9 @@ class Engine:
     # Networks
 
     def ensure_network(self, lab: str, run: str, *, description: topology.Network, clients: int = 5) -> Network:
-        """Create the lab's network in a free subnet of the pool; return the one it has, if it has one.
+        """Return the lab's network; create it in a free subnet of the pool if there is none.
 
-        Raises :class:`EngineError` when the pool is used up.
+        Raises :class:`EngineError` if no subnet of the pool is free.
         """
         name = topology.object_name(lab, "network")
         with self._errors(f"create network {name}"):
@@ -173,7 +185,7 @@ class Engine:
                 try:
                     return self._create_network(name, lab, run, str(subnet), description)
                 except docker.errors.APIError as error:
-                    # Another lab took it between our look and our request.
+                    # Another lab took the subnet after we listed the subnets in use.
                     if "overlaps" not in str(error.explanation):
                         raise
         raise EngineError(f"every subnet of {topology.POOL} is in use: remove labs that are no longer needed")
@@ -199,15 +211,15 @@ class Engine:
     # Containers
 
     def start(self, lab: str, run: str, layout: Topology, starts: Sequence[Start]) -> list[Container]:
-        """Start several containers side by side; return them in the order asked for.
+        """Start several containers in parallel; return them in the order of *starts*.
 
-        Raises the first failure after all others have come to an end; what did start is found by its labels.
+        If one fails, its error is raised when all starts have ended. The containers that did start have their labels.
         """
         at_once = _PARALLEL_ON_ONE_CPU if self.info.cpus == 1 else _PARALLEL
         return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts, at_once=at_once)
 
     def start_service(self, lab: str, run: str, layout: Topology, start: Start) -> Container:
-        """Create a container as *layout* describes it, copy its files in, attach, start; return it running."""
+        """Create a container as described in *layout*, copy its files in, attach, start; return it running."""
         service = layout.service(start.service)
         name = topology.object_name(lab, start.service, start.index)
         marks = topology.labels(lab, run, start.role, start.index)
@@ -241,7 +253,7 @@ class Engine:
             "environment": environment,
             "user": service.user or None,
             "stdin_open": service.stdin_open,
-            # Otherwise the SDK sets StdinOnce, and the first attachment that is closed ends the program's input.
+            # Without it the SDK sets StdinOnce, and closing the first attachment would end the program's input.
             "detach": True,
             "healthcheck": healthcheck_of(service, affordable=self.info.cpus > 1),
             "host_config": self._host_config(lab, service, start.network),
@@ -253,7 +265,7 @@ class Engine:
         return arguments
 
     def _host_config(self, lab: str, service: Service, network: Network | None) -> dict[str, Any]:
-        """Return the part of a container's description that concerns the engine's host."""
+        """Return the part of the SDK's arguments that concerns the engine's host."""
         binds = [
             f"{topology.object_name(lab, mount.source)}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
             for mount in topology.mounts(service)
@@ -283,14 +295,14 @@ class Engine:
             self._api.put_archive(container.id, str(inside.parent), stream)
 
     def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:
-        """Return our containers, running or not, by index and name; ``None`` means any."""
+        """Return the labs' containers, running or not, sorted by role, index and name; ``None`` means any."""
         with self._errors("list containers"):
             found = self._api.containers(all=True, filters={"label": label_filter(lab, run, role)})
             containers = [container for one in found if (container := self._inspected(one))]
         return sorted(containers, key=lambda one: (one.role, one.index or 0, one.name))
 
     def _inspected(self, one: Mapping[str, Any]) -> Container | None:
-        """Return the container of a list's entry; ``None`` when somebody has removed it since."""
+        """Return the container of a list's entry; ``None`` if it has been removed since."""
         container = Container(self._api, self._errors, one["Id"], one["Names"][0].lstrip("/"))
         try:
             container.refresh()
@@ -314,14 +326,14 @@ class Engine:
         ]
 
     def remove_lab(self, lab: str | None, *, timeout_s: float = 120.0) -> list[str]:
-        """Remove everything labelled as *lab* (``None``: every lab); return what was removed, as ``kind name``.
+        """Remove all objects labelled as *lab* (``None``: of every lab); return them as ``kind name``.
 
-        Needs nothing but the labels, so it works after ``kill -9`` of whoever made the lab. Raises
-        :class:`EngineError` that names what is still there after *timeout_s*.
+        It needs only the labels, so it works after ``kill -9`` of the process that made the lab. Raises
+        :class:`EngineError` that names the objects that still exist after *timeout_s*.
         """
         deadline = time.monotonic() + timeout_s
         found = self.objects(lab=lab)
-        # In this order: a network with containers on it, and a volume in use, cannot be removed.
+        # In this order, because a network with containers and a volume in use cannot be removed.
         for kind, remove in (
             ("container", self._remove_container),
             ("network", self._remove_network),
@@ -351,7 +363,7 @@ class Engine:
 
 @contextlib.contextmanager
 def _already_gone() -> Iterator[None]:
-    """Take for done what somebody else has removed, or is removing."""
+    """Ignore the error that an object has been removed, or is being removed, by another process."""
     try:
         yield
     except docker.errors.APIError as error:
@@ -360,7 +372,7 @@ def _already_gone() -> Iterator[None]:
 
 
 def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T], *, at_once: int = _PARALLEL) -> list[_U]:
-    """Return ``function(item)`` for each item, run side by side; raise the first failure after all have ended."""
+    """Return ``function(item)`` for each item, run in parallel; raise the first error after all have ended."""
     if not items:
         return []
     with ThreadPoolExecutor(min(at_once, len(items)), thread_name_prefix="engine") as pool:

@@ -1,4 +1,4 @@
-"""What goes into the Docker engine and what comes out of it, as values; the module ``engine`` offers them too."""
+"""The arguments and results of the Docker engine as values. The module ``engine`` exports them too."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from flume.lab.containers.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which engine this is, for the report."""
+    """The properties of an engine, for the report."""
 
     name: str
     version: str
@@ -38,25 +38,25 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """One container to start."""
 
     service: str
-    """The service's name in the topology; the container answers to it on its network."""
+    """The name of the service in the topology; other containers resolve it to this container's address."""
     role: Role
     index: int | None = None
     network: Network | None = None
     files: Mapping[str, Path] = {}
-    """Path in the container, inside one of its volumes → local file, copied before the start."""
+    """Path in the container, inside one of its volumes → local file, which is copied before the start."""
     progress: archive.Progress | None = None
-    """Told how far the copying of *files* is."""
+    """Called with the progress of copying *files*."""
     environment: Mapping[str, str] = {}
     command: Sequence[str] | None = None
-    """Instead of the topology's."""
+    """Replaces the command in the topology."""
     entrypoint: Sequence[str] | None = None
-    """Instead of the image's."""
+    """Replaces the entry point of the image."""
     output: Output | None = None
-    """Takes the container's lines from the very first one; otherwise they go to the log alone."""
+    """Takes the container's lines from the first one on. None: the lines go to the log only."""
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An object of a lab that exists: *kind* is container, network or volume."""
+    """An existing object of a lab; *kind* is container, network or volume."""
 
     kind: str
     name: str
@@ -66,7 +66,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def info_of(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
-    """Return what ``docker info`` says, as a value."""
+    """Return the answer of ``docker info`` as a value."""
     return EngineInfo(
         name=seen["Name"],
         version=seen["ServerVersion"],
@@ -80,7 +80,11 @@ def info_of(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
 
 
 def gateway_of(subnet: str) -> str:
-    """Return the address of the engine's host on the lab's network: the first one, as everybody expects."""
+    """Return the address of the engine's host on the lab's network: the first one, as usual.
+
+    >>> gateway_of("198.18.7.0/24")
+    '198.18.7.1'
+    """
     return str(ipaddress.IPv4Network(subnet)[1])
 
 
@@ -97,16 +101,16 @@ def found_of(kind: str, name: str, seen: Mapping[str, Any]) -> Found:
 
 
 def label_filter(lab: str | None, run: str | None, role: str | None) -> list[str]:
-    """Return what selects our objects, those of *lab*, *run* and *role* where given."""
+    """Return the filter that selects the objects of labs; of *lab*, *run* and *role* where given."""
     wanted: Iterable[tuple[str, str | None]] = ((LABEL_LAB, lab), (LABEL_RUN, run), (LABEL_ROLE, role))
     return [LABEL_LAB, *(f"{key}={value}" for key, value in wanted if value is not None)]
 
 
 def healthcheck_of(service: Service, *, affordable: bool) -> dict[str, Any] | None:
-    """Return the health check as the engine takes it: durations in nanoseconds.
+    """Return the health check in the engine's form, with durations in nanoseconds.
 
-    None where there is one processor: each check starts a Python there for 3 to 5 s, so six containers asked every 30 s
-    left nothing for the lab itself, and did not answer in time.
+    None where it is not *affordable*, on one CPU: there each check runs Python for 3 to 5 s. With six containers and
+    one check every 30 s no CPU time was left for the lab itself, and the checks timed out.
     """
     check = service.healthcheck if affordable else None
     if check is None:

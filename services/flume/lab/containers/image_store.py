@@ -1,6 +1,6 @@
 """The engine's images: inspect, pull, import, build, tag.
 
-Reached as ``engine.images``; the SDK's client and the translation of its errors are handed in.
+Available as ``engine.images``. The SDK's client and the translation of its errors are arguments.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from flume.lab.containers.container import Errors
 from flume.lab.machine.process import one_line
 
 _BUILD_TIMEOUT_S = 900.0
-"""Longest silence of a build: unpacking 280 MB of packages on a slow disk says nothing meanwhile."""
+"""Longest time without output from a build: unpacking 280 MB of packages on a slow disk prints nothing."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image that exists. *size_bytes* includes the layers that it shares with others."""
+    """An existing image. *size_bytes* includes the layers that it shares with other images."""
 
     id: str
     labels: dict[str, str]
@@ -37,25 +37,25 @@ class ImageStore:
         self._errors = errors
 
     def find(self, tag: str) -> Image | None:
-        """Return the image that *tag* names; ``None`` when there is none."""
+        """Return the image with the name *tag*; ``None`` if there is none."""
         with self._errors(f"look for image {tag}"):
             found = self._api.images(name=tag)
         return next((Image(one["Id"], one.get("Labels") or {}, one["Size"]) for one in found), None)
 
     def pull(self, reference: str, *, timeout_s: float) -> None:
-        """Pull *reference*. Raises :class:`EngineError` after *timeout_s* without a sign from the registry."""
-        # The SDK's pull() has no time limit of its own, and its import ignores an error inside the answer.
+        """Pull *reference*. Raises :class:`EngineError` after *timeout_s* without data from the registry."""
+        # The SDK's pull() has no timeout, and its import ignores an error inside the answer.
         self._create(f"pull {reference}", {"fromImage": reference}, None, timeout_s=timeout_s)
 
     def import_archive(self, file: Path, tag: str) -> None:
-        """Make the root file system in the tar archive *file* the image *tag*."""
+        """Make an image *tag* of the root file system in the tar archive *file*."""
         repository, _, version = tag.partition(":")
         parameters = {"fromSrc": "-", "repo": repository, "tag": version or "latest"}
         with file.open("rb") as data:
             self._create(f"import {file.name} as {tag}", parameters, data, timeout_s=_BUILD_TIMEOUT_S)
 
     def _create(self, what: str, parameters: dict[str, str], data: IO[bytes] | None, *, timeout_s: float) -> None:
-        """Ask for an image to be created, and follow the answer to its end."""
+        """Request the creation of an image, and read the answer to its end."""
         with self._errors(what):
             url = self._api._url("/images/create")  # noqa: SLF001 - see pull()
             response = self._api.post(url, params=parameters, data=data, stream=True, timeout=timeout_s)
@@ -66,7 +66,7 @@ class ImageStore:
                         raise EngineError(f"the Docker engine could not {what}: {one_line(status['error'])}")
 
     def copy_to(self, other: "ImageStore", tags: Sequence[str], *, progress: Callable[[int], None]) -> None:
-        """Give another engine the images *tags*; *progress* is told how many bytes have gone over."""
+        """Copy the images *tags* to another engine; *progress* is called with the bytes copied so far."""
         with self._errors(f"save {', '.join(tags)}"):
             url = self._api._url("/images/get")  # noqa: SLF001 - the SDK saves one image at a time
             response = self._api.get(url, params={"names": list(tags)}, stream=True, timeout=_BUILD_TIMEOUT_S)
@@ -75,9 +75,9 @@ class ImageStore:
                 other.load(_counted(response.iter_content(_CHUNK_BYTES), progress))
 
     def load(self, archive: Iterator[bytes]) -> None:
-        """Take in the images of a saved archive."""
+        """Load the images in a saved archive."""
         with self._errors("load images"):
-            url = self._api._url("/images/load")  # noqa: SLF001 - the SDK's has no time limit of its own
+            url = self._api._url("/images/load")  # noqa: SLF001 - the SDK's load has no timeout
             response = self._api.post(url, data=archive, stream=True, timeout=_BUILD_TIMEOUT_S)
             with contextlib.closing(response):
                 self._api._raise_for_status(response)  # noqa: SLF001
@@ -86,13 +86,13 @@ class ImageStore:
                         raise EngineError(f"the Docker engine could not load images: {one_line(status['error'])}")
 
     def tag(self, source: str, tag: str) -> None:
-        """Give image *source* the further name *tag*."""
+        """Give the image *source* the additional name *tag*."""
         repository, _, version = tag.partition(":")
         with self._errors(f"tag image {source} as {tag}"):
             self._api.tag(source, repository, version or "latest", force=True)
 
     def remove(self, *, label: str, tags: Sequence[str] = ()) -> list[str]:
-        """Remove all images that carry *label*, and those named *tags*; return what was removed."""
+        """Remove all images with *label* and all images named in *tags*; return their names."""
         with self._errors("remove images"):
             labelled = {one["Id"]: one for one in self._api.images(filters={"label": [label]})}
             for tag in tags:
@@ -102,9 +102,9 @@ class ImageStore:
         return sorted((one["RepoTags"] or [identity])[0] for identity, one in labelled.items())
 
     def prune(self, *, label: str) -> None:
-        """Remove images with *label* that have lost their name to a newer build and that no container uses.
+        """Remove images with *label* whose name belongs to a newer build now and that no container uses.
 
-        Where another run is just doing that, it is done.
+        If another run is pruning at the same time, this call does nothing.
         """
         try:
             with self._errors("remove superseded images"):
@@ -141,8 +141,8 @@ class ImageStore:
                 timeout=int(_BUILD_TIMEOUT_S),
             ):
                 if "error" in status:
-                    words = " | ".join(last)
-                    raise EngineError(f"building {tag} failed: {one_line(status['error'])}; last output: {words}")
+                    output = " | ".join(last)
+                    raise EngineError(f"building {tag} failed: {one_line(status['error'])}; last output: {output}")
                 for line in str(status.get("stream", "")).splitlines():
                     if line.strip():
                         last = [*last[-2:], line.strip()]
@@ -150,7 +150,7 @@ class ImageStore:
 
 
 def _counted(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    """Pass *chunks* on and tell *progress* their bytes so far."""
+    """Yield *chunks*; call *progress* with the total bytes so far."""
     total = 0
     for chunk in chunks:
         total += len(chunk)

@@ -1,9 +1,9 @@
-"""The lab's containers as values, read from ``compose/lab.yaml``: the subset of the Compose format that we use.
+"""The lab's containers as values, read from ``compose/lab.yaml``, in the subset of the Compose format that we use.
 
 Pure but for :func:`load_file`: text in, values out. A key outside the subset is refused with its path: a key that
 ``docker compose`` reads and the lab ignores would make two descriptions out of one.
 
-Names and labels of everything a lab creates are composed here too. Labels are the only registry of what is ours.
+The names and labels of all objects of a lab are composed here too. Labels are the only registry of those objects.
 """
 
 import ipaddress
@@ -23,18 +23,18 @@ LABEL_RUN = "flumelab.run"
 LABEL_ROLE = "flumelab.role"
 LABEL_INDEX = "flumelab.index"
 LABEL_INPUTS = "flumelab.inputs"
-"""On images: a digest of everything that went in, so that an unchanged image is not built again."""
+"""On images: a digest of all inputs of the build. An image whose inputs have not changed is not built again."""
 
 Role = Literal["server", "client", "probe", "network", "media"]
 
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
-"""Reserved for network benchmarks (RFC 2544), so a lab never meets a user's private network."""
+"""Reserved for network benchmarks (RFC 2544), so that a lab never overlaps a person's private network."""
 
 KERNEL_LINKS = ipaddress.IPv4Network("198.19.255.0/24")
-"""Part of :data:`POOL` that no lab takes: the links between this machine and the lab kernels that run on it."""
+"""The part of :data:`POOL` that no lab takes: it is for the links between this machine and its lab kernels."""
 
 SMALLEST_PREFIX = 24
-"""A lab takes a /24 unless it has more hosts than that holds."""
+"""A lab takes a /24, or a larger subnet if it has more clients than a /24 has addresses."""
 
 _LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _VARIABLE = re.compile(r"\$(?:\{(?P<name>[A-Z_][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<escaped>\$)|(?P<bad>))")
@@ -46,7 +46,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Healthcheck(FileValue, frozen=True, kw_only=True):
-    """When a container counts as well."""
+    """The command and the times by which the engine decides whether a container is healthy."""
 
     test: tuple[str, ...]
     interval: Duration = "30s"
@@ -56,18 +56,18 @@ class Healthcheck(FileValue, frozen=True, kw_only=True):
 
 
 class Logging(FileValue, frozen=True, kw_only=True):
-    """Where the engine keeps a container's output."""
+    """How the engine keeps a container's output."""
 
     driver: str
     options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Service(FileValue, frozen=True, kw_only=True):
-    """One kind of container; the field names are Compose's."""
+    """One kind of container. The field names are those of Compose."""
 
     image: Annotated[str, msgspec.Meta(min_length=1)]
     entrypoint: tuple[str, ...] = ()
-    """Instead of the image's, where there is one."""
+    """Replaces the entry point of the image; empty: the image's."""
     command: tuple[str, ...] = ()
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     user: str = ""
@@ -114,18 +114,18 @@ class Volume(FileValue, frozen=True, kw_only=True):
     """A named volume."""
 
     driver_opts: dict[str, str] = msgspec.field(default_factory=dict)
-    """Of the engine's local driver: ``{type: tmpfs, device: tmpfs, o: size=1g}`` keeps captures off the disk."""
+    """Options of the engine's local driver: ``{type: tmpfs, device: tmpfs, o: size=1g}`` keeps captures in memory."""
 
 
 class Topology(FileValue, frozen=True, kw_only=True):
-    """The whole file, checked for references that lead nowhere."""
+    """The whole file. :func:`load` checks that every reference has its target."""
 
     services: dict[str, Service]
     networks: dict[str, Network] = msgspec.field(default_factory=dict)
     volumes: dict[str, Volume] = msgspec.field(default_factory=dict)
 
     def service(self, name: str) -> Service:
-        """Return the service *name*, or raise :class:`SettingsError` that lists those there are."""
+        """Return the service *name*, or raise :class:`SettingsError` that lists the services there are."""
         if name not in self.services:
             raise SettingsError("service", name, f"one of {', '.join(self.services)}")
         return self.services[name]
@@ -140,9 +140,13 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def load(text: str, *, variables: Mapping[str, str] | None = None) -> Topology:
-    """Return the topology in *text*, ``${NAME:-default}`` replaced from *variables* (an environment is not read).
+    """Return the topology in *text*, with ``${NAME:-default}`` replaced from *variables*; no environment is read.
 
-    Raises :class:`SettingsError` that names the key's path for anything that is wrong or outside the subset.
+    Raises :class:`SettingsError` with the path of a key that is wrong or outside the subset.
+
+    >>> text = "services: {server: {image: '${IMAGE:-flumelab/server}'}}"
+    >>> load(text, variables={"IMAGE": "mine"}).service("server").image
+    'mine'
     """
     try:
         document = yaml.safe_load(_interpolate(text, variables or {}))
@@ -159,9 +163,7 @@ def load(text: str, *, variables: Mapping[str, str] | None = None) -> Topology:
 
 
 def load_file(path: Path) -> Topology:
-    """Return the topology in the file *path*; raises :class:`SettingsError` like :func:`load`, and where it cannot be
-    read.
-    """
+    """Return the topology in the file *path*; raises :class:`SettingsError`, also if it cannot be read."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -183,7 +185,7 @@ def _interpolate(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _check_references(topology: Topology) -> None:
-    """Raise :class:`SettingsError` for a network, volume or service that is used and not described."""
+    """Raise :class:`SettingsError` for a network, volume or service that is used but not described."""
     for name, service in topology.services.items():
         key = f"services.{name}"
         used: list[tuple[str, str, Mapping[str, object]]] = [
@@ -193,7 +195,7 @@ def _check_references(topology: Topology) -> None:
         used += [(f"{key}.volumes", mount.source, topology.volumes) for mount in mounts(service)]
         for path, seen, known in used:
             if seen not in known:
-                raise SettingsError(path, seen, f"one of {', '.join(known) or 'none, as none is described'}")
+                raise SettingsError(path, seen, f"one of {', '.join(known) or 'none: none is described'}")
         if service.networks and service.network_mode is not None:
             raise SettingsError(f"{key}.network_mode", service.network_mode, "only without networks")
     for name, network in topology.networks.items():
@@ -214,7 +216,7 @@ def _check_subnet(key: str, text: str) -> None:
 def mounts(service: Service) -> Iterator[Mount]:
     """Yield the parsed entries of ``volumes``: ``name:/target`` or ``name:/target:ro``.
 
-    A host path is refused: an engine on another machine does not have it.
+    A path of the host is refused, because an engine on another machine does not have it.
     """
     for entry in service.volumes:
         source, _, rest = entry.partition(":")
@@ -229,7 +231,11 @@ def mounts(service: Service) -> Iterator[Mount]:
 
 
 def seconds(duration: str) -> float:
-    """Return the seconds in a duration such as ``500ms``, ``5s`` or ``2m``."""
+    """Return the seconds in a duration.
+
+    >>> seconds("500ms"), seconds("2m")
+    (0.5, 120.0)
+    """
     match = _DURATION.fullmatch(duration)
     if match is None:
         raise SettingsError("duration", duration, "a whole number with ms, s or m")
@@ -237,30 +243,38 @@ def seconds(duration: str) -> float:
 
 
 def check_lab_name(lab: str) -> str:
-    """Return *lab* if Docker can carry it in names and labels, else raise :class:`SettingsError`."""
+    """Return *lab* if Docker allows it in names and labels; else raise :class:`SettingsError`."""
     if not _LAB_NAME.fullmatch(lab):
         raise SettingsError("lab", lab, "1 to 32 lower-case letters, digits and hyphens, not beginning with a hyphen")
     return lab
 
 
 def object_name(lab: str, what: str, index: int | None = None) -> str:
-    """Return the name of a container, network or volume of *lab*, such as ``flumelab-demo-client-3``."""
+    """Return the name of a container, network or volume of *lab*.
+
+    >>> object_name("demo", "client", 3)
+    'flumelab-demo-client-3'
+    """
     return f"flumelab-{check_lab_name(lab)}-{what}" + ("" if index is None else f"-{index}")
 
 
 def labels(lab: str, run: str, role: Role, index: int | None = None) -> dict[str, str]:
-    """Return the labels that make an object ours."""
+    """Return the labels that mark an object as a part of *lab* and *run*."""
     marks = {LABEL_LAB: check_lab_name(lab), LABEL_RUN: run, LABEL_ROLE: role}
     return marks if index is None else {**marks, LABEL_INDEX: str(index)}
 
 
 _SERVER_HOST = 2
 _FIRST_CLIENT_HOST = 10
-"""Client 3 has address 13 of its subnet: captures and tables can be read without looking numbers up."""
+"""Client 3 has address 13 of its subnet, so that a reader of captures and tables recognises it."""
 
 
 def address(subnet: str, role: Role, index: int | None) -> str | None:
-    """Return the fixed address of a container in *subnet*; ``None`` where the engine may choose."""
+    """Return the fixed address of a container in *subnet*; ``None`` where the engine chooses one.
+
+    >>> address("198.18.7.0/24", "client", 3)
+    '198.18.7.13'
+    """
     network = ipaddress.IPv4Network(subnet)
     host = {"server": _SERVER_HOST, "client": _FIRST_CLIENT_HOST + (index or 0)}.get(role)
     if host is None:
@@ -271,27 +285,27 @@ def address(subnet: str, role: Role, index: int | None) -> str | None:
 
 
 def candidate_subnets(clients: int, *, taken: tuple[str, ...] = (), start: int = 0) -> Iterator[ipaddress.IPv4Network]:
-    """Yield free subnets of :data:`POOL` for *clients* clients and a server, from the *start*-th on, wrapping.
+    """Yield free subnets of :data:`POOL` for *clients* clients and a server, from the *start*-th on, wrapping around.
 
-    *taken* are the subnets of other networks. Two labs that begin at different places rarely ask for the same one;
-    where they do, the engine refuses the second, which takes the next.
+    *taken* are the subnets of other networks. Two labs with different *start* rarely ask for the same subnet. If they
+    do, the engine refuses the second request, and that lab takes the next subnet.
     """
-    # The first ten are for network, gateway and server, the last is the broadcast address.
+    # The first ten addresses are for network, gateway and server; the last is the broadcast address.
     prefix = min(SMALLEST_PREFIX, 32 - (clients + _FIRST_CLIENT_HOST + 1).bit_length())
     if clients < 1 or prefix <= POOL.prefixlen:
         raise SettingsError("clients", clients, f"1 to {POOL.num_addresses // 2 - 12}, what half of {POOL} holds")
-    others = [KERNEL_LINKS, *(network for text in taken if (network := _ipv4(text)) is not None)]
+    occupied = [KERNEL_LINKS, *(network for text in taken if (network := _ipv4(text)) is not None)]
     count = 1 << (prefix - POOL.prefixlen)
     size = 1 << (32 - prefix)
     for step in range(count):
         base = int(POOL.network_address) + (start + step) % count * size
         subnet = ipaddress.IPv4Network((base, prefix))
-        if not any(subnet.overlaps(other) for other in others):
+        if not any(subnet.overlaps(other) for other in occupied):
             yield subnet
 
 
 def _ipv4(text: str) -> ipaddress.IPv4Network | None:
-    """Return *text* as an IPv4 network; ``None`` for IPv6 and nonsense, which cannot overlap with the pool."""
+    """Return *text* as an IPv4 network; ``None`` for IPv6 and invalid text, which cannot overlap with the pool."""
     try:
         return ipaddress.IPv4Network(text, strict=False)
     except ValueError:

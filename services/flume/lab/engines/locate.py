@@ -12,10 +12,12 @@ from flume.lab.progress import Say
 
 @contextlib.contextmanager
 def engine_with(lab: str, *, instance: KernelInstance = lab_kernel.DEFAULT) -> Iterator[Engine]:
-    """Yield the engine that *lab* runs in: the lab kernel's if the lab is there, else the usual engine::
+    """Yield the engine that *lab* runs in: the lab kernel's if the lab is there, else the usual engine.
 
-    with engine_with("default") as engine:
-        clients = engine.find(lab="default", role="client")
+    Example::
+
+        with engine_with("default") as engine:
+            clients = engine.find(lab="default", role="client")
     """
     engine = _kernel_engine(instance)
     if engine is not None:

@@ -1,1 +1,1 @@
-"""The links of a lab: profiles with sources, their rendering for the kernel, and what they really do."""
+"""The links of a lab: profiles with sources, the kernel's commands for them, and the measurement of what they do."""

@@ -82,11 +82,13 @@ class _LinkState(NamedTuple):
 
 
 class Links:
-    """The links of running clients::
+    """The links of running clients.
 
-    links = Links(probe, {1: pid_of_client_1, 2: pid_of_client_2})
-    links.set(profile)
-    reports = links.calibrate()
+    Example::
+
+        links = Links(probe, {1: pid_of_client_1, 2: pid_of_client_2})
+        links.set(profile)
+        reports = links.calibrate()
     """
 
     def __init__(self, probe: Probe, clients: Mapping[int, int]) -> None:
