@@ -83,8 +83,8 @@ unit: $(VENV)/.stamp-dev ## the unit tests: under 30 s, without root, Docker or 
 	@$(BIN)/python -m pytest tests/unit
 
 check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contracts
-	@$(BIN)/ruff check services tests
-	@$(BIN)/ruff format --check services tests
+	@$(BIN)/ruff check services tests examples
+	@$(BIN)/ruff format --check services tests examples
 	@$(BIN)/mypy
 	@PYTHONPATH=services $(BIN)/lint-imports
 
@@ -99,8 +99,8 @@ bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=qu
 	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
 
 format: $(VENV)/.stamp-dev ## put the code into the agreed form
-	@$(BIN)/ruff check --fix services tests
-	@$(BIN)/ruff format services tests
+	@$(BIN)/ruff check --fix services tests examples
+	@$(BIN)/ruff format services tests examples
 
 docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are generated from code and profiles
 	@$(BIN)/python -m flume.control.table

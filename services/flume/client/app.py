@@ -46,13 +46,16 @@ class Client:
 
         with Client(ClientSettings(host="localhost"), NullPlayer()) as client:
             client.connect()
-            client.wait_until_state(State.ACTIVE, timeout_s=5)
-            time.sleep(2)
+            client.wait_until_state(State.ACTIVE, timeout_s=10)
+            time.sleep(3)
             client.interrupt()
             print(client.statistics().datagrams)
 
-    A session that is lost is begun again by the client itself, unless the settings say otherwise. Inside, commands go
-    down (this class, the recovery, the control session), and messages come up in one place, :meth:`_on_message`.
+    ``examples/watch_from_python.py`` is a whole program of this kind. The client begins a lost session again by itself,
+    unless the settings say otherwise.
+
+    Inside, commands go down: this class, the recovery, the control session, its connection. Messages come up in one
+    place, :meth:`_on_message`, in the thread that reads the connection.
     """
 
     def __init__(
