@@ -204,7 +204,7 @@ def test_each_fault_has_its_name_in_status_and_the_stream_continues():
         "continuity_gaps": _alter_one(lambda packet: b""),
         "duplicate_packets": _alter_one(lambda packet: packet * 2),
         "resyncs": _alter_one(lambda packet: packet + b"garbage"),
-        "foreign_packets": _alter_one(lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
+        "unreferenced_packets": _alter_one(lambda packet: packet + b"\x47\x1f\xf0\x10" + bytes(184)),
         "damaged_tables": _damage_tables,
         "pcr_gaps": _hide_pcr,
     }

@@ -52,7 +52,7 @@ class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     random_access_points: int
     null_packets: int
     """Written to fill up a datagram: the one before a random access point, and the last one of an item."""
-    foreign_packets: int
+    unreferenced_packets: int
     """Dropped: their PID is not in the PMT. Null packets and service tables are dropped without being counted."""
     damaged_packets: int
     """Dropped: marked with transport_error_indicator."""
@@ -284,7 +284,7 @@ class Packetizer:
             packets=builder.packets,
             random_access_points=self._finder.found,
             null_packets=builder.null_packets,
-            foreign_packets=program.foreign_packets,
+            unreferenced_packets=program.unreferenced_packets,
             damaged_packets=self._damaged,
             resyncs=self._framer.resyncs,
             skipped_bytes=self._framer.skipped_bytes,

@@ -83,7 +83,7 @@ class ProgramMap:
 
     def __init__(self) -> None:
         """Begin before the first item."""
-        self.foreign_packets = 0
+        self.unreferenced_packets = 0
         self.continuity_gaps = 0
         self.duplicate_packets = 0
         self.table_changes = 0
@@ -143,7 +143,7 @@ class ProgramMap:
         elif pid == self._reader.pmt_pid:
             self._read_pmt(packet)
         elif LAST_RESERVED_PID < pid != NULL_PID:
-            self.foreign_packets += 1
+            self.unreferenced_packets += 1
         return None
 
     def record(self, packet: bytearray, route: Route) -> bool:

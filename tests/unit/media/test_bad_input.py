@@ -282,11 +282,11 @@ def test_nothing_is_sent_before_the_first_tables() -> None:
     harness.camera.repeats_tables = False
     harness.feed_frames(125)
     assert not harness.datagrams
-    unreferenced = faults(harness)["foreign_packets"]
+    unreferenced = faults(harness)["unreferenced_packets"]
     harness.camera.repeats_tables = True
     harness.feed_frames(60)
     assert len(check_promises(harness).pes[VIDEO]) == 60
-    assert faults(harness) == {"foreign_packets": unreferenced}
+    assert faults(harness) == {"unreferenced_packets": unreferenced}
 
 
 def test_tables_that_the_source_does_not_repeat_are_repeated() -> None:

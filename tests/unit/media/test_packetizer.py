@@ -189,7 +189,7 @@ def test_unreferenced_and_damaged_packets_are_dropped_and_counted() -> None:
     damaged[1] |= 0x80
     packetizer = Packetizer()
     check = check_promises(cut(packetizer, bytes(builder.data) + item() + bytes(builder.data) + bytes(damaged)))
-    assert (packetizer.statistics().foreign_packets, packetizer.statistics().damaged_packets) == (2, 1)
+    assert (packetizer.statistics().unreferenced_packets, packetizer.statistics().damaged_packets) == (2, 1)
     assert not {17, 500} & set(check.pids)
 
 

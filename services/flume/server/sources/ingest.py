@@ -51,7 +51,7 @@ SHOWN_STATISTICS = (
     "damaged_packets",
     "duplicate_packets",
     "continuity_gaps",
-    "foreign_packets",
+    "unreferenced_packets",
     "damaged_tables",
     "table_changes",
     "pcr_jumps",
