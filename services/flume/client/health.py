@@ -26,7 +26,7 @@ def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
     except OSError as error:
         return False, f"no state file {path}: {error.strerror}"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return False, f"the state file {path} is not one: {error}"
+        return False, f"the state file {path} cannot be read: {error}"
     complaint = _complaint(state, now_s)
     if complaint is not None:
         return False, complaint

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from flume.client.playback.libvlc import INSTALL_VLC
 from flume.control.endpoint import endpoint
 from flume.doctor import remedies
 from flume.doctor.diagnosis import LEG_NAMES, Finding, is_well, untested
@@ -130,7 +131,7 @@ def _engine() -> Finding:
 def _vlc() -> Finding:
     library = ctypes.util.find_library("vlc")
     if library is None:
-        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", remedy=remedies.VLC)
+        return Finding(leg="vlc", finding="absent", detail="libvlc is not installed here", remedy=INSTALL_VLC)
     if importlib.util.find_spec("vlc") is None:
         detail = f"the library {library} is there, the Python package python-vlc is not"
         return Finding(leg="vlc", finding="absent", detail=detail, remedy=remedies.PYTHON_VLC)

@@ -34,7 +34,6 @@ OTHER_ADDRESS = (
     "server's address over one of them (ip route get shows which is taken)"
 )
 
-VLC = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
 LAB = "pip install 'flumelab[lab]'"
 ENGINE = "'make setup' installs and starts what a lab needs, and reports what it cannot install"
 PYTHON_VLC = "pip install 'flumelab[client]'"

@@ -30,7 +30,7 @@ from flume.errors import PlayerError
 BIND_TIMEOUT_S = 10.0
 """libvlc binds its port 10 to 30 ms after play(); on a host with one busy core it takes seconds."""
 
-PACKAGES = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
+INSTALL_VLC = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
 
 MEDIA_OPTIONS = (
     # Without this, one lost datagram discards all up to the next unit (measured: 1 % loss leaves 7 % of the frames).
@@ -110,7 +110,7 @@ class VlcPlayer:
         self._vlc = _import_vlc()
         self._instance = self._vlc.Instance(*(self._window_options() if self._windowed else HEADLESS_OPTIONS))
         if self._instance is None:
-            raise PlayerError(f"libvlc is installed but does not start, probably without its plug-ins: {PACKAGES}")
+            raise PlayerError(f"libvlc is installed but does not start, probably without its plug-ins: {INSTALL_VLC}")
         if not self._windowed:
             self._memory = PictureMemory(self._vlc, self._count)
         self._play()
@@ -140,7 +140,7 @@ class VlcPlayer:
         if not _wait_until(lambda: _is_bound(port), timeout_s=BIND_TIMEOUT_S):
             self._release()
             raise PlayerError(
-                f"libvlc did not open UDP port {port} of 127.0.0.1 within {BIND_TIMEOUT_S:g} s: {PACKAGES}"
+                f"libvlc did not open UDP port {port} of 127.0.0.1 within {BIND_TIMEOUT_S:g} s: {INSTALL_VLC}"
             )
         self._sender = LoopbackSender(port)
 
@@ -250,7 +250,7 @@ def _import_vlc() -> Any:
     try:
         import vlc  # noqa: PLC0415 - raises NotImplementedError without the library, which only players need
     except (ImportError, NotImplementedError, OSError) as error:
-        raise PlayerError(f"libvlc cannot be loaded ({error}): {PACKAGES}, or watch with --player none") from error
+        raise PlayerError(f"libvlc cannot be loaded ({error}): {INSTALL_VLC}, or watch with --player none") from error
     return vlc
 
 
