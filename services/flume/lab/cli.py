@@ -1,4 +1,4 @@
-"""``flume lab``: run, look at, steer and remove a lab. The verbs are in ``commands``."""
+"""``flume lab``: the group. Each of its commands is in a file of ``commands``."""
 
 import click
 
@@ -12,8 +12,8 @@ from flume.lab.commands.steer import down, send
 
 @click.group(name="lab")
 def lab() -> None:
-    """Run a server and clients in containers on a network you control, and judge who received what."""
+    """Run a server and clients in containers on a network you control, and judge what each client received."""
 
 
-for verb in (run, show_status, send, down, netem, firewall, calibrate, setup, purge, stop_engine):
-    lab.add_command(verb)
+for command in (run, show_status, send, down, netem, firewall, calibrate, setup, purge, stop_engine):
+    lab.add_command(command)

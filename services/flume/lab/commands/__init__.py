@@ -1,1 +1,1 @@
-"""The verbs of ``flume lab``, one file each."""
+"""The commands of ``flume lab``."""

@@ -12,15 +12,15 @@ lab_option = click.option(
     default="default",
     show_default=True,
     envvar="LAB",
-    help="The lab's name (or environment variable LAB); labs of other names are not touched.",
+    help="The lab's name (or environment variable LAB); labs with other names are not touched.",
 )
 
 
 def say(line: str) -> None:
-    """Show *line* to the person at the terminal: on standard error, so that standard output stays parseable."""
+    """Show *line* to the person at the terminal: on standard error, so that standard output contains results only."""
     click.echo(line, err=True)
 
 
 def console() -> Console:
-    """Return a console as wide as the terminal; in a pipe or a log file wide enough for a table."""
+    """Return a console with the terminal's width; in a pipe or a log file wide enough for a table."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)

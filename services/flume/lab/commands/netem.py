@@ -1,4 +1,4 @@
-"""``flume lab netem`` and ``flume lab calibrate``: switch the links of a running lab, and measure what profiles do."""
+"""``flume lab netem`` and ``flume lab calibrate``: switch the links of a running lab, and measure links."""
 
 import contextlib
 import secrets
@@ -21,26 +21,26 @@ from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
 
-_WAIT = ("sleep", "infinity")
+_SLEEP = ("sleep", "infinity")
 
 SIDE_BY_SIDE = 4
-"""Hosts that calibration starts: more profiles are measured at a time then, and each host takes seconds to start."""
+"""Containers that calibration starts: as many profiles are measured at a time, and each takes seconds to start."""
 
 _HEAD = ("profile", "client", "direction", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set")
 _COLUMNS = (*_HEAD, "burst", "set", "kbit/s", "set")
 _WIDTHS = (-16, 6, -9, 20, 12, 20, 6, 6, 6, 8, 8)
 
 
-@click.command()
+@click.command(short_help="Switch the links of a running lab.")
 @click.argument("profile", required=False)
 @click.option("--client", "clients", type=int, multiple=True, metavar="N", help="Only client N; may be repeated.")
 @lab_option
 def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
-    """Give the links of a running lab the PROFILE, without tearing down a path; without one list them.
+    """Set the links of a running lab to PROFILE without interrupting a stream; without PROFILE list the profiles.
 
-    PROFILE is a name in netem/profiles or the path of a .toml file of your own. What the kernel has afterwards is read
-    back and compared, and what the links do is measured, with little traffic beside the stream. The exit status is 3,
-    an ERROR of the lab, when they do not do what the profile says.
+    PROFILE is a name in netem/profiles or the path of a .toml file of your own. The kernel's settings are read back and
+    compared, and the links are measured with little traffic beside the stream. The exit status is 3, an ERROR of the
+    lab, if the links do not do what the profile says.
     """
     if profile is None:
         _print_list()
@@ -65,16 +65,16 @@ def _print_list() -> None:
         click.echo(f"  {name:<18} {find_profile(checkout.profiles(), name).description}")
 
 
-@click.command()
+@click.command(short_help="Measure what links really do.")
 @click.argument("profiles", nargs=-1)
 @click.option(
-    "--lab", metavar="NAME", help="Measure the links of this running lab as they are; a stream would disturb."
+    "--lab", metavar="NAME", help="Measure the links of this running lab instead; a stream on them disturbs the result."
 )
-@click.option("--json", "json_lines", is_flag=True, help="One JSON object a direction instead of the table.")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON object per direction instead of the table.")
 def calibrate(*, profiles: tuple[str, ...], lab: str | None, json_lines: bool) -> None:
-    """Measure what links do under PROFILES (all without any) on hosts of their own: configured beside measured.
+    """Measure links set to each of PROFILES (default: all), in new containers; show configured beside measured figures.
 
-    The exit status is 3, an ERROR of the lab, when a figure is out of tolerance.
+    The exit status is 3, an ERROR of the lab, if a figure is out of tolerance.
     """
     if lab is not None:
         with locate.engine_with(topology.check_lab_name(lab)) as engine:
@@ -99,20 +99,20 @@ def _raise_for(reports: Sequence[LinkReport]) -> None:
 
 
 def calibrated(links: Links, profiles: Sequence[Profile]) -> Iterator[LinkReport]:
-    """Yield the reports on *profiles*, as many measured at a time as there are *links*."""
+    """Yield the reports on *profiles*; as many are measured at a time as there are *links*."""
     for chosen in rounds(links.clients, profiles):
         links.set_each(chosen, steps=False)
         yield from links.calibrate(list(chosen))
 
 
 def rounds(clients: Sequence[int], profiles: Sequence[Profile]) -> Iterator[Mapping[int, Profile]]:
-    """Yield which client takes which profile, round by round."""
+    """Yield for each round of measurements the profile of each client."""
     for first in range(0, len(profiles), len(clients)):
         yield dict(zip(clients, profiles[first : first + len(clients)], strict=False))
 
 
 def table(reports: Sequence[LinkReport]) -> Iterator[str]:
-    """Yield the lines of the table for people, and what is out of tolerance."""
+    """Yield the lines of the table; below a row each figure that is out of tolerance."""
     yield _line(_COLUMNS)
     for report in reports:
         yield _line(_cells(report))
@@ -160,7 +160,7 @@ def as_json(report: LinkReport) -> str:
 
 
 def running_links(engine: Engine, lab: str) -> Links:
-    """Return the links of the running *lab*; raises :class:`LabError` when it does not run."""
+    """Return the links of the running *lab*; raises :class:`LabError` if it does not run."""
     probes = engine.find(lab=lab, role="probe")
     if not probes:
         raise LabError(f"no lab {lab!r} is running: start one with make lab")
@@ -170,13 +170,13 @@ def running_links(engine: Engine, lab: str) -> Links:
 
 @contextlib.contextmanager
 def idle_links(engine: Engine, count: int) -> Iterator[Links]:
-    """Within the block *count* hosts of the probe's image have links, and nothing else; they are removed after it."""
+    """Yield the links of *count* new containers that only sleep, so that no stream uses the links; then remove them."""
     layout = topology.load_file(checkout.lab_yaml())
     lab = f"calibration-{secrets.token_hex(4)}"
     try:
         network = engine.ensure_network(lab, lab, description=layout.networks["lab"], clients=count)
         clients = [
-            Start(service="probe", role="client", index=index, network=network, command=_WAIT)
+            Start(service="probe", role="client", index=index, network=network, command=_SLEEP)
             for index in range(1, count + 1)
         ]
         probe, *hosts = engine.start(lab, lab, layout, [Start(service="probe", role="probe"), *clients])

@@ -22,50 +22,59 @@ from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, parse_dur
 from flume.lab.run.stopwatch import Stopwatch
 
 INTERRUPTED_STATUS = 128 + signal.SIGINT
-"""As shells have it; 1 would be the verdict FAIL."""
+"""As in a shell: 128 + the signal. 1 would be the verdict FAIL."""
 
 
-@click.command()
-@click.option("--clients", default="5", show_default=True, metavar="N", help="How many client hosts.")
-@click.option("--video", type=click.Path(path_type=Path), help="Your own file; without it a test card is made.")
-@click.option("--scenario", default="tour", show_default=True, help="A name in compose/scenarios, or a file's path.")
-@click.option("--duration", metavar="SECONDS", help="Length instead of the scenario's own.")
+@click.command(short_help="Start a lab, play a scenario, judge it.")
+@click.option("--clients", default="5", show_default=True, metavar="N", help="Number of clients.")
+@click.option("--video", type=click.Path(path_type=Path), help="A file of your own; without it a test card is made.")
 @click.option(
-    "--profile", default="clean", show_default=True, help="The network: a name in netem/profiles, or a file's path."
+    "--scenario", default="tour", show_default=True, help="A name in compose/scenarios, or the path of a file."
+)
+@click.option("--duration", metavar="SECONDS", help="Replaces the scenario's own duration.")
+@click.option(
+    "--profile",
+    default="clean",
+    show_default=True,
+    help="The network: a name in netem/profiles, or the path of a file.",
 )
 @click.option(
     "--frames-min",
     "frames_min_pct",
     type=float,
     metavar="PERCENT",
-    help="Fail below this share of displayed frames. "
-    f"Without it: {FRAMES_MIN_PCT:g} for the test card, less over links that lose, none for a video of yours.",
+    help="FAIL below this share of displayed frames. "
+    f"Default: {FRAMES_MIN_PCT:g} for the test card, less over links that lose, none for a video of your own.",
 )
 @click.option(
     "--players",
     type=int,
     metavar="N",
-    help="How many clients show the video, the first ones; the others count datagrams. "
-    "Without it all, or one where the engine has a single processor.",
+    help="The first N clients display the video; the others count datagrams. "
+    "Default: all, or 1 where the engine has a single CPU.",
 )
 @click.option(
-    "--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True, help="Where to write."
+    "--artifacts",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    help="The folder for reports, captures and logs.",
 )
 @click.option(
     "--topology",
     "topology_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Instead of compose/lab.yaml, in its format.",
+    help="Another description of the containers, in the format of compose/lab.yaml.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write the report on standard output instead of the table.")
+@click.option("--json", "as_json", is_flag=True, help="Write the report to standard output instead of the table.")
 @click.option(
     "--engine",
     default="auto",
     show_default=True,
     envvar="ENGINE",
     metavar="auto|local|kernel",
-    help="Where containers run (or environment variable ENGINE): auto takes the lab kernel when a link needs netem "
+    help="Where containers run (or environment variable ENGINE). auto uses the lab kernel if a link needs netem "
     "and the usual engine's kernel has none.",
 )
 @lab_option
@@ -86,8 +95,8 @@ def run(
 ) -> None:
     """Start a lab, play a scenario, judge the captures, leave the lab running.
 
-    The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (the lab, not the product), 4 UNSUPPORTED; 130 when you
-    interrupt it, which removes the lab.
+    The exit status is the verdict: 0 PASS, 1 FAIL, 3 ERROR (of the lab, not of the product), 4 UNSUPPORTED. It is 130
+    after an interrupt, which removes the lab.
     """
     spec = RunSpec(
         clients=parse_clients(clients),
@@ -113,7 +122,7 @@ def run(
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let the body clean up after Ctrl-C, ``kill`` or a closed terminal; then end with a status of its own."""
+    """Let the body clean up after Ctrl-C, ``kill`` or a closed terminal; then end the process with status 130."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
@@ -122,13 +131,13 @@ def _interruptible() -> Iterator[None]:
     except KeyboardInterrupt:
         say("flume: interrupted")
         sys.stdout.flush()
-        # At once, without the interpreter's own tidying: a thread that was stopped while it held the lock of the
-        # HTTP library's connection pool made the pool's finalizer wait for ever. Our own cleaning up is done.
+        # At once, without the interpreter's own clean-up: a thread that was stopped while it held the lock of the HTTP
+        # library's connection pool made the pool's finalizer wait for ever. Our own clean-up is done.
         os._exit(INTERRUPTED_STATUS)
 
 
 def _process_age_s() -> float:
-    """Return the seconds since this process was started, imports included; 0 where the system does not tell."""
+    """Return the seconds since this process was started, imports included; 0 where the system does not report it."""
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")

@@ -8,7 +8,7 @@ from flume.lab.commands.common import say
 from flume.lab.engines import prepare
 
 
-@click.command()
+@click.command(short_help="Prepare this machine for labs.")
 @click.option("--tests", is_flag=True, hidden=True, help="Install what the tests need as well.")
 def setup(*, tests: bool) -> None:
     """Install what is missing, start an engine if none answers, and build the images.
@@ -19,7 +19,7 @@ def setup(*, tests: bool) -> None:
     prepare.prepare(say, interactive=sys.stderr.isatty(), tests=tests).close()
 
 
-@click.command()
+@click.command(short_help="Remove all labs and images.")
 def purge() -> None:
     """Remove all labs and images, and stop the engine if flumelab started it.
 
@@ -28,7 +28,7 @@ def purge() -> None:
     prepare.purge(say)
 
 
-@click.command(name="stop-engine")
+@click.command(name="stop-engine", short_help="Stop the engines that flumelab started.")
 def stop_engine() -> None:
     """Stop the lab kernel, and the Docker engine if flumelab started it."""
     prepare.stop(say)

@@ -1,4 +1,4 @@
-"""The running lab as a table: what the server and every client say of themselves right now."""
+"""``flume lab status``: the present statistics of server and clients as a table."""
 
 import sys
 import time
@@ -22,11 +22,11 @@ from flume.lab.evidence.claims import parse_statistics_untrusted
 STATUS_INTERVAL_S = 1.0
 
 MAX_LOG_LINES = 40
-"""Enough to hold the last statistics of a client that also says other things."""
+"""Enough to contain the latest statistics among a client's other output."""
 
 
 class Row(NamedTuple):
-    """One client's line; ``None`` where it has not said."""
+    """One client. ``None``: it has not reported that yet."""
 
     number: int
     address: str
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     health: str
     state: str
     transport: str | None
-    """What carries the media: udp, or tcp where UDP was blocked or nobody wanted it."""
+    """What carries the media: udp, or tcp where UDP is blocked or TCP was chosen."""
     datagrams: int | None
     lost: int | None
     jitter_ms: float | None
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 def rows(engine: Engine, lab: str) -> list[Row]:
-    """Return a row for each client of *lab*."""
+    """Return a row for each client of *lab*, by its number."""
     return [
         _row(
             container.index or 0,
@@ -57,13 +57,13 @@ def rows(engine: Engine, lab: str) -> list[Row]:
 
 
 def server_line(engine: Engine, lab: str) -> str:
-    """Return what the server of *lab* said of itself when its health was last looked at; empty without a server."""
+    """Return the result of the latest health check of *lab*'s server; empty without a server."""
     states = [container.state() for container in engine.find(lab=lab, role="server")]
     return "; ".join(f"server {state.health}: {state.health_detail or 'not yet asked'}" for state in states)
 
 
 def last_statistics(log: str) -> Mapping[str, Any]:
-    """Return the last statistics event in a client's *log*; empty when there is none."""
+    """Return the latest statistics event in a client's *log*; empty if there is none."""
     for line in reversed(log.splitlines()):
         try:
             event = msgspec.json.decode(line, type=dict[str, Any])
@@ -75,26 +75,26 @@ def last_statistics(log: str) -> Mapping[str, Any]:
 
 
 def _row(number: int, address: str, container: str, health: str, event: Mapping[str, Any]) -> Row:
-    said = parse_statistics_untrusted(event) if event else None
-    if said is None:
+    statistics = parse_statistics_untrusted(event) if event else None
+    if statistics is None:
         return Row(number, address, container, health, "?", None, None, None, None, None, None)
     return Row(
         number,
         address,
         container,
         health,
-        said.state,
-        said.transport,
-        said.datagrams,
-        said.lost,
-        said.jitter_ms,
-        said.player.frames_displayed,
-        said.join_ms,
+        statistics.state,
+        statistics.transport,
+        statistics.datagrams,
+        statistics.lost,
+        statistics.jitter_ms,
+        statistics.player.frames_displayed,
+        statistics.join_ms,
     )
 
 
 def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
-    """Return the rows as a table for people, with the line of the *server* below."""
+    """Return the rows as a table, with the line of the *server* below it."""
     caption = Text(server, style="dim") if server else None
     result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     for name in ("client", "address", "container", "health", "state", "media"):
@@ -115,12 +115,14 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
     return result
 
 
-@click.command(name="status")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a client, once, instead of a live table.")
-@click.option("--once", is_flag=True, help="Show the table once.")
+@click.command(name="status", short_help="Show the statistics of every client.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per client, once, instead of a live table."
+)
+@click.option("--once", is_flag=True, help="Print the table once.")
 @lab_option
 def show_status(*, as_json: bool, once: bool, lab: str) -> None:
-    """Show what every client says of itself, live on a terminal until Ctrl-C."""
+    """Show the statistics of every client: live on a terminal until Ctrl-C, once in a pipe."""
     with locate.engine_with(topology.check_lab_name(lab)) as engine:
         found = rows(engine, topology.check_lab_name(lab))
         if not found:

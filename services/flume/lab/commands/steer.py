@@ -1,4 +1,4 @@
-"""``flume lab send`` and ``flume lab down``: steer a running lab, and remove it."""
+"""``flume lab send`` and ``flume lab down``: steer a running lab, and remove a lab."""
 
 import click
 
@@ -12,12 +12,12 @@ from flume.lab.engines import locate
 from flume.lab.run import lock
 
 
-@click.command()
+@click.command(short_help="Make a client send a command.")
 @click.argument("client", type=int)
 @click.argument("command", type=click.Choice([str(command) for command in STEERING]))
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
-    """Let client number CLIENT send COMMAND."""
+    """Make client number CLIENT send COMMAND to the server."""
     with locate.engine_with(topology.check_lab_name(lab)) as engine:
         container = _client(engine, topology.check_lab_name(lab), client)
         with container.attach() as io:
@@ -30,11 +30,13 @@ def _client(engine: Engine, lab: str, number: int) -> Container:
     for container in clients:
         if container.index == number:
             return container
-    known = f"1 to {len(clients)}" if clients else "a number of a running lab, and none is: start one with make lab"
+    known = (
+        f"1 to {len(clients)}" if clients else "the number of a client, and no lab is running: start one with make lab"
+    )
     raise SettingsError("client", number, known)
 
 
-@click.command()
+@click.command(short_help="Remove a lab.")
 @lab_option
 def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
