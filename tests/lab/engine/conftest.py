@@ -1,4 +1,4 @@
-"""What the tests against a real engine share. They need one that answers and the images; `make test` sees to both."""
+"""What the tests of the engine share."""
 
 import itertools
 import os
@@ -15,13 +15,13 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def layout() -> Topology:
-    """compose/lab.yaml."""
+    """The topology in compose/lab.yaml."""
     return load_layout()
 
 
 @pytest.fixture
 def new_lab(engine: Engine) -> Iterator[Callable[[], str]]:
-    """Makes names of labs of this process's own; whatever was started under them is removed afterwards."""
+    """Return a function that makes names of labs; the labs with these names are removed afterwards."""
     names: list[str] = []
 
     def make() -> str:
@@ -35,5 +35,5 @@ def new_lab(engine: Engine) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def lab(new_lab: Callable[[], str]) -> str:
-    """One such name."""
+    """The name of one lab."""
     return new_lab()

@@ -1,4 +1,4 @@
-"""The same description by hand: docker compose starts it, the server serves, a client shows the video."""
+"""docker compose starts the same description by hand: the server serves, a client displays the video."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ class ByHand:
 
     @contextlib.contextmanager
     def attached(self, container: str) -> "Iterator[subprocess.Popen[str]]":
-        """Attach to a container as a person would, and let go of it afterwards."""
+        """Attach to a container as a person does, and detach afterwards."""
         command = ["docker", "attach", "--sig-proxy=false", f"{self.project}_{container}"]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
@@ -52,7 +52,7 @@ class ByHand:
 
 @pytest.fixture
 def by_hand(engine: Engine, tmp_path: Path) -> Iterator[ByHand]:
-    """A project that is gone afterwards; *engine* sees to the images."""
+    """A project that is removed afterwards. *engine* builds the images."""
     hand = ByHand(tmp_path / "media")
     yield hand
     removed = hand.compose("down", "--volumes", "--timeout", "3")
@@ -60,7 +60,7 @@ def by_hand(engine: Engine, tmp_path: Path) -> Iterator[ByHand]:
 
 
 def test_compose_starts_the_same_lab(by_hand: ByHand, tmp_path: Path) -> None:
-    """Server healthy, two clients, and the one that is told to connect shows pictures; the probe is not started."""
+    """The server is healthy; of two clients the one that gets ``connect`` displays frames; the probe is not started."""
     (tmp_path / "media").mkdir()
     testcard.generate(tmp_path / "media" / "card.mp4", duration_s=3, width=320, height=180, bitrate_kbit=500)
     started = by_hand.compose("up", "--detach", "--scale", "client=2")

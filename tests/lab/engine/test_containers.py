@@ -1,4 +1,4 @@
-"""Labs on a real Docker engine: what is started is as described, labs keep apart, and clean-up leaves nothing."""
+"""Labs on a real Docker engine: containers are as described, labs are separate, and clean-up leaves nothing."""
 
 import os
 import queue
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.docker
 
 
 def test_containers_are_as_described(engine: Engine, layout: Topology, lab: str, tmp_path: Path) -> None:
-    """Addresses by number, labels, no rights, and the video in its place before the program starts."""
+    """The labels are set, and the video is in its place before the program starts."""
     video = tmp_path / "film.ts"
     video.write_bytes(os.urandom(3 << 20))
     network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
@@ -46,7 +46,7 @@ def test_containers_are_as_described(engine: Engine, layout: Topology, lab: str,
 
 
 def test_a_client_has_no_rights_and_its_own_address(engine: Engine, layout: Topology, lab: str) -> None:
-    """Not root, nothing to write to but its tmpfs, no capability; found by its labels."""
+    """It is not root, can write only to its tmpfs, has no capability, and is found by its labels."""
     server, (client,), _ = start_lab(engine, layout, lab)
     assert client.address == server.address.rpartition(".")[0] + ".11"
     assert client.exec(["id", "-u"]).stdout.strip() == "10001"
@@ -61,7 +61,7 @@ def test_a_client_has_no_rights_and_its_own_address(engine: Engine, layout: Topo
 
 
 def test_lines_come_out_and_commands_go_in(engine: Engine, layout: Topology, lab: str) -> None:
-    """From the very first line, and from a second attachment as well."""
+    """From the first line on, and through a second attachment too."""
     lines: queue.Queue[str] = queue.Queue()
     errors: queue.Queue[str] = queue.Queue()
     _, (client,), _ = start_lab(engine, layout, lab, program=ECHO, output=Output(lines.put, errors.put))
@@ -81,7 +81,7 @@ def test_lines_come_out_and_commands_go_in(engine: Engine, layout: Topology, lab
 
 
 def test_quick_commands_lose_no_output(engine: Engine, layout: Topology, lab: str) -> None:
-    """The output of a command that ends at once arrives every time, both streams apart."""
+    """The output of a command that ends at once arrives every time, stdout and stderr separately."""
     _, (client,), _ = start_lab(engine, layout, lab)
 
     def run(number: int) -> bool:
@@ -97,7 +97,7 @@ def test_quick_commands_lose_no_output(engine: Engine, layout: Topology, lab: st
 
 
 def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab: Callable[[], str]) -> None:
-    """Started side by side they get different subnets; neither reaches the other; removing one leaves the other."""
+    """Started in parallel they get different subnets and cannot reach each other; removing one leaves the other."""
     names = [new_lab(), new_lab()]
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda name: start_lab(engine, layout, name), names)
@@ -105,9 +105,9 @@ def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab:
     listen = "import socket; s = socket.create_server(('', 5004)); s.accept()"
     first[0].exec(["python3", "-c", f"import os\nif os.fork() == 0:\n os.close(1); os.close(2); {listen}"])
     reach = f"import socket; socket.create_connection(('{first[0].address}', 5004), timeout=1)"
-    own, foreign = (clients[0].exec(["python3", "-c", reach]) for _, clients, _ in (first, second))
+    own, other = (clients[0].exec(["python3", "-c", reach]) for _, clients, _ in (first, second))
     assert own.code == 0, own.stderr
-    assert foreign.code != 0
+    assert other.code != 0
     engine.remove_lab(names[0])
     assert engine.objects(lab=names[0]) == []
     assert {one.state().status for one in engine.find(lab=names[1])} == {"running"}
@@ -116,7 +116,7 @@ def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab:
 def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(
     engine: Engine, layout: Topology, new_lab: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both looked before either created: the engine refuses the second, which takes the next subnet."""
+    """Both listed the subnets before either created one: the engine refuses the second, which takes the next subnet."""
     monkeypatch.setattr(engine, "_taken_subnets", tuple)
     monkeypatch.setattr("flume.lab.containers.engine.zlib.crc32", lambda _data: 300)
     first, second = (engine.ensure_network(new_lab(), "run-1", description=layout.networks["lab"]) for _ in range(2))
@@ -124,14 +124,14 @@ def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(
 
 
 def test_a_lab_keeps_its_network(engine: Engine, layout: Topology, lab: str) -> None:
-    """Asking again gives the same one."""
+    """A second call returns the same network."""
     first = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
     assert engine.ensure_network(lab, "run-2", description=layout.networks["lab"]) == first
     assert first.gateway == first.subnet.replace("0/24", "1")
 
 
 def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, new_lab: Callable[[], str]) -> None:
-    """A runner that died by SIGKILL leaves a lab; its labels are enough to remove it, and only it."""
+    """A runner that was killed by SIGKILL leaves a lab, which is removed by its labels; another lab is not touched."""
     killed, bystander = new_lab(), new_lab()
     engine.ensure_network(bystander, "run-1", description=layout.networks["lab"])
     program = (
@@ -159,7 +159,7 @@ def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, 
 def test_a_container_that_goes_while_all_are_listed_is_left_out(
     engine: Engine, layout: Topology, lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`make status` beside `make down`: the list was true when it was made, and the engine is asked once more."""
+    """As with `make status` beside `make down`: the container is removed between its listing and its inspection."""
     _, (client,), _ = start_lab(engine, layout, lab)
     api = engine._api
     listed = api.containers
@@ -173,8 +173,8 @@ def test_a_container_that_goes_while_all_are_listed_is_left_out(
     assert [one.role for one in engine.find(lab=lab)] == ["probe", "server"]
 
 
-def test_two_clean_ups_at_once_are_not_in_each_others_way(engine: Engine, layout: Topology, lab: str) -> None:
-    """An impatient second `make down` ends well too."""
+def test_two_clean_ups_at_the_same_time_both_succeed(engine: Engine, layout: Topology, lab: str) -> None:
+    """A second `make down` while the first still runs succeeds too."""
     start_lab(engine, layout, lab, clients=2)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(engine.remove_lab, [lab, lab]))
@@ -184,7 +184,7 @@ def test_two_clean_ups_at_once_are_not_in_each_others_way(engine: Engine, layout
 def test_a_failed_start_names_the_container_and_leaves_it_to_be_found(
     engine: Engine, layout: Topology, lab: str
 ) -> None:
-    """An image that is not there, a program that is not there: one line each."""
+    """A missing image and a missing program are one line each."""
     network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
     broken = Start(service="client", role="client", index=1, network=network, entrypoint=("/no/such/program",))
     with pytest.raises(EngineError, match=rf"start flumelab-{lab}-client-1.*no such file") as caught:
@@ -196,7 +196,7 @@ def test_a_failed_start_names_the_container_and_leaves_it_to_be_found(
 
 
 def test_a_container_that_does_not_end_says_its_last_lines(engine: Engine, layout: Topology, lab: str) -> None:
-    """A time limit carries the evidence."""
+    """The error of a timeout has the last lines of output."""
     ready = threading.Event()
     _, (client,), _ = start_lab(engine, layout, lab, program=ECHO, output=Output(lambda _: ready.set(), lambda _: None))
     assert ready.wait(10)
@@ -205,7 +205,7 @@ def test_a_container_that_does_not_end_says_its_last_lines(engine: Engine, layou
 
 
 def test_the_whole_lab_starts_quickly(engine: Engine, lab: str) -> None:
-    """Network, server, five clients and probe: 2 s on two processors, and never a multiple of it."""
+    """Network, server, five clients and probe take 2 s on two CPUs."""
     server, clients, _ = start_lab(engine, load_layout(), lab, clients=5)
     assert [client.address.rpartition(".")[2] for client in clients] == ["11", "12", "13", "14", "15"]
     send(server, clients[4].address, count=10)

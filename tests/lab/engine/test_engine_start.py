@@ -1,4 +1,4 @@
-"""Starting an engine where there is none, in namespaces of our own: first start, after a kill, and stop."""
+"""Starting an engine where there is none, in new namespaces: first start, start after a kill, and stop."""
 
 import subprocess
 import sys
@@ -11,8 +11,8 @@ from support.paths import ROOT
 pytestmark = pytest.mark.docker
 
 
-# A machine of its own: no socket, no pid file, no image, no network but loopback. Whatever is started inside ends
-# with the first process of the process namespace.
+# Like another machine: no socket, no pid file, no image, no network but loopback. All processes started inside end with
+# the first process of the process namespace.
 PREPARE = """
 set -eu
 mount --make-rprivate /
@@ -64,7 +64,7 @@ print("story told")
 
 
 def test_an_engine_is_started_started_again_after_a_kill_and_stopped(tmp_path: Path) -> None:
-    """The whole story with the real dockerd, beside the machine's own."""
+    """All three with the real dockerd, beside the engine of this machine."""
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
     script = ["sh", "-c", PREPARE, "sh", str(tmp_path), sys.executable, STORY]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ROOT / "services")}

@@ -1,4 +1,4 @@
-"""The images as they are: nothing in them that should not be, and nothing to do the second time."""
+"""The built images: they contain nothing superfluous, and a second build has nothing to do."""
 
 import time
 
@@ -20,7 +20,7 @@ print(found)
 
 
 def test_the_second_time_there_is_nothing_to_do(engine: Engine) -> None:
-    """And finding that out is quick and silent."""
+    """Finding that out takes less than 0.3 s and prints nothing."""
     said: list[str] = []
     images.ensure_images(engine, say=said.append)
     said.clear()
@@ -31,7 +31,7 @@ def test_the_second_time_there_is_nothing_to_do(engine: Engine) -> None:
 
 
 def test_preparing_a_machine_that_is_prepared_changes_nothing(engine: Engine) -> None:
-    """It returns an engine that answers, and says nothing."""
+    """It returns an engine that answers, and prints nothing."""
     said: list[str] = []
     with prepare.prepare(said.append, tests=True) as prepared:
         assert prepared.info == engine.info
@@ -42,7 +42,7 @@ def test_preparing_a_machine_that_is_prepared_changes_nothing(engine: Engine) ->
 def test_nothing_is_in_the_images_that_does_not_belong(
     engine: Engine, layout: Topology, lab: str, service: str
 ) -> None:
-    """No scapy (GPL-2.0-only), no way to the engine, no installer, none of the lab."""
+    """There is no scapy (GPL-2.0-only), no access to the engine, no installer, and no part of the lab."""
     network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
     start = Start(
         service=service, role="client", index=1, network=network, entrypoint=("python3", "-c"), command=(ABSENT,)
@@ -54,7 +54,7 @@ def test_nothing_is_in_the_images_that_does_not_belong(
 
 @pytest.mark.parametrize(("service", "command"), [("server", "serve"), ("client", "watch"), ("server", "health")])
 def test_the_program_runs_in_its_image(engine: Engine, layout: Topology, lab: str, service: str, command: str) -> None:
-    """With the packages of the lock and nothing else."""
+    """It needs only the packages of the lock."""
     network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
     start = Start(service=service, role="client", index=1, network=network, command=(command, "--help"))
     container = engine.start_service(lab, "run-1", layout, start)
@@ -63,7 +63,7 @@ def test_the_program_runs_in_its_image(engine: Engine, layout: Topology, lab: st
 
 
 def test_the_images_stay_small(engine: Engine) -> None:
-    """VLC and its decoders are 290 MB of it; a tenth more would be something new."""
+    """VLC and its decoders are 290 MB of them. A tenth more means that something was added."""
     sizes = {target: engine.images.find(images.tag_of(target)) for target in images.TARGETS}
     mb = {target: image.size_bytes / 1e6 for target, image in sizes.items() if image is not None}
     assert mb["server"] < 460

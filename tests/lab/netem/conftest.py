@@ -1,4 +1,4 @@
-"""One lab on a kernel with netem for all tests here: starting containers is what takes time there."""
+"""One lab on a kernel with netem, shared by all tests here because containers start slowly there."""
 
 import secrets
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
 @pytest.fixture(scope="session")
 def netem_engine() -> Iterator[Engine]:
-    """An engine whose kernel has netem, with the images of this very tree."""
+    """An engine whose kernel has netem, with the images of this tree."""
     with prepare.prepare(lambda _line: None, netem=True) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def netem_lab(netem_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetemLab]:
-    """A server with a stream of 2 Mbit/s and five clients that show nothing, on perfect links."""
+    """A server with a stream of 2 Mbit/s and five clients without a player, on perfect links."""
     name = f"test-{secrets.token_hex(4)}"
     card = generate(
         tmp_path_factory.mktemp("video") / "card.mp4", duration_s=10, width=640, height=360, bitrate_kbit=2000

@@ -1,4 +1,4 @@
-"""What the profiles' links really do, measured with frames of our own; and a lab that is wrong says so itself."""
+"""Links set to each profile are measured, and a link that was changed behind the lab's back is an ERROR of the lab."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
 def rounds() -> Iterator[dict[int, str]]:
-    """Give each client's link another profile, as many at once as there are clients."""
+    """Yield the profile of each client's link, as many profiles at a time as there are clients."""
     names = catalogue.names(PROFILES)
     for first in range(0, len(names), CLIENTS):
         yield dict(enumerate(names[first : first + CLIENTS], 1))
@@ -40,7 +40,7 @@ def test_a_profile_does_what_it_says(name: str, reports: dict[str, list[LinkRepo
 
 @pytest.fixture
 def tampered(netem_lab: NetemLab) -> Iterator[str]:
-    """Client 1 on the profile dsl; gives the engine host's end of its link, and heals it afterwards."""
+    """Set client 1 to the profile dsl; yield the engine host's end of its link; restore the link afterwards."""
     netem_lab.links.set(profile("dsl"), [1])
     run = netem_lab.fleet.probe.container.run_checked
     _, interface = run(["cat", "/run/links/1.link"]).split()
@@ -50,7 +50,7 @@ def tampered(netem_lab: NetemLab) -> Iterator[str]:
 
 
 def test_a_qdisc_changed_behind_the_labs_back_is_the_labs_error(netem_lab: NetemLab, tampered: str) -> None:
-    """What is read back is not what was set, so nothing is measured or judged on it."""
+    """The settings read back differ from the profile, so no measurement and no verdict rests on that link."""
     netem_lab.links.check()
     change = f"tc qdisc change dev {tampered} parent 1:2 handle 10: netem delay 33ms rate 500kbit limit 777"
     netem_lab.fleet.probe.container.run_checked(change.split())
@@ -62,8 +62,8 @@ def test_a_qdisc_changed_behind_the_labs_back_is_the_labs_error(netem_lab: Netem
     netem_lab.links.check([2, 3])
 
 
-def test_a_way_around_the_qdisc_is_found_by_measuring(netem_lab: NetemLab, tampered: str) -> None:
-    """netem is set as it should be, and the frames do not go through it."""
+def test_a_path_around_the_qdisc_is_found_by_measuring(netem_lab: NetemLab, tampered: str) -> None:
+    """netem has the right settings, but the frames do not pass through it."""
     around = f"tc filter add dev {tampered} parent 1: protocol ip prio 5 handle 9 flower ip_proto udp classid 1:1"
     netem_lab.fleet.probe.container.run_checked(around.split())
     netem_lab.links.check()
@@ -73,7 +73,7 @@ def test_a_way_around_the_qdisc_is_found_by_measuring(netem_lab: NetemLab, tampe
 
 
 def test_calibration_does_not_count_as_lost_media(netem_lab: NetemLab) -> None:
-    """Nor does what calibration lost before."""
+    """Neither do the frames that earlier calibrations lost."""
     netem_lab.links.set(profile("lossy-10"), [1, 2])
     before = netem_lab.links.lost()
     reports = netem_lab.links.calibrate([1, 2])

@@ -1,4 +1,4 @@
-"""Links are switched while a stream runs over them: the others notice nothing, and every loss is accounted for."""
+"""Links are switched while streams run: other clients lose nothing, and every loss is accounted for."""
 
 import json
 import time
@@ -28,18 +28,18 @@ SWITCHES = 10
 
 
 class Counted(NamedTuple):
-    """What a client says of all its streams together."""
+    """What a client has counted over all its streams."""
 
     received: int = 0
     dropped: int = 0
-    """Datagrams that its own kernel had no room for."""
+    """Datagrams dropped at its own socket."""
 
     def since(self, before: "Counted") -> "Counted":
         return Counted(self.received - before.received, self.dropped - before.dropped)
 
 
 def counted(client: Client) -> Counted:
-    """What *client* has counted since it was started."""
+    """Return what *client* has counted since it was started."""
     return (
         Counted()
         if client.statistics is None
@@ -48,26 +48,26 @@ def counted(client: Client) -> Counted:
 
 
 def received(client: Client) -> int:
-    """Datagrams that the client says it has received."""
+    """Return the datagrams that the client has counted."""
     return counted(client).received
 
 
 def wait_for_state(client: Client, state: State) -> None:
-    """Return when *client* says that its session is in *state*."""
+    """Return when the session of *client* is in *state*, according to its statistics."""
     assert wait_until(lambda: client.state == state, timeout_s=180), f"{client.name} is {client.state}, not {state}"
 
 
 def wait_for_datagrams(client: Client, more: int) -> None:
-    """Return when the stream has brought *client* that many more."""
+    """Return when *client* has received that many *more* datagrams."""
     wanted = received(client) + more
     assert wait_until(lambda: received(client) >= wanted, timeout_s=180), f"{client.name} gets no datagrams"
 
 
 def stream(lab: NetemLab, tmp_path, during, *, watching: int = CLIENTS) -> tuple[Report, Evidence]:
-    """Let the first *watching* clients watch while *during* runs; return the judge's report and what it rests on."""
+    """Connect the first *watching* clients while *during* runs; return the judge's report and its evidence."""
     fleet = lab.fleet._replace(clients=lab.fleet.clients[:watching])
     clients = fleet.clients
-    before, heard = lab.links.lost(), {client.number: counted(client) for client in clients}
+    before, counted_before = lab.links.lost(), {client.number: counted(client) for client in clients}
     fleet.probe.clear()
     collect.start_taps(fleet)
     started_s = time.time()
@@ -89,14 +89,14 @@ def stream(lab: NetemLab, tmp_path, during, *, watching: int = CLIENTS) -> tuple
     evidence = collect.gather(fleet, plan, expectations, started_s=started_s, port=DEFAULT_PORT, directory=tmp_path)
     lost = {number: count - before[number] for number, count in lab.links.lost().items()}
     # A client counts from its start, and this is not its first stream.
-    said = {client.number: counted(client).since(heard[client.number]) for client in clients}
+    streamed = {client.number: counted(client).since(counted_before[client.number]) for client in clients}
     subjects = tuple(
         msgspec.structs.replace(
             subject,
             counters=msgspec.structs.replace(
-                subject.counters, lost_on_link=lost[client.number], dropped_by_receiver=said[client.number].dropped
+                subject.counters, lost_on_link=lost[client.number], dropped_by_receiver=streamed[client.number].dropped
             ),
-            claims=msgspec.structs.replace(subject.claims, datagrams=said[client.number].received),
+            claims=msgspec.structs.replace(subject.claims, datagrams=streamed[client.number].received),
         )
         for subject, client in zip(evidence.subjects, clients, strict=True)
     )
@@ -109,13 +109,13 @@ def by_name(report: Report) -> dict[str, ClientReport]:
 
 
 def test_ten_switches_cost_the_others_nothing_and_leak_nothing(netem_lab: NetemLab, tmp_path) -> None:
-    """Each is made in place; what the switched client misses is exactly what netem says that it dropped."""
+    """Each switch is made in place; the switched client misses exactly the datagrams that netem counts as dropped."""
     switched = netem_lab.fleet.clients[0]
-    netem_lab.links.set(profile("clean"))  # other tests left other links behind
+    netem_lab.links.set(profile("clean"))  # other tests leave other links
 
     def during() -> None:
-        for turn in range(SWITCHES):
-            netem_lab.links.set(profile(ROUND[turn % len(ROUND)]), [switched.number])
+        for number in range(SWITCHES):
+            netem_lab.links.set(profile(ROUND[number % len(ROUND)]), [switched.number])
             wait_for_datagrams(switched, 30)
 
     report, _ = stream(netem_lab, tmp_path, during, watching=3)
@@ -131,7 +131,7 @@ def test_ten_switches_cost_the_others_nothing_and_leak_nothing(netem_lab: NetemL
 
 
 def test_a_lossy_link_loses_single_datagrams_and_each_is_accounted_for(netem_lab: NetemLab, tmp_path) -> None:
-    """Whole segmentation batches of eight would be runs of eight."""
+    """If netem lost whole segmentation batches of eight, there would be runs of eight."""
     netem_lab.links.set(profile("lossy-5"))
     report, evidence = stream(netem_lab, tmp_path, lambda: wait_for_datagrams(netem_lab.fleet.clients[0], 2000))
     assert not [check for check in report.checks if check.verdict is not Verdict.PASS]
@@ -151,7 +151,7 @@ def test_a_lossy_link_loses_single_datagrams_and_each_is_accounted_for(netem_lab
 
 
 def missing_runs(left: list[int | None], came: set[int | None]) -> list[int]:
-    """Return the lengths of the gaps in what came of what left."""
+    """Return the lengths of the runs in *left* that are not in *came*."""
     runs, length = [], 0
     for sequence in left:
         if sequence not in came:
@@ -163,7 +163,7 @@ def missing_runs(left: list[int | None], came: set[int | None]) -> list[int]:
 
 
 def test_geo_with_five_clients_loses_nothing_but_what_it_should(netem_lab: NetemLab, tmp_path) -> None:
-    """300 ms of five streams are in flight: netem's own limit of 1000, or a short queue, would lose some."""
+    """300 ms of five streams are in flight: netem's default limit of 1000, or a short queue, would lose datagrams."""
     geo = profile("geo")
     lossless = msgspec.structs.replace(
         geo, down=msgspec.structs.replace(geo.down, loss_pct=0), up=msgspec.structs.replace(geo.up, loss_pct=0)
@@ -177,7 +177,7 @@ def test_geo_with_five_clients_loses_nothing_but_what_it_should(netem_lab: Netem
 
 
 def test_a_client_that_is_gone_leaves_no_qdisc_behind(netem_lab: NetemLab) -> None:
-    """They stand on the two ends of its link, and end with it."""
+    """Its qdiscs are at the two ends of its link, and end with the link."""
     number = 99
     start = Start(
         service="probe", role="client", index=number, network=netem_lab.fleet.network, command=("sleep", "infinity")
@@ -194,12 +194,12 @@ def test_a_client_that_is_gone_leaves_no_qdisc_behind(netem_lab: NetemLab) -> No
         container.remove()
     assert wait_until(lambda: qdiscs(probe) == before, timeout_s=30)
     assert links.present() == {}
-    # The brackets keep the pattern from finding the shell that looks for it. A step of leo is at most 15 s away.
+    # The brackets keep the pattern from matching the shell that runs it. The next step of leo is at most 15 s away.
     look = ["sh", "-c", "pgrep -f '[l]ink-probe steps' || true"]
     assert wait_until(lambda: not probe.container.run_checked(look).strip(), timeout_s=60), "a sequencer still runs"
 
 
 def qdiscs(probe) -> list[tuple[str, str]]:
-    """Return interface and kind of each qdisc of ours in the engine host's namespace."""
+    """Return interface and kind of each of our qdiscs in the engine host's namespace."""
     entries = json.loads(probe.container.run_checked(["tc", "-j", "qdisc", "show"]))
     return sorted((entry["dev"], entry["kind"]) for entry in entries if entry.get("kind") in {"prio", "netem"})

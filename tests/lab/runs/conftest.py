@@ -1,4 +1,4 @@
-"""Labs for the tests: each has a name of its own and is gone afterwards."""
+"""Labs for the tests: each has a name of its own and is removed afterwards."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What goes wrong: bad input, a killed runner, two labs at once. One clear line, and nothing left behind."""
+"""Bad input, a killed runner, two labs at once: each error is one clear line, and nothing is left behind."""
 
 import signal
 import socket
@@ -37,7 +37,7 @@ def test_bad_input_is_one_line_and_starts_nothing(lab, engine, arguments, names)
     refused = lab.run(*arguments, timeout_s=30)
     assert refused.returncode == 2
     assert names in one_line(refused.stderr)
-    assert engine.objects(lab=lab.name) == []  # other labs may come and go meanwhile
+    assert engine.objects(lab=lab.name) == []  # other labs may start and end meanwhile
 
 
 def test_a_scenario_that_is_not_text_is_one_line(lab, tmp_path):
@@ -47,7 +47,7 @@ def test_a_scenario_that_is_not_text_is_one_line(lab, tmp_path):
     assert "odd.toml' is not possible: a readable TOML file" in one_line(refused.stderr)
 
 
-def test_make_hands_on_a_path_as_it_is(lab):
+def test_make_passes_a_path_on_as_it_is(lab):
     path = """/nowhere/it's "a" $film$(name) $$ #1 %.mp4"""
     refused = lab.make("lab", f"VIDEO={path}")
     assert refused.returncode == 2
@@ -61,7 +61,7 @@ def test_an_empty_video_is_named(lab, tmp_path):
     assert "0 bytes" in one_line(refused.stderr)
 
 
-def test_a_file_that_is_no_video_is_told_by_the_server_and_leaves_nothing(lab, engine, tmp_path):
+def test_a_file_that_is_no_video_is_reported_by_the_server_and_leaves_nothing(lab, engine, tmp_path):
     (tmp_path / "letter.mp4").write_text("Dear all,\n" * 1000)
     refused = lab.run("--clients", 1, "--video", tmp_path / "letter.mp4")
     assert refused.returncode == 3

@@ -1,4 +1,4 @@
-"""Disasters in the middle of a run: full disks, killed containers, interruptions. One line, and nothing half-made."""
+"""Full disks, killed containers and interrupts during a run: one line each, and no half-made lab."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own that is full after *size*."""
+    """Yield a file system that has *size*."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     try:
@@ -54,7 +54,7 @@ def test_a_full_disk_for_artefacts_is_one_line_and_leaves_no_lab(lab, engine, tm
     assert engine.objects(lab=lab.name) == []
 
 
-def test_artefacts_that_cannot_be_written_are_told_before_anything_is_touched(lab, engine, tmp_path):
+def test_artefacts_that_cannot_be_written_are_reported_before_anything_is_changed(lab, engine, tmp_path):
     (tmp_path / "file").write_text("in the way")
     network = engine.ensure_network(lab.name, "a-run", description=Network())
     run = lab.run("--clients", 1, "--artifacts", tmp_path / "file" / "artifacts", timeout_s=30)
@@ -64,7 +64,7 @@ def test_artefacts_that_cannot_be_written_are_told_before_anything_is_touched(la
 
 
 def plays(lab, engine) -> bool:
-    """Whether client 1 watches."""
+    """Whether client 1 has an active session."""
     return any(row.number == 1 and row.state == "active" for row in status.rows(engine, lab.name))
 
 
@@ -89,7 +89,7 @@ def starts(lab, engine) -> bool:
 
 
 def rests(lab, engine) -> bool:
-    """Whether the scenario is over and its last pictures are still being shown: two seconds and more."""
+    """Whether the scenario has ended and its last frames are still displayed, which takes two seconds and more."""
     return any(
         '"command":"interrupt"' in one.logs().replace(" ", "") for one in engine.find(lab=lab.name, role="client")
     )

@@ -1,4 +1,4 @@
-"""The main job, as a person does it: run a lab, look at it, steer it, replace it, remove it."""
+"""The main use, as a person does it: run a lab, look at it, steer it, replace it, remove it."""
 
 import json
 import re

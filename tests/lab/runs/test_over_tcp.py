@@ -1,4 +1,4 @@
-"""Media over the control connections, end to end: two clients of three, judged by the captures like the third."""
+"""Media over the control connections: both clients are judged by the captures, as over UDP."""
 
 import pytest
 
@@ -32,14 +32,14 @@ def test_clients_over_tcp_are_judged_by_what_is_in_their_connections(lab, tmp_pa
         assert client["datagrams_leaked"] == client["datagrams_lost"] == 0
         assert client["frames_due"] > 50
         assert len(client["active_windows"]) == 2
-    # Not one datagram went another way: the kernel's own count at the server.
+    # No datagram of the stream used UDP, by the kernel's count at the server.
     sent = sum(client["datagrams_active"] for client in report["clients"])
     assert sent == report["balance"]["sent"]
-    assert udp_datagrams_out(lab) < 50, "no media, only the names that the clients asked for"
+    assert udp_datagrams_out(lab) < 50, "no media, only look-ups of names"
 
 
 def udp_datagrams_out(lab) -> int:
-    """Return how many UDP datagrams the server's host sent during the run, by the counters that the run kept."""
+    """Return the number of UDP datagrams that the server's container sent, by the counters among the artefacts."""
     text = (lab.artifacts / "latest" / "counters" / "server" / "snmp.txt").read_text()
     names, values = (line.split()[1:] for line in text.splitlines() if line.startswith("Udp:"))
     return int(dict(zip(names, values, strict=True))["OutDatagrams"])

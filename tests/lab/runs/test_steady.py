@@ -1,11 +1,11 @@
-"""Everybody watches from beginning to end: nothing leaks, nothing is lost, and the picture is seen."""
+"""All clients watch from beginning to end: no datagram leaks or is lost, and the frames are displayed."""
 
 import pytest
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
 FRAMES_MIN_PCT = 95
-"""On an idle machine it is 99 % and more (the README has the figure); a shared one must not fail for its neighbours."""
+"""An idle computer displays 99 % and more (figure in the README). A shared one must not fail because of other load."""
 
 
 def test_five_clients_at_4_mbit_lose_nothing_and_see_the_picture(lab):

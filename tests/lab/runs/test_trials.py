@@ -1,4 +1,4 @@
-"""What the lab says of servers that are not what they should be: the judge's word, end to end."""
+"""Broken servers in a whole lab: the judge fails each for the right reason."""
 
 import pytest
 
@@ -51,6 +51,6 @@ def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp
     assert clients["client-2"]["datagrams_leaked"] == sum(clients["client-2"]["leak_reasons"].values())
     assert f"FAIL: client-2: promise: {clients['client-2']['datagrams_leaked']} datagrams left" in run.stdout
     assert "verdict: FAIL" in run.stdout
-    # What the broken server does right is not held against it.
+    # The checks that the broken server passes are PASS.
     wrong = {check["name"] for check in report["checks"] if check["verdict"] != "PASS"}
     assert not wrong & {"capture", "evidence", "clock", "silence", "reception", "strangers"}

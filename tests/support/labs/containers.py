@@ -1,4 +1,4 @@
-"""Small labs for the tests of the engine: the real services, with a program of the test's own inside."""
+"""Small labs for the tests of the engine: the real services, each running a program of the test."""
 
 from flume.lab.containers.engine import Container, Engine, Output, Start
 from flume.lab.containers.topology import Topology, load
@@ -11,7 +11,7 @@ print("grumble", file=sys.stderr, flush=True)
 for line in sys.stdin:
     print("got " + line.strip(), flush=True)
 """
-"""Says that it is there, then repeats what it is told."""
+"""Prints "ready", then each line of its input."""
 
 WAIT = "import signal; signal.sigwait({signal.SIGTERM})"
 
@@ -24,7 +24,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         segment = [(socket.IPPROTO_UDP, 103, struct.pack("=H", 1328))] if batch > 1 else []
         try:
             sock.sendmsg([bytes(1328 * batch)], segment)
-        except ConnectionRefusedError:  # of the datagram before: nobody listens there, and nobody needs to
+        except ConnectionRefusedError:  # ICMP for the datagram before: that port needs no socket
             sock.sendmsg([bytes(1328 * batch)], segment)
 """
 """Sends datagrams of 1328 bytes to port 5004 of an address, in segmentation batches."""
@@ -47,7 +47,7 @@ def start_lab(
         Start(service="server", role="server", network=network, entrypoint=("python3", "-c"), command=(program,)),
         Start(service="probe", role="probe"),
     )
-    others = [
+    client_starts = [
         Start(
             service="client",
             role="client",
@@ -59,7 +59,7 @@ def start_lab(
         )
         for index in range(1, clients + 1)
     ]
-    started = engine.start(lab, "run-1", layout, [server, *others, probe])
+    started = engine.start(lab, "run-1", layout, [server, *client_starts, probe])
     return started[0], started[1:-1], started[-1]
 
 

@@ -1,4 +1,4 @@
-"""Labs as a person runs them, for tests."""
+"""Runs ``flume lab`` and ``make`` for tests, as a person does."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from support.paths import ROOT
 
 
 def one_line(text: str) -> str:
-    """Return the only line of *text* that is not empty."""
+    """Return the only line of *text* that is not empty; fail if there are several."""
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) == 1, text
     return lines[0]
 
 
 class LabUnderTest:
-    """Runs ``flume lab`` and ``make`` as a person would, with a lab name and artefacts of its own."""
+    """A lab with a name and a folder of artefacts of its own, steered by ``flume lab`` and ``make``."""
 
     def __init__(self, name: str, artifacts: Path) -> None:
         self.name = name
@@ -26,9 +26,9 @@ class LabUnderTest:
         self._started: list[subprocess.Popen[str]] = []
 
     def close(self) -> None:
-        """End what a failed test has left running."""
+        """End the processes that a failed test has left running."""
         for process in self._started:
-            process.kill()  # nothing happens to one that has ended
+            process.kill()  # no effect on a process that has ended
             process.wait()
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
@@ -41,7 +41,7 @@ class LabUnderTest:
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """Start ``flume lab run`` with *arguments*; the caller waits or kills."""
         command = [sys.executable, "-m", "flume.cli", "lab", "run", "--artifacts", str(self.artifacts)]
-        # Tests run side by side with whatever else the machine does; test_steady.py is the one about the picture.
+        # Other load on the computer costs frames. Only test_steady.py is about the share of displayed frames.
         command += ["--frames-min", "40"]
         process = subprocess.Popen(
             [*command, *map(str, arguments)],
@@ -81,6 +81,6 @@ class LabUnderTest:
         )
 
     def report(self) -> dict[str, Any]:
-        """Return the newest report."""
+        """Return the report of the latest run."""
         report: dict[str, Any] = json.loads((self.artifacts / "latest" / "report.json").read_text())
         return report

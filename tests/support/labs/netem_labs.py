@@ -1,4 +1,4 @@
-"""A lab with real links, for the tests on a kernel with netem."""
+"""A lab with shaped links, for the tests on a kernel with netem."""
 
 from typing import NamedTuple
 
@@ -17,12 +17,12 @@ CLIENTS = 5
 
 
 def profile(name: str) -> Profile:
-    """One of the project's own profiles."""
+    """Return a profile of netem/profiles."""
     return find_profile(PROFILES, name)
 
 
 def udp_layout() -> Topology:
-    """compose/lab.yaml with clients that stay with UDP, however long a slow machine lets them wait for it."""
+    """Return compose/lab.yaml with clients that never fall back to TCP, even if UDP is late on a slow computer."""
     layout = load_layout()
     client = layout.service("client")
     staying = msgspec.structs.replace(client, command=(*client.command, "--transport", "udp"))
@@ -30,7 +30,7 @@ def udp_layout() -> Topology:
 
 
 class NetemLab(NamedTuple):
-    """A running server, clients and probe with real links, and nobody connected."""
+    """A running server, clients that are not connected, and a probe, with shaped links."""
 
     engine: Engine
     name: str

@@ -1,4 +1,4 @@
-"""A Docker engine's socket, offered on TCP: as `dockerd --host tcp://…` would, for tests of a remote DOCKER_HOST."""
+"""A TCP proxy of a Docker engine's socket, like ``dockerd --host tcp://…``: for tests of a remote DOCKER_HOST."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(1 << 16):
             sink.sendall(data)
     with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)  # an attachment that is closed in one direction goes on in the other
+        sink.shutdown(socket.SHUT_WR)  # an attachment closed in one direction still works in the other
 
 
 def _serve_one(near: socket.socket, path: Path) -> None:
@@ -26,7 +26,7 @@ def _serve_one(near: socket.socket, path: Path) -> None:
 
 @contextlib.contextmanager
 def engine_on_tcp(path: Path = Path("/var/run/docker.sock")) -> Iterator[tuple[str, list[int]]]:
-    """Yield a ``DOCKER_HOST`` that leads to the engine at *path*, and a list that grows with each connection."""
+    """Yield a ``DOCKER_HOST`` for the engine at *path*, and a list that grows with each connection."""
     connections: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

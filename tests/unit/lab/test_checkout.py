@@ -1,4 +1,4 @@
-"""Where the checkout is, and what an installed wheel says instead."""
+"""The folders of the checkout, and the error where there is no checkout."""
 
 from pathlib import Path
 

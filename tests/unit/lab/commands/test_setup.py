@@ -1,4 +1,4 @@
-"""The verbs that prepare a machine and undo that, as the Makefile calls them."""
+"""The commands that prepare a machine and undo that, as the Makefile calls them."""
 
 import re
 
@@ -19,7 +19,7 @@ def test_every_lab_command_of_the_makefile_exists() -> None:
 
 
 class Prepared:
-    """An engine, as far as the command needs one."""
+    """An engine that has only what the command needs."""
 
     closed = False
 
@@ -45,7 +45,7 @@ def test_setup_prepares_the_machine_and_lets_go_of_the_engine(
 
 
 @pytest.mark.parametrize(("verb", "function"), [("purge", "purge"), ("stop-engine", "stop")])
-def test_the_other_verbs_report_on_standard_error_and_pass_errors_on(
+def test_the_other_commands_report_on_standard_error_and_pass_errors_on(
     monkeypatch: pytest.MonkeyPatch, verb: str, function: str
 ) -> None:
     monkeypatch.setattr(prepare, function, lambda say: say("Removed it."))

@@ -1,4 +1,4 @@
-"""The table of a running lab, from what clients say."""
+"""The table of a running lab, from the statistics of its clients."""
 
 import io
 from types import SimpleNamespace
@@ -28,14 +28,14 @@ def test_the_last_statistics_are_found_between_other_lines():
     assert last_statistics("nothing") == {}
 
 
-def test_what_carries_the_media_is_shown_because_a_firewall_may_have_changed_it():
+def test_the_transport_of_the_media_is_shown_because_a_firewall_may_have_changed_it():
     row = Row(1, "198.18.0.11", "running", "healthy", "active", "tcp", 12, 0, 1.5, 3, 200.0)
     assert "over tcp" in shown(row)
     assert "over" not in shown(row._replace(transport=None))
 
 
 class LabOf:
-    """An engine, as far as the server's line needs one."""
+    """An engine that has only what the server's line needs."""
 
     def __init__(self, *states: State) -> None:
         self._states = states
@@ -49,9 +49,9 @@ def lab_of(*states: State) -> Engine:
     return cast("Engine", LabOf(*states))
 
 
-def test_what_the_server_said_of_its_source_stands_below_the_table():
-    said = "film.mp4: ingest running, 1 active, answered in 3 ms; the source: stalls 2"
-    line = server_line(lab_of(State("running", 0, "healthy", said)), "demo")
+def test_the_servers_health_check_is_below_the_table():
+    reported = "film.mp4: ingest running, 1 active, answered in 3 ms; the source: stalls 2"
+    line = server_line(lab_of(State("running", 0, "healthy", reported)), "demo")
     row = Row(1, "198.18.0.11", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
     assert "stalls 2" in shown(row, line)
     assert server_line(lab_of(State("running", 0, "starting")), "demo") == "server starting: not yet asked"

@@ -1,4 +1,4 @@
-"""Lines come out of the engine's frames whole, however they were cut."""
+"""Lines are read whole from the engine's frames, wherever these were cut."""
 
 import queue
 import socket
@@ -15,7 +15,7 @@ from flume.lab.containers.attached import AttachedIo, LineSplitter
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))), st.lists(st.integers(1, 40)))
 def test_lines_survive_any_cut(lines: list[str], cuts: list[int]) -> None:
-    """Feeding in pieces gives what feeding at once gives."""
+    """Pieces give the same lines as the whole."""
     data = "".join(f"{line}\n" for line in lines).encode()
     splitter = LineSplitter()
     seen: list[str] = []
@@ -28,7 +28,7 @@ def test_lines_survive_any_cut(lines: list[str], cuts: list[int]) -> None:
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    """It is handed on in pieces."""
+    """It is passed on in pieces."""
     splitter = LineSplitter()
     lines = [line for _ in range(40) for line in splitter.feed(bytes(64 * 1024))]
     assert lines
@@ -56,7 +56,7 @@ def _frame(kind: int, data: bytes) -> bytes:
 
 
 def test_frames_are_told_apart_and_commands_go_in() -> None:
-    """stdout to one side, stderr to the other, and a command arrives as a line."""
+    """stdout and stderr go to separate callbacks, and a command arrives as a line."""
     ends = _Ends()
     ends.engine.sendall(_frame(1, b'{"event":') + _frame(2, b"warning\n") + _frame(1, b'"state"}\nrest'))
     assert ends.out.get(timeout=5) == '{"event":"state"}'
@@ -70,7 +70,7 @@ def test_frames_are_told_apart_and_commands_go_in() -> None:
 
 
 def test_writing_to_a_container_that_is_gone_names_it() -> None:
-    """One clear error instead of a broken pipe."""
+    """It is one clear error, not a broken pipe."""
     ends = _Ends()
     ends.engine.close()
     with pytest.raises(EngineError, match="box no longer takes input"):
@@ -79,7 +79,7 @@ def test_writing_to_a_container_that_is_gone_names_it() -> None:
 
 
 def test_the_last_line_is_passed_on_before_both_directions_end() -> None:
-    """Where only input was asked for, the engine ends the attachment, and not before it has read all."""
+    """Where only input was asked for, the engine ends the attachment, when it has read all of it."""
     ends = _Ends(input_only=True)
     ends.io.write_line("interrupt")
     closing = threading.Thread(target=ends.io.close)

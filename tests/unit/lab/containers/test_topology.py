@@ -1,4 +1,4 @@
-"""The description of the containers: our own file loads, and what we would ignore is refused."""
+"""The description of the containers: our own file loads, and keys that the lab would ignore are refused."""
 
 import ipaddress
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_our_own_description_loads() -> None:
 
 @pytest.mark.parametrize("name", ["server", "client"])
 def test_server_and_client_have_no_privileges(name: str) -> None:
-    """What faces the network runs as nobody special, on a read-only file system."""
+    """They run as an unprivileged user, on a read-only file system."""
     service = topology.load(LAB_YAML.read_text()).service(name)
     assert service.user.partition(":")[0] not in {"", "0", "root"}
     assert service.read_only
@@ -40,7 +40,7 @@ def test_server_and_client_have_no_privileges(name: str) -> None:
         ("services:\n  server: {}\n", "image"),
         ("services:\n  server:\n    image: ''\n", "image"),
         ("services:\n  server:\n    image: a\n    networks: [nowhere]\n", "nowhere"),
-        ("services:\n  server:\n    image: a\n    depends_on: [nobody]\n", "nobody"),
+        ("services:\n  server:\n    image: a\n    depends_on: [absent]\n", "absent"),
         ("services:\n  server:\n    image: a\n    volumes: ['none:/media']\n", "none"),
         ("services:\n  server:\n    image: a\n    volumes: ['./here:/media']\n", "./here"),
         ("services:\n  server:\n    image: a\n    volumes: ['/etc:/media']\n", "/etc"),
@@ -63,7 +63,7 @@ def test_outside_the_subset_is_refused_by_name(text: str, named: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Absent, or no text."""
+    """The file is absent, or no text."""
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
     for name in ("absent.yaml", "binary.yaml"):
         with pytest.raises(SettingsError, match=rf"topology='.*{name}' is not possible: a readable Compose file"):
@@ -79,7 +79,7 @@ def test_variables_are_replaced_as_compose_does() -> None:
     assert topology.load(text).service("server").command == ("$HOME",)
 
 
-def test_a_service_that_is_not_there_is_answered_with_those_that_are() -> None:
+def test_for_an_unknown_service_the_known_ones_are_listed() -> None:
     """The error lists the choice."""
     with pytest.raises(SettingsError, match="one of server"):
         topology.load(MINIMAL).service("relay")
@@ -87,7 +87,7 @@ def test_a_service_that_is_not_there_is_answered_with_those_that_are() -> None:
 
 @given(st.integers(1, 60_000), st.integers(0, 1 << 20))
 def test_a_subnet_holds_its_clients_inside_the_pool(clients: int, start: int) -> None:
-    """Whatever the number of clients, the last one has an address that is no broadcast."""
+    """For any number of clients the address of the last one is not the broadcast address."""
     subnet = next(topology.candidate_subnets(clients, start=start))
     assert subnet.subnet_of(topology.POOL)
     last = topology.address(str(subnet), "client", clients)
@@ -96,8 +96,8 @@ def test_a_subnet_holds_its_clients_inside_the_pool(clients: int, start: int) ->
     assert ipaddress.IPv4Address(last) != subnet.broadcast_address
 
 
-def test_candidates_avoid_what_is_taken_and_cover_the_pool_once() -> None:
-    """Every /24 of the pool is offered once, except those in use and the one of the lab kernels' links."""
+def test_candidates_avoid_taken_subnets_and_cover_the_pool_once() -> None:
+    """Every /24 of the pool is offered once, except subnets in use and the subnet of the lab kernels' links."""
     taken = ("198.18.0.0/24", "198.18.2.0/23", "fd00::/64", "172.17.0.0/16")
     offered = [str(subnet) for subnet in topology.candidate_subnets(5, taken=taken, start=510)]
     assert offered[:3] == ["198.19.254.0/24", "198.18.1.0/24", "198.18.4.0/24"]
@@ -112,7 +112,7 @@ def test_an_impossible_number_of_clients_is_refused(clients: int) -> None:
 
 
 def test_addresses_follow_the_client_number() -> None:
-    """Client 3 ends in 13; the server in 2; the probe is not on the network."""
+    """Client 3 has address 13, the server address 2; the probe is not on the network."""
     assert topology.address("198.18.7.0/24", "client", 3) == "198.18.7.13"
     assert topology.address("198.18.7.0/24", "server", None) == "198.18.7.2"
     assert topology.address("198.18.7.0/24", "probe", None) is None
@@ -121,7 +121,7 @@ def test_addresses_follow_the_client_number() -> None:
 
 
 @pytest.mark.parametrize("lab", ["", "A", "-a", "a_b", "a" * 33, "a/b", "a b"])
-def test_a_lab_name_that_docker_cannot_carry_is_refused(lab: str) -> None:
+def test_a_lab_name_that_docker_does_not_allow_is_refused(lab: str) -> None:
     """Names become container names and label values."""
     with pytest.raises(SettingsError, match="lab="):
         topology.object_name(lab, "server")

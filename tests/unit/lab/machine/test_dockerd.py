@@ -1,4 +1,4 @@
-"""The engine on this machine: its pid files, its MTU, and whose process may be stopped."""
+"""The engine on this machine: its pid files, its MTU, and which process may be stopped."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ from flume.lab.machine import dockerd
     "content", ["", "rubbish", "4194304999", str(os.getpid())], ids=["empty", "rubbish", "too large", "our own"]
 )
 def test_a_stale_pid_file_is_removed(tmp_path: Path, content: str) -> None:
-    """Also when the number belongs to some other program by now, as it does here."""
+    """Also when the number belongs to another program by now, as it does here."""
     pid_file = tmp_path / "docker.pid"
     pid_file.write_text(content)
     dockerd._remove_stale(pid_file)
@@ -27,7 +27,7 @@ def test_a_stale_pid_file_is_removed(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize(("mtu", "expected"), [(1400, ["--mtu", "1400"]), (1500, []), (9000, [])])
 def test_a_narrow_default_route_narrows_dockers_bridge(tmp_path: Path, mtu: int, expected: list[str]) -> None:
-    """A wide one needs no option."""
+    """A wide route needs no option."""
     (tmp_path / "eth7").mkdir()
     (tmp_path / "eth7" / "mtu").write_text(f"{mtu}\n")
     routes = tmp_path / "route"
@@ -36,7 +36,7 @@ def test_a_narrow_default_route_narrows_dockers_bridge(tmp_path: Path, mtu: int,
 
 
 def test_without_a_default_route_there_is_nothing_to_narrow(tmp_path: Path) -> None:
-    """A machine without a network still prepares."""
+    """A machine without a network can be prepared too."""
     routes = tmp_path / "route"
     routes.write_text("Iface Destination Gateway\n")
     assert dockerd._mtu_option(tmp_path, routes) == []
@@ -45,7 +45,7 @@ def test_without_a_default_route_there_is_nothing_to_narrow(tmp_path: Path) -> N
 def test_a_process_that_only_has_the_engines_number_is_not_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The record is of our own process number, with another start time."""
+    """The record has the number of this process, with another start time."""
     record = tmp_path / "engine.json"
     record.write_bytes(msgspec.json.encode(dockerd.StartedEngine(os.getpid(), 1)))
     monkeypatch.setattr(dockerd, "RECORD", record)
@@ -57,7 +57,7 @@ def test_a_process_that_only_has_the_engines_number_is_not_stopped(
 def test_without_a_readable_record_nothing_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
-    """An engine of somebody else's runs on."""
+    """An engine that we did not start goes on running."""
     record = tmp_path / "engine.json"
     if content is not None:
         record.write_bytes(content)
@@ -66,14 +66,14 @@ def test_without_a_readable_record_nothing_is_stopped(
 
 
 def test_no_engine_answers_where_there_is_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Absent is not an error here, it is the question."""
+    """An absent engine is an answer here, not an error."""
     monkeypatch.setattr(dockerd, "SOCKET", tmp_path / "none.sock")
     assert not dockerd.answers()
 
 
 @contextmanager
 def engine_that_says(answer: bytes, listener: socket.socket) -> Iterator[None]:
-    """Within the block one connection to *listener* gets *answer*."""
+    """In the body one connection to *listener* gets *answer*."""
 
     def serve() -> None:
         connection, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""Debian packages: what is judged missing, and what apt says."""
+"""Debian packages: which are missing, and the output of apt."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from flume.lab.progress import Task
 
 
 class _Bar(Task):
-    """Remembers the last update."""
+    """Keeps the last update."""
 
     def __init__(self) -> None:
         self.seen: dict[str, object] = {}
@@ -21,7 +21,7 @@ class _Bar(Task):
 
 
 def test_missing_programs_become_packages_without_repeats(tmp_path: Path) -> None:
-    """A program in PATH and a file that exists are there; two programs of one package name it once."""
+    """A program in PATH and an existing file are not missing. Two programs of one package name it once."""
     there = tmp_path / "library.so"
     there.touch()
     wanted = {"sh": "dash", str(there): "lib", "no-such-a": "one", "no-such-b": "one", "/no/such.so": "two"}
@@ -29,14 +29,14 @@ def test_missing_programs_become_packages_without_repeats(tmp_path: Path) -> Non
 
 
 def test_installing_nothing_says_nothing() -> None:
-    """The second run is silent."""
+    """A second run prints nothing."""
     said: list[str] = []
     packages.install({"sh": "dash"}, "a shell", said.append, interactive=False)
     assert said == []
 
 
 def test_without_root_the_command_to_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is tried that cannot work."""
+    """Nothing is tried that needs root."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SetupError, match=r"sudo apt-get install --no-install-recommends docker\.io") as caught:
         packages.install({"no-such-program": "docker.io"}, "containers", lambda _line: None, interactive=False)
@@ -44,7 +44,7 @@ def test_without_root_the_command_to_run_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_apt_status_moves_the_bar_and_errors_are_kept() -> None:
-    """Percentages come from apt's machine-readable lines, the reason from its E: line."""
+    """Percentages are read from apt's status lines, the reason from its E: line."""
     bar = _Bar()
     lines = ["Reading package lists...\n", "pmstatus:docker.io:42.5:Unpacking docker.io\n", "E: Unable to locate x\n"]
     assert packages._follow_apt(lines, bar) == "E: Unable to locate x"

@@ -6,7 +6,7 @@ from flume.lab.machine.process import last_line, one_line, tail, wait_until
 
 
 def test_waiting_ends_in_time() -> None:
-    """A condition that stays false costs the time limit and no more."""
+    """For a condition that stays false it returns after the timeout."""
     assert wait_until(lambda: True, timeout_s=0)
     assert not wait_until(lambda: False, timeout_s=0.05, interval_s=0.01)
 
