@@ -1,28 +1,21 @@
-"""The real libvlc as the source: seams, pauses, codecs, bad input, live input, and no leaks."""
+"""The libvlc source with real media: what it plays, what it leaves out, and live inputs."""
 
-import contextlib
 import functools
 import http.server
 import itertools
 import logging
 import os
-import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flume.errors import SourceError
-from flume.lab import testcard
 from flume.media.datagrams import Datagram
-from flume.media.packetizer import Packetizer
-from flume.server.sources import libvlc, vlc_log
-from flume.server.sources.libvlc import VlcSource
-from flume.server.sources.playlist import Item, expand
-from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from flume.server.sources import libvlc
+from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded
 from support.media.clips import (
     BUNNY_FRAMES,
     bunny_clip,
@@ -33,83 +26,13 @@ from support.media.clips import (
     tone_input,
     video_input,
 )
-from support.media.ts_stream import Check
+from support.media.playing import check_seamless, playing, threads
 from support.ports import free_port
 
 pytestmark = pytest.mark.vlc
 
-DEADLINE_S = 30.0
+
 VIDEO, AUDIO = 0x100, 0x110
-
-
-class Recording:
-    """Reads a source as the ingest does: keeps its events, and feeds its bytes to a packetizer."""
-
-    def __init__(self, source: VlcSource) -> None:
-        self.source = source
-        self.packetizer = Packetizer()
-        self.events: list[SourceEvent] = []
-        self.datagrams: list[Datagram] = []
-        self.bytes = 0
-
-    def step(self) -> SourceEvent | None:
-        event = self.source.read(timeout_s=0.5)
-        if isinstance(event, TsBytes):
-            self.bytes += len(event.data)
-            self.datagrams += self.packetizer.feed_untrusted(event.data)
-        elif event is not None:
-            self.events.append(event)
-            if isinstance(event, ItemStarted):
-                self.packetizer.begin_item()
-            elif isinstance(event, ItemEnded):
-                self.datagrams += self.packetizer.end_item()
-        return event
-
-    def until(self, *, items: int | None = None, least_bytes: int = 0) -> "Recording":
-        """Read until the source ends, or *items* have ended, or *least_bytes* have come."""
-        deadline_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline_s:
-            event = self.step()
-            if isinstance(event, SourceEnded):
-                return self
-            if items is not None and sum(isinstance(seen, ItemEnded) for seen in self.events) >= items:
-                return self
-            if least_bytes and self.bytes >= least_bytes:
-                return self
-        raise AssertionError(f"nothing more within {DEADLINE_S} s: {self.events}, {self.bytes} bytes")
-
-    def save(self, path: Path) -> Path:
-        path.write_bytes(b"".join(datagram.payload for datagram in self.datagrams))
-        return path
-
-    def failures(self) -> list[ItemFailed]:
-        return [event for event in self.events if isinstance(event, ItemFailed)]
-
-
-@contextlib.contextmanager
-def playing(*sources: object, loop: bool = False, transcode: str | None = None) -> Iterator[Recording]:
-    source = VlcSource(expand([str(each) for each in sources]), loop=loop, transcode=transcode)
-    try:
-        yield Recording(source)
-    finally:
-        source.close()
-
-
-def check_seamless(recording: Recording) -> Check:
-    check = Check(b"".join(datagram.payload for datagram in recording.datagrams))
-    pcrs = [pcr for _, pcr in check.pcrs]
-    due = [datagram.due_s for datagram in recording.datagrams]
-    assert check.continuity_errors == 0
-    assert pcrs == sorted(pcrs)
-    assert due == sorted(due)
-    assert max(after - before for before, after in itertools.pairwise(pcrs)) < 27_000_000
-    return check
-
-
-@pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clips") / "card.mp4"
-    return testcard.generate(path, duration_s=2, width=320, height=180, bitrate_kbit=800)
 
 
 def test_a_clip_loops_without_a_seam(card: Path, tmp_path: Path) -> None:
@@ -207,9 +130,6 @@ def test_transcoding_when_asked_for(card: Path, tmp_path: Path) -> None:
     assert recording.packetizer.statistics().video_codec == "MPEG-2"
 
 
-# --- bad input -----------------------------------------------------------------------------------------------------
-
-
 def test_what_is_not_a_video_is_skipped_with_a_reason(card: Path, tmp_path: Path) -> None:
     text, noise = tmp_path / "text.mp4", tmp_path / "noise.mp4"
     text.write_text("I am not a video\n" * 100)
@@ -281,9 +201,6 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         libvlc._load_vlc()
 
 
-# --- network and live ----------------------------------------------------------------------------------------------
-
-
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         """Log nothing."""
@@ -350,62 +267,3 @@ def test_a_live_input_that_never_sends_does_not_block() -> None:
         before_s = time.monotonic()
         assert recording.source.read(timeout_s=0.3) is None
         assert time.monotonic() - before_s < 1.0
-
-
-# --- ending --------------------------------------------------------------------------------------------------------
-
-
-def threads(prefix: str) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(prefix)]
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def tasks() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
-
-
-def test_close_wakes_a_waiting_read_and_frees_everything(card: Path) -> None:
-    VlcSource(expand([str(card)]), loop=True).close()  # libvlc keeps a few descriptors from its first start
-    open_before, tasks_before = descriptors(), tasks()
-    source = VlcSource((Item("silent", "udp://@127.0.0.1:9", is_path=False, live=True),), loop=True)
-    seen: list[object] = []
-    reader = threading.Thread(target=lambda: seen.append(source.read(timeout_s=20)))
-    reader.start()
-    threading.Event().wait(0.3)
-    before_s = time.monotonic()
-    source.close()
-    reader.join(5)
-    source.close()
-    assert seen == [None]
-    assert time.monotonic() - before_s < 3
-    assert source.read(timeout_s=0.1) is None
-    assert descriptors() <= open_before
-    assert tasks() <= tasks_before
-
-
-def test_many_items_leak_neither_threads_nor_descriptors(card: Path) -> None:
-    with playing(card, loop=True) as recording:
-        recording.until(items=3)
-        open_before, tasks_before = descriptors(), tasks()
-        recording.until(items=25)
-        assert descriptors() <= open_before + 1
-        assert tasks() <= tasks_before + 2
-    check_seamless(recording)
-
-
-def test_the_log_of_libvlc_stays_within_its_bounds(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vlc_log, "LOG_BYTES", 4096)
-    for number in range(6):
-        (tmp_path / f"{number}.mp4").write_text("no video\n" * 50)
-    with playing(tmp_path, card, loop=True) as recording:
-        recording.until(items=12)
-        assert os.fstat(recording.source._log._file).st_blocks * 512 <= 12_288
-    assert all(re.search(r"\(libvlc: \w+ \w+: [^\0]+\)", failure.reason) for failure in recording.failures())
-
-
-def test_no_items_at_all_are_refused() -> None:
-    with pytest.raises(SourceError, match="no items"):
-        VlcSource((), loop=True)
