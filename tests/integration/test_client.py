@@ -271,16 +271,16 @@ def test_the_token_comes_again_at_once_while_an_active_stream_is_silent_and_only
 
 def test_tokens_that_are_lost_are_soon_repeated_so_that_loss_is_not_taken_for_a_blocked_path() -> None:
     with RunningServer() as server:
-        table = server.server.table
+        arrivals = server.server._arrivals
         arrived: list[float] = []
-        real = table.on_datagram_untrusted
+        real = arrivals.on_datagram_untrusted
 
         def lossy(data: bytes, source: tuple[str, int]) -> None:
             arrived.append(time.monotonic())
             if len(arrived) > 3:
                 real(data, source)
 
-        table.on_datagram_untrusted = lossy  # type: ignore[method-assign]
+        arrivals.on_datagram_untrusted = lossy  # type: ignore[method-assign]
         with Watcher(server.port) as watcher:
             watcher.connect()
             wait_until("it receives", lambda: watcher.client.statistics().datagrams > 20)

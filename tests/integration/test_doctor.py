@@ -285,7 +285,7 @@ def test_a_server_of_both_families_is_examined_over_ipv4():
             finding = next(legs)
             seen[finding.leg] = finding
         legs.close()
-        assert server.server.table.counts["echo_not_sent"] == 0
+        assert server.server._tokens.counts["echo_not_sent"] == 0
     assert [seen[leg].finding for leg in ("udp_out", "nat", "udp_back")] == ["ok", "none", "ok"]
     assert "packets of 1500 bytes pass" in seen["path_mtu"].detail, "echoes of every size came back"
 

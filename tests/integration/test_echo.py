@@ -68,7 +68,7 @@ def test_nobody_else_is_answered(server):
         assert echoed(other, 100, for_s=0.3, token=client.token) is None
         assert echoed(other, 100, for_s=0.3, token="0" * 32) is None
         assert echoed(client, 100)
-    assert server.server.table.counts["echo_without_session"] == 2
+    assert server.server._tokens.counts["echo_without_session"] == 2
 
 
 def test_a_flood_of_requests_is_answered_at_a_bounded_rate(server):
@@ -83,7 +83,7 @@ def test_a_flood_of_requests_is_answered_at_a_bounded_rate(server):
         most = ECHO_BURST + ECHOES_PER_S * (time.monotonic() - began_s) + 1
         assert ECHO_BURST <= len(answers) <= most
         assert echoed(other, 100), "another session has an allowance of its own"
-    assert server.server.table.counts["echo_over_rate"] > 0
+    assert server.server._tokens.counts["echo_over_rate"] > 0
 
 
 @pytest.mark.wire

@@ -482,7 +482,7 @@ def test_closing_twice_and_stopping_often_is_nothing_special():
 def test_no_session_begins_once_the_server_ends(server):
     with WireClient(server.port) as client, WireClient(server.port) as waiting:
         waiting.token = waiting.ask("connect")["token"]
-        server.loop.call_soon_threadsafe(setattr, server.server.table, "closing", True)
+        server.loop.call_soon_threadsafe(server.server.table.begin_closing)
         assert client.ask("connect")["code"] == "shutdown"
         waiting.send_token()
         assert waiting.receive(for_s=0.2) == []

@@ -1,4 +1,4 @@
-"""The real server, and five that break their promises, each by one small hook. They live only in tests.
+"""The real server, and five that break their promises, each by one service or session of its own. They live in tests.
 
 As a program it serves a synthetic source until SIGTERM: ``python -m support.servers.broken_server KIND HOST PORT``.
 It says ``ready`` once it accepts clients.
@@ -6,15 +6,19 @@ It says ``ready`` once it accepts clients.
 
 import asyncio
 import signal
+import socket
 import sys
+from collections.abc import Callable
 
-from flume.control import messages as m
-from flume.control.framing import frame_header
-from flume.control.session import Effect, State
-from flume.server.app import Server
+from flume.control.messages import Disconnected, Event, Interrupted, Reply, Request
+from flume.control.session import Command, Signal, State
+from flume.server.app import Server, ServerParts
+from flume.server.sending.media_port import Address, MediaPort
 from flume.server.sending.roster import Recipient
-from flume.server.sending.tcp_delivery import TcpRecipient
+from flume.server.sending.subscriptions import AnyRecipient, RecipientOwner, Subscriptions
+from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions.client_session import ClientSession
+from flume.server.sessions.services import SessionServices
 from flume.server.sessions.table import SessionTable
 from flume.settings import ServerSettings
 from support.media.synthetic import SyntheticSource
@@ -23,23 +27,48 @@ EARLY_S = 0.05
 """How long the hasty server goes on after its acknowledgement: five ticks."""
 
 
-class KeepsStreaming(ClientSession):
-    """Acknowledges ``interrupt`` and goes on."""
+class ForgetfulSubscriptions(Subscriptions):
+    """Leaves the recipient of an interrupted session on the roster."""
 
-    _kept: Recipient | TcpRecipient | None = None
+    def __init__(self, *arguments: object, **fields: object) -> None:
+        super().__init__(*arguments, **fields)  # type: ignore[arg-type]
+        self._sessions: dict[AnyRecipient, RecipientOwner] = {}
+        self._kept: dict[RecipientOwner, AnyRecipient] = {}
 
-    async def _stop(self) -> None:
-        if self.state is State.INTERRUPTED and self._recipient is not None:
-            self._kept, self._recipient = self._recipient, None
-            self._account(self._kept)
+    def add(self, recipient: AnyRecipient, *, owner: RecipientOwner) -> None:
+        self._sessions[recipient] = owner
+        super().add(recipient, owner=owner)
+
+    async def remove(self, recipient: AnyRecipient) -> None:
+        session = self._sessions.pop(recipient)
+        if isinstance(session, ClientSession) and session.state is State.INTERRUPTED:
+            self._kept[session] = recipient
         else:
-            await super()._stop()
+            await super().remove(recipient)
 
-    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
-        if self._kept is not None and (Effect.START in effects or Effect.RELEASE in effects):
-            kept, self._kept = self._kept, None
-            await self._table.subscriptions.remove(kept)
-        await super()._carry_out(effects)
+    async def remove_kept(self, session: ClientSession) -> None:
+        kept = self._kept.pop(session, None)
+        if kept is not None:
+            await super().remove(kept)
+
+
+class KeepsStreaming(ClientSession):
+    """Acknowledges ``interrupt`` and goes on, until the session continues or ends."""
+
+    async def command(self, request: Request) -> None:
+        if request.command in {Command.CONTINUE, Command.DISCONNECT}:
+            await self._end_kept()
+        await super().command(request)
+
+    async def signal(self, signal: Signal, detail: str = "", *, about: socket.socket | None = None) -> None:
+        if signal is not Signal.CONSENT:
+            await self._end_kept()
+        await super().signal(signal, detail, about=about)
+
+    async def _end_kept(self) -> None:
+        subscriptions = self._services.subscriptions
+        assert isinstance(subscriptions, ForgetfulSubscriptions)
+        await subscriptions.remove_kept(self)
 
 
 class StreamsUnasked(ClientSession):
@@ -48,120 +77,129 @@ class StreamsUnasked(ClientSession):
     _unasked: Recipient | None = None
 
     def _begin_unasked(self) -> None:
-        media = self._table.media_port.open_for(self.peer)
-        start = self._table.ring.start_after(None)
+        media = self._services.media_port.open_for(self.peer)
+        start = self._services.ring.start_after(None)
         self._unasked = Recipient(media, payload="rtp", start=start, segmentation=False)
-        self._table.subscriptions.add(self._unasked, owner=self)
+        self._services.subscriptions.add(self._unasked, owner=self)
 
     async def end_unasked(self) -> None:
         unasked, self._unasked = self._unasked, None
         if unasked is not None:
-            await self._table.subscriptions.remove(unasked)
+            await self._services.subscriptions.remove(unasked)
             unasked.socket.close()
 
 
 class StreamsBeforeConsent(StreamsUnasked):
     """Begins with ``connect`` and does not wait for the token."""
 
-    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
-        await super()._carry_out(effects)
-        if Effect.ISSUE_TOKEN in effects:
-            self._begin_unasked()
-        elif Effect.START in effects or Effect.RELEASE in effects:
+    async def command(self, request: Request) -> None:
+        if request.command is Command.DISCONNECT:
             await self.end_unasked()
+        await super().command(request)
+        if request.command is Command.CONNECT and self.state is State.CONNECTING and self._unasked is None:
+            self._begin_unasked()
+
+    async def signal(self, signal: Signal, detail: str = "", *, about: socket.socket | None = None) -> None:
+        await self.end_unasked()
+        await super().signal(signal, detail, about=about)
 
 
 class StreamsToEveryone(StreamsUnasked):
-    """Sends to whoever opens a control connection."""
+    """Sends to every client that opens a control connection."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, *arguments: object, **fields: object) -> None:
+        super().__init__(*arguments, **fields)  # type: ignore[arg-type]
         self._begin_unasked()
 
 
-class TableWithLeftovers(SessionTable):
-    """Keeps what a session that broke its promise still needs after its end."""
+class HastySubscriptions(Subscriptions):
+    """Removes a recipient only after the reply."""
 
-    def __init__(self, **arguments: object) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
-        self.late: list[asyncio.Task[None]] = []
-        self.held: list[object] = []
+    def __init__(self, *arguments: object, **fields: object) -> None:
+        super().__init__(*arguments, **fields)  # type: ignore[arg-type]
+        self._late: list[asyncio.Task[None]] = []
+
+    async def remove(self, recipient: AnyRecipient) -> None:
+        loop, remove = asyncio.get_running_loop(), super().remove
+        loop.call_later(EARLY_S, lambda: self._late.append(loop.create_task(remove(recipient))))
 
 
-class AcknowledgesTooEarly(ClientSession):
-    """Takes the client off the roster only after the reply."""
+class LingeringSocket(socket.socket):
+    """Stays open for the datagrams that are still sent after it was closed."""
 
-    async def _stop(self) -> None:
-        recipient, self._recipient = self._recipient, None
-        if recipient is not None:
-            self._account(recipient)
-            loop = asyncio.get_running_loop()
-            table = self._table_with_leftovers()
-            loop.call_later(EARLY_S, lambda: table.late.append(loop.create_task(table.subscriptions.remove(recipient))))
+    def close(self) -> None:
+        asyncio.get_running_loop().call_later(4 * EARLY_S, super().close)
 
-    def _table_with_leftovers(self) -> TableWithLeftovers:
-        assert isinstance(self._table, TableWithLeftovers)
-        return self._table
 
-    def _close_media(self) -> None:
-        """Leave the socket open for the datagrams that still follow."""
-        media, self._path.socket = self._path.socket, None
-        if media is not None:
-            self._table_with_leftovers().held.append(media)
-            asyncio.get_running_loop().remove_reader(media)
-        super()._close_media()
+class LingeringPort(MediaPort):
+    """Gives every client such a socket."""
+
+    def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
+        lingering = LingeringSocket(fileno=super().open_for(peer, local_host).detach())
+        lingering.setblocking(False)
+        return lingering
 
 
 class OneFrameTooMany(ClientSession):
-    """Over TCP: lets the last frame follow the acknowledgement, in the place of nothing."""
+    """Over TCP: one more frame follows the acknowledgement, the last one once again."""
 
-    def tell(self, message: m.Reply | m.Event) -> None:
-        super().tell(message)
-        if isinstance(message, m.Interrupted | m.Disconnected) and self.sink is not None:
-            packet = bytes(self._table.ring.run(self._table.ring.next_index - 1, self._table.ring.next_index))
-            self.sink.write_media(frame_header(len(packet)) + packet)
+    def __init__(
+        self,
+        services: SessionServices,
+        peer: Address,
+        send: Callable[[Reply | Event], None],
+        *,
+        local_host: str | None = None,
+        sink: FrameSink | None = None,
+    ) -> None:
+        def send_too_much(message: Reply | Event) -> None:
+            send(message)
+            if isinstance(message, Interrupted | Disconnected) and sink is not None:
+                ring = services.ring
+                sink.write_media(sink.frame_header + bytes(ring.run(ring.next_index - 1, ring.next_index)))
+
+        super().__init__(services, peer, send_too_much, local_host=local_host, sink=sink)
 
 
-SESSIONS: dict[str, type[ClientSession]] = {
-    "honest": ClientSession,
-    "keeps_streaming": KeepsStreaming,
-    "streams_to_everyone": StreamsToEveryone,
-    "streams_before_consent": StreamsBeforeConsent,
-    "acknowledges_too_early": AcknowledgesTooEarly,
-    "one_frame_too_many": OneFrameTooMany,
+class TableOfUnasked(SessionTable):
+    """Ends what its sessions have begun unasked."""
+
+    async def drop(self, session: ClientSession) -> None:
+        await super().drop(session)
+        assert isinstance(session, StreamsUnasked)
+        await session.end_unasked()
+
+
+class KeepingTable(SessionTable):
+    session_class = KeepsStreaming
+
+
+class EveryoneTable(TableOfUnasked):
+    session_class = StreamsToEveryone
+
+
+class BeforeConsentTable(TableOfUnasked):
+    session_class = StreamsBeforeConsent
+
+
+class OneFrameTable(SessionTable):
+    session_class = OneFrameTooMany
+
+
+PARTS = {
+    "honest": ServerParts(),
+    "keeps_streaming": ServerParts(subscriptions=ForgetfulSubscriptions, table=KeepingTable),
+    "streams_to_everyone": ServerParts(table=EveryoneTable),
+    "streams_before_consent": ServerParts(table=BeforeConsentTable),
+    "acknowledges_too_early": ServerParts(media_port=LingeringPort, subscriptions=HastySubscriptions),
+    "one_frame_too_many": ServerParts(table=OneFrameTable),
 }
-
-
-def server_class(kind: str) -> type[Server]:
-    """Return the server whose sessions are of *kind*."""
-
-    class Table(TableWithLeftovers):
-        def _make_session(self, peer: tuple[str, int], send: object) -> ClientSession:
-            return SESSIONS[kind](self, peer, send)  # type: ignore[arg-type]
-
-        async def drop(self, session: ClientSession) -> None:
-            await super().drop(session)
-            if isinstance(session, StreamsUnasked):
-                await session.end_unasked()
-
-    class Broken(Server):
-        def _make_table(self) -> SessionTable:
-            return Table(
-                settings=self.settings,
-                ring=self._ring,
-                media_port=self._media_port,
-                segmentation=self._segmentation,
-                subscriptions=self._subscriptions,
-                view=self,
-            )
-
-    return Broken
 
 
 async def serve(kind: str, host: str, port: int, *, ready: str = "ready") -> None:
     """Serve until SIGTERM; say *ready* once clients are accepted."""
     settings = ServerSettings(host=host, port=port, token_interval_s=0.3, consent_timeout_s=1.5)
-    server = server_class(kind)(SyntheticSource(bitrate_kbit=2000), settings)
+    server = Server(SyntheticSource(bitrate_kbit=2000), settings, parts=PARTS[kind])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()
     print(ready, flush=True)

@@ -18,12 +18,9 @@ class RunningServer:
         self,
         source: Source | None = None,
         settings: ServerSettings | None = None,
-        *,
-        server_class: type[Server] = Server,
     ) -> None:
         self.source = source or SyntheticSource()
         self.settings = settings or ServerSettings(host="127.0.0.1", port=0)
-        self._server_class = server_class
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self.ended: str | None = None
@@ -60,7 +57,7 @@ class RunningServer:
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.server = self._server_class(self.source, self.settings)
+        self.server = Server(self.source, self.settings)
         try:
             await self.server.start()
         except BaseException:

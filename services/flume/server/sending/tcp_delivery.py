@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter
 from typing import Protocol
 
-from flume.control.framing import frame_header
 from flume.media.ring import DATAGRAM_BYTES, Ring
 from flume.settings import PayloadKind
 
@@ -29,11 +28,13 @@ not yet acknowledged do not count, so a path with a long delay is filled all the
 
 DRAIN_POLL_S = 0.01
 
-_HEADER = frame_header(DATAGRAM_BYTES)
-
 
 class FrameSink(Protocol):
     """A control connection, as far as media need it."""
+
+    @property
+    def frame_header(self) -> bytes:
+        """What the dialect of this connection puts before each packet of :data:`DATAGRAM_BYTES`."""
 
     @property
     def is_clear(self) -> bool:
@@ -49,11 +50,12 @@ class FrameSink(Protocol):
 class TcpRecipient:
     """One delivery window of one client over TCP; the counterpart of :class:`.roster.Recipient`."""
 
-    __slots__ = ("batches", "cursor", "datagrams", "drops", "last_index", "payload", "sink")
+    __slots__ = ("batches", "cursor", "datagrams", "drops", "header", "last_index", "payload", "sink")
 
     def __init__(self, sink: FrameSink, *, start: int) -> None:
         """Deliver from ring index *start* to *sink*."""
         self.sink = sink
+        self.header = sink.frame_header
         self.payload: PayloadKind = "rtp"
         self.cursor = start
         """Index of the next datagram to write."""
@@ -71,7 +73,8 @@ class TcpDelivery:
         """Serve from *ring*, which another thread fills."""
         self._ring = ring
         self._recipients: dict[TcpRecipient, None] = {}  # in the order of joining
-        self._block: tuple[int, int, bytes] = (0, 0, b"")
+        self._blocks: dict[bytes, tuple[int, int, bytes]] = {}
+        """The latest frames by their header: indices from and to, and the bytes."""
         self.datagrams = 0
         """Frames written since the start, to all clients, past ones included."""
         self.drops: Counter[str] = Counter()
@@ -113,7 +116,9 @@ class TcpDelivery:
             if recipient.cursor >= ring.next_index or not recipient.sink.is_clear:
                 return
             self._skip(recipient)
-            block = self._framed(recipient.cursor, min(ring.next_index, recipient.cursor + FRAMES_AT_ONCE))
+            block = self._framed(
+                recipient.header, recipient.cursor, min(ring.next_index, recipient.cursor + FRAMES_AT_ONCE)
+            )
             if block is not None:
                 self._write(recipient, *block)
         asyncio.get_running_loop().call_soon(self.pump, recipient)
@@ -133,20 +138,25 @@ class TcpDelivery:
         self.drops[reason] += target - recipient.cursor
         recipient.cursor = target
 
-    def _framed(self, start: int, stop: int) -> tuple[int, bytes] | None:
+    def _framed(self, header: bytes, start: int, stop: int) -> tuple[int, bytes] | None:
         """Return how many datagrams from *start* on fit in one write, and their frames; clients share one copy.
 
         ``None`` when the sender thread has overwritten them meanwhile.
         """
-        if self._block[:2] != (start, stop):
+        block = self._blocks.get(header)
+        if block is None or block[:2] != (start, stop):
             packets = self._ring.copy(start, stop)
             if packets is None:
                 return None
             view = memoryview(packets)
             cut = (view[at : at + DATAGRAM_BYTES] for at in range(0, len(view), DATAGRAM_BYTES))
-            self._block = (start, stop, b"".join(piece for packet in cut for piece in (_HEADER, packet)))
-        frames = self._block[2]
-        return len(frames) // (len(_HEADER) + DATAGRAM_BYTES), frames
+            block = self._blocks[header] = (
+                start,
+                stop,
+                b"".join(piece for packet in cut for piece in (header, packet)),
+            )
+        frames = block[2]
+        return len(frames) // (len(header) + DATAGRAM_BYTES), frames
 
     def _write(self, recipient: TcpRecipient, count: int, frames: bytes) -> None:
         recipient.sink.write_media(frames)

@@ -1,1 +1,1 @@
-"""One client, from its first command to its end, in no dialect."""
+"""One client, from its first command to its end: commands, replies and events as values, in no dialect."""

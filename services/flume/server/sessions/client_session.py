@@ -1,31 +1,34 @@
-"""One client's session: carries out what the pure session decides, on the event loop."""
+"""One client's session: carries out what the pure session decides. Values in, values out; it knows no dialect."""
 
 import asyncio
 import logging
 import socket
-import time
-from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-import msgspec
-
-from flume.control import messages as m
-from flume.control.session import Command, Effect, Session, Signal, State, allowed_commands
+from flume.control.messages import (
+    Active,
+    Closed,
+    Connect,
+    Connected,
+    Continued,
+    Disconnected,
+    Event,
+    Interrupted,
+    Refused,
+    Reply,
+    Request,
+    Status,
+)
+from flume.control.session import Command, Effect, Input, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
 from flume.server.sending.media_port import Address
-from flume.server.sending.roster import Recipient
-from flume.server.sending.subscriptions import wire_bytes
-from flume.server.sending.tcp_delivery import FrameSink, TcpRecipient
+from flume.server.sending.tcp_delivery import FrameSink
+from flume.server.sessions.consent import Consent
 from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
-from flume.settings import PayloadKind, Transport
-
-if TYPE_CHECKING:
-    from flume.server.sessions.table import SessionTable
-
-NOTICE_INTERVAL_S = 1.0
-"""A stranger's datagrams must not become a flood of notices on somebody's control connection."""
+from flume.server.sessions.outbox import Outbox
+from flume.server.sessions.services import SessionServices
+from flume.server.sessions.windows import DeliveryWindows
 
 _log = logging.getLogger(__name__)
 
@@ -38,46 +41,50 @@ END_MESSAGES = {
 }
 
 
-class _Window:
-    """What was delivered between a start and the stop that ends it, in one stretch or, if the client moved, several."""
-
-    __slots__ = ("datagrams", "last_index")
-
-    def __init__(self) -> None:
-        self.datagrams = 0
-        self.last_index: int | None = None
-
-
 class ClientSession:
-    """One control connection's session, with its token, media socket and window of delivery."""
+    """The session of one control connection. A front opens it by :class:`.table.SessionTable`.
 
-    def __init__(self, table: "SessionTable", peer: Address, send: Callable[[m.Reply | m.Event], None]) -> None:
-        """Begin closed; *send* queues a message on the control connection of *peer*."""
+    Commands and signals are carried out one at a time: stopping waits for the sender thread, and inputs that come
+    meanwhile wait for the lock.
+    """
+
+    def __init__(
+        self,
+        services: SessionServices,
+        peer: Address,
+        send: Callable[[Reply | Event], None],
+        *,
+        local_host: str | None = None,
+        sink: FrameSink | None = None,
+    ) -> None:
+        """Begin closed.
+
+        *send* queues a message on the control connection of *peer*. *local_host* is the address of this host that the
+        connection was made to; media come from there. *sink* takes media over TCP.
+        """
         self.peer = peer
-        self.local_host: str | None = None
-        """The address of this machine that the control connection was made to."""
-        self.sink: FrameSink | None = None
-        """The control connection as a way for media, where the client asks for them there."""
-        self.leaving = False
-        """The client's side of the control connection has ended: what was asked before is answered, no more begun."""
-        self.expires_s: float | None = None
+        self.local_host = local_host
         self.echoes = EchoAllowance()
-        self._table = table
-        self._send = send
+        self.leaving = False
+        """The client's side of the connection has ended: earlier commands are answered, no delivery begins."""
+        self.closing = False
+        """The server is shutting down: no session begins."""
+        self._services = services
         self._session = Session()
-        # Stopping waits for a tick; whatever comes meanwhile waits its turn.
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._token: str | None = None
-        self._payload: PayloadKind = "rtp"
-        self._transport: Transport = "udp"
-        self._path = MediaPath(table.media_port, on_datagram=table.on_datagram_untrusted, on_refused=self.on_refused)
-        self._arriving: Address | None = None
-        self._recipient: Recipient | TcpRecipient | None = None
-        self._last_index: int | None = None
-        self._window = _Window()
-        self._sent = m.ClientCounters()
-        self._said_s = time.monotonic()
-        self._noticed_s = float("-inf")
+        self._path = MediaPath(
+            services.media_port, on_datagram=services.arrivals.on_datagram_untrusted, on_refused=self.on_refused
+        )
+        self._consent = Consent(
+            self._path,
+            settings=services.settings,
+            segmentation=services.segmentation,
+            counts=services.tokens.counts,
+        )
+        self._windows = DeliveryWindows(services.ring, services.subscriptions, self._path, sink)
+        self._outbox = Outbox(send)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def state(self) -> State:
@@ -87,15 +94,15 @@ class ClientSession:
     @property
     def quiet_s(self) -> float:
         """Seconds since the server last said anything to this client."""
-        return time.monotonic() - self._said_s
+        return self._outbox.quiet_s
 
-    # -- commands ------------------------------------------------------------------------------------------
+    # -- inputs --------------------------------------------------------------------------------------------
 
-    async def command(self, request: m.Request) -> None:
+    async def command(self, request: Request) -> None:
         """Carry out *request* and send its reply."""
-        async with self._turn:
+        async with self._lock:
             command = request.command
-            if command is Command.CONNECT and self._table.closing:
+            if command is Command.CONNECT and self.closing:
                 self.refuse(command, "shutdown", "the server is shutting down and begins no session")
                 return
             try:
@@ -103,267 +110,186 @@ class ClientSession:
             except IllegalCommandError as error:
                 self.refuse(command, "not_allowed_now", str(error), error.allowed)
                 return
-            if isinstance(request, m.Connect):
-                self._payload = request.payload
-                self._transport = request.transport
-            await self._carry_out(effects)
-            recipient = self._prepare() if Effect.START in effects else None
-            if recipient is not None:
-                self._window = _Window()
-            self.tell(self._reply(command, recipient))
-            if recipient is not None:
-                # After the reply: the client knows the first sequence number before it sees it.
-                self._enter(recipient)
-            if command is Command.CONNECT and self._transport == "tcp" and not self.leaving:
-                # The connection that the client asks on is where it wants the media: no token has to prove it.
-                await self._carry_out(self._session.feed(Signal.CONSENT))
-                self._begin(Signal.CONSENT)
-
-    def _reply(self, command: Command, recipient: Recipient | TcpRecipient | None) -> m.Reply:
-        state = self.state
-        match command:
-            case Command.CONNECT:
-                settings = self._table.settings
-                return m.Connected(
-                    state=state,
-                    token=self._token or "",
-                    port=self._table.media_port.port,
-                    payload=self._payload,
-                    ssrc=self._table.ring.ssrc,
-                    token_interval_ms=round(settings.token_interval_s * 1000),
-                    consent_timeout_ms=round(settings.consent_timeout_s * 1000),
-                    transport=self._transport,
-                )
-            case Command.INTERRUPT:
-                last_sequence, datagrams = self._end_window()
-                return m.Interrupted(state=state, last_sequence=last_sequence, datagrams=datagrams)
-            case Command.CONTINUE:
-                return m.Continued(state=state, first_sequence=self._first_sequence(recipient))
-            case Command.DISCONNECT:
-                last_sequence, datagrams = self._end_window()
-                return m.Disconnected(state=state, last_sequence=last_sequence, datagrams=datagrams)
-            case Command.STATUS:
-                return m.Status(state=state, session=self._counters(), server=self._table.view.server_status())
-
-    def refuse(self, command: str | None, code: str, message: str, allowed: tuple[str, ...] | None = None) -> None:
-        """Answer that a request was not carried out."""
-        possible = tuple(allowed_commands(self.state)) if allowed is None else allowed
-        self.tell(m.Refused(state=self.state, command=command, code=code, message=message, allowed=possible))
-
-    # -- signals -------------------------------------------------------------------------------------------
+            if isinstance(request, Connect):
+                self._windows.payload, self._windows.transport = request.payload, request.transport
+            await self._carry_out(effects, command)
+            if Effect.START not in effects:  # it has sent the reply, before the first datagram
+                self._outbox.tell(self._reply(command))
+            if command is Command.CONNECT and self._windows.transport == "tcp" and not self.leaving:
+                # The media go where the command came from: no token has to prove that address.
+                await self._carry_out(self._session.feed(Signal.CONSENT), Signal.CONSENT)
 
     async def signal(self, signal: Signal, detail: str = "", *, about: socket.socket | None = None) -> None:
-        """Carry out what *signal* means now; one *about* a media socket that has been replaced means nothing."""
-        async with self._turn:
-            moment = self._moment(signal, about)
-            if moment is None:
-                return
-            effects = self._session.feed(moment)
-            await self._carry_out(effects)
-            if Effect.START in effects:
-                self._begin(moment)
-            if Effect.TELL in effects:
-                self._say_closed(moment, detail)
+        """Carry out what *signal* means now. One *about* a media socket that has been replaced means nothing."""
+        async with self._lock:
+            if signal is Signal.CONSENT:
+                current = self._follow_token()
+            elif self._is_outdated(signal, about):
+                current = None
+            else:
+                current = signal
+            if current is not None:
+                await self._carry_out(self._session.feed(current), current, detail)
 
-    def _moment(self, signal: Signal, about: socket.socket | None) -> Signal | None:
-        """Return what *signal* has become while it waited for its turn, ``None`` if it is no more news."""
-        if signal is Signal.CONSENT:
-            return self._arrive()
-        if signal is Signal.CONSENT_EXPIRED and self.expires_s is not None:
-            return None  # a token has come after all, or another session has begun
-        if about is not None and about is not self._path.socket:
-            return None
-        return signal
+    def _is_outdated(self, signal: Signal, about: socket.socket | None) -> bool:
+        """Whether *signal* has lost its meaning while it waited for the lock."""
+        if signal is Signal.CONSENT_EXPIRED:
+            return self._consent.is_running  # a token has come after all, or another session has begun
+        return about is not None and about is not self._path.socket
 
-    def _begin(self, signal: Signal) -> None:
-        recipient = self._prepare()
-        address, port = self._path.address or self.peer
-        if signal is Signal.CONSENT_MOVED:
-            # The same window: what was sent to the old port and did not arrive is loss, and counts as such.
-            self._enter(recipient)
-            return
-        self._window = _Window()
-        first_sequence = self._first_sequence(recipient)
-        self.tell(m.Active(state=self.state, address=address, port=port, first_sequence=first_sequence))
-        self._enter(recipient)
+    def _spawn(self, signal: Signal, *, about: socket.socket | None = None) -> None:
+        """Carry out *signal* in a task of its own."""
+        task = asyncio.get_running_loop().create_task(self.signal(signal, about=about), name=f"{signal}")
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
 
-    def _say_closed(self, signal: Signal, detail: str) -> None:
-        message = END_MESSAGES[signal].format(
-            address=self.peer[0],
-            port=self._table.media_port.port,
-            timeout_s=self._table.settings.consent_timeout_s,
-            detail=detail,
-        )
-        _log.info("%s:%d: %s", *self.peer, message)
-        last_sequence, _ = self._end_window()
-        self.tell(m.Closed(state=self.state, code=str(signal), message=message, last_sequence=last_sequence))
-
-    # -- effects -------------------------------------------------------------------------------------------
-
-    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
-        for effect in effects:
-            match effect:
-                case Effect.ISSUE_TOKEN:
-                    self._token = self._table.issue_token(self) if self._transport == "udp" else None
-                    self._last_index = None
-                    self._refresh()
-                case Effect.REFRESH:
-                    self._refresh()
-                case Effect.MOVE:
-                    self._move()
-                case Effect.STOP:
-                    await self._stop()
-                case Effect.RELEASE:
-                    self._release()
-                case Effect.START | Effect.TELL:
-                    pass  # the caller's: they have their place around the reply
-
-    def _refresh(self) -> None:
-        # Over TCP the connection itself tells when nobody is there any more.
-        if self._transport == "udp":
-            self.expires_s = time.monotonic() + self._table.settings.consent_timeout_s
-
-    def _prepare(self) -> Recipient | TcpRecipient:
-        """Return the next stretch of delivery; what it will begin with is fixed now, so that it can be named."""
-        start = self._table.ring.start_after(self._last_index)
-        if self._transport == "tcp" and self.sink is not None:
-            return TcpRecipient(self.sink, start=start)
-        if self._path.socket is None:
-            raise NetworkError("no media socket: consent has not been given")
-        return Recipient(self._path.socket, payload=self._payload, start=start, segmentation=self._path.segmentation)
-
-    def _enter(self, recipient: Recipient | TcpRecipient) -> None:
-        self._recipient = recipient
-        self._table.subscriptions.add(recipient, owner=self)
-
-    async def _stop(self) -> None:
-        recipient, self._recipient = self._recipient, None
-        if recipient is None:
-            return
-        await self._table.subscriptions.remove(recipient)
-        self._account(recipient)
-
-    def _account(self, recipient: Recipient | TcpRecipient) -> None:
-        if recipient.last_index is not None:
-            self._last_index = self._window.last_index = recipient.last_index
-        if isinstance(recipient, Recipient):
-            self._path.segmentation = recipient.segmentation
-        self._window.datagrams += recipient.datagrams
-        self._sent = self._counters(recipient)
-
-    def _end_window(self) -> tuple[int | None, int]:
-        """Return the last sequence number and the count of the window that has ended; told once, then none and 0."""
-        window, self._window = self._window, _Window()
-        if window.last_index is None or self._payload != "rtp":
-            return None, window.datagrams
-        return self._table.ring.sequence(window.last_index), window.datagrams
-
-    def _release(self) -> None:
-        self.expires_s = None
-        if self._token is not None:
-            self._table.forget_token(self._token)
-            self._token = None
-        self._arriving = None
-        self._close_media()
-
-    def _close_media(self) -> None:
-        self._path.close()
-
-    # -- consent -------------------------------------------------------------------------------------------
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the signal %s failed", task.get_name(), exc_info=error)
 
     def consent(self, source: Address) -> None:
-        """The session's token came from *source*, a port of the client's host. Called for every repeat."""
-        if self.leaving or self._table.closing:
+        """The session's token came from *source*, a port of the client's host. Called for every token.
+
+        A front whose dialect names the client's UDP port calls this itself, with that port.
+        """
+        if self.leaving or self.closing:
             return
         if self.state is not State.CONNECTING and source == self._path.address:
             for effect in self._session.feed(Signal.CONSENT):
-                if effect is Effect.REFRESH:
-                    self._refresh()
-        elif self._arriving is None:
-            # It waits for its turn, and however many follow, they do not queue behind it.
-            self._arriving = source
-            self._table.spawn_signal(self, Signal.CONSENT)
+                self._apply(effect, Signal.CONSENT)
+        elif not self._consent.has_arrival:
+            # One signal is enough: tokens that come while it waits for the lock add none.
+            self._consent.arrive(source)
+            self._spawn(Signal.CONSENT)
 
-    def _arrive(self) -> Signal | None:
-        """Make a socket ready for where the token came from; return what has happened, ``None`` if nothing."""
-        source, self._arriving = self._arriving, None
-        if source is None or self._token is None or self.leaving:
+    def on_refused(self, media: socket.socket) -> None:
+        """The client's host answered ICMP port unreachable to a datagram that was sent on *media*."""
+        self._spawn(Signal.PORT_UNREACHABLE, about=media)
+
+    def on_writable(self) -> None:
+        """The control connection has room for media again."""
+        self._windows.pump()
+
+    def on_time(self, now_s: float) -> None:
+        """End the session if its consent has expired at *now_s* (monotonic); say ``alive`` after a silence."""
+        if self._consent.is_expired(now_s):
+            self._consent.stop_clock()
+            self._spawn(Signal.CONSENT_EXPIRED)
+        self._outbox.keep_alive(self.state, now_s, self._services.settings.keepalive_s)
+
+    # -- effects -------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, effects: tuple[Effect, ...], cause: Input, detail: str = "") -> None:
+        """Carry out *effects* in their order."""
+        for effect in effects:
+            if effect is Effect.STOP:
+                await self._windows.unsubscribe()
+            else:
+                self._apply(effect, cause, detail)
+
+    def _apply(self, effect: Effect, cause: Input, detail: str = "") -> None:
+        match effect:
+            case Effect.ISSUE_TOKEN:
+                self._token = self._services.tokens.issue(self) if self._windows.transport == "udp" else None
+                self._windows.begin_session()
+                self._refresh()
+            case Effect.REFRESH:
+                self._refresh()
+            case Effect.MOVE:
+                self._move()
+            case Effect.START:
+                self._start(cause)
+            case Effect.RELEASE:
+                self._release()
+            case Effect.TELL:
+                self._tell_closed(cause, detail)
+
+    def _refresh(self) -> None:
+        # Over TCP the connection itself shows when the client is gone.
+        if self._windows.transport == "udp":
+            self._consent.refresh()
+
+    def _follow_token(self) -> Signal | None:
+        """Prepare the path for the port that the token came from; return what that means, ``None`` for nothing."""
+        if self._token is None or self.leaving:
+            self._consent.drop_arrival()
             return None  # a late token of an ended session
-        if source == self._path.address:
-            return Signal.CONSENT
-        moved = self._path.address is not None
-        if moved and time.monotonic() - self._path.since_s < self._table.settings.token_interval_s / 2:
-            # A datagram that was overtaken on its way, or two senders: the next token will tell.
-            self._table.counts["token_from_other_port"] += 1
-            return None
         try:
-            self._path.prepare(source, self.local_host)
+            return self._consent.follow(self.local_host, self._windows.payload)
         except NetworkError as error:
             _log.warning("%s", error)
             self.notice("no_route", str(error))
             return None
-        if moved:
-            return Signal.CONSENT_MOVED
-        self._use_path()
-        return Signal.CONSENT
 
     def _move(self) -> None:
         old = self._path.address
-        self._use_path()
-        if old is not None and self._path.address is not None:
-            self.notice("media_moved", f"the token comes from port {self._path.address[1]} now, no more from {old[1]}")
+        self._consent.move(self._windows.payload)
+        new = self._path.address
+        if old is not None and new is not None:
+            self.notice("media_moved", f"the token comes from port {new[1]} now, no more from {old[1]}")
 
-    def _use_path(self) -> None:
-        self._path.use(segmentation=self._table.segmentation, payload=self._payload)
+    def _start(self, cause: Input) -> None:
+        """Tell the client which datagram comes first, then subscribe it: it knows the number before it sees it."""
+        # After a move the window goes on: datagrams to the old port that did not arrive are loss, and count as such.
+        moved = cause is Signal.CONSENT_MOVED
+        recipient, first_sequence = self._windows.prepare(same_window=moved)
+        if cause is Command.CONTINUE:
+            self._outbox.tell(Continued(state=self.state, first_sequence=first_sequence))
+        elif not moved:
+            address, port = self._path.address or self.peer
+            self._outbox.tell(Active(state=self.state, address=address, port=port, first_sequence=first_sequence))
+        self._windows.subscribe(recipient, owner=self)
 
-    def on_refused(self, media: socket.socket) -> None:
-        """The client's host answered ICMP port unreachable to what was sent on *media*."""
-        self._table.spawn_signal(self, Signal.PORT_UNREACHABLE, about=media)
+    def _release(self) -> None:
+        if self._token is not None:
+            self._services.tokens.forget(self._token)
+            self._token = None
+        self._consent.end()
 
-    def on_writable(self) -> None:
-        """The control connection has room for media again."""
-        self._table.subscriptions.pump(self._recipient)
+    # -- messages ------------------------------------------------------------------------------------------
 
-    # -- telling -------------------------------------------------------------------------------------------
+    def _reply(self, command: Command) -> Reply:
+        """Return the reply to *command*, whose effects have been carried out."""
+        state, services = self.state, self._services
+        match command:
+            case Command.CONNECT:
+                return Connected(
+                    state=state,
+                    token=self._token or "",
+                    port=services.media_port.port,
+                    payload=self._windows.payload,
+                    ssrc=services.ring.ssrc,
+                    token_interval_ms=round(services.settings.token_interval_s * 1000),
+                    consent_timeout_ms=round(services.settings.consent_timeout_s * 1000),
+                    transport=self._windows.transport,
+                )
+            case Command.INTERRUPT:
+                return Interrupted(state=state, **self._windows.end_window()._asdict())
+            case Command.CONTINUE:
+                raise AssertionError("its reply goes out when delivery starts")
+            case Command.DISCONNECT:
+                return Disconnected(state=state, **self._windows.end_window()._asdict())
+            case Command.STATUS:
+                return Status(state=state, session=self._windows.counters(), server=services.status())
 
-    def tell(self, message: m.Reply | m.Event) -> None:
-        """Queue *message* for the client."""
-        self._said_s = time.monotonic()
-        self._send(message)
+    def _tell_closed(self, cause: Input, detail: str) -> None:
+        signal = Signal(cause)
+        message = END_MESSAGES[signal].format(
+            address=self.peer[0],
+            port=self._services.media_port.port,
+            timeout_s=self._services.settings.consent_timeout_s,
+            detail=detail,
+        )
+        _log.info("%s:%d: %s", *self.peer, message)
+        last_sequence = self._windows.end_window().last_sequence
+        self._outbox.tell(Closed(state=self.state, code=str(signal), message=message, last_sequence=last_sequence))
+
+    def refuse(self, command: str | None, code: str, message: str, allowed: tuple[str, ...] | None = None) -> None:
+        """Answer that a request was not carried out; without a *command*, say goodbye."""
+        possible = tuple(allowed_commands(self.state)) if allowed is None else allowed
+        self._outbox.tell(Refused(state=self.state, command=command, code=code, message=message, allowed=possible))
 
     def notice(self, code: str, message: str) -> None:
-        """Tell the client something that changes nothing, at most once a second."""
-        now_s = time.monotonic()
-        if now_s - self._noticed_s >= NOTICE_INTERVAL_S:
-            self._noticed_s = now_s
-            self.tell(m.Notice(state=self.state, code=code, message=message))
-
-    def keep_alive(self, now_s: float) -> None:
-        """Say ``alive`` when nothing else was said for a while."""
-        if self.state is not State.CLOSED and now_s - self._said_s >= self._table.settings.keepalive_s:
-            self.tell(m.Alive(state=self.state))
-
-    @staticmethod
-    def _fallbacks_of(window: Recipient | TcpRecipient) -> dict[str, int]:
-        return dict(window.fallbacks) if isinstance(window, Recipient) else {}
-
-    def _first_sequence(self, recipient: Recipient | TcpRecipient | None) -> int | None:
-        if recipient is None or recipient.payload != "rtp":
-            return None
-        return self._table.ring.sequence(recipient.cursor)
-
-    def _counters(self, recipient: Recipient | TcpRecipient | None = None) -> m.ClientCounters:
-        """Return the totals of past windows and of *recipient*, or of the present one."""
-        window = recipient or self._recipient
-        past = msgspec.structs.replace(self._sent, transport=self._transport)
-        if window is None:
-            return past
-        return m.ClientCounters(
-            transport=self._transport,
-            datagrams=past.datagrams + window.datagrams,
-            bytes=past.bytes + wire_bytes(window),
-            batches=past.batches + window.batches,
-            # Copied first, in one step: another thread may be counting.
-            drops=dict(Counter(past.drops) + Counter(dict(window.drops))),
-            fallbacks=dict(Counter(past.fallbacks) + Counter(self._fallbacks_of(window))),
-        )
+        """Tell the client something that changes no state, at most once a second."""
+        self._outbox.notice(self.state, code, message)

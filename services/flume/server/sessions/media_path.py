@@ -1,7 +1,7 @@
-"""One client's way for media: a socket connected to where its token came from, exchanged when that place moves.
+"""The path of one client's media: a socket connected to where its token came from, replaced when that port changes.
 
-Runs on the event loop. The sender thread uses the socket only while a recipient with it is on the roster, so that a
-socket is never closed, nor its descriptor used again, under a running stream: the session stops the stream first.
+Runs on the event loop. The sender thread uses the socket only while a recipient with it is on the roster. The session
+stops the stream before the socket is closed, so no descriptor is used again under a running stream.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class MediaPath:
         on_datagram: Callable[[bytes, Address], None],
         on_refused: Callable[[socket.socket], None],
     ) -> None:
-        """Open sockets on *port*; tell of what arrives on them, and of ICMP port unreachable."""
+        """Open sockets on *port*; pass on the datagrams that arrive on them, and ICMP port unreachable."""
         self._port = port
         self._on_datagram = on_datagram
         self._on_refused = on_refused
@@ -36,20 +36,20 @@ class MediaPath:
         self.socket: socket.socket | None = None
         self.address: Address | None = None
         self.since_s = float("-inf")
-        """When the present address was taken."""
+        """When the present address was taken into use, monotonic."""
         self.segmentation = False
 
     def prepare(self, address: Address, local_host: str | None) -> None:
-        """Connect a socket to *address*, to be used next; raises :class:`NetworkError` and changes nothing then.
+        """Connect a socket to *address*, to be used next. Raises :class:`NetworkError`, and changes nothing then.
 
-        It is bound to *local_host*, the address that the client chose of this machine's: from another one a
-        firewall or NAT on the way would not let the datagrams in.
+        The socket is bound to *local_host*, the address of this host that the client called: a firewall or NAT on the
+        path would not let datagrams from another address in.
         """
         self._drop_next()
         self._next = (self._port.open_for(address, local_host), address)
 
     def use(self, *, segmentation: bool, payload: PayloadKind) -> None:
-        """Put the prepared socket in the place of the present one."""
+        """Close the present socket, if there is one, and use the prepared one."""
         if self._next is None:
             return
         self._close_present()
@@ -59,12 +59,12 @@ class MediaPath:
         asyncio.get_running_loop().add_reader(self.socket, self._on_readable, self.socket)
 
     def close(self) -> None:
-        """Close what is open; nobody may be sending on it."""
+        """Close all sockets; the sender thread must not use them any more."""
         self._drop_next()
         self._close_present()
 
     def _on_readable(self, media: socket.socket) -> None:
-        # One datagram: whoever sends more is called again after the others, and most send one in two seconds.
+        # One datagram: a client that sends more is read again after the others. Most send one in two seconds.
         try:
             data, source = media.recvfrom(READ_BYTES)
         except BlockingIOError:
@@ -75,7 +75,8 @@ class MediaPath:
         except OSError as error:
             _log.debug("media socket of %s: %s", self.address, error)
             return
-        # Between bind and connect the socket hears anybody, also a newcomer whose token must not be lost.
+        # Between bind and connect the socket receives from any address: also a new client's token, which must not be
+        # lost.
         self._on_datagram(data, (source[0], source[1]))
 
     def _close_present(self) -> None:

@@ -28,6 +28,7 @@ class Sink:
     """A connection that always has room."""
 
     is_clear = True
+    frame_header = b"$\0\0\0"
 
     def __init__(self) -> None:
         self.written: list[bytes] = []

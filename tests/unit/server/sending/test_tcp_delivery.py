@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from flume.control.framing import Demultiplexer, Frame
+from flume.control.framing import Demultiplexer, Frame, frame_header
 from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
-from flume.media.ring import Ring
+from flume.media.ring import DATAGRAM_BYTES, Ring
 from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, TcpDelivery, TcpRecipient
 
 RATE = 100
@@ -16,6 +16,8 @@ RATE = 100
 
 class Pipe:
     """A connection with room for *room* writes."""
+
+    frame_header = frame_header(DATAGRAM_BYTES)
 
     def __init__(self, room: int = 1 << 30) -> None:
         self.room = room
@@ -206,3 +208,24 @@ async def test_the_end_is_awaited_for_those_who_take_it_and_for_others_not_long(
     await bench.tcp.drain(5)
     assert slow.numbers() == list(range(100, 150))
     assert loop.time() - began_s < 2
+
+
+@run
+async def test_each_dialect_frames_the_packets_in_its_own_way():
+    class Dollar(Pipe):
+        """The frames of RTSP (RFC 2326, 10.12): a dollar sign, a channel, the length."""
+
+        frame_header = b"$\0" + DATAGRAM_BYTES.to_bytes(2, "big")
+
+    bench, plain, dollar = Bench(), Pipe(), Dollar()
+    bench.fill(0.05)
+    await bench.join(plain)
+    await bench.join(dollar)
+    for _ in range(2):
+        bench.fill(0.02)
+        bench.tcp.pump_all()
+    sent = b"".join(dollar.written)
+    length = len(dollar.frame_header) + DATAGRAM_BYTES
+    frames = [sent[at : at + length] for at in range(0, len(sent), length)]
+    assert all(frame.startswith(dollar.frame_header) for frame in frames)
+    assert [rtp.parse_untrusted(frame[4:]).sequence for frame in frames] == list(range(9)) == plain.numbers()

@@ -1,0 +1,152 @@
+"""Reports of the threads arrive on the event loop, in their order, and are dropped outside its life."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from flume.media.ring import Ring
+from flume.server.ending import Ending
+from flume.server.loop_bridge import LoopBridge
+from flume.server.sending.doorbell import Doorbell
+from flume.server.sending.roster import CurrentRoster, Recipient
+from flume.server.sending.subscriptions import Subscriptions
+from flume.server.sending.tcp_delivery import TcpDelivery
+
+
+class Noted(TcpDelivery):
+    """Notes when it is pumped, and on which thread."""
+
+    def __init__(self) -> None:
+        super().__init__(Ring(ssrc=1, first_sequence=0))
+        self.pumped: list[threading.Thread] = []
+
+    def pump_all(self) -> None:
+        self.pumped.append(threading.current_thread())
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.tcp = Noted()
+        self.ending = Ending()
+        self.doorbell = Doorbell()
+        self.subscriptions = Subscriptions(
+            CurrentRoster(), self.tcp, wake_sender=self.doorbell.ring, on_active_change=lambda _active: None
+        )
+        self.bridge = LoopBridge(self.subscriptions, self.tcp, self.ending, self.doorbell)
+
+    async def from_a_thread(self, *reports: Callable[[], None]) -> None:
+        """Make *reports* from one other thread, and let the loop carry them out."""
+
+        def report_all() -> None:
+            for report in reports:
+                report()
+
+        await asyncio.to_thread(report_all)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+def test_the_end_of_a_grace_period_ends_the_wait_for_it():
+    async def main() -> None:
+        stage = Stage()
+        stage.bridge.open()
+        waiting = asyncio.get_running_loop().create_task(stage.subscriptions.wait_for_readers(3))
+        await stage.from_a_thread(lambda: stage.bridge.on_readers_done(2))
+        assert not waiting.done()
+        await stage.from_a_thread(lambda: stage.bridge.on_readers_done(3))
+        await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(main())
+
+
+def test_many_appends_before_the_loop_looks_are_one_round_of_writing():
+    async def main() -> None:
+        stage = Stage()
+        stage.bridge.open()
+        # From the loop's own thread, so that it cannot look in between.
+        for _ in range(5):
+            stage.bridge.on_appended()
+        await stage.from_a_thread()
+        assert stage.tcp.pumped == [threading.current_thread()]
+        await stage.from_a_thread(stage.bridge.on_appended)
+        assert len(stage.tcp.pumped) == 2, "and the next append is one more"
+
+    asyncio.run(main())
+
+
+def test_a_refusal_reaches_the_owner_of_the_recipient():
+    class Owner:
+        refused: object = None
+
+        def on_refused(self, media: object) -> None:
+            self.refused = media
+
+    async def main() -> None:
+        stage, owner = Stage(), Owner()
+        stage.bridge.open()
+        recipient = Recipient("socket", payload="rtp", start=0, segmentation=False)  # type: ignore[arg-type]
+        stage.subscriptions.add(recipient, owner=owner)
+        await stage.from_a_thread(lambda: stage.bridge.on_refused(recipient))
+        assert owner.refused == "socket"
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_source_is_the_end_of_the_server():
+    async def main() -> None:
+        stage = Stage()
+        stage.bridge.open()
+        await stage.from_a_thread(lambda: stage.bridge.on_source_ended("all was played"))
+        await asyncio.wait_for(stage.ending.wait(), 5)
+        assert (stage.ending.source_ended, stage.ending.failed) == ("all was played", None)
+
+    asyncio.run(main())
+
+
+def test_a_sender_that_fails_releases_every_wait_and_is_a_fault_of_the_server():
+    async def main() -> None:
+        stage = Stage()
+        stage.bridge.open()
+        waiting = asyncio.get_running_loop().create_task(stage.subscriptions.wait_for_readers(10**9))
+        await stage.from_a_thread(lambda: stage.bridge.on_sender_ended(ZeroDivisionError("on purpose")))
+        await asyncio.wait_for(waiting, 5)
+        assert stage.ending.is_asked
+        assert stage.ending.failed == "sending failed: ZeroDivisionError('on purpose')"
+
+    asyncio.run(main())
+
+
+def test_a_sender_that_was_asked_to_end_is_no_fault():
+    async def main() -> None:
+        stage = Stage()
+        stage.bridge.open()
+        await stage.from_a_thread(lambda: stage.bridge.on_sender_ended(None))
+        await asyncio.wait_for(stage.subscriptions.wait_for_readers(10**9), 5)
+        assert not stage.ending.is_asked
+
+    asyncio.run(main())
+
+
+def test_data_wake_the_sender_thread_and_the_start_of_the_server():
+    async def main() -> None:
+        stage = Stage()
+        stage.bridge.open()
+        await stage.from_a_thread(stage.bridge.on_data)
+        assert stage.doorbell.wait(0)
+        assert stage.bridge.first_data.is_set()
+
+    asyncio.run(main())
+
+
+def test_reports_before_the_loop_and_after_its_end_are_dropped():
+    stage = Stage()
+    stage.bridge.on_source_ended("too early")
+
+    async def main() -> None:
+        stage.bridge.open()
+
+    asyncio.run(main())
+    stage.bridge.on_source_ended("too late")
+    stage.bridge.on_appended()
+    assert not stage.ending.is_asked
+    assert stage.tcp.pumped == []
