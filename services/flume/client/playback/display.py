@@ -76,7 +76,7 @@ def _x_answers(name: str) -> bool:
 
 
 def has_audio(environment: Mapping[str, str], devices: Path = DEVICES) -> bool:
-    """Return whether audio can be played: a sound server answers, or there is a playback device.
+    """Return whether audio can be played: an audio server answers, or there is a playback device.
 
     Without a device libvlc tries again for each packet of audio, and ALSA writes twelve lines about each attempt.
     """

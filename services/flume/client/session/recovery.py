@@ -1,4 +1,4 @@
-"""What a client is meant to do, and the way back to it after a failure: connect again, or change to TCP."""
+"""The desired state of a client, and the steps back to it after a failure: connect again, or change to TCP."""
 
 import time
 from typing import Literal
@@ -87,7 +87,7 @@ class Recovery:
         """Whether the server said that its video has ended."""
         return self._is_final
 
-    # -- the way back --------------------------------------------------------------------------------------------
+    # -- the steps -----------------------------------------------------------------------------------------------
 
     @property
     def is_needed(self) -> bool:
@@ -166,7 +166,7 @@ class Recovery:
         self._reporter.notice(UDP_BLOCKED.format(host=self._settings.host), code="udp_blocked")
 
     def _fall_back(self) -> None:
-        """End the session over UDP and begin one over TCP; a failure on the way leaves the rest to :meth:`recover`."""
+        """End the session over UDP and begin one over TCP; after a failure :meth:`recover` does the rest."""
         with self._session.command_lock:
             if self._desired != "active" or self._session.link is None:
                 return
