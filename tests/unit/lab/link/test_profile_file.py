@@ -1,5 +1,6 @@
 """Profile files: ours have a source for every figure; a mistake is refused with file, key and reason."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 from flume.errors import SettingsError
 from flume.lab import catalogue
-from flume.lab.link.profile import Profile
+from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile, load_profile
 from flume.lab.link.table import replaced
-from support.paths import NETEM, PROFILES
+from support.paths import NETEM, PROFILES, ROOT
 
 NAMES = catalogue.names(PROFILES)
 PROMISED = (
@@ -136,6 +137,25 @@ def test_a_file_of_the_users_own_works_by_path_and_without_sources(tmp_path: Pat
     profile = find_profile(PROFILES, str(path))
     assert (profile.name, profile.down.delay_ms, profile.control_exempt) == ("home", 20, False)
     assert profile.unsourced == ("down.delay_ms",)
+
+
+def test_the_example_has_every_key_of_the_format_and_loads():
+    path = ROOT / "examples" / "home.toml"
+    profile = find_profile(PROFILES, str(path))
+    assert (profile.down.rate_kbit, profile.up.queue_bytes, profile.period_s) == (20_000, 64_000, 60)
+    assert [step.at_s for step in profile.timeline()] == [0, 30, 45]
+    assert [step.down.loss_pct for step in profile.timeline()] == [0.5, 8, 0.5]
+    keys = set(Direction.__struct_fields__) | {"description", "control_exempt", "period_s", "sources", "at_s"}
+    assert keys <= set(re.findall(r"^\[?\[?(\w+)", path.read_text(), re.MULTILINE))
+
+
+def test_the_profile_in_the_document_loads():
+    (block,) = re.findall(r"^```toml\n(.*?)^```", (NETEM / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    profile = load_profile(block, name="home")
+    assert (profile.down.delay_ms, profile.up.delay_ms, profile.sources["down.delay_ms"]) == (
+        *(20, 20),
+        "measured at home on a Sunday",
+    )
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path):
