@@ -61,7 +61,7 @@ def test_a_longer_datagram_than_is_read_gets_no_answer_because_it_would_be_anoth
         assert client.receive(for_s=0.3) == []
 
 
-def test_nobody_else_is_answered(server):
+def test_no_other_client_is_answered(server):
     with WireClient(server.port) as client, WireClient(server.port, source="127.0.0.2") as other:
         client.token = client.ask("connect")["token"]
         other.ask("connect")

@@ -87,7 +87,7 @@ def unresolved(pair: WirePair) -> set[str]:
 
 
 @pytest.mark.parametrize("sender", ["io_uring", "loop"])
-def test_neither_switched_off_nor_closed_nor_full_nor_silent_clients_cost_the_others_anything(sender):
+def test_neither_switched_off_nor_closed_nor_full_nor_silent_clients_cost_other_clients_anything(sender):
     with contextlib.ExitStack() as stack:
         pair = stack.enter_context(wire(DEAD + 5, "--sender", sender))
         watchers = [stack.enter_context(Watcher(number)) for number in range(2)]

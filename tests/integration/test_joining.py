@@ -125,7 +125,7 @@ def test_continuing_in_the_middle_of_a_group_of_pictures_shows_one_at_once(clip,
         assert statistics.median(took_s) < 0.1, took_s
 
 
-def test_with_nobody_active_nothing_is_read_and_nothing_sent_and_the_picture_is_soon_back(clip, tmp_path):
+def test_without_active_clients_nothing_is_read_and_nothing_sent_and_the_picture_is_soon_back(clip, tmp_path):
     with serving("--json", "--port", 0, clip) as process, WireClient(port_of(process)) as client:
         client.connect()
         collect(client, 0.5)

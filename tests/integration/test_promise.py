@@ -160,7 +160,7 @@ def test_a_decent_tour_is_whole_at_both_ends_of_the_wire(tmp_path: Path, segment
             await client.ask("continue")
         await asyncio.sleep(0.3)
         await client.ask("disconnect")
-        await client.settle()
+        await client.wait_until_quiet()
         received[number] = client.datagrams
         await client.close()
 
@@ -214,7 +214,7 @@ async def watch_and_leave(pair: WirePair) -> None:
     await asyncio.sleep(0.5)
     await watching.ask("disconnect")
     for client in (watching, leaving, asking, late):
-        await client.settle()
+        await client.wait_until_quiet()
         await client.close()
 
 

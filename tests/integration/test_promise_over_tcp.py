@@ -74,7 +74,7 @@ def judged(tmp_path: Path, kind: str) -> tuple[Report, Counter[str]]:
     return judge(evidence, RunFacts(run="promise over TCP")), closed_by
 
 
-def test_no_frame_stands_outside_its_window_and_every_one_arrives(tmp_path: Path):
+def test_no_frame_is_outside_its_window_and_every_one_arrives(tmp_path: Path):
     report, closed_by = judged(tmp_path, "honest")
     assert failed(report) == []
     assert report.verdict is Verdict.PASS

@@ -98,7 +98,7 @@ def test_what_cannot_be_is_one_line_and_an_exit_status(clip, arguments, code, na
     assert "Traceback" not in err
 
 
-def test_more_sessions_than_open_files_are_told(clip):
+def test_more_sessions_than_open_files_are_reported(clip):
     command = f"ulimit -n 256; exec {sys.executable} -m flume.cli serve --host 127.0.0.1 --port 0 --json {clip}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "services")}
     process = subprocess.Popen(

@@ -75,7 +75,7 @@ def test_the_stream_stops_when_the_token_stops_coming(server):
         assert client.receive(for_s=0.3) == []
 
 
-def test_a_token_from_another_address_starts_nothing_and_is_told(server):
+def test_a_token_from_another_address_starts_nothing_and_is_reported(server):
     with WireClient(server.port) as client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
         thief.bind(("127.0.0.9", 0))
         token = client.ask("connect")["token"]
@@ -115,7 +115,7 @@ def test_datagrams_that_are_no_token_are_counted_and_change_nothing(server, toke
         (b'{"comm', "incomplete_line", "6 bytes"),
     ],
 )
-def test_bad_input_is_answered_by_name_and_costs_nobody_else_anything(server, sent, code, names):
+def test_bad_input_is_answered_by_name_and_costs_other_clients_nothing(server, sent, code, names):
     with WireClient(server.port) as good, WireClient(server.port) as bad:
         good.connect()
         bad.send_raw(sent)
@@ -152,7 +152,7 @@ def test_a_flood_of_junk_is_cut_off_and_a_flood_of_commands_is_answered(server):
         other_client_loses_nothing(good)
 
 
-def test_a_client_that_does_not_read_its_replies_is_cut_off_and_nobody_waits(server):
+def test_a_client_that_does_not_read_its_replies_is_cut_off_and_no_other_client_waits(server):
     with WireClient(server.port) as good, WireClient(server.port) as deaf:
         good.connect()
         deaf.control.settimeout(0.2)
@@ -213,7 +213,7 @@ def test_plain_ts_has_no_numbers(server):
         assert client.ask("interrupt")["last_sequence"] is None
 
 
-def test_status_tells_of_the_session_and_of_the_server(server):
+def test_status_reports_the_session_and_the_server(server):
     with WireClient(server.port) as client:
         client.connect()
         seen = client.receive(for_s=0.3)
@@ -229,7 +229,7 @@ def test_status_tells_of_the_session_and_of_the_server(server):
         assert status["server"]["source"] == "synthetic"
 
 
-def test_nobody_active_means_not_a_byte_read_and_no_processor_time(server):
+def test_without_active_clients_not_a_byte_is_read_and_no_cpu_time_is_used(server):
     with WireClient(server.port) as client:
         client.connect()
         client.receive(for_s=0.3)
@@ -263,7 +263,7 @@ def test_a_live_source_is_stopped_after_a_while_without_clients_and_started_once
             assert (source.starts, source.stops) == (2, 1)
 
 
-def test_the_end_of_the_video_is_told_and_ends_the_server():
+def test_the_end_of_the_video_is_announced_and_ends_the_server():
     with RunningServer(SyntheticSource(frames=20)) as server, WireClient(server.port) as client:
         client.connect()
         closed = client.event("closed")
@@ -275,7 +275,7 @@ def test_the_end_of_the_video_is_told_and_ends_the_server():
         assert server.ended == "every item was played once"
 
 
-def test_shutdown_is_told_and_nothing_follows(server):
+def test_shutdown_is_announced_and_nothing_follows(server):
     with WireClient(server.port) as client, WireClient(server.port) as idle:
         client.connect()
         server.stop()

@@ -84,7 +84,7 @@ def test_a_token_begins_nothing_for_a_client_that_has_gone(server, reset):
     assert received == 0
 
 
-def test_a_token_of_the_last_session_does_not_count_for_the_next_in_the_same_moment(server):
+def test_a_token_of_the_last_session_does_not_count_for_the_next_at_the_same_time(server):
     with WireClient(server.port) as client:
         client.connect()
         for _ in range(8):
@@ -114,13 +114,13 @@ def test_the_reply_counts_what_arrived_when_the_end_of_the_server_comes_with_it(
                 lines.append(line)
             seen += the_rest(client)
             assert [line["code"] for line in lines if line.get("event") == "closed"] == ["shutdown"]
-            told = [line["last_sequence"] for line in lines if line.get("last_sequence") is not None]
-            assert told == [sequences(seen)[-1]], "by the reply or by the event, the first of the two"
+            reported = [line["last_sequence"] for line in lines if line.get("last_sequence") is not None]
+            assert reported == [sequences(seen)[-1]], "by the reply or by the event, the first of the two"
             server._thread.join(5)
             assert not server._thread.is_alive()
 
 
-def test_numbers_of_a_window_are_told_once(server):
+def test_numbers_of_a_window_are_reported_once(server):
     with WireClient(server.port) as client:
         client.connect()
         client.receive(for_s=0.1)
@@ -185,7 +185,7 @@ def test_the_stream_follows_the_token_to_another_port_without_a_hole_or_a_datagr
         loses_nothing(other)
 
 
-def test_while_interrupted_the_new_port_hears_nothing_until_continue(server):
+def test_while_interrupted_the_new_port_receives_nothing_until_continue(server):
     with WireClient(server.port) as client:
         client.connect()
         client.receive(for_s=TOKEN_INTERVAL_S)
@@ -202,7 +202,7 @@ def test_while_interrupted_the_new_port_hears_nothing_until_continue(server):
         new.close()
 
 
-def test_a_token_that_was_overtaken_on_its_way_moves_nothing_back(server):
+def test_a_token_that_was_overtaken_on_its_path_moves_nothing_back(server):
     with WireClient(server.port) as client:
         client.connect()
         client.receive(for_s=TOKEN_INTERVAL_S)
@@ -216,7 +216,7 @@ def test_a_token_that_was_overtaken_on_its_way_moves_nothing_back(server):
         old.close()
 
 
-def test_a_flood_of_tokens_from_two_ports_costs_the_others_nothing(server):
+def test_a_flood_of_tokens_from_two_ports_costs_other_clients_nothing(server):
     with WireClient(server.port) as other, WireClient(server.port) as client:
         other.connect()
         client.connect()
@@ -297,7 +297,7 @@ def program(kind: str = "honest") -> Iterator[tuple[subprocess.Popen[bytes], int
     assert process.returncode == 0
 
 
-def test_without_file_descriptors_newcomers_wait_and_everybody_else_goes_on():
+def test_without_file_descriptors_new_clients_wait_and_all_others_go_on():
     with program() as (process, port), WireClient(port) as good, WireClient(port) as poor:
         good.connect()
         poor.token = poor.ask("connect")["token"]
@@ -317,7 +317,7 @@ def test_without_file_descriptors_newcomers_wait_and_everybody_else_goes_on():
             assert newcomer.connect()["state"] == "active"
         loses_nothing(good)
     said = process.said.decode()  # type: ignore[attr-defined]
-    assert said.count("newcomers have to wait: Too many open files") == 1
+    assert said.count("no new connection can be accepted: Too many open files") == 1
     assert "Traceback" not in said
 
 
@@ -358,7 +358,7 @@ class DyingSource(SyntheticSource):
         (SourceEnded("no item can be played", failed=True), "no item can be played"),
     ],
 )
-def test_a_source_that_dies_is_told_to_clients_and_is_an_error(end, names):
+def test_a_source_that_dies_is_reported_to_clients_and_is_an_error(end, names):
     server = RunningServer(DyingSource(end))
     with server, WireClient(server.port) as client:
         client.connect()
@@ -371,7 +371,7 @@ def test_a_source_that_dies_is_told_to_clients_and_is_an_error(end, names):
     assert names in str(server._error)
 
 
-def test_a_source_that_dies_while_nobody_watches_ends_the_server_all_the_same():
+def test_a_source_that_dies_without_active_clients_ends_the_server_all_the_same():
     source = DyingSource(RuntimeError("gone"), frames=27)  # 1.08 s, of which the first is read ahead
     server = RunningServer(source)
     with server, WireClient(server.port) as client:
@@ -402,7 +402,7 @@ def fail(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("command", ["", "interrupt", "disconnect"])
-def test_a_sender_that_dies_ends_the_server_with_an_error_and_nobody_waits_for_ever(caplog, monkeypatch, command):
+def test_a_sender_that_dies_ends_the_server_with_an_error_and_no_client_waits_without_end(caplog, monkeypatch, command):
     server = RunningServer()
     with server, WireClient(server.port) as client, WireClient(server.port) as other:
         client.connect()
@@ -488,7 +488,7 @@ def test_no_session_begins_once_the_server_ends(server):
         assert waiting.receive(for_s=0.2) == []
 
 
-def test_a_connection_accepted_in_the_servers_last_moment_is_told_and_closed():
+def test_a_connection_accepted_as_the_server_ends_gets_the_reason_and_is_closed():
     for _ in range(10):
         with running_server() as server:
             with busy(server):

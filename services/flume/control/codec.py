@@ -10,7 +10,7 @@ A person can drive a server from ``nc``::
 
 A request has ``command``, a reply ``reply`` (the name of the command, or ``error``), an event ``event``. The other keys
 are the fields of :mod:`flume.control.messages`, and ``version`` in both lines of ``connect``. Media on this connection
-stand between the lines, in frames (:mod:`flume.control.framing`).
+come between the lines, in frames (:mod:`flume.control.framing`).
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Media on the control connection: RTP packets in frames between the lines of JSON (RFC 4571). Pure.
 
-A frame is a length of two bytes, most significant first, and the packet. A line of the server begins with ``{``, so
-that the first byte tells the two apart. The bound on a frame's length keeps its first byte below eight, which no
-text begins with: whatever else speaks on the port is still reported as what it is, a line that is not ours.
+A frame is a length of two bytes, most significant first, and the packet. A line of the server begins with ``{``, so the
+first byte distinguishes the two. The bound on a frame's length keeps its first byte below eight, and no text begins
+with such a byte: if another program speaks on the port, its text is reported as a line that is not the protocol.
 """
 
 import struct
@@ -12,7 +12,7 @@ from flume.control.codec import Line, LineAssembler
 
 LENGTH_BYTES = 2
 MAX_FRAME_BYTES = 0x07FF
-"""Longest packet in a frame. The stream's own have 1328 bytes: what a datagram carries over Ethernet."""
+"""Longest packet in a frame. Those of the stream have 1328 bytes: what a datagram carries over Ethernet."""
 
 _FRAMES_BEGIN_BELOW = (MAX_FRAME_BYTES >> 8) + 1
 _LENGTH = struct.Struct("!H")
@@ -28,7 +28,11 @@ Item = Line | Frame
 
 
 def frame_header(packet_bytes: int) -> bytes:
-    """Return what stands before a packet of *packet_bytes*, 1 to :data:`MAX_FRAME_BYTES`."""
+    """Return the bytes before a packet of *packet_bytes*, 1 to :data:`MAX_FRAME_BYTES`; raises :class:`ValueError`.
+
+    >>> frame_header(1328)
+    b'\\x050'
+    """
     if not 1 <= packet_bytes <= MAX_FRAME_BYTES:
         message = f"a frame carries 1 to {MAX_FRAME_BYTES} bytes, not {packet_bytes}"
         raise ValueError(message)
@@ -36,10 +40,14 @@ def frame_header(packet_bytes: int) -> bytes:
 
 
 class Demultiplexer:
-    """Collects a server's bytes into lines and frames, in their order; memory is bounded by the longest of each."""
+    """Collects a server's bytes into lines and frames, in their order; memory is bounded by the longest of each.
+
+    >>> Demultiplexer().feed_untrusted(b'{"event":"alive"}\\n' + frame_header(3) + b"abc")
+    [b'{"event":"alive"}', Frame(packet=b'abc')]
+    """
 
     def __init__(self) -> None:
-        """Begin where either may come."""
+        """Begin between two lines or frames."""
         self._lines = LineAssembler()
         self._in_line = False
         self._frame = bytearray()
@@ -61,9 +69,9 @@ class Demultiplexer:
         return items
 
     def _take_frame(self, data: bytes, at: int, items: list[Item]) -> int:
-        """Take of *data* what belongs to the present frame; return where the rest begins."""
+        """Take the bytes of the present frame out of *data*, from *at*; return where the rest begins."""
         frame = self._frame
-        for _ in range(2):  # the length, then what it says
+        for _ in range(2):  # the length, then the packet
             missing = self._frame_bytes() - len(frame)
             frame += data[at : at + missing]
             at += missing
@@ -74,7 +82,7 @@ class Demultiplexer:
         return at
 
     def _frame_bytes(self) -> int:
-        """Return how long the present frame is, its length included, as far as is known."""
+        """Return how many bytes the present frame has, as far as is known: the length field counts."""
         if len(self._frame) < LENGTH_BYTES:
             return LENGTH_BYTES
         return LENGTH_BYTES + int(_LENGTH.unpack_from(self._frame)[0])

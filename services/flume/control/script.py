@@ -1,6 +1,6 @@
 """Command sequences as text: ``connect; wait 3; interrupt; wait 20%; continue``.
 
-Shared by ``flume watch --script`` and the lab's scenarios, so that what is learnt in one works in the other.
+``flume watch --script`` and the lab's scenarios share it.
 """
 
 import re
@@ -28,6 +28,9 @@ def parse_script(text: str, *, duration_s: float | None = None) -> tuple[Step, .
 
     Raises :class:`SettingsError` that names the step for anything else, including a percentage without a
     duration, more than :data:`MAX_STEPS` steps, and an empty script.
+
+    >>> parse_script("connect; wait 25%", duration_s=20)
+    (Step(command=<Command.CONNECT: 'connect'>, wait_s=0.0), Step(command=None, wait_s=5.0))
     """
     parts = [part.strip() for part in re.split(r"[;\n]", text) if part.strip()]
     if not 0 < len(parts) <= MAX_STEPS:

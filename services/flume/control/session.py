@@ -1,8 +1,24 @@
 """The session: a table of (state, input) → (state, effects). The whole protocol is on this page.
 
-Inputs are the *commands* a client sends and the *signals* that the shell observes. Every pair is defined.
-A command that is not possible raises :class:`~flume.errors.IllegalCommandError` and changes nothing; a signal that
-means nothing in a state has an empty row. Nothing here assumes JSON, so that RTSP can stand on the same table.
+How it works. A server has one :class:`Session` for each control connection. It holds a state and nothing else: no
+socket, no clock, no token. The shell around it (:mod:`flume.server.sessions`) observes the world and feeds it *inputs*.
+An input is a *command* that the client sent or a *signal* that the shell observed. The session answers with *effects*,
+and the shell carries them out in their order::
+
+    session.feed(Command.INTERRUPT)  # active → interrupted
+    (Effect.STOP,)                   # leave the roster, wait until no datagram can follow; then the reply goes out
+
+The order of the effects is the promise. STOP comes before RELEASE, so no socket is closed under a running stream. The
+reply to a command goes out after its effects; only START sends it by itself, because a client must know the first
+sequence number before the first datagram leaves.
+
+What is illegal. Every pair of state and input has a row. A command that is not possible raises
+:class:`~flume.errors.IllegalCommandError` and changes nothing: that is the client's fault, and the error lists what is
+possible. A signal is a fact, and a fact is never illegal: where it means nothing its row has no effects.
+
+What is not here. Time: the shell turns a clock into CONSENT_EXPIRED. Addresses: the shell turns a token from a new port
+into CONSENT_MOVED. Dialects: a command is the same in JSON and in RTSP. So this module can be read, and tested row by
+row, without any of them.
 
 ============  =======================  =====================================================
 state         media                    entered by
@@ -22,7 +38,7 @@ from flume.errors import IllegalCommandError
 
 
 class State(enum.StrEnum):
-    """Where a session stands."""
+    """The state of a session."""
 
     CLOSED = "closed"
     CONNECTING = "connecting"
@@ -31,7 +47,7 @@ class State(enum.StrEnum):
 
 
 class Command(enum.StrEnum):
-    """What a client may ask for."""
+    """What a client may ask."""
 
     CONNECT = "connect"
     INTERRUPT = "interrupt"
@@ -41,14 +57,14 @@ class Command(enum.StrEnum):
 
 
 class Signal(enum.StrEnum):
-    """What the shell saw happen."""
+    """What the shell observed."""
 
     CONSENT = "consent"
     """The session's token arrived from its media socket, at the TCP peer's address."""
     CONSENT_MOVED = "consent_moved"
-    """The token arrived from another port of that address: a NAT gave it a new one, or the client a new socket."""
+    """The token arrived from another port of that address: a NAT changed the port, or the client its socket."""
     CONSENT_EXPIRED = "consent_expired"
-    """The token did not come, or stopped coming."""
+    """The token did not come in time, or stopped coming."""
     PORT_UNREACHABLE = "port_unreachable"
     """The client's host answered a datagram with ICMP port unreachable."""
     PEER_GONE = "peer_gone"
@@ -67,14 +83,14 @@ class Effect(enum.StrEnum):
     REFRESH = "refresh"
     """Restart the consent timer."""
     MOVE = "move"
-    """Close the media socket and send from one that is connected to where the token comes from now."""
+    """Close the media socket and use one that is connected to the port that the token comes from now."""
     START = "start"
-    """Enter the roster: datagrams flow."""
+    """Tell the client the first sequence number, then enter the roster: datagrams flow."""
     STOP = "stop"
-    """Leave the roster and wait until the sender has let go: after this, not one datagram."""
+    """Leave the roster and wait until the last datagram has left: after this, not one datagram."""
     RELEASE = "release"
     """Forget the token and close the media socket."""
-    TELL = "tell"
+    SAY_CLOSED = "say_closed"
     """Send the client a ``closed`` event that names the signal."""
 
 
@@ -88,11 +104,11 @@ class Transition(NamedTuple):
 Input = Command | Signal
 
 _CLOSED, _CONNECTING, _ACTIVE, _INTERRUPTED = State
-_END = (Effect.RELEASE, Effect.TELL)
+_END = (Effect.RELEASE, Effect.SAY_CLOSED)
 _STOP_AND_END = (Effect.STOP, *_END)
 
 TABLE: Mapping[tuple[State, Input], Transition | None] = {
-    # None: an illegal command. A signal always has a row: it is a fact, and facts are never illegal.
+    # None: an illegal command.
     (_CLOSED, Command.CONNECT): Transition(_CONNECTING, (Effect.ISSUE_TOKEN,)),
     (_CLOSED, Command.INTERRUPT): None,
     (_CLOSED, Command.CONTINUE): None,
@@ -103,8 +119,8 @@ TABLE: Mapping[tuple[State, Input], Transition | None] = {
     (_CLOSED, Signal.CONSENT_EXPIRED): Transition(_CLOSED),
     (_CLOSED, Signal.PORT_UNREACHABLE): Transition(_CLOSED),
     (_CLOSED, Signal.PEER_GONE): Transition(_CLOSED),
-    (_CLOSED, Signal.SOURCE_ENDED): Transition(_CLOSED, (Effect.TELL,)),
-    (_CLOSED, Signal.SHUTDOWN): Transition(_CLOSED, (Effect.TELL,)),
+    (_CLOSED, Signal.SOURCE_ENDED): Transition(_CLOSED, (Effect.SAY_CLOSED,)),
+    (_CLOSED, Signal.SHUTDOWN): Transition(_CLOSED, (Effect.SAY_CLOSED,)),
     (_CONNECTING, Command.CONNECT): None,
     (_CONNECTING, Command.INTERRUPT): None,
     (_CONNECTING, Command.CONTINUE): None,
@@ -150,7 +166,12 @@ def allowed_commands(state: State) -> tuple[Command, ...]:
 
 
 class Session:
-    """One client's state. Feed it inputs, carry out the effects it returns."""
+    """One client's state. Feed it inputs, carry out the effects it returns.
+
+    >>> session = Session()
+    >>> session.feed(Command.CONNECT), session.state
+    ((<Effect.ISSUE_TOKEN: 'issue_token'>,), <State.CONNECTING: 'connecting'>)
+    """
 
     __slots__ = ("_state",)
 

@@ -67,7 +67,10 @@ class LoopErrorLog:
             loop.default_exception_handler(dict(context))
         elif (now_s := self._clock()) - self._logged_s >= SHORTAGE_LOG_S:
             self._logged_s = now_s
-            _log.error("newcomers have to wait: %s (ulimit -n, LimitNOFILE=); tried again every second", error.strerror)
+            _log.error(
+                "no new connection can be accepted: %s (ulimit -n, LimitNOFILE=); tried again every second",
+                error.strerror,
+            )
 
 
 def set_up_logging(*, verbose: bool) -> None:

@@ -1,6 +1,6 @@
-"""Light clients that do what they like: random command sequences, legal or not, in one event loop.
+"""Light clients that send random command sequences, legal or not, in one event loop.
 
-What they receive is drained and counted, not looked at: the capture at the server's interface is what is judged.
+Their datagrams are counted and not read: the capture at the server's interface is judged.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class LightClient:
         await self.ask("connect")
         self.consent()
 
-    async def settle(self) -> None:
+    async def wait_until_quiet(self) -> None:
         """Wait until nothing more arrives."""
         before = -1
         while before != (before := self.datagrams):
@@ -102,7 +102,7 @@ class LightClient:
 
 
 def hectic_pause_s(random: Random) -> float:
-    """Often none at all, never much."""
+    """Return a pause that is often 0 and at most 0.3 s."""
     return random.choice((0.0, 0.002, random.uniform(0, 0.3), random.uniform(0, 0.3)))
 
 
@@ -122,7 +122,7 @@ async def play_random_sequence(
             await asyncio.sleep(pause_s(random))
         if manner == "disconnect":
             await client.ask("disconnect")
-        elif manner == "media_first":  # whoever still sends is answered with ICMP port unreachable
+        elif manner == "media_first":  # a server that still sends is answered with ICMP port unreachable
             client.close_media()
             await asyncio.sleep(0.1)
     finally:

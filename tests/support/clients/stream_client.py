@@ -1,4 +1,4 @@
-"""A control connection that takes media, so that tests can read it as they like."""
+"""A control connection that takes media, which a test reads at its own pace."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ from flume.media import rtp
 
 
 class StreamClient:
-    """A bare control connection that takes media; what comes is kept in its order."""
+    """A plain control connection that takes media; messages and packets are kept in their order."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class StreamClient:
                 self.items.append(json.loads(item))
 
     def until(self, condition: Callable[[dict], bool], *, most_bytes: int = 1 << 16) -> dict:
-        """Read until a message that fits has come, and return it."""
+        """Read until a message fulfils *condition*, and return it."""
         at = len(self.items)
         while True:
             for item in self.items[at:]:

@@ -1,4 +1,4 @@
-"""A client of two bare sockets, so that tests can do what no decent client does."""
+"""A client of two plain sockets, so that tests can also break the rules of the protocol."""
 
 import itertools
 import json
@@ -9,7 +9,7 @@ from typing import Self
 
 
 class WireClient:
-    """Speaks to 127.0.0.1 unless told otherwise; close it, or use ``with``."""
+    """Speaks to *host*, 127.0.0.1 by default; close it, or use ``with``."""
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", source: str = "") -> None:
         self.server = (host, port)
@@ -27,7 +27,7 @@ class WireClient:
         self.close()
 
     def new_media(self) -> socket.socket:
-        """Return another media socket of this host; the caller closes it, or puts it in the place of the first."""
+        """Return another media socket of this host; the caller closes it, or replaces the first one by it."""
         media = socket.socket(self.control.family, socket.SOCK_DGRAM)
         media.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         media.bind((self._source, 0))
@@ -59,13 +59,13 @@ class WireClient:
         return json.loads(line)
 
     def reply(self, *, timeout_s: float = 5.0) -> dict:
-        """Return the next reply; events on the way are kept in :attr:`events`."""
+        """Return the next reply; events that come before it are kept in :attr:`events`."""
         while "event" in (line := self.line(timeout_s=timeout_s)):
             self.events.append(line)
         return line
 
     def event(self, name: str, *, timeout_s: float = 5.0) -> dict:
-        """Return the next event *name*, heard before or still to come."""
+        """Return the next event *name*, received before or still to come."""
         while True:
             for index, event in enumerate(self.events):
                 if event["event"] == name:
@@ -94,7 +94,7 @@ class WireClient:
     # -- media ---------------------------------------------------------------------------------------------
 
     def receive(self, *, for_s: float, at_least: int | None = None) -> list[bytes]:
-        """Return what comes within *for_s*, or sooner when *at_least* datagrams have come."""
+        """Return the datagrams of the next *for_s* seconds; return sooner when *at_least* have come."""
         deadline = time.monotonic() + for_s
         datagrams: list[bytes] = []
         while (left := deadline - time.monotonic()) > 0:

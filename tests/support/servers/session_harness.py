@@ -56,7 +56,7 @@ class SessionHarness:
         """How many recipients were on the roster when each message was said."""
 
     def send(self, message: Reply | Event) -> None:
-        """Be the front's way to a client."""
+        """Be the front of one client."""
         self.said.append(message)
         self.subscribed.append(self.subscriptions.active_count)
 

@@ -9,7 +9,7 @@ from flume.errors import IllegalCommandError
 
 INPUTS = (*Command, *Signal)
 
-# The way into each state, from the beginning.
+# The inputs that lead to each state, from the beginning.
 PATHS = {
     State.CLOSED: (),
     State.CONNECTING: (Command.CONNECT,),
@@ -31,8 +31,8 @@ EXPECTED = {
         "consent_expired": (S.CLOSED, []),
         "port_unreachable": (S.CLOSED, []),
         "peer_gone": (S.CLOSED, []),
-        "source_ended": (S.CLOSED, [C.TELL]),
-        "shutdown": (S.CLOSED, [C.TELL]),
+        "source_ended": (S.CLOSED, [C.SAY_CLOSED]),
+        "shutdown": (S.CLOSED, [C.SAY_CLOSED]),
     },
     S.CONNECTING: {
         "connect": ILLEGAL,
@@ -42,11 +42,11 @@ EXPECTED = {
         "status": (S.CONNECTING, []),
         "consent": (S.ACTIVE, [C.REFRESH, C.START]),
         "consent_moved": (S.ACTIVE, [C.MOVE, C.REFRESH, C.START]),
-        "consent_expired": (S.CLOSED, [C.RELEASE, C.TELL]),
+        "consent_expired": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
         "port_unreachable": (S.CONNECTING, []),
         "peer_gone": (S.CLOSED, [C.RELEASE]),
-        "source_ended": (S.CLOSED, [C.RELEASE, C.TELL]),
-        "shutdown": (S.CLOSED, [C.RELEASE, C.TELL]),
+        "source_ended": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
+        "shutdown": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
     },
     S.ACTIVE: {
         "connect": ILLEGAL,
@@ -56,11 +56,11 @@ EXPECTED = {
         "status": (S.ACTIVE, []),
         "consent": (S.ACTIVE, [C.REFRESH]),
         "consent_moved": (S.ACTIVE, [C.STOP, C.MOVE, C.REFRESH, C.START]),
-        "consent_expired": (S.CLOSED, [C.STOP, C.RELEASE, C.TELL]),
-        "port_unreachable": (S.CLOSED, [C.STOP, C.RELEASE, C.TELL]),
+        "consent_expired": (S.CLOSED, [C.STOP, C.RELEASE, C.SAY_CLOSED]),
+        "port_unreachable": (S.CLOSED, [C.STOP, C.RELEASE, C.SAY_CLOSED]),
         "peer_gone": (S.CLOSED, [C.STOP, C.RELEASE]),
-        "source_ended": (S.CLOSED, [C.STOP, C.RELEASE, C.TELL]),
-        "shutdown": (S.CLOSED, [C.STOP, C.RELEASE, C.TELL]),
+        "source_ended": (S.CLOSED, [C.STOP, C.RELEASE, C.SAY_CLOSED]),
+        "shutdown": (S.CLOSED, [C.STOP, C.RELEASE, C.SAY_CLOSED]),
     },
     S.INTERRUPTED: {
         "connect": ILLEGAL,
@@ -70,11 +70,11 @@ EXPECTED = {
         "status": (S.INTERRUPTED, []),
         "consent": (S.INTERRUPTED, [C.REFRESH]),
         "consent_moved": (S.INTERRUPTED, [C.MOVE, C.REFRESH]),
-        "consent_expired": (S.CLOSED, [C.RELEASE, C.TELL]),
-        "port_unreachable": (S.CLOSED, [C.RELEASE, C.TELL]),
+        "consent_expired": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
+        "port_unreachable": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
         "peer_gone": (S.CLOSED, [C.RELEASE]),
-        "source_ended": (S.CLOSED, [C.RELEASE, C.TELL]),
-        "shutdown": (S.CLOSED, [C.RELEASE, C.TELL]),
+        "source_ended": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
+        "shutdown": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
     },
 }
 

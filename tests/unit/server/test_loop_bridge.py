@@ -24,7 +24,7 @@ class Noted(TcpDelivery):
         self.pumped.append(threading.current_thread())
 
 
-class Stage:
+class BridgeHarness:
     def __init__(self) -> None:
         self.tcp = Noted()
         self.ending = Ending()
@@ -48,12 +48,12 @@ class Stage:
 
 def test_the_end_of_a_grace_period_ends_the_wait_for_it():
     async def main() -> None:
-        stage = Stage()
-        stage.bridge.open()
-        waiting = asyncio.get_running_loop().create_task(stage.subscriptions.wait_for_readers(3))
-        await stage.from_a_thread(lambda: stage.bridge.on_readers_done(2))
+        harness = BridgeHarness()
+        harness.bridge.open()
+        waiting = asyncio.get_running_loop().create_task(harness.subscriptions.wait_for_readers(3))
+        await harness.from_a_thread(lambda: harness.bridge.on_readers_done(2))
         assert not waiting.done()
-        await stage.from_a_thread(lambda: stage.bridge.on_readers_done(3))
+        await harness.from_a_thread(lambda: harness.bridge.on_readers_done(3))
         await asyncio.wait_for(waiting, 5)
 
     asyncio.run(main())
@@ -61,15 +61,15 @@ def test_the_end_of_a_grace_period_ends_the_wait_for_it():
 
 def test_many_appends_before_the_loop_looks_are_one_round_of_writing():
     async def main() -> None:
-        stage = Stage()
-        stage.bridge.open()
+        harness = BridgeHarness()
+        harness.bridge.open()
         # From the loop's own thread, so that it cannot look in between.
         for _ in range(5):
-            stage.bridge.on_appended()
-        await stage.from_a_thread()
-        assert stage.tcp.pumped == [threading.current_thread()]
-        await stage.from_a_thread(stage.bridge.on_appended)
-        assert len(stage.tcp.pumped) == 2, "and the next append is one more"
+            harness.bridge.on_appended()
+        await harness.from_a_thread()
+        assert harness.tcp.pumped == [threading.current_thread()]
+        await harness.from_a_thread(harness.bridge.on_appended)
+        assert len(harness.tcp.pumped) == 2, "and the next append is one more"
 
     asyncio.run(main())
 
@@ -82,11 +82,11 @@ def test_a_refusal_reaches_the_owner_of_the_recipient():
             self.refused = media
 
     async def main() -> None:
-        stage, owner = Stage(), Owner()
-        stage.bridge.open()
+        harness, owner = BridgeHarness(), Owner()
+        harness.bridge.open()
         recipient = Recipient("socket", payload="rtp", start=0, segmentation=False)  # type: ignore[arg-type]
-        stage.subscriptions.add(recipient, owner=owner)
-        await stage.from_a_thread(lambda: stage.bridge.on_refused(recipient))
+        harness.subscriptions.add(recipient, owner=owner)
+        await harness.from_a_thread(lambda: harness.bridge.on_refused(recipient))
         assert owner.refused == "socket"
 
     asyncio.run(main())
@@ -94,59 +94,59 @@ def test_a_refusal_reaches_the_owner_of_the_recipient():
 
 def test_the_end_of_the_source_is_the_end_of_the_server():
     async def main() -> None:
-        stage = Stage()
-        stage.bridge.open()
-        await stage.from_a_thread(lambda: stage.bridge.on_source_ended("all was played"))
-        await asyncio.wait_for(stage.ending.wait(), 5)
-        assert (stage.ending.source_ended, stage.ending.failed) == ("all was played", None)
+        harness = BridgeHarness()
+        harness.bridge.open()
+        await harness.from_a_thread(lambda: harness.bridge.on_source_ended("all was played"))
+        await asyncio.wait_for(harness.ending.wait(), 5)
+        assert (harness.ending.source_ended, harness.ending.failed) == ("all was played", None)
 
     asyncio.run(main())
 
 
 def test_a_sender_that_fails_releases_every_wait_and_is_a_fault_of_the_server():
     async def main() -> None:
-        stage = Stage()
-        stage.bridge.open()
-        waiting = asyncio.get_running_loop().create_task(stage.subscriptions.wait_for_readers(10**9))
-        await stage.from_a_thread(lambda: stage.bridge.on_sender_ended(ZeroDivisionError("on purpose")))
+        harness = BridgeHarness()
+        harness.bridge.open()
+        waiting = asyncio.get_running_loop().create_task(harness.subscriptions.wait_for_readers(10**9))
+        await harness.from_a_thread(lambda: harness.bridge.on_sender_ended(ZeroDivisionError("on purpose")))
         await asyncio.wait_for(waiting, 5)
-        assert stage.ending.is_asked
-        assert stage.ending.failed == "sending failed: ZeroDivisionError('on purpose')"
+        assert harness.ending.is_asked
+        assert harness.ending.failed == "sending failed: ZeroDivisionError('on purpose')"
 
     asyncio.run(main())
 
 
 def test_a_sender_that_was_asked_to_end_is_no_fault():
     async def main() -> None:
-        stage = Stage()
-        stage.bridge.open()
-        await stage.from_a_thread(lambda: stage.bridge.on_sender_ended(None))
-        await asyncio.wait_for(stage.subscriptions.wait_for_readers(10**9), 5)
-        assert not stage.ending.is_asked
+        harness = BridgeHarness()
+        harness.bridge.open()
+        await harness.from_a_thread(lambda: harness.bridge.on_sender_ended(None))
+        await asyncio.wait_for(harness.subscriptions.wait_for_readers(10**9), 5)
+        assert not harness.ending.is_asked
 
     asyncio.run(main())
 
 
 def test_data_wake_the_sender_thread_and_the_start_of_the_server():
     async def main() -> None:
-        stage = Stage()
-        stage.bridge.open()
-        await stage.from_a_thread(stage.bridge.on_data)
-        assert stage.doorbell.wait(0)
-        assert stage.bridge.first_data.is_set()
+        harness = BridgeHarness()
+        harness.bridge.open()
+        await harness.from_a_thread(harness.bridge.on_data)
+        assert harness.doorbell.wait(0)
+        assert harness.bridge.first_data.is_set()
 
     asyncio.run(main())
 
 
 def test_reports_before_the_loop_and_after_its_end_are_dropped():
-    stage = Stage()
-    stage.bridge.on_source_ended("too early")
+    harness = BridgeHarness()
+    harness.bridge.on_source_ended("too early")
 
     async def main() -> None:
-        stage.bridge.open()
+        harness.bridge.open()
 
     asyncio.run(main())
-    stage.bridge.on_source_ended("too late")
-    stage.bridge.on_appended()
-    assert not stage.ending.is_asked
-    assert stage.tcp.pumped == []
+    harness.bridge.on_source_ended("too late")
+    harness.bridge.on_appended()
+    assert not harness.ending.is_asked
+    assert harness.tcp.pumped == []

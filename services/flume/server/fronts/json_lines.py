@@ -2,7 +2,7 @@
 
 A front owns the connections of one dialect. It turns bytes into the values of :mod:`flume.control.messages`, gives them
 to a session, and turns what the session says into bytes. This one speaks JSON, one object a line, and puts media
-between the lines in frames of RFC 4571. A front for another dialect stands beside it and uses the same table of
+between the lines in frames of RFC 4571. A front for another dialect has its place beside it and uses the same table of
 sessions.
 
 Every connection has a task of its own, a bounded queue of lines and a bounded write buffer. So a slow, silent or
@@ -104,7 +104,7 @@ class ControlConnection(asyncio.Protocol):
         self._end_if_over()
 
     def _leave(self) -> None:
-        # At once: a token that came in the same moment must not start a stream to a client that is gone.
+        # At once: a token that came at the same time must not start a stream to a client that is gone.
         if self._session is not None:
             self._session.leaving = True
         self._lines.put_nowait(None)

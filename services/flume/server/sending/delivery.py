@@ -229,7 +229,7 @@ class Delivery:
 
     def _fall_back(self, recipient: Recipient, number: int) -> None:
         reason = f"segmentation_{errno_name(number)}"
-        # Logged once a reason: a device that refuses one client's batch refuses those of all clients in that moment.
+        # Logged once a reason: a device that refuses one client's batch refuses those of all clients at the same time.
         level = logging.DEBUG if self.fallbacks[reason] else logging.WARNING
         _log.log(level, "segmentation refused (%s): single datagrams from now on for the clients concerned", reason)
         disable_segmentation(recipient.socket)

@@ -60,7 +60,7 @@ class MediaPort:
                 media.close()
                 raise
         except OSError as error:
-            raise NetworkError(f"no way to send media to {peer[0]}:{peer[1]}: {error.strerror or error}") from error
+            raise NetworkError(f"cannot send media to {peer[0]}:{peer[1]}: {error.strerror or error}") from error
         return media
 
     def send_back(self, data: bytes, peer: Address, local_host: str | None) -> bool:

@@ -5,7 +5,7 @@ STALL_S = 0.25
 
 
 class SendClock:
-    """Maps the monotonic clock to stream time; stands still while no client receives.
+    """Maps the monotonic clock to stream time; pauses while no client receives.
 
     >>> clock = SendClock()
     >>> clock.position(100.0, 7.0, ready=True)  # the first datagram has stream time 7.0 and is due now

@@ -202,8 +202,8 @@ class ClientSession:
                 self._start(cause)
             case Effect.RELEASE:
                 self._release()
-            case Effect.TELL:
-                self._tell_closed(cause, detail)
+            case Effect.SAY_CLOSED:
+                self._say_closed(cause, detail)
 
     def _refresh(self) -> None:
         # Over TCP the connection itself shows when the client is gone.
@@ -273,7 +273,7 @@ class ClientSession:
             case Command.STATUS:
                 return Status(state=state, session=self._windows.counters(), server=services.status())
 
-    def _tell_closed(self, cause: Input, detail: str) -> None:
+    def _say_closed(self, cause: Input, detail: str) -> None:
         signal = Signal(cause)
         message = END_MESSAGES[signal].format(
             address=self.peer[0],

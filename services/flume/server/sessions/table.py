@@ -78,7 +78,7 @@ class SessionTable:
         return sum(session.state is not State.CLOSED for session in self._sessions)
 
     def begin_closing(self) -> None:
-        """Let no session begin any more; those that are open go on until they are signalled."""
+        """Let no session begin any more; open sessions go on until they are signalled."""
         self.closing = True
         for session in self._sessions:
             session.closing = True
@@ -92,6 +92,6 @@ class SessionTable:
                 _log.error("%s to %s:%d failed", signal, *session.peer, exc_info=result)
 
     def sweep(self, now_s: float) -> None:
-        """End sessions whose consent has expired, and say ``alive`` to the others. Called four times a second."""
+        """End sessions whose consent has expired, and say ``alive`` after a silence. Called four times a second."""
         for session in tuple(self._sessions):
             session.on_time(now_s)

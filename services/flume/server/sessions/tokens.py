@@ -1,4 +1,4 @@
-"""Tokens: who may be sent to. Issue, forget, find, and which echo requests are granted. Pure.
+"""Tokens: which hosts may be sent to. Issue, forget, find, and which echo requests are granted. Pure.
 
 A token is 128 random bits as hexadecimal text. The server gives it to a client on the control connection, and the
 client sends it back from its media socket: that shows that the client receives at that address and wants the stream.

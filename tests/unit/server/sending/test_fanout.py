@@ -92,7 +92,7 @@ class ReceivingSocket(socket.socket):
                 self.datagrams.append(self.recv(65536))
 
 
-class Bench:
+class FanoutHarness:
     """A fan-out that the test ticks by hand, and clients that are sockets."""
 
     def __init__(
@@ -149,19 +149,19 @@ class Bench:
 
 
 @pytest.fixture(params=[SendLoop, UringSender], ids=["loop", "io_uring"])
-def bench(request):
-    """With either way of sending; real sockets only."""
-    bench = Bench(make_sender=request.param)
-    yield bench
-    bench.close()
+def harness(request):
+    """With either sender; real sockets only."""
+    harness = FanoutHarness(make_sender=request.param)
+    yield harness
+    harness.close()
 
 
 @pytest.fixture
-def loop_bench():
+def loop_harness():
     """For sockets that are none."""
-    bench = Bench()
-    yield bench
-    bench.close()
+    harness = FanoutHarness()
+    yield harness
+    harness.close()
 
 
 def received(receiver: ReceivingSocket) -> list[bytes]:
@@ -180,72 +180,72 @@ def test_this_kernel_segments():
     assert probe_segmentation()
 
 
-def test_everything_due_arrives_once_in_order_at_the_streams_own_pace(bench):
-    _, receiver = bench.client()
-    bench.run(1.0)
+def test_everything_due_arrives_once_in_order_at_the_pace_of_the_stream(harness):
+    _, receiver = harness.client()
+    harness.run(1.0)
     seen = numbers(received(receiver))
     assert seen == list(range(len(seen)))
-    assert len(seen) == pytest.approx(RATE, abs=RATE * bench.settings.tick_ms / 1000 + 1)
+    assert len(seen) == pytest.approx(RATE, abs=RATE * harness.settings.tick_ms / 1000 + 1)
 
 
-def test_a_joining_client_gets_the_keyframe_first_and_catches_up_without_a_hole(bench):
-    bench.client()
-    bench.run(1.8)
-    _, receiver = bench.client()
-    bench.run(0.1)
+def test_a_joining_client_gets_the_keyframe_first_and_catches_up_without_a_hole(harness):
+    harness.client()
+    harness.run(1.8)
+    _, receiver = harness.client()
+    harness.run(0.1)
     early = numbers(received(receiver))
     assert early[0] == RATE, "the keyframe at 1 s"
-    assert len(early) < 0.1 * RATE * (bench.settings.catch_up_factor + 1) + 5, "paced, not at once"
-    bench.run(0.6)
+    assert len(early) < 0.1 * RATE * (harness.settings.catch_up_factor + 1) + 5, "paced, not at once"
+    harness.run(0.6)
     seen = early + numbers(received(receiver))
-    assert seen == list(range(int(RATE), bench.ring.next_index)), "up to the live edge, nothing twice"
+    assert seen == list(range(int(RATE), harness.ring.next_index)), "up to the live edge, nothing twice"
 
 
-def test_bare_ts_and_single_datagrams_carry_the_same_payload(bench):
-    _, with_rtp = bench.client()
-    _, bare = bench.client(payload="ts")
-    _, single = bench.client(segmentation=False)
-    bench.run(0.5)
+def test_raw_ts_and_single_datagrams_carry_the_same_payload(harness):
+    _, with_rtp = harness.client()
+    _, raw = harness.client(payload="ts")
+    _, single = harness.client(segmentation=False)
+    harness.run(0.5)
     payloads = [bytes(rtp.parse_untrusted(datagram).payload) for datagram in received(with_rtp)]
     assert payloads
-    assert received(bare) == payloads
+    assert received(raw) == payloads
     assert [bytes(rtp.parse_untrusted(datagram).payload) for datagram in received(single)] == payloads
 
 
-def test_after_the_next_look_at_the_roster_nothing_more_is_sent(bench):
-    recipient, receiver = bench.client()
-    _, other = bench.client()
-    bench.run(0.5)
-    bench.current.remove(recipient)
+def test_once_the_sender_has_adopted_a_roster_nothing_is_sent_to_a_recipient_that_is_not_on_it(harness):
+    recipient, receiver = harness.client()
+    _, other = harness.client()
+    harness.run(0.5)
+    harness.current.remove(recipient)
     before = len(received(receiver))
-    bench.run(0.5)
+    harness.run(0.5)
     assert before > 0
     assert received(receiver) == []
-    assert numbers(received(other)) == list(range(bench.ring.next_index))
+    assert numbers(received(other)) == list(range(harness.ring.next_index))
 
 
-def test_a_client_whose_buffer_is_full_loses_its_own_datagrams_only(bench):
-    stuck, _ = bench.client()
+def test_a_client_whose_buffer_is_full_loses_its_own_datagrams_only(harness):
+    stuck, _ = harness.client()
     stuck.socket.close()
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    bench.sockets += [near, far]
+    harness.sockets += [near, far]
     near.setblocking(False)
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     stuck.socket = near
-    _, receiver = bench.client()
-    bench.run(1.0)
+    _, receiver = harness.client()
+    harness.run(1.0)
     assert stuck.drops["send_buffer_full"] > 100
-    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+    assert numbers(received(receiver)) == list(range(harness.ring.next_index))
 
 
-def test_a_closed_port_is_told_once_and_costs_the_others_nothing(bench):
-    recipient, receiver = bench.client()
+def test_a_closed_port_is_reported_once_and_costs_other_clients_nothing(harness):
+    recipient, receiver = harness.client()
     receiver.close()
-    _, other = bench.client()
-    bench.run(0.5)
-    assert bench.listener.refused == [recipient]
+    _, other = harness.client()
+    harness.run(0.5)
+    assert harness.listener.refused == [recipient]
     assert recipient.drops["port_unreachable"] > 0
-    assert numbers(received(other)) == list(range(bench.ring.next_index))
+    assert numbers(received(other)) == list(range(harness.ring.next_index))
 
 
 class RefusingSocket:
@@ -265,24 +265,24 @@ class RefusingSocket:
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.EMSGSIZE])
-def test_refused_segmentation_falls_back_for_that_client_and_loses_nothing(loop_bench, number):
-    bench = loop_bench
-    recipient, receiver = bench.client()
+def test_refused_segmentation_falls_back_for_that_client_and_loses_nothing(loop_harness, number):
+    harness = loop_harness
+    recipient, receiver = harness.client()
     recipient.socket = RefusingSocket(recipient.socket, number)
-    other, _ = bench.client()
-    bench.run(0.5)
-    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+    other, _ = harness.client()
+    harness.run(0.5)
+    assert numbers(received(receiver)) == list(range(harness.ring.next_index))
     assert not recipient.segmentation
     assert other.segmentation
     reason = f"segmentation_{errno.errorcode[number].lower()}"
     assert recipient.fallbacks == {reason: 1}
-    assert bench.fanout.statistics().fallbacks == {reason: 1}
-    assert bench.fanout.statistics().drops == {}
+    assert harness.fanout.statistics().fallbacks == {reason: 1}
+    assert harness.fanout.statistics().drops == {}
 
 
 def test_segmentation_refused_for_a_single_datagram_loses_nothing_either():
-    bench = Bench(settings=ServerSettings(batch_datagrams=1))
-    recipient, receiver = bench.client()
+    harness = FanoutHarness(settings=ServerSettings(batch_datagrams=1))
+    recipient, receiver = harness.client()
 
     class SmallMtu(RefusingSocket):
         segmenting = True
@@ -297,61 +297,61 @@ def test_segmentation_refused_for_a_single_datagram_loses_nothing_either():
             super().setsockopt(*arguments)
 
     recipient.socket = cast("socket.socket", SmallMtu(recipient.socket, errno.EINVAL))
-    bench.run(0.3)
-    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
-    bench.close()
+    harness.run(0.3)
+    assert numbers(received(receiver)) == list(range(harness.ring.next_index))
+    harness.close()
 
 
-def test_other_errors_are_counted_by_name(loop_bench):
-    bench = loop_bench
-    recipient, _ = bench.client(segmentation=False)
+def test_other_errors_are_counted_by_name(loop_harness):
+    harness = loop_harness
+    recipient, _ = harness.client(segmentation=False)
 
     class Unreachable:
         def send(self, data) -> int:
             raise OSError(errno.EHOSTUNREACH, "no route")
 
     recipient.socket = Unreachable()
-    bench.run(0.2)
-    assert recipient.drops["send_ehostunreach"] == bench.ring.next_index
+    harness.run(0.2)
+    assert recipient.drops["send_ehostunreach"] == harness.ring.next_index
     assert recipient.datagrams == 0
 
 
-def test_what_was_overwritten_before_it_was_sent_is_counted():
-    bench = Bench(slots=64)
-    bench.client()
-    bench.run(1.0)
-    late, receiver = bench.client(start=0)
-    bench.run(0.5)
+def test_datagrams_that_were_overwritten_unsent_are_counted():
+    harness = FanoutHarness(slots=64)
+    harness.client()
+    harness.run(1.0)
+    late, receiver = harness.client(start=0)
+    harness.run(0.5)
     assert late.drops["overwritten"] > 0
     seen = numbers(received(receiver))
     assert seen == sorted(set(seen))
-    bench.close()
+    harness.close()
 
 
-def test_who_lacks_nothing_goes_with_the_others_and_is_counted_with_them(bench):
-    first, receiver = bench.client()
-    bench.run(0.5)
-    second, _ = bench.client()
-    bench.run(0.5)
-    groups = bench.fanout._delivery._groups
+def test_a_recipient_that_has_caught_up_joins_the_group_and_is_counted_with_it(harness):
+    first, receiver = harness.client()
+    harness.run(0.5)
+    second, _ = harness.client()
+    harness.run(0.5)
+    groups = harness.fanout._delivery._groups
     assert [len(group) for group in groups.values()] == [2]
     seen = numbers(received(receiver))
-    assert first.datagrams == len(seen) == bench.ring.next_index
-    assert second.datagrams == bench.ring.next_index, "from the keyframe on, which is the first datagram"
-    assert first.last_index == second.last_index == bench.ring.next_index - 1
+    assert first.datagrams == len(seen) == harness.ring.next_index
+    assert second.datagrams == harness.ring.next_index, "from the keyframe on, which is the first datagram"
+    assert first.last_index == second.last_index == harness.ring.next_index - 1
     assert first.batches < first.datagrams / 2
-    bench.current.remove(first)
-    bench.run(0.2)
-    assert first.datagrams == len(seen), "what the others get afterwards does not count for it"
-    assert bench.fanout.statistics().datagrams == first.datagrams + second.datagrams
+    harness.current.remove(first)
+    harness.run(0.2)
+    assert first.datagrams == len(seen), "what the group is sent afterwards does not count for it"
+    assert harness.fanout.statistics().datagrams == first.datagrams + second.datagrams
 
 
-def test_who_failed_is_on_its_own_until_it_has_proved_itself(loop_bench):
-    bench = loop_bench
-    moody, receiver = bench.client()
-    _, other = bench.client()
+def test_a_recipient_whose_send_failed_stays_outside_the_group_for_its_probation(loop_harness):
+    harness = loop_harness
+    failing, receiver = harness.client()
+    _, other = harness.client()
 
-    class Moody(RefusingSocket):
+    class Failing(RefusingSocket):
         full = False
 
         def send(self, data) -> int:
@@ -359,57 +359,57 @@ def test_who_failed_is_on_its_own_until_it_has_proved_itself(loop_bench):
                 raise BlockingIOError(errno.EAGAIN, "full")
             return self._inner.send(data)
 
-    moody.socket = inner = Moody(moody.socket, 0)
-    bench.run(0.2)
+    failing.socket = inner = Failing(failing.socket, 0)
+    harness.run(0.2)
     inner.full = True
-    bench.run(0.2)
+    harness.run(0.2)
     inner.full = False
-    (group,) = bench.fanout._delivery._groups.values()
+    (group,) = harness.fanout._delivery._groups.values()
     assert len(group) == 1
-    bench.run(0.3)
+    harness.run(0.3)
     assert len(group) == 1
-    bench.run(0.4)
+    harness.run(0.4)
     assert len(group) == 2
-    lost = moody.drops["send_buffer_full"]
+    lost = failing.drops["send_buffer_full"]
     assert lost == pytest.approx(0.2 * RATE, abs=10)
-    assert len(received(receiver)) == moody.datagrams == bench.ring.next_index - lost
-    assert numbers(received(other)) == list(range(bench.ring.next_index))
+    assert len(received(receiver)) == failing.datagrams == harness.ring.next_index - lost
+    assert numbers(received(other)) == list(range(harness.ring.next_index))
 
 
-def test_a_crowd_that_joins_is_paced_and_those_who_watch_lose_nothing(bench):
-    bench.fanout._delivery._clock = lambda: 0.0  # no tick is ever used up: only the pacing is looked at
-    _, watching = bench.client()
-    bench.run(1.9)
-    crowd = [bench.client() for _ in range(40)]
+def test_a_crowd_that_joins_is_paced_and_a_client_that_watches_loses_nothing(harness):
+    harness.fanout._delivery._clock = lambda: 0.0  # no tick is ever used up: only the pacing limits
+    _, watching = harness.client()
+    harness.run(1.9)
+    crowd = [harness.client() for _ in range(40)]
     counts = []
     for _ in range(20):
-        before = bench.fanout.statistics().datagrams
-        bench.tick()
-        bench.now_s += bench.settings.tick_ms / 1000
-        counts.append(bench.fanout.statistics().datagrams - before)
-    steady = RATE * bench.settings.tick_ms / 1000 * (len(crowd) + 1)
-    assert max(counts) <= 2.6 * steady, "twice, and what rounding adds to each"
-    bench.run(1.5)
+        before = harness.fanout.statistics().datagrams
+        harness.tick()
+        harness.now_s += harness.settings.tick_ms / 1000
+        counts.append(harness.fanout.statistics().datagrams - before)
+    steady = RATE * harness.settings.tick_ms / 1000 * (len(crowd) + 1)
+    assert max(counts) <= 2.6 * steady, "twice, and what rounding adds for each client"
+    harness.run(1.5)
     for recipient, receiver in crowd:
-        assert numbers(received(receiver)) == list(range(int(RATE), bench.ring.next_index))
+        assert numbers(received(receiver)) == list(range(int(RATE), harness.ring.next_index))
         assert not recipient.drops
-    assert numbers(received(watching)) == list(range(bench.ring.next_index))
+    assert numbers(received(watching)) == list(range(harness.ring.next_index))
 
 
-def test_those_who_are_behind_wait_when_the_tick_is_used_up_and_take_turns():
-    bench = Bench()
+def test_lagging_recipients_wait_when_the_tick_is_used_up_and_are_served_in_rotation():
+    harness = FanoutHarness()
     clock = iter(range(1_000_000))
-    bench.fanout._delivery._clock = lambda: next(clock) * 1.0  # each look at it is a second later
-    bench.run(0.5)
-    late = [bench.client()[0] for _ in range(3)]
-    turns = []
+    harness.fanout._delivery._clock = lambda: next(clock) * 1.0  # each reading is a second later
+    harness.run(0.5)
+    late = [harness.client()[0] for _ in range(3)]
+    ticks = []
     for _ in range(6):
         before = [recipient.datagrams for recipient in late]
-        bench.tick()
-        turns.append([recipient.datagrams > sent for recipient, sent in zip(late, before, strict=True)])
-    assert all(sum(turn) == 1 for turn in turns), "the live edge is never kept waiting by more than one"
-    assert all(sum(served) == 2 for served in zip(*turns, strict=True))
-    bench.close()
+        harness.tick()
+        ticks.append([recipient.datagrams > sent for recipient, sent in zip(late, before, strict=True)])
+    assert all(sum(served) == 1 for served in ticks), "the live edge is never kept waiting by more than one"
+    assert all(sum(served) == 2 for served in zip(*ticks, strict=True))
+    harness.close()
 
 
 def buffer_bytes() -> int:
@@ -430,24 +430,24 @@ def buffer_bytes() -> int:
         ),
     ],
 )
-def test_however_many_have_to_wait_they_catch_up_in_the_end(clients):
-    bench = Bench(seconds=40)
+def test_however_many_recipients_lag_all_catch_up_in_the_end(clients):
+    harness = FanoutHarness(seconds=40)
     clock = iter(range(1_000_000))
-    bench.fanout._delivery._clock = lambda: next(clock) * 1.0  # one at a tick, and never a second one
-    bench.client()
-    bench.run(0.9)
-    late = [bench.client() for _ in range(clients)]
-    bench.run(8.0)
-    (group,) = bench.fanout._delivery._groups.values()
+    harness.fanout._delivery._clock = lambda: next(clock) * 1.0  # one recipient a tick, never a second one
+    harness.client()
+    harness.run(0.9)
+    late = [harness.client() for _ in range(clients)]
+    harness.run(8.0)
+    (group,) = harness.fanout._delivery._groups.values()
     assert len(group) == clients + 1
     for recipient, receiver in late:
         assert not recipient.drops
-        assert numbers(received(receiver)) == list(range(bench.ring.next_index))
-    bench.close()
+        assert numbers(received(receiver)) == list(range(harness.ring.next_index))
+    harness.close()
 
 
-def test_more_than_the_memory_holds_at_once_is_counted_and_nothing_comes_twice(bench):
-    small = Bench(make_sender=bench.fanout._delivery._make_sender, slots=64)
+def test_more_datagrams_at_once_than_the_ring_holds_are_counted_and_none_comes_twice(harness):
+    small = FanoutHarness(make_sender=harness.fanout._delivery._make_sender, slots=64)
     recipient, receiver = small.client()
     small.run(0.2)
     small.now_s += 0.2  # 80 datagrams come due at once
@@ -459,24 +459,24 @@ def test_more_than_the_memory_holds_at_once_is_counted_and_nothing_comes_twice(b
     small.close()
 
 
-def test_one_refusal_of_a_batch_is_not_believed(loop_bench):
-    bench = loop_bench
-    recipient, receiver = bench.client()
+def test_one_refusal_of_a_batch_is_not_believed(loop_harness):
+    harness = loop_harness
+    recipient, receiver = harness.client()
 
     class Once(RefusingSocket):
-        told = False
+        refused = False
 
         def send(self, data) -> int:
-            if not self.told:
-                self.told = True
-                raise OSError(errno.EMSGSIZE, "ICMP told of another datagram")
+            if not self.refused:
+                self.refused = True
+                raise OSError(errno.EMSGSIZE, "ICMP about another datagram")
             return self._inner.send(data)
 
     recipient.socket = Once(recipient.socket, 0)
-    bench.run(0.5)
+    harness.run(0.5)
     assert recipient.segmentation
     assert not recipient.fallbacks
-    assert numbers(received(receiver)) == list(range(bench.ring.next_index))
+    assert numbers(received(receiver)) == list(range(harness.ring.next_index))
 
 
 class EndListener(Listener):
@@ -500,7 +500,7 @@ def threaded(supply: Supply) -> tuple[Fanout, CurrentRoster, EndListener]:
     return Fanout(ring, current, supply, listener, settings=ServerSettings()), current, listener
 
 
-def test_the_thread_says_that_it_is_over_and_why(bench, caplog):
+def test_the_thread_reports_its_end_and_the_reason(harness, caplog):
     fanout, current, listener = threaded(Supply(1.0))
     fanout.start()
     fanout.stop()
@@ -508,8 +508,8 @@ def test_the_thread_says_that_it_is_over_and_why(bench, caplog):
     fanout, current, listener = threaded(Supply(1.0))
     fanout._supply.take = None  # type: ignore[method-assign, assignment]
     fanout.start()
-    bench.client()
-    current.add(bench.current.roster.recipients[0])
+    harness.client()
+    current.add(harness.current.roster.recipients[0])
     fanout.wake()
     assert listener.over.wait(5)
     assert isinstance(listener.errors[0], TypeError)
@@ -517,11 +517,11 @@ def test_the_thread_says_that_it_is_over_and_why(bench, caplog):
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_a_failed_source_is_told_although_nobody_receives_and_an_ended_one_waits(failed):
+def test_the_end_of_a_failed_source_is_reported_without_clients_and_that_of_a_file_waits_for_one(failed):
     supply = Supply(1.0)
     supply.ended, supply.failed = "why", failed
     fanout, current, listener = threaded(supply)
     for _ in range(2):
-        fanout.wake()  # or it would rest for ever
+        fanout.wake()  # or it would wait without end
         fanout._rest(current.roster)
     assert listener.ended == (["why"] if failed else [])

@@ -1,4 +1,4 @@
-"""Both ways to send one payload to many sockets keep the same contract; what only io_uring has, after that."""
+"""Both senders of one payload to many sockets keep the same contract; then what only io_uring has."""
 
 import contextlib
 import ctypes
@@ -15,7 +15,7 @@ from flume.server.sending.io_uring import SendRing
 
 
 class Pairs:
-    """Connected sender sockets and the sockets that hear them."""
+    """Connected sender sockets and the sockets that receive from them."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -26,7 +26,7 @@ class Pairs:
         return media, receiver
 
     def full(self) -> socket.socket:
-        """A socket whose buffer is full: nobody reads at its other end."""
+        """A socket whose buffer is full: its other end is never read."""
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._stack.enter_context(near)
         self._stack.enter_context(far)
@@ -43,7 +43,7 @@ def pairs() -> Iterator[Pairs]:
         yield Pairs(stack)
 
 
-def heard(receiver: socket.socket) -> list[bytes]:
+def received(receiver: socket.socket) -> list[bytes]:
     datagrams = []
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -67,10 +67,10 @@ def test_every_member_gets_every_payload_in_order_once(sender, pairs):
     payloads = [bytes([number]) * (1 + 40 * number) for number in range(30)]  # the queues wrap many times
     for payload in payloads:
         assert list(sender.send(payload)) == []
-    assert all(heard(receiver) == payloads for receiver in receivers)
+    assert all(received(receiver) == payloads for receiver in receivers)
 
 
-def test_nobody_is_sent_to_who_was_taken_off(sender, pairs):
+def test_a_member_that_was_removed_is_sent_nothing(sender, pairs):
     media, receivers = zip(*(pairs.pair() for _ in range(5)), strict=True)
     for one in media:
         sender.add(one)
@@ -78,10 +78,10 @@ def test_nobody_is_sent_to_who_was_taken_off(sender, pairs):
     sender.remove(1)  # the last takes its place
     sender.remove(3)  # the last
     sender.send(memoryview(b"some"))
-    assert [len(heard(receiver)) for receiver in receivers] == [2, 1, 2, 1, 2]
+    assert [len(received(receiver)) for receiver in receivers] == [2, 1, 2, 1, 2]
 
 
-def test_who_refuses_is_named_with_the_reason_and_the_others_get_theirs(sender, pairs):
+def test_a_member_whose_send_fails_is_returned_with_the_reason_and_the_others_get_the_payload(sender, pairs):
     gone, receiver = pairs.pair()
     receiver.close()
     media, receivers = zip(*(pairs.pair() for _ in range(3)), strict=True)
@@ -91,16 +91,20 @@ def test_who_refuses_is_named_with_the_reason_and_the_others_get_theirs(sender, 
     assert set(first) <= {(1, errno.EAGAIN), (3, errno.ECONNREFUSED)}
     second = sender.send(b"22")
     assert set(second) <= {(1, errno.EAGAIN), (3, errno.ECONNREFUSED)}
-    assert {(1, errno.EAGAIN)} == set(first) & set(second), "a full buffer is full each time, and nobody waits for it"
-    assert (3, errno.ECONNREFUSED) in {*first, *second}, "ICMP told of the closed port, the time after at the latest"
-    assert all(heard(receiver) == [b"1", b"22"] for receiver in receivers)
+    assert {(1, errno.EAGAIN)} == set(first) & set(second), (
+        "a full buffer is full each time, and the send does not wait for it"
+    )
+    assert (3, errno.ECONNREFUSED) in {*first, *second}, (
+        "ICMP reports the closed port, at the second send at the latest"
+    )
+    assert all(received(receiver) == [b"1", b"22"] for receiver in receivers)
 
 
 def test_a_payload_too_long_for_a_datagram_is_refused_by_all(sender, pairs):
     media, receiver = pairs.pair()
     sender.add(media)
     assert list(sender.send(bytes(65_520))) == [(0, errno.EMSGSIZE)]
-    assert heard(receiver) == []
+    assert received(receiver) == []
 
 
 def test_without_members_nothing_happens(sender):
@@ -109,14 +113,14 @@ def test_without_members_nothing_happens(sender):
 
 def test_a_change_of_members_with_the_same_payload_length_reaches_the_new_ones(pairs):
     sender = UringSender()
-    (first, hears_first), (second, hears_second) = pairs.pair(), pairs.pair()
+    (first, at_first), (second, at_second) = pairs.pair(), pairs.pair()
     sender.add(first)
     sender.send(b"abc")
     sender.add(second)
     sender.send(b"def")
     sender.close()
-    assert heard(hears_first) == [b"abc", b"def"]
-    assert heard(hears_second) == [b"def"]
+    assert received(at_first) == [b"abc", b"def"]
+    assert received(at_second) == [b"def"]
 
 
 def test_this_kernel_has_io_uring_and_it_is_chosen():
@@ -139,7 +143,7 @@ def test_without_io_uring_a_loop_serves_and_says_why(monkeypatch, number, caplog
     assert "one system call a client" in caplog.text
 
 
-def test_a_shortage_is_told_and_passes(monkeypatch, pairs, caplog):
+def test_a_shortage_is_logged_and_passes(monkeypatch, pairs, caplog):
     sender = UringSender()
     real = io_uring._syscall
 
@@ -148,7 +152,7 @@ def test_a_shortage_is_told_and_passes(monkeypatch, pairs, caplog):
         return -1
 
     monkeypatch.setattr(io_uring, "_syscall", refuse)
-    (first, hears_first), (second, hears_second) = pairs.pair(), pairs.pair()
+    (first, at_first), (second, at_second) = pairs.pair(), pairs.pair()
     sender.add(first)
     assert (sender.kind, sender.fallback_reason) == ("loop", "emfile")
     sender.send(b"1")
@@ -157,8 +161,8 @@ def test_a_shortage_is_told_and_passes(monkeypatch, pairs, caplog):
     assert (sender.kind, sender.fallback_reason) == ("io_uring", None)
     sender.send(b"2")
     sender.close()
-    assert heard(hears_first) == [b"1", b"2"]
-    assert heard(hears_second) == [b"2"]
+    assert received(at_first) == [b"1", b"2"]
+    assert received(at_second) == [b"2"]
     assert "Too many open files" in caplog.text
 
 
@@ -172,7 +176,7 @@ def test_loopback_that_is_down_is_no_reason_not_to_start(monkeypatch):
     assert media_port.probe_segmentation() is False
 
 
-def test_completions_that_never_come_are_failures_and_nothing_is_sent_again(monkeypatch, pairs):
+def test_completions_that_never_come_are_failures_and_no_send_is_repeated(monkeypatch, pairs):
     ring = SendRing(1024)
     media, receivers = zip(*(pairs.pair() for _ in range(3)), strict=True)
     for slot, one in enumerate(media):
@@ -184,16 +188,16 @@ def test_completions_that_never_come_are_failures_and_nothing_is_sent_again(monk
             ctypes.set_errno(errno.EBADR)
             return -1
         done = real(number, descriptor, submit, complete, *rest)
-        ring._completed_tail[0] -= 1  # as if the last had not completed yet
+        ring._completed_tail[0] -= 1  # as if the last send had not completed yet
         return done
 
     monkeypatch.setattr(io_uring, "_syscall", lose_one)
     assert ring.submit(b"a", 3) == [(2, errno.EBADR)]
-    assert [heard(receiver) for receiver in receivers] == [[b"a"]] * 3
+    assert [received(receiver) for receiver in receivers] == [[b"a"]] * 3
     ring.close()
 
 
-def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_nobody_misses_a_batch(monkeypatch, pairs, caplog):
+def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_no_member_misses_a_batch(monkeypatch, pairs, caplog):
     sender = UringSender()
     media, receivers = zip(*(pairs.pair() for _ in range(3)), strict=True)
     for one in media:
@@ -214,15 +218,15 @@ def test_a_ring_that_stops_working_is_replaced_by_a_loop_and_nobody_misses_a_bat
     assert (sender.kind, sender.fallback_reason) == ("loop", "ebadr")
     monkeypatch.setattr(io_uring, "_syscall", real)
     sender.send(b"3")
-    late, hears_late = pairs.pair()
+    late, at_late = pairs.pair()
     sender.add(late)
     sender.remove(0)
     sender.send(b"4")
     begin = [b"1", *[b"2"] * group_sender.MAX_FAILED_SUBMISSIONS, b"3"]
-    assert [heard(receiver) for receiver in receivers] == [begin, *[[*begin, b"4"]] * 2]
-    assert heard(hears_late) == [b"4"]
+    assert [received(receiver) for receiver in receivers] == [begin, *[[*begin, b"4"]] * 2]
+    assert received(at_late) == [b"4"]
     assert caplog.text.count("no io_uring at present") == 1
-    assert sender.kind == "io_uring", "who comes brings another try"
+    assert sender.kind == "io_uring", "a member that is added is a new attempt"
 
 
 def test_a_ring_that_cannot_grow_is_replaced_by_a_loop(monkeypatch, pairs):
@@ -236,10 +240,10 @@ def test_a_ring_that_cannot_grow_is_replaced_by_a_loop(monkeypatch, pairs):
     media, receiver = pairs.pair()
     sender.add(media)
     sender.send(b"x")
-    assert all(heard(one) == [b"x"] for one in [*receivers, receiver])
+    assert all(received(one) == [b"x"] for one in [*receivers, receiver])
 
 
-def test_half_of_a_batch_that_the_kernel_took_is_not_sent_again(monkeypatch, pairs):
+def test_the_sends_that_the_kernel_took_are_not_repeated_when_it_refuses_the_rest(monkeypatch, pairs):
     ring = SendRing(1024)
     media, receivers = zip(*(pairs.pair() for _ in range(4)), strict=True)
     for slot, one in enumerate(media):
@@ -254,4 +258,4 @@ def test_half_of_a_batch_that_the_kernel_took_is_not_sent_again(monkeypatch, pai
     monkeypatch.setattr(io_uring, "_syscall", real)
     assert ring.submit(b"b", 4) == []
     ring.close()
-    assert [heard(receiver) for receiver in receivers] == [[b"a", b"b"], [b"a", b"b"], [b"b"], [b"b"]]
+    assert [received(receiver) for receiver in receivers] == [[b"a", b"b"], [b"a", b"b"], [b"b"], [b"b"]]

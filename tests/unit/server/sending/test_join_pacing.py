@@ -1,4 +1,4 @@
-"""How fast who catches up."""
+"""How fast recipients catch up."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ def test_a_few_catch_up_at_the_full_factor(behind):
     assert pacing(8).quota(8, behind=behind, clients=400) == 32
 
 
-def test_a_crowd_beside_nobody_gets_twice_the_rate_and_beside_a_crowd_more():
+def test_a_crowd_alone_gets_twice_the_rate_and_beside_a_crowd_at_the_live_edge_more():
     assert pacing(8).quota(8, behind=400, clients=400) == 16
     assert pacing(8).quota(8, behind=100, clients=400) == 32
     assert pacing(8).quota(8, behind=200, clients=400) == 24
@@ -36,7 +36,7 @@ def test_a_slow_stream_still_moves_and_a_pause_in_it_changes_little():
 
 
 @given(rate=st.integers(0, 100), due=st.integers(0, 100), behind=st.integers(1, 1000), watching=st.integers(0, 1000))
-def test_nobody_is_slower_than_real_time_and_all_together_are_bounded(rate, due, behind, watching):
+def test_no_client_is_slower_than_real_time_and_all_together_are_bounded(rate, due, behind, watching):
     steady = max(rate, due)
     quota = pacing(rate).quota(due, behind=behind, clients=behind + watching)
     assert max(2, due) <= quota <= max(2, 4 * steady + 1)

@@ -5,7 +5,7 @@ import pytest
 from flume.server.sending.send_clock import STALL_S, SendClock
 
 
-def test_the_clock_stands_still_while_paused():
+def test_a_clock_that_was_paused_continues_with_the_next_datagram():
     clock = SendClock()
     assert clock.position(100.0, 7.0, ready=True) == 7.0
     assert clock.position(100.5, 7.4, ready=True) == 7.5
@@ -14,7 +14,7 @@ def test_the_clock_stands_still_while_paused():
     assert clock.stalls == 0
 
 
-def test_a_source_that_stalled_is_not_caught_up_with_in_a_burst():
+def test_a_source_that_stalled_is_not_made_up_for_in_a_burst():
     clock = SendClock()
     clock.position(100.0, 0.0, ready=True)
     assert clock.position(100.0 + STALL_S + 1.0, 0.5, ready=True) == 0.5
@@ -28,7 +28,7 @@ def test_a_live_stream_begins_only_with_a_lead():
     assert clock.position(1.3, None, ready=True) is None
 
 
-def test_a_source_that_is_late_by_less_than_a_stall_is_caught_up_with():
+def test_a_source_that_is_late_by_less_than_a_stall_is_made_up_for():
     clock = SendClock()
     clock.position(100.0, 0.0, ready=True)
     assert clock.position(100.0 + STALL_S, 0.0, ready=True) == STALL_S

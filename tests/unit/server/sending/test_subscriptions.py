@@ -198,7 +198,7 @@ async def test_a_sender_that_has_ended_releases_all_waits_and_is_not_waited_for_
 
 
 @with_harness
-async def test_a_wait_that_was_cancelled_does_not_disturb_the_others(harness: Harness):
+async def test_a_wait_that_was_cancelled_does_not_disturb_another_one(harness: Harness):
     first, second = harness.add(), harness.add()
     cancelled, removal = harness.begin_removal(first), harness.begin_removal(second)
     await let_run()

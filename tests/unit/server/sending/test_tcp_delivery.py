@@ -42,7 +42,7 @@ class Pipe:
         return [rtp.parse_untrusted(item.packet).sequence for item in items if isinstance(item, Frame)]
 
 
-class Bench:
+class TcpHarness:
     def __init__(self, *, slots: int = 16_384) -> None:
         self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
         self.tcp = TcpDelivery(self.ring)
@@ -56,12 +56,12 @@ class Bench:
     async def join(self, pipe: Pipe) -> TcpRecipient:
         recipient = TcpRecipient(pipe, start=self.ring.start_after(None))
         self.tcp.add(recipient)
-        await settle()
+        await let_run()
         return recipient
 
 
-async def settle() -> None:
-    """Let everything run that was put off."""
+async def let_run() -> None:
+    """Run all callbacks that are ready."""
     for _ in range(100):
         await asyncio.sleep(0)
 
@@ -78,152 +78,152 @@ def run(test):
 
 @run
 async def test_a_client_with_room_gets_everything_since_the_keyframe_once_and_in_order():
-    bench, pipe = Bench(), Pipe()
-    bench.fill(3.5)
-    recipient = await bench.join(pipe)
+    harness, pipe = TcpHarness(), Pipe()
+    harness.fill(3.5)
+    recipient = await harness.join(pipe)
     assert pipe.numbers() == list(range(300, 350))
-    bench.fill(0.1)
-    bench.tcp.pump_all()
+    harness.fill(0.1)
+    harness.tcp.pump_all()
     assert pipe.numbers() == list(range(300, 360))
-    assert (recipient.datagrams, recipient.last_index, bench.tcp.datagrams) == (60, 359, 60)
+    assert (recipient.datagrams, recipient.last_index, harness.tcp.datagrams) == (60, 359, 60)
     assert recipient.drops == {}
 
 
 @run
-async def test_a_long_backlog_lets_others_have_the_loop_in_between():
-    bench, pipe = Bench(), Pipe()
-    bench.fill(50, keyframes=False)
+async def test_a_long_backlog_lets_the_loop_serve_other_clients_in_between():
+    harness, pipe = TcpHarness(), Pipe()
+    harness.fill(50, keyframes=False)
     recipient = TcpRecipient(pipe, start=0)
-    bench.tcp.add(recipient)
+    harness.tcp.add(recipient)
     assert len(pipe.numbers()) == FRAMES_AT_ONCE * WRITES_AT_ONCE
-    await settle()
+    await let_run()
     assert pipe.numbers() == list(range(5000))
 
 
 @run
-async def test_a_slow_client_goes_on_at_the_latest_keyframe_and_what_it_missed_is_counted():
-    bench, slow, quick = Bench(), Pipe(room=1), Pipe()
-    bench.fill(0.2)
-    one, other = await bench.join(slow), await bench.join(quick)
+async def test_a_slow_client_continues_at_the_latest_keyframe_and_the_datagrams_it_missed_are_counted():
+    harness, slow, quick = TcpHarness(), Pipe(room=1), Pipe()
+    harness.fill(0.2)
+    one, other = await harness.join(slow), await harness.join(quick)
     for _ in range(50):
-        bench.fill(0.1)
-        bench.tcp.pump_all()
+        harness.fill(0.1)
+        harness.tcp.pump_all()
     slow.room = 1 << 30
-    bench.tcp.pump(one)
-    await settle()
+    harness.tcp.pump(one)
+    await let_run()
     assert slow.numbers() == [*range(FRAMES_AT_ONCE), *range(500, 520)]
     assert one.drops == {"tcp_behind": 500 - FRAMES_AT_ONCE}
     assert one.datagrams == FRAMES_AT_ONCE + 20
-    assert quick.numbers() == list(range(520)), "which costs the others nothing"
+    assert quick.numbers() == list(range(520)), "which costs the other client nothing"
     assert other.drops == {}
-    assert bench.tcp.drops == one.drops
+    assert harness.tcp.drops == one.drops
 
 
 @pytest.mark.parametrize("behind_s", [0.5, BEHIND_S - 0.1])
-def test_a_hiccup_is_caught_up_with(behind_s):
+def test_a_short_interruption_is_made_up_for(behind_s):
     @run
     async def check():
-        bench, pipe = Bench(), Pipe(room=1)
-        bench.fill(0.2)
-        recipient = await bench.join(pipe)
-        bench.fill(behind_s)
+        harness, pipe = TcpHarness(), Pipe(room=1)
+        harness.fill(0.2)
+        recipient = await harness.join(pipe)
+        harness.fill(behind_s)
         pipe.room = 1 << 30
-        bench.tcp.pump(recipient)
-        await settle()
-        assert pipe.numbers() == list(range(bench.ring.next_index))
+        harness.tcp.pump(recipient)
+        await let_run()
+        assert pipe.numbers() == list(range(harness.ring.next_index))
         assert recipient.drops == {}
 
     check()
 
 
 @run
-async def test_without_a_later_keyframe_it_goes_on_where_it_was():
-    bench, pipe = Bench(), Pipe(room=1)
-    bench.fill(0.2)
-    recipient = await bench.join(pipe)
-    bench.fill(3, keyframes=False)
+async def test_without_a_later_keyframe_the_client_continues_where_it_was():
+    harness, pipe = TcpHarness(), Pipe(room=1)
+    harness.fill(0.2)
+    recipient = await harness.join(pipe)
+    harness.fill(3, keyframes=False)
     pipe.room = 1 << 30
-    bench.tcp.pump(recipient)
-    await settle()
+    harness.tcp.pump(recipient)
+    await let_run()
     assert pipe.numbers() == list(range(320))
 
 
 @run
 async def test_the_first_frame_of_a_window_is_the_one_that_was_announced():
-    bench, pipe = Bench(), Pipe(room=0)
-    bench.fill(0.2)
-    recipient = await bench.join(pipe)
-    bench.fill(5)
+    harness, pipe = TcpHarness(), Pipe(room=0)
+    harness.fill(0.2)
+    recipient = await harness.join(pipe)
+    harness.fill(5)
     pipe.room = 1
-    bench.tcp.pump(recipient)
+    harness.tcp.pump(recipient)
     assert pipe.numbers()[0] == 0
 
 
 @run
-async def test_what_was_overwritten_before_it_was_sent_is_counted():
-    bench, pipe = Bench(slots=256), Pipe(room=1)
-    bench.fill(0.2)
-    recipient = await bench.join(pipe)
-    bench.fill(10)
+async def test_datagrams_that_were_overwritten_unsent_are_counted():
+    harness, pipe = TcpHarness(slots=256), Pipe(room=1)
+    harness.fill(0.2)
+    recipient = await harness.join(pipe)
+    harness.fill(10)
     pipe.room = 1 << 30
-    bench.tcp.pump(recipient)
-    await settle()
+    harness.tcp.pump(recipient)
+    await let_run()
     assert recipient.drops == {"overwritten": 1000 - FRAMES_AT_ONCE}
     assert pipe.numbers() == [*range(FRAMES_AT_ONCE), *range(1000, 1020)]
 
 
 @run
 async def test_after_removal_not_one_frame():
-    bench, pipe = Bench(), Pipe()
-    bench.fill(10)
+    harness, pipe = TcpHarness(), Pipe()
+    harness.fill(10)
     recipient = TcpRecipient(pipe, start=0)
-    bench.tcp.add(recipient)
+    harness.tcp.add(recipient)
     before = len(pipe.written)
-    bench.tcp.remove(recipient)
-    bench.fill(1)
-    bench.tcp.pump_all()
-    bench.tcp.pump(recipient)
-    await settle()
-    assert before > 0, "and more was put off, which must not come either"
+    harness.tcp.remove(recipient)
+    harness.fill(1)
+    harness.tcp.pump_all()
+    harness.tcp.pump(recipient)
+    await let_run()
+    assert before > 0, "and the rest was scheduled, which must not be written either"
     assert len(pipe.written) == before
-    assert bench.tcp.count == 0
+    assert harness.tcp.count == 0
 
 
 @run
-async def test_the_end_is_awaited_for_those_who_take_it_and_for_others_not_long():
-    bench, slow = Bench(), Pipe(room=1)
-    bench.fill(1.5)
-    recipient = await bench.join(slow)
-    assert recipient.cursor < bench.ring.next_index
+async def test_drain_waits_for_clients_that_read_and_not_long_for_one_that_does_not():
+    harness, slow = TcpHarness(), Pipe(room=1)
+    harness.fill(1.5)
+    recipient = await harness.join(slow)
+    assert recipient.cursor < harness.ring.next_index
     loop = asyncio.get_running_loop()
     began_s = loop.time()
-    await bench.tcp.drain(0.1)
+    await harness.tcp.drain(0.1)
     assert 0.1 <= loop.time() - began_s < 1, "one that does not read is not waited for"
 
     def has_room() -> None:
         slow.room = 1 << 30
-        bench.tcp.pump(recipient)
+        harness.tcp.pump(recipient)
 
     loop.call_later(0.05, has_room)
-    await bench.tcp.drain(5)
+    await harness.tcp.drain(5)
     assert slow.numbers() == list(range(100, 150))
     assert loop.time() - began_s < 2
 
 
 @run
-async def test_each_dialect_frames_the_packets_in_its_own_way():
+async def test_each_dialect_frames_the_packets_with_its_own_header():
     class Dollar(Pipe):
         """The frames of RTSP (RFC 2326, 10.12): a dollar sign, a channel, the length."""
 
         frame_header = b"$\0" + DATAGRAM_BYTES.to_bytes(2, "big")
 
-    bench, plain, dollar = Bench(), Pipe(), Dollar()
-    bench.fill(0.05)
-    await bench.join(plain)
-    await bench.join(dollar)
+    harness, plain, dollar = TcpHarness(), Pipe(), Dollar()
+    harness.fill(0.05)
+    await harness.join(plain)
+    await harness.join(dollar)
     for _ in range(2):
-        bench.fill(0.02)
-        bench.tcp.pump_all()
+        harness.fill(0.02)
+        harness.tcp.pump_all()
     sent = b"".join(dollar.written)
     length = len(dollar.frame_header) + DATAGRAM_BYTES
     frames = [sent[at : at + length] for at in range(0, len(sent), length)]

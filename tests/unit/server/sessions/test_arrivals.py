@@ -30,7 +30,7 @@ class Holder:
         self.notices.append(f"{code}: {message}")
 
 
-class Stage:
+class ArrivalsHarness:
     def __init__(self) -> None:
         self.port = MediaPort(HOST, bind_media(HOST, 0))
         self.tokens = Tokens()
@@ -48,50 +48,50 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    made = Stage()
+def harness() -> Iterator[ArrivalsHarness]:
+    made = ArrivalsHarness()
     yield made
     made.close()
 
 
-def test_a_token_is_consent_of_its_session(stage: Stage):
-    stage.client.send(stage.token)
-    stage.arrivals.on_listener_readable()
-    assert stage.holder.consents == [stage.client.getsockname()]
-    assert stage.tokens.counts == {}
+def test_a_token_is_consent_of_its_session(harness: ArrivalsHarness):
+    harness.client.send(harness.token)
+    harness.arrivals.on_listener_readable()
+    assert harness.holder.consents == [harness.client.getsockname()]
+    assert harness.tokens.counts == {}
 
 
-def test_a_token_from_another_host_is_told_and_counted_and_no_consent(stage: Stage):
-    stage.arrivals.on_datagram_untrusted(stage.token, ("198.18.0.9", 1))
-    assert stage.holder.consents == []
-    (notice,) = stage.holder.notices
+def test_a_token_from_another_host_is_reported_to_the_client_and_counted_and_is_no_consent(harness: ArrivalsHarness):
+    harness.arrivals.on_datagram_untrusted(harness.token, ("198.18.0.9", 1))
+    assert harness.holder.consents == []
+    (notice,) = harness.holder.notices
     assert notice.startswith("token_from_other_address: the token came from 198.18.0.9")
-    assert stage.tokens.counts == {"token_from_other_address": 1}
+    assert harness.tokens.counts == {"token_from_other_address": 1}
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"0" * 32, b"\xff" * 32])
-def test_other_bytes_are_counted(stage: Stage, data: bytes):
-    stage.arrivals.on_datagram_untrusted(data, (HOST, 1))
-    assert stage.tokens.counts == {"unknown_token": 1}
+def test_other_bytes_are_counted(harness: ArrivalsHarness, data: bytes):
+    harness.arrivals.on_datagram_untrusted(data, (HOST, 1))
+    assert harness.tokens.counts == {"unknown_token": 1}
 
 
-def test_an_echo_goes_back_as_it_came_and_is_no_consent(stage: Stage):
-    stage.client.send(stage.token + b"?" + bytes(100))
-    stage.arrivals.on_listener_readable()
-    assert stage.client.recv(2048) == stage.token + b"?" + bytes(100)
-    assert stage.holder.consents == []
+def test_an_echo_goes_back_as_it_came_and_is_no_consent(harness: ArrivalsHarness):
+    harness.client.send(harness.token + b"?" + bytes(100))
+    harness.arrivals.on_listener_readable()
+    assert harness.client.recv(2048) == harness.token + b"?" + bytes(100)
+    assert harness.holder.consents == []
 
 
-def test_an_echo_that_cannot_be_sent_is_counted(stage: Stage):
-    stage.port.close()
-    stage.arrivals.on_datagram_untrusted(stage.token + b"?", (HOST, 1))
-    assert stage.tokens.counts == {"echo_not_sent": 1}
+def test_an_echo_that_cannot_be_sent_is_counted(harness: ArrivalsHarness):
+    harness.port.close()
+    harness.arrivals.on_datagram_untrusted(harness.token + b"?", (HOST, 1))
+    assert harness.tokens.counts == {"echo_not_sent": 1}
 
 
-def test_a_flood_lets_the_loop_do_other_work(stage: Stage):
+def test_a_flood_lets_the_loop_do_other_work(harness: ArrivalsHarness):
     for _ in range(DATAGRAMS_AT_ONCE + 5):
-        stage.client.send(stage.token)
-    stage.arrivals.on_listener_readable()
-    assert len(stage.holder.consents) == DATAGRAMS_AT_ONCE
-    stage.arrivals.on_listener_readable()
-    assert len(stage.holder.consents) == DATAGRAMS_AT_ONCE + 5
+        harness.client.send(harness.token)
+    harness.arrivals.on_listener_readable()
+    assert len(harness.holder.consents) == DATAGRAMS_AT_ONCE
+    harness.arrivals.on_listener_readable()
+    assert len(harness.holder.consents) == DATAGRAMS_AT_ONCE + 5

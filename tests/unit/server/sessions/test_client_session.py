@@ -50,7 +50,7 @@ async def test_a_token_is_given_and_nothing_subscribed_before_it_comes_back(harn
 
 
 @with_sessions
-async def test_the_first_number_is_told_before_the_client_is_subscribed(harness: SessionHarness):
+async def test_the_first_number_is_announced_before_the_client_is_subscribed(harness: SessionHarness):
     await active_session(harness)
     active = harness.said[-1]
     assert active == Active(state=State.ACTIVE, address=PORT[0], port=PORT[1], first_sequence=FIRST_SEQUENCE)
@@ -135,7 +135,7 @@ async def test_what_is_refused_says_what_is_possible_and_changes_nothing(harness
 
 
 @with_sessions
-async def test_the_end_of_the_video_stops_before_it_is_told(harness: SessionHarness):
+async def test_at_the_end_of_the_video_delivery_stops_before_the_client_is_told(harness: SessionHarness):
     await active_session(harness)
     harness.deliver(2)
     await harness.table.signal_all(Signal.SOURCE_ENDED, "every item was played once")

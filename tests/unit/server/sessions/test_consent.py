@@ -20,7 +20,7 @@ FIRST, SECOND = (HOST, 40_001), (HOST, 40_002)
 SETTINGS = ServerSettings(host=HOST, port=0)
 
 
-class Stage:
+class ConsentHarness:
     def __init__(self) -> None:
         self.port = MediaPort(HOST, bind_media(HOST, 0))
         self.path = MediaPath(self.port, on_datagram=lambda _data, _source: None, on_refused=lambda _media: None)
@@ -35,15 +35,15 @@ class Stage:
         self.path.since_s -= SETTINGS.token_interval_s
 
 
-def on_stage(test: Callable[[Stage], Awaitable[None]]) -> Callable[[], None]:
+def with_harness(test: Callable[[ConsentHarness], Awaitable[None]]) -> Callable[[], None]:
     def wrapper() -> None:
         async def main() -> None:
-            stage = Stage()
+            harness = ConsentHarness()
             try:
-                await test(stage)
+                await test(harness)
             finally:
-                stage.consent.end()
-                stage.port.close()
+                harness.consent.end()
+                harness.port.close()
 
         asyncio.run(main())
 
@@ -51,9 +51,9 @@ def on_stage(test: Callable[[Stage], Awaitable[None]]) -> Callable[[], None]:
     return wrapper
 
 
-@on_stage
-async def test_the_clock_expires_after_the_timeout_unless_it_is_refreshed(stage: Stage):
-    consent = stage.consent
+@with_harness
+async def test_the_clock_expires_after_the_timeout_unless_it_is_refreshed(harness: ConsentHarness):
+    consent = harness.consent
     assert not consent.is_expired(float("inf")), "it does not run yet"
     consent.refresh()
     now_s = time.monotonic()
@@ -66,69 +66,69 @@ async def test_the_clock_expires_after_the_timeout_unless_it_is_refreshed(stage:
     assert not consent.is_expired(float("inf"))
 
 
-@on_stage
-async def test_the_first_token_brings_the_path_into_use(stage: Stage):
-    assert stage.token_from(FIRST) is Signal.CONSENT
-    assert stage.path.address == FIRST
-    assert stage.path.socket is not None
-    assert stage.path.socket.getpeername() == FIRST
+@with_harness
+async def test_the_first_token_brings_the_path_into_use(harness: ConsentHarness):
+    assert harness.token_from(FIRST) is Signal.CONSENT
+    assert harness.path.address == FIRST
+    assert harness.path.socket is not None
+    assert harness.path.socket.getpeername() == FIRST
 
 
-@on_stage
-async def test_a_token_from_another_port_is_a_move_that_waits_until_the_stream_has_stopped(stage: Stage):
-    stage.token_from(FIRST)
-    first = stage.path.socket
-    stage.let_time_pass()
-    assert stage.token_from(SECOND) is Signal.CONSENT_MOVED
-    assert stage.path.socket is first, "the stream still runs on it"
-    stage.consent.move("rtp")
-    assert stage.path.address == SECOND
+@with_harness
+async def test_a_token_from_another_port_is_a_move_that_waits_until_the_stream_has_stopped(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    first = harness.path.socket
+    harness.let_time_pass()
+    assert harness.token_from(SECOND) is Signal.CONSENT_MOVED
+    assert harness.path.socket is first, "the stream still runs on it"
+    harness.consent.move("rtp")
+    assert harness.path.address == SECOND
     assert first is not None
     assert first.fileno() == -1
 
 
-@on_stage
-async def test_a_token_that_was_overtaken_moves_nothing_back(stage: Stage):
-    stage.token_from(FIRST)
-    assert stage.token_from(SECOND) is None, "a moment ago it came from the first port"
-    assert stage.path.address == FIRST
-    assert stage.counts == {"token_from_other_port": 1}
+@with_harness
+async def test_a_token_that_was_overtaken_moves_nothing_back(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    assert harness.token_from(SECOND) is None, "a moment ago it came from the first port"
+    assert harness.path.address == FIRST
+    assert harness.counts == {"token_from_other_port": 1}
 
 
-@on_stage
-async def test_a_token_that_waits_may_turn_out_to_be_from_the_present_port(stage: Stage):
-    stage.token_from(FIRST)
-    assert stage.token_from(FIRST) is Signal.CONSENT
-    assert not stage.consent.has_arrival
-    assert stage.consent.follow(None, "rtp") is None, "and it is followed once"
+@with_harness
+async def test_a_token_that_waits_may_turn_out_to_be_from_the_present_port(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    assert harness.token_from(FIRST) is Signal.CONSENT
+    assert not harness.consent.has_arrival
+    assert harness.consent.follow(None, "rtp") is None, "and it is followed once"
 
 
-@on_stage
-async def test_a_token_of_a_session_that_has_ended_is_dropped(stage: Stage):
-    stage.consent.arrive(FIRST)
-    assert stage.consent.has_arrival
-    stage.consent.drop_arrival()
-    assert stage.consent.follow(None, "rtp") is None
-    assert stage.path.socket is None
+@with_harness
+async def test_a_token_of_a_session_that_has_ended_is_dropped(harness: ConsentHarness):
+    harness.consent.arrive(FIRST)
+    assert harness.consent.has_arrival
+    harness.consent.drop_arrival()
+    assert harness.consent.follow(None, "rtp") is None
+    assert harness.path.socket is None
 
 
-@on_stage
-async def test_without_a_route_nothing_changes(stage: Stage):
-    stage.token_from(FIRST)
-    stage.let_time_pass()
-    stage.consent.arrive(SECOND)
-    with pytest.raises(NetworkError, match="no way to send media to"):
-        stage.consent.follow("198.51.100.1", "rtp")
-    assert stage.path.address == FIRST
+@with_harness
+async def test_without_a_route_nothing_changes(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    harness.let_time_pass()
+    harness.consent.arrive(SECOND)
+    with pytest.raises(NetworkError, match="cannot send media to"):
+        harness.consent.follow("198.51.100.1", "rtp")
+    assert harness.path.address == FIRST
 
 
-@on_stage
-async def test_the_end_closes_the_path_and_stops_the_clock(stage: Stage):
-    stage.consent.refresh()
-    stage.token_from(FIRST)
-    stage.consent.arrive(SECOND)
-    stage.consent.end()
-    assert stage.path.socket is None
-    assert stage.path.address is None
-    assert not stage.consent.is_running
-    assert not stage.consent.has_arrival
+@with_harness
+async def test_the_end_closes_the_path_and_stops_the_clock(harness: ConsentHarness):
+    harness.consent.refresh()
+    harness.token_from(FIRST)
+    harness.consent.arrive(SECOND)
+    harness.consent.end()
+    assert harness.path.socket is None
+    assert harness.path.address is None
+    assert not harness.consent.is_running
+    assert not harness.consent.has_arrival

@@ -1,4 +1,4 @@
-"""Echoes: what is asked for one, and how many are given."""
+"""Echoes: what a request looks like, and how many are granted."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ def test_a_request_is_a_token_a_mark_and_padding():
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
-def test_no_pace_of_asking_gets_more_than_the_bucket_and_its_refill(pauses):
+def test_requests_at_any_pace_get_at_most_the_bucket_and_its_refill(pauses):
     allowance = EchoAllowance()
     now_s = 1000.0
     given_out = 0

@@ -38,7 +38,7 @@ def test_a_token_identifies_its_session_until_it_is_forgotten():
 
 
 @given(st.binary(max_size=80))
-def test_any_other_bytes_are_nobody_s_and_raise_nothing(data: bytes):
+def test_any_other_bytes_belong_to_no_session_and_raise_nothing(data: bytes):
     tokens = Tokens()
     tokens.issue(Holder())
     assert tokens.find_untrusted(data) is None
