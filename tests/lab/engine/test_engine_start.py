@@ -24,13 +24,13 @@ ip link set lo up
 exec "$2" -c "$3"
 """
 
-STORY = """
+PROGRAM = """
 import contextlib, json, os, signal
 from pathlib import Path
 from flume.lab.machine import dockerd
 from flume.lab.machine.process import wait_until
 
-said = []
+messages = []
 def engine_pid():
     return json.loads(dockerd.RECORD.read_text())["pid"]
 def gone(pid):
@@ -39,38 +39,38 @@ def gone(pid):
     return not Path(f"/proc/{pid}").exists()
 
 assert not dockerd.answers()
-dockerd.prepare(said.append)
+dockerd.prepare(messages.append)
 assert dockerd.answers()
-assert len(said) == 1 and "Starting the Docker engine" in said[0], said
+assert len(messages) == 1 and "Starting the Docker engine" in messages[0], messages
 first = engine_pid()
-dockerd.prepare(said.append)
-assert engine_pid() == first and len(said) == 1, "a second call starts no second engine"
+dockerd.prepare(messages.append)
+assert engine_pid() == first and len(messages) == 1, "a second call starts no second engine"
 
 os.kill(first, signal.SIGKILL)
 assert wait_until(lambda: gone(first), timeout_s=10)
 pid_file = Path("/var/run/docker.pid")
 assert pid_file.exists() and not dockerd.answers()
 pid_file.write_text(str(os.getpid()))  # the number belongs to another program by now
-dockerd.prepare(said.append)
+dockerd.prepare(messages.append)
 assert dockerd.answers() and engine_pid() != first
 
 second = engine_pid()
-assert dockerd.stop_engine(said.append)
+assert dockerd.stop_engine(messages.append)
 assert not dockerd.answers()
 assert wait_until(lambda: gone(second), timeout_s=10)
-assert not dockerd.stop_engine(said.append), "nothing of ours is left to stop"
-print("story told")
+assert not dockerd.stop_engine(messages.append), "nothing of ours is left to stop"
+print("all done")
 """
 
 
 def test_an_engine_is_started_started_again_after_a_kill_and_stopped(tmp_path: Path) -> None:
     """All three with the real dockerd, beside the engine of this machine."""
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    script = ["sh", "-c", PREPARE, "sh", str(tmp_path), sys.executable, STORY]
+    script = ["sh", "-c", PREPARE, "sh", str(tmp_path), sys.executable, PROGRAM]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ROOT / "services")}
-    told = subprocess.run(
+    done = subprocess.run(
         [*command, *script], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     log = tmp_path / "log" / "flumelab-dockerd.log"
-    assert told.returncode == 0, told.stderr + (log.read_text()[-2000:] if log.exists() else "")
-    assert told.stdout == "story told\n"
+    assert done.returncode == 0, done.stderr + (log.read_text()[-2000:] if log.exists() else "")
+    assert done.stdout == "all done\n"

@@ -21,21 +21,21 @@ print(found)
 
 def test_the_second_time_there_is_nothing_to_do(engine: Engine) -> None:
     """Finding that out takes less than 0.3 s and prints nothing."""
-    said: list[str] = []
-    images.ensure_images(engine, say=said.append)
-    said.clear()
+    messages: list[str] = []
+    images.ensure_images(engine, say=messages.append)
+    messages.clear()
     began = time.monotonic()
-    assert images.ensure_images(engine, say=said.append) == []
+    assert images.ensure_images(engine, say=messages.append) == []
     assert time.monotonic() - began < 0.3
-    assert said == []
+    assert messages == []
 
 
 def test_preparing_a_machine_that_is_prepared_changes_nothing(engine: Engine) -> None:
     """It returns an engine that answers, and prints nothing."""
-    said: list[str] = []
-    with prepare.prepare(said.append, tests=True) as prepared:
+    messages: list[str] = []
+    with prepare.prepare(messages.append, tests=True) as prepared:
         assert prepared.info == engine.info
-    assert said == []
+    assert messages == []
 
 
 @pytest.mark.parametrize("service", ["server", "client"])

@@ -113,8 +113,8 @@ def test_a_client_in_it_gets_the_receive_buffer_that_it_asks_for(
     kernel: Engine, lab: str, instance: KernelInstance
 ) -> None:
     """A container cannot raise the limit itself, and with one CPU clients wait longer than the default buffer lasts."""
-    _, said = _as_init(_root_inside(kernel, lab), "cat /proc/sys/net/core/rmem_max")
-    assert int(said) == ClientSettings(host="server").receive_buffer_bytes
+    _, output = _as_init(_root_inside(kernel, lab), "cat /proc/sys/net/core/rmem_max")
+    assert int(output) == ClientSettings(host="server").receive_buffer_bytes
 
 
 def test_its_kernel_has_netem_and_a_container_can_use_it(kernel: Engine) -> None:

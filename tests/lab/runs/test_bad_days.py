@@ -73,18 +73,18 @@ def test_a_file_that_is_no_video_is_reported_by_the_server_and_leaves_nothing(la
 
 
 @pytest.mark.parametrize(
-    ("docker_host", "told"),
+    ("docker_host", "message"),
     [
         ("tcp://127.0.0.1:1", "no Docker engine at tcp://127.0.0.1:1"),
         ("tcp://127.0.0.1:99999", "DOCKER_HOST=tcp://127.0.0.1:99999 is no address of a Docker engine"),
         ("nonsense", "no Docker engine at nonsense"),
     ],
 )
-def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch, docker_host, told):
+def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch, docker_host, message):
     monkeypatch.setenv("DOCKER_HOST", docker_host)
     refused = lab.run("--clients", 1, timeout_s=30)
     assert refused.returncode == 3
-    assert told in one_line(refused.stderr)
+    assert message in one_line(refused.stderr)
 
 
 def test_an_engine_that_does_not_answer_is_one_line(lab, monkeypatch):

@@ -38,7 +38,7 @@ def commands(markdown: str) -> list[str]:
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what is committed or about to be, with this environment and cache, and a film to play."""
+    """A copy of all files that are committed or about to be, with this environment, and a film to play."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -59,11 +59,11 @@ def checkout(tmp_path):
 
 
 class Shell:
-    """Runs the README's lines; what stays in the foreground there stays open here until the end."""
+    """Runs the README's lines; a program that stays in the foreground there runs here until the end."""
 
     def __init__(self, folder: Path, lab: str) -> None:
         self.folder = folder
-        # The commands as they stand, but a tour of 6 s where they name no duration.
+        # The commands as written, but with a tour of 6 s where they name no duration.
         self.environment = {**os.environ, "LAB": lab, "DURATION": "6", "TERM": "xterm", "COLUMNS": "100"}
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -84,7 +84,7 @@ class Shell:
                 check=False,
             )
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-            assert done.stdout.strip(), f"{line} said nothing"
+            assert done.stdout.strip(), f"{line} printed nothing"
 
     def _start(self, line: str) -> None:
         log = self.folder / "background.log"
@@ -117,7 +117,7 @@ class Shell:
         while select.select([control], [], [], 5)[0]:
             try:
                 seen += os.read(control, 65536).decode(errors="replace")
-            except OSError:  # the terminal is gone with the program
+            except OSError:  # the terminal was closed with the program
                 break
         os.close(control)
         assert process.wait(20) == 0, seen
@@ -138,7 +138,7 @@ class Shell:
 
 
 def check_that_a_picture_came_over_the_link(path: Path) -> None:
-    """Real netem was between a real server and a real player, and the balance knows where every datagram is."""
+    """netem shaped the links between a real server and a real player, and the balance accounts for every datagram."""
     report = json.loads(path.read_text())
     assert report["network"]["profile"] == "lte"
     assert report["balance"]["lost_on_link"] > 0

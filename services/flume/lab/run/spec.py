@@ -82,7 +82,7 @@ class RunPlan(NamedTuple):
 
 
 def plan_run(spec: RunSpec, *, cpus: int) -> RunPlan:
-    """Return the plan of *spec* for an engine with *cpus* CPUs. What the spec says is never changed."""
+    """Return the plan of *spec* for an engine with *cpus* CPUs. A value in the spec is never changed."""
     card = SMALL_CARD if cpus == 1 else CARD
     narrow = spec.video is None and _is_too_narrow(spec.profile, card)
     expectations = Expectations(

@@ -106,7 +106,7 @@ def test_candidates_avoid_taken_subnets_and_cover_the_pool_once() -> None:
 
 @pytest.mark.parametrize("clients", [0, -1, 1 << 17])
 def test_an_impossible_number_of_clients_is_refused(clients: int) -> None:
-    """Out of range names the key and the range."""
+    """The error names the key and the range."""
     with pytest.raises(SettingsError, match="clients"):
         next(topology.candidate_subnets(clients))
 
@@ -128,7 +128,7 @@ def test_a_lab_name_that_docker_does_not_allow_is_refused(lab: str) -> None:
 
 
 def test_names_and_labels() -> None:
-    """Composed in one place."""
+    """They are composed in one module."""
     assert topology.object_name("demo", "client", 3) == "flumelab-demo-client-3"
     assert topology.labels("demo", "run-1", "client", 3) == {
         "flumelab.lab": "demo",

@@ -35,7 +35,7 @@ def test_a_delay_is_a_delay_and_a_rate_a_rate():
     arrivals = simulate(Direction(delay_ms=20), evenly(3, 10), random.Random(1).random)
     assert [number for number, _ in arrivals] == [0, 1, 2]
     assert [at_s for _, at_s in arrivals] == [pytest.approx(0.02 + number / 100, abs=1e-6) for number in range(3)]
-    # 1250 bytes at 1 Mbit/s are 10 ms; all handed over at once.
+    # 1250 bytes at 1 Mbit/s are 10 ms; all sent at once.
     link = Direction(rate_kbit=1000, queue_bytes=20_000)
     arrivals = simulate(link, [Sent(0, 1250)] * 3, random.Random(1).random)
     assert [at_s for _, at_s in arrivals] == [pytest.approx(0.01), pytest.approx(0.02), pytest.approx(0.03)]

@@ -55,7 +55,7 @@ def test_no_limit_of_ours_is_the_default_and_geo_shows_its_queue():
         assert 1000 not in {step.down.limit_datagrams for step in profile.timeline()}
     geo = find_profile(PROFILES, "geo")
     assert geo.down.loss_pct == geo.up.loss_pct == 0
-    # Five clients at 8 Mbit/s over 300 ms put 1104 datagrams in flight, should they share one link.
+    # Five clients at 8 Mbit/s over 300 ms put 1104 datagrams in flight, if they share one link.
     assert geo.down.limit_datagrams > 1104
 
 
@@ -80,7 +80,7 @@ def test_the_table_in_the_document_is_that_of_the_files():
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("delay = 50", r"bad\.toml: down\.delay=50 .*the unit is part of the name: write delay_ms"),
         ("delay_s = 0.05", r"bad\.toml: down\.delay_s=0\.05 .*write delay_ms"),
@@ -103,14 +103,14 @@ def test_the_table_in_the_document_is_that_of_the_files():
         ("rate_kbit = 500\nqueue_ms = 9\nqueue_bytes = 9000", r"down\.rate_kbit=500\.0 .*exactly one of"),
     ],
 )
-def test_a_mistake_is_refused_with_file_key_and_reason(line: str, said: str):
+def test_a_mistake_is_refused_with_file_key_and_reason(line: str, message: str):
     text = f'description = "x"\n[up]\n[down]\n{line}\n'
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         load_profile(text, name="bad")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[down]\n", r"p\.toml: up is missing: both directions"),
         ("down = 5\n[up]\n", r"p\.toml: down=5 .*must be a table"),
@@ -126,8 +126,8 @@ def test_a_mistake_is_refused_with_file_key_and_reason(line: str, said: str):
         ("period_s = 5\nstep = [1]\n[down]\n[up]\n", r"step\.1=1 .*must be a table"),
     ],
 )
-def test_a_mistake_outside_a_direction_is_refused_too(text: str, said: str):
-    with pytest.raises(SettingsError, match=said):
+def test_a_mistake_outside_a_direction_is_refused_too(text: str, message: str):
+    with pytest.raises(SettingsError, match=message):
         load_profile(text, name="p")
 
 

@@ -71,7 +71,7 @@ def test_a_link_that_is_otherwise_is_found_out(asked: Direction, is_: Direction,
 
 
 def test_chance_is_no_deviation():
-    # Few events, where the normal law is wrong: none at all, or three times as many as on average, are nothing strange.
+    # With few events the normal law is wrong: none at all, or three times the average, are not unusual.
     link = Direction(delay_ms=1, duplicate_pct=0.1, corrupt_pct=0.1)
     assert [amiss(link, through(link, seed=seed, count=600)) for seed in range(10)] == [set()] * 10
     few = Direction(loss_pct=1)
@@ -86,7 +86,7 @@ def test_the_figures_of_a_small_sample_by_hand():
     )
     figures = measure(samples)
     assert (figures.sent, figures.received) == (10, 6)
-    # Missing are 3 and 4 together, 7 and 8 together.
+    # Two runs are missing: 3 and 4, 7 and 8.
     assert figures.loss_pct.value == 40
     assert figures.burst_datagrams is not None
     assert figures.burst_datagrams.value == 2
@@ -107,7 +107,7 @@ def test_damage_that_the_receiver_found_is_no_loss():
 
 def test_the_rate_is_that_of_the_train():
     sent = [Sent(0, 60), *[Sent(1, 1250)] * 8]
-    # 10 ms apart, 1 Mbit/s; the fifth one late by a timer, and those behind it at once.
+    # 10 ms apart: 1 Mbit/s. In the second case a timer is late, and several frames arrive at once.
     times = (1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07, 1.08)
     arrivals = [Arrival(0, 0.5), *(Arrival(number, at_s) for number, at_s in enumerate(times, 1))]
     assert measure(Samples(sent=sent, arrivals=arrivals, train_from=1)).rate_kbit == pytest.approx(1000)

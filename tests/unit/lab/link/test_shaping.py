@@ -74,7 +74,7 @@ def test_the_kernels_answer_for_each_direction_matches_that_direction(direction:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (("limit",), 1000, "limit is 1000 and should be 11223"),
         (("delay", "delay"), 0.06, "delay_s is 0.06 and should be 0.05"),
@@ -85,7 +85,7 @@ def test_the_kernels_answer_for_each_direction_matches_that_direction(direction:
         (("loss-random",), {"loss": 0.01}, "loss is 0.01 and should be 0"),
     ],
 )
-def test_each_difference_is_named(path: tuple[str, ...], value: object, said: str):
+def test_each_difference_is_named(path: tuple[str, ...], value: object, message: str):
     options = json.loads(json.dumps(BURSTS_READ))
     inner = options
     for key in path[:-1]:
@@ -93,7 +93,7 @@ def test_each_difference_is_named(path: tuple[str, ...], value: object, said: st
     inner[path[-1]] = value
     problems = shaping.check_readback(read(options), BURSTS)
     assert len(problems) == 1
-    assert said in problems[0]
+    assert message in problems[0]
 
 
 def test_a_qdisc_that_is_absent_or_not_ours_is_named():

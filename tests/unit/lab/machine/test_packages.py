@@ -28,11 +28,11 @@ def test_missing_programs_become_packages_without_repeats(tmp_path: Path) -> Non
     assert packages.missing(wanted) == ["one", "two"]
 
 
-def test_installing_nothing_says_nothing() -> None:
+def test_installing_nothing_prints_nothing() -> None:
     """A second run prints nothing."""
-    said: list[str] = []
-    packages.install({"sh": "dash"}, "a shell", said.append, interactive=False)
-    assert said == []
+    messages: list[str] = []
+    packages.install({"sh": "dash"}, "a shell", messages.append, interactive=False)
+    assert messages == []
 
 
 def test_without_root_the_command_to_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the report says about the links, from what was configured and measured."""
+"""The links in the report: configured figures beside measured ones."""
 
 from flume.lab.link.links import LinkReport
 from flume.lab.link.profile import Direction, Profile
@@ -34,7 +34,7 @@ def report(*deviations: str, direction: str = "down", configured: Direction = LO
     return LinkReport(3, direction, "far", configured, SEEN, deviations)
 
 
-def test_what_was_set_stands_beside_what_was_measured():
+def test_each_configured_figure_is_beside_the_measured_one():
     described = network.described(PROFILE, [report()])
     assert described is not None
     assert (described.profile, described.description) == ("far", "Far away")
@@ -48,7 +48,7 @@ def test_what_was_set_stands_beside_what_was_measured():
     assert {(figure.client, figure.direction) for figure in described.figures} == {("client-3", "down")}
 
 
-def test_what_a_link_is_not_to_do_is_not_a_row():
+def test_a_figure_that_is_not_configured_has_no_row():
     described = network.described(PROFILE, [report(direction="up", configured=Direction())])
     assert described is not None
     assert [figure.figure for figure in described.figures][1:] == ["loss %"]
