@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from flume.client.statistics import ClientStatistics
 from flume.control import table as states
 from flume.control.messages import IDLE, ClientCounters, ServerStatus
 from flume.control.session import Signal
@@ -149,6 +150,10 @@ def test_the_keys_of_status_that_the_page_names_exist():
     assert named
     for where, name in named:
         assert name in kinds[where].__struct_fields__, f"{where}.{name}"
+
+
+def test_the_counters_of_a_client_that_the_page_names_exist():
+    assert set(column("docs/counters.md", "What a client counts")) <= set(ClientStatistics.__struct_fields__)
 
 
 def test_the_first_change_can_be_made():
