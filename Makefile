@@ -121,7 +121,7 @@ $(BIN)/python:
 	@echo "Making a virtual environment in $(VENV)." >&2
 	@$(PYTHON) -m venv $(VENV)
 
-# pip shows its progress bars to a person; in a log they would be a hundred lines that nobody reads.
+# pip draws its progress bars at a terminal; in a log they would be a hundred lines.
 # The constraints come by the environment, so that pip hands them on to where it builds flumelab itself.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/python -m pip install --disable-pip-version-check $$([ -t 1 ] || echo --quiet)

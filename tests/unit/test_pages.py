@@ -176,6 +176,14 @@ def test_the_architecture_is_short_and_names_every_folder():
     assert [name for name in sorted(folders) if not re.search(rf"\b{name}/", text)] == []
 
 
+def test_the_glossary_has_the_words_that_are_our_own():
+    own = "consent,roster,ring,live edge,ingest,fan-out,tick,promise,fleet,tap,evidence,facts,claim,judge,verdict,trial"
+    own += ",scenario,part,cue,leg,doctor,splicer,doorbell,delivery window"
+    terms = re.findall(r"^\| ([^|]+) \|", text_of("docs/glossary.md"), re.MULTILINE)
+    assert set(own.split(",")) <= {term for terms_of_row in terms for term in terms_of_row.split(", ")}
+    assert [term for term in terms if terms.count(term) > 1] == ["term", "term"]
+
+
 def test_the_page_of_services_is_a_page():
     assert len(text_of("services/README.md").splitlines()) <= 10
 
