@@ -117,3 +117,18 @@ def assert_consecutive(numbers: list[int]) -> None:
     """Fail unless each of *numbers* follows the one before, modulo 2^16."""
     steps = {(second - first) % 65536 for first, second in itertools.pairwise(numbers)}
     assert steps <= {1}, steps
+
+
+def loses_nothing(client: WireClient, *, at_least: int = 20) -> None:
+    client.send_token()
+    numbers = sequences(client.receive(for_s=0.3))
+    assert len(numbers) > at_least
+    assert_consecutive(numbers)
+
+
+def the_rest(client: WireClient) -> list[bytes]:
+    """Read the socket until no datagram has arrived for 0.1 s, so that a slow host makes no difference."""
+    datagrams: list[bytes] = []
+    while more := client.receive(for_s=0.1):
+        datagrams += more
+    return datagrams

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 from flume.server.app import Server
@@ -73,3 +74,18 @@ def running_server(**settings: object) -> Iterator[RunningServer]:
     values = {"host": "127.0.0.1", "port": 0, **settings}
     with RunningServer(settings=ServerSettings(**values)) as server:  # type: ignore[arg-type]
         yield server
+
+
+@contextlib.contextmanager
+def busy(server: RunningServer, *, for_s: float = 0.05) -> Iterator[None]:
+    """Keep the server's event loop busy for *for_s*: it then reads all that the block has sent at once."""
+    began = threading.Event()
+
+    def work() -> None:
+        began.set()
+        time.sleep(for_s)
+
+    server.loop.call_soon_threadsafe(work)
+    assert began.wait(5)
+    yield
+    time.sleep(for_s)

@@ -1,4 +1,4 @@
-"""``flume serve`` as a program."""
+"""A server as a program: ``flume serve``, or a server of a synthetic source."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from support.paths import ROOT
+from support.ports import free_port
 
 
 @contextlib.contextmanager
@@ -29,3 +30,20 @@ def port_of(process: subprocess.Popen[str]) -> int:
     said = json.loads(process.stdout.readline())
     assert said["event"] == "listening"
     return said["port"]
+
+
+@contextlib.contextmanager
+def synthetic_server(kind: str = "honest") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a server of a synthetic source as a program, with consent_timeout_s 1.5; it must end with status 0."""
+    port = free_port()
+    environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
+    command = (sys.executable, "-m", "support.servers.broken_server", kind, "127.0.0.1", str(port))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield process, port
+    finally:
+        process.terminate()
+        _, process.said = process.communicate(timeout=20)  # type: ignore[attr-defined]
+    assert process.returncode == 0
