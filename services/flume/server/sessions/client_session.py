@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 from flume.control.messages import (
     Active,
-    Closed,
     Connect,
-    Connected,
     Continued,
     Disconnected,
     Event,
@@ -23,6 +21,7 @@ from flume.control.session import Command, Effect, Input, Session, Signal, State
 from flume.errors import IllegalCommandError, NetworkError
 from flume.server.sending.media_port import Address
 from flume.server.sending.tcp_delivery import FrameSink
+from flume.server.sessions import replies
 from flume.server.sessions.consent import Consent
 from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
@@ -31,14 +30,6 @@ from flume.server.sessions.services import SessionServices
 from flume.server.sessions.windows import DeliveryWindows
 
 _log = logging.getLogger(__name__)
-
-END_MESSAGES = {
-    Signal.CONSENT_EXPIRED: "no datagram with the token came from {address} within {timeout_s:g} s: is UDP port {port} "
-    "open from the client to the server, and does the client send the token as it is from its media socket?",
-    Signal.PORT_UNREACHABLE: "the client's media port answered ICMP port unreachable: nothing listens there",
-    Signal.SOURCE_ENDED: "the video is over: {detail}",
-    Signal.SHUTDOWN: "the server is shutting down: {detail}",
-}
 
 
 class ClientSession:
@@ -254,16 +245,7 @@ class ClientSession:
         state, services = self.state, self._services
         match command:
             case Command.CONNECT:
-                return Connected(
-                    state=state,
-                    token=self._token or "",
-                    port=services.media_port.port,
-                    payload=self._windows.payload,
-                    ssrc=services.ring.ssrc,
-                    token_interval_ms=round(services.settings.token_interval_s * 1000),
-                    consent_timeout_ms=round(services.settings.consent_timeout_s * 1000),
-                    transport=self._windows.transport,
-                )
+                return replies.connected(services, self._token, self._windows.payload, self._windows.transport)
             case Command.INTERRUPT:
                 return Interrupted(state=state, **self._windows.end_window()._asdict())
             case Command.CONTINUE:
@@ -274,16 +256,10 @@ class ClientSession:
                 return Status(state=state, session=self._windows.counters(), server=services.status())
 
     def _say_closed(self, cause: Input, detail: str) -> None:
-        signal = Signal(cause)
-        message = END_MESSAGES[signal].format(
-            address=self.peer[0],
-            port=self._services.media_port.port,
-            timeout_s=self._services.settings.consent_timeout_s,
-            detail=detail,
-        )
-        _log.info("%s:%d: %s", *self.peer, message)
         last_sequence = self._windows.end_window().last_sequence
-        self._outbox.tell(Closed(state=self.state, code=str(signal), message=message, last_sequence=last_sequence))
+        event = replies.closed(self._services, Signal(cause), self.peer, detail=detail, last_sequence=last_sequence)
+        _log.info("%s:%d: %s", *self.peer, event.message)
+        self._outbox.tell(event)
 
     def refuse(self, command: str | None, code: str, message: str, allowed: tuple[str, ...] | None = None) -> None:
         """Answer that a request was not carried out; without a *command*, say goodbye."""

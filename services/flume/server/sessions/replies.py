@@ -1,0 +1,42 @@
+"""Messages that name figures of the server: the reply to ``connect``, and the end of a session in words."""
+
+from flume.control.messages import Closed, Connected
+from flume.control.session import Signal, State
+from flume.server.sessions.services import SessionServices
+from flume.server.sessions.tokens import Address
+from flume.settings import PayloadKind, Transport
+
+END_MESSAGES = {
+    Signal.CONSENT_EXPIRED: "no datagram with the token came from {address} within {timeout_s:g} s: is UDP port {port} "
+    "open from the client to the server, and does the client send the token as it is from its media socket?",
+    Signal.PORT_UNREACHABLE: "the client's media port answered ICMP port unreachable: nothing listens there",
+    Signal.SOURCE_ENDED: "the video is over: {detail}",
+    Signal.SHUTDOWN: "the server is shutting down: {detail}",
+}
+
+
+def connected(services: SessionServices, token: str | None, payload: PayloadKind, transport: Transport) -> Connected:
+    """Return the reply to ``connect``; over TCP there is no *token*."""
+    return Connected(
+        state=State.CONNECTING,
+        token=token or "",
+        port=services.media_port.port,
+        payload=payload,
+        ssrc=services.ring.ssrc,
+        token_interval_ms=round(services.settings.token_interval_s * 1000),
+        consent_timeout_ms=round(services.settings.consent_timeout_s * 1000),
+        transport=transport,
+    )
+
+
+def closed(
+    services: SessionServices, signal: Signal, peer: Address, *, detail: str, last_sequence: int | None
+) -> Closed:
+    """Return the event that tells the client at *peer* that *signal* has ended its session."""
+    message = END_MESSAGES[signal].format(
+        address=peer[0],
+        port=services.media_port.port,
+        timeout_s=services.settings.consent_timeout_s,
+        detail=detail,
+    )
+    return Closed(state=State.CLOSED, code=str(signal), message=message, last_sequence=last_sequence)
