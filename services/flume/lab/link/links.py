@@ -73,11 +73,10 @@ class _LinkState(NamedTuple):
         """Return where the kernel's settings match neither the profile's resting values nor one of its steps."""
         allowed = [(self.profile.down, self.profile.up), *((step.down, step.up) for step in self.profile.steps)]
         found = [] if self.steps_run else [f"client {self.number}: its profile's steps are no longer made"]
-        for direction, text, directions in zip(
-            DIRECTIONS, (self.down_json, self.up_json), zip(*allowed, strict=True), strict=True
-        ):
-            each = [shaping.check_readback(text, direction) for direction in directions]
-            found += [f"client {self.number} {direction}: {problem}" for problem in min(each, key=len)]
+        settings = (self.down_json, self.up_json)
+        for direction, seen, candidates in zip(DIRECTIONS, settings, zip(*allowed, strict=True), strict=True):
+            differences = [shaping.check_readback(seen, candidate) for candidate in candidates]
+            found += [f"client {self.number} {direction}: {problem}" for problem in min(differences, key=len)]
         return found
 
 
