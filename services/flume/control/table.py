@@ -3,14 +3,11 @@
 Run it in the project's folder after a change to the table. Another document is named as the argument.
 """
 
-import sys
-from pathlib import Path
-
+from flume import generated
 from flume.control.session import TABLE, Command, Input, Signal, State
-from flume.errors import FlumeError
+from flume.generated import GeneratedPart
 
-BEGIN, END = "<!-- states: made by `python -m flume.control.table`, not by hand -->", "<!-- /states -->"
-DOCUMENT = Path("docs/protocol.md")
+PART = GeneratedPart("states", "flume.control.table")
 
 
 def state_table() -> str:
@@ -25,15 +22,6 @@ def state_table() -> str:
         *((_name(row), *(_cell(state, row) for state in State)) for row in (*Command, *Signal)),
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def replaced(text: str) -> str:
-    """Return the document *text* with the table between its two marks made anew. Raises :class:`FlumeError`."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise FlumeError(f"making the table of states: the document has no {BEGIN} followed by {END}")
-    return f"{before}{BEGIN}\n{state_table()}\n{END}{after}"
 
 
 def _name(row: Input) -> str:
@@ -53,13 +41,8 @@ def _cell(state: State, row: Input) -> str:
 
 def main() -> None:
     """Write the table into the document that the command line names."""
-    document = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENT
-    document.write_text(replaced(document.read_text(encoding="utf-8")), encoding="utf-8")
+    PART.write(generated.document_argument("docs/protocol.md"), state_table())
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except FlumeError as error:
-        sys.stderr.write(f"flume: {error}\n")
-        sys.exit(error.exit_code)
+    generated.run(main)

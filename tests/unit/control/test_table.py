@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from flume.control.session import TABLE, Command, Signal, State
-from flume.control.table import BEGIN, END, main, replaced, state_table
+from flume.control.table import PART, main, state_table
 from flume.errors import FlumeError
 
 
@@ -34,19 +34,19 @@ def test_a_cell_says_what_follows_and_what_is_done():
 
 
 def test_the_document_keeps_all_but_the_table_and_a_second_run_changes_nothing():
-    document = replaced(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    assert document == f"before\n{BEGIN}\n{state_table()}\n{END}\nafter\n"
-    assert replaced(document) == document
+    document = PART.replaced(f"before\n{PART.begin}\nold\n{PART.end}\nafter\n", state_table())
+    assert document == f"before\n{PART.begin}\n{state_table()}\n{PART.end}\nafter\n"
+    assert PART.replaced(document, state_table()) == document
 
 
 def test_a_document_without_marks_is_refused():
     with pytest.raises(FlumeError, match="no <!-- states"):
-        replaced("# Protocol\n")
+        PART.replaced("# Protocol\n", state_table())
 
 
 def test_as_a_program_it_writes_the_document_it_is_given(tmp_path, monkeypatch):
     document = tmp_path / "protocol.md"
-    document.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    document.write_text(f"{PART.begin}\n{PART.end}\n", encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["table", str(document)])
     main()
     assert state_table() in document.read_text(encoding="utf-8")

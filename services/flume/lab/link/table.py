@@ -1,14 +1,14 @@
 """The table of profiles in ``netem/README.md``, made from the profile files: ``python -m flume.lab.link.table``."""
 
-import sys
 from collections.abc import Sequence
 
-from flume.errors import FlumeError, SetupError
+from flume import generated
+from flume.generated import GeneratedPart
 from flume.lab import catalogue, checkout
 from flume.lab.link.profile import Direction, Profile, Step
 from flume.lab.link.profile_file import find_profile
 
-BEGIN, END = "<!-- profiles: made by `python -m flume.lab.link.table`, not by hand -->", "<!-- /profiles -->"
+PART = GeneratedPart("profiles", "flume.lab.link.table")
 _COLUMNS = ("profile", "direction", "delay ms", "loss", "rate kbit/s", "queue", "netem limit", "more", "sources")
 
 
@@ -25,15 +25,6 @@ def table(profiles: Sequence[Profile]) -> str:
     """Return the table in Markdown."""
     lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row for profile in profiles for row in rows(profile))]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def replaced(text: str, profiles: Sequence[Profile]) -> str:
-    """Return the document *text* with a new table between its two marks; raises :class:`SetupError` without marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SetupError(f"making the table of profiles: the document has no {BEGIN} followed by {END}")
-    return f"{before}{BEGIN}\n{table(profiles)}\n{END}{after}"
 
 
 def _rows(profile: Profile, step: Step, name: str) -> list[tuple[str, ...]]:
@@ -95,14 +86,9 @@ def _more(direction: Direction) -> str:
 def main() -> None:
     """Write the table into ``netem/README.md`` of this checkout."""
     folder = checkout.profiles()
-    document = folder.parent / "README.md"
     profiles = [find_profile(folder, name) for name in catalogue.names(folder)]
-    document.write_text(replaced(document.read_text(encoding="utf-8"), profiles), encoding="utf-8")
+    PART.write(folder.parent / "README.md", table(profiles))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except FlumeError as error:
-        sys.stderr.write(f"flume: {error}\n")
-        sys.exit(error.exit_code)
+    generated.run(main)

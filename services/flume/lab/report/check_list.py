@@ -3,16 +3,14 @@
 Run it in the project's folder after a change to a check's docstring. Another document is named as the argument.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
-from flume.errors import FlumeError, SetupError
+from flume import generated
+from flume.generated import GeneratedPart
 from flume.lab.trial.checks.description import Description, described
 from flume.lab.trial.checks.registry import CLIENT_CHECKS, RUN_CHECKS
 
-BEGIN, END = "<!-- checks: made by `python -m flume.lab.report.check_list`, not by hand -->", "<!-- /checks -->"
-DOCUMENT = Path("docs/judge.md")
+PART = GeneratedPart("checks", "flume.lab.report.check_list")
 
 
 def check_list() -> str:
@@ -26,15 +24,6 @@ def check_list() -> str:
             *_entries(CLIENT_CHECKS),
         )
     )
-
-
-def replaced(text: str) -> str:
-    """Return the document *text* with the list between its two marks made anew. Raises :class:`SetupError`."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SetupError(f"making the list of checks: the document has no {BEGIN} followed by {END}")
-    return f"{before}{BEGIN}\n{check_list()}\n{END}{after}"
 
 
 def _entries(checks: Mapping[str, Callable[..., object]]) -> Iterator[str]:
@@ -59,13 +48,8 @@ def _markdown(text: str) -> str:
 
 def main() -> None:
     """Write the list into the document that the command line names."""
-    document = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENT
-    document.write_text(replaced(document.read_text(encoding="utf-8")), encoding="utf-8")
+    PART.write(generated.document_argument("docs/judge.md"), check_list())
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except FlumeError as error:
-        sys.stderr.write(f"flume: {error}\n")
-        sys.exit(error.exit_code)
+    generated.run(main)

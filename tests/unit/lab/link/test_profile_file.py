@@ -10,7 +10,7 @@ from flume.errors import SettingsError
 from flume.lab import catalogue
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile, load_profile
-from flume.lab.link.table import replaced
+from flume.lab.link.table import PART, table
 from support.paths import NETEM, PROFILES, ROOT
 
 NAMES = catalogue.names(PROFILES)
@@ -76,7 +76,7 @@ def test_leo_hands_over_every_15_s():
 
 def test_the_table_in_the_document_is_that_of_the_files():
     text = (NETEM / "README.md").read_text(encoding="utf-8")
-    assert text == replaced(text, ours()), "run: python -m flume.lab.link.table"
+    assert text == PART.replaced(text, table(ours())), "run: make docs"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from flume.errors import FlumeError
 from flume.lab.evidence.facts import Counters, Expectations
-from flume.lab.report.check_list import BEGIN, DOCUMENT, END, check_list, main, replaced
+from flume.lab.report.check_list import PART, check_list, main
 from flume.lab.trial.checks.description import described
 from flume.lab.trial.checks.registry import CLIENT_CHECKS, RUN_CHECKS
 from flume.lab.trial.checks.run import link
@@ -16,13 +16,13 @@ from flume.lab.trial.verdict import RunFacts, Verdict
 from support.captures.wire import Wire
 from support.paths import ROOT
 
-PAGE = ROOT / DOCUMENT
+PAGE = ROOT / "docs" / "judge.md"
 NAMES = [*RUN_CHECKS, *CLIENT_CHECKS]
 
 
 def test_the_page_holds_the_list_as_the_code_makes_it():
     text = PAGE.read_text(encoding="utf-8")
-    assert replaced(text) == text, "run: make docs"
+    assert PART.replaced(text, check_list()) == text, "run: make docs"
 
 
 def test_every_check_that_a_report_names_has_an_entry():
@@ -89,18 +89,18 @@ def test_a_link_out_of_tolerance_is_an_error_of_the_lab():
 
 
 def test_the_document_keeps_all_but_the_list():
-    document = replaced(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    assert document == f"before\n{BEGIN}\n{check_list()}\n{END}\nafter\n"
+    document = PART.replaced(f"before\n{PART.begin}\nold\n{PART.end}\nafter\n", check_list())
+    assert document == f"before\n{PART.begin}\n{check_list()}\n{PART.end}\nafter\n"
 
 
 def test_a_document_without_marks_is_refused():
     with pytest.raises(FlumeError, match="no <!-- checks"):
-        replaced("# Reading a report\n")
+        PART.replaced("# Reading a report\n", check_list())
 
 
 def test_as_a_program_it_writes_the_document_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     document = tmp_path / "judge.md"
-    document.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    document.write_text(f"{PART.begin}\n{PART.end}\n", encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["check_list", str(document)])
     main()
     assert check_list() in document.read_text(encoding="utf-8")
