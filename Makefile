@@ -80,7 +80,7 @@ purge: ## remove all labs, the images, the caches and the environment; stop the 
 ##@ Working on flumelab
 
 unit: $(VENV)/.stamp-dev ## the unit tests: under 30 s, without root, Docker or any network but loopback
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/unit
 
 check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contracts
 	@$(BIN)/ruff check services tests examples
