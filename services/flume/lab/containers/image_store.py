@@ -4,7 +4,7 @@ Available as ``engine.images``. The SDK's client and the translation of its erro
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,14 +92,17 @@ class ImageStore:
             self._api.tag(source, repository, version or "latest", force=True)
 
     def remove(self, *, label: str, tags: Sequence[str] = ()) -> list[str]:
-        """Remove all images with *label* and all images named in *tags*; return their names."""
+        """Remove all images with *label* and all images named in *tags*; return their names.
+
+        What an interrupted build left on top of them goes first: without a name or label it would keep them.
+        """
         with self._errors("remove images"):
-            labelled = {one["Id"]: one for one in self._api.images(filters={"label": [label]})}
+            found = {one["Id"]: one for one in self._api.images(filters={"label": [label]})}
             for tag in tags:
-                labelled |= {one["Id"]: one for one in self._api.images(name=tag)}
-            for identity in labelled:
+                found |= {one["Id"]: one for one in self._api.images(name=tag)}
+            for identity in (*_unfinished(self._api.images(all=True), found), *found):
                 self._api.remove_image(identity, force=True)
-        return sorted((one["RepoTags"] or [identity])[0] for identity, one in labelled.items())
+        return sorted((one["RepoTags"] or [identity])[0] for identity, one in found.items())
 
     def prune(self, *, label: str) -> None:
         """Remove images with *label* whose name belongs to a newer build now and that no container uses.
@@ -156,3 +159,18 @@ def _counted(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterat
         total += len(chunk)
         progress(total)
         yield chunk
+
+
+def _unfinished(images: Sequence[Mapping[str, Any]], bases: Collection[str]) -> list[str]:
+    """Return the ids of those *images* without a name that were built on one of *bases*, and on which none is built."""
+    parent = {one["Id"]: one["ParentId"] for one in images}
+    named = {one["Id"] for one in images if set(one["RepoTags"] or ()) - {"<none>:<none>"}}
+
+    def is_built_on_bases(identity: str) -> bool:
+        while identity := parent.get(identity, ""):
+            if identity in bases:
+                return True
+        return False
+
+    leaves = set(parent) - set(parent.values()) - named - set(bases)
+    return sorted(filter(is_built_on_bases, leaves))
