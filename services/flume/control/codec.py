@@ -55,6 +55,9 @@ _HEADS: Mapping[type[Message], dict[str, object]] = {
 }
 """The first key of a line and its value, by the class of the message."""
 
+FORMER_COUNTS = {"foreign_packets": "unreferenced_packets"}
+"""Former → present names in ``source_counts`` of ``status``. For one release the server writes both."""
+
 _encoder = msgspec.json.Encoder()
 _object_decoder = msgspec.json.Decoder(dict[str, object])
 _KNOWN = ", ".join(command.value for command in Command)
@@ -92,6 +95,10 @@ def _keys_of(message: Message) -> dict[str, object]:
             del fields["transport"]  # a server that does not know this key refuses the line
     elif isinstance(message, Connected):
         fields["version"] = PROTOCOL_VERSION
+    elif isinstance(message, Status):
+        counts = message.server.source_counts
+        former = {old: counts[new] for old, new in FORMER_COUNTS.items() if new in counts}
+        fields["server"] = msgspec.structs.replace(message.server, source_counts=counts | former)
     return {**head, **fields}
 
 
@@ -143,9 +150,15 @@ def parse_from_server_untrusted(line: bytes) -> Reply | Event:
     check_length_untrusted(line)
     try:
         fields = _object_decoder.decode(line)
-        return msgspec.convert(fields, _kind_untrusted(fields))
+        message = msgspec.convert(fields, _kind_untrusted(fields))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError("malformed", f"the server sent a line that is not flume control: {error}") from error
+    return _with_present_names(message) if isinstance(message, Status) else message
+
+
+def _with_present_names(status: Status) -> Status:
+    counts = {FORMER_COUNTS.get(name, name): count for name, count in status.server.source_counts.items()}
+    return msgspec.structs.replace(status, server=msgspec.structs.replace(status.server, source_counts=counts))
 
 
 def _kind_untrusted(fields: Mapping[str, object]) -> type[Reply | Event]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted, parse_request_untrusted, to_object
 from flume.control.messages import (
     Active,
+    ClientCounters,
     Connect,
     Connected,
     Interrupt,
@@ -155,3 +156,16 @@ def test_an_older_server_says_nothing_of_its_source():
     status = parse_from_server_untrusted(line)
     assert isinstance(status, Status)
     assert status.server.source_counts == {}
+
+
+@pytest.mark.parametrize("counts", [{"unreferenced_packets": 3, "stalls": 1}, {"foreign_packets": 3, "stalls": 1}])
+def test_a_count_with_a_former_name_is_written_under_both_and_read_once(counts: dict[str, int]):
+    """A program that reads the former name goes on, as does a client of a server that knows no other."""
+    present = {"unreferenced_packets": 3, "stalls": 1}
+    server = msgspec.structs.replace(SERVER, source_counts=present)
+    status = Status(state=State.CLOSED, session=ClientCounters(), server=server)
+    written = json.loads(encode(status))["server"]["source_counts"]
+    assert written == {**present, "foreign_packets": 3}
+    line = json.loads(encode(status)) | {"server": {**msgspec.to_builtins(SERVER), "source_counts": counts}}
+    assert parse_from_server_untrusted(json.dumps(line).encode()) == status
+    assert parse_from_server_untrusted(encode(status)) == status
