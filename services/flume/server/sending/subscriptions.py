@@ -1,5 +1,4 @@
-"""Recipients are added and removed here. The stop promise: after ``remove`` no datagram of that recipient follows.
-follows.
+"""Recipients are added and removed here. The stop promise: after ``remove`` no datagram to that recipient follows.
 
 Over UDP three things must have happened before a command may be acknowledged:
 
