@@ -1,6 +1,6 @@
 """Numbers of Linux that Python's standard library does not name, each with the header that defines it.
 
-Only numbers: what they are used for stands where they are used.
+Only numbers: the modules that use them say what for.
 """
 
 UDP_SEGMENT = 103

@@ -21,7 +21,7 @@ MAX_RECEIVE_BUFFER_BYTES = (1 << 30) - 1
 """The most that Linux grants: it keeps the double of the number in a signed 32-bit integer."""
 
 PayloadKind = Literal["rtp", "ts"]
-"""``rtp``: RTP carrying MPEG-TS (RFC 2250, payload type 33). ``ts``: the bare transport packets."""
+"""``rtp``: RTP carrying MPEG-TS (RFC 2250, payload type 33). ``ts``: the transport packets without a header."""
 
 Transport = Literal["udp", "tcp"]
 """What carries the media: datagrams, or frames on the control connection (RFC 4571)."""

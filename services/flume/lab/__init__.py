@@ -1,1 +1,1 @@
-"""The lab: containers, links and captures around the programs, and the judge who decides from the wire."""
+"""The lab: containers, links and captures around the programs, and the judge, which decides from captures."""

@@ -39,7 +39,7 @@ class TableReader:
         programs = {number: pid for number, pid in programs.items() if pid not in {PAT_PID, NULL_PID}}
         if not programs:
             return False
-        if self._program_number not in programs:  # the first one, and then the same one in whatever order they come
+        if self._program_number not in programs:  # the first program at first; later the same one, in any order
             self._program_number = next(iter(programs))
         pid = programs[self._program_number]
         others = frozenset(number for number, other in programs.items() if other == pid) - {self._program_number}

@@ -43,7 +43,7 @@ class LoopbackSender:
     def send(self, payloads: Sequence[Payload]) -> int:
         """Send each of *payloads* as a datagram, in order; return how many were refused.
 
-        Refused are those for which no socket listens (ECONNREFUSED) or whose queue is full (EAGAIN).
+        The kernel refuses a datagram when no socket listens (ECONNREFUSED) or the queue is full (EAGAIN).
         """
         return sum(self._send_batch(batch) for batch in batches(payloads))
 

@@ -34,7 +34,7 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Player(Protocol):
     """Shows MPEG-TS; the receiver's thread calls :meth:`write`, which never waits long.
 
-    A player of one's own needs no more than these methods::
+    A player of your own needs only these methods::
 
         class FilePlayer(NullPlayer):
             def __init__(self, file: BinaryIO) -> None:

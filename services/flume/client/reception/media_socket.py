@@ -70,7 +70,7 @@ class MediaSocket:
             _log.debug("sending to %s: %s", self._server, error)
 
     def read_untrusted(self, *, most: int) -> Iterator[bytes]:
-        """Yield the datagrams that wait in the buffer, *most* of them at most; never waits."""
+        """Yield at most *most* of the datagrams in the socket buffer; never waits."""
         media = self._socket
         if media is None:
             return

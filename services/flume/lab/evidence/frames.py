@@ -28,7 +28,7 @@ class FrameCounter:
     """Learns the video's PIDs from PAT and PMT, wherever they first appear."""
 
     def __init__(self) -> None:
-        """Know no PID."""
+        """Start without a known PID."""
         self._pmt_pids: set[int] = set()
         self._video_pids: set[int] = set()
 

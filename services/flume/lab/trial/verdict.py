@@ -101,14 +101,14 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     verdict: Verdict
     commands: list[CommandReport]
     active_windows: list[tuple[float, float]]
-    """When the server was allowed to send to it, by the captured commands and replies."""
+    """When the server was allowed to send to this client, by the captured commands and replies."""
     datagrams_active: int
-    """Reached the client's interface (the server's, where the client has no tap) within the windows."""
+    """Datagrams that reached the client's interface (without a tap there: left the server's) within the windows."""
     datagrams_leaked: int
-    """Left the server for it outside the windows."""
+    """Datagrams that left the server for this client outside the windows."""
     leak_reasons: dict[str, int]
     datagrams_lost: int
-    """Left the server and did not reach the client's program, for whatever reason."""
+    """Datagrams that left the server and did not reach the client's program, for any reason."""
     loss_pct: float
     join_ms: float | None
     """From the command ``connect`` to the first displayed frame, as the client reports it."""

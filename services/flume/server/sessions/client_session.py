@@ -48,7 +48,7 @@ class ClientSession:
         local_host: str | None = None,
         sink: FrameSink | None = None,
     ) -> None:
-        """Begin closed.
+        """Begin in the state ``closed``.
 
         *send* queues a message on the control connection of *peer*. *local_host* is the address of this host that the
         connection was made to; media come from there. *sink* takes media over TCP.

@@ -20,7 +20,7 @@ class Consent:
         """Steer *path*; use UDP segmentation if *segmentation*; count ignored tokens in *counts*."""
         self._path = path
         self._timeout_s = settings.consent_timeout_s
-        self._settle_s = settings.token_interval_s / 2
+        self._between_moves_s = settings.token_interval_s / 2
         self._segmentation = segmentation
         self._counts = counts
         self._expires_s: float | None = None
@@ -71,7 +71,7 @@ class Consent:
         present = self._path.address
         if source is None or source == present:
             return None if source is None else Signal.CONSENT
-        if present is not None and time.monotonic() - self._path.since_s < self._settle_s:
+        if present is not None and time.monotonic() - self._path.since_s < self._between_moves_s:
             # A datagram that was overtaken on its path, or two senders: the next token will show which.
             self._counts["token_from_other_port"] += 1
             return None

@@ -78,7 +78,7 @@ class SessionTable:
         return sum(session.state is not State.CLOSED for session in self._sessions)
 
     def begin_closing(self) -> None:
-        """Let no session begin any more; open sessions go on until they are signalled."""
+        """Refuse new sessions from now on; open sessions continue until they are signalled."""
         self.closing = True
         for session in self._sessions:
             session.closing = True
