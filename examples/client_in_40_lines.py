@@ -1,6 +1,6 @@
 """A protocol client of its own, with sockets and json alone: nothing of flume is imported.
 
-    python examples/client_in_40_lines.py localhost 5004 3
+    python3 examples/client_in_40_lines.py localhost 5004 3
 
 connects, proves that it wants the stream by sending the token from its UDP socket, counts RTP datagrams for 3 seconds,
 interrupts, and compares its count with the server's.

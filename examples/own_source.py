@@ -1,7 +1,7 @@
-"""A source of one's own: serves the MPEG-TS that any program writes to its standard output.
+"""A source of your own: serves the MPEG-TS that any program writes to its standard output.
 
-    python examples/own_source.py 5004
-    python examples/own_source.py 5004 ffmpeg -re -i talk.mp4 -c copy -f mpegts -
+    .venv/bin/python examples/own_source.py 5004
+    .venv/bin/python examples/own_source.py 5004 ffmpeg -re -i talk.mp4 -c copy -f mpegts -
 
 Without a command it serves ffmpeg's test picture, generated in real time. The module flume.server.sources.source says
 what a server expects of a source.

@@ -1,6 +1,6 @@
 """The client as a library: connect, watch for some seconds, interrupt, and print what arrived.
 
-    python examples/watch_from_python.py localhost 5004 3
+    .venv/bin/python examples/watch_from_python.py localhost 5004 3
 
 shows the video in a window where there is a screen, and counts its frames where there is none. A fourth argument
 chooses: window, headless, or none to count datagrams alone.
