@@ -1,5 +1,9 @@
 """The thread that polls the player, with players that only count."""
 
+import logging
+
+import pytest
+
 from flume.client.session.first_frame import FirstFrame, FirstFrames
 from flume.client.session.player_monitor import PlayerMonitor
 from flume.control.session import Command
@@ -60,3 +64,41 @@ def test_a_monitor_that_was_not_started_ends() -> None:
     player = CountingPlayer()
     PlayerMonitor(player, FirstFrames(player), lambda _frame: None).stop()
     assert player.polls == 0
+
+
+def test_a_failing_function_for_events_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+    player = CountingPlayer()
+    seen: list[FirstFrame] = []
+
+    def fail_once(frame: FirstFrame) -> None:
+        seen.append(frame)
+        if len(seen) == 1:
+            raise ValueError("a fault of the program that embeds the client")
+
+    first_frames = FirstFrames(player)
+    monitor = PlayerMonitor(player, first_frames, fail_once)
+    monitor.start()
+    first_frames.expect(Command.CONNECT, 0.0)
+    player.write([b"a frame"])
+    wait_until("it reports", lambda: len(seen) == 1)
+    first_frames.expect(Command.CONTINUE, 0.0)
+    player.write([b"a later frame"])
+    wait_until("it reports again", lambda: len(seen) == 2)
+    monitor.stop()
+    assert [frame.command for frame in seen] == [Command.CONNECT, Command.CONTINUE]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_a_player_that_fails_is_polled_again_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    class FailingPlayer(CountingPlayer):
+        def poll(self) -> None:
+            super().poll()
+            if self.polls <= 3:
+                raise OSError("no descriptor left")
+
+    player = FailingPlayer()
+    monitor = PlayerMonitor(player, FirstFrames(player), lambda _frame: None)
+    monitor.start()
+    wait_until("it polls on", lambda: player.polls > 4)
+    monitor.stop()
+    assert [record.getMessage() for record in caplog.records] == ["looking after the player failed"]
