@@ -224,8 +224,8 @@ class Server:
         await self._say_goodbye()
         await self._listener.close()
         await asyncio.to_thread(self._fanout.stop)
-        await asyncio.to_thread(self._ingest.close)
         self._demand.close()
+        await asyncio.to_thread(self._ingest.close)
         self._control.close()
         self._media_port.close()
 
