@@ -1,4 +1,7 @@
-"""How a host and its port are written. Pure."""
+"""A host and its port: the pair, and how it is written. Pure."""
+
+Address = tuple[str, int]
+"""Host and port. An IPv6 address has no brackets."""
 
 
 def without_brackets(host: str) -> str:

@@ -10,10 +10,11 @@ import socket
 import sys
 from collections.abc import Callable
 
+from flume.control.endpoint import Address
 from flume.control.messages import Disconnected, Event, Interrupted, Reply, Request
 from flume.control.session import Command, Signal, State
 from flume.server.app import Server, ServerParts
-from flume.server.sending.media_port import Address, MediaPort
+from flume.server.sending.media_port import MediaPort
 from flume.server.sending.roster import Recipient
 from flume.server.sending.subscriptions import AnyRecipient, RecipientOwner, Subscriptions
 from flume.server.sending.tcp_delivery import FrameSink

@@ -15,12 +15,12 @@ import logging
 import socket
 
 from flume.control.codec import Line, LineAssembler, encode, parse_request_untrusted
+from flume.control.endpoint import Address
 from flume.control.framing import frame_header
 from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
 from flume.errors import NetworkError, RemoteProtocolError
 from flume.media.ring import DATAGRAM_BYTES
-from flume.server.sending.media_port import Address
 from flume.server.sending.tcp_delivery import UNSENT_BYTES
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.table import SessionTable

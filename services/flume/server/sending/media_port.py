@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 
+from flume.control.endpoint import Address
 from flume.errors import NetworkError
 from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.datagrams import PAYLOAD_BYTES
@@ -25,8 +26,6 @@ recovers. Not more: datagrams in this buffer cannot be taken back."""
 LISTENER_BUFFER_BYTES = 1 << 20
 """For the tokens of clients that have no socket of their own yet: the default holds 270, and after a restart many
 hundred clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
-
-Address = tuple[str, int]
 
 _log = logging.getLogger(__name__)
 

@@ -3,9 +3,10 @@
 import logging
 import time
 
+from flume.control.endpoint import Address
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.echo import READ_BYTES, is_echo_request
-from flume.server.sessions.tokens import TOKEN_CHARACTERS, Address, Tokens
+from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
 
 DATAGRAMS_AT_ONCE = 64
 """Read in one callback before the event loop does other work."""

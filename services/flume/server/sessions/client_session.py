@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Callable
 
+from flume.control.endpoint import Address
 from flume.control.messages import (
     Active,
     Connect,
@@ -19,7 +20,6 @@ from flume.control.messages import (
 )
 from flume.control.session import Command, Effect, Input, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
-from flume.server.sending.media_port import Address
 from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions import replies
 from flume.server.sessions.consent import Consent

@@ -3,8 +3,8 @@
 import time
 from collections import Counter
 
+from flume.control.endpoint import Address
 from flume.control.session import Signal
-from flume.server.sending.media_port import Address
 from flume.server.sessions.media_path import MediaPath
 from flume.settings import PayloadKind, ServerSettings
 

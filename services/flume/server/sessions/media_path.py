@@ -11,7 +11,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from flume.server.sending.media_port import Address, MediaPort, enable_segmentation
+from flume.control.endpoint import Address
+from flume.server.sending.media_port import MediaPort, enable_segmentation
 from flume.server.sessions.echo import READ_BYTES
 from flume.settings import PayloadKind
 

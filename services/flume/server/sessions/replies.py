@@ -1,9 +1,9 @@
 """Messages that name figures of the server: the reply to ``connect``, and the end of a session in words."""
 
+from flume.control.endpoint import Address
 from flume.control.messages import Closed, Connected
 from flume.control.session import Signal, State
 from flume.server.sessions.services import SessionServices
-from flume.server.sessions.tokens import Address
 from flume.settings import PayloadKind, Transport
 
 END_MESSAGES = {

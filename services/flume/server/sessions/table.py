@@ -5,10 +5,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
+from flume.control.endpoint import Address
 from flume.control.messages import Event, Reply
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
-from flume.server.sending.media_port import Address
 from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.services import SessionServices

@@ -8,14 +8,12 @@ import secrets
 from collections import Counter
 from typing import Protocol
 
+from flume.control.endpoint import Address
 from flume.server.sessions.echo import EchoAllowance
 
 TOKEN_BYTES = 16
 TOKEN_CHARACTERS = 2 * TOKEN_BYTES
 """Length of a token on the wire."""
-
-Address = tuple[str, int]
-"""Host and port."""
 
 
 class TokenHolder(Protocol):

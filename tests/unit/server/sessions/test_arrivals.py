@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from flume.control.endpoint import Address
 from flume.server.ports import bind_media
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.arrivals import DATAGRAMS_AT_ONCE, Arrivals
 from flume.server.sessions.echo import EchoAllowance
-from flume.server.sessions.tokens import Address, Tokens
+from flume.server.sessions.tokens import Tokens
 
 HOST = "127.0.0.1"
 

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flume.control.endpoint import Address
 from flume.server.sessions.echo import EchoAllowance
-from flume.server.sessions.tokens import TOKEN_CHARACTERS, Address, Tokens
+from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
 from flume.settings import ECHO_BURST
 
 HOST, STRANGER = ("198.18.0.3", 4000), ("198.18.0.9", 4000)
