@@ -21,7 +21,8 @@ from flume.server.sources.source import SourceEvent
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
 from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
-from support.servers.plain_server import ENVIRONMENT, PORT, served
+from support.servers.plain_server import PORT, served
+from support.servers.program import ENVIRONMENT
 from support.servers.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.wire

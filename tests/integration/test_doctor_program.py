@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from flume.cli import flume
 from flume.doctor.diagnosis import MACHINE_LEGS, PATH_LEGS
-from support.servers.plain_server import ENVIRONMENT
+from support.servers.program import ENVIRONMENT
 
 pytestmark = pytest.mark.wire
 

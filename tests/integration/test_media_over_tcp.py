@@ -1,5 +1,6 @@
 """Media on the control connection: the real server, real clients, and clients that read too slowly."""
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from support.clients.stream_client import StreamClient
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
 from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
-from support.paths import ROOT
 from support.servers.fake_server import FakeServer
+from support.servers.program import running
 from support.servers.running_server import RunningServer, running_server
 
 
@@ -235,11 +236,9 @@ class Blocked:
                 pair.inside(pair.client, "iptables", "-w", *rule.split()), check=True, capture_output=True, timeout=20
             )
 
-    def server(self) -> "subprocess.Popen[bytes]":
+    def server(self) -> "contextlib.AbstractContextManager[subprocess.Popen[bytes]]":
         program = (sys.executable, "-m", "support.servers.broken_server", "honest", SERVER_ADDRESS, "5004")
-        environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        command = self.pair.inside(self.pair.server, *program)
-        return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        return running(self.pair.inside(self.pair.server, *program))
 
 
 @pytest.mark.wire
@@ -256,27 +255,20 @@ def test_where_udp_is_blocked_auto_changes_to_tcp_once_and_says_so(rule: str):
     events: list[ClientEvent] = []
     with WirePair(clients=1) as pair:
         blocked = Blocked(pair, rule)
-        process = blocked.server()
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            with pair.as_client():
-                client = Client(settings(5004, host=SERVER_ADDRESS), FakePlayer(), on_event=events.append)
-                began_s = time.monotonic()
-                # A socket belongs to its thread's namespace. Here the client's threads start in the client's.
-                with client:
-                    assert isinstance(client.connect(), messages.Connected)
-                    wait_until("media over TCP", lambda: client.statistics().transport == "tcp", timeout_s=15)
-                    lost = client.statistics().lost  # the datagrams sent over UDP
-                    wait_until("a second of it", lambda: client.statistics().datagrams > 150, timeout_s=15)
-                    took_s = time.monotonic() - began_s
-                    wait_until("it is played", lambda: client.statistics().player.frames_displayed > 100)
-                    client.interrupt()
-                    assert isinstance(client.continue_(), messages.Continued)
-                    seen = client.statistics()
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
+        with blocked.server(), pair.as_client():
+            client = Client(settings(5004, host=SERVER_ADDRESS), FakePlayer(), on_event=events.append)
+            began_s = time.monotonic()
+            # A socket belongs to its thread's namespace. Here the client's threads start in the client's.
+            with client:
+                assert isinstance(client.connect(), messages.Connected)
+                wait_until("media over TCP", lambda: client.statistics().transport == "tcp", timeout_s=15)
+                lost = client.statistics().lost  # the datagrams sent over UDP
+                wait_until("a second of it", lambda: client.statistics().datagrams > 150, timeout_s=15)
+                took_s = time.monotonic() - began_s
+                wait_until("it is played", lambda: client.statistics().player.frames_displayed > 100)
+                client.interrupt()
+                assert isinstance(client.continue_(), messages.Continued)
+                seen = client.statistics()
     assert took_s < 10, "3 s of patience, a round of the supervisor, and a second of stream"
     assert [event.code for event in events if event.event == "notice"] == ["udp_blocked"]
     assert seen.lost == lost
@@ -287,22 +279,16 @@ def test_a_stream_that_is_cut_off_in_the_middle_goes_on_over_tcp():
     events: list[ClientEvent] = []
     with WirePair(clients=1) as pair:
         blocked = Blocked(pair)
-        process = blocked.server()
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            with (
-                pair.as_client(),
-                Client(settings(5004, host=SERVER_ADDRESS), FakePlayer(), on_event=events.append) as client,
-            ):
-                client.connect()
-                wait_until("media over UDP", lambda: client.statistics().datagrams > 100)
-                assert client.statistics().transport == "udp"
-                Blocked(pair, "-A INPUT -p udp --sport 5004 -j DROP")
-                wait_until("media over TCP", lambda: client.statistics().transport == "tcp", timeout_s=15)
-                before = client.statistics().datagrams
-                wait_until("it flows", lambda: client.statistics().datagrams > before + 100)
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
+        with (
+            blocked.server(),
+            pair.as_client(),
+            Client(settings(5004, host=SERVER_ADDRESS), FakePlayer(), on_event=events.append) as client,
+        ):
+            client.connect()
+            wait_until("media over UDP", lambda: client.statistics().datagrams > 100)
+            assert client.statistics().transport == "udp"
+            Blocked(pair, "-A INPUT -p udp --sport 5004 -j DROP")
+            wait_until("media over TCP", lambda: client.statistics().transport == "tcp", timeout_s=15)
+            before = client.statistics().datagrams
+            wait_until("it flows", lambda: client.statistics().datagrams > before + 100)
     assert [event.code for event in events if event.code == "udp_blocked"] == ["udp_blocked"]

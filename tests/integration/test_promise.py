@@ -6,7 +6,6 @@ capture. Four broken servers show that the judge would notice a broken promise.
 
 import asyncio
 import contextlib
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -25,8 +24,8 @@ from flume.lab.trial.windows import Sessions
 from flume.settings import ServerSettings
 from support.clients.random_client import LightClient, hectic_pause_s, play_random_sequence
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
-from support.paths import ROOT
 from support.servers.plain_server import served
+from support.servers.program import running
 
 pytestmark = pytest.mark.wire
 
@@ -39,16 +38,8 @@ UNWATCHED = Expectations(frames_min_pct=None)
 def server(pair: WirePair, kind: str = "honest") -> Iterator[None]:
     """Run the server of *kind* as a program in its namespace; it must end with status 0."""
     program = (sys.executable, "-m", "support.servers.broken_server", kind, SERVER_ADDRESS, str(PORT))
-    environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=environment)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == b"ready\n"
+    with running(pair.inside(pair.server, *program)):
         yield
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
-    assert process.returncode == 0
 
 
 def judged(pair: WirePair, taps: dict[str, Tcpdump], subjects: tuple[Subject, ...], started_s: float) -> Report:

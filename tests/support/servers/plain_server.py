@@ -6,9 +6,7 @@
 import argparse
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -16,25 +14,17 @@ from flume.server.app import Server
 from flume.settings import ServerSettings
 from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
-from support.paths import ROOT
+from support.servers.program import running
 
 PORT = 5004
-ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
 
 
 @contextlib.contextmanager
 def served(pair: WirePair, host: str = SERVER_ADDRESS, *, options: Sequence[str] = ()) -> Iterator[None]:
     """Such a server in its namespace of *pair*; it has to end well."""
     program = (sys.executable, "-m", "support.servers.plain_server", host, str(PORT), *options)
-    process = subprocess.Popen(pair.inside(pair.server, *program), stdout=subprocess.PIPE, env=ENVIRONMENT)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == b"ready\n"
+    with running(pair.inside(pair.server, *program)):
         yield
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
-    assert process.returncode == 0
 
 
 async def serve(options: argparse.Namespace) -> None:

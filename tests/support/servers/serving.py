@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from support.paths import ROOT
 from support.ports import free_port
+from support.servers.program import running
 
 
 @contextlib.contextmanager
@@ -36,14 +37,6 @@ def port_of(process: subprocess.Popen[str]) -> int:
 def synthetic_server(kind: str = "honest") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a server of a synthetic source as a program, with consent_timeout_s 1.5; it must end with status 0."""
     port = free_port()
-    environment = {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "PATH": os.environ["PATH"]}
     command = (sys.executable, "-m", "support.servers.broken_server", kind, "127.0.0.1", str(port))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == b"ready\n"
+    with running(command, stderr=subprocess.PIPE) as process:
         yield process, port
-    finally:
-        process.terminate()
-        _, process.said = process.communicate(timeout=20)  # type: ignore[attr-defined]
-    assert process.returncode == 0
