@@ -7,29 +7,11 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from flume.lab.machine.process import wait_until
+from support.captures.judging import BALANCE_FIELDS, CLIENT_FIELDS
 from support.media.clips import bunny_clip
 
 pytestmark = [pytest.mark.docker, pytest.mark.vlc, pytest.mark.timeout(400)]
 
-CLIENT_FIELDS = {
-    "name",
-    "address",
-    "active_windows",
-    "datagrams_active",
-    "datagrams_leaked",
-    "datagrams_lost",
-    "join_ms",
-    "frames_displayed",
-}
-BALANCE_FIELDS = {
-    "sent",
-    "received",
-    "lost_on_link",
-    "damaged_on_link",
-    "dropped_by_firewall",
-    "dropped_by_receiver",
-    "unexplained",
-}
 WINDOWS = {"client-1": 1, "client-2": 2, "client-3": 1, "client-4": 2, "client-5": 3}
 
 

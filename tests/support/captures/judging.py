@@ -4,6 +4,29 @@ from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
 from support.captures.wire import Wire
 
+CLIENT_FIELDS = {
+    "name",
+    "address",
+    "active_windows",
+    "datagrams_active",
+    "datagrams_leaked",
+    "datagrams_lost",
+    "join_ms",
+    "frames_displayed",
+}
+"""Keys of a client in ``report.json`` that programs read, by the README."""
+
+BALANCE_FIELDS = {
+    "sent",
+    "received",
+    "lost_on_link",
+    "damaged_on_link",
+    "dropped_by_firewall",
+    "dropped_by_receiver",
+    "unexplained",
+}
+"""All keys of an account in ``report.json``."""
+
 RUN = RunFacts(run="r1", engine={"name": "paper"}, timings={"start": 1.0})
 
 

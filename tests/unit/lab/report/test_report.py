@@ -15,6 +15,7 @@ from flume.lab.report.timeline import HEIGHT, MOST_COLUMNS, WIDTH, draw, ticks
 from flume.lab.report.writer import account, html, junit, read_report, table, trouble, write_report
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Check, LinkFigure, Network, Report, RunFacts, Verdict
+from support.captures.judging import BALANCE_FIELDS, CLIENT_FIELDS
 from support.captures.wire import Wire
 
 RUN = RunFacts(
@@ -63,26 +64,8 @@ def test_the_json_holds_what_the_readme_promises(tmp_path: Path):
     assert read_report(json_path) == written
     raw = msgspec.json.decode(json_path.read_bytes())
     assert {"verdict", "run", "engine", "clients", "balance"} <= raw.keys()
-    assert raw["clients"][0].keys() >= {
-        "name",
-        "address",
-        "active_windows",
-        "datagrams_active",
-        "datagrams_leaked",
-        "datagrams_lost",
-        "join_ms",
-        "frames_displayed",
-    }
-    fields = {
-        "sent",
-        "received",
-        "lost_on_link",
-        "damaged_on_link",
-        "dropped_by_firewall",
-        "dropped_by_receiver",
-        "unexplained",
-    }
-    assert raw["balance"].keys() == fields
+    assert raw["clients"][0].keys() >= CLIENT_FIELDS
+    assert raw["balance"].keys() == BALANCE_FIELDS
 
 
 class _Page(HTMLParser):
