@@ -26,10 +26,10 @@ MAX_REMEMBERED = 2048
 """How many numbers given up as lost are remembered, to tell a late arrival from a duplicate."""
 
 LONGEST_RUN = 32
-"""Loss runs of this many datagrams or more share one entry of :attr:`JitterStatistics.loss_runs`."""
+"""Loss runs of this many datagrams or more share one entry of :attr:`ArrivalStatistics.loss_runs`."""
 
 
-class JitterStatistics(NamedTuple):
+class ArrivalStatistics(NamedTuple):
     """A snapshot. *lost* never arrived (so far); *late* arrived after it was given up, and was not handed out."""
 
     datagrams: int = 0
@@ -276,11 +276,11 @@ class JitterBuffer(Generic[Item]):
         while len(self._missing) > MAX_REMEMBERED:
             del self._missing[next(iter(self._missing))]
 
-    def statistics(self) -> JitterStatistics:
+    def statistics(self) -> ArrivalStatistics:
         """Return the counters as they are now."""
         tail = self._windows[-1] if self._windows else None
         unannounced = tail.received if tail is not None and not tail.confirmed else 0
-        return JitterStatistics(
+        return ArrivalStatistics(
             datagrams=self._datagrams,
             lost=self._lost,
             late=self._late,

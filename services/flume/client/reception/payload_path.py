@@ -4,11 +4,9 @@ RTP numbers its datagrams, so its path reorders them and knows which are missing
 numbers: they go on in the order of arrival, and loss is known from the server's count alone, when a window ends.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from flume.client.reception.jitter import InterarrivalJitter, JitterBuffer
+from flume.client.reception.jitter import ArrivalStatistics, InterarrivalJitter, JitterBuffer
 from flume.client.reception.raw_ts import RawTsClock, RawTsCount
 from flume.errors import RemoteProtocolError
 from flume.media import mpegts, rtp
@@ -21,20 +19,6 @@ class Unit(NamedTuple):
 
     timestamp: int
     payload: memoryview
-
-
-class PathStatistics(NamedTuple):
-    """A snapshot of what a path has counted since it was made; the names are those of ``ReceptionStatistics``."""
-
-    lost: int = 0
-    late: int = 0
-    duplicates: int = 0
-    reordered: int = 0
-    unexpected: int = 0
-    windows: int = 0
-    jitter_ms: float = 0.0
-    loss_runs: Mapping[int, int] = MappingProxyType({})
-    longest_loss_run: int = 0
 
 
 class PayloadPath(Protocol):
@@ -61,8 +45,11 @@ class PayloadPath(Protocol):
     def deadline_s(self) -> float | None:
         """Return when :meth:`take` gives up waiting for a datagram; ``None``: nothing is held back."""
 
-    def statistics(self) -> PathStatistics:
+    def statistics(self) -> ArrivalStatistics:
         """Return the counters as they are now."""
+
+    def jitter_ms(self) -> float:
+        """Return the interarrival jitter; 0 where the path cannot know it."""
 
 
 class RtpPath:
@@ -113,20 +100,13 @@ class RtpPath:
         """Return when the oldest missing number is given up."""
         return self._buffer.deadline_s()
 
-    def statistics(self) -> PathStatistics:
-        """Return the jitter buffer's counters and the jitter."""
-        counted = self._buffer.statistics()
-        return PathStatistics(
-            lost=counted.lost,
-            late=counted.late,
-            duplicates=counted.duplicates,
-            reordered=counted.reordered,
-            unexpected=counted.unexpected,
-            windows=counted.windows,
-            jitter_ms=self._jitter.jitter_ms,
-            loss_runs=counted.loss_runs,
-            longest_loss_run=counted.longest_loss_run,
-        )
+    def statistics(self) -> ArrivalStatistics:
+        """Return the jitter buffer's counters."""
+        return self._buffer.statistics()
+
+    def jitter_ms(self) -> float:
+        """Return the interarrival jitter of RFC 3550."""
+        return self._jitter.jitter_ms
 
 
 class RawTsPath:
@@ -170,6 +150,10 @@ class RawTsPath:
         """Return ``None``: nothing is ever held back."""
         return None
 
-    def statistics(self) -> PathStatistics:
+    def statistics(self) -> ArrivalStatistics:
         """Return loss and windows; nothing else can be known without sequence numbers."""
-        return PathStatistics(lost=self._count.lost, windows=self._count.windows)
+        return ArrivalStatistics(lost=self._count.lost, windows=self._count.windows)
+
+    def jitter_ms(self) -> float:
+        """Return 0: raw transport packets carry no timestamp to measure by."""
+        return 0.0

@@ -272,7 +272,7 @@ class Receiver:
                 reordered=path.reordered,
                 unexpected=path.unexpected,
                 unrelated=self._unrelated,
-                jitter_ms=round(path.jitter_ms, 3),
+                jitter_ms=round(self._path.jitter_ms(), 3),
                 loss_runs=dict(path.loss_runs),
                 longest_loss_run=path.longest_loss_run,
                 windows=path.windows,
