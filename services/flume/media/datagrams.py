@@ -127,6 +127,11 @@ class DatagramBuilder:
         self._is_extrapolated = True
 
     @property
+    def last_pcr(self) -> int | None:
+        """The time (27 MHz) up to which due times are known; ``None`` before the first PCR."""
+        return None if self._last_pcr is None else self._last_pcr[1]
+
+    @property
     def extrapolated_pcr(self) -> int | None:
         """The time (27 MHz) up to which due times were extrapolated; ``None`` once a PCR has come again."""
         return self._last_pcr[1] if self._last_pcr is not None and self._is_extrapolated else None

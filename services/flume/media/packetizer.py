@@ -11,6 +11,8 @@ distinguish them from one uninterrupted broadcast:
   that datagram. The datagram before it is filled up with null packets.
 - A datagram's due time is interpolated between PCRs by its position (:mod:`flume.media.datagrams`). Where no PCR comes,
   the PCR is estimated from DTS and written (:mod:`flume.media.pcr_watch`).
+- Where the next PCR is far ahead, as in a slide show, PCRs are written up to it, so that receivers can tell a slow
+  stream from one that has stopped.
 - A change of PAT or PMT starts a new datagram. Clients can no longer join at an earlier one.
 - A live source that is faster than its clock is cut: packets are left out up to a keyframe
   (:meth:`Packetizer.skip`).
@@ -20,66 +22,24 @@ Continuity counters that jump *inside* an item also jump in the output, so that 
 
 from collections.abc import Mapping
 
-import msgspec
-
 from flume.media import mpegts
+from flume.media.account import ItemAccount, TrackAccount
 from flume.media.datagrams import Datagram, DatagramBuilder
 from flume.media.item_start import ItemStart
 from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, PesStart
+from flume.media.output import Output
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
 from flume.media.restamper import Restamper
 from flume.media.skipper import Resumption, Skipper
+from flume.media.statistics import PacketizerStatistics
 
 _NO_ROUTES: Mapping[int, Route] = {}
 
 MAIN_SILENT_TICKS = 10 * PCR_HZ
-"""After 10 s without the main stream, clients may join at another stream's PES. Otherwise a new client would begin at
-the main stream's last keyframe, long in the past."""
-
-TABLES_TICKS = PCR_HZ // 2
-"""Longest interval between tables, 0.5 s (ETSI TR 101 290, 1.3 and 1.5), even if the source repeats its own less
-often."""
-
-
-class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters over all items so far. Codecs and *video_pid* (outgoing) describe the present item."""
-
-    items: int
-    datagrams: int
-    packets: int
-    random_access_points: int
-    null_packets: int
-    """Written to fill up a datagram: the one before a random access point, and the last one of an item."""
-    unreferenced_packets: int
-    """Dropped: their PID is not in the PMT. Null packets and service tables are dropped without being counted."""
-    damaged_packets: int
-    """Dropped: marked with transport_error_indicator."""
-    resyncs: int
-    skipped_bytes: int
-    continuity_gaps: int
-    """How often packets were missing in the source: continuity counters jump in the output, too."""
-    duplicate_packets: int
-    """Dropped: equal to the packet before on their PID. The standard allows one repetition."""
-    damaged_tables: int
-    """PAT and PMT sections with a wrong CRC. The tables before them stay valid."""
-    table_changes: int
-    """How often a PMT changed inside an item."""
-    pcr_jumps: int
-    pcr_gaps: int
-    """How often no PCR came for too long, so that PCRs were estimated from timestamps."""
-    stray_timestamps: int
-    """PES whose timestamps fit neither their stream nor the PCR. They were placed where their stream continues."""
-    overrun_packets: int
-    """Left out between :meth:`Packetizer.skip` and the packet at which the stream continued."""
-    cut_pes: int
-    """PES of declared length, mostly audio, that an item's end cut off: replaced by null packets."""
-    unclocked_datagrams: int
-    """Their due time was extrapolated at the last known rate, because no PCR came in time."""
-    video_codec: str | None
-    audio_codecs: tuple[str, ...]
-    video_pid: int | None
+"""After 10 s without the main stream, or twice its last step in a slide show, clients may join at another stream's PES.
+Otherwise a new client would begin at the main stream's last keyframe, long in the past."""
 
 
 class Packetizer:
@@ -103,24 +63,33 @@ class Packetizer:
         self._builder = DatagramBuilder()
         self._unfinished = UnfinishedPes()
         self._skipper = Skipper()
+        self._account = ItemAccount()
+        self._output = Output(self._program, self._timeline, self._builder, self._account)
         self._items = self._damaged = 0
-        self._tables_at = self._main_at = 0
+        self._is_trusted = False
+        self._main_at = self._main_pes_at = self._main_step = 0
         self._start: ItemStart | None = self._new_start()
         """Holds packets until the item has its place on the timeline; ``None`` from then on."""
 
     def _new_start(self) -> ItemStart:
         return ItemStart(self._program, follows_an_item=self._timeline.follows_an_item)
 
-    def begin_item(self) -> None:
-        """Begin another item: the bytes that follow have another multiplexer and another clock."""
+    def begin_item(self, *, trusted_clock: bool = False) -> None:
+        """Begin another item: the bytes that follow have another multiplexer and another clock.
+
+        *trusted_clock*: the item's reader has repaired its timestamps, so that they are believed however far apart
+        they are (:mod:`flume.media.timeline`).
+        """
         self._items += 1
+        self._is_trusted = trusted_clock
         self._skipper.end()
         self._framer.clear()
         self._program.begin_item()
+        self._account.begin_item()
         self._begin_timeline()
 
     def _begin_timeline(self) -> None:
-        self._restamper.begin_item()
+        self._restamper.begin_item(trusted_clock=self._is_trusted)
         self._finder.begin_item()
         self._unfinished.clear()
         self._main_at = self._timeline.now
@@ -151,18 +120,37 @@ class Packetizer:
         """Return the streams whose packets may take the fast path: none while packets are held or left out."""
         return self._program.incoming if self._start is None else _NO_ROUTES
 
-    def end_item(self) -> list[Datagram]:
-        """Return the item's last datagrams; the very last one is filled up with null packets."""
-        self._framer.clear()
-        return self._end_timeline()
+    def end_item(self, last_durations: Mapping[int, int] | None = None) -> list[Datagram]:
+        """Return the item's last datagrams; the very last one is filled up with null packets.
 
-    def _end_timeline(self) -> list[Datagram]:
+        *last_durations*: how long the last frame of a stream lasts (ticks of 90 kHz), by incoming PID. For any other
+        stream, the step to its last frame is taken.
+        """
+        self._framer.clear()
+        routes = self._program.incoming
+        durations = {routes[pid].pid: ticks for pid, ticks in (last_durations or {}).items() if pid in routes}
+        return self._end_timeline(durations)
+
+    def _end_timeline(self, last_durations: Mapping[int, int] | None = None) -> list[Datagram]:
         if self._start is not None and self._start.packets:
             self._place(self._start)
         self._start = self._new_start()  # holds packets back until another item begins
-        self._program.rewind(self._unfinished.take_back())
-        self._builder.end(self._timeline.end_of_item())
+        counters = self._unfinished.take_back()
+        self._program.rewind(counters)
+        self._account.pause(self._builder.packets)
+        self._account.take_back(counters)
+        end = self._timeline.end_of_item(last_durations)
+        if end is not None:
+            self._timeline.advance_to(self._output.bridge(end))
+        self._builder.end(end)
         return self._builder.collect()
+
+    def item_account(self) -> Mapping[int, TrackAccount]:
+        """Return what was sent of the present item, by incoming PID; from the feeding thread only.
+
+        After :meth:`end_item` it stays until the next :meth:`begin_item`.
+        """
+        return self._account.tracks(number=self._builder.packets)
 
     # --- skipping ----------------------------------------------------------------------------------------------
 
@@ -198,7 +186,7 @@ class Packetizer:
         route = self._program.route_untrusted(packet)
         if route is None:
             if self._program.tables_due and self._start is None:
-                self._write_tables()
+                self._output.write_tables()
         elif self._program.record(packet, route):
             self._take_new(packet, route)
 
@@ -219,56 +207,53 @@ class Packetizer:
         self._start = None
         self._restamper.place(start, main=self._program.main)
         if self._program.tables_differ:
-            self._write_tables()
+            self._output.write_tables()
         for packet, route in start.packets:
             self._pass_on(packet, route)
 
     # --- output ------------------------------------------------------------------------------------------------
 
-    def _write_tables(self) -> None:
-        if self._program.tables_differ:
-            self._builder.begin_datagram(new_tables=True)
-        self._write_tables_here()
-
-    def _write_tables_here(self) -> None:
-        self._tables_at = self._timeline.now
-        for table in self._program.next_tables():
-            self._builder.write(table)
-
     def _pass_on(self, packet: bytearray, route: Route) -> None:
         pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
         pcr = self._restamper.restamp_pcr(packet, route, not_before=self._builder.extrapolated_pcr)
-        estimate = None
         if pes is not None:
-            estimate = self._restamper.estimate_pcr(pes, route, is_main=route is self._program.main)
-            pcr = pcr if estimate is None else estimate
-            self._restamper.restamp_pes(packet, route, pes)
-            self._begin_random_access(packet, route, pes)
-        if pcr is not None and pcr - self._tables_at > TABLES_TICKS:
-            self._write_tables()
-        if pes is not None:
-            before = self._program.counter(route.pid)
-            self._unfinished.begin_untrusted(route.pid, packet, number=self._builder.packets, counter_before=before)
+            self._begin_pes(packet, route, pes, pcr)
+            return
+        if pcr is not None:
+            self._output.advance(pcr)
+        self._send(packet, route, pcr)
+
+    def _begin_pes(self, packet: bytearray, route: Route, pes: PesStart, pcr: int | None) -> None:
+        self._account.pause(self._builder.packets)
+        estimate = self._restamper.estimate_pcr(pes, route, is_main=route is self._program.main)
+        pcr = pcr if estimate is None else estimate
+        if pcr is not None:
+            self._output.bridge(pcr)
+        dts = self._restamper.restamp_pes(packet, route, pes)
+        self._begin_random_access(packet, route, pes)
+        if pcr is not None:
+            self._output.advance(pcr)
+        number, before = self._builder.packets, self._program.counter(route.pid)
+        self._account.on_pes(mpegts.pid_of(packet), route, dts=dts, number=number)
+        self._unfinished.begin_untrusted(route.pid, packet, number=number, counter_before=before)
+        self._send(packet, route, pcr)
+        if estimate is not None:
+            self._output.write_pcr(estimate)
+
+    def _send(self, packet: bytearray, route: Route, pcr: int | None) -> None:
         self._unfinished.follow(route.pid, packet)
         self._program.remap(packet, route)
         self._builder.write(packet, pcr)
-        if estimate is not None:
-            self._write_pcr(estimate)
-
-    def _write_pcr(self, pcr: int) -> None:
-        pid = self._program.pcr_pid
-        counter = self._program.counter(pid)
-        self._builder.write(mpegts.pcr_packet(pid, pcr, 15 if counter is None else counter))
 
     def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
         now = self._timeline.now
         if route is self._program.main:
-            self._main_at = now
-        elif not route.is_timed or now - self._main_at < MAIN_SILENT_TICKS:
+            self._main_step = now - self._main_pes_at
+            self._main_at = self._main_pes_at = now
+        elif not route.is_timed or now - self._main_at < max(MAIN_SILENT_TICKS, 2 * self._main_step):
             return
         if self._finder.accept_untrusted(packet, pes.payload_offset, route.stream_type, now):
-            self._builder.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
-            self._write_tables_here()
+            self._output.begin_random_access()
             mpegts.mark_random_access(packet)
 
     def statistics(self) -> PacketizerStatistics:

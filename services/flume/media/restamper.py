@@ -23,9 +23,9 @@ class Restamper:
         self.timeline = Timeline()
         self.pcr_watch = PcrWatch()
 
-    def begin_item(self) -> None:
-        """What follows belongs to another clock."""
-        self.timeline.begin_item()
+    def begin_item(self, *, trusted_clock: bool = False) -> None:
+        """What follows belongs to another clock; *trusted_clock*: the item's reader has repaired it."""
+        self.timeline.begin_item(trusted_clock=trusted_clock)
         self.pcr_watch.begin_item()
 
     def place(self, start: ItemStart, *, main: Route | None) -> None:
@@ -63,14 +63,18 @@ class Restamper:
         pcr = self.pcr_watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=is_main)
         return None if pcr is None else self.timeline.restamp_pcr(pcr, is_estimated=True)
 
-    def restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> None:
-        """Restamp PTS and DTS of the PES that begins in *packet*; nothing to do where it has none."""
+    def restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> int | None:
+        """Restamp PTS and DTS of the PES that begins in *packet*; return the DTS on the timeline (90 kHz).
+
+        ``None``: the PES has no timestamps, and there is nothing to do.
+        """
         if pes.pts is None or pes.dts is None or pes.pts_offset is None:
-            return
+            return None
         if route.is_timed:
             pts, dts = self.timeline.restamp_pes(route.pid, pes.pts, pes.dts)
         else:
-            pts, dts = (self.timeline.move(value * TICKS_PER_PTS) // TICKS_PER_PTS for value in (pes.pts, pes.dts))
+            pts, dts = (self.timeline.move_timestamp(value) // TICKS_PER_PTS for value in (pes.pts, pes.dts))
         mpegts.write_timestamp(packet, pes.pts_offset, pts)
         if pes.dts_offset is not None:
             mpegts.write_timestamp(packet, pes.dts_offset, dts)
+        return dts

@@ -6,7 +6,11 @@ rules:
 - At a seam between two items, no elementary stream goes back: the next item's first DTS (and PTS) of a stream is at or
   after the end of the same stream before the seam. The stream that needs the latest start decides for all, so the
   longest stream has no gap.
+- All items begin with the same lead of their timestamps over the PCR, the largest that any had so far. Otherwise each
+  change from a small lead to a large one would be a pause.
 - The PCR never goes back.
+- An item with a trusted clock is believed: its reader has repaired the clock. A PCR may step ahead as far as it will,
+  no timestamp is stray, and a frame may last as long as it will. For any other item the rules below hold.
 - Inside an item, a PCR that goes back, or jumps ahead by more than a second, gets a new offset: it is placed where the
   old PCR would have been next, and counted. Its streams keep the lead that they had over the old PCR, so that none of
   them goes back.
@@ -36,9 +40,12 @@ FAR_TICKS = 60 * PCR_HZ
 """A timestamp more than a minute from the PCR is damaged or of another timeline: it is moved like the others, but its
 stream's end is not computed from it."""
 
-LONGEST_SEAM_TICKS = 3 * PCR_HZ
-"""Longest pause at a seam that an item's first timestamps may ask for: 3 s. More comes from a damaged timestamp, and
-would leave clients without datagrams."""
+LONGEST_LEAD_TICKS = 3 * PCR_HZ
+"""Most of an item's first lead that later items take over: 3 s. Decoders buffer 1 s (ISO/IEC 13818-1, 2.4.2.6)."""
+
+LATE_TICKS = PCR_HZ // 4
+"""A stream whose first DTS is more than 0.25 s before the first PCR does not decide where its item begins, unless all
+are: the timestamp is damaged, and going by it would leave clients without datagrams."""
 
 STRAY_TICKS = PCR_HZ
 """A DTS is stray if it is more than 1 s from its stream's last DTS and its lead over the PCR has also changed by more
@@ -48,7 +55,8 @@ MAX_STRAYS = 10
 """After so many strays in a row the next one is believed: the stream itself has moved against the PCR."""
 
 MAX_FRAME_TICKS = PCR_HZ
-"""Longest duration assumed for a last frame, so that a stream of one frame an hour does not delay the next item."""
+"""Longest duration assumed for a last frame without a trusted clock, so that a damaged timestamp does not delay the
+next item."""
 
 
 class FirstTimestamps(NamedTuple):
@@ -70,10 +78,11 @@ def unwrap(value: int, reference: int, modulus: int) -> int:
 class _Track:
     """The last timestamps of one elementary stream on the timeline, and the duration of its last frame."""
 
-    __slots__ = ("dts", "duration", "lead", "pts", "strays")
+    __slots__ = ("dts", "duration", "first_dts", "lead", "pts", "strays")
 
     def __init__(self, dts: int, pts: int, lead: int) -> None:
         self.dts, self.pts, self.lead = dts, pts, lead
+        self.first_dts = dts
         self.duration = self.strays = 0
 
     @property
@@ -84,8 +93,9 @@ class _Track:
         """Return whether *dts*, *lead* ahead of the PCR, continues the stream; see :data:`STRAY_TICKS`."""
         return abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS or self.strays == MAX_STRAYS
 
-    def advance(self, dts: int, pts: int, lead: int) -> None:
-        if 0 < dts - self.dts <= MAX_FRAME_TICKS:
+    def advance(self, dts: int, pts: int, lead: int, *, longest: int | None) -> None:
+        """Take the next frame; a step of more than *longest* is no frame's duration."""
+        if dts - self.dts > 0 and (longest is None or dts - self.dts <= longest):
             self.duration = dts - self.dts
         self.dts = max(self.dts, dts)
         self.pts = max(self.pts, pts)
@@ -108,15 +118,22 @@ class Timeline:
         self.stray_timestamps = 0
         """PES whose timestamps were placed where their stream would have been next."""
         self._offset: int | None = None
+        """What is added to a PCR of the present item; ``None`` before it has its place."""
+        self._delay = 0
+        """What is added to a PTS or DTS besides, so that all items begin with the same lead."""
+        self._lead = 0
+        """The largest lead over the PCR with which an item began."""
         self._pcr: int | None = None
         self._first_of_item = True
+        self._begins_at = ORIGIN_TICKS
+        """The present item's first PCR on the timeline."""
+        self._is_trusted = False
         self._is_estimated = False
         self._after_jump: set[int] = set()
         """Streams of which no PES has come since the PCR jumped."""
         self._interval = DEFAULT_INTERVAL_TICKS
         self._tracks: dict[int, _Track] = {}
         self._before: dict[int, _Track] = {}
-        self._end_at_pcr = 0
 
     @property
     def now(self) -> int:
@@ -128,12 +145,14 @@ class Timeline:
         """Whether there were streams before, so that :meth:`anchor` needs the first timestamps of the new ones."""
         return bool(self._before)
 
-    def begin_item(self) -> None:
-        """Forget the item's offset: the timestamps that follow belong to another clock."""
+    def begin_item(self, *, trusted_clock: bool = False) -> None:
+        """Forget the item's offset: the timestamps that follow belong to another clock, *trusted_clock* or not."""
+        self._lead = max(self._lead, min(self._lead_of_item(), LONGEST_LEAD_TICKS))
         self._before |= self._tracks
         self._tracks = {}
-        self._offset = None
+        self._offset, self._delay = None, 0
         self._first_of_item = True
+        self._is_trusted = trusted_clock
         self._is_estimated = False
         self._after_jump.clear()
 
@@ -143,13 +162,17 @@ class Timeline:
             self._offset = ORIGIN_TICKS - pcr
             return
         earliest = self._pcr + SEAM_TICKS - pcr
-        starts = [earliest]
-        for pid, first in firsts.items():
-            track = self._before.get(pid)
-            if track is not None:
-                dts, pts = (unwrap(value * TICKS_PER_PTS, pcr, PCR_MODULUS) for value in first)
-                starts.append(max(track.dts - dts, track.pts - pts) + track.duration)
-        self._offset = max(start for start in starts if start <= earliest + LONGEST_SEAM_TICKS)
+        begins = _believed(pcr, firsts)
+        if not begins:
+            self._offset = earliest
+            return
+        first = min(dts for dts, _ in begins.values())
+        known = [(self._before[pid], dts, pts) for pid, (dts, pts) in begins.items() if pid in self._before]
+        starts = [max(track.dts - dts, track.pts - pts) + track.duration for track, dts, pts in known]
+        start = max(starts) if starts else self._end(self._before) - first
+        lead = first - pcr
+        self._offset = max(earliest, start + lead - max(lead, self._lead))
+        self._delay = max(start - self._offset, 0)
 
     def restamp_pcr(self, pcr: int, *, is_estimated: bool = False) -> int:
         """Return *pcr* (27 MHz, as in the packet) on the timeline; never before the last one.
@@ -160,20 +183,19 @@ class Timeline:
             self.anchor(pcr, {})
         offset = self._offset or 0
         if self._pcr is None or self._first_of_item:
-            moved = max(pcr + offset, self._pcr or 0)
+            moved = self._begins_at = max(pcr + offset, self._pcr or 0)
         else:
             moved = unwrap(pcr + offset, self._pcr, PCR_MODULUS)
             step = moved - self._pcr
-            if self._is_estimated and -JUMP_TICKS <= step < 0:
+            if step < 0 and (self._is_trusted or (self._is_estimated and step >= -JUMP_TICKS)):
                 return self._pcr  # the estimate was ahead: repeat it until the PCR has reached it
-            if not 0 <= step <= JUMP_TICKS:
+            if not self._is_trusted and not 0 <= step <= JUMP_TICKS:
                 moved = self._jump(pcr)
             elif step:
                 self._interval = step
         self._first_of_item = False
         self._is_estimated = is_estimated
         self._pcr = moved
-        self._end_at_pcr = self._end()
         return moved
 
     def _jump(self, pcr: int) -> int:
@@ -189,21 +211,25 @@ class Timeline:
         self._pcr = max(self.now, pcr)
         self._is_estimated = True
 
-    def move(self, ticks: int) -> int:
-        """Return *ticks* (27 MHz, as in the packet) on the timeline. Changes nothing."""
-        return unwrap(ticks + (self._offset or 0), self.now, PCR_MODULUS)
+    def move(self, pcr: int) -> int:
+        """Return *pcr* (27 MHz, as in the packet) on the timeline. Changes nothing."""
+        return unwrap(pcr + (self._offset or 0), self.now, PCR_MODULUS)
+
+    def move_timestamp(self, value: int) -> int:
+        """Return the PTS or DTS *value* (90 kHz, as in the packet) on the timeline (27 MHz). Changes nothing."""
+        return unwrap(value * TICKS_PER_PTS + (self._offset or 0) + self._delay, self.now, PCR_MODULUS)
 
     def restamp_pes(self, pid: int, pts: int, dts: int) -> tuple[int, int]:
         """Return PTS and DTS (90 kHz) on the timeline for a PES of the outgoing *pid*, to be written modulo 2^33."""
         now, track = self.now, self._tracks.get(pid)
-        moved = self.move(dts * TICKS_PER_PTS)
-        if track is not None:
+        moved = self.move_timestamp(dts)
+        if track is not None and not self._is_trusted:
             moved = self._place(pid, track, moved)
         delay = unwrap(pts - dts, 0, PTS_MODULUS) * TICKS_PER_PTS
-        if max(abs(moved - now), abs(moved + delay - now)) <= FAR_TICKS:
+        if self._is_trusted or max(abs(moved - now), abs(moved + delay - now)) <= FAR_TICKS:
             if track is None:
                 self._tracks[pid] = track = _Track(moved, moved + delay, moved - now)
-            track.advance(moved, moved + delay, moved - now)
+            track.advance(moved, moved + delay, moved - now, longest=None if self._is_trusted else MAX_FRAME_TICKS)
         return (moved + delay) // TICKS_PER_PTS, moved // TICKS_PER_PTS
 
     def _place(self, pid: int, track: _Track, moved: int) -> int:
@@ -222,17 +248,44 @@ class Timeline:
                 moved += late
         return moved
 
-    def _end(self) -> int:
-        return max((track.dts + track.duration for track in self._tracks.values()), default=0)
+    @staticmethod
+    def _end(tracks: Mapping[int, _Track]) -> int:
+        return max((track.next for track in tracks.values()), default=0)
 
-    def end_of_item(self) -> int | None:
-        """Return when the item's last bytes are due (27 MHz): as long after its last PCR as its streams continue.
+    def _lead_of_item(self) -> int:
+        """Return by how much the present item's earliest DTS is ahead of its first PCR."""
+        if not self._tracks:
+            return 0
+        return min(track.first_dts for track in self._tracks.values()) - self._begins_at
 
-        ``None`` before the very first PCR.
+    def end_of_item(self, last_durations: Mapping[int, int] | None = None) -> int | None:
+        """Return when the item's last bytes are due (27 MHz): its streams' end, less the lead with which it began.
+
+        *last_durations*: how long the last frame of a stream lasts (90 kHz), by outgoing PID. For any other stream its
+        last step is taken. ``None`` before the very first PCR.
         """
         if self._pcr is None:
             return None
-        return self._pcr + max(self._interval, min(self._end() - self._end_at_pcr, FAR_TICKS))
+        for pid, duration in (last_durations or {}).items():
+            if pid in self._tracks:
+                self._tracks[pid].duration = duration * TICKS_PER_PTS
+        if not self._tracks:
+            return self._pcr + self._interval
+        end = self._end(self._tracks) - self._lead_of_item()
+        return max(self._pcr, end if self._is_trusted else min(end, self._pcr + FAR_TICKS))
+
+
+def _believed(pcr: int, firsts: Mapping[int, FirstTimestamps]) -> dict[int, FirstTimestamps]:
+    """Return those of an item's *firsts*, unwrapped to 27 MHz, that may decide where it begins; see :data:`LATE_TICKS`.
+
+    *pcr* is its first PCR.
+    """
+    unwrapped = {
+        pid: FirstTimestamps(*(unwrap(value * TICKS_PER_PTS, pcr, PCR_MODULUS) for value in first))
+        for pid, first in firsts.items()
+    }
+    punctual = {pid: first for pid, first in unwrapped.items() if first.dts >= pcr - LATE_TICKS}
+    return punctual or {pid: first for pid, first in unwrapped.items() if first.dts >= pcr - LONGEST_LEAD_TICKS}
 
 
 def seconds_from_origin(ticks: int) -> float:

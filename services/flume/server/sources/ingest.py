@@ -60,7 +60,7 @@ SHOWN_STATISTICS = (
     "unclocked_datagrams",
     "overrun_packets",
 )
-"""The counters of :class:`~flume.media.packetizer.PacketizerStatistics` that ``status`` reports: faults of the source.
+"""The counters of :class:`~flume.media.statistics.PacketizerStatistics` that ``status`` reports: faults of the source.
 ``cut_pes`` is not among them: libvlc cuts off the last audio PES of most files."""
 
 OWN_COUNTS = ("overruns", "failed_items")
