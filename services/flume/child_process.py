@@ -2,11 +2,13 @@
 
 libvlc and FFmpeg read and show what strangers made, in C. Each runs behind one :class:`ChildProcess`, which speaks with
 it over one socket pair, in frames: a kind of one byte, a length of four, the bytes. The other end of the pair is the
-child's :class:`ParentLink`. The child ends by itself once the parent has gone, however the parent ended.
+child's :class:`ParentLink`. The child ends once the parent has gone, however the parent ended, and also where it hangs
+or is stopped then: the kernel kills it.
 """
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import select
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 MESSAGE, DATA = 0, 1
 """Kinds of a frame: a message in JSON, or bytes of a stream."""
@@ -29,6 +31,9 @@ more than thirty times a second."""
 
 KILL_WAIT_S = 2.0
 """A process that was killed is gone after milliseconds, unless the kernel itself waits for a device."""
+
+_DEFERRED = {signal.SIGINT, signal.SIGTERM}
+"""Ctrl-C in a terminal, ``systemctl stop`` and the like reach every process. The parent decides what it means."""
 
 _HEADER = struct.Struct(">BI")
 _PR_SET_NAME = 15
@@ -82,7 +87,7 @@ def pack(kind: int, data: bytes) -> bytes:
 class ChildProcess:
     """The parent's side: ``python -m MODULE`` in a process of its own.
 
-    One thread sends and receives; :meth:`kill` and :attr:`pid` are for any thread.
+    One thread receives; :meth:`send`, :attr:`pid` and :meth:`kill` are for any thread, nothing follows :meth:`kill`.
 
     Example::
 
@@ -93,22 +98,42 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, *, memory_bytes: int | None = None) -> None:
-        """Start it. *memory_bytes* bounds its private memory (RLIMIT_DATA, setrlimit(2)); ``None``: no bound."""
+        """Start it; raises ``OSError`` where no process can be started.
+
+        *memory_bytes* bounds its private memory (RLIMIT_DATA, setrlimit(2)); ``None``: no bound.
+        """
         self._socket, theirs = socket.socketpair()
-        with theirs:
+        held, self._lifeline = os.pipe()
+        try:
             for end in (self._socket, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-            arguments = [str(theirs.fileno()), str(memory_bytes or 0)]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                # What this program imports from; the few arenas bound what glibc keeps for C threads that have ended.
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MALLOC_ARENA_MAX": "2"},
-            )
+            self._process = self._start(module, theirs.fileno(), memory_bytes or 0, held)
+        except OSError:
+            self._socket.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(held)
         self._socket.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self._buffer = FrameBuffer()
         self._frames: list[Frame] = []
+
+    @staticmethod
+    def _start(module: str, link: int, memory_bytes: int, lifeline: int) -> "subprocess.Popen[bytes]":
+        # -P: no module in the present folder is taken for one of Python's.
+        command = [sys.executable, "-P", "-m", module, str(link), str(memory_bytes), str(lifeline)]
+        # What this program imports from; the few arenas bound what glibc keeps for C threads that have ended.
+        path = os.pathsep.join(folder or "." for folder in sys.path)
+        environment = {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "2"}
+        # The child inherits the mask, and so is not interrupted before it can ignore these signals.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
+        try:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=(link, lifeline), env=os.environ | environment
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     @property
     def pid(self) -> int:
@@ -165,6 +190,9 @@ class ChildProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(KILL_WAIT_S)
         self._socket.close()
+        lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
 
 
 class ParentLink:
@@ -178,28 +206,43 @@ class ParentLink:
     """
 
     def __init__(self, arguments: Sequence[str], *, name: str) -> None:
-        """Take over the descriptor and the bound of memory in *arguments*, and be *name* in lists of processes."""
-        self._socket = socket.socket(fileno=int(arguments[1]))
-        memory_bytes = int(arguments[2])
+        """Take over the descriptors and the bound of memory in *arguments*, and be *name* in lists of processes."""
+        link, memory_bytes, lifeline = map(int, arguments[1:4])
+        self._socket = socket.socket(fileno=link)
         if memory_bytes:
             resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-        # Ctrl-C in a terminal reaches every process in it. The parent decides what it means, and closes the pair.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in _DEFERRED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
+        _die_with_the_writer_of(lifeline)
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
         self._guard = threading.Lock()
 
     def start(self, on_message: Callable[[bytes], None]) -> None:
         """Call *on_message* with each message, in a thread of its own."""
-        threading.Thread(target=self._run, args=(on_message,), name="parent", daemon=True).start()
+        threading.Thread(target=self.run, args=(on_message,), name="parent", daemon=True).start()
 
-    def _run(self, on_message: Callable[[bytes], None]) -> None:
+    def run(self, on_message: Callable[[bytes], None]) -> NoReturn:
+        """Call *on_message* with each message, in this thread.
+
+        Ends the process once the parent has gone, and with status 1 when *on_message* raises.
+        """
         buffer = FrameBuffer()
-        with contextlib.suppress(OSError):
-            while data := self._socket.recv(65536):
+        try:
+            while data := self._receive():
                 for frame in buffer.feed(data):
                     on_message(frame.data)
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
         os._exit(0)  # the parent has gone: no clean-up of a C library that may hang
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except OSError:
+            return b""
 
     def send(self, kind: int, data: bytes) -> None:
         """Send one frame; waits while the parent does not read. From any thread."""
@@ -208,3 +251,14 @@ class ParentLink:
                 self._socket.sendall(pack(kind, data))
             except OSError:
                 os._exit(0)
+
+
+def _die_with_the_writer_of(pipe: int) -> None:
+    """Let the kernel kill this process once no process holds the other end of *pipe*, into which nothing is written.
+
+    That works also while this process is stopped or hangs. PR_SET_PDEATHSIG would not do: it follows the end of the
+    parent's *thread*.
+    """
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
