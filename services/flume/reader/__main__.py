@@ -1,0 +1,63 @@
+"""``python -m flume.reader``: plays the items that the server sends, one after another; see the messages."""
+
+import queue
+import sys
+from importlib import import_module
+
+from flume.child_process import DATA, MESSAGE, ParentLink
+from flume.reader.engine import Engine, UnplayableError
+from flume.reader.messages import EngineName, Failed, Opened, Play, Promise, decode_command, encode
+
+
+class LinkSink:
+    """A :class:`~flume.reader.engine.Sink` that leads to the server."""
+
+    def __init__(self, link: ParentLink) -> None:
+        """Send to the server at the other end of *link*."""
+        self._link = link
+
+    def open(self, promise: Promise) -> None:
+        """Tell the server that the item plays."""
+        self._link.send(MESSAGE, encode(Opened(promise=promise)))
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; waits while the server does not read."""
+        self._link.send(DATA, data)
+
+
+class Engines:
+    """The engines by name, each loaded when the first item needs it: an import of FFmpeg takes 0.1 s."""
+
+    def __init__(self) -> None:
+        """Load none."""
+        self._loaded: dict[EngineName, Engine] = {}
+
+    def get(self, name: EngineName) -> Engine:
+        """Return the engine *name*; raises :class:`UnplayableError` where its library is missing."""
+        if name not in self._loaded:
+            package, class_name = {
+                "ffmpeg": ("flume.reader.ffmpeg.engine", "FfmpegEngine"),
+                "vlc": ("flume.reader.libvlc.engine", "VlcEngine"),
+            }[name]
+            self._loaded[name] = getattr(import_module(package), class_name)()
+        return self._loaded[name]
+
+
+def main() -> None:
+    """Play until the server has gone."""
+    link = ParentLink(sys.argv, name="flume-reader")
+    orders: queue.SimpleQueue[Play] = queue.SimpleQueue()
+    link.start(lambda data: orders.put(decode_command(data)))
+    engines, sink = Engines(), LinkSink(link)
+    while True:
+        item = orders.get()
+        try:
+            link.send(MESSAGE, encode(engines.get(item.engine).play(item, sink)))
+        except UnplayableError as error:
+            link.send(MESSAGE, encode(Failed(reason=str(error), unreadable=error.unreadable)))
+        except Exception as error:
+            link.send(MESSAGE, encode(Failed(reason=f"the reader failed: {error!r}")))
+
+
+if __name__ == "__main__":
+    main()

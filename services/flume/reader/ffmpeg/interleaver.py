@@ -1,0 +1,77 @@
+"""Brings the packets of all tracks into the order of their DTS, without waiting for a track that has ended.
+
+A multiplexer that waits until every track has something queued stops when one of them ends, and queues the others
+without bound. Here a track is waited for only while the others are at most :attr:`Interleaver.patience` ahead, and
+while what waits is at most :data:`MAX_BYTES`.
+"""
+
+from collections import deque
+from typing import Generic, NamedTuple, TypeVar
+
+FILE_PATIENCE = 10 * 90_000
+"""How far apart the tracks of a file may lie, 10 s: files with separate blocks for each track exist."""
+
+LIVE_PATIENCE = 45_000
+"""The same for a live source, 0.5 s: it is also the delay when a track ends."""
+
+MAX_BYTES = 32 << 20
+"""Most bytes that wait: 4 s at 60 Mbit/s."""
+
+P = TypeVar("P")
+
+
+class _Waiting(NamedTuple, Generic[P]):
+    dts: int
+    size: int
+    packet: P
+
+
+class Interleaver(Generic[P]):
+    """Packets in, by track; packets out, by DTS. Ticks of 90 kHz.
+
+    >>> interleaver = Interleaver((0, 1), patience=900)
+    >>> interleaver.push(0, 0, 10, "a"), interleaver.push(0, 500, 10, "b"), interleaver.push(1, 100, 10, "c")
+    ([], [], ['a', 'c'])
+    >>> interleaver.push(0, 1500, 10, "d")  # track 1 is waited for no longer
+    ['b', 'd']
+    """
+
+    def __init__(self, tracks: tuple[int, ...], *, patience: int) -> None:
+        """Wait for each of *tracks*; packets of others, such as subtitles, are put between them when they come."""
+        self.patience = patience
+        self._queues: dict[int, deque[_Waiting[P]]] = {number: deque() for number in tracks}
+        self._awaited = set(tracks)
+        self._silent: set[int] = set()
+        self._bytes = 0
+        self._newest = -(1 << 62)
+
+    def push(self, track: int, dts: int, size: int, packet: P) -> list[P]:
+        """Take a packet; return those whose turn has come."""
+        self._queues.setdefault(track, deque()).append(_Waiting(dts, size, packet))
+        self._bytes += size
+        self._newest = max(self._newest, dts)
+        self._silent.discard(track)
+        return self._ready()
+
+    def _ready(self) -> list[P]:
+        ready: list[P] = []
+        while True:
+            heads = [(queue[0].dts, number) for number, queue in self._queues.items() if queue]
+            if not heads:
+                return ready
+            dts, number = min(heads)
+            if any(not self._queues[each] for each in self._awaited - self._silent):
+                if self._newest - dts <= self.patience and self._bytes <= MAX_BYTES:
+                    return ready
+                self._silent.update(each for each in self._awaited if not self._queues[each])
+            ready.append(self._pop(number))
+
+    def _pop(self, number: int) -> P:
+        waiting = self._queues[number].popleft()
+        self._bytes -= waiting.size
+        return waiting.packet
+
+    def flush(self) -> list[P]:
+        """Return all that waits, in order."""
+        rest = sorted((each.dts, number) for number, queue in self._queues.items() for each in queue)
+        return [self._pop(number) for _, number in rest]

@@ -1,0 +1,124 @@
+"""Opens an item with FFmpeg, within bounds of time, and says what is wrong with those that do not open."""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import av
+from av.container import InputContainer
+
+from flume.reader.engine import UnplayableError
+from flume.reader.messages import Play
+
+OPEN_TIMEOUT_S = 10.0
+"""For an address that does not answer. A file opens in milliseconds."""
+
+READ_TIMEOUT_S = 10.0
+"""Without a byte for so long, the item has broken off."""
+
+IO_BYTES = 256 << 10
+
+LIVE_PROBE_US = 1_500_000
+"""How much of a live source is read to learn its tracks: FFmpeg's default is 5 s, which all clients would wait."""
+
+NO_VIDEOS = frozenset(
+    {"tty", "bin", "xbin", "adf", "idf", "data", "lavfi", "concat", "concatf", "webvtt", "srt", "ass"}
+)
+"""Formats of FFmpeg that are no video: text that it would draw, subtitles, and lists of commands to it."""
+
+STILLS = re.compile(r"image2|.+_pipe|gif|apng|webp.*")
+"""FFmpeg's formats of pictures; those of one picture are stills."""
+
+HEAD_FORMATS = frozenset({"mpegts", "mpegtsraw"})
+"""Formats whose first bytes name programs."""
+
+FILE_PROTOCOLS = "file,fd,crypto,data"
+NETWORK_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,srt,ftp,crypto,data,hls"
+"""An item from the network cannot name files of this host, and a file names no address; HLS lists may."""
+
+
+class OpenedItem(NamedTuple):
+    """A container, and whether the item is live."""
+
+    container: InputContainer
+    live: bool
+
+
+@contextlib.contextmanager
+def opened(item: Play) -> Iterator[OpenedItem]:
+    """Open *item* and close it at the end. Raises :class:`UnplayableError`."""
+    with contextlib.ExitStack() as stack:
+        try:
+            container = stack.enter_context(_open(item, stack))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise UnplayableError(reason_of(item, error), unreadable=_is_unreadable(error)) from error
+        if container.format.name in NO_VIDEOS:
+            raise UnplayableError(f"{item.name} is no video ({container.format.long_name})")
+        yield OpenedItem(container, _is_live(item, container))
+
+
+def _open(item: Play, stack: contextlib.ExitStack) -> InputContainer:
+    location = os.fsdecode(item.location)
+    options = {"fflags": "+genpts+discardcorrupt"} if not item.is_path else {"fflags": "+genpts"}
+    if not item.is_path:
+        return _open_address(location, item, options)
+    is_list = location.lower().endswith((".m3u8", ".m3u", ".mpd"))
+    options["protocol_whitelist"] = f"{FILE_PROTOCOLS},{NETWORK_PROTOCOLS}" if is_list else FILE_PROTOCOLS
+    if is_list:
+        return av.open(f"file:{location}", options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+    # By a file object: FFmpeg would take "%03d" in a picture's name for a sequence, and knows UTF-8 names only.
+    file = stack.enter_context(io.FileIO(item.location))
+    return av.open(_NamedFile(file, location), "r", options=options, buffer_size=IO_BYTES)
+
+
+class _NamedFile:
+    """A file for PyAV. Its name, from which FFmpeg takes the suffix only, is in UTF-8."""
+
+    def __init__(self, file: io.FileIO, location: str) -> None:
+        self.name = os.fsencode(location).decode("utf-8", "replace").replace("%", "_")
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _open_address(location: str, item: Play, options: dict[str, str]) -> InputContainer:
+    scheme = urlsplit(location).scheme.lower()
+    options["protocol_whitelist"] = NETWORK_PROTOCOLS
+    options["rw_timeout"] = str(int(READ_TIMEOUT_S * 1e6))
+    if item.live or scheme in {"udp", "rtp", "rtsp", "srt"}:
+        options |= {"analyzeduration": str(LIVE_PROBE_US)}
+    if scheme == "udp":
+        options |= {"fifo_size": "100000", "overrun_nonfatal": "1", "buffer_size": str(4 << 20)}
+    for option in item.options:
+        name, _, value = option.partition("=")
+        if name == "http-user-agent":
+            options["user_agent"] = value
+        elif name == "http-referrer":
+            options["referer"] = value
+    return av.open(location, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+
+
+def _is_live(item: Play, container: InputContainer) -> bool:
+    """Whether the item continues while it is not read: if nothing else says so, because it has neither end nor size."""
+    if item.live is not None:
+        return item.live
+    return not item.is_path and container.duration is None and container.size <= 0
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether another engine may know what FFmpeg does not."""
+    return isinstance(error, av.error.InvalidDataError | av.error.ProtocolNotFoundError | av.error.DemuxerNotFoundError)
+
+
+def reason_of(item: Play, error: Exception) -> str:
+    """Return why *item* cannot be read, for people: what was seen and what to try."""
+    detail = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, av.error.InvalidDataError):
+        detail = "no known format, or its index is missing"
+    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        detail = f"no answer within {OPEN_TIMEOUT_S:g} s"
+    if item.is_path:
+        return f"{item.name} is not a video that FFmpeg can read ({detail}): try it in a player, or convert it"
+    return f"{item.name} gives no video ({detail}): check the address, and that it is sending"

@@ -1,0 +1,1 @@
+"""libvlc as an engine."""
