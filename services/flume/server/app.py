@@ -18,7 +18,7 @@ from flume.server.logs import LoopErrorLog
 from flume.server.loop_bridge import LoopBridge
 from flume.server.ports import bind_both
 from flume.server.sending.doorbell import Doorbell
-from flume.server.sending.fanout import LIVE_PREBUFFER_S, Fanout
+from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import choose_sender
 from flume.server.sending.media_port import MediaPort, probe_segmentation
 from flume.server.sending.roster import CurrentRoster
@@ -97,7 +97,6 @@ class Server:
             self._bridge,
             settings=settings,
             doorbell=doorbell,
-            prebuffer_s=LIVE_PREBUFFER_S if source.live else 0.0,
             make_sender=self._sender.make,
         )
         self._tokens = Tokens()
@@ -182,7 +181,7 @@ class Server:
             return
         if not self._ingest.first.is_set():
             raise SourceError(f"{self._source.name}: nothing to send within {SOURCE_START_TIMEOUT_S:g} s")
-        if self._ingest.head_s() is None:
+        if self._ingest.head_s() is None and not self._source.live:
             raise SourceError(self._left_out() or self._ingest.ended or f"{self._source.name}: nothing to send")
 
     def _left_out(self) -> str:

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import resource
 import signal
+from typing import Any
 
 import click
 import msgspec
 
 from flume.server.app import Server
 from flume.server.logs import set_up_logging
-from flume.server.sources.libvlc import VlcSource
+from flume.server.sources.item_source import ItemSource, SourceOptions
 from flume.server.sources.playlist import expand
 from flume.settings import DEFAULT_PORT, ServerSettings
 
@@ -29,7 +30,28 @@ _log = logging.getLogger(__name__)
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on; 0.0.0.0 is all of them.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="TCP port of control and UDP port of media.")
 @click.option("--once", is_flag=True, help="End after the last item instead of beginning again.")
+@click.option(
+    "--ingest",
+    type=click.Choice(["auto", "ffmpeg", "vlc"]),
+    default="auto",
+    show_default=True,
+    help="What reads SOURCE; auto: FFmpeg, and libvlc for devices, for --transcode and for what FFmpeg cannot open.",
+)
 @click.option("--transcode", metavar="CHAIN", help="libvlc transcode options, such as vcodec=h264,vb=2000,scale=0.5.")
+@click.option(
+    "--live/--film", default=None, help="SOURCE continues while it is not read, or waits; by default it is asked."
+)
+@click.option(
+    "--program", metavar="NUMBER|NAME", help="Program of a transport stream with several; the first otherwise."
+)
+@click.option(
+    "--picture-seconds",
+    "still_s",
+    type=click.FloatRange(0.2, 86400),
+    default=10.0,
+    show_default=True,
+    help="How long a still picture is shown.",
+)
 @click.option(
     "--tick",
     "tick_ms",
@@ -74,9 +96,7 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
-def serve(
-    *, sources: tuple[str, ...], once: bool, transcode: str | None, as_json: bool, verbose: bool, **options: object
-) -> None:
+def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool, **options: Any) -> None:
     """Stream SOURCE… (files, folders, playlists, devices, network addresses) to every host that connects.
 
     Several sources play one after the other, then from the beginning. Try:
@@ -86,10 +106,12 @@ def serve(
       echo '{"command":"status"}' | nc -q1 localhost 5004
     """
     set_up_logging(verbose=verbose)
+    reading = SourceOptions(
+        loop=not once, **{name: options.pop(name) for name in SourceOptions._fields if name != "loop"}
+    )
     settings = msgspec.convert(options, ServerSettings)
     _allow_descriptors(settings.max_sessions)
-    items = expand(sources)
-    source = VlcSource(items, loop=not once, transcode=transcode)
+    source = ItemSource(expand(sources), reading._replace(loop=not once))
     try:
         ended = asyncio.run(_serve(source, settings, as_json=as_json))
     finally:
@@ -100,7 +122,7 @@ def serve(
         click.echo(f"ended: {ended}")
 
 
-async def _serve(source: VlcSource, settings: ServerSettings, *, as_json: bool) -> str:
+async def _serve(source: ItemSource, settings: ServerSettings, *, as_json: bool) -> str:
     server = Server(source, settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,7 +14,6 @@ class Demand:
     def __init__(self, ingest: Ingest) -> None:
         """Steer *ingest*. A live source is stopped :data:`IDLE_HYSTERESIS_S` after the last client, a file at once."""
         self._ingest = ingest
-        self._delay_s = IDLE_HYSTERESIS_S if ingest.source.live else 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def update(self, active: int) -> None:
@@ -24,7 +23,7 @@ class Demand:
             self._ingest.want(True)  # noqa: FBT003 - a state
         else:
             self._timer = asyncio.get_running_loop().call_later(
-                self._delay_s,
+                IDLE_HYSTERESIS_S if self._ingest.source.live else 0.0,
                 self._ingest.want,
                 False,  # noqa: FBT003 - a state
             )

@@ -34,6 +34,8 @@ class Supply:
         self._queue = self._queue[len(taken) :]
         return taken
 
+    prebuffer_s = 0.0
+
     def head_s(self) -> float | None:
         return self._queue[0].due_s if self._queue else None
 

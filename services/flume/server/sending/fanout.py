@@ -23,9 +23,6 @@ from flume.server.sending.roster import CurrentRoster, Recipient, Roster
 from flume.server.sending.send_clock import SendClock
 from flume.settings import SenderKind, ServerSettings
 
-LIVE_PREBUFFER_S = 0.3
-"""libvlc delivers live streams in bursts of 250 ms: sending begins when more than one burst is at hand."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +32,10 @@ class DatagramSupply(Protocol):
     @property
     def epoch(self) -> int:
         """A new value makes all earlier datagrams invalid as join points."""
+
+    @property
+    def prebuffer_s(self) -> float:
+        """How many seconds of stream are to be at hand before sending begins: 0 for a file."""
 
     ended: str | None
     failed: bool
@@ -104,11 +105,10 @@ class Fanout:
         *,
         settings: ServerSettings,
         doorbell: Doorbell | None = None,
-        prebuffer_s: float = 0.0,
         make_sender: Callable[[], GroupSender] = SendLoop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Send from *supply* through *ring* to the recipients in *current*; *prebuffer_s* is for live sources.
+        """Send from *supply* through *ring* to the recipients in *current*.
 
         Ring *doorbell* after a change of the roster or of the supply. *make_sender* makes what sends one payload to
         many clients (:mod:`flume.server.sending.group_sender`).
@@ -121,7 +121,6 @@ class Fanout:
             ring, settings=settings, on_refused=listener.on_refused, make_sender=make_sender, clock=clock
         )
         self._tick_s = settings.tick_ms / 1000
-        self._prebuffer_s = prebuffer_s
         self._clock = clock
         self._send_clock = SendClock()
         self._roster: Roster | None = None
@@ -215,7 +214,8 @@ class Fanout:
         if self._supply.epoch != self._epoch_seen:
             self._epoch_seen = self._supply.epoch
             self._ring.forget()
-        ready = not self._prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= self._prebuffer_s
+        prebuffer_s = self._supply.prebuffer_s
+        ready = not prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= prebuffer_s
         position_s = self._send_clock.position(now_s, self._supply.head_s(), ready=ready)
         due = self._supply.take(position_s) if position_s is not None else []
         self._ring.extend(due)

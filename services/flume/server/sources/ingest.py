@@ -17,7 +17,10 @@ from typing import Literal
 
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
+from flume.reader.messages import Promise
+from flume.server.sources import promise as promises
 from flume.server.sources.lead import Lead
+from flume.server.sources.promise import Shortfall
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
 
 LEAD_S = 1.0
@@ -33,6 +36,9 @@ LEAD_DATAGRAMS = 16_384
 LIVE_LEAD_S = 5.0
 """How far a live source may be ahead before packets are left out. Two delays are normal and must not cost packets:
 libvlc hands over 2 s at once when it begins (measured), and without recipients the sender pauses for up to 2 s."""
+
+LIVE_PREBUFFER_S = 0.3
+"""libvlc delivers live streams in bursts of 250 ms: sending begins when more than one burst is at hand."""
 
 ANY_FRAME_LEAD_S = 0.3
 """While packets are left out and no keyframe comes: with less lead than this the stream resumes at any frame."""
@@ -63,8 +69,15 @@ SHOWN_STATISTICS = (
 """The counters of :class:`~flume.media.statistics.PacketizerStatistics` that ``status`` reports: faults of the source.
 ``cut_pes`` is not among them: libvlc cuts off the last audio PES of most files."""
 
-OWN_COUNTS = ("overruns", "failed_items")
-"""The counters of the ingest itself that ``status`` reports."""
+OWN_COUNTS = (
+    "overruns",
+    "failed_items",
+    "reader_restarts",
+    "clock_jumps",
+    "damaged_reads",
+    *promises.COUNTS,
+)
+"""The counters of the ingest itself, of its reader, and of what items promised, that ``status`` reports."""
 
 IngestState = Literal["starting", "running", "stalled", "paused", "stopped", "ended"]
 
@@ -94,6 +107,8 @@ class Ingest:
         self.failures: dict[str, str] = {}
         """Why items could not be played, by name; the last reason of each."""
         self.counts: Counter[str] = Counter()
+        self._promise: Promise | None = None
+        self._said: set[tuple[str, str]] = set()
         self._live_running = False
         self._last_event_s = time.monotonic()
         self._on_data: Callable[[], None] = lambda: None
@@ -141,6 +156,11 @@ class Ingest:
         self._space.set()
 
     @property
+    def prebuffer_s(self) -> float:
+        """How many seconds of stream are to be at hand before sending begins."""
+        return LIVE_PREBUFFER_S if self._source.live else 0.0
+
+    @property
     def epoch(self) -> int:
         """Another value makes earlier datagrams invalid as join points; see :class:`~.lead.Lead`."""
         return self._lead.epoch
@@ -174,6 +194,7 @@ class Ingest:
             while not self._closing.is_set() and self.ended is None:
                 if self._source.live and not self._wanted.is_set():
                     self._stop_live()
+                    self._announce()
                     self._wanted.wait()
                 elif not self._source.live and self._is_full():
                     self._space.wait()
@@ -183,6 +204,12 @@ class Ingest:
         except Exception as error:  # without a report, clients would wait for ever
             _log.exception("reading %s failed", self._source.name)
             self._end(f"reading {self._source.name} failed: {error or type(error).__name__}", failed=True)
+
+    def _announce(self) -> None:
+        """Let the server begin: a live source gives nothing before a client receives."""
+        if not self.first.is_set():
+            self.first.set()
+            self._on_data()
 
     def _is_full(self) -> bool:
         return self.lead_s() >= LEAD_S or len(self._lead) >= LEAD_DATAGRAMS
@@ -221,19 +248,46 @@ class Ingest:
         match event:
             case TsBytes(data):
                 self._extend(self._packetizer.feed_untrusted(data))
-            case ItemStarted(name):
-                _log.info("reading %s", name)
-                self._packetizer.begin_item()
-            case ItemEnded():
-                self.counts["items"] += 1
-                self._extend(self._packetizer.end_item())
-            case ItemFailed(name, reason):
+            case ItemStarted() as started:
+                self._begin_item(started)
+            case ItemEnded() as ended:
+                self._end_item(ended)
+            case ItemFailed(name, reason, counts):
+                self.counts.update(counts)
                 _log.error("%s is skipped: %s", name, reason)
                 self.counts["failed_items"] += 1
                 self.failures[name] = reason
+                self._promise = None
                 self._extend(self._packetizer.end_item())
             case SourceEnded(reason, failed):
                 self._end(reason, failed=failed)
+
+    def _begin_item(self, started: ItemStarted) -> None:
+        promise = self._promise = started.promise
+        _log.info("reading %s%s", started.name, "" if promise is None else f" ({promises.summary(promise)})")
+        if promise is None:
+            self._packetizer.begin_item()
+            return
+        self._packetizer.begin_item(trusted_clock=promise.engine == "ffmpeg")
+        self._report(started.name, promises.not_carried(promise))
+
+    def _end_item(self, ended: ItemEnded) -> None:
+        self.counts["items"] += 1
+        promise, self._promise = self._promise, None
+        counted = ended.ended
+        self._extend(self._packetizer.end_item(counted.last_durations if counted is not None else None))
+        if counted is not None:
+            self.counts.update(counted.counts)
+            if promise is not None:
+                self._report(ended.name, promises.missing(promise, counted, self._packetizer.item_account()))
+
+    def _report(self, name: str, shortfalls: list[Shortfall]) -> None:
+        for shortfall in shortfalls:
+            self.counts[shortfall.counter] += shortfall.amount
+            # A film that is repeated would say the same again each time.
+            said = (name, shortfall.text)
+            _log.log(logging.DEBUG if said in self._said else logging.WARNING, "%s: %s", *said)
+            self._said.add(said)
 
     def _extend(self, datagrams: list[Datagram]) -> None:
         if not datagrams:

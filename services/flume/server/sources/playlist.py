@@ -61,6 +61,7 @@ class Item(NamedTuple):
     location: str
     is_path: bool
     live: bool
+    options: tuple[str, ...] = ()
 
 
 def expand(sources: Sequence[str]) -> tuple[Item, ...]:
@@ -69,7 +70,7 @@ def expand(sources: Sequence[str]) -> tuple[Item, ...]:
     Raises :class:`~flume.errors.SourceError`, which names the source and what to do, if one of them cannot exist.
 
     >>> expand(["rtsp://camera/1"])
-    (Item(name='rtsp://camera/1', location='rtsp://camera/1', is_path=False, live=True),)
+    (Item(name='rtsp://camera/1', location='rtsp://camera/1', is_path=False, live=True, options=()),)
     """
     if not sources:
         raise SourceError("no source given: name a video file, a folder, a playlist or an address")

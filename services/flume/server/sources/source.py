@@ -57,16 +57,24 @@ Example::
 
     server = Server(TsFile(path), ServerSettings())
 
-:mod:`flume.server.sources.libvlc` is the source that ``flume serve`` uses.
+:mod:`flume.server.sources.item_source` is the source that ``flume serve`` uses.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
+
+from flume.reader.messages import Ended, Promise
 
 
 class ItemStarted(NamedTuple):
-    """The bytes that follow belong to the item *name*, which has a multiplexer and a clock of its own."""
+    """The bytes that follow belong to the item *name*, which has a multiplexer and a clock of its own.
+
+    *promise* is what the item promises, for a source that knows: what goes out is compared with it.
+    """
 
     name: str
+    promise: Promise | None = None
 
 
 class TsBytes(NamedTuple):
@@ -76,20 +84,25 @@ class TsBytes(NamedTuple):
 
 
 class ItemEnded(NamedTuple):
-    """The item has played to its end. Comes only after its :class:`ItemStarted`."""
+    """The item has played to its end. Comes only after its :class:`ItemStarted`.
+
+    *ended* is what the source counted in it, for a source that knows.
+    """
 
     name: str
+    ended: Ended | None = None
 
 
 class ItemFailed(NamedTuple):
     """The item cannot be read or carried, and is skipped; the server continues with the next one.
 
     *reason* says what was seen and what to try. Before :class:`ItemStarted`, nothing of the item was sent. After it,
-    this event also ends the item.
+    this event also ends the item. *counts* is more to count in ``status`` than one failed item.
     """
 
     name: str
     reason: str
+    counts: Mapping[str, int] = MappingProxyType({})
 
 
 class SourceEnded(NamedTuple):
