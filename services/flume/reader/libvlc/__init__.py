@@ -1,1 +1,1 @@
-"""libvlc as an engine."""
+"""The engine that reads by libvlc: devices, what FFmpeg cannot open, and transcode chains of VLC's."""
