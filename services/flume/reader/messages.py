@@ -73,6 +73,8 @@ class Play(msgspec.Struct, frozen=True, kw_only=True, tag="play", omit_defaults=
     """The number or the name of the program to play; ``None``: the first."""
     still_s: float = 10.0
     """How long a still picture plays."""
+    turn: bool = False
+    """Whether to encode anew a picture that a player is to turn."""
     options: tuple[str, ...] = ()
     """Options of a playlist that are safe and apply, as ``name=value``."""
 

@@ -44,6 +44,7 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--program", metavar="NUMBER|NAME", help="Program of a transport stream with several; the first otherwise."
 )
+@click.option("--turn", is_flag=True, help="Turn what phones recorded portrait: such films are encoded anew.")
 @click.option(
     "--picture-seconds",
     "still_s",

@@ -30,7 +30,7 @@ from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
-PROGRAM_LAUNCHERS = ("flume",)
+PROGRAM_LAUNCHERS = ("flume", "slim-av")
 PROBE_LAUNCHERS = ("link-probe", "firewall")
 """Beside the Dockerfile: the commands in the images, each of which starts a module."""
 
@@ -166,7 +166,7 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
                 _add(archive, path, f"probe/{path.relative_to(inputs.probe)}")
             for path in sorted(site.rglob("*")):
                 if path.is_file():
-                    _add(archive, path, f"site/{path.relative_to(site)}")
+                    _add(archive, path, f"{_site_folder(path.relative_to(site))}/{path.relative_to(site)}")
             for path in source_files(inputs):
                 _add(archive, path, f"source/flume/{path.relative_to(inputs.source)}")
         file.seek(0)
@@ -174,6 +174,11 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def _site_folder(path: Path) -> str:
+    """Return the folder of the context for a package's file: PyAV goes into the server's image only."""
+    return "site-server" if re.match(r"av(\.libs|-.*)?$", path.parts[0]) else "site"
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str, *, executable: bool = False) -> None:

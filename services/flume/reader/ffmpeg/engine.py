@@ -1,32 +1,18 @@
-"""Plays one item by FFmpeg: packets with their own timestamps, brought onto one clock and into one order."""
+"""FFmpeg as an engine: opens an item, says what it promises, and plays it."""
 
-import contextlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import io
 
 import av
-from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
-from av.stream import Discard
 
-from flume.reader.engine import Sink, UnplayableError
-from flume.reader.ffmpeg.carrying import FILTERS
-from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, Interleaver
-from flume.reader.ffmpeg.item_clock import ItemClock
-from flume.reader.ffmpeg.opening import HEAD_FORMATS, STILLS, opened, reason_of
-from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
+from flume.reader.engine import Sink
+from flume.reader.ffmpeg.opening import HEAD_FORMATS, is_still, opened
+from flume.reader.ffmpeg.playing import Playing
 from flume.reader.ffmpeg.programs import HEAD_BYTES, ProgramTracks, choose, read_programs_untrusted
-from flume.reader.ffmpeg.stamping import Stamped, Stamper
-from flume.reader.ffmpeg.tracks import CarriedTrack, choose_tracks, codec_of, promise_of
-from flume.reader.ffmpeg.transcoding import Transcoder, make_transcoder
+from flume.reader.ffmpeg.rotation import rotation_of
+from flume.reader.ffmpeg.tracks import choose_tracks, promise_of
+from flume.reader.ffmpeg.transcoding import make_transcoder
 from flume.reader.messages import Ended, Play
-
-DAMAGES_IN_A_ROW = 200
-"""So many errors of reading without a packet between them: the item has broken off."""
-
-TS_DISCONT = 0x0200
-"""AVFMT_TS_DISCONT of libavformat: a format of transmission, whose clock may jump."""
 
 
 class FfmpegEngine:
@@ -37,138 +23,28 @@ class FfmpegEngine:
         av.logging.set_level(av.logging.FATAL)
         with opened(item) as (container, live):
             programs = _programs_of(item, container)
-            program = choose(programs, item.program, item.name)
-            chosen = choose_tracks(container, program, item.name)
-            still_s = _still_s(item, container)
-            sink.open(promise_of(container, chosen, live=live, program=program, programs=programs, still_s=still_s))
-            return _Playing(item, container, chosen.carried, sink, live=live).run()
-
-
-def _still_s(item: Play, container: InputContainer) -> float | None:
-    return item.still_s if STILLS.fullmatch(container.format.name) else None
+            playable = [stream.id for stream in container.streams if stream.type in {"video", "audio"}]
+            program = choose(programs, item.program, item.name, playable=playable)
+            rotation = rotation_of(item, container)
+            chosen = choose_tracks(container, program, item.name, turn=item.turn and rotation != 0)
+            # A picture that is encoded anew anyway is turned.
+            left = 0 if any(track.kind == "video" and track.transcoded for track in chosen.described) else rotation
+            still_s = item.still_s if is_still(container) else None
+            sink.open(
+                promise_of(
+                    container, chosen, live=live, program=program, programs=programs, rotation=left, still_s=still_s
+                )
+            )
+            makers = {
+                track.pid: make_transcoder(track.stream, still_s=still_s, rotation=rotation)
+                for track in chosen.carried
+                if track.decision.carriage == "transcode"
+            }
+            return Playing(item, container, chosen.carried, makers, sink.write, live=live).run()
 
 
 def _programs_of(item: Play, container: InputContainer) -> tuple[ProgramTracks, ...]:
     if container.format.name not in HEAD_FORMATS or not item.is_path:
         return ()
-    with open(item.location, "rb") as file:  # noqa: PTH123 - a path of bytes
+    with io.FileIO(item.location) as file:
         return read_programs_untrusted(file.read(HEAD_BYTES))
-
-
-class _Playing:
-    """One item on its way."""
-
-    def __init__(
-        self, item: Play, container: InputContainer, tracks: tuple[CarriedTrack, ...], sink: Sink, *, live: bool
-    ) -> None:
-        self._item, self._container, self._live = item, container, live
-        self._tracks = {track.stream.index: track for track in tracks}
-        self._clock = ItemClock(may_break=bool(container.format.flags & TS_DISCONT))
-        timed = tuple(track.pid for track in tracks if track.kind in {"video", "audio"})
-        self._interleaver: Interleaver[Callable[[], None]] = Interleaver(
-            timed, patience=LIVE_PATIENCE if live else FILE_PATIENCE
-        )
-        still_s = _still_s(item, container)
-        self._transcoders: dict[int, Transcoder] = {
-            track.pid: make_transcoder(track.stream, still_s=still_s)
-            for track in tracks
-            if track.decision.carriage == "transcode"
-        }
-        makers = {pid: transcoder.add_to for pid, transcoder in self._transcoders.items()}
-        self._output = TsOutput(tracks, makers, sink.write, live=live)
-        self._filters = {
-            track.pid: BitStreamFilterContext(FILTERS[name], track.stream, self._output.stream(track.pid))
-            for track in tracks
-            if track.decision.carriage == "copy" and (name := codec_of(track.stream)) in FILTERS
-        }
-        self._stampers = {track.pid: Stamper(track.stream, codec_of(track.stream)) for track in tracks}
-        self._frames: Counter[int] = Counter()
-        self._counts: Counter[str] = Counter()
-        self._last_durations: dict[int, int] = {}
-        self._last_dts: dict[int, int] = {}
-
-    def run(self) -> Ended:
-        for stream in self._container.streams:
-            if stream is not None and stream.index not in self._tracks:
-                stream.discard = Discard.all
-        try:
-            for packet in self._packets():
-                self._take(packet)
-            self._finish()
-        except av.error.FFmpegError as error:
-            raise UnplayableError(f"{self._item.name} broke off: {error.strerror or error}") from error
-        self._counts["clock_jumps"] = self._clock.jumps
-        return Ended(
-            last_durations=self._last_durations,
-            frames=dict(self._frames),
-            counts={name: count for name, count in self._counts.items() if count},
-        )
-
-    def _packets(self) -> Iterator[Any]:
-        """Yield the packets of the carried tracks; damage between them is counted."""
-        streams = [track.stream for track in self._tracks.values()]
-        damages = 0
-        at_end = False
-        while not at_end:
-            try:
-                for packet in self._container.demux(streams):
-                    if packet.size:
-                        damages = 0
-                        yield packet
-                at_end = True
-            except av.error.InvalidDataError as error:
-                damages += 1
-                self._counts["damaged_reads"] += 1
-                if damages > DAMAGES_IN_A_ROW:
-                    raise UnplayableError(f"{self._item.name} broke off: it is damaged") from error
-            except (av.error.FFmpegError, OSError) as error:
-                raise UnplayableError(f"{self._item.name} broke off: {reason_of(self._item, error)}") from error
-
-    def _take(self, packet: Any) -> None:
-        track = self._tracks[packet.stream.index]
-        for stamped in self._stampers[track.pid].take(packet):
-            self._pass_on(track.pid, stamped)
-
-    def _pass_on(self, pid: int, stamped: Stamped) -> None:
-        """Bring the packet onto the item's one clock, and encode or filter it."""
-        packet = stamped.packet
-        place = self._clock.place(pid, stamped.dts, stamped.pts, stamped.duration)
-        packet.time_base = TIME_BASE
-        packet.dts, packet.pts, packet.duration = place.dts, place.pts, stamped.duration
-        transcoder = self._transcoders.get(pid)
-        if transcoder is not None:
-            with contextlib.suppress(av.error.InvalidDataError):  # a damaged frame; the decoder goes on with the next
-                self._encode(pid, transcoder, packet)
-            return
-        filtering = self._filters.get(pid)
-        self._queue_all(pid, filtering.filter(packet) if filtering is not None else [packet])
-
-    def _queue_all(self, pid: int, packets: Sequence[Any]) -> None:
-        for packet in packets:
-            self._queue(pid, packet, packet.dts, packet.pts, packet.duration or 0)
-
-    def _encode(self, pid: int, transcoder: Transcoder, packet: Any) -> None:
-        for encoded in transcoder.take(packet):
-            self._queue(pid, encoded.packet, encoded.dts, encoded.pts, encoded.duration)
-
-    def _queue(self, pid: int, packet: Any, dts: int, pts: int, duration: int) -> None:
-        def write() -> None:
-            self._frames[pid] += 1
-            self._last_durations[pid] = duration or dts - self._last_dts.get(pid, dts)
-            self._last_dts[pid] = dts
-            self._output.write(pid, packet, dts, pts)
-
-        for ready in self._interleaver.push(pid, dts, packet.size, write):
-            ready()
-
-    def _finish(self) -> None:
-        for pid, stamper in self._stampers.items():
-            for stamped in stamper.flush():
-                self._pass_on(pid, stamped)
-        for pid, filtering in self._filters.items():
-            self._queue_all(pid, filtering.filter(None))
-        for pid, transcoder in self._transcoders.items():
-            self._encode(pid, transcoder, None)
-        for ready in self._interleaver.flush():
-            ready()
-        self._output.close()

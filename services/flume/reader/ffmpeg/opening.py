@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import ipaddress
 import os
 import re
 from collections.abc import Iterator
@@ -24,6 +25,16 @@ IO_BYTES = 256 << 10
 
 LIVE_PROBE_US = 1_500_000
 """How much of a live source is read to learn its tracks: FFmpeg's default is 5 s, which all clients would wait."""
+
+FILE_PROBE = {"probesize": str(64 << 20), "analyzeduration": "120000000"}
+"""How much of a file may be read to learn its tracks, 64 MiB and 120 s: sound may begin late."""
+
+SCHEME_OPTIONS = {
+    # A burst waits in memory, and an overrun is a loss, not an end.
+    "udp": {"fifo_size": "100000", "overrun_nonfatal": "1", "buffer_size": str(4 << 20)},
+    "rtp": {"buffer_size": str(4 << 20)},
+    "rtsp": {"rtsp_flags": "prefer_tcp"},
+}
 
 NO_VIDEOS = frozenset(
     {"tty", "bin", "xbin", "adf", "idf", "data", "lavfi", "concat", "concatf", "webvtt", "srt", "ass"}
@@ -63,9 +74,10 @@ def opened(item: Play) -> Iterator[OpenedItem]:
 
 def _open(item: Play, stack: contextlib.ExitStack) -> InputContainer:
     location = os.fsdecode(item.location)
-    options = {"fflags": "+genpts+discardcorrupt"} if not item.is_path else {"fflags": "+genpts"}
+    options = {"fflags": "+genpts"}
     if not item.is_path:
         return _open_address(location, item, options)
+    options |= FILE_PROBE
     is_list = location.lower().endswith((".m3u8", ".m3u", ".mpd"))
     options["protocol_whitelist"] = f"{FILE_PROTOCOLS},{NETWORK_PROTOCOLS}" if is_list else FILE_PROTOCOLS
     if is_list:
@@ -89,8 +101,10 @@ def _open_address(location: str, item: Play, options: dict[str, str]) -> InputCo
     options["rw_timeout"] = str(int(READ_TIMEOUT_S * 1e6))
     if item.live or scheme in {"udp", "rtp", "rtsp", "srt"}:
         options |= {"analyzeduration": str(LIVE_PROBE_US)}
-    if scheme == "udp":
-        options |= {"fifo_size": "100000", "overrun_nonfatal": "1", "buffer_size": str(4 << 20)}
+    options |= SCHEME_OPTIONS.get(scheme, {})
+    host = urlsplit(location).hostname
+    if scheme == "udp" and "@" in location and host and not _is_multicast(host):
+        options["localaddr"] = host  # as libvlc understands "udp://@ADDRESS:PORT": listen on that address only
     for option in item.options:
         name, _, value = option.partition("=")
         if name == "http-user-agent":
@@ -100,11 +114,22 @@ def _open_address(location: str, item: Play, options: dict[str, str]) -> InputCo
     return av.open(location, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
 
 
+def _is_multicast(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_multicast
+    return False
+
+
 def _is_live(item: Play, container: InputContainer) -> bool:
     """Whether the item continues while it is not read: if nothing else says so, because it has neither end nor size."""
     if item.live is not None:
         return item.live
     return not item.is_path and container.duration is None and container.size <= 0
+
+
+def is_still(container: InputContainer) -> bool:
+    """Whether *container* is a file of a picture, which plays as long as one likes."""
+    return STILLS.fullmatch(container.format.name) is not None
 
 
 def _is_unreadable(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """Which programs a transport stream has, and which tracks belong to each: FFmpeg's streams are named by PID only."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from flume.media import psi
@@ -96,13 +97,15 @@ def _text(data: bytes) -> str:
         return data[first:].decode("latin-1")
 
 
-def choose(programs: tuple[ProgramTracks, ...], wanted: str | None, name: str) -> ProgramTracks | None:
-    """Return the program *wanted* by number or name; without a wish the first that has tracks.
+def choose(
+    programs: tuple[ProgramTracks, ...], wanted: str | None, name: str, *, playable: Collection[int]
+) -> ProgramTracks | None:
+    """Return the program *wanted* by number or name; by default the first with a PID among the *playable* ones.
 
-    ``None`` if there are no programs. Raises :class:`UnplayableError` if the item *name* has no such program.
+    ``None`` if there is none. Raises :class:`UnplayableError` if the item *name* has no such program.
     """
     if wanted is None:
-        return next((program for program in programs if program.pids), None)
+        return next((program for program in programs if not set(playable).isdisjoint(program.pids)), None)
     for program in programs:
         if wanted == str(program.number) or wanted.casefold() == program.name.casefold():
             return program

@@ -39,8 +39,10 @@ class ChosenTracks(NamedTuple):
     described: tuple[Track, ...]
 
 
-def choose_tracks(container: InputContainer, program: ProgramTracks | None, name: str) -> ChosenTracks:
-    """Decide about each track. With a *program*, only its tracks play.
+def choose_tracks(
+    container: InputContainer, program: ProgramTracks | None, name: str, *, turn: bool = False
+) -> ChosenTracks:
+    """Decide about each track. With a *program*, only its tracks play. *turn*: encode the pictures anew, to turn them.
 
     A track is known by what it is: tracks of a kind are ordered by their PID or their number in the item, so the same
     item, and another of the same shape, get the same outgoing PIDs. Raises :class:`UnplayableError` if none is left.
@@ -51,6 +53,8 @@ def choose_tracks(container: InputContainer, program: ProgramTracks | None, name
     for stream in sorted(_of_program(container, program), key=_order):
         kind = KINDS.get(stream.type, "data")
         decision = _decide(stream)
+        if turn and kind == "video" and decision.carriage == "copy":
+            decision = Decision("transcode")
         if decision.carriage != "leave_out" and counts[kind] == STREAMS_PER_KIND:
             decision = Decision("leave_out", f"more than {STREAMS_PER_KIND} tracks of a kind")
         pid = None
@@ -127,6 +131,7 @@ def promise_of(
     live: bool,
     program: ProgramTracks | None,
     programs: tuple[ProgramTracks, ...],
+    rotation: int,
     still_s: float | None,
 ) -> Promise:
     """Return what the item promises."""
@@ -141,5 +146,6 @@ def promise_of(
         bit_rate=container.bit_rate or None,
         program=program.number if program is not None else None,
         programs=tuple(each.label for each in programs),
+        rotation=rotation,
         tracks=chosen.described,
     )

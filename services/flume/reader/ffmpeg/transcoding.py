@@ -8,6 +8,7 @@ from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 
 from flume.reader.ffmpeg.item_clock import HZ
+from flume.reader.ffmpeg.rotation import Turner
 
 VIDEO_OPTIONS = {"preset": "veryfast", "profile": "high", "crf": "21", "maxrate": "6M", "bufsize": "6M"}
 """Good for every player; one core for 720p. The bound is that of the buffer, not a mean: a slide takes little."""
@@ -49,13 +50,18 @@ def _encoded(packets: list[Any], duration: int) -> Iterator[Encoded]:
 class VideoTranscoder:
     """One video track: packets with placed timestamps in, H.264 out."""
 
-    def __init__(self, stream: Any, *, still_s: float | None) -> None:
-        """*still_s*: how long the track's picture is shown if it has only one; ``None``: as long as it says."""
+    def __init__(self, stream: Any, *, still_s: float | None, rotation: int) -> None:
+        """*still_s*: how long the track's picture is shown if it has only one; ``None``: as long as it says.
+
+        The pictures are turned clockwise by *rotation* degrees.
+        """
         self._decoder = stream.codec_context
         self._decoder.thread_type = "AUTO"
         self._rate = min(stream.average_rate or DEFAULT_RATE, MOST_RATE)
         self._still_s = still_s
         self._still: Any = None
+        self._turner = Turner(rotation) if rotation else None
+        self._lies = rotation in {90, 270}
         self._output: Any = None
         self.frames = 0
 
@@ -64,7 +70,8 @@ class VideoTranscoder:
         gop = max(1, round(KEYFRAME_S * self._rate))
         output: Any = container.add_stream("libx264", rate=self._rate, options=VIDEO_OPTIONS | {"g": str(gop)})
         # H.264 in 4:2:0 has even sides.
-        output.width, output.height = (max(2, side // 2 * 2) for side in (self._decoder.width, self._decoder.height))
+        sides = [max(2, side // 2 * 2) for side in (self._decoder.width, self._decoder.height)]
+        output.width, output.height = reversed(sides) if self._lies else sides
         output.pix_fmt = "yuv420p"
         output.codec_context.time_base = TIME_BASE
         if self._decoder.sample_aspect_ratio:
@@ -86,8 +93,11 @@ class VideoTranscoder:
             yield from _encoded(self._output.encode(None), 0)
 
     def _encode(self, frame: Any) -> Iterator[Encoded]:
+        frame.time_base = frame.time_base or TIME_BASE  # none at the end of a track
+        if self._turner is not None:
+            frame = self._turner.turn(frame)
         made = frame.reformat(self._output.width, self._output.height, "yuv420p")
-        made.pts, made.time_base = frame.pts, frame.time_base or TIME_BASE  # none at the end of a track
+        made.pts, made.time_base = frame.pts, frame.time_base
         self._still = made if self.frames == 1 else None
         yield from _encoded(self._output.encode(made), round(HZ / self._rate))
 
@@ -156,6 +166,8 @@ class AudioTranscoder:
 Transcoder = VideoTranscoder | AudioTranscoder
 
 
-def make_transcoder(stream: Any, *, still_s: float | None) -> Transcoder:
+def make_transcoder(stream: Any, *, still_s: float | None = None, rotation: int = 0) -> Transcoder:
     """Return what encodes the audio or video *stream* anew."""
-    return AudioTranscoder(stream) if stream.type == "audio" else VideoTranscoder(stream, still_s=still_s)
+    if stream.type == "audio":
+        return AudioTranscoder(stream)
+    return VideoTranscoder(stream, still_s=still_s, rotation=rotation)

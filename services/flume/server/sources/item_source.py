@@ -56,6 +56,7 @@ class SourceOptions(NamedTuple):
     """Whether all items are live (``--live``) or films (``--film``); ``None``: ask each item."""
     program: str | None = None
     still_s: float = 10.0
+    turn: bool = False
 
 
 class ItemSource:
@@ -169,6 +170,7 @@ class ItemSource:
                 transcode=options.transcode,
                 program=options.program,
                 still_s=options.still_s,
+                turn=options.turn,
                 options=item.options,
             )
         )

@@ -1,0 +1,160 @@
+"""Brings the tracks of an opened item onto one clock and into one order, and writes them as MPEG-TS."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import av
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.stream import Discard
+
+from flume.reader.engine import UnplayableError
+from flume.reader.ffmpeg.carrying import FILTERS
+from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, Interleaver
+from flume.reader.ffmpeg.item_clock import ItemClock
+from flume.reader.ffmpeg.opening import reason_of
+from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
+from flume.reader.ffmpeg.stamping import Stamped, Stamper
+from flume.reader.ffmpeg.tracks import CarriedTrack, codec_of
+from flume.reader.ffmpeg.transcoding import Transcoder
+from flume.reader.messages import Ended, Play
+
+DAMAGES_IN_A_ROW = 200
+"""So many errors of reading without a packet between them: the item has broken off."""
+
+TS_DISCONT = 0x0200
+"""AVFMT_TS_DISCONT of libavformat: a format of transmission, whose clock may jump."""
+
+
+class Playing:
+    """One item on its way.
+
+    ::
+
+        packet → both timestamps → the item's one clock → encoder or filter → in order of DTS → multiplexer
+    """
+
+    def __init__(
+        self,
+        item: Play,
+        container: InputContainer,
+        tracks: tuple[CarriedTrack, ...],
+        transcoders: Mapping[int, Transcoder],
+        write: Callable[[bytes], None],
+        *,
+        live: bool,
+    ) -> None:
+        """Bring *tracks* of *container* into MPEG-TS, through *transcoders* by PID, and give it to *write*."""
+        self._item, self._container = item, container
+        self._tracks = {track.stream.index: track for track in tracks}
+        self._clock = ItemClock(may_break=bool(container.format.flags & TS_DISCONT))
+        timed = tuple(track.pid for track in tracks if track.kind in {"video", "audio"})
+        self._interleaver: Interleaver[Callable[[], None]] = Interleaver(
+            timed, patience=LIVE_PATIENCE if live else FILE_PATIENCE
+        )
+        self._transcoders = transcoders
+        makers = {pid: transcoder.add_to for pid, transcoder in transcoders.items()}
+        self._output = TsOutput(tracks, makers, write, live=live)
+        self._filters = {
+            track.pid: BitStreamFilterContext(FILTERS[name], track.stream, self._output.stream(track.pid))
+            for track in tracks
+            if track.decision.carriage == "copy" and (name := codec_of(track.stream)) in FILTERS
+        }
+        self._stampers = {track.pid: Stamper(track.stream, codec_of(track.stream)) for track in tracks}
+        self._frames: Counter[int] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._last_durations: dict[int, int] = {}
+        self._last_dts: dict[int, int] = {}
+
+    def run(self) -> Ended:
+        """Play to the end. Raises :class:`UnplayableError`."""
+        for stream in self._container.streams:
+            if stream is not None and stream.index not in self._tracks:
+                stream.discard = Discard.all
+        try:
+            for packet in self._packets():
+                self._take(packet)
+            self._finish()
+        except av.error.FFmpegError as error:
+            raise UnplayableError(f"{self._item.name} broke off: {error.strerror or error}") from error
+        if not self._frames:
+            raise UnplayableError(
+                f"{self._item.name} is a video without a single frame: did a copy or a recording fail?"
+            )
+        self._counts["clock_jumps"] = self._clock.jumps
+        return Ended(
+            last_durations=self._last_durations,
+            frames=dict(self._frames),
+            counts={name: count for name, count in self._counts.items() if count},
+        )
+
+    def _packets(self) -> Iterator[Any]:
+        """Yield the packets of the carried tracks; damage between them is counted."""
+        streams = [track.stream for track in self._tracks.values()]
+        damages = 0
+        at_end = False
+        while not at_end:
+            try:
+                for packet in self._container.demux(streams):
+                    if packet.size:
+                        damages = 0
+                        yield packet
+                at_end = True
+            except av.error.InvalidDataError as error:
+                damages += 1
+                self._counts["damaged_reads"] += 1
+                if damages > DAMAGES_IN_A_ROW:
+                    raise UnplayableError(f"{self._item.name} broke off: it is damaged") from error
+            except (av.error.FFmpegError, OSError) as error:
+                raise UnplayableError(f"{self._item.name} broke off: {reason_of(self._item, error)}") from error
+
+    def _take(self, packet: Any) -> None:
+        track = self._tracks[packet.stream.index]
+        for stamped in self._stampers[track.pid].take(packet):
+            self._pass_on(track.pid, stamped)
+
+    def _pass_on(self, pid: int, stamped: Stamped) -> None:
+        """Bring the packet onto the item's one clock, and encode or filter it."""
+        packet = stamped.packet
+        place = self._clock.place(pid, stamped.dts, stamped.pts, stamped.duration)
+        packet.time_base = TIME_BASE
+        packet.dts, packet.pts, packet.duration = place.dts, place.pts, stamped.duration
+        transcoder = self._transcoders.get(pid)
+        if transcoder is not None:
+            with contextlib.suppress(av.error.InvalidDataError):  # a damaged frame; the decoder goes on with the next
+                self._encode(pid, transcoder, packet)
+            return
+        filtering = self._filters.get(pid)
+        self._queue_all(pid, filtering.filter(packet) if filtering is not None else [packet])
+
+    def _queue_all(self, pid: int, packets: Sequence[Any]) -> None:
+        for packet in packets:
+            self._queue(pid, packet, packet.dts, packet.pts, packet.duration or 0)
+
+    def _encode(self, pid: int, transcoder: Transcoder, packet: Any) -> None:
+        for encoded in transcoder.take(packet):
+            self._queue(pid, encoded.packet, encoded.dts, encoded.pts, encoded.duration)
+
+    def _queue(self, pid: int, packet: Any, dts: int, pts: int, duration: int) -> None:
+        def write() -> None:
+            self._frames[pid] += 1
+            self._last_durations[pid] = duration or dts - self._last_dts.get(pid, dts)
+            self._last_dts[pid] = dts
+            self._output.write(pid, packet, dts, pts)
+
+        for ready in self._interleaver.push(pid, dts, packet.size, write):
+            ready()
+
+    def _finish(self) -> None:
+        for pid, stamper in self._stampers.items():
+            for stamped in stamper.flush():
+                self._pass_on(pid, stamped)
+        for pid, filtering in self._filters.items():
+            self._queue_all(pid, filtering.filter(None))
+        for pid, transcoder in self._transcoders.items():
+            self._encode(pid, transcoder, None)
+        for ready in self._interleaver.flush():
+            ready()
+        self._output.close()
