@@ -15,8 +15,8 @@ from flume.control.session import State
 from flume.errors import PlayerError
 from flume.lab import testcard
 from flume.media import mpegts
+from flume.server.sources.expand import expand
 from flume.server.sources.libvlc import VlcSource
-from flume.server.sources.playlist import expand
 from flume.settings import ClientSettings
 from support.clients.players import wait_until
 from support.servers.running_server import RunningServer

@@ -15,8 +15,8 @@ from flume.client.playback.libvlc import VlcPlayer, plugin_folder
 from flume.client.playback.opening import open_player
 from flume.errors import PlayerError
 from flume.lab import testcard
+from flume.server.sources.expand import expand
 from flume.server.sources.libvlc import VlcSource
-from flume.server.sources.playlist import expand
 from flume.settings import ClientSettings
 from support.clients.players import wait_until
 from support.clients.x_screen import XScreen

@@ -10,8 +10,9 @@ import pytest
 
 from flume.errors import SourceError
 from flume.server.sources import vlc_log
+from flume.server.sources.expand import expand
+from flume.server.sources.items import Item
 from flume.server.sources.libvlc import VlcSource
-from flume.server.sources.playlist import Item, expand
 from support.media.playing import check_seamless, playing
 
 pytestmark = pytest.mark.vlc

@@ -11,8 +11,8 @@ import msgspec
 
 from flume.server.app import Server
 from flume.server.logs import set_up_logging
+from flume.server.sources.expand import expand
 from flume.server.sources.item_source import ItemSource, SourceOptions
-from flume.server.sources.playlist import expand
 from flume.settings import DEFAULT_PORT, ServerSettings
 
 DESCRIPTORS_PER_SESSION = 2

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
+from flume.server.sources.expand import expand
 from flume.server.sources.libvlc import VlcSource
-from flume.server.sources.playlist import expand
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from support.media.ts_stream import Check
 

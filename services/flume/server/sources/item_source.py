@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from flume.errors import SourceError
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise
-from flume.server.sources.playlist import Item, problem_of
+from flume.server.sources.items import Item, problem_of
 from flume.server.sources.reader_process import ReaderProcess
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from flume.errors import SourceError
-from flume.server.sources.playlist import Item, problem_of
+from flume.server.sources.items import Item, problem_of
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from flume.server.sources.vlc_log import VlcLog
 from flume.server.sources.vlc_playback import POLL_S, STOP_TIMEOUT_S, VlcPlayback
@@ -62,7 +62,7 @@ class VlcSource:
         if not items:
             raise SourceError("no items to play")
         self._items, self._loop, self._transcode = tuple(items), loop, transcode
-        self.live = any(item.live for item in items)
+        self.live = any(item.live for item in items)  # None: taken for a file
         self.name = items[0].name if len(items) == 1 else f"{items[0].name} and {len(items) - 1} more"
         self._vlc: Any = _load_vlc()
         self._log = VlcLog()
@@ -124,7 +124,7 @@ class VlcSource:
             return False
         problem = problem_of(self._item)
         if problem is not None:
-            self._fail(f"{self._item.location} {problem}")
+            self._fail(f"{self._item.shown} {problem}")
             return True
         self._start(self._chains.get(self._item, self._transcode))
         return True
@@ -166,9 +166,7 @@ class VlcSource:
         error = self._log.last_error()
         detail = f" (libvlc: {error})" if error else ""
         if self._item.is_path:
-            return (
-                f"{self._item.location} is not a video that libvlc can read{detail}: try it in a player, or convert it"
-            )
+            return f"{self._item.shown} is not a video that libvlc can read{detail}: try it in a player, or convert it"
         return f"{self._item.name} gives no video{detail}: check the address, and that it is sending"
 
     def _fail(self, reason: str) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from flume.server.sources.playlist import Item
+from flume.server.sources.items import Item
 
 PIPE_BYTES = 256 << 10
 """Size of the pipe. With the kernel's default of 64 KiB, libvlc's writer stalls at high rates."""
@@ -49,9 +49,8 @@ class VlcPlayback:
         self._poll = select.poll()
         self._poll.register(self._reader, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
-        self._media = (
-            instance.media_new_path(item.location) if item.is_path else instance.media_new_location(item.location)
-        )
+        new_media = instance.media_new_path if item.is_path else instance.media_new_location
+        self._media = new_media(item.location_bytes)
         for option in self._options(item, chain):
             self._media.add_option(option)
         self._player = instance.media_player_new()
@@ -68,7 +67,12 @@ class VlcPlayback:
         else:
             output = f"access=fd,dst={self._writer},mux=ts{{shaping={FILE_SHAPING_MS}}}"
         first = f"transcode{{{chain}}}:" if chain else ""
-        return f":sout=#{first}std{{{output}}}", ":sout-file-append", ":no-sout-spu"
+        return (
+            f":sout=#{first}std{{{output}}}",
+            ":sout-file-append",
+            ":no-sout-spu",
+            *(f":{option}" for option in item.options),
+        )
 
     def read(self, *, timeout_s: float) -> bytes | None:
         """Return the next bytes, ``b""`` after the last one, ``None`` if there are none within *timeout_s*."""
