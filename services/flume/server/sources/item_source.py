@@ -143,7 +143,7 @@ class ItemSource:
             return
         problem = problem_of(self._item)
         if problem is not None:
-            self._fail(f"{self._item.location} {problem}")
+            self._fail(f"{self._item.shown} {problem}")
         else:
             self._first_reason = None
             self._play(self._choose_engine())
@@ -163,7 +163,7 @@ class ItemSource:
         self._reader.play(
             Play(
                 name=item.name,
-                location=os.fsencode(item.location),
+                location=item.location_bytes,
                 is_path=item.is_path,
                 engine=engine,
                 live=options.live if options.live is not None else item.live,
