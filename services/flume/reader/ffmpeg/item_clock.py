@@ -28,6 +28,9 @@ FORWARD = HZ
 STEPS = 10
 """… unless the track's frames are that far apart: a jump is longer than so many of its steps."""
 
+MAX_OVERLAP = HZ // 2
+"""Tracks of a recording end up to half a second apart: where the next one follows, one of them overlaps itself."""
+
 UNKNOWN_STEP = 60 * HZ
 """The longest step that is believed of a track of which only one packet came."""
 
@@ -43,11 +46,10 @@ class Place(NamedTuple):
 
 
 class _Track:
-    __slots__ = ("last", "offset", "seen_since_jump", "step")
+    __slots__ = ("last", "offset", "step")
 
     def __init__(self, last: int, offset: int, step: int) -> None:
         self.last, self.offset, self.step = last, offset, step
-        self.seen_since_jump = True
 
 
 class ItemClock:
@@ -80,7 +82,7 @@ class ItemClock:
             offset = track.offset
         else:
             offset = self._offset_for(track, dts)
-        track.offset, track.seen_since_jump = offset, True
+        track.offset = offset
         moved = dts + offset
         if moved <= track.last:
             self.moved += 1
@@ -96,12 +98,10 @@ class ItemClock:
         for offset in reversed(self._offsets):
             if offset == track.offset:
                 continue
-            late = track.last + track.step - (dts + offset)
-            if not track.seen_since_jump and 0 < late <= FORWARD and offset == self._offsets[-1]:
-                # The track that jumped first went on a little earlier than this one can: all go on with this one.
-                self._offsets[-1] = offset + late
-                return offset + late
-            if self._fits(track, dts + offset):
+            # The track that jumped first goes on where it was; this one may overlap itself a little. Its packets there
+            # are moved, and picture and sound stay together.
+            overlap = track.last - (dts + offset)
+            if self._fits(track, dts + offset) or (offset == self._offsets[-1] and 0 <= overlap <= MAX_OVERLAP):
                 return offset
         return self._jump(track, dts)
 
@@ -120,6 +120,4 @@ class ItemClock:
         self.jumps += 1
         offset = track.last + max(track.step, 1) - dts
         self._offsets = [*self._offsets[1 - MAX_OFFSETS :], offset]
-        for other in self._tracks.values():
-            other.seen_since_jump = other is track
         return offset

@@ -7,13 +7,15 @@ from typing import Any
 import av
 
 from flume.reader.ffmpeg.item_clock import HZ
+from flume.reader.ffmpeg.programs import TELETEXT
 from flume.reader.ffmpeg.tracks import CarriedTrack
 
 TIME_BASE = Fraction(1, HZ)
 
 MUXER_OPTIONS = {
+    # One audio frame a PES: the muxer would keep several until the next one comes, which may be seconds later.
+    "pes_payload_size": "0",
     # The lead of a timestamp over the PCR, microseconds: what a decoder buffers (ISO/IEC 13818-1, 2.4.2.3: up to 1 s).
-    # Audio frames are put together into one PES for half of it.
     "max_delay": "200000",
     # Packets come in their order: the muxer waits for no track.
     "max_interleave_delta": "1",
@@ -54,15 +56,20 @@ class TsOutput:
         )
         self._streams: dict[int, Any] = {}
         for track in tracks:
-            make = encoders.get(track.pid)
-            stream = (
-                make(self._container) if make else self._container.add_stream_from_template(track.stream, opaque=True)
-            )
+            stream = self._add(track, encoders.get(track.pid))
             stream.id = track.pid
-            stream.time_base = TIME_BASE
+            if track.codec != TELETEXT:
+                stream.time_base = TIME_BASE
             if track.stream.language:
                 stream.metadata["language"] = track.stream.language
             self._streams[track.pid] = stream
+
+    def _add(self, track: CarriedTrack, make: Any) -> Any:
+        if make is not None:
+            return make(self._container)
+        if track.codec == TELETEXT:  # PyAV's FFmpeg has no decoder for it, and so no template
+            return self._container.add_mux_stream(TELETEXT)
+        return self._container.add_stream_from_template(track.stream, opaque=True)
 
     def stream(self, pid: int) -> Any:
         """Return the stream that goes out on *pid*."""

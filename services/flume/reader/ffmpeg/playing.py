@@ -17,7 +17,7 @@ from flume.reader.ffmpeg.item_clock import ItemClock
 from flume.reader.ffmpeg.opening import reason_of
 from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
 from flume.reader.ffmpeg.stamping import Stamped, Stamper
-from flume.reader.ffmpeg.tracks import CarriedTrack, codec_of
+from flume.reader.ffmpeg.tracks import CarriedTrack
 from flume.reader.ffmpeg.transcoding import Transcoder
 from flume.reader.messages import Ended, Play
 
@@ -48,7 +48,7 @@ class Playing:
     ) -> None:
         """Bring *tracks* of *container* into MPEG-TS, through *transcoders* by PID, and give it to *write*."""
         self._item, self._container = item, container
-        self._tracks = {track.stream.index: track for track in tracks}
+        self._tracks = {stream.index: track for track in tracks for stream in (track.stream, *track.successors)}
         self._clock = ItemClock(may_break=bool(container.format.flags & TS_DISCONT))
         timed = tuple(track.pid for track in tracks if track.kind in {"video", "audio"})
         self._interleaver: Interleaver[Callable[[], None]] = Interleaver(
@@ -60,9 +60,13 @@ class Playing:
         self._filters = {
             track.pid: BitStreamFilterContext(FILTERS[name], track.stream, self._output.stream(track.pid))
             for track in tracks
-            if track.decision.carriage == "copy" and (name := codec_of(track.stream)) in FILTERS
+            if track.decision.carriage == "copy" and (name := track.codec) in FILTERS
         }
-        self._stampers = {track.pid: Stamper(track.stream, codec_of(track.stream)) for track in tracks}
+        self._stampers = {
+            stream.index: Stamper(stream, track.codec)
+            for track in tracks
+            for stream in (track.stream, *track.successors)
+        }
         self._frames: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self._last_durations: dict[int, int] = {}
@@ -92,7 +96,7 @@ class Playing:
 
     def _packets(self) -> Iterator[Any]:
         """Yield the packets of the carried tracks; damage between them is counted."""
-        streams = [track.stream for track in self._tracks.values()]
+        streams = [self._container.streams[index] for index in self._tracks]
         damages = 0
         at_end = False
         while not at_end:
@@ -112,7 +116,7 @@ class Playing:
 
     def _take(self, packet: Any) -> None:
         track = self._tracks[packet.stream.index]
-        for stamped in self._stampers[track.pid].take(packet):
+        for stamped in self._stampers[packet.stream.index].take(packet):
             self._pass_on(track.pid, stamped)
 
     def _pass_on(self, pid: int, stamped: Stamped) -> None:
@@ -148,9 +152,9 @@ class Playing:
             ready()
 
     def _finish(self) -> None:
-        for pid, stamper in self._stampers.items():
+        for index, stamper in self._stampers.items():
             for stamped in stamper.flush():
-                self._pass_on(pid, stamped)
+                self._pass_on(self._tracks[index].pid, stamped)
         for pid, filtering in self._filters.items():
             self._queue_all(pid, filtering.filter(None))
         for pid, transcoder in self._transcoders.items():

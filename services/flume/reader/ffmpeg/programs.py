@@ -20,12 +20,21 @@ STRIDES = (PACKET_BYTES, 192, 204)
 """Bytes from packet to packet: plain, with a time of arrival (M2TS), with parity bytes (DVB)."""
 
 
+TELETEXT = "dvb_teletext"
+TAG_TELETEXT = 0x56
+"""The descriptor by which a PMT says that a stream is teletext (ETSI EN 300 468, 6.2.43)."""
+
+
 class ProgramTracks(NamedTuple):
     """A program: its number, its name if the stream gives one, and the PIDs of its tracks in the order of its PMT."""
 
     number: int
     name: str
     pids: tuple[int, ...]
+    later: tuple[tuple[int, ...], ...] = ()
+    """The PIDs of each further PMT: a recording may go on with others."""
+    teletext: frozenset[int] = frozenset()
+    """Those PIDs that carry teletext."""
 
     @property
     def label(self) -> str:
@@ -50,7 +59,8 @@ def packets_of(head: bytes) -> list[bytes]:
 def read_programs_untrusted(head: bytes) -> tuple[ProgramTracks, ...]:
     """Return the programs of the transport stream that begins with *head*, in the order of its PAT. Never raises."""
     pmt_pids: dict[int, int] = {}
-    tracks: dict[int, tuple[int, ...]] = {}
+    tracks: dict[int, list[tuple[int, ...]]] = {}
+    teletext: set[int] = set()
     names: dict[int, str] = {}
     assemblers: dict[int, SectionAssembler] = {PAT_PID: SectionAssembler(), SDT_PID: SectionAssembler()}
     for packet in packets_of(head):
@@ -65,8 +75,30 @@ def read_programs_untrusted(head: bytes) -> tuple[ProgramTracks, ...]:
         elif pid == SDT_PID:
             names |= _names(section)
         elif (program := psi.parse_pmt_untrusted(section)) is not None:
-            tracks[psi.program_number_untrusted(section)] = tuple(stream.pid for stream in program.streams)
-    return tuple(ProgramTracks(number, names.get(number, ""), tracks.get(number, ())) for number in pmt_pids)
+            versions = tracks.setdefault(psi.program_number_untrusted(section), [])
+            pids = tuple(stream.pid for stream in program.streams)
+            if pids not in versions:
+                versions.append(pids)
+            teletext |= {stream.pid for stream in program.streams if TAG_TELETEXT in tags_of(stream.descriptors)}
+    return tuple(_program(number, names.get(number, ""), tracks.get(number, []), teletext) for number in pmt_pids)
+
+
+def _program(number: int, name: str, versions: list[tuple[int, ...]], teletext: set[int]) -> ProgramTracks:
+    first, later = (versions[0], tuple(versions[1:])) if versions else ((), ())
+    return ProgramTracks(number, name, first, later, frozenset(teletext))
+
+
+def tags_of(descriptors: bytes) -> list[int]:
+    """Return the tags of *descriptors* (ISO/IEC 13818-1, 2.6.1).
+
+    >>> tags_of(bytes([0x0A, 1, 0, 0x56, 0]))
+    [10, 86]
+    """
+    tags = []
+    while len(descriptors) >= 2:
+        tags.append(descriptors[0])
+        descriptors = descriptors[2 + descriptors[1] :]
+    return tags
 
 
 def _names(section: bytes) -> dict[int, str]:

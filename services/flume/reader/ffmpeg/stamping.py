@@ -22,6 +22,8 @@ REORDERED = frozenset({"h264", "hevc"})
 """Codecs whose order of showing ``dts2pts`` can read."""
 
 DEFAULT_RATE = Fraction(25)
+AUDIO_RATE = Fraction(48_000, 1024)
+"""Frames a second of pictures and of sound whose container and codec say nothing."""
 
 
 class Stamped(NamedTuple):
@@ -78,7 +80,9 @@ class Stamper:
         return Stamped(packet, dts, dts if pts is None else pts, _ticks(packet, packet.duration) or 0)
 
     def _step(self, packet: Any) -> int:
-        rate = getattr(self._stream, "average_rate", None) or DEFAULT_RATE
+        rate = getattr(self._stream, "average_rate", None) or (
+            AUDIO_RATE if self._stream.type == "audio" else DEFAULT_RATE
+        )
         return _ticks(packet, packet.duration) or round(HZ / rate)
 
     def _order(self, packet: Any) -> Iterator[Stamped]:

@@ -1,7 +1,7 @@
 """The tracks of an opened item: which are carried and how, on which PID, and what the item promises."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from av.container import InputContainer
@@ -10,7 +10,7 @@ from av.stream import Disposition, Stream
 from flume.media.program import STREAMS_PER_KIND, StreamKind
 from flume.reader.engine import UnplayableError
 from flume.reader.ffmpeg.carrying import Decision, decide
-from flume.reader.ffmpeg.programs import ProgramTracks
+from flume.reader.ffmpeg.programs import TELETEXT, ProgramTracks
 from flume.reader.messages import Promise, Track, TrackKind
 
 FIRST_PIDS: dict[TrackKind, int] = {
@@ -24,12 +24,14 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 class CarriedTrack(NamedTuple):
-    """A track that goes out on *pid*."""
+    """A track that goes out on *pid*. *successors* are streams by which it goes on later in the item."""
 
     stream: Any
     kind: TrackKind
+    codec: str
     pid: int
     decision: Decision
+    successors: tuple[Any, ...] = ()
 
 
 class ChosenTracks(NamedTuple):
@@ -52,7 +54,8 @@ def choose_tracks(
     counts = dict.fromkeys(FIRST_PIDS, 0)
     for stream in sorted(_of_program(container, program), key=_order):
         kind = KINDS.get(stream.type, "data")
-        decision = _decide(stream)
+        codec = codec_of(stream, program)
+        decision = _decide(stream, codec)
         if turn and kind == "video" and decision.carriage == "copy":
             decision = Decision("transcode")
         if decision.carriage != "leave_out" and counts[kind] == STREAMS_PER_KIND:
@@ -61,12 +64,30 @@ def choose_tracks(
         if decision.carriage != "leave_out":
             pid = FIRST_PIDS[kind] + counts[kind]
             counts[kind] += 1
-            carried.append(CarriedTrack(stream, kind, pid, decision))
-        described.append(_describe(stream, kind, pid, decision))
+            carried.append(CarriedTrack(stream, kind, codec, pid, decision))
+        described.append(_describe(stream, kind, codec, pid, decision))
     if not any(track.kind in {"video", "audio"} for track in carried):
         reasons = "; ".join(dict.fromkeys(track.left_out for track in described)) or "it has no tracks"
         raise UnplayableError(f"{name} has no video or audio that can be sent: {reasons}", unreadable=not described)
-    return ChosenTracks(tuple(carried), tuple(described))
+    return ChosenTracks(tuple(_with_successors(container, program, carried)), tuple(described))
+
+
+def _with_successors(
+    container: InputContainer, program: ProgramTracks | None, carried: list[CarriedTrack]
+) -> Iterator[CarriedTrack]:
+    """Find the streams of later PMTs that continue a track: of its kind and codec, and in the same place among them."""
+    by_pid = {stream.id: stream for stream in container.streams}
+    later = [[by_pid[pid] for pid in pids if pid in by_pid] for pids in (program.later if program is not None else ())]
+    for track in carried:
+        alike = [each for each in carried if (each.kind, each.codec) == (track.kind, track.codec)]
+        place = alike.index(track)
+        successors = []
+        for streams in later:
+            matching = [
+                each for each in streams if (KINDS.get(each.type), codec_of(each, program)) == (track.kind, track.codec)
+            ]
+            successors += matching[place : place + 1]
+        yield track._replace(successors=tuple(each for each in successors if each is not track.stream))
 
 
 def _of_program(container: InputContainer, program: ProgramTracks | None) -> Iterable[Any]:
@@ -82,13 +103,15 @@ def _order(stream: Stream) -> tuple[int, int]:
     return stream.id, stream.index
 
 
-def codec_of(stream: Any) -> str:
+def codec_of(stream: Any, program: ProgramTracks | None) -> str:
     """Return FFmpeg's name of the codec of *stream*; empty if it knows none."""
-    context = getattr(stream, "codec_context", None)
-    return context.codec.canonical_name if context is not None else (stream.name or "")
+    if program is not None and stream.id in program.teletext:
+        return TELETEXT
+    codec = getattr(getattr(stream, "codec_context", None), "codec", None)
+    return codec.canonical_name if codec is not None else ""
 
 
-def _decide(stream: Any) -> Decision:
+def _decide(stream: Any, codec: str) -> Decision:
     is_cover = bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
     context: Any = getattr(stream, "codec_context", None)
     if stream.type in {"video", "audio"} and context is None:
@@ -97,14 +120,14 @@ def _decide(stream: Any) -> Decision:
         return Decision("leave_out", "its sound has no sample rate: no frame of it was found")
     if stream.type == "video" and not (context.width and context.height):
         return Decision("leave_out", "its picture has no size: no frame of it was found")
-    return decide(stream.type, codec_of(stream), is_cover=is_cover)
+    return decide(stream.type, codec, is_cover=is_cover)
 
 
-def _describe(stream: Any, kind: TrackKind, pid: int | None, decision: Decision) -> Track:
+def _describe(stream: Any, kind: TrackKind, codec: str, pid: int | None, decision: Decision) -> Track:
     rate = getattr(stream, "average_rate", None) if kind == "video" else None
     return Track(
         kind=kind,
-        codec=codec_of(stream),
+        codec=codec or "unknown",
         language="" if stream.language in {None, "und"} else stream.language,
         number=stream.id or stream.index,
         pid=pid,

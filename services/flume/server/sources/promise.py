@@ -12,7 +12,14 @@ from flume.media.account import TrackAccount
 from flume.media.mpegts import PTS_HZ
 from flume.reader.messages import Ended, Promise, Track
 
-COUNTS = ("tracks_left_out", "rotations_left_out", "tracks_without_a_frame", "lost_frames", "missing_seconds")
+COUNTS = (
+    "tracks_left_out",
+    "programs_left_out",
+    "rotations_left_out",
+    "tracks_without_a_frame",
+    "lost_frames",
+    "missing_seconds",
+)
 """Names under which ``status`` counts what items promised and did not deliver."""
 
 SHORT_S, SHORT_SHARE = 0.5, 0.02
@@ -64,6 +71,10 @@ def not_carried(promise: Promise) -> list[Shortfall]:
         for track in promise.tracks
         if track.left_out
     ]
+    if len(promise.programs) > 1:
+        others = [program for program in promise.programs if program.split()[0] != str(promise.program)]
+        text = f"program {promise.program} of {len(promise.programs)} is sent; the others are {', '.join(others)}"
+        shortfalls.append(Shortfall("programs_left_out", len(others), text))
     if promise.rotation:
         text = f"its picture is to be turned by {promise.rotation} degrees: MPEG-TS cannot say so, and players do not"
         shortfalls.append(Shortfall("rotations_left_out", 1, text))
