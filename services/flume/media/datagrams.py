@@ -132,6 +132,11 @@ class DatagramBuilder:
         return None if self._last_pcr is None else self._last_pcr[1]
 
     @property
+    def packets_since_pcr(self) -> int:
+        """How many packets were written since the packet that was due at :attr:`last_pcr`."""
+        return 0 if self._last_pcr is None else self.packets - self._last_pcr[0]
+
+    @property
     def extrapolated_pcr(self) -> int | None:
         """The time (27 MHz) up to which due times were extrapolated; ``None`` once a PCR has come again."""
         return self._last_pcr[1] if self._last_pcr is not None and self._is_extrapolated else None

@@ -2,7 +2,7 @@
 
 from flume.media import mpegts
 from flume.media.account import ItemAccount
-from flume.media.datagrams import DatagramBuilder
+from flume.media.datagrams import PACKETS_PER_DATAGRAM, DatagramBuilder
 from flume.media.mpegts import PCR_HZ
 from flume.media.program import ProgramMap
 from flume.media.timeline import Timeline
@@ -11,14 +11,15 @@ TABLES_TICKS = PCR_HZ // 2
 """Longest interval between tables, 0.5 s (ETSI TR 101 290, 1.3 and 1.5), even if the source repeats its own less
 often."""
 
-MAX_SILENCE_TICKS = PCR_HZ // 5
-"""A longer interval between two PCRs, 0.2 s, is filled with PCRs. Clients take a quarter of a second for a silence."""
+MAX_SILENCE_TICKS = 3 * PCR_HZ // 20
+"""A longer interval between two PCRs, 0.15 s, is filled with PCRs, so that no seam and no slow film is silent for a
+quarter of a second: a datagram may span two intervals. The standard allows 0.1 s between two PCRs."""
 
-BRIDGE_TICKS = 3 * PCR_HZ // 20
-"""The interval between such PCRs, 0.15 s: 7 datagrams a second, 70 kbit/s."""
+BRIDGE_TICKS = PCR_HZ // 10
+"""The interval between such PCRs, 0.1 s: 10 datagrams a second, 105 kbit/s."""
 
 MAX_BRIDGE_DATAGRAMS = 4000
-"""Most datagrams that fill one interval, 5 MB: 10 minutes. In a longer one they are farther apart."""
+"""Most datagrams that fill one interval, 5 MB: 7 minutes. In a longer one they are farther apart."""
 
 
 class Output:
@@ -26,14 +27,14 @@ class Output:
 
     Example::
 
-        output.advance(pcr)
+        output.bridge(pcr)
         builder.write(packet, pcr)
     """
 
     def __init__(self, program: ProgramMap, timeline: Timeline, builder: DatagramBuilder, account: ItemAccount) -> None:
         """Write to *builder*, and count nothing of it in *account*."""
         self._program, self._timeline, self._builder, self._account = program, timeline, builder, account
-        self._tables_at = 0
+        self._tables_at = self._pes = 0
 
     def write_tables(self) -> None:
         """Write PAT and PMT; where they differ from the last ones, at the beginning of a datagram."""
@@ -53,17 +54,28 @@ class Output:
         self._builder.begin_datagram(random_access=True, new_tables=self._program.tables_differ)
         self._write_tables_here(self._timeline.now)
 
-    def advance(self, pcr: int) -> None:
-        """Write what is due before *pcr*, at which the next packet is due."""
-        self.bridge(pcr)
+    def begin_pes(self) -> None:
+        """Note that a PES begins with the next packet."""
+        self._pes += 1
+
+    def keep_tables(self, pcr: int) -> None:
+        """Write the tables if they are due at *pcr*, at which the next packet is due."""
         if pcr - self._tables_at > TABLES_TICKS:
             self.write_tables()
 
     def bridge(self, pcr: int) -> int:
-        """Write PCRs where the step to *pcr* is long; return the last PCR that was written, at most *pcr*."""
-        last = self._builder.last_pcr
+        """Write PCRs where the step to *pcr* is long; return the last PCR that was written, at most *pcr*.
+
+        None is written where the PCR stayed away and the stream went on. The packets since the last PCR, of several
+        PES, are then spread over the step; packets of a single PES are due at its beginning.
+        """
+        last, pes = self._builder.last_pcr, self._pes
+        self._pes = 0
         if last is None or pcr - last <= MAX_SILENCE_TICKS:
             return pcr if last is None else min(pcr, last)
+        datagrams = self._builder.packets_since_pcr // PACKETS_PER_DATAGRAM
+        if pes > 1 and datagrams * MAX_SILENCE_TICKS >= pcr - last:
+            return last
         step, number = max(BRIDGE_TICKS, (pcr - last) // MAX_BRIDGE_DATAGRAMS), self._builder.packets
         self._builder.fill_up()
         while pcr - last > step:

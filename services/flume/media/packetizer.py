@@ -66,7 +66,7 @@ class Packetizer:
         self._account = ItemAccount()
         self._output = Output(self._program, self._timeline, self._builder, self._account)
         self._items = self._damaged = 0
-        self._is_trusted = False
+        self._is_trusted, self._is_live = False, True
         self._main_at = self._main_pes_at = self._main_step = 0
         self._start: ItemStart | None = self._new_start()
         """Holds packets until the item has its place on the timeline; ``None`` from then on."""
@@ -74,14 +74,15 @@ class Packetizer:
     def _new_start(self) -> ItemStart:
         return ItemStart(self._program, follows_an_item=self._timeline.follows_an_item)
 
-    def begin_item(self, *, trusted_clock: bool = False) -> None:
+    def begin_item(self, *, trusted_clock: bool = False, live: bool = True) -> None:
         """Begin another item: the bytes that follow have another multiplexer and another clock.
 
         *trusted_clock*: the item's reader has repaired its timestamps, so that they are believed however far apart
-        they are (:mod:`flume.media.timeline`).
+        they are (:mod:`flume.media.timeline`). *live*: it is transmitted, and a PCR far ahead is a jump; ``False``: it
+        is stored.
         """
         self._items += 1
-        self._is_trusted = trusted_clock
+        self._is_trusted, self._is_live = trusted_clock, live
         self._skipper.end()
         self._framer.clear()
         self._program.begin_item()
@@ -89,7 +90,7 @@ class Packetizer:
         self._begin_timeline()
 
     def _begin_timeline(self) -> None:
-        self._restamper.begin_item(trusted_clock=self._is_trusted)
+        self._restamper.begin_item(trusted_clock=self._is_trusted, live=self._is_live)
         self._finder.begin_item()
         self._unfinished.clear()
         self._main_at = self._timeline.now
@@ -220,19 +221,21 @@ class Packetizer:
             self._begin_pes(packet, route, pes, pcr)
             return
         if pcr is not None:
-            self._output.advance(pcr)
+            self._output.bridge(pcr)
+            self._output.keep_tables(pcr)
         self._send(packet, route, pcr)
 
     def _begin_pes(self, packet: bytearray, route: Route, pes: PesStart, pcr: int | None) -> None:
         self._account.pause(self._builder.packets)
-        estimate = self._restamper.estimate_pcr(pes, route, is_main=route is self._program.main)
+        dts = self._restamper.restamp_pes(packet, route, pes)
+        estimate = self._restamper.estimate_pcr(dts, route, is_main=route is self._program.main)
         pcr = pcr if estimate is None else estimate
         if pcr is not None:
             self._output.bridge(pcr)
-        dts = self._restamper.restamp_pes(packet, route, pes)
         self._begin_random_access(packet, route, pes)
         if pcr is not None:
-            self._output.advance(pcr)
+            self._output.keep_tables(pcr)
+        self._output.begin_pes()
         number, before = self._builder.packets, self._program.counter(route.pid)
         self._account.on_pes(mpegts.pid_of(packet), route, dts=dts, number=number)
         self._unfinished.begin_untrusted(route.pid, packet, number=number, counter_before=before)
@@ -277,6 +280,7 @@ class Packetizer:
             duplicate_packets=program.duplicate_packets,
             damaged_tables=program.damaged_tables,
             table_changes=program.table_changes,
+            timestamp_jumps=self._timeline.timestamp_jumps,
             pcr_gaps=self._restamper.pcr_watch.gaps,
             stray_timestamps=self._timeline.stray_timestamps,
             overrun_packets=self._skipper.packets,

@@ -2,11 +2,11 @@
 
 Without a PCR no datagram would get a due time: the stream would stall, and then arrive in one burst with the next PCR.
 The estimate follows the main stream. Where the main stream has stopped, and the PCR perhaps with it, the estimate
-follows another stream that continues. Times here are as in the packets: 27 MHz, modulo the field of the PCR.
+follows another stream that continues. Times here are 27 MHz ticks on the timeline, where a jump of the source's clock
+does not show: the estimate goes on although the timestamps jumped, and no PCR came that did.
 """
 
-from flume.media.mpegts import PCR_HZ, PCR_MODULUS
-from flume.media.timeline import unwrap
+from flume.media.mpegts import PCR_HZ
 
 GAP_TICKS = PCR_HZ // 2
 """So much of the main stream without a PCR is a gap: 0.5 s. The standard allows 0.1 s between two PCRs; libvlc leaves
@@ -39,11 +39,12 @@ class PcrWatch:
         """For each stream since the last PCR or estimate: its first DTS, and how many PES have begun."""
         self._leader: int | None = None
         """The stream that the estimate follows; ``None`` while PCRs come."""
-        self._lead = DTS_LEAD_TICKS
+        self._lead: int | None = None
+        """By how much the leader's DTS are ahead of the estimate; ``None`` before the leader's first."""
 
-    def expect_none(self, pid: int) -> None:
-        """The item has begun without a PCR: follow the stream *pid* until one comes."""
-        self._leader, self._lead = pid, DTS_LEAD_TICKS
+    def expect_none(self, pid: int, pcr: int) -> None:
+        """The item has begun at *pcr*, which it does not have: follow the stream *pid* until a PCR comes."""
+        self._leader, self._lead, self._pcr = pid, None, pcr
         self.gaps += 1
 
     def on_pcr(self, pcr: int) -> None:
@@ -63,15 +64,17 @@ class PcrWatch:
             first, starts = self._firsts.get(pid, (dts, 0))
             self._firsts[pid] = (first, starts + 1)
             gap = GAP_TICKS if is_main else OTHER_GAP_TICKS
-            if starts + 1 < GAP_STARTS or unwrap(dts - first, 0, PCR_MODULUS) <= gap:
+            if starts + 1 < GAP_STARTS or dts - first <= gap:
                 return None
             self._follow(pid, first)
         self._firsts.clear()
-        self._pcr = (dts - self._lead) % PCR_MODULUS
+        if self._lead is None:
+            self._lead = dts - (self._pcr or 0)
+        self._pcr = max(dts - self._lead, self._pcr or 0)
         return self._pcr
 
     def _follow(self, pid: int, first: int) -> None:
         """Follow the stream *pid* from now on; *first* is its first DTS since the last PCR or estimate."""
         self.gaps += self._leader is None
         self._leader = pid
-        self._lead = DTS_LEAD_TICKS if self._pcr is None else first - self._pcr
+        self._lead = first - (self._pcr or 0)

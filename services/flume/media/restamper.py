@@ -22,10 +22,13 @@ class Restamper:
         """Begin before the first item."""
         self.timeline = Timeline()
         self.pcr_watch = PcrWatch()
+        self._last_pcr: int | None = None
+        """As in the packet, in the present item."""
 
-    def begin_item(self, *, trusted_clock: bool = False) -> None:
+    def begin_item(self, *, trusted_clock: bool = False, live: bool = True) -> None:
         """What follows belongs to another clock; *trusted_clock*: the item's reader has repaired it."""
-        self.timeline.begin_item(trusted_clock=trusted_clock)
+        self.timeline.begin_item(trusted_clock=trusted_clock, live=live)
+        self._last_pcr = None
         self.pcr_watch.begin_item()
 
     def place(self, start: ItemStart, *, main: Route | None) -> None:
@@ -33,10 +36,10 @@ class Restamper:
         if start.pcr is not None:
             self.timeline.anchor(start.pcr, start.firsts)
             return
-        self.pcr_watch.expect_none(0 if main is None else main.pid)
         pcr = start.estimated_pcr()
         self.timeline.anchor(pcr, start.firsts)
-        self.timeline.restamp_pcr(pcr, is_estimated=True)
+        moved = self.timeline.restamp_pcr(pcr, is_estimated=True)
+        self.pcr_watch.expect_none(0 if main is None else main.pid, moved)
 
     def restamp_pcr(self, packet: bytearray, route: Route, *, not_before: int | None) -> int | None:
         """Restamp the PCR of *packet*; return it if it is the program's, ``None`` if there is none.
@@ -49,19 +52,26 @@ class Restamper:
         if not route.carries_pcr:  # no player reads it, but a value of another timeline must not stay in the stream
             mpegts.write_pcr(packet, self.timeline.move(pcr))
             return None
-        self.pcr_watch.on_pcr(pcr)
+        if pcr == self._last_pcr:  # libvlc repeats one while the next picture is far: it says nothing new
+            mpegts.write_pcr(packet, self.timeline.now)
+            return None
+        self._last_pcr = pcr
         if not_before is not None:
             self.timeline.advance_to(not_before)
         moved = self.timeline.restamp_pcr(pcr)
+        self.pcr_watch.on_pcr(moved)
         mpegts.write_pcr(packet, moved)
         return moved
 
-    def estimate_pcr(self, pes: PesStart, route: Route, *, is_main: bool) -> int | None:
-        """Return the PCR to write beside a PES because none came with the stream; ``None`` while they do come."""
-        if pes.dts is None or not route.is_timed:
+    def estimate_pcr(self, dts: int | None, route: Route, *, is_main: bool) -> int | None:
+        """Return the PCR to write beside a PES because none came with the stream; ``None`` while they do come.
+
+        *dts* is what :meth:`restamp_pes` returned for the PES.
+        """
+        if dts is None or not route.is_timed:
             return None
-        pcr = self.pcr_watch.on_pes(route.pid, pes.dts * TICKS_PER_PTS, is_main=is_main)
-        return None if pcr is None else self.timeline.restamp_pcr(pcr, is_estimated=True)
+        pcr = self.pcr_watch.on_pes(route.pid, dts * TICKS_PER_PTS, is_main=is_main)
+        return None if pcr is None else self.timeline.estimate(pcr)
 
     def restamp_pes(self, packet: bytearray, route: Route, pes: PesStart) -> int | None:
         """Restamp PTS and DTS of the PES that begins in *packet*; return the DTS on the timeline (90 kHz).

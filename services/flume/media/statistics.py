@@ -27,6 +27,9 @@ class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     table_changes: int
     """How often a PMT changed inside an item."""
     pcr_jumps: int
+    """How often a PCR went back inside an item, or was too far ahead to be believed."""
+    timestamp_jumps: int
+    """How often the timestamps of an item's streams jumped without its PCR. The streams continued where they were."""
     pcr_gaps: int
     """How often no PCR came for too long, so that PCRs were estimated from timestamps."""
     stray_timestamps: int

@@ -5,17 +5,20 @@ rules:
 
 - At a seam between two items, no elementary stream goes back: the next item's first DTS (and PTS) of a stream is at or
   after the end of the same stream before the seam. The stream that needs the latest start decides for all, so the
-  longest stream has no gap.
+  longest stream has no gap. An item without the longest stream begins at that stream's end.
 - All items begin with the same lead of their timestamps over the PCR, the largest that any had so far. Otherwise each
   change from a small lead to a large one would be a pause.
 - The PCR never goes back.
 - An item with a trusted clock is believed: its reader has repaired the clock. A PCR may step ahead as far as it will,
   no timestamp is stray, and a frame may last as long as it will. For any other item the rules below hold.
-- Inside an item, a PCR that goes back, or jumps ahead by more than a second, gets a new offset: it is placed where the
-  old PCR would have been next, and counted. Its streams keep the lead that they had over the old PCR, so that none of
-  them goes back.
+- A PCR that goes back is a jump, and one that is far ahead. Far is more than a second for a live source, but not where
+  its streams have come as far, or where its last step was as long: it sends few pictures. Far is more than a minute
+  for a film: its timestamps are believed over any limit for transmitted streams.
+- After a jump the PCR is placed where the old one would have been next, and the jump is counted. Its streams keep the
+  lead that they had over the old PCR, so that none of them goes back.
 - Around such a jump, audio and video do not change at the same byte. A timestamp from the other side of the jump is
-  placed where its stream would have been next.
+  placed where its stream would have been next. Where the timestamps jump for good and no PCR does, the streams continue
+  where they were, and the jump is counted.
 - Where no PCR comes, the timeline continues by an estimate, and waits for the PCR when it returns.
 """
 
@@ -23,9 +26,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flume.media.mpegts import PCR_HZ, PCR_MODULUS, PTS_MODULUS, TICKS_PER_PTS
+from flume.media.tracks import MAX_STRAYS, Track, end_of
 
 JUMP_TICKS = PCR_HZ
-"""A PCR more than one second ahead is a jump: the standard allows 100 ms between two PCRs."""
+"""In a live source, a PCR more than one second ahead is a jump: the standard allows 100 ms between two PCRs."""
+
+SAME_EVENT_TICKS = PCR_HZ
+"""A PCR that jumps as far as streams have jumped before, up to 1 s, follows them: that is one event."""
 
 ORIGIN_TICKS = 10 * PCR_HZ
 """The first PCR written, 10 s. Not 0, so that a timestamp a little before it does not wrap."""
@@ -43,16 +50,10 @@ stream's end is not computed from it."""
 LONGEST_LEAD_TICKS = 3 * PCR_HZ
 """Most of an item's first lead that later items take over: 3 s. Decoders buffer 1 s (ISO/IEC 13818-1, 2.4.2.6)."""
 
-LATE_TICKS = PCR_HZ // 4
-"""A stream whose first DTS is more than 0.25 s before the first PCR does not decide where its item begins, unless all
-are: the timestamp is damaged, and going by it would leave clients without datagrams."""
-
-STRAY_TICKS = PCR_HZ
-"""A DTS is stray if it is more than 1 s from its stream's last DTS and its lead over the PCR has also changed by more
-than 1 s. Both are needed: after a pause of the stream only the first is true."""
-
-MAX_STRAYS = 10
-"""After so many strays in a row the next one is believed: the stream itself has moved against the PCR."""
+LATE_TICKS = 3 * PCR_HZ
+"""A stream whose first DTS is more than 3 s before the first PCR does not decide where its item begins: the timestamp
+is damaged, and going by it would leave clients without datagrams. libvlc sends 1 s of audio before the first PCR of a
+live source (measured)."""
 
 MAX_FRAME_TICKS = PCR_HZ
 """Longest duration assumed for a last frame without a trusted clock, so that a damaged timestamp does not delay the
@@ -75,33 +76,6 @@ def unwrap(value: int, reference: int, modulus: int) -> int:
     return reference + (value - reference + modulus // 2) % modulus - modulus // 2
 
 
-class _Track:
-    """The last timestamps of one elementary stream on the timeline, and the duration of its last frame."""
-
-    __slots__ = ("dts", "duration", "first_dts", "lead", "pts", "strays")
-
-    def __init__(self, dts: int, pts: int, lead: int) -> None:
-        self.dts, self.pts, self.lead = dts, pts, lead
-        self.first_dts = dts
-        self.duration = self.strays = 0
-
-    @property
-    def next(self) -> int:
-        return self.dts + self.duration
-
-    def fits(self, dts: int, lead: int) -> bool:
-        """Return whether *dts*, *lead* ahead of the PCR, continues the stream; see :data:`STRAY_TICKS`."""
-        return abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS or self.strays == MAX_STRAYS
-
-    def advance(self, dts: int, pts: int, lead: int, *, longest: int | None) -> None:
-        """Take the next frame; a step of more than *longest* is no frame's duration."""
-        if dts - self.dts > 0 and (longest is None or dts - self.dts <= longest):
-            self.duration = dts - self.dts
-        self.dts = max(self.dts, dts)
-        self.pts = max(self.pts, pts)
-        self.lead = lead
-
-
 class Timeline:
     """Moves the timestamps of one item after another; see the module for the rules.
 
@@ -117,6 +91,8 @@ class Timeline:
         """How often a PCR inside an item went back or jumped ahead."""
         self.stray_timestamps = 0
         """PES whose timestamps were placed where their stream would have been next."""
+        self.timestamp_jumps = 0
+        """How often streams jumped inside an item without the PCR."""
         self._offset: int | None = None
         """What is added to a PCR of the present item; ``None`` before it has its place."""
         self._delay = 0
@@ -127,13 +103,15 @@ class Timeline:
         self._first_of_item = True
         self._begins_at = ORIGIN_TICKS
         """The present item's first PCR on the timeline."""
-        self._is_trusted = False
+        self._is_trusted, self._is_live = False, True
         self._is_estimated = False
+        self._step = 0
+        """The last step of the item's PCR, in whatever direction."""
         self._after_jump: set[int] = set()
         """Streams of which no PES has come since the PCR jumped."""
         self._interval = DEFAULT_INTERVAL_TICKS
-        self._tracks: dict[int, _Track] = {}
-        self._before: dict[int, _Track] = {}
+        self._tracks: dict[int, Track] = {}
+        self._before: dict[int, Track] = {}
 
     @property
     def now(self) -> int:
@@ -145,15 +123,17 @@ class Timeline:
         """Whether there were streams before, so that :meth:`anchor` needs the first timestamps of the new ones."""
         return bool(self._before)
 
-    def begin_item(self, *, trusted_clock: bool = False) -> None:
+    def begin_item(self, *, trusted_clock: bool = False, live: bool = True) -> None:
         """Forget the item's offset: the timestamps that follow belong to another clock, *trusted_clock* or not."""
         self._lead = max(self._lead, min(self._lead_of_item(), LONGEST_LEAD_TICKS))
-        self._before |= self._tracks
+        end = self._end(self._tracks)
+        self._before |= {pid: track for pid, track in self._tracks.items() if track.next <= end}
         self._tracks = {}
         self._offset, self._delay = None, 0
         self._first_of_item = True
-        self._is_trusted = trusted_clock
+        self._is_trusted, self._is_live = trusted_clock, live
         self._is_estimated = False
+        self._step = 0
         self._after_jump.clear()
 
     def anchor(self, pcr: int, firsts: Mapping[int, FirstTimestamps]) -> None:
@@ -163,13 +143,18 @@ class Timeline:
             return
         earliest = self._pcr + SEAM_TICKS - pcr
         begins = _believed(pcr, firsts)
-        if not begins:
+        if not begins or not self._before:
             self._offset = earliest
             return
         first = min(dts for dts, _ in begins.values())
-        known = [(self._before[pid], dts, pts) for pid, (dts, pts) in begins.items() if pid in self._before]
-        starts = [max(track.dts - dts, track.pts - pts) + track.duration for track, dts, pts in known]
-        start = max(starts) if starts else self._end(self._before) - first
+        begins_after = {pid: firsts for pid, firsts in begins.items() if pid in self._before}
+        longest = max(self._before, key=lambda pid: self._before[pid].end)
+        if longest not in begins:
+            begins_after[longest] = FirstTimestamps(first, min(pts for _, pts in begins.values()))
+        start = max(
+            self._before[pid].start_after(dts, pts, is_trusted=self._is_trusted)
+            for pid, (dts, pts) in begins_after.items()
+        )
         lead = first - pcr
         self._offset = max(earliest, start + lead - max(lead, self._lead))
         self._delay = max(start - self._offset, 0)
@@ -189,22 +174,46 @@ class Timeline:
             step = moved - self._pcr
             if step < 0 and (self._is_trusted or (self._is_estimated and step >= -JUMP_TICKS)):
                 return self._pcr  # the estimate was ahead: repeat it until the PCR has reached it
-            if not self._is_trusted and not 0 <= step <= JUMP_TICKS:
+            if self._is_jump(step, moved):
                 moved = self._jump(pcr)
             elif step:
                 self._interval = step
+            self._step = step
         self._first_of_item = False
         self._is_estimated = is_estimated
         self._pcr = moved
         return moved
 
+    def _is_jump(self, step: int, moved: int) -> bool:
+        if self._is_trusted or 0 <= step <= JUMP_TICKS:
+            return False
+        if step < 0:
+            return True
+        if not self._is_live and step <= FAR_TICKS:
+            return False
+        is_usual = JUMP_TICKS < step <= 2 * self._step
+        return not is_usual and all(track.dts < moved for track in self._tracks.values())
+
     def _jump(self, pcr: int) -> int:
         """Take *pcr* for the one that was expected next, and move all that follows by the same offset."""
-        self.pcr_jumps += 1
         moved = self.now + self._interval
+        jump = moved - self.move(pcr)
+        shifts = [track.shift for track in self._tracks.values() if track.shift]
+        self.pcr_jumps += all(abs(shift - jump) > SAME_EVENT_TICKS for shift in shifts)
         self._offset = moved - pcr
         self._after_jump = set(self._tracks)
+        for track in self._tracks.values():
+            track.shift = 0
         return moved
+
+    def estimate(self, pcr: int) -> int:
+        """Go on to *pcr* (on the timeline), which comes from a timestamp because no PCR came; return it.
+
+        It is never before the last one.
+        """
+        self._first_of_item = False
+        self.advance_to(pcr)
+        return self.now
 
     def advance_to(self, pcr: int) -> None:
         """Move on to *pcr* (on the timeline): datagrams were already given due times up to there."""
@@ -225,20 +234,29 @@ class Timeline:
         moved = self.move_timestamp(dts)
         if track is not None and not self._is_trusted:
             moved = self._place(pid, track, moved)
-        delay = unwrap(pts - dts, 0, PTS_MODULUS) * TICKS_PER_PTS
-        if self._is_trusted or max(abs(moved - now), abs(moved + delay - now)) <= FAR_TICKS:
+        shown = moved + unwrap(pts - dts, 0, PTS_MODULUS) * TICKS_PER_PTS
+        if track is not None and moved < track.dts <= shown:
+            moved = track.dts  # some multiplexers go back with it before B pictures; the PTS is what counts
+        if self._is_trusted or max(abs(moved - now), abs(shown - now)) <= FAR_TICKS:
             if track is None:
-                self._tracks[pid] = track = _Track(moved, moved + delay, moved - now)
-            track.advance(moved, moved + delay, moved - now, longest=None if self._is_trusted else MAX_FRAME_TICKS)
-        return (moved + delay) // TICKS_PER_PTS, moved // TICKS_PER_PTS
+                self._tracks[pid] = track = Track(moved, shown, moved - now)
+            longest = None if self._is_trusted else MAX_FRAME_TICKS if self._is_live else FAR_TICKS
+            track.advance(moved, shown, moved - now, longest=longest)
+        return shown // TICKS_PER_PTS, moved // TICKS_PER_PTS
 
-    def _place(self, pid: int, track: _Track, moved: int) -> int:
+    def _place(self, pid: int, track: Track, moved: int) -> int:
         """Return the DTS to give a PES of *pid*, which the present offset would place at *moved*."""
+        moved += track.shift
         if not track.fits(moved, moved - self.now):
-            track.strays += 1
-            self.stray_timestamps += 1
-            return track.next
-        track.strays = 0
+            if track.strays < MAX_STRAYS:
+                track.strays += 1
+                return track.next
+            others = [other for other in self._tracks.values() if other is not track]
+            if track.takes_a_jump(moved, others):
+                self.timestamp_jumps += track.jump(moved, others)
+                track.strays = 0
+                return track.next
+        self._count_strays(track)
         if pid in self._after_jump:
             self._after_jump.discard(pid)
             late = track.next - moved
@@ -248,9 +266,12 @@ class Timeline:
                 moved += late
         return moved
 
-    @staticmethod
-    def _end(tracks: Mapping[int, _Track]) -> int:
-        return max((track.next for track in tracks.values()), default=0)
+    def _count_strays(self, track: Track) -> None:
+        self.stray_timestamps += track.strays
+        track.strays = 0
+
+    def _end(self, tracks: Mapping[int, Track]) -> int:
+        return end_of(tracks, now=self.now, is_trusted=self._is_trusted)
 
     def _lead_of_item(self) -> int:
         """Return by how much the present item's earliest DTS is ahead of its first PCR."""
@@ -259,19 +280,23 @@ class Timeline:
         return min(track.first_dts for track in self._tracks.values()) - self._begins_at
 
     def end_of_item(self, last_durations: Mapping[int, int] | None = None) -> int | None:
-        """Return when the item's last bytes are due (27 MHz): its streams' end, less the lead with which it began.
+        """Return when the item's last bytes are due (27 MHz): its streams' end, less the lead with which items begin.
 
         *last_durations*: how long the last frame of a stream lasts (90 kHz), by outgoing PID. For any other stream its
         last step is taken. ``None`` before the very first PCR.
         """
         if self._pcr is None:
             return None
-        for pid, duration in (last_durations or {}).items():
-            if pid in self._tracks:
-                self._tracks[pid].duration = duration * TICKS_PER_PTS
+        for pid, track in self._tracks.items():
+            self._count_strays(track)
+            if last_durations and pid in last_durations:
+                track.duration = last_durations[pid] * TICKS_PER_PTS
+            elif not track.duration:  # a single frame
+                before = self._before.get(pid)
+                track.duration = before.duration if before is not None else DEFAULT_INTERVAL_TICKS
         if not self._tracks:
             return self._pcr + self._interval
-        end = self._end(self._tracks) - self._lead_of_item()
+        end = self._end(self._tracks) - max(self._lead, self._lead_of_item())
         return max(self._pcr, end if self._is_trusted else min(end, self._pcr + FAR_TICKS))
 
 
@@ -284,8 +309,7 @@ def _believed(pcr: int, firsts: Mapping[int, FirstTimestamps]) -> dict[int, Firs
         pid: FirstTimestamps(*(unwrap(value * TICKS_PER_PTS, pcr, PCR_MODULUS) for value in first))
         for pid, first in firsts.items()
     }
-    punctual = {pid: first for pid, first in unwrapped.items() if first.dts >= pcr - LATE_TICKS}
-    return punctual or {pid: first for pid, first in unwrapped.items() if first.dts >= pcr - LONGEST_LEAD_TICKS}
+    return {pid: first for pid, first in unwrapped.items() if first.dts >= pcr - LATE_TICKS}
 
 
 def seconds_from_origin(ticks: int) -> float:

@@ -29,6 +29,12 @@ def parsed(packet: bytearray) -> mpegts.PesStart:
     return found
 
 
+def estimated(restamper: Restamper, dts: int, route: Route, *, is_main: bool) -> int | None:
+    """Restamp a PES with *dts*, and return the PCR that is estimated for it."""
+    packet = pes(dts)
+    return restamper.estimate_pcr(restamper.restamp_pes(packet, route, parsed(packet)), route, is_main=is_main)
+
+
 @pytest.fixture
 def restamper() -> Restamper:
     """A restamper whose item began at :data:`START`, which is :data:`ORIGIN_TICKS` on the timeline."""
@@ -91,15 +97,15 @@ def test_without_a_pcr_the_main_stream_gives_one_from_its_first_pes() -> None:
     start.hold(pes(900_000), VIDEO)
     restamper.place(start, main=VIDEO)
     assert restamper.timeline.now == ORIGIN_TICKS
-    values = [restamper.estimate_pcr(parsed(pes(900_000 + frame * 3600)), VIDEO, is_main=True) for frame in range(3)]
+    values = [estimated(restamper, 900_000 + frame * 3600, VIDEO, is_main=True) for frame in range(3)]
     assert values == [ORIGIN_TICKS + frame * 3600 * 300 for frame in range(3)]
-    assert restamper.estimate_pcr(parsed(pes(900_000)), SUBTITLES, is_main=False) is None
+    assert estimated(restamper, 900_000, SUBTITLES, is_main=False) is None
     assert restamper.pcr_watch.gaps == 1
 
 
 def test_while_pcrs_come_none_is_estimated(restamper: Restamper) -> None:
     for frame in range(50):
         ticks = START + frame * PCR_HZ // 25
-        assert restamper.estimate_pcr(parsed(pes(ticks // 300)), VIDEO, is_main=True) is None
+        assert estimated(restamper, ticks // 300, VIDEO, is_main=True) is None
         restamper.restamp_pcr(pes(0, pcr=ticks), VIDEO, not_before=None)
     assert restamper.pcr_watch.gaps == 0

@@ -61,6 +61,7 @@ SHOWN_STATISTICS = (
     "damaged_tables",
     "table_changes",
     "pcr_jumps",
+    "timestamp_jumps",
     "pcr_gaps",
     "stray_timestamps",
     "unclocked_datagrams",
@@ -266,9 +267,9 @@ class Ingest:
         promise = self._promise = started.promise
         _log.info("reading %s%s", started.name, "" if promise is None else f" ({promises.summary(promise)})")
         if promise is None:
-            self._packetizer.begin_item()
+            self._packetizer.begin_item(live=self._source.live)
             return
-        self._packetizer.begin_item(trusted_clock=promise.engine == "ffmpeg")
+        self._packetizer.begin_item(trusted_clock=promise.engine == "ffmpeg", live=promise.live)
         self._report(started.name, promises.not_carried(promise))
 
     def _end_item(self, ended: ItemEnded) -> None:
