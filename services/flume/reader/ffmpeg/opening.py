@@ -34,6 +34,9 @@ SCHEME_OPTIONS = {
     "udp": {"fifo_size": "100000", "overrun_nonfatal": "1", "buffer_size": str(4 << 20)},
     "rtp": {"buffer_size": str(4 << 20)},
     "rtsp": {"rtsp_flags": "prefer_tcp"},
+    # Without it FFmpeg 8 asks again on a connection that the server has closed, and loses the packet at which it did.
+    "http": {"multiple_requests": "1"},
+    "https": {"multiple_requests": "1"},
 }
 
 NO_VIDEOS = frozenset(
@@ -137,13 +140,18 @@ def _is_unreadable(error: Exception) -> bool:
     return isinstance(error, av.error.InvalidDataError | av.error.ProtocolNotFoundError | av.error.DemuxerNotFoundError)
 
 
-def reason_of(item: Play, error: Exception) -> str:
-    """Return why *item* cannot be read, for people: what was seen and what to try."""
-    detail = getattr(error, "strerror", None) or str(error)
+def detail_of(error: Exception) -> str:
+    """Return in a few words what *error* means, for people."""
     if isinstance(error, av.error.InvalidDataError):
-        detail = "no known format, or its index is missing"
+        return "no known format, or its index is missing"
     if isinstance(error, av.error.ExitError | av.error.TimeoutError):
-        detail = f"no answer within {OPEN_TIMEOUT_S:g} s"
+        return f"nothing came for {READ_TIMEOUT_S:g} s"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def reason_of(item: Play, error: Exception) -> str:
+    """Return why *item* cannot be opened, for people: what was seen and what to try."""
+    detail = detail_of(error)
     if item.is_path:
         return f"{item.name} is not a video that FFmpeg can read ({detail}): try it in a player, or convert it"
     return f"{item.name} gives no video ({detail}): check the address, and that it is sending"

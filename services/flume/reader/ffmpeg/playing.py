@@ -14,7 +14,7 @@ from flume.reader.engine import UnplayableError
 from flume.reader.ffmpeg.carrying import FILTERS
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, Interleaver
 from flume.reader.ffmpeg.item_clock import ItemClock
-from flume.reader.ffmpeg.opening import reason_of
+from flume.reader.ffmpeg.opening import detail_of
 from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
 from flume.reader.ffmpeg.stamping import Stamped, Stamper
 from flume.reader.ffmpeg.tracks import CarriedTrack
@@ -112,7 +112,7 @@ class Playing:
                 if damages > DAMAGES_IN_A_ROW:
                     raise UnplayableError(f"{self._item.name} broke off: it is damaged") from error
             except (av.error.FFmpegError, OSError) as error:
-                raise UnplayableError(f"{self._item.name} broke off: {reason_of(self._item, error)}") from error
+                raise UnplayableError(f"{self._item.name} broke off: {detail_of(error)}") from error
 
     def _take(self, packet: Any) -> None:
         track = self._tracks[packet.stream.index]

@@ -18,6 +18,7 @@ COUNTS = (
     "rotations_left_out",
     "tracks_without_a_frame",
     "lost_frames",
+    "missing_frames",
     "missing_seconds",
 )
 """Names under which ``status`` counts what items promised and did not deliver."""
@@ -103,6 +104,7 @@ def _of_track(track: Track, account: TrackAccount, ended: Ended) -> list[Shortfa
     if track.kind == "video" and account.frames < read:
         lost = read - account.frames
         shortfalls.append(Shortfall("lost_frames", lost, f"{lost} of {read} pictures were read and not sent"))
+    shortfalls += _missing_frames(track, account.frames)
     last_s = ended.last_durations.get(pid, 0) / PTS_HZ
     if account.first_dts is None or account.last_dts is None:
         return shortfalls
@@ -113,3 +115,14 @@ def _of_track(track: Track, account: TrackAccount, ended: Ended) -> list[Shortfa
             text = f"{describe(track)} was to play {track.seconds:.1f} s and played {sent_s:.1f} s"
             shortfalls.append(Shortfall("missing_seconds", round(short_s), text))
     return shortfalls
+
+
+def _missing_frames(track: Track, sent: int) -> list[Shortfall]:
+    """Return how many pictures the container counts that did not come; not those that its edit list leaves out."""
+    if track.kind != "video" or track.frames is None or track.seconds is None or not track.frame_rate:
+        return []
+    promised = min(track.frames, round(track.seconds * track.frame_rate))
+    if sent >= promised:
+        return []
+    text = f"{describe(track)} has {promised} pictures, and {promised - sent} of them did not come"
+    return [Shortfall("missing_frames", promised - sent, text)]
