@@ -51,6 +51,9 @@ MAX_FETCHES = 16
 MAX_FETCHING_S = 24.0
 """Most playlists that are fetched, and how long that may delay the start of the server in all."""
 
+BEHIND_TIMEOUT_S = 1.5
+"""How long :func:`items_behind` may take: the server waits for it, and must end within two seconds."""
+
 _PLAYLIST_HINT = re.compile(r"(?i)m3u|[^a-z]pls|xspf|playlist")
 """An address that is named itself and has this in it is asked whether it gives a playlist. Others are not: a stream
 that allows one connection at a time would refuse the one that plays."""
@@ -93,13 +96,13 @@ def expand(sources: Sequence[str], *, fetch: Fetch = fetch_untrusted) -> tuple[I
 def items_behind(item: Item, *, fetch: Fetch = fetch_untrusted) -> tuple[Item, ...]:
     """Return the items of the playlist that the address of *item* gives; none if it gives no playlist.
 
-    For an address that no engine can read: radio stations give playlists under any name. It may take
-    :data:`~.fetching.FETCH_TIMEOUT_S`.
+    For an address that an engine cannot read: radio stations give playlists under any name. It may take
+    :data:`BEHIND_TIMEOUT_S`.
     """
     if item.is_path or scheme_of(item.location) not in HTTP_SCHEMES:
         return ()
     try:
-        return tuple(islice(_Expansion(fetch).items_behind(item), MAX_ITEMS))
+        return tuple(islice(_Expansion(fetch, BEHIND_TIMEOUT_S).items_behind(item), MAX_ITEMS))
     except SourceError:
         return ()
 
@@ -113,8 +116,8 @@ def _failing(error: UnplayableError, source: str, *, title: str = "") -> Item:
 class _Expansion:
     """One call of :func:`expand`, with what it has spent on fetching."""
 
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
+    def __init__(self, fetch: Fetch, fetching_s: float = MAX_FETCHING_S) -> None:
+        self._fetch, self._max_fetching_s = fetch, fetching_s
         self._fetches = 0
         self._fetching_s = 0.0
 
@@ -232,7 +235,7 @@ class _Expansion:
             yield _failing(UnplayableError(entry.location, predicate), entry.location, title=entry.title)
 
     def _fetched(self, address: str) -> Fetched:
-        left_s = MAX_FETCHING_S - self._fetching_s
+        left_s = self._max_fetching_s - self._fetching_s
         if self._fetches >= MAX_FETCHES or left_s <= 0:
             predicate = f"is not fetched: {self._fetches} playlists were fetched before it, in {self._fetching_s:.0f} s"
             raise UnplayableError(address, predicate)

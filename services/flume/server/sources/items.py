@@ -208,7 +208,8 @@ def _problem_of_link(path: Path) -> str | None:
         target = path.readlink()
     except OSError:
         return None
-    return f"is a link to {printable(str(target))}, which does not exist: mend the link, or mount what it points into"
+    shown = printable(str(target))
+    return f"is a link to {shown}, which does not exist: correct the link, or mount the folder that it points into"
 
 
 def _problem_of_special(found: os.stat_result) -> str:

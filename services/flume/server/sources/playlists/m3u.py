@@ -17,7 +17,8 @@ _HLS = re.compile(r"^#EXT-X-(TARGETDURATION|STREAM-INF|MEDIA-SEQUENCE)", re.MULT
 _ATTRIBUTE = re.compile(r'(?<![A-Za-z-])([A-Za-z-]+)="([^"]*)"')
 _REQUEST_ATTRIBUTE = re.compile(r"(?i)(http-)?(user-agent|referr?er)")
 _DIRECTIVE = re.compile(r"#(EXT|KODIPROP|PLAYLIST)", re.IGNORECASE)
-_HEADERS_BEHIND = re.compile(r"(?i)https?://")
+_HTTP = re.compile(r"(?i)https?://")
+_REQUEST_HEADERS = re.compile(r"(?i)(user-agent|referr?er|cookie|origin)=")
 _KODI_HEADERS = re.compile(r"(?i)inputstream\.adaptive\.(stream|manifest|common)_headers")
 
 
@@ -72,6 +73,6 @@ def _options(directive: str, value: str) -> Iterator[tuple[str, str]]:
 def _without_headers(line: str) -> tuple[str, list[tuple[str, str]]]:
     """Split ``http://host/film|User-Agent=…``, as Kodi writes it."""
     location, bar, headers = line.partition("|")
-    if bar and "=" in headers and _HEADERS_BEHIND.match(location.strip()):
+    if bar and "=" in headers and (_HTTP.match(location.strip()) or _REQUEST_HEADERS.match(headers)):
         return location, list(options.of_headers(headers.strip()))
     return line, []

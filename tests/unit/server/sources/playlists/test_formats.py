@@ -91,6 +91,8 @@ def test_options_belong_to_the_next_entry_wherever_they_come_from() -> None:
         ("http://h/3", ("http-user-agent=D", "http-referrer=z")),
         ("http://h/a|b", ()),
         ("http://h/5", ()),
+        ("film.ts", ("http-user-agent=E",)),
+        ("a|b=c.mp4", ()),
     ]
     assert playlist.ignored == ("x-other", "inputstream.adaptive.license_type", "cookie", "verifypeer", "exthttp")
 
