@@ -11,15 +11,14 @@ from urllib.parse import urlsplit
 
 from flume.errors import SourceError
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise
+from flume.server.sources.expand import items_behind
 from flume.server.sources.items import Item, problem_of
 from flume.server.sources.reader_process import ReaderProcess
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 
 RETRY_FIRST_S, RETRY_MAX_S = 1.0, 10.0
-"""Pauses before an input is tried again: they double with each failure in a row, up to the second figure."""
-
-FREE_FAILURES = 2
-"""So many failures in a row of files have no pause: the next file may be good."""
+"""Pauses before items are tried again, once all of them have failed in a row: they double with each such round, up to
+the second figure. A bad item among good ones costs no pause, because the next item may be good."""
 
 VLC_SCHEMES = frozenset(
     {
@@ -76,6 +75,8 @@ class ItemSource:
         if options.transcode and options.ingest == "ffmpeg":
             raise SourceError("--transcode takes options of libvlc: leave out --ingest ffmpeg")
         self._items, self._options = tuple(items), options
+        self._asked: set[str] = set()
+        """The addresses that were asked whether they give a playlist."""
         self.name = items[0].name if len(items) == 1 else f"{items[0].name} and {len(items) - 1} more"
         self._reader: ReaderProcess | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -202,12 +203,28 @@ class ItemSource:
 
     def _end_in_failure(self, failed: Failed) -> None:
         is_first = self._engine == "ffmpeg" and self._options.ingest == "auto" and not self._started
+        if failed.unreadable and not self._started and self._expand_item():
+            return
         if failed.unreadable and is_first:
             self._first_reason = failed.reason
             self._play("vlc")
             return
         # What FFmpeg said first is better than that libvlc does not know the item, either.
         self._fail(self._first_reason if self._first_reason is not None and failed.unreadable else failed.reason)
+
+    def _expand_item(self) -> bool:
+        """Put the items of a playlist in the place of the present item, if its address gives one; return whether."""
+        item = self._item
+        if item.location in self._asked:
+            return False
+        self._asked.add(item.location)
+        found = items_behind(item)
+        if not found:
+            return False
+        at = self._position % len(self._items)
+        self._items = (*self._items[:at], *found, *self._items[at + 1 :])
+        self._position, self._engine = at, None
+        return True
 
     def _fail(self, reason: str) -> None:
         self._engine = None
@@ -217,9 +234,9 @@ class ItemSource:
         self._fruitless += not self._started
         self._started = False
         self._failures_in_row += 1
-        if not self._item.is_path or self._failures_in_row > FREE_FAILURES:
-            pause_s = min(RETRY_FIRST_S * 2 ** min(self._failures_in_row - 1, 8), RETRY_MAX_S)
-            self._retry_s = time.monotonic() + pause_s
+        rounds, failures = divmod(self._failures_in_row, len(self._items))
+        if not failures:
+            self._retry_s = time.monotonic() + min(RETRY_FIRST_S * 2 ** min(rounds - 1, 8), RETRY_MAX_S)
         self._position += 1
 
     # --- ending ------------------------------------------------------------------------------------------------
