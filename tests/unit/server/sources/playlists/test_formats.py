@@ -82,6 +82,8 @@ def test_options_belong_to_the_next_entry_wherever_they_come_from() -> None:
             "#EXTHTTP:[[[[[",
             "http://h/a|b",
             "http://h/5",
+            "film.ts|User-Agent=E",
+            "a|b=c.mp4",
         ]
     )
     playlist = m3u.parse_untrusted(text)
