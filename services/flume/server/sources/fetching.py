@@ -47,7 +47,7 @@ def fetch_untrusted(address: str, *, timeout_s: float = FETCH_TIMEOUT_S) -> Fetc
     request = _Fetch(address, timeout_s)
     request.thread.start()
     request.thread.join(timeout_s)
-    if request.result is None:
+    if request.result is None or _is_timeout(request.result):
         request.abort()
         predicate = f"does not answer in full within {timeout_s:.3g} s: check the address, and that its server runs"
         raise UnplayableError(address, predicate)
@@ -144,6 +144,11 @@ def _request(address: str) -> Request:
     if at:
         request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
     return request
+
+
+def _is_timeout(result: "Fetched | Exception") -> bool:
+    """Whether the time limit of one call of the socket came before that of the whole."""
+    return isinstance(getattr(result, "reason", result), TimeoutError)
 
 
 def _reason(error: Exception) -> str:

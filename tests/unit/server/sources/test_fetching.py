@@ -162,8 +162,8 @@ def test_a_server_that_is_silent_or_slow_costs_the_time_limit_and_no_thread(talk
     begun_s = time.monotonic()
     with answering(talk) as address, pytest.raises(UnplayableError, match=r"does not answer in full within 0\.4 s"):
         fetch_untrusted(address, timeout_s=0.4)
-    assert time.monotonic() - begun_s < 3, "the connection was ended, so the server could not send on"
+    assert time.monotonic() - begun_s < 4, "the connection was ended, so the server could not send on"
     for thread in threading.enumerate():
         if thread.name == "flume-playlist":
-            thread.join(2)
+            thread.join(5)
             assert not thread.is_alive()
