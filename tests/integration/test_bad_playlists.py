@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from flume.lab import testcard
 from flume.server.sources.expand import expand
 from flume.server.sources.item_source import ItemSource, SourceOptions
-from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent
+from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
+from support.media.clips import frame_numbers
 from support.servers.running_server import RunningServer
+
+FPS = 25
 
 ODD_NAMES = (
     *(
@@ -167,3 +171,29 @@ def test_an_option_reaches_the_server_of_the_film(radio: str, tmp_path: Path) ->
     events = events_of(tmp_path / "list.m3u")
     assert len(played(events)) == 1
     assert len(failed(events)) == 1
+
+
+@pytest.mark.parametrize("ingest", ["ffmpeg", "vlc"])
+def test_a_part_of_a_film_plays_and_promises_no_more(ingest, tmp_path: Path) -> None:
+    film = testcard.generate(tmp_path / "film.mp4", duration_s=8, width=320, height=180, bitrate_kbit=400)
+    (tmp_path / "list.m3u").write_text(f"#EXTVLCOPT:start-time=4\n#EXTVLCOPT:stop-time=6\n{film.name}\n")
+    source = ItemSource(expand([str(tmp_path / "list.m3u")]), SourceOptions(loop=False, ingest=ingest))
+    recording = b""
+    promised = None
+    try:
+        while not isinstance(event := source.read(timeout_s=0.5), SourceEnded):
+            if isinstance(event, TsBytes):
+                recording += event.data
+            if isinstance(event, ItemStarted):
+                promised = event.promise
+    finally:
+        source.close()
+    (tmp_path / "out.ts").write_bytes(recording)
+    numbers = [number for number in frame_numbers(tmp_path / "out.ts") if number is not None]
+    assert promised is not None
+    assert promised.seconds == pytest.approx(2, abs=0.1)
+    lengths = [track.seconds for track in promised.tracks if track.seconds]
+    assert lengths == pytest.approx([2] * len(lengths), abs=0.1)
+    first, last = numbers[0], numbers[-1]
+    assert 4 - FPS <= first <= 4 * FPS
+    assert last == pytest.approx(6 * FPS, abs=6)

@@ -6,6 +6,8 @@ import av
 from av.container import InputContainer
 
 from flume.reader.engine import Sink
+from flume.reader.excerpt import excerpt_of
+from flume.reader.ffmpeg import cutting
 from flume.reader.ffmpeg.opening import HEAD_FORMATS, is_still, opened
 from flume.reader.ffmpeg.playing import Playing
 from flume.reader.ffmpeg.programs import HEAD_BYTES, ProgramTracks, choose, read_programs_untrusted
@@ -40,7 +42,9 @@ class FfmpegEngine:
                 for track in chosen.carried
                 if track.decision.carriage == "transcode"
             }
-            return Playing(item, container, chosen.carried, makers, sink.write, live=live).run()
+            excerpt = excerpt_of(item.options)
+            cutting.begin(container, excerpt, item.name)
+            return Playing(item, container, chosen.carried, makers, sink.write, live=live, excerpt=excerpt).run()
 
 
 def _programs_of(item: Play, container: InputContainer) -> tuple[ProgramTracks, ...]:

@@ -11,7 +11,9 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from flume.reader.engine import UnplayableError
+from flume.reader.excerpt import Excerpt
 from flume.reader.ffmpeg.carrying import FILTERS
+from flume.reader.ffmpeg.cutting import within
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, Interleaver
 from flume.reader.ffmpeg.item_clock import ItemClock
 from flume.reader.ffmpeg.opening import detail_of
@@ -45,9 +47,10 @@ class Playing:
         write: Callable[[bytes], None],
         *,
         live: bool,
+        excerpt: Excerpt = Excerpt(),  # noqa: B008 - a value
     ) -> None:
         """Bring *tracks* of *container* into MPEG-TS, through *transcoders* by PID, and give it to *write*."""
-        self._item, self._container = item, container
+        self._item, self._container, self._excerpt = item, container, excerpt
         self._tracks = {stream.index: track for track in tracks for stream in (track.stream, *track.successors)}
         self._clock = ItemClock(may_break=bool(container.format.flags & TS_DISCONT))
         timed = tuple(track.pid for track in tracks if track.kind in {"video", "audio"})
@@ -101,7 +104,7 @@ class Playing:
         at_end = False
         while not at_end:
             try:
-                for packet in self._container.demux(streams):
+                for packet in within(self._container.demux(streams), self._container, self._excerpt):
                     if packet.size:
                         damages = 0
                         yield packet
