@@ -30,6 +30,10 @@ TS_DISCONT = 0x0200
 """AVFMT_TS_DISCONT of libavformat: a format of transmission, whose clock may jump."""
 
 
+NOTIMESTAMPS = 0x0080
+"""AVFMT_NOTIMESTAMPS: a bare elementary stream."""
+
+
 class Playing:
     """One item on its way.
 
@@ -66,7 +70,7 @@ class Playing:
             if track.decision.carriage == "copy" and (name := track.codec) in FILTERS
         }
         self._stampers = {
-            stream.index: Stamper(stream, track.codec)
+            stream.index: Stamper(stream, track.codec, untimed=bool(container.format.flags & NOTIMESTAMPS))
             for track in tracks
             for stream in (track.stream, *track.successors)
         }

@@ -38,9 +38,9 @@ class Stamped(NamedTuple):
 class Stamper:
     """The packets of one track, in the order in which they come."""
 
-    def __init__(self, stream: Any, codec: str) -> None:
-        """Read the packets of *stream*, which is of *codec*."""
-        self._stream, self._codec = stream, codec
+    def __init__(self, stream: Any, codec: str, *, untimed: bool) -> None:
+        """Read the packets of *stream*, which is of *codec*; *untimed*: its format stores no timestamps at all."""
+        self._stream, self._codec, self._is_untimed = stream, codec, untimed
         self._held: list[Any] = []
         self._next: int | None = None
         self._untimed = 0
@@ -48,7 +48,7 @@ class Stamper:
 
     def take(self, packet: Any) -> Iterator[Stamped]:
         """Take the next packet; yield those whose timestamps are known now."""
-        if self._untimed or (packet.dts is None and packet.pts is None and self._next is None):
+        if self._is_untimed:
             yield from self._order(packet)
         elif packet.dts is None and self._next is None:
             self._held.append(packet)
