@@ -26,26 +26,37 @@ class _Waiting(NamedTuple, Generic[P]):
     packet: P
 
 
+class Ready(NamedTuple, Generic[P]):
+    """A packet whose turn has come. *pauses*: its track has nothing behind it, and is waited for no longer."""
+
+    packet: P
+    pauses: bool = False
+
+
 class Interleaver(Generic[P]):
     """Packets in, by track; packets out, by DTS. Ticks of 90 kHz.
 
-    >>> interleaver = Interleaver((0, 1), patience=900)
+    >>> interleaver = Interleaver((0, 1), patience=900, audio=(1,))
     >>> interleaver.push(0, 0, 10, "a"), interleaver.push(0, 500, 10, "b"), interleaver.push(1, 100, 10, "c")
-    ([], [], ['a', 'c'])
+    ([], [], [Ready(packet='a', pauses=False)])
     >>> interleaver.push(0, 1500, 10, "d")  # track 1 is waited for no longer
-    ['b', 'd']
+    [Ready(packet='c', pauses=True), Ready(packet='b', pauses=False), Ready(packet='d', pauses=False)]
     """
 
-    def __init__(self, tracks: tuple[int, ...], *, patience: int) -> None:
-        """Wait for each of *tracks*; packets of others, such as subtitles, are put between them when they come."""
+    def __init__(self, tracks: tuple[int, ...], *, patience: int, audio: tuple[int, ...] = ()) -> None:
+        """Wait for each of *tracks*; packets of others, such as subtitles, are put between them when they come.
+
+        A packet of the *audio* tracks waits until another one follows it, or the track pauses: then it says so.
+        """
         self.patience = patience
         self._queues: dict[int, deque[_Waiting[P]]] = {number: deque() for number in tracks}
-        self._awaited = set(tracks)
+        self._awaited = {number: 2 if number in audio else 1 for number in tracks}
+        """How many packets of each track are awaited."""
         self._silent: set[int] = set()
         self._bytes = 0
         self._newest = -(1 << 62)
 
-    def push(self, track: int, dts: int, size: int, packet: P) -> list[P]:
+    def push(self, track: int, dts: int, size: int, packet: P) -> list[Ready[P]]:
         """Take a packet; return those whose turn has come."""
         self._queues.setdefault(track, deque()).append(_Waiting(dts, size, packet))
         self._bytes += size
@@ -53,25 +64,26 @@ class Interleaver(Generic[P]):
         self._silent.discard(track)
         return self._ready()
 
-    def _ready(self) -> list[P]:
-        ready: list[P] = []
+    def _ready(self) -> list[Ready[P]]:
+        ready: list[Ready[P]] = []
         while True:
             heads = [(queue[0].dts, number) for number, queue in self._queues.items() if queue]
             if not heads:
                 return ready
             dts, number = min(heads)
-            if any(not self._queues[each] for each in self._awaited - self._silent):
+            short = {each for each, least in self._awaited.items() if len(self._queues[each]) < least} - self._silent
+            if number in short or any(not self._queues[each] for each in short):
                 if self._newest - dts <= self.patience and self._bytes <= MAX_BYTES:
                     return ready
-                self._silent.update(each for each in self._awaited if not self._queues[each])
-            ready.append(self._pop(number))
+                self._silent |= short
+            ready.append(Ready(self._pop(number), number in self._silent and not self._queues[number]))
 
     def _pop(self, number: int) -> P:
         waiting = self._queues[number].popleft()
         self._bytes -= waiting.size
         return waiting.packet
 
-    def flush(self) -> list[P]:
+    def flush(self) -> list[Ready[P]]:
         """Return all that waits, in order."""
         rest = sorted((each.dts, number) for number, queue in self._queues.items() for each in queue)
-        return [self._pop(number) for _, number in rest]
+        return [Ready(self._pop(number)) for _, number in rest]

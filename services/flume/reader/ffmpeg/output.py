@@ -30,6 +30,20 @@ LIVE_OPTIONS = {"flush_packets": "1"}
 BUFFER_BYTES = 64 << 10
 
 
+LEAST_PES_BYTES = 171
+"""The multiplexer puts smaller audio frames into one PES, and keeps the last of them until another one comes."""
+
+PADDED = frozenset({"aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "dts"})
+"""Audio whose decoders look for a sync word: zeros after a frame are skipped. So the last frame before a pause need not
+wait in the multiplexer until the sound goes on, and be late by as much."""
+
+
+def _padded(packet: Any) -> Any:
+    made = av.Packet(bytes(packet).ljust(LEAST_PES_BYTES, b"\0"))
+    made.duration, made.is_keyframe = packet.duration, packet.is_keyframe
+    return made
+
+
 class _Writer:
     """What PyAV takes for a file; it cannot seek."""
 
@@ -55,6 +69,7 @@ class TsOutput:
             _Writer(write), "w", format="mpegts", container_options=options, buffer_size=BUFFER_BYTES
         )
         self._streams: dict[int, Any] = {}
+        self._padded = {track.pid for track in tracks if track.codec in PADDED or track.pid in encoders}
         for track in tracks:
             stream = self._add(track, encoders.get(track.pid))
             stream.id = track.pid
@@ -75,8 +90,10 @@ class TsOutput:
         """Return the stream that goes out on *pid*."""
         return self._streams[pid]
 
-    def write(self, pid: int, packet: Any, dts: int, pts: int) -> None:
-        """Write *packet* with these timestamps, ticks of 90 kHz."""
+    def write(self, pid: int, packet: Any, dts: int, pts: int, *, is_last: bool = False) -> None:
+        """Write *packet* with these timestamps, ticks of 90 kHz; *is_last*: for long none of its track follows."""
+        if is_last and pid in self._padded and packet.size < LEAST_PES_BYTES:
+            packet = _padded(packet)
         stream = self._streams[pid]
         packet.stream = stream
         packet.time_base = TIME_BASE

@@ -58,8 +58,10 @@ class Playing:
         self._tracks = {stream.index: track for track in tracks for stream in (track.stream, *track.successors)}
         self._clock = ItemClock(may_break=bool(container.format.flags & TS_DISCONT))
         timed = tuple(track.pid for track in tracks if track.kind in {"video", "audio"})
-        self._interleaver: Interleaver[Callable[[], None]] = Interleaver(
-            timed, patience=LIVE_PATIENCE if live else FILE_PATIENCE
+        self._interleaver: Interleaver[Callable[[bool], None]] = Interleaver(
+            timed,
+            patience=LIVE_PATIENCE if live else FILE_PATIENCE,
+            audio=tuple(track.pid for track in tracks if track.kind == "audio"),
         )
         self._transcoders = transcoders
         makers = {pid: transcoder.add_to for pid, transcoder in transcoders.items()}
@@ -149,14 +151,14 @@ class Playing:
             self._queue(pid, encoded.packet, encoded.dts, encoded.pts, encoded.duration)
 
     def _queue(self, pid: int, packet: Any, dts: int, pts: int, duration: int) -> None:
-        def write() -> None:
+        def write(pauses: bool) -> None:  # noqa: FBT001 - a state
             self._frames[pid] += 1
             self._last_durations[pid] = duration or dts - self._last_dts.get(pid, dts)
             self._last_dts[pid] = dts
-            self._output.write(pid, packet, dts, pts)
+            self._output.write(pid, packet, dts, pts, is_last=pauses)
 
         for ready in self._interleaver.push(pid, dts, packet.size, write):
-            ready()
+            ready.packet(ready.pauses)
 
     def _finish(self) -> None:
         for index, stamper in self._stampers.items():
@@ -167,5 +169,5 @@ class Playing:
         for pid, transcoder in self._transcoders.items():
             self._encode(pid, transcoder, None)
         for ready in self._interleaver.flush():
-            ready()
+            ready.packet(ready.pauses)
         self._output.close()
