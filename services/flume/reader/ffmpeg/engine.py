@@ -43,7 +43,8 @@ class FfmpegEngine:
                 if track.decision.carriage == "transcode"
             }
             excerpt = excerpt_of(item.options)
-            cutting.begin(container, excerpt, item.name)
+            if not live:
+                cutting.begin(container, excerpt, item.name)
             return Playing(item, container, chosen.carried, makers, sink.write, live=live, excerpt=excerpt).run()
 
 
