@@ -14,6 +14,10 @@ from flume.media.timeline import FirstTimestamps, unwrap
 MAX_HELD_PACKETS = 8192
 """Most packets of a new item that wait for its first PCR and timestamps, 1.5 MB."""
 
+SETTLE_TICKS = PCR_HZ // 2
+"""An item whose tables may still grow is held for 0.5 s, so that a table of its first moments is not taken for its own
+(:attr:`~flume.media.program.ProgramMap.may_grow`)."""
+
 MAX_HELD_TICKS = PCR_HZ
 """Longest span of a new item that waits for its first PCR, or for the first timestamp of each of its streams: 1 s."""
 
@@ -32,9 +36,14 @@ class ItemStart:
             timeline.anchor(pcr, start.firsts)
     """
 
-    def __init__(self, program: ProgramMap, *, follows_an_item: bool) -> None:
-        """Hold nothing yet. *program* names the item's streams; *follows_an_item*: its start depends on another."""
-        self._program, self._follows_an_item = program, follows_an_item
+    def __init__(self, program: ProgramMap, *, follows_an_item: bool, settles: bool = False) -> None:
+        """Hold nothing yet. *program* names the item's streams; *follows_an_item*: its start depends on another.
+
+        *settles*: its first tables may be incomplete.
+        """
+        self._program, self._follows_an_item, self._settles = program, follows_an_item, settles
+        self._span = 0
+        """The longest span of DTS of one stream that is held, 27 MHz."""
         self.packets: list[tuple[bytearray, Route]] = []
         """In the order in which they came."""
         self.pcr: int | None = None
@@ -50,7 +59,8 @@ class ItemStart:
             self.pcr = pcr
         pes = mpegts.parse_pes_start_untrusted(packet) if route.is_timed else None
         if pes is not None and pes.pts is not None and pes.dts is not None:
-            self.firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
+            first = self.firsts.setdefault(route.pid, FirstTimestamps(pes.dts, pes.pts))
+            self._span = max(self._span, unwrap(pes.dts - first.dts, 0, PTS_MODULUS) * TICKS_PER_PTS)
         is_enough = self._lacks_pcr(route, pes) if self.pcr is None else self._knows_its_start(pcr)
         return is_enough or len(self.packets) >= MAX_HELD_PACKETS
 
@@ -64,6 +74,8 @@ class ItemStart:
 
     def _knows_its_start(self, pcr: int | None) -> bool:
         """Whether all first timestamps are known, or *pcr*, of the packet just held, is too late to wait longer."""
+        if self._settles and self._program.may_grow and self._span < SETTLE_TICKS:
+            return False
         if not self._follows_an_item:
             return True
         if all(route.pid in self.firsts for route in self._program.routes if route.is_timed):

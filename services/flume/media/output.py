@@ -39,6 +39,7 @@ class Output:
     def write_tables(self) -> None:
         """Write PAT and PMT; where they differ from the last ones, at the beginning of a datagram."""
         number = self._builder.packets
+        self._program.settle(self._timeline.now)
         if self._program.tables_differ:
             self._builder.begin_datagram(new_tables=True)
         self._write_tables_here(self._timeline.now)

@@ -72,7 +72,8 @@ class Packetizer:
         """Holds packets until the item has its place on the timeline; ``None`` from then on."""
 
     def _new_start(self) -> ItemStart:
-        return ItemStart(self._program, follows_an_item=self._timeline.follows_an_item)
+        follows = self._timeline.follows_an_item
+        return ItemStart(self._program, follows_an_item=follows, settles=not self._is_trusted)
 
     def begin_item(self, *, trusted_clock: bool = False, live: bool = True) -> None:
         """Begin another item: the bytes that follow have another multiplexer and another clock.
@@ -207,10 +208,11 @@ class Packetizer:
         """Give the item its place on the timeline, and pass on the packets that were held."""
         self._start = None
         self._restamper.place(start, main=self._program.main)
+        self._program.is_placed = True
         if self._program.tables_differ:
             self._output.write_tables()
-        for packet, route in start.packets:
-            self._pass_on(packet, route)
+        for packet, route in start.packets:  # their routes may be older than the last PMT
+            self._pass_on(packet, self._program.incoming.get(mpegts.pid_of(packet), route))
 
     # --- output ------------------------------------------------------------------------------------------------
 
@@ -247,6 +249,8 @@ class Packetizer:
         self._unfinished.follow(route.pid, packet)
         self._program.remap(packet, route)
         self._builder.write(packet, pcr)
+        if pcr is not None and route.carries_pcr and route.pid != self._program.pcr_pid:
+            self._output.write_pcr(pcr)  # the tables still name the PID that carried it before
 
     def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
         now = self._timeline.now

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from flume.media import psi
 from flume.media.keyframes import AUDIO_CODECS, VIDEO_CODECS
-from flume.media.mpegts import NULL_PID, PAT_PID, has_payload, is_discontinuous, pid_of, read_pcr, set_pid
+from flume.media.mpegts import NULL_PID, PAT_PID, PCR_HZ, has_payload, is_discontinuous, pid_of, read_pcr, set_pid
 from flume.media.psi import ElementaryStream, Program
 from flume.media.table_reader import TableReader
 
@@ -17,6 +17,9 @@ LAST_RESERVED_PID = 0x1F
 """PIDs up to here hold service, time and network tables. Every broadcast has them, and players do without."""
 PAYLOAD_ONLY = 0x10
 """Fourth byte, without the counter, of a packet that has a payload only: no adaptation field, not scrambled."""
+SETTLE_TICKS = 3 * PCR_HZ // 4
+"""So long a PMT that names fewer streams than the one before is not believed, 0.75 s: libvlc takes its streams out one
+by one at an item's end (measured). A table that came and went with each item would turn clients out at each seam."""
 STREAMS_PER_KIND = 16
 """Most streams of each kind (video, audio, other) that are carried. The rest is dropped like an unreferenced PID."""
 
@@ -71,6 +74,13 @@ def _kind_of(stream_type: int) -> StreamKind:
     return StreamKind.AUDIO if stream_type in AUDIO_CODECS else StreamKind.OTHER
 
 
+def _is_part(program: Program, whole: Program) -> bool:
+    """Whether *program* names no stream that *whole* does not, and its PCR is on one of them or on the same PID."""
+    named = {(stream.pid, stream.stream_type) for stream in whole.streams}
+    pids = {pid for pid, _ in named} | {whole.pcr_pid, NULL_PID}
+    return program.pcr_pid in pids and named.issuperset((stream.pid, stream.stream_type) for stream in program.streams)
+
+
 class ProgramMap:
     """Routes packets by the incoming tables, counts their continuity, and writes PAT and PMT.
 
@@ -88,22 +98,27 @@ class ProgramMap:
         self.duplicate_packets = 0
         self.table_changes = 0
         """How often a PMT differed from the one before it in the same item."""
-        self.tables_differ = False
-        """Whether :meth:`next_tables` will return other tables than the last time."""
         self._reader = TableReader()
         self._counters: dict[int, int] = {}
         self._version = -1
         self._sent: Program | None = None
+        """What the tables said when they were written last."""
+        self._current: Program | None = None
+        """What they will say the next time."""
         self._tables: tuple[bytes, ...] = ()
         self.pcr_pid = PCR_PID
         """The outgoing PID of the PCR."""
+        self.is_placed = False
+        """Whether the present item has its place on the timeline. Before, its tables may still grow."""
         self.begin_item()
 
     def begin_item(self) -> None:
         """Forget the incoming tables and PIDs; the outgoing ones stay."""
         self._reader.begin_item()
         self._source: Program | None = None
-        self.tables_due = False
+        self._adopted: Program | None = None
+        self._shrunk_at: int | None = None
+        self.tables_due = self.is_placed = False
         self._set_routes({})
 
     def _set_routes(self, routes: dict[int, Route]) -> None:
@@ -175,26 +190,44 @@ class ProgramMap:
             return
         program = self._reader.program
         if program is not None and program is not self._source:
-            self._adopt(program)
-        self.tables_due = bool(self._tables)
+            self._source = program
+            self._follow(program)
+        self.tables_due = self._current is not None
 
     @property
     def damaged_tables(self) -> int:
         """How many PAT and PMT sections had a wrong CRC."""
         return self._reader.damaged
 
+    def _follow(self, program: Program) -> None:
+        """Adopt *program*, or wait and see if it only names fewer streams than the one before."""
+        adopted, self._shrunk_at = self._adopted, None
+        if adopted is None or not _is_part(program, adopted):
+            self._adopt(program)
+            return
+        for pid, route in self._routes.items():
+            route.carries_pcr = pid == program.pcr_pid
+
+    def settle(self, now: int) -> None:
+        """Adopt a PMT with fewer streams if it has stayed for :data:`SETTLE_TICKS`; *now* is the last PCR, 27 MHz."""
+        source, adopted = self._source, self._adopted
+        if source is None or adopted is None or source == adopted:
+            return
+        if self._shrunk_at is None:
+            self._shrunk_at = now
+        elif now - self._shrunk_at >= SETTLE_TICKS:
+            self._adopt(source)
+
     def _adopt(self, program: Program) -> None:
-        self.table_changes += self._source is not None and program != self._source
-        self._source = program
-        counts = dict.fromkeys(StreamKind, 0)
+        self.table_changes += self.is_placed and self._adopted is not None and program != self._adopted
+        self._adopted = program
         routes: dict[int, Route] = {}
         streams = []
         for stream in program.streams:
             kind = _kind_of(stream.stream_type)
-            if counts[kind] == STREAMS_PER_KIND or stream.pid in routes or stream.pid in {PAT_PID, NULL_PID}:
+            pid = self._outgoing_pid(stream.pid, kind, program, {route.pid for route in routes.values()})
+            if pid is None or stream.pid in routes or stream.pid in {PAT_PID, NULL_PID}:
                 continue
-            pid = kind + counts[kind]
-            counts[kind] += 1
             routes[stream.pid] = Route(pid, kind, stream.stream_type, carries_pcr=stream.pid == program.pcr_pid)
             streams.append(ElementaryStream(stream.stream_type, pid, stream.descriptors))
         if program.pcr_pid not in routes and program.pcr_pid not in {PAT_PID, NULL_PID}:
@@ -205,14 +238,40 @@ class ProgramMap:
         self._set_routes(routes)
         # A source without a PCR PID gets one here: the packetizer writes PCRs that it estimates from DTS.
         self.pcr_pid = routes[program.pcr_pid].pid if program.pcr_pid in routes else PCR_PID
-        self._build_tables(Program(self.pcr_pid, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid))))
+        self._current = Program(self.pcr_pid, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid)))
+
+    def _outgoing_pid(self, pid: int, kind: StreamKind, program: Program, taken: set[int]) -> int | None:
+        """Return the outgoing PID for the incoming *pid*: the one that it has, else the first of *kind* that is free.
+
+        ``None``: all of them are taken.
+        """
+        own = self._routes.get(pid)
+        if own is not None and own.kind is kind:
+            return own.pid
+        listed = {stream.pid: _kind_of(stream.stream_type) for stream in program.streams}
+        kept = {route.pid for pid, route in self._routes.items() if listed.get(pid) is route.kind}
+        return next((free for free in range(kind, kind + STREAMS_PER_KIND) if free not in taken | kept), None)
 
     # --- output ------------------------------------------------------------------------------------------------
 
+    @property
+    def tables_differ(self) -> bool:
+        """Whether :meth:`next_tables` will return other tables than the last time."""
+        return self._sent is not None and self._current is not self._sent and self._current != self._sent
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the present item's PMT names only some of the streams that were sent before, or no video.
+
+        libvlc's multiplexer writes its first PMT before it knows all streams (measured).
+        """
+        if self._current is None:
+            return True
+        if self._sent is None:
+            return all(route.kind is not StreamKind.VIDEO for route in self._ordered)
+        return _is_part(self._current, self._sent) and len(self._current.streams) < len(self._sent.streams)
+
     def _build_tables(self, program: Program) -> None:
-        if program == self._sent:
-            return
-        self.tables_differ = self._sent is not None
         self._sent = program
         self._version = (self._version + 1) % 32
         pat = psi.build_pat(program_number=PROGRAM_NUMBER, pmt_pid=PMT_PID, version=0)
@@ -225,7 +284,9 @@ class ProgramMap:
 
     def next_tables(self) -> list[bytearray]:
         """Return PAT and PMT as packets whose continuity counters follow those of the last ones."""
-        self.tables_due = self.tables_differ = False
+        self.tables_due = False
+        if self._current is not None and self._current != self._sent:
+            self._build_tables(self._current)
         packets = [bytearray(packet) for packet in self._tables]
         for packet in packets:
             pid = pid_of(packet)

@@ -6,10 +6,14 @@ comes, by :mod:`flume.media.pcr_watch`. This module applies both to packets.
 
 from flume.media import mpegts
 from flume.media.item_start import ItemStart
-from flume.media.mpegts import TICKS_PER_PTS, PesStart
+from flume.media.mpegts import PCR_HZ, TICKS_PER_PTS, PesStart
 from flume.media.pcr_watch import PcrWatch
 from flume.media.program import Route
 from flume.media.timeline import Timeline
+
+REPEATED_TICKS = PCR_HZ // 1000
+"""A PCR within 1 ms of the last one says nothing new. libvlc repeats one, to 22 µs, while the next picture is far
+(measured); to go by it would send at once whatever audio comes meanwhile."""
 
 
 class Restamper:
@@ -52,7 +56,8 @@ class Restamper:
         if not route.carries_pcr:  # no player reads it, but a value of another timeline must not stay in the stream
             mpegts.write_pcr(packet, self.timeline.move(pcr))
             return None
-        if pcr == self._last_pcr:  # libvlc repeats one while the next picture is far: it says nothing new
+        is_repeated = self._last_pcr is not None and abs(pcr - self._last_pcr) <= REPEATED_TICKS
+        if is_repeated and not_before is None:
             mpegts.write_pcr(packet, self.timeline.now)
             return None
         self._last_pcr = pcr

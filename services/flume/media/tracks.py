@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from flume.media.mpegts import PCR_HZ
 
 STRAY_TICKS = PCR_HZ
-"""A DTS is stray if it is more than 1 s from its stream's last DTS and its lead over the PCR has also changed by more
-than 1 s. Both are needed: after a pause of the stream only the first is true."""
+"""A DTS is stray if it is more than 1 s from its stream's last DTS and its lead over the PCR is also more than 1 s from
+the last one and the first. All are needed: after a pause of the stream only the first is true, and the last lead may
+be that of a frame that came late."""
 
 MAX_STRAYS = 10
 """After so many strays in a row the next one is no damage: the stream itself has moved against the PCR."""
@@ -28,12 +29,12 @@ REORDERED_FRAMES = 16
 class Track:
     """The last timestamps of one elementary stream, and the duration of its last frame."""
 
-    __slots__ = ("dts", "duration", "first_dts", "lead", "pts", "shift", "strays")
+    __slots__ = ("dts", "duration", "first_dts", "first_lead", "lead", "pts", "shift", "strays")
 
     def __init__(self, dts: int, pts: int, lead: int) -> None:
         """Begin with the stream's first frame in the item, *lead* ahead of the PCR."""
         self.dts, self.pts, self.lead = dts, pts, lead
-        self.first_dts = dts
+        self.first_dts, self.first_lead = dts, lead
         self.duration = self.strays = 0
         self.shift = 0
         """What is added to its timestamps since they jumped without the PCR."""
@@ -50,7 +51,7 @@ class Track:
 
     def fits(self, dts: int, lead: int) -> bool:
         """Return whether *dts*, *lead* ahead of the PCR, continues the stream; see :data:`STRAY_TICKS`."""
-        return abs(dts - self.dts) <= STRAY_TICKS or abs(lead - self.lead) <= STRAY_TICKS
+        return min(abs(dts - self.dts), abs(lead - self.lead), abs(lead - self.first_lead)) <= STRAY_TICKS
 
     def advance(self, dts: int, pts: int, lead: int, *, longest: int | None) -> None:
         """Take the next frame; a step of more than *longest* is no frame's duration."""

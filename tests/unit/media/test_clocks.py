@@ -90,7 +90,7 @@ def slow_video(harness: PacketizerHarness, *, frames: int, step_s: int, repeats:
             if audio:
                 builder.pes(200, b"\xff\xf1" + bytes(100), pts=dts + at)
             if at % (step_s * 90_000 // max(repeats, 1)) == 0 and repeats:
-                builder.packet(100, b"", pcr=pcr)
+                builder.packet(100, b"", pcr=pcr - at % 3 * 300)
     harness.feed(bytes(builder.data))
 
 

@@ -104,7 +104,7 @@ def test_counts_may_be_read_while_the_ingest_thread_feeds():
         try:
             ingest._handle(ItemStarted("camera"))
             for number in range(1500):
-                camera.builder.audio = (None, 200, 201)[number % 3]
+                camera.builder.audio = (202, 200, 201)[number % 3]
                 camera.builder.version, camera.tables_due = number % 32, True
                 ingest._handle(TsBytes(camera.frame()))
                 ingest.take(1e9)
