@@ -23,23 +23,15 @@ Continuity counters that jump *inside* an item also jump in the output, so that 
 from collections.abc import Mapping
 
 from flume.media import mpegts
-from flume.media.account import ItemAccount, TrackAccount
+from flume.media.account import TrackAccount
 from flume.media.datagrams import Datagram, DatagramBuilder
 from flume.media.item_start import ItemStart
-from flume.media.keyframes import RandomAccessFinder
-from flume.media.mpegts import PCR_HZ, PesStart
-from flume.media.output import Output
-from flume.media.pes import UnfinishedPes
+from flume.media.packet_writer import PacketWriter
 from flume.media.program import ProgramMap, Route
-from flume.media.restamper import Restamper
 from flume.media.skipper import Resumption, Skipper
 from flume.media.statistics import PacketizerStatistics
 
 _NO_ROUTES: Mapping[int, Route] = {}
-
-MAIN_SILENT_TICKS = 10 * PCR_HZ
-"""After 10 s without the main stream, or twice its last step in a slide show, clients may join at another stream's PES.
-Otherwise a new client would begin at the main stream's last keyframe, long in the past."""
 
 
 class Packetizer:
@@ -57,22 +49,16 @@ class Packetizer:
         """Begin before the first item."""
         self._framer = mpegts.Framer()
         self._program = ProgramMap()
-        self._restamper = Restamper()
-        self._timeline = self._restamper.timeline
-        self._finder = RandomAccessFinder()
         self._builder = DatagramBuilder()
-        self._unfinished = UnfinishedPes()
+        self._writer = PacketWriter(self._program, self._builder)
         self._skipper = Skipper()
-        self._account = ItemAccount()
-        self._output = Output(self._program, self._timeline, self._builder, self._account)
         self._items = self._damaged = 0
         self._is_trusted, self._is_live = False, True
-        self._main_at = self._main_pes_at = self._main_step = 0
         self._start: ItemStart | None = self._new_start()
         """Holds packets until the item has its place on the timeline; ``None`` from then on."""
 
     def _new_start(self) -> ItemStart:
-        follows = self._timeline.follows_an_item
+        follows = self._writer.timeline.follows_an_item
         return ItemStart(self._program, follows_an_item=follows, settles=not self._is_trusted)
 
     def begin_item(self, *, trusted_clock: bool = False, live: bool = True) -> None:
@@ -87,14 +73,11 @@ class Packetizer:
         self._skipper.end()
         self._framer.clear()
         self._program.begin_item()
-        self._account.begin_item()
+        self._writer.account.begin_item()
         self._begin_timeline()
 
     def _begin_timeline(self) -> None:
-        self._restamper.begin_item(trusted_clock=self._is_trusted, live=self._is_live)
-        self._finder.begin_item()
-        self._unfinished.clear()
-        self._main_at = self._timeline.now
+        self._writer.begin_item(trusted_clock=self._is_trusted, live=self._is_live)
         self._start = self._new_start()
 
     def feed_untrusted(self, data: bytes) -> list[Datagram]:
@@ -105,7 +88,8 @@ class Packetizer:
         # The fast path, for most packets: a payload only, no flag set, and the expected counter. Two comparisons find
         # them: with a flag set, the two bytes that hold the PID are another number.
         routes = self._fast_path_routes()
-        follow, remap, write = self._unfinished.follow, self._program.remap_expected, self._builder.write
+        unfinished = self._writer.unfinished
+        follow, remap, write = unfinished.follow, self._program.remap_expected, self._builder.write
         for packet in self._framer.feed_untrusted(data):
             route = routes.get(packet[1] << 8 | packet[2])
             if route is not None and packet[3] == route.expected:
@@ -115,8 +99,8 @@ class Packetizer:
             else:
                 self._take(packet)
                 routes = self._fast_path_routes()
-        self._unfinished.expire(written=self._builder.packets)
-        return self._builder.collect(before=self._unfinished.oldest_number)
+        unfinished.expire(written=self._builder.packets)
+        return self._builder.collect(before=unfinished.oldest_number)
 
     def _fast_path_routes(self) -> Mapping[int, Route]:
         """Return the streams whose packets may take the fast path: none while packets are held or left out."""
@@ -137,14 +121,7 @@ class Packetizer:
         if self._start is not None and self._start.packets:
             self._place(self._start)
         self._start = self._new_start()  # holds packets back until another item begins
-        counters = self._unfinished.take_back()
-        self._program.rewind(counters)
-        self._account.pause(self._builder.packets)
-        self._account.take_back(counters)
-        end = self._timeline.end_of_item(last_durations)
-        if end is not None:
-            self._timeline.advance_to(self._output.bridge(end))
-        self._builder.end(end)
+        self._writer.end_item(last_durations)
         return self._builder.collect()
 
     def item_account(self) -> Mapping[int, TrackAccount]:
@@ -152,7 +129,7 @@ class Packetizer:
 
         After :meth:`end_item` it stays until the next :meth:`begin_item`.
         """
-        return self._account.tracks(number=self._builder.packets)
+        return self._writer.account.tracks(number=self._builder.packets)
 
     # --- skipping ----------------------------------------------------------------------------------------------
 
@@ -188,7 +165,7 @@ class Packetizer:
         route = self._program.route_untrusted(packet)
         if route is None:
             if self._program.tables_due and self._start is None:
-                self._output.write_tables()
+                self._writer.output.write_tables()
         elif self._program.record(packet, route):
             self._take_new(packet, route)
 
@@ -200,68 +177,16 @@ class Packetizer:
                 return
             self._end_skipping()
         if self._start is None:
-            self._pass_on(packet, route)
+            self._writer.write(packet, route)
         elif self._start.hold(packet, route):
             self._place(self._start)
 
     def _place(self, start: ItemStart) -> None:
         """Give the item its place on the timeline, and pass on the packets that were held."""
         self._start = None
-        self._restamper.place(start, main=self._program.main)
-        self._program.is_placed = True
-        if self._program.tables_differ:
-            self._output.write_tables()
+        self._writer.place(start)
         for packet, route in start.packets:  # their routes may be older than the last PMT
-            self._pass_on(packet, self._program.incoming.get(mpegts.pid_of(packet), route))
-
-    # --- output ------------------------------------------------------------------------------------------------
-
-    def _pass_on(self, packet: bytearray, route: Route) -> None:
-        pes = mpegts.parse_pes_start_untrusted(packet) if packet[1] & 0x40 else None
-        pcr = self._restamper.restamp_pcr(packet, route, not_before=self._builder.extrapolated_pcr)
-        if pes is not None:
-            self._begin_pes(packet, route, pes, pcr)
-            return
-        if pcr is not None:
-            self._output.bridge(pcr)
-            self._output.keep_tables(pcr)
-        self._send(packet, route, pcr)
-
-    def _begin_pes(self, packet: bytearray, route: Route, pes: PesStart, pcr: int | None) -> None:
-        self._account.pause(self._builder.packets)
-        dts = self._restamper.restamp_pes(packet, route, pes)
-        estimate = self._restamper.estimate_pcr(dts, route, is_main=route is self._program.main)
-        pcr = pcr if estimate is None else estimate
-        if pcr is not None:
-            self._output.bridge(pcr)
-        self._begin_random_access(packet, route, pes)
-        if pcr is not None:
-            self._output.keep_tables(pcr)
-        self._output.begin_pes()
-        number, before = self._builder.packets, self._program.counter(route.pid)
-        self._account.on_pes(mpegts.pid_of(packet), route, dts=dts, number=number)
-        self._unfinished.begin_untrusted(route.pid, packet, number=number, counter_before=before)
-        self._send(packet, route, pcr)
-        if estimate is not None:
-            self._output.write_pcr(estimate)
-
-    def _send(self, packet: bytearray, route: Route, pcr: int | None) -> None:
-        self._unfinished.follow(route.pid, packet)
-        self._program.remap(packet, route)
-        self._builder.write(packet, pcr)
-        if pcr is not None and route.carries_pcr and route.pid != self._program.pcr_pid:
-            self._output.write_pcr(pcr)  # the tables still name the PID that carried it before
-
-    def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
-        now = self._timeline.now
-        if route is self._program.main:
-            self._main_step = now - self._main_pes_at
-            self._main_at = self._main_pes_at = now
-        elif not route.is_timed or now - self._main_at < max(MAIN_SILENT_TICKS, 2 * self._main_step):
-            return
-        if self._finder.accept_untrusted(packet, pes.payload_offset, route.stream_type, now):
-            self._output.begin_random_access()
-            mpegts.mark_random_access(packet)
+            self._writer.write(packet, self._program.incoming.get(mpegts.pid_of(packet), route))
 
     def statistics(self) -> PacketizerStatistics:
         """Return the counters as they are now; from any thread, without a lock.
@@ -269,12 +194,12 @@ class Packetizer:
         Each counter is one attribute that only the feeding thread changes, and the routes are replaced as a whole. Two
         counters may therefore belong to slightly different times.
         """
-        program, builder = self._program, self._builder
+        program, builder, writer = self._program, self._builder, self._writer
         return PacketizerStatistics(
             items=self._items,
             datagrams=builder.datagrams,
             packets=builder.packets,
-            random_access_points=self._finder.found,
+            random_access_points=writer.finder.found,
             null_packets=builder.null_packets,
             unreferenced_packets=program.unreferenced_packets,
             damaged_packets=self._damaged,
@@ -284,12 +209,12 @@ class Packetizer:
             duplicate_packets=program.duplicate_packets,
             damaged_tables=program.damaged_tables,
             table_changes=program.table_changes,
-            timestamp_jumps=self._timeline.timestamp_jumps,
-            pcr_gaps=self._restamper.pcr_watch.gaps,
-            stray_timestamps=self._timeline.stray_timestamps,
+            timestamp_jumps=writer.timeline.timestamp_jumps,
+            pcr_gaps=writer.restamper.pcr_watch.gaps,
+            stray_timestamps=writer.timeline.stray_timestamps,
             overrun_packets=self._skipper.packets,
-            pcr_jumps=self._timeline.pcr_jumps,
-            cut_pes=self._unfinished.taken_back,
+            pcr_jumps=writer.timeline.pcr_jumps,
+            cut_pes=writer.unfinished.taken_back,
             unclocked_datagrams=builder.unclocked,
             video_codec=program.video_codec,
             audio_codecs=program.audio_codecs,
