@@ -3,14 +3,12 @@
 import enum
 from collections.abc import Mapping
 
-from flume.media import psi
 from flume.media.keyframes import AUDIO_CODECS, VIDEO_CODECS
 from flume.media.mpegts import NULL_PID, PAT_PID, PCR_HZ, has_payload, is_discontinuous, pid_of, read_pcr, set_pid
 from flume.media.psi import ElementaryStream, Program
 from flume.media.table_reader import TableReader
+from flume.media.table_writer import TableWriter
 
-PROGRAM_NUMBER = 1
-PMT_PID = 0x1000
 PCR_PID = 0x1F0
 """The outgoing PID of a PCR that has a PID of its own."""
 LAST_RESERVED_PID = 0x1F
@@ -74,13 +72,6 @@ def _kind_of(stream_type: int) -> StreamKind:
     return StreamKind.AUDIO if stream_type in AUDIO_CODECS else StreamKind.OTHER
 
 
-def _is_part(program: Program, whole: Program) -> bool:
-    """Whether *program* names no stream that *whole* does not, and its PCR is on one of them or on the same PID."""
-    named = {(stream.pid, stream.stream_type) for stream in whole.streams}
-    pids = {pid for pid, _ in named} | {whole.pcr_pid, NULL_PID}
-    return program.pcr_pid in pids and named.issuperset((stream.pid, stream.stream_type) for stream in program.streams)
-
-
 class ProgramMap:
     """Routes packets by the incoming tables, counts their continuity, and writes PAT and PMT.
 
@@ -100,12 +91,7 @@ class ProgramMap:
         """How often a PMT differed from the one before it in the same item."""
         self._reader = TableReader()
         self._counters: dict[int, int] = {}
-        self._version = -1
-        self._sent: Program | None = None
-        """What the tables said when they were written last."""
-        self._current: Program | None = None
-        """What they will say the next time."""
-        self._tables: tuple[bytes, ...] = ()
+        self._tables = TableWriter()
         self.pcr_pid = PCR_PID
         """The outgoing PID of the PCR."""
         self.is_placed = False
@@ -192,7 +178,7 @@ class ProgramMap:
         if program is not None and program is not self._source:
             self._source = program
             self._follow(program)
-        self.tables_due = self._current is not None
+        self.tables_due = self._tables.current is not None
 
     @property
     def damaged_tables(self) -> int:
@@ -202,7 +188,7 @@ class ProgramMap:
     def _follow(self, program: Program) -> None:
         """Adopt *program*, or wait and see if it only names fewer streams than the one before."""
         adopted, self._shrunk_at = self._adopted, None
-        if adopted is None or not _is_part(program, adopted):
+        if adopted is None or not program.is_part_of(adopted):
             self._adopt(program)
             return
         for pid, route in self._routes.items():
@@ -238,7 +224,8 @@ class ProgramMap:
         self._set_routes(routes)
         # A source without a PCR PID gets one here: the packetizer writes PCRs that it estimates from DTS.
         self.pcr_pid = routes[program.pcr_pid].pid if program.pcr_pid in routes else PCR_PID
-        self._current = Program(self.pcr_pid, program.descriptors, tuple(sorted(streams, key=lambda row: row.pid)))
+        ordered = tuple(sorted(streams, key=lambda row: row.pid))
+        self._tables.current = Program(self.pcr_pid, program.descriptors, ordered)
 
     def _outgoing_pid(self, pid: int, kind: StreamKind, program: Program, taken: set[int]) -> int | None:
         """Return the outgoing PID for the incoming *pid*: the one that it has, else the first of *kind* that is free.
@@ -257,7 +244,7 @@ class ProgramMap:
     @property
     def tables_differ(self) -> bool:
         """Whether :meth:`next_tables` will return other tables than the last time."""
-        return self._sent is not None and self._current is not self._sent and self._current != self._sent
+        return self._tables.differ
 
     @property
     def may_grow(self) -> bool:
@@ -265,29 +252,14 @@ class ProgramMap:
 
         libvlc's multiplexer writes its first PMT before it knows all streams (measured).
         """
-        if self._current is None:
-            return True
-        if self._sent is None:
+        if self._tables.sent is None:
             return all(route.kind is not StreamKind.VIDEO for route in self._ordered)
-        return _is_part(self._current, self._sent) and len(self._current.streams) < len(self._sent.streams)
-
-    def _build_tables(self, program: Program) -> None:
-        self._sent = program
-        self._version = (self._version + 1) % 32
-        pat = psi.build_pat(program_number=PROGRAM_NUMBER, pmt_pid=PMT_PID, version=0)
-        try:
-            pmt = psi.build_pmt(program, program_number=PROGRAM_NUMBER, version=self._version)
-        except ValueError:  # 48 streams with long descriptors; players do without descriptors
-            plain = tuple(row._replace(descriptors=b"") for row in program.streams)
-            pmt = psi.build_pmt(Program(program.pcr_pid, b"", plain), program_number=1, version=self._version)
-        self._tables = psi.packets_of_section(pat, PAT_PID) + psi.packets_of_section(pmt, PMT_PID)
+        return self._tables.lacks_streams
 
     def next_tables(self) -> list[bytearray]:
         """Return PAT and PMT as packets whose continuity counters follow those of the last ones."""
         self.tables_due = False
-        if self._current is not None and self._current != self._sent:
-            self._build_tables(self._current)
-        packets = [bytearray(packet) for packet in self._tables]
+        packets = self._tables.next()
         for packet in packets:
             pid = pid_of(packet)
             self._counters[pid] = counter = (self._counters.get(pid, -1) + 1) % 16

@@ -6,7 +6,7 @@ therefore parses the tables, chooses PIDs that stay the same over all items, and
 
 from typing import NamedTuple
 
-from flume.media.mpegts import PACKET_BYTES, SYNC_BYTE, payload_offset, starts_unit
+from flume.media.mpegts import NULL_PID, PACKET_BYTES, SYNC_BYTE, payload_offset, starts_unit
 
 TABLE_PAT = 0x00
 TABLE_PMT = 0x02
@@ -28,6 +28,12 @@ class Program(NamedTuple):
     pcr_pid: int
     descriptors: bytes
     streams: tuple[ElementaryStream, ...]
+
+    def is_part_of(self, whole: "Program") -> bool:
+        """Return whether *whole* has all its streams, with the same types, and its PCR's PID."""
+        named = {(stream.pid, stream.stream_type) for stream in whole.streams}
+        pids = {pid for pid, _ in named} | {whole.pcr_pid, NULL_PID}
+        return self.pcr_pid in pids and named.issuperset((row.pid, row.stream_type) for row in self.streams)
 
 
 def _crc_table() -> tuple[int, ...]:
