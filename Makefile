@@ -88,7 +88,8 @@ check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contr
 	@$(BIN)/mypy
 	@PYTHONPATH=services $(BIN)/lint-imports
 
-# First what can run side by side; then, alone, what uses the whole machine: the lab's engines and kernels, and the bench.
+# First what can run side by side; then the catalogue of sources, which runs a dozen servers side by side in one process;
+# then, alone, what uses the whole machine: the lab's engines and kernels, and the bench.
 # Beside other load the network of a User Mode Linux kernel can lose a wake-up and stand still.
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included; TESTS=tests/lab/netem: one folder
 	@log=$$(mktemp); $(MAKE) --no-print-directory check >"$$log" 2>&1 & check=$$!; \
@@ -98,6 +99,7 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 	@if [ -n "$(TESTS)" ]; then exec $(BIN)/python -m pytest --durations=25 $(TESTS); fi; status=0; \
 		$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10 --junitxml=artifacts/junit-side-by-side.xml \
 			tests/unit tests/integration || status=$$?; \
+		$(BIN)/python -m pytest --durations=10 --junitxml=artifacts/junit-sources.xml tests/sources || status=$$?; \
 		$(BIN)/python -m pytest --durations=25 --junitxml=artifacts/junit-alone.xml tests/bench tests/lab || status=$$?; \
 		exit $$status
 
