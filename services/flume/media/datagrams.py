@@ -8,6 +8,7 @@ from collections import deque
 from typing import NamedTuple
 
 from flume.media.mpegts import NULL_PACKET, PACKET_BYTES
+from flume.media.rate_guard import RateGuard
 from flume.media.timeline import DEFAULT_INTERVAL_TICKS, ORIGIN_TICKS, seconds_from_origin
 
 PACKETS_PER_DATAGRAM = 7
@@ -70,6 +71,7 @@ class DatagramBuilder:
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
         self._last_due = ORIGIN_TICKS
         self._is_extrapolated = False
+        self.guard = RateGuard(datagram_bytes=PAYLOAD_BYTES)
 
     def begin_datagram(self, *, random_access: bool = False, new_tables: bool = False) -> None:
         """Let the next packet begin a datagram with these flags; see :class:`Datagram`."""
@@ -153,7 +155,7 @@ class DatagramBuilder:
             if pending.due is None or pending is self._open or held:
                 break
             self._pending.popleft()
-            self._last_due = max(self._last_due, pending.due)
+            self._last_due = self.guard.delay(max(self._last_due, pending.due))
             due_s = seconds_from_origin(self._last_due)
             ready.append(Datagram(b"".join(pending.packets), due_s, pending.random_access, pending.new_tables))
         self.datagrams += len(ready)

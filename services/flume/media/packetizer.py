@@ -61,18 +61,20 @@ class Packetizer:
         follows = self._writer.timeline.follows_an_item
         return ItemStart(self._program, follows_an_item=follows, settles=not self._is_trusted)
 
-    def begin_item(self, *, trusted_clock: bool = False, live: bool = True) -> None:
+    def begin_item(self, *, trusted_clock: bool = False, live: bool = True, bit_rate: int | None = None) -> None:
         """Begin another item: the bytes that follow have another multiplexer and another clock.
 
         *trusted_clock*: the item's reader has repaired its timestamps, so that they are believed however far apart
         they are (:mod:`flume.media.timeline`). *live*: it is transmitted, and a PCR far ahead is a jump; ``False``: it
-        is stored.
+        is stored. *bit_rate*: what it promises as its mean rate (bit/s), so that no absurd rate is sent
+        (:mod:`flume.media.rate_guard`).
         """
         self._items += 1
         self._is_trusted, self._is_live = trusted_clock, live
         self._skipper.end()
         self._framer.clear()
         self._program.begin_item()
+        self._builder.guard.begin_item(bit_rate=bit_rate)
         self._writer.account.begin_item()
         self._begin_timeline()
 
@@ -215,6 +217,7 @@ class Packetizer:
             overrun_packets=self._skipper.packets,
             pcr_jumps=writer.timeline.pcr_jumps,
             cut_pes=writer.unfinished.taken_back,
+            rate_limited_datagrams=builder.guard.limited,
             unclocked_datagrams=builder.unclocked,
             video_codec=program.video_codec,
             audio_codecs=program.audio_codecs,

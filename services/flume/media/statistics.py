@@ -40,6 +40,8 @@ class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """PES of declared length, mostly audio, that an item's end cut off: replaced by null packets."""
     unclocked_datagrams: int
     """Their due time was extrapolated at the last known rate, because no PCR came in time."""
+    rate_limited_datagrams: int
+    """Sent later than their PCR says, because they came at a rate that is absurd for their item."""
     video_codec: str | None
     audio_codecs: tuple[str, ...]
     video_pid: int | None

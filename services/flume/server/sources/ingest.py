@@ -65,6 +65,7 @@ SHOWN_STATISTICS = (
     "pcr_gaps",
     "stray_timestamps",
     "unclocked_datagrams",
+    "rate_limited_datagrams",
     "overrun_packets",
 )
 """The counters of :class:`~flume.media.statistics.PacketizerStatistics` that ``status`` reports: faults of the source.
@@ -269,7 +270,8 @@ class Ingest:
         if promise is None:
             self._packetizer.begin_item(live=self._source.live)
             return
-        self._packetizer.begin_item(trusted_clock=promise.engine == "ffmpeg", live=promise.live)
+        rate = None if promise.live else promise.bit_rate
+        self._packetizer.begin_item(trusted_clock=promise.engine == "ffmpeg", live=promise.live, bit_rate=rate)
         self._report(started.name, promises.not_carried(promise))
 
     def _end_item(self, ended: ItemEnded) -> None:
