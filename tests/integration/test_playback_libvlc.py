@@ -16,7 +16,7 @@ from flume.errors import PlayerError
 from flume.lab import testcard
 from flume.media import mpegts
 from flume.server.sources.expand import expand
-from flume.server.sources.libvlc import VlcSource
+from flume.server.sources.item_source import ItemSource, SourceOptions
 from flume.settings import ClientSettings
 from support.clients.players import wait_until
 from support.servers.running_server import RunningServer
@@ -48,7 +48,7 @@ class CountingPlayer(VlcPlayer):
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     path = tmp_path_factory.mktemp("card") / "card.ts"
     testcard.generate(path, duration_s=DURATION_S, width=640, height=360, bitrate_kbit=1500)
-    with RunningServer(VlcSource(expand([str(path)]), loop=True)) as server:
+    with RunningServer(ItemSource(expand([str(path)]), SourceOptions(loop=True, ingest="vlc"))) as server:
         yield server.port
 
 

@@ -1,4 +1,4 @@
-"""A libvlc source that plays into memory, for the tests of the source."""
+"""A source that plays into memory, for the tests of the source and its reader."""
 
 import contextlib
 import itertools
@@ -10,7 +10,7 @@ from pathlib import Path
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
 from flume.server.sources.expand import expand
-from flume.server.sources.libvlc import VlcSource
+from flume.server.sources.item_source import IngestChoice, ItemSource, SourceOptions
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from support.media.ts_stream import Check
 
@@ -20,7 +20,7 @@ DEADLINE_S = 30.0
 class Recording:
     """Reads a source as the ingest does: keeps its events, and feeds its bytes to a packetizer."""
 
-    def __init__(self, source: VlcSource) -> None:
+    def __init__(self, source: ItemSource) -> None:
         self.source = source
         self.packetizer = Packetizer()
         self.events: list[SourceEvent] = []
@@ -35,9 +35,9 @@ class Recording:
         elif event is not None:
             self.events.append(event)
             if isinstance(event, ItemStarted):
-                self.packetizer.begin_item()
+                self.packetizer.begin_item(trusted_clock=event.promise is not None and event.promise.engine == "ffmpeg")
             elif isinstance(event, ItemEnded):
-                self.datagrams += self.packetizer.end_item()
+                self.datagrams += self.packetizer.end_item(event.ended.last_durations if event.ended else None)
         return event
 
     def until(self, *, items: int | None = None, least_bytes: int = 0) -> "Recording":
@@ -62,8 +62,11 @@ class Recording:
 
 
 @contextlib.contextmanager
-def playing(*sources: object, loop: bool = False, transcode: str | None = None) -> Iterator[Recording]:
-    source = VlcSource(expand([str(each) for each in sources]), loop=loop, transcode=transcode)
+def playing(
+    *sources: object, loop: bool = False, transcode: str | None = None, ingest: IngestChoice = "vlc"
+) -> Iterator[Recording]:
+    options = SourceOptions(loop=loop, ingest=ingest, transcode=transcode)
+    source = ItemSource(expand([str(each) for each in sources]), options)
     try:
         yield Recording(source)
     finally:

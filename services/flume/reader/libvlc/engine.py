@@ -5,7 +5,6 @@ multiplexer cannot do at all is in decision 0011.
 """
 
 import contextlib
-import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +14,9 @@ from flume.errors import SourceError
 from flume.reader.engine import Sink, UnplayableError
 from flume.reader.libvlc.library import Library
 from flume.reader.libvlc.log import VlcLog
-from flume.reader.libvlc.playback import Output, VlcPlayback
+from flume.reader.libvlc.playback import FILE_WAIT_MS, LEAST_WAIT_MS, Output, VlcPlayback
 from flume.reader.libvlc.programs import choose, programs_of, titles
-from flume.reader.libvlc.promise import chain_for, expected_tracks, promised_tracks
+from flume.reader.libvlc.promise import chain_for, expected_tracks, promised_tracks, rotation_of
 from flume.reader.libvlc.table import ItemTable
 from flume.reader.libvlc.track import VlcTrack
 from flume.reader.messages import Ended, Play, Promise
@@ -28,7 +27,11 @@ FILE_SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp", "smb"})
 HOLD_BYTES, FILE_HOLD_S, LIVE_HOLD_S = 4 << 20, 1.5, 0.5
 """An item begins when its table has all tracks that libvlc announced, or after so much: a track may have no frames."""
 
-_log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 3
+"""How often a file is begun if a track is missing at its beginning, which mostly is a race in libvlc."""
+
+KNOWN_OUTPUTS = 1024
+"""Of so many items the engine remembers what had to be transcoded: a loop then begins without a vain attempt."""
 
 
 class VlcEngine:
@@ -45,6 +48,7 @@ class VlcEngine:
         self._library: Library | None = None
         self._instance: Any = None
         self._log = VlcLog()
+        self._outputs: dict[tuple[bytes, str | None, bool | None, bool], Output] = {}
 
     def play(self, item: Play, sink: Sink) -> Ended:
         """Play *item* to its end. Raises :class:`~flume.reader.engine.UnplayableError`."""
@@ -52,7 +56,10 @@ class VlcEngine:
         programs = programs_of(item.location) if item.is_path else {}
         program = choose(programs, item.program) if len(programs) > 1 or item.program else None
         tracks = programs[program].tracks if program is not None else ()
-        output = Output(_is_live(item), item.transcode, keeps_pids=bool(programs))
+        key = item.location, item.transcode, item.live, item.turn
+        waits_ms = FILE_WAIT_MS if item.is_path else LEAST_WAIT_MS
+        first = Output(_is_live(item), item.transcode, keeps_pids=bool(programs), waits_ms=waits_ms)
+        output = self._outputs.get(key, first)
         while True:
             self._log.trim()
             self._log.mark()
@@ -62,7 +69,10 @@ class VlcEngine:
                 if another is None:
                     attempt.finish(sink, attempt.promise(program, titles(programs)))
                     return Ended()
+            if len(self._outputs) >= KNOWN_OUTPUTS:
+                self._outputs.clear()
             output = another
+            self._outputs[key] = output._replace(attempts=1)
 
     def _load(self) -> None:
         if self._instance is not None:
@@ -129,28 +139,27 @@ class _Attempt:
             another = self._another()
             if another is not None:
                 return another
-            if self._head and (self._is_complete() or (first_s and time.monotonic() - first_s > hold_s)):
+            waited_s = time.monotonic() - first_s if first_s else 0.0
+            if self._head and (self._is_complete() or waited_s > hold_s or len(self._head) >= HOLD_BYTES):
                 break
         if not self._table.pids():
             raise UnplayableError(self._reason(), unreadable=not self._playback.tracks())
-        return None
+        is_whole = self._is_complete() and not self._table.has_grown
+        if is_whole or not self._item.is_path or self._output.attempts == MAX_ATTEMPTS:
+            return None
+        return self._output._replace(attempts=self._output.attempts + 1)
 
     def _tracks(self) -> tuple[VlcTrack, ...]:
         return self._program_tracks or self._playback.tracks()
 
     def _is_complete(self) -> bool:
-        expected = expected_tracks(self._tracks(), self._output.chain)
-        return len(self._head) >= HOLD_BYTES or 0 < expected <= len(self._table.pids())
+        return 0 < expected_tracks(self._tracks(), self._output.chain) <= len(self._table.pids())
 
     def _another(self) -> Output | None:
         rejected = self._log.rejected_codecs()
-        if rejected:
-            chain = chain_for(self._playback.tracks(), rejected, self._output.chain)
+        if rejected or self._item.turn:
+            chain = chain_for(self._playback.tracks(), rejected, self._output.chain, turn=self._item.turn)
             if chain is not None:
-                codes = ", ".join(sorted(code.strip() for code in rejected))
-                _log.warning(
-                    "%s: MPEG-TS cannot carry %s: it is transcoded, which takes one CPU core", self._item.name, codes
-                )
                 return self._output._replace(chain=chain)
         asked = self._item.live is None and not self._item.is_path and not self._output.live
         if asked and self._head and not self._playback.seekable() and self._playback.seconds() is None:
@@ -178,7 +187,7 @@ class _Attempt:
             seconds=seconds,
             program=program,
             programs=programs,
-            rotation=next((track.rotation for track in tracks if track.kind == "video"), 0),
+            rotation=rotation_of(self._playback.tracks(), self._output.chain),
             tracks=promised_tracks(tracks, self._table, self._output.chain, seconds),
         )
 

@@ -10,7 +10,8 @@ _REJECTED = re.compile(r"unsupported codec (.{4})")
 _NOISE = re.compile(
     "|".join(
         (
-            # Said of each item, or of each item's end.
+            # Said of each item, or of each item's end; or of an option of a playlist, which is ignored.
+            "unsafe option",
             "vlcpulse|logger module|invalid pcr delay|no more input streams|elst box found|[SC]TTS table of",
             "find KaxCues|no cues|mkv warning: EOF|cannot get block EOF|ogg logical stream",
             # What follows from a refused codec, which `rejected_codecs` knows.

@@ -36,6 +36,10 @@ five pictures with the default of 200 ms, two with 60, one with 20. Below the le
 pictures are lost in the middle: decision 0011 has the figures. Live inputs keep the default, which smooths uneven
 arrivals."""
 
+LEAST_WAIT_MS, FILE_WAIT_MS = 1500, 5000
+"""libvlc's default, and for files. Each track has a thread of its own: on a busy machine 1.5 s of the picture may be
+there before the first audio frame, and the picture is then written alone (1 in 40 starts)."""
+
 PMT_PID = 0x1FFE
 """Where the PIDs of a transport stream are kept, the multiplexer's own PMT keeps away from them."""
 
@@ -48,6 +52,10 @@ class Output(NamedTuple):
     """What the tracks are transcoded to; ``None``: nothing is."""
     keeps_pids: bool = False
     """Whether the PIDs of the item, a transport stream, stay."""
+    waits_ms: int = LEAST_WAIT_MS
+    """How much of the item the multiplexer waits for further tracks, before it writes."""
+    attempts: int = 1
+    """The how manieth attempt this is to begin with all tracks."""
 
     def options(self, writer: int) -> tuple[str, ...]:
         """Return the options of a media that write it to the descriptor *writer*."""
@@ -58,7 +66,7 @@ class Output(NamedTuple):
         first = f"transcode{{{self.chain}}}:" if self.chain else ""
         kept = (":ts-es-id-pid",) if self.keeps_pids else ()
         sout = f":sout=#{first}std{{{access},mux=ts{{{','.join(settings)}}}}}"
-        return sout, ":sout-file-append", ":no-sout-spu", *kept
+        return sout, ":sout-file-append", ":no-sout-spu", f":sout-mux-caching={self.waits_ms}", *kept
 
 
 class VlcPlayback:

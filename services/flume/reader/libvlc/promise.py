@@ -15,14 +15,19 @@ libvlc throws away what an encoder still holds at the end. Without ``zerolatency
 clip of 0.6 s nothing came out; with it 12 of 15 pictures do.
 """
 
+_TURNING = "vfilter=transform{type="
+
 _CHAINS = {"video": ("vcodec", VIDEO_CHAIN), "audio": ("acodec", AUDIO_CHAIN)}
 _KINDS: dict[str, TrackKind] = {"video": "video", "audio": "audio", "text": "subtitles"}
 
 
-def chain_for(tracks: Sequence[VlcTrack], rejected: Collection[str], chain: str | None) -> str | None:
+def chain_for(
+    tracks: Sequence[VlcTrack], rejected: Collection[str], chain: str | None, *, turn: bool = False
+) -> str | None:
     """Return the transcode chain that carries the *rejected* codecs too; ``None`` if *chain* is all that can be done.
 
-    A code that no track has is one of any track: demultiplexers and multiplexers name some codecs differently.
+    A code that no track has is one of any track: demultiplexers and multiplexers name some codecs differently. *turn*:
+    also transcode a picture that has to be turned; one that is transcoded anyway is turned in any case.
 
     >>> chain_for([VlcTrack("audio", "flac", 0)], {"flac"}, None) == AUDIO_CHAIN
     True
@@ -32,8 +37,20 @@ def chain_for(tracks: Sequence[VlcTrack], rejected: Collection[str], chain: str 
     kinds = {by_code[code] for code in rejected if code in by_code}
     if any(code not in by_code for code in rejected):
         kinds |= set(by_code.values())
+    rotation = rotation_of(tracks)
+    if turn and rotation:
+        kinds.add("video")
     missing = [own for kind, (key, own) in _CHAINS.items() if kind in kinds and not _has(chain, key)]
+    if VIDEO_CHAIN in missing and rotation:
+        missing.append(f"{_TURNING}{rotation}}}")
     return ",".join([*([chain] if chain else []), *missing]) if missing else None
+
+
+def rotation_of(tracks: Sequence[VlcTrack], chain: str | None = None) -> int:
+    """Return by how many degrees clockwise a player is to turn what comes out of *chain*."""
+    if chain is not None and _TURNING in chain:
+        return 0
+    return next((track.rotation for track in tracks if track.kind == "video"), 0)
 
 
 def expected_tracks(tracks: Sequence[VlcTrack], chain: str | None) -> int:

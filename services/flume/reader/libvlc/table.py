@@ -29,6 +29,7 @@ class ItemTable:
         self._rest = b""
         self._reader = TableReader()
         self._fullest: Program | None = None
+        self._first: frozenset[int] | None = None
         self._packet = b""
         """The packet of the fullest table. libvlc fills it up by an adaptation field, so its header counts too."""
 
@@ -40,6 +41,11 @@ class ItemTable:
         rows = self._fullest.streams if self._fullest else ()
         kinds = {row.pid: "video" if row.stream_type in VIDEO_CODECS else "audio" for row in rows}
         return tuple(pid for pid, each in kinds.items() if kind in {None, each})
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether the first table had fewer tracks than the fullest one: what came before lacks their frames."""
+        return self._fullest is not None and self._first != _pids(self._fullest)
 
     def feed(self, data: bytes) -> bytearray:
         """Return the packets that *data* completes, with the fullest table in place of each one that lacks tracks."""
@@ -67,6 +73,8 @@ class ItemTable:
         if not self._reader.read_pmt_untrusted(packet) or self._reader.program is None:
             return
         program = self._reader.program
+        if self._first is None:
+            self._first = _pids(program)
         if self._fullest is not None and _pids(program) < _pids(self._fullest):
             self._replace(packets, at)
         else:

@@ -1,9 +1,8 @@
-"""The libvlc source with real media: what it plays, what it leaves out, and live inputs."""
+"""The reader by libvlc with real media: what it plays, what it leaves out, and live inputs."""
 
 import functools
 import http.server
 import itertools
-import logging
 import os
 import socket
 import threading
@@ -14,7 +13,8 @@ import pytest
 
 from flume.errors import SourceError
 from flume.media.datagrams import Datagram
-from flume.server.sources import libvlc
+from flume.reader.libvlc import library
+from flume.reader.messages import Ended
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded
 from support.media.clips import (
     BUNNY_FRAMES,
@@ -26,7 +26,7 @@ from support.media.clips import (
     tone_input,
     video_input,
 )
-from support.media.playing import check_seamless, playing, threads
+from support.media.playing import check_seamless, playing
 from support.ports import free_port
 
 pytestmark = pytest.mark.vlc
@@ -113,14 +113,15 @@ def test_audio_alone_is_played(tmp_path: Path) -> None:
     assert sum(datagram.random_access for datagram in recording.datagrams) == 4
 
 
-def test_what_ts_cannot_carry_is_transcoded_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_ts_cannot_carry_is_transcoded_and_said(tmp_path: Path) -> None:
     path = tmp_path / "clip.webm"
     ffmpeg(*video_input(seconds=1), *tone_input(seconds=1), "-c:v", "libvpx-vp9", "-c:a", "libopus", path)
-    with caplog.at_level(logging.WARNING), playing(path, loop=True) as recording:
+    with playing(path, loop=True) as recording:
         recording.until(items=2)
     assert recording.packetizer.statistics().video_codec == "H.264"
     assert recording.failures() == []
-    assert caplog.text.count("cannot carry VP90") == 1
+    promises = [event.promise for event in recording.events if isinstance(event, ItemStarted)]
+    assert [[track.transcoded for track in promise.tracks] for promise in promises if promise] == [[True, False]] * 2
     assert packet_count(recording.save(tmp_path / "out.ts"), "0:v:0") > 35
 
 
@@ -170,7 +171,7 @@ def test_files_that_vanish_or_become_empty_are_skipped(card: Path, tmp_path: Pat
         f"{vanishing} does not exist: check the path",
         f"{emptied} is empty (0 bytes): did a copy or a recording fail?",
     ]
-    assert recording.events[-2] == ItemEnded("card.mp4")
+    assert recording.events[-2] == ItemEnded("card.mp4", Ended())
 
 
 def test_when_nothing_is_playable_the_source_ends(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("builtins.__import__", missing)
     with pytest.raises(SourceError, match="apt-get install libvlc5 vlc-plugin-base"):
-        libvlc._load_vlc()
+        library._load_vlc()
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -255,7 +256,6 @@ def test_a_live_input_is_stopped_and_started_again(card: Path) -> None:
         assert source.live
         recording.until(least_bytes=100_000)
         source.stop()
-        assert threads("flume-vlc") == []
         recording.until(least_bytes=recording.bytes + 100_000)
     assert [type(event) for event in recording.events] == [ItemStarted, ItemStarted]
     check_seamless(recording)
