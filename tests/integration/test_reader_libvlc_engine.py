@@ -225,6 +225,7 @@ def test_an_option_of_a_playlist_writes_no_file(engine: VlcEngine, tmp_path: Pat
     assert promise.engine == "vlc"
     assert not evil.exists()
     assert 20 <= packet_count(written, "0:v:0") <= 30  # the harmless option was honoured
+    assert promise.seconds == pytest.approx(1, abs=0.1)
 
 
 def test_an_endless_address_is_found_to_be_live(engine: VlcEngine, tmp_path: Path) -> None:

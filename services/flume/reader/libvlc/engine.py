@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from flume.errors import SourceError
 from flume.reader.engine import Sink, UnplayableError
+from flume.reader.excerpt import excerpt_of
 from flume.reader.libvlc.library import Library
 from flume.reader.libvlc.log import VlcLog
 from flume.reader.libvlc.playback import FILE_WAIT_MS, LEAST_WAIT_MS, Output, VlcPlayback
@@ -181,7 +182,7 @@ class _Attempt:
         """Return what the item promises."""
         tracks = self._tracks()
         seconds = None if self._output.live else self._playback.seconds()
-        return Promise(
+        promise = Promise(
             engine="vlc",
             live=self._output.live,
             seconds=seconds,
@@ -190,6 +191,7 @@ class _Attempt:
             rotation=rotation_of(self._playback.tracks(), self._output.chain),
             tracks=promised_tracks(tracks, self._table, self._output.chain, seconds),
         )
+        return excerpt_of(self._item.options).of_promise(promise)
 
     def finish(self, sink: Sink, promise: Promise) -> None:
         """Hand everything to *sink*, from the first packet to the last one."""
