@@ -14,6 +14,9 @@ FILE_PATIENCE = 10 * 90_000
 LIVE_PATIENCE = 45_000
 """The same for a live source, 0.5 s: it is also the delay when a track ends."""
 
+SUBTITLES_DELAY = 90_000
+"""How much later than picture and sound subtitles come in a recording: up to 1 s."""
+
 MAX_BYTES = 32 << 20
 """Most bytes that wait: 4 s at 60 Mbit/s."""
 
@@ -43,12 +46,13 @@ class Interleaver(Generic[P]):
     [Ready(packet='c', pauses=True), Ready(packet='b', pauses=False), Ready(packet='d', pauses=False)]
     """
 
-    def __init__(self, tracks: tuple[int, ...], *, patience: int, audio: tuple[int, ...] = ()) -> None:
+    def __init__(self, tracks: tuple[int, ...], *, patience: int, audio: tuple[int, ...] = (), delay: int = 0) -> None:
         """Wait for each of *tracks*; packets of others, such as subtitles, are put between them when they come.
 
-        A packet of the *audio* tracks waits until another one follows it, or the track pauses: then it says so.
+        A packet of the *audio* tracks waits until another one follows it, or the track pauses: then it says so. Every
+        packet waits until one comes that is *delay* later: subtitles may come so much after what they belong to.
         """
-        self.patience = patience
+        self.patience, self._delay = patience, delay
         self._queues: dict[int, deque[_Waiting[P]]] = {number: deque() for number in tracks}
         self._awaited = {number: 2 if number in audio else 1 for number in tracks}
         """How many packets of each track are awaited."""
@@ -72,6 +76,8 @@ class Interleaver(Generic[P]):
                 return ready
             dts, number = min(heads)
             short = {each for each, least in self._awaited.items() if len(self._queues[each]) < least} - self._silent
+            if self._newest - dts < self._delay and self._bytes <= MAX_BYTES:
+                return ready
             if number in short or any(not self._queues[each] for each in short):
                 if self._newest - dts <= self.patience and self._bytes <= MAX_BYTES:
                     return ready
@@ -86,4 +92,4 @@ class Interleaver(Generic[P]):
     def flush(self) -> list[Ready[P]]:
         """Return all that waits, in order."""
         rest = sorted((each.dts, number) for number, queue in self._queues.items() for each in queue)
-        return [Ready(self._pop(number)) for _, number in rest]
+        return [Ready(self._pop(number), not self._queues[number]) for _, number in rest]

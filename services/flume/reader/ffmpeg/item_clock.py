@@ -46,10 +46,11 @@ class Place(NamedTuple):
 
 
 class _Track:
-    __slots__ = ("last", "offset", "step")
+    __slots__ = ("last", "last_shown", "offset", "step")
 
     def __init__(self, last: int, offset: int, step: int) -> None:
         self.last, self.offset, self.step = last, offset, step
+        self.last_shown = last
 
 
 class ItemClock:
@@ -81,7 +82,7 @@ class ItemClock:
             track = self._tracks[number] = _Track(dts + self._offsets[-1] - 1, self._offsets[-1], duration)
             offset = track.offset
         else:
-            offset = self._offset_for(track, dts)
+            offset = self._offset_for(track, dts, pts)
         track.offset = offset
         moved = dts + offset
         if moved <= track.last:
@@ -90,9 +91,11 @@ class ItemClock:
         elif moved > track.last + 1:
             track.step = duration or moved - track.last
         track.last = moved
-        return Place(moved, max(moved, pts + offset))
+        shown = max(moved, pts + offset)
+        track.last_shown = max(track.last_shown, shown)
+        return Place(moved, shown)
 
-    def _offset_for(self, track: _Track, dts: int) -> int:
+    def _offset_for(self, track: _Track, dts: int, pts: int) -> int:
         if self._fits(track, dts + track.offset):
             return track.offset
         for offset in reversed(self._offsets):
@@ -103,7 +106,7 @@ class ItemClock:
             overlap = track.last - (dts + offset)
             if self._fits(track, dts + offset) or (offset == self._offsets[-1] and 0 <= overlap <= MAX_OVERLAP):
                 return offset
-        return self._jump(track, dts)
+        return self._jump(track, dts, pts)
 
     def _fits(self, track: _Track, moved: int) -> bool:
         step = moved - track.last
@@ -116,8 +119,9 @@ class ItemClock:
         # A pause of this track alone: the others have gone on meanwhile, up to here or further.
         return any(moved - other.last <= FORWARD for other in self._tracks.values() if other is not track)
 
-    def _jump(self, track: _Track, dts: int) -> int:
+    def _jump(self, track: _Track, dts: int, pts: int) -> int:
         self.jumps += 1
-        offset = track.last + max(track.step, 1) - dts
+        # After the last picture in the order of decoding, and in that of showing.
+        offset = max(track.last - dts, track.last_shown - pts) + max(track.step, 1)
         self._offsets = [*self._offsets[1 - MAX_OFFSETS :], offset]
         return offset

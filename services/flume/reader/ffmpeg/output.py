@@ -6,28 +6,40 @@ from typing import Any
 
 import av
 
+from flume.media.mpegts import PACKET_BYTES
 from flume.reader.ffmpeg.item_clock import HZ
+from flume.reader.ffmpeg.pcr_filler import PcrFiller
 from flume.reader.ffmpeg.programs import TELETEXT
 from flume.reader.ffmpeg.tracks import CarriedTrack
 
 TIME_BASE = Fraction(1, HZ)
 
+PCR_LEAD = HZ // 5
+"""A frame's bytes leave 0.2 s before it is decoded."""
+
+PCR_STEP = 8 * HZ // 100
+"""Longest interval between two PCRs: the standard allows 0.1 s (ISO/IEC 13818-1, 2.7.2)."""
+
 MUXER_OPTIONS = {
     # One audio frame a PES: the muxer would keep several until the next one comes, which may be seconds later.
     "pes_payload_size": "0",
     # The lead of a timestamp over the PCR, microseconds: what a decoder buffers (ISO/IEC 13818-1, 2.4.2.3: up to 1 s).
-    "max_delay": "200000",
+    "max_delay": str(1_000_000 * PCR_LEAD // HZ),
+    "mpegts_copyts": "1",
     # Packets come in their order: the muxer waits for no track.
     "max_interleave_delta": "1",
+    # Each frame comes out by itself, so that PCRs can be put between.
+    "flush_packets": "1",
     # The packetizer writes tables of its own, every half second.
     "pat_period": "0.5",
     "sdt_period": "3600",
 }
 
-LIVE_OPTIONS = {"flush_packets": "1"}
-"""A live source's packets go out as they come; a file's collect until the buffer is full."""
+BUFFER_BYTES = 348 * PACKET_BYTES
+"""64 KB, in whole packets."""
 
-BUFFER_BYTES = 64 << 10
+PIECE_BYTES = 32 << 10
+"""A file's bytes are handed on in pieces of at least this size, a live source's at once."""
 
 
 LEAST_PES_BYTES = 171
@@ -64,10 +76,12 @@ class TsOutput:
         self, tracks: Sequence[CarriedTrack], encoders: dict[int, Any], write: Callable[[bytes], None], *, live: bool
     ) -> None:
         """*encoders*: the contexts of transcoded tracks by PID, from which the stream gets its parameters."""
-        options = MUXER_OPTIONS | (LIVE_OPTIONS if live else {})
         self._container = av.open(
-            _Writer(write), "w", format="mpegts", container_options=options, buffer_size=BUFFER_BYTES
+            _Writer(self._collect), "w", format="mpegts", container_options=MUXER_OPTIONS, buffer_size=BUFFER_BYTES
         )
+        self._write, self._least_bytes = write, 1 if live else PIECE_BYTES
+        self._filler = PcrFiller(pid=tracks[0].pid, lead=PCR_LEAD, step=PCR_STEP)
+        self._pieces = bytearray()
         self._streams: dict[int, Any] = {}
         self._padded = {track.pid for track in tracks if track.codec in PADDED or track.pid in encoders}
         for track in tracks:
@@ -100,6 +114,17 @@ class TsOutput:
         packet.dts, packet.pts = dts, pts
         self._container.mux_one(packet)
 
+    def _collect(self, piece: bytes) -> None:
+        self._pieces += self._filler.fill(piece)
+        if len(self._pieces) >= self._least_bytes:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        pieces, self._pieces = self._pieces, bytearray()
+        self._write(bytes(pieces))
+
     def close(self) -> None:
         """Write out what the multiplexer holds."""
         self._container.close()
+        if self._pieces:
+            self._hand_on()

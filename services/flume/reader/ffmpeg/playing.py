@@ -14,7 +14,7 @@ from flume.reader.engine import UnplayableError
 from flume.reader.excerpt import Excerpt
 from flume.reader.ffmpeg.carrying import FILTERS
 from flume.reader.ffmpeg.cutting import within
-from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, Interleaver
+from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, SUBTITLES_DELAY, Interleaver
 from flume.reader.ffmpeg.item_clock import ItemClock
 from flume.reader.ffmpeg.opening import detail_of
 from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
@@ -62,6 +62,7 @@ class Playing:
             timed,
             patience=LIVE_PATIENCE if live else FILE_PATIENCE,
             audio=tuple(track.pid for track in tracks if track.kind == "audio"),
+            delay=SUBTITLES_DELAY if len(timed) < len(tracks) else 0,
         )
         self._transcoders = transcoders
         makers = {pid: transcoder.add_to for pid, transcoder in transcoders.items()}

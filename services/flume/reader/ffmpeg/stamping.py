@@ -5,15 +5,21 @@ Matroska stores no DTS, and libavformat computes none for the first packets. Fil
 read out of the bitstream (FFmpeg's filter ``dts2pts``).
 """
 
+import contextlib
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import av
 from av.bitstream import BitStreamFilterContext
 
 from flume.reader.ffmpeg.item_clock import HZ
 
 TIME_BASE = Fraction(1, HZ)
+
+MAX_KEPT = 600
+"""Most packets that are kept for the order of the last pictures."""
 
 MAX_HELD = 64
 """Most packets without a DTS that wait for the first one that has one: more than any codec reorders."""
@@ -44,11 +50,12 @@ class Stamper:
         self._held: list[Any] = []
         self._next: int | None = None
         self._untimed = 0
+        self._since_keyframe: list[Any] = []
         self._ordering: BitStreamFilterContext | None = None
 
     def take(self, packet: Any) -> Iterator[Stamped]:
         """Take the next packet; yield those whose timestamps are known now."""
-        if self._is_untimed:
+        if self._is_untimed and packet.dts is None and packet.pts is None:
             yield from self._order(packet)
         elif packet.dts is None and self._next is None:
             self._held.append(packet)
@@ -63,7 +70,11 @@ class Stamper:
         """Yield what was held back, at the end of the track."""
         yield from self._release(None)
         if self._ordering is not None:
-            yield from (_as_stamped(packet, packet.duration or 0) for packet in self._ordering.filter(None))
+            rest = self._ordering.filter(None)
+            for packet in rest:
+                self._note(packet)
+            self._repair_end()
+            yield from (_as_stamped(packet, packet.duration or 0) for packet in rest)
 
     def _release(self, first: int | None) -> Iterator[Stamped]:
         """The packets that were held come before the DTS *first*, a frame apart."""
@@ -94,7 +105,32 @@ class Stamper:
         if self._ordering is None:
             yield _as_stamped(packet, duration)
         else:
-            yield from (_as_stamped(each, duration) for each in self._ordering.filter(packet))
+            for each in self._ordering.filter(packet):
+                self._note(each)
+                yield _as_stamped(each, duration)
+
+    def _note(self, packet: Any) -> None:
+        """Keep the packets since the last keyframe, for :meth:`_repair_end`."""
+        if packet.is_keyframe or len(self._since_keyframe) == MAX_KEPT:
+            self._since_keyframe.clear()
+        self._since_keyframe.append(packet)
+
+    def _repair_end(self) -> None:
+        """Give the last pictures the times that ``dts2pts`` cannot know, by decoding what follows the last keyframe."""
+        packets = self._since_keyframe
+        decoder: Any = av.CodecContext.create(self._codec, "r")
+        decoder.extradata = self._stream.codec_context.extradata
+        shown: list[int] = []
+        with contextlib.suppress(av.error.FFmpegError):
+            for number, packet in enumerate(packets):
+                copy = av.Packet(bytes(packet))
+                copy.pts = copy.dts = number
+                shown += [frame.pts for frame in decoder.decode(copy)]
+            shown += [frame.pts for frame in decoder.decode(None)]
+        if len(shown) != len(packets):  # damaged, or an open group: leave it as it is
+            return
+        for before, number in itertools.pairwise(shown):
+            packets[number].pts = packets[before].pts + packets[number].duration
 
     def _untimed_dts(self, duration: int) -> int:
         self._untimed += 1
