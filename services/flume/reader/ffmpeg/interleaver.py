@@ -17,6 +17,9 @@ LIVE_PATIENCE = 45_000
 SUBTITLES_DELAY = 90_000
 """How much later than picture and sound subtitles come in a recording: up to 1 s."""
 
+SHORT_PAUSE = 9_000
+"""Tracks of a film that end within 0.1 s of each other end together."""
+
 MAX_BYTES = 32 << 20
 """Most bytes that wait: 4 s at 60 Mbit/s."""
 
@@ -92,4 +95,8 @@ class Interleaver(Generic[P]):
     def flush(self) -> list[Ready[P]]:
         """Return all that waits, in order."""
         rest = sorted((each.dts, number) for number, queue in self._queues.items() for each in queue)
-        return [Ready(self._pop(number), not self._queues[number]) for _, number in rest]
+        return [Ready(self._pop(number), self._pauses(number, dts)) for dts, number in rest]
+
+    def _pauses(self, number: int, dts: int) -> bool:
+        """Whether the packet of track *number* with *dts*, just popped, is its last, and the others go on."""
+        return not self._queues[number] and self._newest - dts > SHORT_PAUSE

@@ -5,6 +5,7 @@ import io
 import ipaddress
 import os
 import re
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -46,6 +47,9 @@ NO_VIDEOS = frozenset(
 
 STILLS = re.compile(r"image2|.+_pipe|gif|apng|webp.*")
 """FFmpeg's formats of pictures; those of one picture are stills."""
+
+GROWTH_S, GROWTH_POLL_S = 2.0, 0.05
+"""A file that was written to so lately may grow: a recording that is watched while it is made."""
 
 HEAD_FORMATS = frozenset({"mpegts", "mpegtsraw"})
 """Formats whose first bytes name programs."""
@@ -91,11 +95,21 @@ def _open(item: Play, stack: contextlib.ExitStack) -> InputContainer:
 
 
 class _NamedFile:
-    """A file for PyAV. Its name, from which FFmpeg takes the suffix only, is in UTF-8."""
+    """A file for PyAV. Its name, from which FFmpeg takes the suffix only, is in UTF-8. It may still be written."""
 
     def __init__(self, file: io.FileIO, location: str) -> None:
         self.name = os.fsencode(location).decode("utf-8", "replace").replace("%", "_")
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self._file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; at the end of a file that grows wait for more."""
+        while not (data := self._file.read(size)) and self._grows():
+            time.sleep(GROWTH_POLL_S)
+        return data
+
+    def _grows(self) -> bool:
+        status = os.fstat(self._file.fileno())
+        return self._file.tell() >= status.st_size and abs(time.time() - status.st_mtime) < GROWTH_S
 
 
 def _open_address(location: str, item: Play, options: dict[str, str]) -> InputContainer:

@@ -50,8 +50,22 @@ PADDED = frozenset({"aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "dts"
 wait in the multiplexer until the sound goes on, and be late by as much."""
 
 
+def padded(frame: bytes) -> bytes:
+    """Return an audio *frame* with zeros behind it; ADTS and LATM count them in their length (ISO/IEC 14496-3, 1.7)."""
+    length = max(len(frame), LEAST_PES_BYTES)
+    made = bytearray(frame.ljust(length, b"\0"))
+    if made[0] == 0xFF and made[1] & 0xF6 == 0xF0:  # ADTS: 13 bits from the 30th on
+        made[3] = made[3] & 0xFC | length >> 11
+        made[4] = length >> 3 & 0xFF
+        made[5] = made[5] & 0x1F | (length & 7) << 5
+    elif made[0] == 0x56 and made[1] & 0xE0 == 0xE0:  # LOAS: 13 bits from the 11th on, of what follows them
+        made[1] = 0xE0 | length - 3 >> 8
+        made[2] = length - 3 & 0xFF
+    return bytes(made)
+
+
 def _padded(packet: Any) -> Any:
-    made = av.Packet(bytes(packet).ljust(LEAST_PES_BYTES, b"\0"))
+    made = av.Packet(padded(bytes(packet)))
     made.duration, made.is_keyframe = packet.duration, packet.is_keyframe
     return made
 
