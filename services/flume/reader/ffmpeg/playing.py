@@ -14,6 +14,7 @@ from flume.reader.engine import UnplayableError
 from flume.reader.excerpt import Excerpt
 from flume.reader.ffmpeg.carrying import FILTERS
 from flume.reader.ffmpeg.cutting import within
+from flume.reader.ffmpeg.decode_times import DecodeTimes, Timed
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, SUBTITLES_DELAY, Interleaver
 from flume.reader.ffmpeg.item_clock import ItemClock
 from flume.reader.ffmpeg.opening import detail_of
@@ -76,6 +77,9 @@ class Playing:
             stream.index: Stamper(stream, track.codec, untimed=bool(container.format.flags & NOTIMESTAMPS))
             for track in tracks
             for stream in (track.stream, *track.successors)
+        }
+        self._decode_times: dict[int, DecodeTimes[tuple[Any, int]]] = {
+            track.pid: DecodeTimes() for track in tracks if track.kind == "video"
         }
         self._frames: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
@@ -152,6 +156,14 @@ class Playing:
             self._queue(pid, encoded.packet, encoded.dts, encoded.pts, encoded.duration)
 
     def _queue(self, pid: int, packet: Any, dts: int, pts: int, duration: int) -> None:
+        times = self._decode_times.get(pid)
+        timed = times.push(dts, pts, (packet, duration)) if times is not None else [Timed(dts, pts, (packet, duration))]
+        for each in timed:
+            self._interleave(pid, each)
+
+    def _interleave(self, pid: int, timed: Timed[tuple[Any, int]]) -> None:
+        dts, pts, (packet, duration) = timed
+
         def write(pauses: bool) -> None:  # noqa: FBT001 - a state
             self._frames[pid] += 1
             self._last_durations[pid] = duration or dts - self._last_dts.get(pid, dts)
@@ -169,6 +181,9 @@ class Playing:
             self._queue_all(pid, filtering.filter(None))
         for pid, transcoder in self._transcoders.items():
             self._encode(pid, transcoder, None)
+        for pid, times in self._decode_times.items():
+            for timed in times.flush():
+                self._interleave(pid, timed)
         for ready in self._interleaver.flush():
             ready.packet(ready.pauses)
         self._output.close()

@@ -20,6 +20,9 @@ DEFAULT_RATE = Fraction(25)
 MOST_RATE = Fraction(120)
 """Files of screens and animations announce 1000 pictures a second, which only sets how often keyframes come."""
 
+SLOW_RATE = 10
+"""Below so many pictures a second none is reordered: it would have to leave long before it is shown."""
+
 STILL_RATE = 5
 """Pictures a second of a still: players that just joined have it within 0.2 s."""
 
@@ -68,7 +71,10 @@ class VideoTranscoder:
     def add_to(self, container: OutputContainer) -> Any:
         """Add the outgoing stream and return it."""
         gop = max(1, round(KEYFRAME_S * self._rate))
-        output: Any = container.add_stream("libx264", rate=self._rate, options=VIDEO_OPTIONS | {"g": str(gop)})
+        options = VIDEO_OPTIONS | {"g": str(gop)}
+        if self._still_s or self._rate < SLOW_RATE:
+            options["bf"] = "0"
+        output: Any = container.add_stream("libx264", rate=self._rate, options=options)
         # H.264 in 4:2:0 has even sides.
         sides = [max(2, side // 2 * 2) for side in (self._decoder.width, self._decoder.height)]
         output.width, output.height = reversed(sides) if self._lies else sides
