@@ -11,7 +11,8 @@ from sources.running import Run
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """Play the entries whose tests were chosen, a dozen side by side."""
-    chosen = {item.callspec.params.get("entry") for item in request.session.items if hasattr(item, "callspec")}
-    run = Run([each for each in ENTRIES if each in chosen])
+    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    chosen = {each["entry"].name for each in params if "entry" in each}
+    run = Run([each for each in ENTRIES if each.name in chosen])
     yield run
     run.close()

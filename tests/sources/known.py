@@ -28,5 +28,5 @@ KNOWN: dict[str, str] = {
     "f7-intra-refresh": _SETS,
     "f7-mpeg2-sequence-header-only-once": _SETS,
     "f7-one-keyframe-beyond-the-ring": "nothing says that no picture comes",
-    "f6-short-sound": "audio goes back at a seam",
+    "growing": "the reader reads ahead to the present end of the file, and takes it for the end of the recording",
 }
