@@ -145,14 +145,14 @@ def test_a_reader_that_dies_between_items_costs_none(folder: Path, tmp_path: Pat
 
 def test_a_reader_that_is_killed_again_and_again_costs_items_and_nothing_grows(folder: Path) -> None:
     with server_of(["busy.ts", "next.ts"], cwd=folder) as server, audience(server) as watching:
-        before = None
+        first: list[tuple[int, int]] = []
         for kills in range(1, 6):
             time.sleep(1.2)  # the item after the one that was killed plays
             os.kill(reader_at_work(server), signal.SIGKILL)
             watching.waits("reader_restarts", for_s=5, least=kills)
-            before = before or resources(server)
+            first.append(resources(server))
         time.sleep(1.0)
-        after = resources(server)
+        before, after = first[0], resources(server)
         assert watching.turned_out() == 0
         assert after[0] <= before[0] + 2, f"descriptors: {before} → {after}"
         assert after[1] <= before[1] + 1, f"threads: {before} → {after}"
