@@ -1,7 +1,8 @@
 """Where a decoder can begin: finds keyframes in the first bytes of a video PES, by codec.
 
 libvlc's multiplexer never sets random_access_indicator (measured), so the elementary stream has to be read. libvlc puts
-parameter sets before each keyframe, so they are in the PES's first transport packet.
+parameter sets before each keyframe, so they are in the PES's first transport packet. Where there are none,
+:mod:`flume.media.parameter_sets` has those that came before.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from flume.media.mpegts import PCR_HZ, is_random_access
 
 SPACING_TICKS = PCR_HZ
-"""Audio can be joined at any PES. One join point a second is enough: each costs a PAT, a PMT and null packets."""
+"""Audio can be joined at any PES, and some video at any picture. One join point a second is enough: each costs a PAT, a
+PMT and null packets."""
 
 UNREADABLE_VIDEO_TICKS = 10 * PCR_HZ
 """After 10 s without a keyframe (intra refresh, or an unusual codec) clients may join at any frame."""
@@ -35,6 +37,29 @@ AUDIO_CODECS: Mapping[int, str] = {
     0x87: "E-AC-3",
 }
 """Audio by stream type; 0x81 and up are the user-private values of ATSC A/53, which libvlc writes too."""
+
+
+_SEI, _RECOVERY_POINT = 6, 6
+"""H.264: the NAL unit of supplemental information, and the payload type that says a decoder may begin here."""
+
+
+def begins_recovery(stream_type: int, data: bytes | bytearray) -> bool:
+    """Return whether *data*, as of :func:`begins_keyframe`, begins a recovery point of H.264 (annex D.1.8).
+
+    A decoder that begins there shows the whole picture some frames later. Encoders with intra refresh have no other
+    place.
+
+    >>> begins_recovery(0x1B, b"\\0\\0\\1\\x06\\x06\\x01\\xc4")
+    True
+    """
+    if stream_type != 0x1B:
+        return False
+    position = data.find(b"\0\0\1")
+    while 0 <= position < len(data) - 4:
+        if data[position + 3] & 0x1F == _SEI and data[position + 4] == _RECOVERY_POINT:
+            return True
+        position = data.find(b"\0\0\1", position + 3)
+    return False
 
 
 def _units(data: bytes | bytearray) -> Iterator[int]:
@@ -111,13 +136,21 @@ class RandomAccessFinder:
         """Forget when the last random access point was: the next item is another stream."""
         self._last = None
 
-    def accept_untrusted(self, packet: bytearray, start: int, stream_type: int, now: int) -> bool:
+    def accept_untrusted(
+        self, packet: bytearray, start: int, stream_type: int, now: int, *, is_open: bool = False
+    ) -> bool:
         """Accept *packet* as a random access point, or not; return whether. Never raises.
 
         The PES that begins in *packet* has its payload at *start*. A keyframe is always accepted. Without keyframes
-        the time *now* since the last accepted one decides.
+        the time *now* since the last accepted one decides. *is_open*: *packet* shows no picture yet. x264 begins a film
+        with 700 bytes about itself; the first access unit of an item is then taken for a keyframe.
         """
+        if is_open and self._last is None:
+            return self._record(now)
         if is_random_access(packet) or begins_keyframe(stream_type, packet[start:]):
+            return self._record(now)
+        is_spaced = self._last is None or now - self._last >= SPACING_TICKS
+        if is_spaced and begins_recovery(stream_type, packet[start:]):
             return self._record(now)
         # Audio, and video without visible keyframes: any PES will do after a while, or no client could ever join.
         patience = UNREADABLE_VIDEO_TICKS if can_recognize(stream_type) else SPACING_TICKS

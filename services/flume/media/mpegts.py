@@ -120,6 +120,36 @@ def pcr_packet(pid: int, pcr: int, counter: int) -> bytearray:
     return packet
 
 
+def payload_packet(payload: bytes) -> bytearray:
+    """Return a packet with *payload*, 1 to 184 bytes, that begins no unit; PID and counter are 0.
+
+    >>> payload_packet(b"abc")[-3:]
+    bytearray(b'abc')
+    """
+    stuffing = PACKET_BYTES - 4 - len(payload)
+    if stuffing == 0:
+        return bytearray(bytes([SYNC_BYTE, 0, 0, 0x10]) + payload)
+    field = bytes([stuffing - 1]) + (b"\0" + b"\xff" * (stuffing - 2) if stuffing > 1 else b"")
+    return bytearray(bytes([SYNC_BYTE, 0, 0, 0x30]) + field + payload)
+
+
+def insert_into_pes(packet: bytearray, position: int, data: bytes) -> list[bytearray]:
+    """Insert *data* at byte *position* of *packet*, in which a PES begins; return the packets that hold what moved on.
+
+    *packet* is changed in place, and so is the PES's length if it has one.
+    """
+    start = payload_offset(packet)
+    length = int.from_bytes(packet[start + 4 : start + 6], "big")
+    if length:
+        longer = length + len(data)
+        packet[start + 4 : start + 6] = (longer if longer < 1 << 16 else 0).to_bytes(2, "big")
+    whole = bytes(packet[position:])
+    moved = data + whole
+    packet[position:] = moved[: len(whole)]
+    rest, room = moved[len(whole) :], PACKET_BYTES - 4
+    return [payload_packet(rest[at : at + room]) for at in range(0, len(rest), room)]
+
+
 def is_random_access(packet: bytes | bytearray) -> bool:
     """Return whether the sender marked the packet with random_access_indicator."""
     return _has_adaptation_flags(packet) and packet[5] & 0x40 != 0

@@ -9,6 +9,7 @@ from flume.media.item_start import ItemStart
 from flume.media.keyframes import RandomAccessFinder
 from flume.media.mpegts import PCR_HZ, PesStart
 from flume.media.output import Output
+from flume.media.parameter_sets import ParameterSets, insert_position
 from flume.media.pes import UnfinishedPes
 from flume.media.program import ProgramMap, Route
 from flume.media.restamper import Restamper
@@ -38,6 +39,7 @@ class PacketWriter:
         self.finder = RandomAccessFinder()
         self.unfinished = UnfinishedPes()
         self.account = ItemAccount()
+        self.sets = ParameterSets()
         self.output = Output(program, self.timeline, builder, self.account)
         self._main_at = self._main_pes_at = self._main_step = 0
 
@@ -45,6 +47,7 @@ class PacketWriter:
         """What follows has another clock; see :meth:`flume.media.packetizer.Packetizer.begin_item`."""
         self.restamper.begin_item(trusted_clock=trusted_clock, live=live)
         self.finder.begin_item()
+        self.sets.begin_item()
         self.unfinished.clear()
         self._main_at = self.timeline.now
 
@@ -73,6 +76,8 @@ class PacketWriter:
         if pes is not None:
             self._begin_pes(packet, route, pes, pcr)
             return
+        if self.sets.is_collecting and route is self._program.main:
+            self.sets.follow(bytes(packet[mpegts.payload_offset(packet) :]))
         if pcr is not None:
             self.output.bridge(pcr)
             self.output.keep_tables(pcr)
@@ -85,7 +90,9 @@ class PacketWriter:
         pcr = pcr if estimate is None else estimate
         if pcr is not None:
             self.output.bridge(pcr)
-        self._begin_random_access(packet, route, pes)
+        if route is self._program.main:
+            self.sets.begin(route.stream_type, bytes(packet[pes.payload_offset :]))
+        moved = self._begin_random_access(packet, route, pes)
         if pcr is not None:
             self.output.keep_tables(pcr)
         self.output.begin_pes()
@@ -93,6 +100,10 @@ class PacketWriter:
         self.account.on_pes(mpegts.pid_of(packet), route, dts=dts, number=number)
         self.unfinished.begin_untrusted(route.pid, packet, number=number, counter_before=before)
         self._send(packet, route, pcr)
+        for further in moved:
+            self.unfinished.follow(route.pid, further)
+            self._program.insert(further, route)
+            self._builder.write(further)
         if estimate is not None:
             self.output.write_pcr(estimate)
 
@@ -103,13 +114,22 @@ class PacketWriter:
         if pcr is not None and route.carries_pcr and route.pid != self._program.pcr_pid:
             self.output.write_pcr(pcr)  # the tables still name the PID that carried it before
 
-    def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> None:
-        now = self.timeline.now
-        if route is self._program.main:
+    def _begin_random_access(self, packet: bytearray, route: Route, pes: PesStart) -> list[bytearray]:
+        """Let clients join at *packet* if they can; return the packets that it needs for what was inserted into it."""
+        now, is_main = self.timeline.now, route is self._program.main
+        if is_main:
             self._main_step = now - self._main_pes_at
             self._main_at = self._main_pes_at = now
         elif not route.is_timed or now - self._main_at < max(MAIN_SILENT_TICKS, 2 * self._main_step):
-            return
-        if self.finder.accept_untrusted(packet, pes.payload_offset, route.stream_type, now):
-            self.output.begin_random_access()
-            mpegts.mark_random_access(packet)
+            return []
+        start = pes.payload_offset
+        is_open = is_main and self.sets.is_collecting
+        if not self.finder.accept_untrusted(packet, start, route.stream_type, now, is_open=is_open):
+            return []
+        self.output.begin_random_access()
+        mpegts.mark_random_access(packet)
+        if not is_main or self.sets.are_present or not self.sets.kept:
+            return []
+        self.sets.inserted += 1
+        position = start + insert_position(route.stream_type, bytes(packet[start:]))
+        return mpegts.insert_into_pes(packet, position, self.sets.kept)

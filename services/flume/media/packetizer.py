@@ -9,6 +9,8 @@ distinguish them from one uninterrupted broadcast:
   :mod:`flume.media.program`).
 - Every random access point begins a datagram with PAT, PMT and the keyframe's first packet, so a client can join at
   that datagram. The datagram before it is filled up with null packets.
+- Where such a point has no parameter sets of its own, those that came last are put there
+  (:mod:`flume.media.parameter_sets`).
 - A datagram's due time is interpolated between PCRs by its position (:mod:`flume.media.datagrams`). Where no PCR comes,
   the PCR is estimated from DTS and written (:mod:`flume.media.pcr_watch`).
 - Where the next PCR is far ahead, as in a slide show, PCRs are written up to it, so that receivers can tell a slow
@@ -105,8 +107,12 @@ class Packetizer:
         return self._builder.collect(before=unfinished.oldest_number)
 
     def _fast_path_routes(self) -> Mapping[int, Route]:
-        """Return the streams whose packets may take the fast path: none while packets are held or left out."""
-        return self._program.incoming if self._start is None else _NO_ROUTES
+        """Return the streams whose packets may take the fast path.
+
+        None while packets are held or left out, or are searched for parameter sets.
+        """
+        may = self._start is None and not self._writer.sets.is_collecting
+        return self._program.incoming if may else _NO_ROUTES
 
     def end_item(self, last_durations: Mapping[int, int] | None = None) -> list[Datagram]:
         """Return the item's last datagrams; the very last one is filled up with null packets.
@@ -219,6 +225,7 @@ class Packetizer:
             cut_pes=writer.unfinished.taken_back,
             rate_limited_datagrams=builder.guard.limited,
             unclocked_datagrams=builder.unclocked,
+            inserted_parameter_sets=writer.sets.inserted,
             video_codec=program.video_codec,
             audio_codecs=program.audio_codecs,
             video_pid=program.video_pid,

@@ -209,11 +209,16 @@ class ProgramMap:
         self._adopted = program
         routes: dict[int, Route] = {}
         streams = []
+        kinds = {stream.pid: _kind_of(stream.stream_type) for stream in program.streams}
+        kept = {pid: route.pid for pid, route in self._routes.items() if kinds.get(pid) is route.kind}
+        taken = set(kept.values())
         for stream in program.streams:
             kind = _kind_of(stream.stream_type)
-            pid = self._outgoing_pid(stream.pid, kind, program, {route.pid for route in routes.values()})
+            free = (pid for pid in range(kind, kind + STREAMS_PER_KIND) if pid not in taken)
+            pid = kept.get(stream.pid) or next(free, None)
             if pid is None or stream.pid in routes or stream.pid in {PAT_PID, NULL_PID}:
                 continue
+            taken.add(pid)
             routes[stream.pid] = Route(pid, kind, stream.stream_type, carries_pcr=stream.pid == program.pcr_pid)
             streams.append(ElementaryStream(stream.stream_type, pid, stream.descriptors))
         if program.pcr_pid not in routes and program.pcr_pid not in {PAT_PID, NULL_PID}:
@@ -226,18 +231,6 @@ class ProgramMap:
         self.pcr_pid = routes[program.pcr_pid].pid if program.pcr_pid in routes else PCR_PID
         ordered = tuple(sorted(streams, key=lambda row: row.pid))
         self._tables.current = Program(self.pcr_pid, program.descriptors, ordered)
-
-    def _outgoing_pid(self, pid: int, kind: StreamKind, program: Program, taken: set[int]) -> int | None:
-        """Return the outgoing PID for the incoming *pid*: the one that it has, else the first of *kind* that is free.
-
-        ``None``: all of them are taken.
-        """
-        own = self._routes.get(pid)
-        if own is not None and own.kind is kind:
-            return own.pid
-        listed = {stream.pid: _kind_of(stream.stream_type) for stream in program.streams}
-        kept = {route.pid for pid, route in self._routes.items() if listed.get(pid) is route.kind}
-        return next((free for free in range(kind, kind + STREAMS_PER_KIND) if free not in taken | kept), None)
 
     # --- output ------------------------------------------------------------------------------------------------
 
@@ -286,6 +279,14 @@ class ProgramMap:
         pid = route.pid
         self._counters[pid] = outgoing
         packet[1], packet[2], packet[3] = pid >> 8, pid & 0xFF, PAYLOAD_ONLY | outgoing
+
+    def insert(self, packet: bytearray, route: Route) -> None:
+        """Write the outgoing PID and counter into *packet*, which the source did not send; those after it count on."""
+        self._counters[route.pid] = outgoing = (self._counters.get(route.pid, -1) + 1) % 16
+        if route.counter_shift is not None:
+            route.counter_shift = (route.counter_shift + 1) % 16
+        packet[3] = packet[3] & 0xF0 | outgoing
+        set_pid(packet, route.pid)
 
     def counter(self, pid: int) -> int | None:
         """Return the last continuity counter written on the outgoing *pid*, ``None`` before the first packet."""

@@ -36,6 +36,11 @@ def slots_of(mebibytes: int) -> int:
     return (mebibytes << 20) // DATAGRAM_BYTES
 
 
+BEGINNING_S = 2.0
+"""For so long after a stream has begun, it is not known whether it lacks keyframes: the first one may be on its way.
+libvlc begins live sources with one second of audio (measured)."""
+
+
 class Ring:
     """The last *slots* datagrams, and the index of the latest random access point.
 
@@ -68,6 +73,8 @@ class Ring:
         self._view = memoryview(self._memory).toreadonly()
         self._next = 0
         self._join: int | None = None
+        self._begin = 0
+        """The first index of the present stream: after :meth:`forget`, another one begins."""
 
     @property
     def next_index(self) -> int:
@@ -104,6 +111,7 @@ class Ring:
     def forget(self) -> None:
         """Let no client join in the past: the stored datagrams belong to a stream that was stopped."""
         self._join = None
+        self._begin = self._next
 
     def start_after(self, last_index: int | None) -> int:
         """Return the index at which a client begins: the latest keyframe, but never before *last_index* + 1.
@@ -113,8 +121,25 @@ class Ring:
         client receives an index twice.
         """
         join, edge = self._join, self._next
-        start = edge if join is None or not self.holds(join) or self.behind_s(join) > self._reach_s else join
+        start = join if join is not None and self._reaches(join) else edge
         return start if last_index is None else max(start, last_index + 1)
+
+    def _reaches(self, index: int) -> bool:
+        return self.holds(index) and self.behind_s(index) <= self._reach_s
+
+    def without_keyframe_s(self, last_index: int | None) -> float | None:
+        """Return for how many seconds no keyframe came, if a client would have to wait for the next one.
+
+        *last_index* is as for :meth:`start_after`. ``None``: the client begins at a keyframe, or goes on with the very
+        next datagram, or the stream has only just begun.
+        """
+        edge, join = self._next, self._join
+        continues = last_index is not None and last_index + 1 >= edge
+        if edge == self._begin or continues or (join is not None and self._reaches(join)):
+            return None
+        oldest = max(self._begin, edge - self._slots + self._slots // 8, 0 if join is None else join)
+        silent_s = min(self.behind_s(oldest), self._reach_s)
+        return silent_s if silent_s >= BEGINNING_S else None
 
     def join_after(self, index: int) -> int | None:
         """Return the latest random access point if it is stored and comes after *index*; from any thread."""

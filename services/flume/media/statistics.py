@@ -42,6 +42,8 @@ class PacketizerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Their due time was extrapolated at the last known rate, because no PCR came in time."""
     rate_limited_datagrams: int
     """Sent later than their PCR says, because they came at a rate that is absurd for their item."""
+    inserted_parameter_sets: int
+    """Random access points without parameter sets of their own, into which those that came before were put."""
     video_codec: str | None
     audio_codecs: tuple[str, ...]
     video_pid: int | None

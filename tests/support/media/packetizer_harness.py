@@ -39,7 +39,15 @@ class PacketizerHarness:
 
 def faults(harness: PacketizerHarness) -> dict[str, int]:
     """Return the counters of faults that are not 0."""
-    usual = {"items", "datagrams", "packets", "random_access_points", "null_packets", "video_pid"}
+    usual = {
+        "items",
+        "datagrams",
+        "packets",
+        "random_access_points",
+        "null_packets",
+        "video_pid",
+        "inserted_parameter_sets",
+    }
     statistics = harness.packetizer.statistics()
     values = {name: getattr(statistics, name) for name in statistics.__struct_fields__ if name not in usual}
     return {name: value for name, value in values.items() if type(value) is int and value}

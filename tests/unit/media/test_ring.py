@@ -55,6 +55,28 @@ def test_without_a_keyframe_in_reach_a_newcomer_begins_at_the_live_edge():
     assert forgotten.start_after(None) == 30
 
 
+def test_how_long_no_keyframe_came_is_known_where_a_client_would_wait_for_one():
+    assert filled(400, keyframes=set(), slots=1024).without_keyframe_s(None) == pytest.approx(3.99)
+    assert filled(1000, keyframes={0}, slots=512).without_keyframe_s(None) == pytest.approx(4.47), "as far as stored"
+    assert filled(400, keyframes=set(), slots=1024).without_keyframe_s(150) == pytest.approx(3.99)
+    reaching = Ring(ssrc=SSRC, first_sequence=0, slots=1024, reach_s=3.0)
+    for index in range(400):
+        reaching.extend([Datagram(payload(index), index / 100, random_access=index == 0)])
+    assert reaching.without_keyframe_s(None) == pytest.approx(3.0)
+
+
+def test_no_client_waits_for_a_keyframe_that_is_at_hand_or_goes_on_or_begins_with_the_stream():
+    assert Ring(ssrc=SSRC, first_sequence=0).without_keyframe_s(None) is None
+    assert filled(400, keyframes={0, 350}, slots=1024).without_keyframe_s(None) is None
+    assert filled(400, keyframes=set(), slots=1024).without_keyframe_s(399) is None
+    assert filled(150, keyframes=set(), slots=1024).without_keyframe_s(None) is None
+    stopped = filled(400, keyframes={0}, slots=1024)
+    stopped.forget()
+    assert stopped.without_keyframe_s(None) is None
+    stopped.extend([Datagram(payload(400), 4.0, random_access=False)])
+    assert stopped.without_keyframe_s(None) is None, "a stream that has just begun"
+
+
 def test_no_client_begins_further_in_the_past_than_the_reach():
     ring = Ring(ssrc=SSRC, first_sequence=0, slots=256, reach_s=1.0)
     for index in range(102):

@@ -224,12 +224,16 @@ class ClientSession:
         """Tell the client which datagram comes first, then subscribe it: it knows the number before it sees it."""
         # After a move the window goes on: datagrams to the old port that did not arrive are loss, and count as such.
         moved = cause is Signal.CONSENT_MOVED
+        silent_s = None if moved else self._windows.without_keyframe_s()
         recipient, first_sequence = self._windows.prepare(same_window=moved)
         if cause is Command.CONTINUE:
             self._outbox.tell(Continued(state=self.state, first_sequence=first_sequence))
         elif not moved:
             address, port = self._path.address or self.peer
             self._outbox.tell(Active(state=self.state, address=address, port=port, first_sequence=first_sequence))
+        if silent_s is not None:
+            message = f"no keyframe came in the last {silent_s:.0f} s: the picture begins with the next one"
+            self.notice("no_keyframe", message)
         self._windows.subscribe(recipient, owner=self)
 
     def _release(self) -> None:

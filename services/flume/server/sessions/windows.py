@@ -43,6 +43,10 @@ class DeliveryWindows:
             self._account.begin_window()
         return recipient, self._account.first_sequence(recipient)
 
+    def without_keyframe_s(self) -> float | None:
+        """Return for how long no keyframe came, if the next recipient would have to wait for one; else ``None``."""
+        return self._ring.without_keyframe_s(self._account.last_index)
+
     def _next_recipient(self) -> AnyRecipient:
         start = self._ring.start_after(self._account.last_index)
         if self.transport == "tcp" and self._sink is not None:

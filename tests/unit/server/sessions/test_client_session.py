@@ -21,6 +21,7 @@ from flume.control.messages import (
     StatusQuery,
 )
 from flume.control.session import Signal, State
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES
 from flume.server.sessions.client_session import ClientSession
 from support.servers.session_harness import FIRST_SEQUENCE, STATUS, SessionHarness, let_run, with_sessions
@@ -122,6 +123,33 @@ async def test_the_token_from_another_port_moves_the_same_window(harness: Sessio
     harness.deliver(3)
     await session.command(Interrupt())
     assert harness.said[-1] == Interrupted(state=State.INTERRUPTED, last_sequence=FIRST_SEQUENCE + 4, datagrams=5)
+
+
+def fill_ring(harness: SessionHarness, *, keyframe: bool) -> None:
+    """Put three seconds of stream without a keyframe into the ring, and then perhaps one."""
+    for index in range(31):
+        due_s, random_access = index / 10, keyframe and index == 30
+        harness.ring.extend([Datagram(bytes(PAYLOAD_BYTES), due_s, random_access)])
+
+
+@with_sessions
+async def test_a_client_that_has_to_wait_for_a_keyframe_is_told_so(harness: SessionHarness):
+    fill_ring(harness, keyframe=False)
+    session = await active_session(harness)
+    text = "no keyframe came in the last 3 s: the picture begins with the next one"
+    assert harness.said[-1] == Notice(state=State.ACTIVE, code="no_keyframe", message=text)
+    await session.command(Interrupt())
+    session._outbox._noticed_s -= 1.0
+    fill_ring(harness, keyframe=False)
+    await session.command(Continue())
+    assert [type(message) for message in harness.said[-2:]] == [Continued, Notice]
+
+
+@with_sessions
+async def test_a_client_that_begins_at_a_keyframe_is_told_nothing(harness: SessionHarness):
+    fill_ring(harness, keyframe=True)
+    await active_session(harness)
+    assert not any(isinstance(message, Notice) for message in harness.said)
 
 
 @with_sessions
