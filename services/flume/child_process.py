@@ -2,41 +2,29 @@
 
 libvlc and FFmpeg read and show what strangers made, in C. Each runs behind one :class:`ChildProcess`, which speaks with
 it over one socket pair, in frames: a kind of one byte, a length of four, the bytes. The other end of the pair is the
-child's :class:`ParentLink`. The child ends once the parent has gone, however the parent ended, and also where it hangs
-or is stopped then: the kernel kills it.
+child's :class:`~flume.parent_link.ParentLink`. The child ends once the parent has gone, however the parent ended, and
+also where it hangs or is stopped then: the kernel kills it.
 """
 
 import contextlib
-import ctypes
-import fcntl
 import os
-import resource
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-MESSAGE, DATA = 0, 1
-"""Kinds of a frame: a message in JSON, or bytes of a stream."""
+from flume.parent_link import DATA, DEFERRED_SIGNALS, MESSAGE, FrameBuffer, NoFrameError, ParentLink, pack
 
-MAX_FRAME_BYTES = 16 << 20
+__all__ = ["DATA", "MESSAGE", "ChildEndedError", "ChildProcess", "Frame", "ParentLink", "pack"]
+
 SOCKET_BYTES = 512 << 10
 """What the pair holds in each direction: with the kernel's default of 208 KiB, a stream of 60 Mbit/s wakes both sides
 more than thirty times a second."""
 
 KILL_WAIT_S = 2.0
 """A process that was killed is gone after milliseconds, unless the kernel itself waits for a device."""
-
-_DEFERRED = {signal.SIGINT, signal.SIGTERM}
-"""Ctrl-C in a terminal, ``systemctl stop`` and the like reach every process. The parent decides what it means."""
-
-_HEADER = struct.Struct(">BI")
-_PR_SET_NAME = 15
 
 
 class Frame(NamedTuple):
@@ -48,40 +36,6 @@ class Frame(NamedTuple):
 
 class ChildEndedError(Exception):
     """The other process has ended, or closed its end. The text says how, for people."""
-
-
-class FrameBuffer:
-    """Cuts a stream of bytes into frames.
-
-    >>> buffer = FrameBuffer()
-    >>> buffer.feed(pack(DATA, b"ab")[:4]), buffer.feed(pack(DATA, b"ab")[4:])
-    ([], [Frame(kind=1, data=b'ab')])
-    """
-
-    def __init__(self) -> None:
-        """Begin empty."""
-        self._bytes = bytearray()
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """Return the frames that *data* completes; raises :class:`ChildEndedError` for bytes that are no frame."""
-        self._bytes += data
-        frames, at = [], 0
-        while len(self._bytes) - at >= _HEADER.size:
-            kind, length = _HEADER.unpack_from(self._bytes, at)
-            if kind > DATA or length > MAX_FRAME_BYTES:
-                raise ChildEndedError("sent bytes that are no frame")
-            end = at + _HEADER.size + length
-            if len(self._bytes) < end:
-                break
-            frames.append(Frame(kind, bytes(self._bytes[at + _HEADER.size : end])))
-            at = end
-        del self._bytes[:at]
-        return frames
-
-
-def pack(kind: int, data: bytes) -> bytes:
-    """Return *data* as one frame."""
-    return _HEADER.pack(kind, len(data)) + data
 
 
 class ChildProcess:
@@ -117,7 +71,7 @@ class ChildProcess:
             os.close(held)
         self._socket.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self._buffer = FrameBuffer()
-        self._frames: list[Frame] = []
+        self._frames: list[tuple[int, bytes]] = []
 
     @staticmethod
     def _start(module: str, link: int, memory_bytes: int, lifeline: int) -> "subprocess.Popen[bytes]":
@@ -127,7 +81,7 @@ class ChildProcess:
         path = os.pathsep.join(folder or "." for folder in sys.path)
         environment = {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "2"}
         # The child inherits the mask, and so is not interrupted before it can ignore these signals.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED_SIGNALS)
         try:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, pass_fds=(link, lifeline), env=os.environ | environment
@@ -160,7 +114,8 @@ class ChildProcess:
             waiting.register(self._socket, select.POLLIN)
             if wake is not None:
                 waiting.register(wake, select.POLLIN)
-            waiting.poll(max(timeout_s, 0) * 1000)
+            if not waiting.poll(max(timeout_s, 0) * 1000):
+                return None
             try:
                 data = self._socket.recv(SOCKET_BYTES)
             except BlockingIOError:
@@ -169,9 +124,12 @@ class ChildProcess:
                 data = b""
             if not data:
                 raise ChildEndedError(self._how_it_ended())
-            self._frames = self._buffer.feed(data)
+            try:
+                self._frames = self._buffer.feed(data)
+            except NoFrameError:
+                raise ChildEndedError("sent bytes that are no frame") from None
             self._frames.reverse()
-        return self._frames.pop() if self._frames else None
+        return Frame(*self._frames.pop()) if self._frames else None
 
     def _how_it_ended(self) -> str:
         try:
@@ -193,72 +151,3 @@ class ChildProcess:
         lifeline, self._lifeline = self._lifeline, -1
         if lifeline >= 0:
             os.close(lifeline)
-
-
-class ParentLink:
-    """The child's side. The process ends as soon as the parent has gone.
-
-    Example::
-
-        link = ParentLink(sys.argv, name="flume-reader")
-        link.start(on_message)  # called in a thread of its own
-        link.send(MESSAGE, b'{"ready":true}')
-    """
-
-    def __init__(self, arguments: Sequence[str], *, name: str) -> None:
-        """Take over the descriptors and the bound of memory in *arguments*, and be *name* in lists of processes."""
-        link, memory_bytes, lifeline = map(int, arguments[1:4])
-        self._socket = socket.socket(fileno=link)
-        if memory_bytes:
-            resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-        for number in _DEFERRED:
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _DEFERRED)
-        _die_with_the_writer_of(lifeline)
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
-        self._guard = threading.Lock()
-
-    def start(self, on_message: Callable[[bytes], None]) -> None:
-        """Call *on_message* with each message, in a thread of its own."""
-        threading.Thread(target=self.run, args=(on_message,), name="parent", daemon=True).start()
-
-    def run(self, on_message: Callable[[bytes], None]) -> NoReturn:
-        """Call *on_message* with each message, in this thread.
-
-        Ends the process once the parent has gone, and with status 1 when *on_message* raises.
-        """
-        buffer = FrameBuffer()
-        try:
-            while data := self._receive():
-                for frame in buffer.feed(data):
-                    on_message(frame.data)
-        except Exception:
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-        os._exit(0)  # the parent has gone: no clean-up of a C library that may hang
-
-    def _receive(self) -> bytes:
-        try:
-            return self._socket.recv(65536)
-        except OSError:
-            return b""
-
-    def send(self, kind: int, data: bytes) -> None:
-        """Send one frame; waits while the parent does not read. From any thread."""
-        with self._guard:
-            try:
-                self._socket.sendall(pack(kind, data))
-            except OSError:
-                os._exit(0)
-
-
-def _die_with_the_writer_of(pipe: int) -> None:
-    """Let the kernel kill this process once no process holds the other end of *pipe*, into which nothing is written.
-
-    That works also while this process is stopped or hangs. PR_SET_PDEATHSIG would not do: it follows the end of the
-    parent's *thread*.
-    """
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)

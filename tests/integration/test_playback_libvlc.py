@@ -1,18 +1,15 @@
 """Display for real: libvlc at both ends, the test card's barcode as the witness."""
 
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
 from flume.client.app import Client
-from flume.client.playback.libvlc import RESTART_INTERVAL_S, VlcPlayer
 from flume.client.playback.pictures import Picture
+from flume.client.playback.vlc_player import VlcPlayer
 from flume.control import messages
 from flume.control.session import State
-from flume.errors import PlayerError
 from flume.lab import testcard
 from flume.media import mpegts
 from flume.server.sources.expand import expand
@@ -120,56 +117,6 @@ def test_a_still_picture_is_one_frame_however_often_it_is_shown(port: int) -> No
         assert client.statistics().player.frames_displayed == before
 
 
-def test_a_player_that_stopped_is_started_again(port: int) -> None:
-    player = CountingPlayer()
-    with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
-        client.connect()
-        wait_until("frames", lambda: client.statistics().player.frames_displayed > 10)
-        player._media_player.stop()
-        wait_until("it was started again", lambda: client.statistics().player.restarts == 1)
-        before = client.statistics().player.frames_displayed
-        wait_until("it shows frames again", lambda: client.statistics().player.frames_displayed > before + 10)
-
-
-def test_only_a_poll_starts_a_player_again_and_not_more_often_than_once_a_second() -> None:
-    player = VlcPlayer(windowed=False, network_caching_ms=300)
-    player.start()
-    player._media_player.stop()
-    assert [player.statistics().restarts for _ in range(3)] == [0, 0, 0]
-    player.poll()
-    assert player.statistics().restarts == 1
-    player._media_player.stop()
-    player.poll()
-    assert player.statistics().restarts == 1
-    player._restarted_s -= RESTART_INTERVAL_S
-    player.poll()
-    assert player.statistics().restarts == 2
-    player.close()
-    player.poll()
-    assert player.statistics().restarts == 2, "a player that was closed stays closed"
-
-
-def test_many_starts_and_stops_leave_no_threads() -> None:
-    def count() -> int:
-        return len(list(Path("/proc/self/task").iterdir()))
-
-    for number in range(6):
-        player = VlcPlayer(windowed=False, network_caching_ms=300)
-        player.start()
-        player.close()
-        player.close()
-        if number == 0:
-            before = count()
-    # libvlc detaches some of its threads: they end soon after close, and later than that on a busy host.
-    wait_until("the threads have ended", lambda: count() <= before + 1)
-
-
-def test_without_the_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vlc", None)  # as if it were not installed
-    with pytest.raises(PlayerError, match=r"apt-get install .*libvlc5.* or watch with --player none"):
-        VlcPlayer(windowed=False, network_caching_ms=300).start()
-
-
 def test_a_change_anywhere_in_the_picture_changes_the_checksum() -> None:
     picture = Picture(320, 180)
     seen = {picture.checksum()}
@@ -177,14 +124,3 @@ def test_a_change_anywhere_in_the_picture_changes_the_checksum() -> None:
         picture.luma[line * picture.pitch + line] = 200
         seen.add(picture.checksum())
     assert len(seen) == 1 + len(range(4, 180, 8))
-
-
-def test_while_libvlc_is_started_again_the_receiver_does_not_wait_for_it() -> None:
-    """The receiver has 0.77 s of room at 50 Mbit/s, and libvlc may take ten to listen again."""
-    player = VlcPlayer(windowed=False, network_caching_ms=300)
-    with player._guard:  # as it is held for the whole of a restart
-        writer = threading.Thread(target=player.write, args=([bytes(1316)] * 3,), daemon=True)
-        writer.start()
-        writer.join(5)
-        assert not writer.is_alive()
-    assert player._refused == 3

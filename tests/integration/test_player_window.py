@@ -1,6 +1,7 @@
 """A real window: what is on the screen, and what is reported where none can be opened."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,8 +12,10 @@ import pytest
 
 from flume.client.app import Client
 from flume.client.playback import display
-from flume.client.playback.libvlc import VlcPlayer, plugin_folder
+from flume.client.playback.libvlc import load
 from flume.client.playback.opening import open_player
+from flume.client.playback.packages import INSTALL_WINDOW
+from flume.client.playback.vlc_player import VlcPlayer
 from flume.errors import PlayerError
 from flume.lab import testcard
 from flume.server.sources.expand import expand
@@ -77,16 +80,19 @@ def test_the_window_shows_the_stream_stands_still_when_interrupted_and_is_closed
     wait_until("the window is closed", lambda: screen.is_empty)
 
 
-def test_a_player_that_stopped_counts_on_where_it_was(port: int, screen: XScreen) -> None:
+def test_a_player_that_was_killed_opens_its_window_again_and_counts_on_where_it_was(port: int, screen: XScreen) -> None:
     player = open_player("window", network_caching_ms=300)
     assert isinstance(player, VlcPlayer)
     with Client(ClientSettings(host="127.0.0.1", port=port), player) as client:
         client.connect()
         wait_until("frames", lambda: client.statistics().player.frames_displayed > 50)
-        player._media_player.stop()
+        assert player._process is not None
+        os.kill(player._process.pid, signal.SIGKILL)
         before = client.statistics().player.frames_displayed
         wait_until("counts on", lambda: client.statistics().player.frames_displayed > before + 10, timeout_s=5)
         assert client.statistics().player.restarts == 1
+        assert screen.frame_number() is not None
+    wait_until("the window is closed", lambda: screen.is_empty)
 
 
 def test_without_an_x_server_it_is_headless_and_says_why(
@@ -107,11 +113,12 @@ def test_without_an_x_server_it_is_headless_and_says_why(
 
 
 def test_without_the_plug_in_it_says_what_to_install(screen: XScreen, tmp_path: Path) -> None:
-    plugins = plugin_folder()
+    load()
+    plugins = display.plugin_folder()
     assert plugins is not None
     assert display.window_obstacle(os.environ, plugins) is None
     found = display.window_obstacle(os.environ, tmp_path)
-    assert found == "libvlc has no plug-in for windows: " + display.WINDOW_PACKAGE
+    assert found == "libvlc has no plug-in for windows: " + INSTALL_WINDOW
 
 
 def test_nothing_but_our_own_lines_is_written(port: int, screen: XScreen, tmp_path: Path) -> None:

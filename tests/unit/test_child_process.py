@@ -13,6 +13,7 @@ import pytest
 from flume.child_process import MESSAGE, ChildEndedError, ChildProcess, Frame
 from support.clients.players import wait_until
 from support.paths import ROOT, SERVICES
+from support.processes import has_ended, name_of, state_of
 
 ECHO = "support.children.echo"
 
@@ -37,16 +38,8 @@ def how_it_ends(child: ChildProcess) -> str:
     return str(ended.value)
 
 
-def state_of(pid: int) -> str:
-    """The letter of ps(1), or nothing for a process that has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
 def test_it_has_a_name_and_nothing_comes_unasked(child: ChildProcess) -> None:
-    assert Path(f"/proc/{child.pid}/comm").read_text() == "flume-echo\n"
+    assert name_of(child.pid) == "flume-echo"
     assert child.receive(timeout_s=0) is None
 
 
@@ -94,7 +87,7 @@ def test_it_ends_with_its_parent_even_while_it_is_stopped(is_stopped: bool) -> N
             os.kill(pid, signal.SIGSTOP)
             wait_until("it is stopped", lambda: state_of(pid) == "T")
         parent.kill()
-    wait_until("it has ended", lambda: state_of(pid) in {"", "Z"}, timeout_s=2)
+    wait_until("it has ended", lambda: has_ended(pid), timeout_s=2)
 
 
 def test_many_starts_leave_nothing() -> None:

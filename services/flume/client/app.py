@@ -1,9 +1,11 @@
 """The client put together: a library to steer one session, receive its stream and show it."""
 
 import contextlib
+import math
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -85,7 +87,7 @@ class Client:
         """Open the player and start the threads; raises :class:`~flume.errors.PlayerError`."""
         try:
             self._player.start()
-        except FlumeError:
+        except BaseException:  # a signal's SystemExit too
             self._receiver.close()
             self._player.close()
             raise
@@ -245,17 +247,37 @@ class Client:
             time.sleep(0.05)
         return False
 
-    def close(self) -> None:
-        """Disconnect, let the player finish, and release everything; a second call does nothing."""
+    @contextlib.contextmanager
+    def _bounded_session(self, within_s: float | None) -> Iterator[None]:
+        """Close the control connection after half of *within_s*: a request that waits for its reply then fails."""
+        if within_s is None:
+            yield
+            return
+        timer = threading.Timer(within_s / 2, self._session.close)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def close(self, *, within_s: float | None = None) -> None:
+        """Disconnect, let the player finish, and release everything; a second call does nothing.
+
+        *within_s* bounds all waits together: for the server's answer, for the threads and for the player. ``None``:
+        each is waited for as long as it may take.
+        """
         if not self._session.begin_closing():
             return
-        with contextlib.suppress(FlumeError):
-            if self._session.state is not State.CLOSED:
-                self.disconnect()
-        self._supervisor.join()
-        self._session.close()
+        deadline_s = time.monotonic() + (within_s if within_s is not None else math.inf)
+        with self._bounded_session(within_s):
+            with contextlib.suppress(FlumeError):
+                if self._session.state is not State.CLOSED:
+                    self.disconnect()
+            self._supervisor.join(timeout_s=within_s)
+            self._session.close()
         if self._windows.sessions:
-            self.wait_until_drained()
+            self.wait_until_drained(timeout_s=min(DRAIN_S, deadline_s - time.monotonic()))
         self._monitor.stop()
         self._receiver.close()
         self._player.close()

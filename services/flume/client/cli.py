@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import get_args
 
 import click
@@ -18,7 +19,7 @@ from flume.client.health import check_client, check_server
 from flume.client.playback.opening import PlayerKind, open_player
 from flume.client.terminal import commands
 from flume.client.terminal.views import JsonView, TextView, View
-from flume.client.terminal.watching import Watching
+from flume.client.terminal.watching import SIGNAL, Watching
 from flume.control.endpoint import endpoint
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
@@ -172,13 +173,18 @@ def watch(
     opening = f"watching {server}, {_SHOWN[player.statistics().kind]}"
     with _view(opening, as_json=as_json, interactive=interactive) as view:
         watching = Watching(view, state_file=state_file, duration_s=duration_s, end_with_session=alone)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: watching.end("signal"))
+        _on_signal(lambda number, _frame: sys.exit(128 + number))  # libvlc may take seconds to start
         client = Client(settings, player, on_event=watching.on_event).start()
+        _on_signal(lambda *_: watching.end(SIGNAL))
         with _command_file(commands_from) as descriptor:
             watching.run(client, [_source(watching, steps, descriptor, interactive=interactive)])
     if (client.is_over and not client.was_played_out) or (steps and watching.failures):
         sys.exit(1)
+
+
+def _on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 @contextmanager

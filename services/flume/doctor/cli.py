@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from flume.client.playback.libvlc import INSTALL_VLC
+from flume.client.playback.packages import INSTALL_VLC
 from flume.control.endpoint import endpoint
 from flume.doctor import remedies
 from flume.doctor.diagnosis import LEG_NAMES, Finding, is_well, untested

@@ -5,11 +5,15 @@ first, with the library that libvlc's own window plug-in uses: libxcb.
 """
 
 import ctypes
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-WINDOW_PACKAGE = "apt-get install --no-install-recommends vlc-plugin-video-output"
+from flume.client.playback.packages import INSTALL_WINDOW
+
+NO_DISPLAY = "neither DISPLAY nor WAYLAND_DISPLAY is set: run it in a desktop session, or with 'ssh -X'"
+
 _WINDOW_PLUGINS = "video_output/lib*_window_plugin.so", "video_output/lib*_shell_plugin.so"
 """libvlc 3: X11's is xcb_window, Wayland's are xdg_shell and wl_shell."""
 
@@ -20,6 +24,14 @@ _GRAPHICS_CARDS = "dri/card*", "nvidia0", "dxg"
 """Graphics cards below /dev: Linux's own interface, NVIDIA's, and that of the Windows Subsystem for Linux."""
 
 DEVICES = Path("/dev")
+
+
+def plugin_folder() -> Path | None:
+    """Return the folder of plug-ins of the libvlc that this process has loaded; ``None`` where that is not known."""
+    maps = Path("/proc/self/maps")
+    found = re.search(r"(/\S+)/libvlc\.so", maps.read_text("utf-8")) if maps.exists() else None
+    folder = Path(found[1]) / "vlc" / "plugins" if found else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def has_display(environment: Mapping[str, str]) -> bool:
@@ -33,9 +45,9 @@ def window_obstacle(environment: Mapping[str, str], plugins: Path | None) -> str
     *plugins* is libvlc's folder of plug-ins; ``None``: not known, taken for complete.
     """
     if not has_display(environment):
-        return "neither DISPLAY nor WAYLAND_DISPLAY is set: run it in a desktop session, or with 'ssh -X'"
+        return NO_DISPLAY
     if plugins is not None and not any(path for pattern in _WINDOW_PLUGINS for path in plugins.glob(pattern)):
-        return f"libvlc has no plug-in for windows: {WINDOW_PACKAGE}"
+        return f"libvlc has no plug-in for windows: {INSTALL_WINDOW}"
     if _wayland_answers(environment):
         return None
     name = environment.get("DISPLAY")

@@ -1,273 +1,135 @@
-"""Playback through libvlc: the only module of the client that imports vlc.
+"""libvlc as it runs in the player's process: the only module of the client that knows its functions.
 
-Transport packets go to libvlc over a UDP port of the loopback interface: of libvlc's inputs, only this one follows the
-server's clock. One media player lives as long as the client. An interruption is silence to it. When datagrams come
-again, libvlc finds them late against its clock and takes the next PCR as its new one (see :data:`MEDIA_OPTIONS`).
+Transport packets come to libvlc over a UDP port of the loopback interface: of libvlc's inputs, only this one follows
+the server's clock. One media player lives as long as its process. An interruption is silence to it. When datagrams come
+again, libvlc finds them late against its clock and takes the next PCR as its new one (``vlc_options.MEDIA_OPTIONS``).
 Measured, that loses nothing; stopping and starting the media loses 0.3 s and a keyframe.
+
+Nothing is ever stopped or released: the process ends instead. So no object is used after it was given back, and no
+``stop()`` can hang.
 
 Without a screen, pictures go to memory (:mod:`flume.client.playback.pictures`), where each is counted as it is drawn.
 In a window libvlc itself counts them.
+
+The functions are declared here as in libvlc 3's headers. python-vlc declares all 300, which takes 4 MB and 50 ms in
+each process.
 """
 
 import ctypes
-import logging
-import os
-import re
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-from flume.client.playback import display
 from flume.client.playback.frame_count import FrameCount
-from flume.client.playback.loopback import LoopbackSender, Payload
-from flume.client.playback.pictures import PictureMemory
-from flume.client.playback.player import PlayerStatistics
+from flume.client.playback.packages import INSTALL_VLC
+from flume.client.playback.pictures import CLEAN_UP, LOCK, SET_UP, SHOW, PictureMemory
 from flume.errors import PlayerError
 
-BIND_TIMEOUT_S = 10.0
+LIBRARY = "libvlc.so.5"
+"""Of libvlc 3; that of libvlc 4 has another number, and another interface."""
+
+BIND_TIMEOUT_S = 8.0
 """libvlc binds its port 10 to 30 ms after play(); on a host with one busy core it takes seconds."""
 
-INSTALL_VLC = "apt-get install --no-install-recommends libvlc5 vlc-plugin-base libvlc-bin"
+STOPPED, ENDED, ERROR = 5, 6, 7
+"""libvlc_state_t, libvlc_media.h."""
 
-MEDIA_OPTIONS = (
-    # Without this, one lost datagram discards all up to the next unit (measured: 1 % loss leaves 7 % of the frames).
-    ":no-ts-cc-check",
-    # Late data (after a pause): take a new PCR as the clock. At 0 and above libvlc empties its buffers as well.
-    ":clock-jitter=-1",
-)
+DISPLAYED_PICTURES = 8
+"""libvlc_media_stats_t, libvlc_media.h: fifteen numbers of four bytes; this is the index of i_displayed_pictures."""
 
-INSTANCE_OPTIONS = ("--quiet", "--no-osd", "--no-spu", "--no-video-title-show", "--no-snapshot-preview", "--no-stats")
-HEADLESS_OPTIONS = (*INSTANCE_OPTIONS, "--no-audio", "--no-drop-late-frames", "--no-skip-frames")
-"""Without a screen, late frames are shown at once: skipping them after some milliseconds of a busy CPU gains nothing.
-Five clients on two busy cores (load 6) missed the last 2 of 420 frames each; with skipping, 4 to 9."""
+_Statistics = ctypes.c_int * 15
+_OBJECT, _TEXT, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+_SIZE = ctypes.POINTER(ctypes.c_uint)
 
-WINDOW_OPTIONS = tuple(option for option in INSTANCE_OPTIONS if option != "--no-stats")
-"""In a window frames are counted by libvlc's statistics."""
-
-DRAWN_BY_CPU = "--vout=xcb_x11"
-DECODED_BY_CPU = ":avcodec-hw=none"
-"""Without a graphics card libvlc chooses OpenGL in software: 145 % of a core under Xvfb, and 70 of 225 frames not shown
-in time. With these options it takes a fifth of a core and shows all in time."""
-
-DRAINED_AFTER_S = 0.4
-"""Without a new frame for this long the player has shown all that it has: ten frames at 25 per second."""
-
-WINDOW_DRAINED_AFTER_S = 0.8
-"""The same in a window, where libvlc updates its count four times a second."""
-
-RESTART_INTERVAL_S = 1.0
-"""Shortest time between two restarts of a media that ends at once each time."""
-
-ARENAS = 2
-M_ARENA_MAX = -8
-"""mallopt(3), glibc. Without a limit each of libvlc's many short threads leaves an arena: after some starts, 100 MB and
-more."""
-
-_log = logging.getLogger(__name__)
+_FUNCTIONS = {
+    "libvlc_new": (_OBJECT, _INT, ctypes.POINTER(_TEXT)),
+    "libvlc_media_new_location": (_OBJECT, _OBJECT, _TEXT),
+    "libvlc_media_add_option": (None, _OBJECT, _TEXT),
+    "libvlc_media_get_stats": (_INT, _OBJECT, ctypes.POINTER(_Statistics)),
+    "libvlc_media_player_new_from_media": (_OBJECT, _OBJECT),
+    "libvlc_media_player_play": (_INT, _OBJECT),
+    "libvlc_media_player_get_state": (_INT, _OBJECT),
+    "libvlc_video_get_size": (_INT, _OBJECT, ctypes.c_uint, _SIZE, _SIZE),
+    "libvlc_video_set_format_callbacks": (None, _OBJECT, SET_UP, CLEAN_UP),
+    "libvlc_video_set_callbacks": (None, _OBJECT, LOCK, _OBJECT, SHOW, _OBJECT),
+}
+"""What each function returns, and what it takes."""
 
 
-class VlcPlayer:
-    """A :class:`~flume.client.playback.player.Player` on libvlc."""
+class Playback:
+    """One media player that plays what comes to :attr:`port`; one thread calls its methods."""
 
     def __init__(
-        self, *, windowed: bool, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
+        self, *, windowed: bool, instance_options: list[str], media_options: list[str], buffer_s: float
     ) -> None:
-        """Show in a window with *title*, or headless.
+        """Start libvlc and wait until it listens; raises :class:`PlayerError`.
 
-        libvlc starts to show *network_caching_ms* after the first datagram.
-
-        *decoder_threads* ``None``: one when headless, which holds no frames back and leaves the CPUs of a lab to its
-        other clients; libvlc's choice in a window.
+        *buffer_s* is its own buffer, as in *media_options*.
         """
-        self._windowed = windowed
-        self.drained_after_s = WINDOW_DRAINED_AFTER_S if windowed else DRAINED_AFTER_S
-        self._title = title
-        threads = decoder_threads if decoder_threads is not None else (0 if windowed else 1)
-        self._options = [*MEDIA_OPTIONS, f":network-caching={network_caching_ms}", f":avcodec-threads={threads}"]
-        if windowed and not display.has_graphics_card():
-            self._options.append(DECODED_BY_CPU)
-        self._count = FrameCount(buffer_s=network_caching_ms / 1000)
-        self._guard = threading.Lock()
-        self._vlc: Any = None
-        self._instance: Any = None
-        self._media: Any = None
-        self._media_player: Any = None
-        self._memory: PictureMemory | None = None
-        self._sender: LoopbackSender | None = None
-        self._refused = 0
-        self._restarts = 0
-        self._restarted_s = float("-inf")
-        self._counted_by_libvlc = 0
-        self._window_size = (0, 0)
-        self._closed = False
-
-    def start(self) -> None:
-        """Start libvlc and wait until it listens; raises :class:`PlayerError`."""
-        _limit_arenas()
-        self._vlc = _import_vlc()
-        self._instance = self._vlc.Instance(*(self._window_options() if self._windowed else HEADLESS_OPTIONS))
-        if self._instance is None:
+        self.count = FrameCount(buffer_s=buffer_s)
+        self._vlc = vlc = load()
+        arguments = (_TEXT * len(instance_options))(*(option.encode() for option in instance_options))
+        instance = vlc.libvlc_new(len(arguments), arguments)
+        if not instance:
             raise PlayerError(f"libvlc is installed but does not start, probably without its plug-ins: {INSTALL_VLC}")
-        if not self._windowed:
-            self._memory = PictureMemory(self._vlc, self._count)
-        self._play()
-
-    def _window_options(self) -> tuple[str, ...]:
-        options = [*WINDOW_OPTIONS, f"--video-title={self._title}"]
-        if not display.has_audio(os.environ):
-            _log.info("no audio device here: playing without audio")
-            options.append("--no-audio")
-        if not display.has_graphics_card():
-            options.append(DRAWN_BY_CPU)
-        return tuple(options)
-
-    def _play(self) -> None:
-        port = _free_port()
-        vlc, player = self._vlc, self._instance.media_player_new()
-        self._media = self._instance.media_new(f"udp://@127.0.0.1:{port}", *self._options)
-        player.set_media(self._media)
-        self._counted_by_libvlc = 0  # libvlc counts for each media
+        self.port = _free_port()
+        location = f"udp://@127.0.0.1:{self.port}"
+        self._media = vlc.libvlc_media_new_location(instance, location.encode())
+        for option in media_options:
+            vlc.libvlc_media_add_option(self._media, option.encode())
+        self._player = vlc.libvlc_media_player_new_from_media(self._media)
+        self._counted_by_libvlc = 0
+        self._memory = None if windowed else PictureMemory(self.count)
         if self._memory is not None:
             set_up, clean_up, lock, show = self._memory.callbacks
-            vlc.libvlc_video_set_format_callbacks(player, set_up, clean_up)
-            vlc.libvlc_video_set_callbacks(player, lock, None, show, None)
-        self._media_player = player
-        if player.play() != 0:
-            raise PlayerError(f"libvlc refused to play udp://@127.0.0.1:{port}")
-        if not _wait_until(lambda: _is_bound(port), timeout_s=BIND_TIMEOUT_S):
-            self._release()
-            raise PlayerError(
-                f"libvlc did not open UDP port {port} of 127.0.0.1 within {BIND_TIMEOUT_S:g} s: {INSTALL_VLC}"
-            )
-        self._sender = LoopbackSender(port)
+            vlc.libvlc_video_set_format_callbacks(self._player, set_up, clean_up)
+            vlc.libvlc_video_set_callbacks(self._player, lock, None, show, None)
+        if vlc.libvlc_media_player_play(self._player) != 0:
+            raise PlayerError(f"libvlc refused to play {location}")
+        if not _wait_until(lambda: _is_bound(self.port), timeout_s=BIND_TIMEOUT_S):
+            raise PlayerError(f"libvlc did not open {location} within {BIND_TIMEOUT_S:g} s: {INSTALL_VLC}")
 
-    def write(self, payloads: Sequence[Payload]) -> None:
-        """Send the transport packets of some datagrams to libvlc; datagrams that it does not take are counted."""
-        if self._sender is None:  # before the guard, which is held for seconds while libvlc is started again
-            self._refused += len(payloads)
+    def take_count(self) -> None:
+        """Take over what libvlc has counted in a window: for frames there it has no callback."""
+        if self._memory is not None:
             return
-        with self._guard:
-            if self._sender is None:
-                self._refused += len(payloads)
-                return
-            refused = self._sender.send(payloads)
-            self._refused += refused
-            if refused < len(payloads):
-                self._count.received(time.monotonic())
+        counted = _Statistics()
+        self._vlc.libvlc_media_get_stats(self._media, ctypes.byref(counted))
+        more = counted[DISPLAYED_PICTURES] - self._counted_by_libvlc
+        if more > 0:
+            self._counted_by_libvlc += more
+            self.count.add(more, time.monotonic())
 
-    def expect_frame(self) -> None:
-        """Forget when the last first frame was displayed."""
-        self._count_window()
-        self._count.expect()
+    @property
+    def has_ended(self) -> bool:
+        """Whether libvlc has ended the stream by itself."""
+        return self._vlc.libvlc_media_player_get_state(self._player) in {STOPPED, ENDED, ERROR}
 
-    def poll(self) -> None:
-        """Count what a window has displayed; start libvlc's media again where it has ended by itself.
+    @property
+    def number(self) -> int | None:
+        """The test card's frame number in the latest picture, if it shows one; ``None`` in a window."""
+        return self._memory.number if self._memory is not None else None
 
-        A restart takes until libvlc listens again, :data:`BIND_TIMEOUT_S` at most.
-        """
-        self._count_window()
-        self._revive()
-
-    def statistics(self) -> PlayerStatistics:
-        """Return the counters as of the last :meth:`poll`; never waits for libvlc."""
-        count, memory = self._count, self._memory
-        width, height = memory.size if memory is not None else self._window_size
-        return PlayerStatistics(
-            kind="window" if self._windowed else "headless",
-            frames_displayed=count.frames,
-            first_frame_s=count.first_s,
-            last_frame_s=count.last_s,
-            last_frame_number=memory.number if memory is not None else None,
-            width=width,
-            height=height,
-            datagrams_refused=self._refused,
-            restarts=self._restarts,
-        )
-
-    def _count_window(self) -> None:
-        """Take over what libvlc has counted: for frames in a window it has no callback."""
-        with self._guard:
-            if not self._windowed or self._media is None:
-                return
-            counted = self._vlc.MediaStats()
-            self._media.get_stats(counted)
-            more = int(counted.displayed_pictures) - self._counted_by_libvlc
-            if more > 0:
-                self._counted_by_libvlc += more
-                self._count.add(more, time.monotonic())
-            width, height = self._media_player.video_get_size(0)
-            self._window_size = int(width), int(height)
-
-    def _revive(self) -> None:
-        with self._guard:
-            if self._closed or self._media_player is None:
-                return
-            if self._media_player.get_state() not in {
-                self._vlc.State.Ended,
-                self._vlc.State.Error,
-                self._vlc.State.Stopped,
-            }:
-                return
-            if time.monotonic() - self._restarted_s < RESTART_INTERVAL_S:
-                return
-            _log.warning("libvlc ended the stream by itself: starting it again")
-            self._restarted_s = time.monotonic()
-            self._restarts += 1
-            self._release()
-            try:
-                self._play()
-            except PlayerError as error:
-                _log.warning("%s", error)
-
-    def _release(self) -> None:
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
-        if self._media_player is not None:
-            self._media_player.stop()
-            self._media_player.release()
-            self._media_player = None
-        if self._media is not None:
-            self._media.release()  # each media that is not released leaks a thread
-            self._media = None
-
-    def close(self) -> None:
-        """Stop libvlc and release it."""
-        with self._guard:
-            if self._closed:
-                return
-            self._closed = True
-            self._release()
-            if self._instance is not None:
-                self._instance.release()
-                self._instance = None
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, 0 before the first picture."""
+        if self._memory is not None:
+            return self._memory.size
+        width, height = ctypes.c_uint(), ctypes.c_uint()
+        self._vlc.libvlc_video_get_size(self._player, 0, ctypes.byref(width), ctypes.byref(height))
+        return width.value, height.value
 
 
-def _import_vlc() -> Any:
+def load() -> ctypes.CDLL:
+    """Return the library with its functions declared; raises :class:`PlayerError` without it."""
     try:
-        import vlc  # noqa: PLC0415 - raises NotImplementedError without the library, which only players need
-    except (ImportError, NotImplementedError, OSError) as error:
+        library = ctypes.CDLL(LIBRARY)
+        for name, (result, *arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
         raise PlayerError(f"libvlc cannot be loaded ({error}): {INSTALL_VLC}, or watch with --player none") from error
-    return vlc
-
-
-def plugin_folder() -> Path | None:
-    """Return libvlc's folder of plug-ins, ``None`` where that cannot be known; raises :class:`PlayerError`."""
-    _import_vlc()
-    maps = Path("/proc/self/maps")
-    found = re.search(r"(/\S+)/libvlc\.so", maps.read_text("utf-8")) if maps.exists() else None
-    folder = Path(found[1]) / "vlc" / "plugins" if found else None
-    return folder if folder is not None and folder.is_dir() else None
-
-
-def _limit_arenas() -> None:
-    try:
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
-    except (OSError, AttributeError):  # not glibc
-        _log.debug("the C library has no mallopt")
+    return library
 
 
 def _free_port() -> int:
@@ -278,10 +140,11 @@ def _free_port() -> int:
 
 def _is_bound(port: int) -> bool:
     """Return whether a socket is bound to UDP *port*; always true where the system has no /proc."""
-    table = Path("/proc/self/net/udp")
-    if not table.exists():
+    try:
+        with open("/proc/self/net/udp", encoding="ascii") as table:  # noqa: PTH123 - pathlib takes half a megabyte
+            return any(line.split()[1].endswith(f":{port:04X}") for line in table)
+    except OSError:
         return True
-    return re.search(rf"^\s*\d+: [0-9A-F]{{8}}:{port:04X} ", table.read_text("ascii"), re.MULTILINE) is not None
 
 
 def _wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:

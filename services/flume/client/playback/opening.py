@@ -5,8 +5,9 @@ import os
 from typing import Literal
 
 from flume.client.playback import display
-from flume.client.playback.libvlc import VlcPlayer, plugin_folder
 from flume.client.playback.player import NullPlayer, Player
+from flume.client.playback.vlc_player import VlcPlayer
+from flume.client.playback.vlc_process import examine_window
 from flume.errors import PlayerError
 
 PlayerKind = Literal["auto", "window", "headless", "none"]
@@ -26,7 +27,7 @@ def open_player(
     """
     if kind == "none":
         return NullPlayer()
-    obstacle = display.window_obstacle(os.environ, plugin_folder()) if kind != "headless" else None
+    obstacle = _window_obstacle() if kind != "headless" else None
     if obstacle is not None and kind == "window":
         raise PlayerError(f"no window can be opened: {obstacle}; or watch with --player headless or none")
     if obstacle is not None and display.has_display(os.environ):
@@ -35,3 +36,8 @@ def open_player(
     return VlcPlayer(
         windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads, title=title
     )
+
+
+def _window_obstacle() -> str | None:
+    # Without a display the answer is known: no process has to find it out.
+    return examine_window() if display.has_display(os.environ) else display.NO_DISPLAY

@@ -7,7 +7,6 @@ eighth line, some 60 µs a frame at 720p.
 import ctypes
 import time
 import zlib
-from typing import Any
 
 from flume.barcode import decode
 from flume.client.playback.frame_count import FrameCount
@@ -20,12 +19,14 @@ LINE_STEP = 8
 
 _UNSIGNED = ctypes.POINTER(ctypes.c_uint)
 _POINTERS = ctypes.POINTER(ctypes.c_void_p)
-_SET_UP = ctypes.CFUNCTYPE(ctypes.c_uint, _POINTERS, ctypes.c_void_p, _UNSIGNED, _UNSIGNED, _UNSIGNED, _UNSIGNED)
-_CLEAN_UP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_LOCK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, _POINTERS)
-_SHOW = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-"""libvlc_video_format_cb, _cleanup_cb, _lock_cb and _display_cb of libvlc_media_player.h. python-vlc's declaration of
-the first hides the size behind untyped pointers."""
+SET_UP = ctypes.CFUNCTYPE(ctypes.c_uint, _POINTERS, ctypes.c_void_p, _UNSIGNED, _UNSIGNED, _UNSIGNED, _UNSIGNED)
+CLEAN_UP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+LOCK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, _POINTERS)
+SHOW = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+"""libvlc_video_format_cb, _cleanup_cb, _lock_cb and _display_cb of libvlc_media_player.h."""
+
+Opaque = int | None
+"""A pointer of which only libvlc knows what it points to."""
 
 
 class Picture:
@@ -54,8 +55,8 @@ class Picture:
 class PictureMemory:
     """The memory callbacks. They run in libvlc's threads, and must not call libvlc."""
 
-    def __init__(self, vlc: Any, count: FrameCount) -> None:
-        """Count each new picture with *count*; *vlc* is the module, needed for its types."""
+    def __init__(self, count: FrameCount) -> None:
+        """Count each new picture with *count*."""
         self._count = count
         self._picture: Picture | None = None
         self._declared = (0, 0)
@@ -63,16 +64,22 @@ class PictureMemory:
         self.number: int | None = None
         """The test card's frame number in the last picture, if it shows one."""
         # A callback object that Python collects crashes the process: these live as long as this object.
-        self._kept = (_SET_UP(self._set_up), _CLEAN_UP(self._clean_up), _LOCK(self._lock), _SHOW(self._show))
-        kinds = (vlc.VideoFormatCb, vlc.VideoCleanupCb, vlc.VideoLockCb, vlc.VideoDisplayCb)
-        self.callbacks = tuple(ctypes.cast(kept, kind) for kept, kind in zip(self._kept, kinds, strict=True))
+        self.callbacks = SET_UP(self._set_up), CLEAN_UP(self._clean_up), LOCK(self._lock), SHOW(self._show)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, 0 before the first picture."""
         return (self._picture.width, self._picture.height) if self._picture is not None else (0, 0)
 
-    def _set_up(self, _opaque: Any, chroma: Any, width: Any, height: Any, pitches: Any, lines: Any) -> int:
+    def _set_up(
+        self,
+        _opaque: "ctypes._Pointer[ctypes.c_void_p]",
+        chroma: int,
+        width: "ctypes._Pointer[ctypes.c_uint]",
+        height: "ctypes._Pointer[ctypes.c_uint]",
+        pitches: "ctypes._Pointer[ctypes.c_uint]",
+        lines: "ctypes._Pointer[ctypes.c_uint]",
+    ) -> int:
         ctypes.memmove(chroma, b"I420", 4)
         size = width[0], height[0]
         if not all(0 <= new - old < EDGE_PIXELS for new, old in zip(size, self._declared, strict=True)):
@@ -84,17 +91,16 @@ class PictureMemory:
         self._picture = picture
         return 1
 
-    def _clean_up(self, _opaque: Any) -> None:
+    def _clean_up(self, _opaque: Opaque) -> None:
         """Keep the memory until the next set-up: the last picture stays readable."""
 
-    def _lock(self, _opaque: Any, planes: Any) -> Any:
+    def _lock(self, _opaque: Opaque, planes: "ctypes._Pointer[ctypes.c_void_p]") -> None:
         picture = self._picture
         if picture is not None:
             for plane, offset in enumerate(picture.offsets):
                 planes[plane] = picture.address + offset
-        return None
 
-    def _show(self, _opaque: Any, _picture: Any) -> None:
+    def _show(self, _opaque: Opaque, _picture: Opaque) -> None:
         picture = self._picture
         if picture is None:
             return

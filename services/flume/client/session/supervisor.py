@@ -27,10 +27,10 @@ class Supervisor:
         """Start the thread."""
         self._thread.start()
 
-    def join(self) -> None:
-        """Wait for the end of the thread; a step that is under way is finished first."""
+    def join(self, *, timeout_s: float | None = None) -> None:
+        """Wait for the end of the thread, *timeout_s* at most; a step that is under way is finished first."""
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S

@@ -40,11 +40,13 @@ class CommandSource:
         self._thread.start()
         return self
 
-    def stop(self) -> None:
-        """End the thread; a command that is under way is finished first."""
+    def stop(self, *, timeout_s: float | None = None) -> None:
+        """End the thread; a command that is under way is finished first, within *timeout_s* if that is given."""
         self.stopping.set()
         os.write(self._wake_in, b"x")
-        self._thread.join()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return
         os.close(self._wake_in)
         os.close(self._wake_out)
 

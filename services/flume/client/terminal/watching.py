@@ -20,6 +20,15 @@ from flume.control.session import Command
 from flume.errors import FlumeError, NetworkError
 
 STATISTICS_INTERVAL_S = 1.0
+SIGNAL = "signal"
+"""The reason given to :meth:`Watching.end` by a signal."""
+
+COMMAND_END_S = 0.2
+"""How long a command that is under way may take after a signal."""
+
+SIGNAL_END_S = 1.4
+"""How long the client may take to end after a signal, so that the program has ended within two seconds."""
+
 POLL_INTERVAL_S = 0.05
 """How often the loop looks whether it has to end."""
 
@@ -88,17 +97,20 @@ class Watching:
         self._client = client
         began_s = time.monotonic()
         sources: list[Stoppable] = []
+        within_s = None
         try:
             if self._state_file is not None:
                 write_state(self._state_file, client.statistics())  # so that a missing folder is an error at once
             sources += [starter() for starter in starters]
-            return self._loop(client, began_s)
+            reason = self._loop(client, began_s)
+            within_s = SIGNAL_END_S if reason == SIGNAL else None
+            return reason
         finally:
             with self._view_lock:
                 self._view.ending()
             for source in sources:
-                source.stop()
-            client.close()
+                source.stop(timeout_s=COMMAND_END_S if within_s is not None else None)
+            client.close(within_s=within_s)
             self._publish(client, final=True)
 
     def _loop(self, client: Client, began_s: float) -> str:
@@ -133,8 +145,8 @@ class Watching:
 class Stoppable(Protocol):
     """A source of commands."""
 
-    def stop(self) -> object:
-        """End it."""
+    def stop(self, *, timeout_s: float | None = None) -> object:
+        """End it; wait *timeout_s* at most for a command that is under way."""
 
 
 def write_state(path: Path, statistics: ClientStatistics) -> None:
