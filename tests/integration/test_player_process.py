@@ -20,8 +20,8 @@ from flume.client.playback.vlc_player import VlcPlayer
 from flume.control.session import State
 from flume.errors import PlayerError
 from flume.lab import testcard
-from flume.server.sources.libvlc import VlcSource
-from flume.server.sources.playlist import expand
+from flume.server.sources.expand import expand
+from flume.server.sources.item_source import ItemSource, SourceOptions
 from flume.settings import ClientSettings
 from support.clients.players import wait_until
 from support.clients.terminal import watch_command, watch_environment
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.vlc
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     path = tmp_path_factory.mktemp("card") / "card.ts"
     testcard.generate(path, duration_s=12, width=640, height=360, bitrate_kbit=1500)
-    with RunningServer(VlcSource(expand([str(path)]), loop=True)) as server:
+    with RunningServer(ItemSource(expand([str(path)]), SourceOptions(loop=True))) as server:
         yield server.port
 
 

@@ -36,7 +36,6 @@ OTHER_ADDRESS = (
 
 LAB = "pip install 'flumelab[lab]'"
 ENGINE = "'make setup' installs and starts what a lab needs, and reports what it cannot install"
-PYTHON_VLC = "pip install 'flumelab[client]'"
 
 
 def host(path: PathEnds, *, no_route: bool) -> str:

@@ -1,12 +1,11 @@
 """A child process for tests: it answers each message with itself, or does what the message names."""
 
 import sys
-from typing import NoReturn
 
 from flume.child_process import MESSAGE, ParentLink
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Serve the parent until it has gone."""
     link = ParentLink(sys.argv, name="flume-echo")
     kept = bytearray()

@@ -14,7 +14,8 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """window, headless or none."""
     frames_displayed: int = 0
-    """Headless: changes of the displayed picture. Window: libvlc's own count, up to a quarter of a second late."""
+    """Headless: changes of the displayed picture. Window: libvlc's own count, up to a quarter of a second late. The
+    player's process reports either five times a second."""
     first_frame_s: float | None = None
     """When the first frame since the last :meth:`Player.expect_frame` was displayed, monotonic seconds. Window: when
     :meth:`Player.poll` found it, so poll often."""
@@ -28,7 +29,7 @@ class PlayerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     datagrams_refused: int = 0
     """Datagrams written while libvlc did not listen, or did not keep up."""
     restarts: int = 0
-    """How often libvlc had ended by itself and was started again."""
+    """How often libvlc had crashed, hung, grown too large or ended by itself, and was started again."""
 
 
 class Player(Protocol):
@@ -58,10 +59,10 @@ class Player(Protocol):
         """A command that leads to a new frame was granted: note when that frame is displayed."""
 
     def poll(self) -> None:
-        """Look after the player: count what a window has displayed, and start it again where it ended by itself.
+        """Look after the player: take over what it has displayed, and start it again where it has failed.
 
-        Call it often, from one thread: each :data:`~flume.client.session.player_monitor.POLL_INTERVAL_S`. It waits
-        while the player starts again.
+        Call it often, from one thread: each :data:`~flume.client.session.player_monitor.POLL_INTERVAL_S`. It never
+        waits long.
         """
 
     def statistics(self) -> PlayerStatistics:

@@ -29,7 +29,7 @@ class PlayerMonitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Poll once more, and end the thread; a restart of the player that is under way is finished first."""
+        """Poll once more, and end the thread."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()

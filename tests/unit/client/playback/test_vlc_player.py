@@ -50,6 +50,10 @@ def frames_after_polls(player: VlcPlayer) -> int:
     return player.statistics().frames_displayed
 
 
+def has_restarted(player: VlcPlayer, restarts: int) -> Callable[[], bool]:
+    return lambda: player.statistics().restarts == restarts
+
+
 def poll_until(what: str, player: VlcPlayer, condition: Callable[[], object]) -> None:
     def polled() -> object:
         player.poll()
@@ -100,7 +104,7 @@ def test_only_a_poll_starts_it_again_and_the_pauses_grow(begin: Begin, caplog: p
         os.kill(pid_of(player), signal.SIGSEGV)
         time.sleep(0.05)
         assert player.statistics().restarts == restarts - 1
-        poll_until("it was started again", player, lambda restarts=restarts: player.statistics().restarts == restarts)
+        poll_until("it was started again", player, has_restarted(player, restarts))
     assert time.monotonic() - began_s > 0 + 1 + 2
     lines = [record.getMessage() for record in caplog.records]
     assert ["again;" in lines[0], "again in 1 s;" in lines[1], "again in 2 s;" in lines[2]] == [True] * 3
@@ -113,7 +117,7 @@ def test_after_a_steady_life_it_is_started_again_at_once(begin: Begin, monkeypat
     began_s = time.monotonic()
     for restarts in (1, 2, 3, 4):
         os.kill(pid_of(player), signal.SIGSEGV)
-        poll_until("it was started again", player, lambda restarts=restarts: player.statistics().restarts == restarts)
+        poll_until("it was started again", player, has_restarted(player, restarts))
     assert time.monotonic() - began_s < 3
 
 
@@ -246,7 +250,7 @@ def test_what_is_written_comes_to_its_port(begin: Begin) -> None:
 
 def test_without_audio_it_says_so_on_request(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(vlc_player.display, "has_audio", lambda _environment: False)
+    monkeypatch.setattr("flume.client.playback.display.has_audio", lambda _environment: False)
     player = VlcPlayer(windowed=True, network_caching_ms=300)
     assert "no audio device here" in caplog.text
     assert "--no-audio" in player._play.instance_options
