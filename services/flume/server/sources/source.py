@@ -9,9 +9,9 @@ continuity counters and PIDs may be anything at the start of an item; the packet
 items. Inside an item they continue. What a source does wrong is repaired where possible, and counted in ``status``
 under ``source_counts``.
 
-**Bytes.** MPEG-TS with PAT, PMT and PCR, in pieces of any length: pieces need not begin or end with a packet. Each
-keyframe has its parameter sets before it, so that clients can join there; libvlc and ffmpeg write it so. At most the
-first program of the PAT is streamed.
+**Bytes.** MPEG-TS with PAT, PMT and PCR, in pieces of any length: pieces need not begin or end with a packet. Clients
+join at keyframes; one without parameter sets gets those that came before. At most the first program of the PAT is
+streamed.
 
 **Pace.** The PCR says when each byte is due, and the server sends it then; a source need not pace its bytes. There are
 two kinds:
