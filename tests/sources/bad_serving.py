@@ -129,21 +129,18 @@ def closed_port(folder: Path) -> contextlib.AbstractContextManager[list[str]]:
     return contextlib.nullcontext(["good.ts", f"http://127.0.0.1:{port}/bad.ts", "good.ts"])
 
 
-def changing(change: Callable[[Path], None], *, after_s: float) -> Serving:
-    """Return sources: a long file that *change* changes after it began to play, and a good one."""
+def copied(name: str) -> Serving:
+    """Return sources: between two good items, a copy of the long film that a test may change."""
 
     @contextlib.contextmanager
     def serving(folder: Path) -> Iterator[list[str]]:
-        bad = folder / f"bad-{change.__name__}.ts"
-        bad.unlink(missing_ok=True)
-        bad.write_bytes((folder / "long.ts").read_bytes())
-        timer = threading.Timer(after_s, change, (bad,))
-        timer.start()
+        copy = folder / name
+        copy.unlink(missing_ok=True)
+        copy.write_bytes((folder / "long.ts").read_bytes())
         try:
-            yield ["good.ts", bad.name, "good.ts"]
+            yield ["good.ts", name, "good.ts"]
         finally:
-            timer.cancel()
-            bad.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
 
     return serving
 

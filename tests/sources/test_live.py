@@ -160,7 +160,7 @@ def test_a_live_source_is_now(
         pytest.xfail(case.known)
     whole = received.pictures[:-8]  # the recording ends in the middle of a picture, on which others depend
     seen = [index.get(one.checksum, -1) for one in whole]
-    assert len(seen) > WATCH_S * FPS * 0.7, f"{len(seen)} pictures of the channel; {result.log}"
+    assert len(seen) > WATCH_S * FPS * 0.5, f"{len(seen)} pictures of the channel; {result.log}"
     assert seen == list(range(seen[0], seen[0] + len(seen))), f"every picture, in order: {seen}"
     age_s = result.first_s - seen[0] / FPS
     assert age_s < case.age_s, f"what is shown first is {age_s:.1f} s old; {result.log}"
