@@ -94,6 +94,11 @@ class ChildProcess:
         """Its process number."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when a frame has come."""
         return self._socket.fileno()

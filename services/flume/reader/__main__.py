@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 from flume.child_process import DATA, MESSAGE, ParentLink
+from flume.errors import SourceError
 from flume.reader.engine import Engine, UnplayableError
 from flume.reader.excerpt import Excerpt, excerpt_of
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise, decode_command, encode
@@ -28,6 +29,10 @@ class LinkSink:
         self._link.send(DATA, data)
 
 
+class MissingEngineError(Exception):
+    """The library of an engine is not installed, or does not start. The text is for people."""
+
+
 class Engines:
     """The engines by name, each loaded when the first item needs it: an import of FFmpeg takes 0.1 s."""
 
@@ -36,13 +41,16 @@ class Engines:
         self._loaded: dict[EngineName, Engine] = {}
 
     def get(self, name: EngineName) -> Engine:
-        """Return the engine *name*; raises :class:`UnplayableError` where its library is missing."""
+        """Return the engine *name*; raises :class:`MissingEngineError` where its library is missing."""
         if name not in self._loaded:
             package, class_name = {
                 "ffmpeg": ("flume.reader.ffmpeg.engine", "FfmpegEngine"),
                 "vlc": ("flume.reader.libvlc.engine", "VlcEngine"),
             }[name]
-            self._loaded[name] = getattr(import_module(package), class_name)()
+            try:
+                self._loaded[name] = getattr(import_module(package), class_name)()
+            except (ImportError, SourceError) as error:
+                raise MissingEngineError(f"{name} is not usable here: {error}") from error
         return self._loaded[name]
 
 
@@ -59,6 +67,10 @@ def main() -> None:
             link.send(MESSAGE, encode(engines.get(item.engine).play(item, sink)))
         except UnplayableError as error:
             link.send(MESSAGE, encode(Failed(reason=str(error), unreadable=error.unreadable)))
+        except MissingEngineError as error:
+            link.send(MESSAGE, encode(Failed(reason=str(error), missing=True)))
+        except MemoryError:
+            link.send(MESSAGE, encode(Failed(reason=f"{item.name} needs more memory than the reader may take")))
         except Exception as error:
             link.send(MESSAGE, encode(Failed(reason=f"the reader failed: {error!r}")))
 

@@ -96,13 +96,15 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
     """What was found and repaired, such as ``clock_jumps``."""
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed", omit_defaults=True):
     """The item cannot be played, or broke off after :class:`Opened`."""
 
     reason: str
     """What was seen and what to try, one line for people."""
     unreadable: bool = False
     """Whether the engine does not know this kind of item: the other engine may."""
+    missing: bool = False
+    """Whether the engine's library is not installed."""
 
 
 Event = Opened | Ended | Failed
@@ -116,7 +118,7 @@ def encode(message: Play | Event) -> bytes:
     """Return *message* as JSON.
 
     >>> encode(Failed(reason="gone"))
-    b'{"type":"failed","reason":"gone","unreadable":false}'
+    b'{"type":"failed","reason":"gone"}'
     """
     return _encoder.encode(message)
 

@@ -141,7 +141,8 @@ def _is_live(item: Play, container: InputContainer) -> bool:
     """Whether the item continues while it is not read: if nothing else says so, because it has neither end nor size."""
     if item.live is not None:
         return item.live
-    return not item.is_path and container.duration is None and container.size <= 0
+    endless = container.duration is None and (container.size <= 0 or container.format.name == "hls")
+    return endless and not item.is_path
 
 
 def is_still(container: InputContainer) -> bool:

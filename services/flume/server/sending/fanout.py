@@ -193,6 +193,7 @@ class Fanout:
         """Wait, at no cost, until a client receives or the source has something."""
         if not _has_clients(roster):
             self._send_clock.pause()
+            self._follow_epoch()
         # The end of a file is reported once clients have received the rest of it, the end of a failed source at once.
         ended = self._supply.ended
         if ended is not None and not self._end_reported and (_has_clients(roster) or self._supply.failed):
@@ -207,13 +208,17 @@ class Fanout:
             self._delivery.adopt(roster)
             self._listener.on_readers_done(roster.epoch)
 
+    def _follow_epoch(self) -> None:
+        """Let no client join in an epoch that has ended; also before the first one joins in the new one."""
+        if self._supply.epoch != self._epoch_seen:
+            self._epoch_seen = self._supply.epoch
+            self._ring.forget()
+
     def tick(self, roster: Roster, now_s: float) -> None:
         """Append what is due at *now_s* and send every recipient of *roster* what it lacks."""
         self._adopt(roster)
         self._counts["ticks"] += 1
-        if self._supply.epoch != self._epoch_seen:
-            self._epoch_seen = self._supply.epoch
-            self._ring.forget()
+        self._follow_epoch()
         prebuffer_s = self._supply.prebuffer_s
         ready = not prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= prebuffer_s
         position_s = self._send_clock.position(now_s, self._supply.head_s(), ready=ready)

@@ -222,6 +222,7 @@ class Ingest:
         self._source.stop()
         self._packetizer.end_item()
         self._lead.clear()
+        self._on_data()  # the sender learns of the new epoch now: a client that joins next begins after it
         self._live_running = False
         _log.info("%s is stopped: no client receives", self._source.name)
 

@@ -205,7 +205,8 @@ class ItemSource:
         is_first = self._engine == "ffmpeg" and self._options.ingest == "auto" and not self._started
         if failed.unreadable and not self._started and self._expand_item():
             return
-        if failed.unreadable and is_first:
+        # libvlc takes any file for something: a page of the web for sound. What FFmpeg calls no video, is none.
+        if is_first and (failed.missing or (failed.unreadable and not self._item.is_path)):
             self._first_reason = failed.reason
             self._play("vlc")
             return
@@ -231,7 +232,8 @@ class ItemSource:
         restarts = 0 if self._reader is None else self._reader.restarts - self._restarts
         self._restarts += restarts
         self._events.append(ItemFailed(self._item.name, reason, {"reader_restarts": restarts} if restarts else {}))
-        self._fruitless += not self._started
+        # A crash does not prove that an item cannot be played, where others have been.
+        self._fruitless += not self._started and not (restarts and self._ever_played)
         self._started = False
         self._failures_in_row += 1
         rounds, failures = divmod(self._failures_in_row, len(self._items))

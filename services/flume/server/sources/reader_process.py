@@ -54,7 +54,10 @@ class ReaderProcess:
         return self._child.pid
 
     def play(self, item: Play) -> None:
-        """Begin *item*; the one before has ended."""
+        """Begin *item*; the one before has ended. A process that has ended meanwhile is replaced."""
+        if self._child.has_ended:
+            self.restarts += 1
+            self.stop()
         self._deadline_s = time.monotonic() + OPEN_TIMEOUT_S
         self._child.send(encode(item))
 
