@@ -208,10 +208,10 @@ class Ingest:
             self._end(f"reading {self._source.name} failed: {error or type(error).__name__}", failed=True)
 
     def _announce(self) -> None:
-        """Let the server begin: a live source gives nothing before a client receives."""
-        if not self.first.is_set():
-            self.first.set()
-            self._on_data()
+        """Let the server begin, since a live source gives nothing before a client receives; and let the sender learn of
+        the new epoch now, so that a client that joins next begins after it."""
+        self.first.set()
+        self._on_data()
 
     def _is_full(self) -> bool:
         return self.lead_s() >= LEAD_S or len(self._lead) >= LEAD_DATAGRAMS
@@ -222,7 +222,6 @@ class Ingest:
         self._source.stop()
         self._packetizer.end_item()
         self._lead.clear()
-        self._on_data()  # the sender learns of the new epoch now: a client that joins next begins after it
         self._live_running = False
         _log.info("%s is stopped: no client receives", self._source.name)
 
@@ -267,6 +266,7 @@ class Ingest:
 
     def _begin_item(self, started: ItemStarted) -> None:
         promise = self._promise = started.promise
+        self.counts.update(started.counts)
         _log.info("reading %s%s", started.name, "" if promise is None else f" ({promises.summary(promise)})")
         if promise is None:
             self._packetizer.begin_item(live=self._source.live)

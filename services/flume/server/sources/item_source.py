@@ -199,7 +199,7 @@ class ItemSource:
     def _begin_item(self) -> None:
         self._started = self._ever_played = True
         self._fruitless = 0
-        self._events.append(ItemStarted(self._item.name, self._promise))
+        self._events.append(ItemStarted(self._item.name, self._promise, self._new_restarts()))
 
     def _end_in_failure(self, failed: Failed) -> None:
         is_first = self._engine == "ffmpeg" and self._options.ingest == "auto" and not self._started
@@ -212,6 +212,12 @@ class ItemSource:
             return
         # What FFmpeg said first is better than that libvlc does not know the item, either.
         self._fail(self._first_reason if self._first_reason is not None and failed.unreadable else failed.reason)
+
+    def _new_restarts(self) -> dict[str, int]:
+        """Return how often the reader was replaced since the last call, as counts."""
+        new = 0 if self._reader is None else self._reader.restarts - self._restarts
+        self._restarts += new
+        return {"reader_restarts": new} if new else {}
 
     def _expand_item(self) -> bool:
         """Put the items of a playlist in the place of the present item, if its address gives one; return whether."""
@@ -229,9 +235,8 @@ class ItemSource:
 
     def _fail(self, reason: str) -> None:
         self._engine = None
-        restarts = 0 if self._reader is None else self._reader.restarts - self._restarts
-        self._restarts += restarts
-        self._events.append(ItemFailed(self._item.name, reason, {"reader_restarts": restarts} if restarts else {}))
+        restarts = self._new_restarts()
+        self._events.append(ItemFailed(self._item.name, reason, restarts))
         # A crash does not prove that an item cannot be played, where others have been.
         self._fruitless += not self._started and not (restarts and self._ever_played)
         self._started = False

@@ -70,11 +70,13 @@ from flume.reader.messages import Ended, Promise
 class ItemStarted(NamedTuple):
     """The bytes that follow belong to the item *name*, which has a multiplexer and a clock of its own.
 
-    *promise* is what the item promises, for a source that knows: what goes out is compared with it.
+    *promise* is what the item promises, for a source that knows: what goes out is compared with it. *counts* is what to
+    count in ``status`` beside it.
     """
 
     name: str
     promise: Promise | None = None
+    counts: Mapping[str, int] = MappingProxyType({})
 
 
 class TsBytes(NamedTuple):
