@@ -1,6 +1,19 @@
 """All entries, by kind."""
 
-from sources.catalogue import clocks, identity, joining, playlists, promises, slow_pictures, tracks, transcoded, works
+from sources.catalogue import (
+    changes,
+    clocks,
+    formats,
+    identity,
+    joined,
+    joining,
+    playlists,
+    promises,
+    slow_pictures,
+    tracks,
+    transcoded,
+    works,
+)
 
 ENTRIES = (
     *works.ENTRIES,
@@ -12,4 +25,7 @@ ENTRIES = (
     *identity.ENTRIES,
     *playlists.ENTRIES,
     *promises.ENTRIES,
+    *formats.ENTRIES,
+    *joined.ENTRIES,
+    *changes.ENTRIES,
 )
