@@ -1,4 +1,4 @@
-"""Makes all inputs, plays them a dozen at a time, and judges each."""
+"""Makes all inputs, plays many at a time, and judges each."""
 
 import concurrent.futures
 import dataclasses
@@ -13,7 +13,7 @@ from sources.playing import Played, play
 from support.media.decoding import Decoded
 from support.media.recipes import make
 
-SIDE_BY_SIDE = 12
+SIDE_BY_SIDE = 20
 """Servers at a time. They send in real time, so that two CPUs are idle for most of it."""
 
 MAKERS = 4

@@ -127,7 +127,6 @@ def test_five_clients_stay_and_the_next_item_plays(folder: Path, tmp_path: Path,
     assert not lives(victim)
 
 
-@pytest.mark.xfail(reason="the server sends the next item to a reader that has ended", strict=False)
 def test_a_reader_that_dies_between_items_costs_none(folder: Path, tmp_path: Path) -> None:
     """What was read before it died is played to its end, and so is the next item."""
     with server_of(["c.mp4", "b.mp4"], "--once", cwd=folder) as server, Recorder(server.port()) as client:
