@@ -1,7 +1,7 @@
 """A reader in a process of its own that plays a list of items many times, and prints what the process holds.
 
-``python -m support.media.reader_soak STARTS PATH...`` plays the items in turn by libvlc, STARTS in all, and prints one
-line of JSON with a :class:`Holding` after the warm-up and one at the end.
+``python -m support.media.reader_soak ENGINE STARTS PATH...`` plays the items in turn by ENGINE (``ffmpeg`` or ``vlc``),
+STARTS in all, and prints one line of JSON with a :class:`Holding` after the warm-up and one at the end.
 """
 
 import logging
@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from flume.reader.__main__ import Engines
 from flume.reader.engine import UnplayableError
-from flume.reader.libvlc.engine import VlcEngine
-from flume.reader.messages import Play, Promise
+from flume.reader.messages import EngineName, Play, Promise
 from support.paths import ROOT
 
 WARM_UP = 20
@@ -47,9 +47,9 @@ class _Counting:
         self.bytes += len(data)
 
 
-def soak(starts: int, paths: list[Path], *, timeout_s: float) -> tuple[Holding, Holding]:
+def soak(starts: int, paths: list[Path], *, timeout_s: float, engine: EngineName = "vlc") -> tuple[Holding, Holding]:
     """Play *paths* in turn in a process of its own; raises if it crashes or hangs."""
-    command = [sys.executable, "-m", "support.media.reader_soak", str(starts), *map(str, paths)]
+    command = [sys.executable, "-m", "support.media.reader_soak", engine, str(starts), *map(str, paths)]
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=timeout_s, check=True)
     before, after = (msgspec.json.decode(line, type=Holding) for line in done.stdout.splitlines())
@@ -58,14 +58,15 @@ def soak(starts: int, paths: list[Path], *, timeout_s: float) -> tuple[Holding, 
 
 def main() -> None:
     logging.disable()
-    engine, began_s = VlcEngine(), time.monotonic()
-    starts, paths = int(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
+    name: EngineName = "ffmpeg" if sys.argv[1] == "ffmpeg" else "vlc"
+    engine, began_s = Engines().get(name), time.monotonic()
+    starts, paths = int(sys.argv[2]), [Path(path) for path in sys.argv[3:]]
     played = failed = 0
     for start in range(1, starts + 1):
         path, sink = paths[start % len(paths)], _Counting()
         # Another name of the same file each time: of a known one the engine remembers what to transcode.
         location = os.fsencode(path.parent) + b"/" + b"./" * (start % 1000) + os.fsencode(path.name)
-        item = Play(name=path.name, location=location, is_path=True, engine="vlc")
+        item = Play(name=path.name, location=location, is_path=True, engine=name)
         try:
             engine.play(item, sink)
         except UnplayableError:

@@ -1,5 +1,6 @@
 """FFmpeg as an engine: opens an item, says what it promises, and plays it."""
 
+import gc
 import io
 
 import av
@@ -22,6 +23,14 @@ class FfmpegEngine:
 
     def play(self, item: Play, sink: Sink) -> Ended:
         """Play *item*; see :class:`~flume.reader.engine.Engine`."""
+        try:
+            return self._play(item, sink)
+        finally:
+            # PyAV's objects refer to each other: codecs with megabytes would wait for Python's own collection, which
+            # counts them as a few small objects (60 MB after 300 short items, measured; without growth so).
+            gc.collect()
+
+    def _play(self, item: Play, sink: Sink) -> Ended:
         av.logging.set_level(av.logging.FATAL)
         with opened(item) as (container, live):
             programs = _programs_of(item, container)
