@@ -271,6 +271,10 @@ def compare_audio(entry: Entry, received: Decoded, parts: Sequence[Decoded]) -> 
     return problems
 
 
+PRIMING_FRAMES, PRIMING_MS = 4, 300.0
+"""The frames with which an encoder begins, at most four, come when the sound begins: 0.26 s later at 8 kHz."""
+
+
 def _copied_audio(
     entry: Entry,
     number: int,
@@ -293,12 +297,15 @@ def _copied_audio(
         at += len(track.samples)
         if not place.part.times:
             continue
-        base_s, own_s = track.samples[0].time_s, mine[0].time_s
+        settled = min(PRIMING_FRAMES, len(mine) - 1)
+        base_s, own_s = track.samples[settled].time_s, mine[settled].time_s
         if place.part.offset and place.promised.pictures and place.pictures:
             base_s, own_s = place.promised.pictures[0].time_s, place.pictures[0].time_s
         errors = [1000 * ((b.time_s - own_s) - (a.time_s - base_s)) for a, b in zip(track.samples, mine, strict=True)]
+        limit_ms = entry.audio_ms or entry.time_ms or COPIED_MS
+        errors = [0 if at < settled and 0 <= error <= PRIMING_MS else error for at, error in enumerate(errors)]
         worst = max(errors, key=abs)
-        if abs(worst) > (entry.audio_ms or entry.time_ms or COPIED_MS):
+        if abs(worst) > limit_ms:
             problems.append(
                 f"audio {number}: frame {errors.index(worst)} of {place.part.file} is {worst:+.1f} ms from its time"
                 f" (its first {errors[0]:+.1f} ms)"

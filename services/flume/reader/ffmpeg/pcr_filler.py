@@ -12,6 +12,10 @@ TABLE_PACKETS = 8
 """PAT, PMT and SDT stand before a PES; so many packets of them at most."""
 
 
+MOST_LEAD = 45_000
+"""Sound that begins more than 0.5 s after the picture is not sent earlier for that (90 kHz)."""
+
+
 class PcrFiller:
     """Bytes of a transport stream in, the same bytes and PCRs out. One PES begins in a piece, or none.
 
@@ -26,6 +30,8 @@ class PcrFiller:
         self._pid, self._lead, self._step = pid, lead, step
         self._last: int | None = None
         self._counter = 15
+        self._firsts: dict[int, int] = {}
+        """The first DTS of each PID."""
 
     def fill(self, piece: bytes) -> bytes:
         """Return *piece*, after a PCR if one is due. Pieces are whole packets."""
@@ -35,13 +41,24 @@ class PcrFiller:
         pid, pes = found
         if pid == self._pid:
             self._counter = piece[-PACKET_BYTES + 3] & 0x0F
-        due = None if pes.dts is None else pes.dts - self._lead
+        due = None if pes.dts is None else pes.dts - self._lead_of(pid, pes.dts)
         if due is None or (self._last is not None and unwrap(due - self._last, 0, PTS_MODULUS) <= self._step):
             return piece
         self._last = due
         if pid == self._pid:
             return piece
         return bytes(mpegts.pcr_packet(self._pid, due % PTS_MODULUS * TICKS_PER_PTS, self._counter)) + piece
+
+    def _lead_of(self, pid: int, dts: int) -> int:
+        """Return how long before *dts* a PES of *pid* leaves: the same for all tracks at the item's beginning.
+
+        Where pictures are reordered, the first is decoded before the sound begins. With less lead, the sound's last PCR
+        would lie behind the first one of the next item, which would have to wait.
+        """
+        first = self._firsts.setdefault(pid, dts)
+        if self._pid not in self._firsts:
+            return self._lead
+        return self._lead + min(max(0, unwrap(first - self._firsts[self._pid], 0, PTS_MODULUS)), MOST_LEAD)
 
     @staticmethod
     def _find_pes(piece: bytes) -> tuple[int, PesStart] | None:

@@ -16,9 +16,10 @@ from flume.reader.ffmpeg.carrying import FILTERS
 from flume.reader.ffmpeg.cutting import within
 from flume.reader.ffmpeg.decode_times import DecodeTimes, Timed
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, SUBTITLES_DELAY, Interleaver
-from flume.reader.ffmpeg.item_clock import ItemClock
+from flume.reader.ffmpeg.item_clock import ItemClock, Place
 from flume.reader.ffmpeg.opening import detail_of
 from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
+from flume.reader.ffmpeg.priming import Priming
 from flume.reader.ffmpeg.stamping import Stamped, Stamper
 from flume.reader.ffmpeg.tracks import CarriedTrack
 from flume.reader.ffmpeg.transcoding import Transcoder
@@ -81,6 +82,11 @@ class Playing:
         self._decode_times: dict[int, DecodeTimes[tuple[Any, int]]] = {
             track.pid: DecodeTimes() for track in tracks if track.kind == "video"
         }
+        self._priming = {
+            track.pid: Priming(track.stream.codec_context.sample_rate)
+            for track in tracks
+            if track.kind == "audio" and track.decision.carriage == "copy"
+        }
         self._frames: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
         self._last_durations: dict[int, int] = {}
@@ -138,6 +144,11 @@ class Playing:
         packet = stamped.packet
         place = self._clock.place(pid, stamped.dts, stamped.pts, stamped.duration)
         packet.time_base = TIME_BASE
+        priming = self._priming.get(pid)
+        if priming is not None:
+            packet.duration = stamped.duration
+            moved = priming.place(packet, place.dts)
+            place = Place(moved, max(moved, place.pts))
         packet.dts, packet.pts, packet.duration = place.dts, place.pts, stamped.duration
         transcoder = self._transcoders.get(pid)
         if transcoder is not None:
