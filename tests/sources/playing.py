@@ -156,14 +156,15 @@ def _record(entry: Entry, server: Server, port: int, played: Played, seconds: fl
             return
         late = threading.Thread(target=_join_late, args=(entry, port, played, recorder, seconds), daemon=True)
         late.start()
-        for_s = seconds * entry.loops + (START_S if entry.loops == 1 else 2.5)
+        wanted_s = seconds * entry.loops
 
-        def silent(recorder: Recorder) -> bool:
+        def done(recorder: Recorder) -> bool:
             last_s = recorder.times_s[-1] if recorder.times_s else recorder.ended_s
-            return time.monotonic() - last_s > SILENCE_S
+            silent = time.monotonic() - last_s > SILENCE_S
+            return silent or (entry.loops > 1 and recorder.stream_s > wanted_s * 1.03 + 2.0)
 
         recorder.ended_s = time.monotonic()
-        recorder.run(for_s=for_s, until=silent)
+        recorder.run(for_s=wanted_s + START_S, until=done)
         if entry.loops == 1 and not recorder.closed:
             played.problems.append(
                 f"it has not ended after {recorder.ended_s - recorder.times_s[0]:.0f} s"

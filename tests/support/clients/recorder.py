@@ -27,6 +27,8 @@ class Recorder:
     closed: bool = False
     """Whether the server has ended the session or the connection."""
     ended_s: float = 0.0
+    pcrs: list[float] = dataclasses.field(default_factory=list)
+    """The first PCR and the last one, in seconds."""
 
     def __enter__(self) -> Self:
         self.client = WireClient(self.port)
@@ -80,6 +82,18 @@ class Recorder:
                 self.times_s.append(time.monotonic())
                 self.sequences.append(int.from_bytes(data[2:4], "big"))
                 self.payloads.append(data[12:])
+                self._follow_clock(data)
+
+    def _follow_clock(self, data: bytes) -> None:
+        for at in range(12, len(data) - 187, 188):
+            if data[at + 3] & 0x20 and data[at + 4] and data[at + 5] & 0x10:
+                pcr_s = (int.from_bytes(data[at + 6 : at + 12], "big") >> 15) / 90_000
+                self.pcrs = [self.pcrs[0] if self.pcrs else pcr_s, pcr_s]
+
+    @property
+    def stream_s(self) -> float:
+        """How many seconds of stream have come, by its clock."""
+        return self.pcrs[-1] - self.pcrs[0] if self.pcrs else 0.0
 
     def _read_control(self) -> None:
         try:

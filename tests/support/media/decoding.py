@@ -110,7 +110,8 @@ def decode_ts(path: Path) -> Decoded:
         for stream in file.streams:
             codec = stream.codec_context.name if stream.codec_context else ""
             tracks[stream.index] = Track(stream.type, codec, tuple(samples[stream.index]))
-    order = sorted(tracks, key=lambda index: ("video", "audio", "subtitle", "data").index(tracks[index].kind))
+    kinds = ("video", "audio", "subtitle")
+    order = sorted(tracks, key=lambda index: kinds.index(kind) if (kind := tracks[index].kind) in kinds else len(kinds))
     return Decoded(_sent(decoded.pictures, tracks), tuple(tracks[index] for index in order))
 
 
