@@ -1,5 +1,6 @@
 """What MPEG-TS can carry, and what becomes of the rest: pure decisions about one track."""
 
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 Carriage = Literal["copy", "transcode", "leave_out"]
@@ -22,6 +23,22 @@ FILTERS = {
     "vc1": "dump_extra=freq=keyframe",
 }
 """Bitstream filters that make a codec's packets what MPEG-TS needs. The multiplexer has those of H.264 and H.265."""
+
+
+ASPECT_FILTERS = {"h264": "h264_metadata", "hevc": "hevc_metadata"}
+"""Filters that write the shape of a pixel into the bitstream, for items whose container alone knows it."""
+
+
+def filters_of(codec: str, *, aspect: Fraction | None) -> str:
+    """Return the chain of filters for packets of *codec*; *aspect*: the width of a pixel by its height, to be written.
+
+    >>> filters_of("h264", aspect=Fraction(4, 3))
+    'h264_metadata=sample_aspect_ratio=4/3'
+    """
+    filters = [FILTERS[codec]] if codec in FILTERS else []
+    if aspect is not None and codec in ASPECT_FILTERS:
+        filters.append(f"{ASPECT_FILTERS[codec]}=sample_aspect_ratio={aspect.numerator}/{aspect.denominator}")
+    return ",".join(filters)
 
 
 class Decision(NamedTuple):

@@ -31,6 +31,9 @@ STEPS = 10
 MAX_OVERLAP = HZ // 2
 """Tracks of a recording end up to half a second apart: where the next one follows, one of them overlaps itself."""
 
+APART = 60 * HZ
+"""In a format of transmission, a track that would begin more than a minute from the others has a clock of its own."""
+
 UNKNOWN_STEP = 60 * HZ
 """The longest step that is believed of a track of which only one packet came."""
 
@@ -77,8 +80,7 @@ class ItemClock:
         """Return where the packet of track *number* belongs; *duration* is 0 where the item does not know it."""
         track = self._tracks.get(number)
         if track is None:
-            if not self._offsets:
-                self._offsets.append(ORIGIN - dts)
+            self._begin_track(dts)
             track = self._tracks[number] = _Track(dts + self._offsets[-1] - 1, self._offsets[-1], duration)
             offset = track.offset
         else:
@@ -94,6 +96,16 @@ class ItemClock:
         shown = max(moved, pts + offset)
         track.last_shown = max(track.last_shown, shown)
         return Place(moved, shown)
+
+    def _begin_track(self, dts: int) -> None:
+        """Make the newest offset one by which a track may begin with *dts*."""
+        if not self._offsets:
+            self._offsets.append(ORIGIN - dts)
+        elif self._may_break:
+            now = max(track.last for track in self._tracks.values())
+            if abs(dts + self._offsets[-1] - now) > APART:
+                self.jumps += 1
+                self._offsets = [*self._offsets[1 - MAX_OFFSETS :], now + 1 - dts]
 
     def _offset_for(self, track: _Track, dts: int, pts: int) -> int:
         if self._fits(track, dts + track.offset):

@@ -103,7 +103,9 @@ class TsOutput:
             stream.id = track.pid
             if track.codec != TELETEXT:
                 stream.time_base = TIME_BASE
-            if track.stream.language:
+            # "und" says nothing: a PMT with it and one without differ, and clients would have to join anew.
+            stream.metadata.clear()
+            if track.stream.language not in {None, "und"}:
                 stream.metadata["language"] = track.stream.language
             self._streams[track.pid] = stream
 

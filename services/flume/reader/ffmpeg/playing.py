@@ -12,7 +12,7 @@ from av.stream import Discard
 
 from flume.reader.engine import UnplayableError
 from flume.reader.excerpt import Excerpt
-from flume.reader.ffmpeg.carrying import FILTERS
+from flume.reader.ffmpeg.carrying import filters_of
 from flume.reader.ffmpeg.cutting import within
 from flume.reader.ffmpeg.decode_times import DecodeTimes, Timed
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, SUBTITLES_DELAY, Interleaver
@@ -21,7 +21,7 @@ from flume.reader.ffmpeg.opening import detail_of
 from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
 from flume.reader.ffmpeg.priming import Priming
 from flume.reader.ffmpeg.stamping import Stamped, Stamper
-from flume.reader.ffmpeg.tracks import CarriedTrack
+from flume.reader.ffmpeg.tracks import CarriedTrack, aspect_of
 from flume.reader.ffmpeg.transcoding import Transcoder
 from flume.reader.messages import Ended, Play
 
@@ -70,9 +70,9 @@ class Playing:
         makers = {pid: transcoder.add_to for pid, transcoder in transcoders.items()}
         self._output = TsOutput(tracks, makers, write, live=live)
         self._filters = {
-            track.pid: BitStreamFilterContext(FILTERS[name], track.stream, self._output.stream(track.pid))
+            track.pid: BitStreamFilterContext(chain, track.stream, self._output.stream(track.pid))
             for track in tracks
-            if track.decision.carriage == "copy" and (name := track.codec) in FILTERS
+            if track.decision.carriage == "copy" and (chain := filters_of(track.codec, aspect=aspect_of(track.stream)))
         }
         self._stampers = {
             stream.index: Stamper(stream, track.codec, untimed=bool(container.format.flags & NOTIMESTAMPS))

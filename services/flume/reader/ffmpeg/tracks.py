@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from av.container import InputContainer
@@ -145,6 +146,14 @@ def seconds_of(stream: Any) -> float | None:
         return float(stream.duration * stream.time_base)
     match = _CLOCK.match(stream.metadata.get("DURATION", ""))  # Matroska
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def aspect_of(stream: Any) -> Fraction | None:
+    """Return the shape of a pixel of *stream* where the container says another one than the bitstream."""
+    if stream.type != "video":
+        return None
+    told, coded = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    return Fraction(told) if told and told != (coded or 1) else None
 
 
 def promise_of(

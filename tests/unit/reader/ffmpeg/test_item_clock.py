@@ -65,6 +65,14 @@ def test_a_jump_of_one_track_alone_leaves_the_other_as_it_is():
     assert steps(out[AUDIO]) == {SOUND}
 
 
+def test_a_track_that_begins_in_another_epoch_begins_with_the_others():
+    clock = ItemClock(may_break=True)
+    out = played(clock, [(track, dts + 40_000 * HZ if track == AUDIO else dts) for track, dts in film(0, 2)])
+    assert clock.jumps == 1
+    assert steps(out[AUDIO]) == {SOUND}
+    assert abs(out[AUDIO][0] - out[VIDEO][0]) <= FRAME
+
+
 def test_a_stored_film_is_believed():
     """A slide show has a minute between two pictures, and a film may pause its sound."""
     clock = ItemClock(may_break=False)
