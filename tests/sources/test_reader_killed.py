@@ -113,6 +113,10 @@ def test_five_clients_stay_and_the_next_item_plays(folder: Path, tmp_path: Path,
         assert f"busy.ts is skipped: the reader's process was {'stopped' if number == signal.SIGSTOP else 'ended'}" in (
             server.log()
         )
+        for client in watching.clients:
+            told = [event["message"] for event in client.events if event.get("code") == "item_failed"]
+            assert len(told) == 1, "each client is told"
+            assert told[0].startswith("busy.ts: the reader's process was ")
         assert server.end(timeout_s=3) == 0
     own = {one.checksum for one in decode(folder / "next.ts").pictures}
     for index, client in enumerate(watching.clients):

@@ -158,7 +158,7 @@ class Server:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(LoopErrorLog())
         self._bridge.open()
-        self._ingest.start(self._bridge.on_data)
+        self._ingest.start(self._bridge.on_data, self._on_item_broken)
         if not self._source.live:
             await self._wait_for_first_datagram()
         if self._ending.is_asked:
@@ -183,6 +183,9 @@ class Server:
             raise SourceError(f"{self._source.name}: nothing to send within {SOURCE_START_TIMEOUT_S:g} s")
         if self._ingest.head_s() is None and not self._source.live:
             raise SourceError(self._left_out() or self._ingest.ended or f"{self._source.name}: nothing to send")
+
+    def _on_item_broken(self, reason: str) -> None:
+        self._bridge.hand_over(self.table.notice_all, "item_failed", reason)
 
     def _left_out(self) -> str:
         return "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())

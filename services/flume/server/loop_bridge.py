@@ -37,36 +37,37 @@ class LoopBridge:
 
     def on_readers_done(self, epoch: int) -> None:
         """No roster older than *epoch* is in use any more."""
-        self._call_soon(self._subscriptions.on_readers_done, epoch)
+        self.hand_over(self._subscriptions.on_readers_done, epoch)
 
     def on_appended(self) -> None:
         """The ring has more; handed over once, however many ticks pass before the loop gets there."""
         if not self._pump_due:
             self._pump_due = True
-            self._call_soon(self._pump)
+            self.hand_over(self._pump)
 
     def on_refused(self, recipient: Recipient) -> None:
         """The client's host answered ICMP port unreachable."""
-        self._call_soon(self._subscriptions.on_refused, recipient)
+        self.hand_over(self._subscriptions.on_refused, recipient)
 
     def on_source_ended(self, reason: str) -> None:
         """The last datagram of the source has been sent, or the source has failed."""
-        self._call_soon(self._ending.on_source_ended, reason)
+        self.hand_over(self._ending.on_source_ended, reason)
 
     def on_sender_ended(self, error: Exception | None) -> None:
         """The sender thread has ended; *error* is ``None`` if it was asked to."""
-        self._call_soon(self._end_sender, error)
+        self.hand_over(self._end_sender, error)
 
     # -- called by the ingest thread -----------------------------------------------------------------------
 
     def on_data(self) -> None:
         """Data has come, or the source has ended."""
         self._doorbell.ring()
-        self._call_soon(self.first_data.set)
+        self.hand_over(self.first_data.set)
 
     # -- on the event loop ---------------------------------------------------------------------------------
 
-    def _call_soon(self, function: Callable[..., object], *arguments: object) -> None:
+    def hand_over(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call *function* on the loop, after what was handed over before; from any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and every session with it
                 self._loop.call_soon_threadsafe(function, *arguments)

@@ -91,6 +91,12 @@ class SessionTable:
             if isinstance(result, Exception):
                 _log.error("%s to %s:%d failed", signal, *session.peer, exc_info=result)
 
+    def notice_all(self, code: str, message: str) -> None:
+        """Tell every client that receives something that changes no state."""
+        for session in tuple(self._sessions):
+            if session.state is State.ACTIVE:
+                session.notice(code, message)
+
     def sweep(self, now_s: float) -> None:
         """End sessions whose consent has expired, and say ``alive`` after a silence. Called four times a second."""
         for session in tuple(self._sessions):

@@ -114,6 +114,8 @@ class Ingest:
         self._live_running = False
         self._last_event_s = time.monotonic()
         self._on_data: Callable[[], None] = lambda: None
+        self._on_broken: Callable[[str], None] = lambda _: None
+        self._in_item = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
 
     @property
@@ -144,9 +146,12 @@ class Ingest:
         counts |= {name: self.counts[name] for name in OWN_COUNTS}
         return {name: count for name, count in counts.items() if count}
 
-    def start(self, on_data: Callable[[], None]) -> None:
-        """Start the thread. It calls *on_data* when an empty lead fills, and when the source ends."""
-        self._on_data = on_data
+    def start(self, on_data: Callable[[], None], on_broken: Callable[[str], None] = lambda _: None) -> None:
+        """Start the thread. It calls *on_data* when an empty lead fills, and when the source ends.
+
+        It calls *on_broken* with the reason when an item breaks off of which something was sent.
+        """
+        self._on_data, self._on_broken = on_data, on_broken
         self._thread.start()
 
     def want(self, wanted: bool) -> None:  # noqa: FBT001 - a state, not an option
@@ -254,18 +259,14 @@ class Ingest:
                 self._begin_item(started)
             case ItemEnded() as ended:
                 self._end_item(ended)
-            case ItemFailed(name, reason, counts):
-                self.counts.update(counts)
-                _log.error("%s is skipped: %s", name, reason)
-                self.counts["failed_items"] += 1
-                self.failures[name] = reason
-                self._promise = None
-                self._extend(self._packetizer.end_item())
+            case ItemFailed() as failed:
+                self._fail_item(failed)
             case SourceEnded(reason, failed):
                 self._end(reason, failed=failed)
 
     def _begin_item(self, started: ItemStarted) -> None:
         promise = self._promise = started.promise
+        self._in_item = True
         self.counts.update(started.counts)
         _log.info("reading %s%s", started.name, "" if promise is None else f" ({promises.summary(promise)})")
         if promise is None:
@@ -277,13 +278,23 @@ class Ingest:
 
     def _end_item(self, ended: ItemEnded) -> None:
         self.counts["items"] += 1
-        promise, self._promise = self._promise, None
+        promise, self._promise, self._in_item = self._promise, None, False
         counted = ended.ended
         self._extend(self._packetizer.end_item(counted.last_durations if counted is not None else None))
         if counted is not None:
             self.counts.update(counted.counts)
             if promise is not None:
                 self._report(ended.name, promises.missing(promise, counted, self._packetizer.item_account()))
+
+    def _fail_item(self, failed: ItemFailed) -> None:
+        self.counts.update(failed.counts)
+        _log.error("%s is skipped: %s", failed.name, failed.reason)
+        self.counts["failed_items"] += 1
+        self.failures[failed.name] = failed.reason
+        if self._in_item:
+            self._on_broken(f"{failed.name}: {failed.reason}; the next item follows")
+        self._promise, self._in_item = None, False
+        self._extend(self._packetizer.end_item())
 
     def _report(self, name: str, shortfalls: list[Shortfall]) -> None:
         for shortfall in shortfalls:
