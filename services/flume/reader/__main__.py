@@ -7,7 +7,6 @@ from importlib import import_module
 from flume.child_process import DATA, MESSAGE, ParentLink
 from flume.errors import SourceError
 from flume.reader.engine import Engine, UnplayableError
-from flume.reader.excerpt import Excerpt, excerpt_of
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise, decode_command, encode
 
 
@@ -17,12 +16,10 @@ class LinkSink:
     def __init__(self, link: ParentLink) -> None:
         """Send to the server at the other end of *link*."""
         self._link = link
-        self.excerpt = Excerpt()
-        """Which part of the present item plays: engines promise the whole."""
 
     def open(self, promise: Promise) -> None:
         """Tell the server that the item plays."""
-        self._link.send(MESSAGE, encode(Opened(promise=self.excerpt.of_promise(promise))))
+        self._link.send(MESSAGE, encode(Opened(promise=promise)))
 
     def write(self, data: bytes) -> None:
         """Send bytes; waits while the server does not read."""
@@ -62,7 +59,6 @@ def main() -> None:
     engines, sink = Engines(), LinkSink(link)
     while True:
         item = orders.get()
-        sink.excerpt = excerpt_of(item.options)
         try:
             link.send(MESSAGE, encode(engines.get(item.engine).play(item, sink)))
         except UnplayableError as error:

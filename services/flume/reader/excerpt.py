@@ -23,17 +23,11 @@ class Excerpt(NamedTuple):
         """Return what this part of an item promises that promised *promise* as a whole."""
         if self.is_whole:
             return promise
-        # libvlc gives the length of the item or that of the part, whichever it knows first.
-        length = self._shortest if promise.engine == "vlc" else self.seconds_of
         tracks = tuple(
-            msgspec.structs.replace(track, seconds=length(track.seconds), frames=None) for track in promise.tracks
+            msgspec.structs.replace(track, seconds=self.seconds_of(track.seconds), frames=None)
+            for track in promise.tracks
         )
-        return msgspec.structs.replace(promise, seconds=length(promise.seconds), tracks=tracks)
-
-    def _shortest(self, seconds: float | None) -> float | None:
-        if seconds is None or self.stop_s is None:
-            return None
-        return min(seconds, max(0.0, self.stop_s - self.start_s))
+        return msgspec.structs.replace(promise, seconds=self.seconds_of(promise.seconds), tracks=tracks)
 
     def seconds_of(self, seconds: float | None) -> float | None:
         """Return how much of *seconds* plays.

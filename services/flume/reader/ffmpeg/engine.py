@@ -41,17 +41,16 @@ class FfmpegEngine:
             # A picture that is encoded anew anyway is turned.
             left = 0 if any(track.kind == "video" and track.transcoded for track in chosen.described) else rotation
             still_s = item.still_s if is_still(container) else None
-            sink.open(
-                promise_of(
-                    container, chosen, live=live, program=program, programs=programs, rotation=left, still_s=still_s
-                )
+            excerpt = excerpt_of(item.options)
+            promise = promise_of(
+                container, chosen, live=live, program=program, programs=programs, rotation=left, still_s=still_s
             )
+            sink.open(excerpt.of_promise(promise))
             makers = {
                 track.pid: make_transcoder(track.stream, still_s=still_s, rotation=rotation)
                 for track in chosen.carried
                 if track.decision.carriage == "transcode"
             }
-            excerpt = excerpt_of(item.options)
             if not live:
                 cutting.begin(container, excerpt, item.name)
             return Playing(item, container, chosen.carried, makers, sink.write, live=live, excerpt=excerpt).run()
