@@ -67,7 +67,7 @@ def test_a_file_that_is_no_video_is_reported_by_the_server_and_leaves_nothing(la
     assert refused.returncode == 3
     line = one_line(refused.stderr)
     assert "server ended while it should listen" in line
-    assert "letter.mp4 is not a video that libvlc can read" in line
+    assert "letter.mp4 is not a video that FFmpeg can read" in line
     assert len(line) < 400
     assert engine.objects(lab=lab.name) == []
 
