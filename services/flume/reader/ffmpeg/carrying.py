@@ -48,7 +48,7 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
-def decide(kind: str, codec: str, *, is_cover: bool = False, can_decode: bool = True) -> Decision:
+def decide(kind: str, codec: str, *, is_cover: bool = False) -> Decision:
     """Return what becomes of a track of *kind* (FFmpeg's names) with *codec*.
 
     >>> decide("video", "vp9").carriage
@@ -64,6 +64,6 @@ def decide(kind: str, codec: str, *, is_cover: bool = False, can_decode: bool = 
         return Decision("leave_out", f"MPEG-TS carries no {codec} subtitles")
     if kind not in {"video", "audio"}:
         return Decision("leave_out", f"{codec or 'unknown'} data is not carried")
-    if not can_decode or codec in NO_PICTURES:
+    if codec in NO_PICTURES:
         return Decision("leave_out", f"{codec or 'its codec'} cannot be decoded")
     return Decision("transcode")

@@ -12,9 +12,15 @@ and no other track goes along.
 All times here are ticks of 90 kHz.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
 
-HZ = 90_000
+from flume.media.mpegts import PTS_HZ
+
+HZ = PTS_HZ
+
+TIME_BASE = Fraction(1, HZ)
+"""The same as a time base of FFmpeg's, seconds a tick."""
 
 ORIGIN = 10 * HZ
 """Where the first packet is put: above 0, because packets of other tracks may come before it."""

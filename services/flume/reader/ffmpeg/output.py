@@ -1,18 +1,15 @@
 """Writes the carried tracks as one program of MPEG-TS."""
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any
 
 import av
 
 from flume.media.mpegts import PACKET_BYTES
-from flume.reader.ffmpeg.item_clock import HZ
+from flume.reader.ffmpeg.item_clock import HZ, TIME_BASE
 from flume.reader.ffmpeg.pcr_filler import PcrFiller
 from flume.reader.ffmpeg.programs import TELETEXT
-from flume.reader.ffmpeg.tracks import CarriedTrack
-
-TIME_BASE = Fraction(1, HZ)
+from flume.reader.ffmpeg.tracks import CarriedTrack, language_of
 
 PCR_LEAD = HZ // 5
 """A frame's bytes leave 0.2 s before it is decoded."""
@@ -105,8 +102,8 @@ class TsOutput:
                 stream.time_base = TIME_BASE
             # "und" says nothing: a PMT with it and one without differ, and clients would have to join anew.
             stream.metadata.clear()
-            if track.stream.language not in {None, "und"}:
-                stream.metadata["language"] = track.stream.language
+            if language := language_of(track.stream):
+                stream.metadata["language"] = language
             self._streams[track.pid] = stream
 
     def _add(self, track: CarriedTrack, make: Any) -> Any:

@@ -16,9 +16,9 @@ from flume.reader.ffmpeg.carrying import filters_of
 from flume.reader.ffmpeg.cutting import within
 from flume.reader.ffmpeg.decode_times import DecodeTimes, Timed
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, SUBTITLES_DELAY, Interleaver
-from flume.reader.ffmpeg.item_clock import ItemClock, Place
+from flume.reader.ffmpeg.item_clock import TIME_BASE, ItemClock, Place
 from flume.reader.ffmpeg.opening import detail_of
-from flume.reader.ffmpeg.output import TIME_BASE, TsOutput
+from flume.reader.ffmpeg.output import TsOutput
 from flume.reader.ffmpeg.priming import Priming
 from flume.reader.ffmpeg.stamping import Stamped, Stamper
 from flume.reader.ffmpeg.tracks import CarriedTrack, aspect_of
@@ -143,13 +143,12 @@ class Playing:
         """Bring the packet onto the item's one clock, and encode or filter it."""
         packet = stamped.packet
         place = self._clock.place(pid, stamped.dts, stamped.pts, stamped.duration)
-        packet.time_base = TIME_BASE
+        packet.time_base, packet.duration = TIME_BASE, stamped.duration
         priming = self._priming.get(pid)
         if priming is not None:
-            packet.duration = stamped.duration
             moved = priming.place(packet, place.dts)
             place = Place(moved, max(moved, place.pts))
-        packet.dts, packet.pts, packet.duration = place.dts, place.pts, stamped.duration
+        packet.dts, packet.pts = place
         transcoder = self._transcoders.get(pid)
         if transcoder is not None:
             with contextlib.suppress(av.error.InvalidDataError):  # a damaged frame; the decoder goes on with the next

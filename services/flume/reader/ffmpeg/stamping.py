@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 import av
 from av.bitstream import BitStreamFilterContext
 
-from flume.reader.ffmpeg.item_clock import HZ
-
-TIME_BASE = Fraction(1, HZ)
+from flume.reader.ffmpeg.item_clock import HZ, TIME_BASE
 
 MAX_KEPT = 600
 """Most packets that are kept for the order of the last pictures."""

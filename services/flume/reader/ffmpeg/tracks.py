@@ -129,7 +129,7 @@ def _describe(stream: Any, kind: TrackKind, codec: str, pid: int | None, decisio
     return Track(
         kind=kind,
         codec=codec or "unknown",
-        language="" if stream.language in {None, "und"} else stream.language,
+        language=language_of(stream),
         number=stream.id or stream.index,
         pid=pid,
         seconds=seconds_of(stream),
@@ -138,6 +138,11 @@ def _describe(stream: Any, kind: TrackKind, codec: str, pid: int | None, decisio
         transcoded=decision.carriage == "transcode",
         left_out=decision.reason,
     )
+
+
+def language_of(stream: Any) -> str:
+    """Return the language of *stream*; empty where the item says nothing, and for ``und``, which says as much."""
+    return "" if stream.language in {None, "und"} else str(stream.language)
 
 
 def seconds_of(stream: Any) -> float | None:

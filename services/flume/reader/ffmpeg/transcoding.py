@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 
-from flume.reader.ffmpeg.item_clock import HZ
+from flume.reader.ffmpeg.item_clock import HZ, TIME_BASE
 from flume.reader.ffmpeg.rotation import Turner
 
 VIDEO_OPTIONS = {"preset": "veryfast", "profile": "high", "crf": "21", "maxrate": "6M", "bufsize": "6M"}
@@ -30,8 +30,6 @@ AUDIO_BITS = {1: 64_000, 2: 128_000}
 AUDIO_RATES = (48_000, 44_100)
 AUDIO_GAP_S = 0.1
 """Sound that goes on this much later or earlier than it should is put where its timestamp says."""
-
-TIME_BASE = Fraction(1, HZ)
 
 
 class Encoded(NamedTuple):
@@ -122,18 +120,16 @@ class AudioTranscoder:
         """Decode *stream*."""
         self._decoder = stream.codec_context
         self._channels = 1 if self._decoder.layout.nb_channels == 1 else 2
+        self._layout = "mono" if self._channels == 1 else "stereo"
         rate = self._decoder.sample_rate
         self._rate = rate if rate in AUDIO_RATES else AUDIO_RATES[0]
         self._output: Any = None
         self._resampler: AudioResampler | None = None
         self._next_s: Fraction | None = None
-        self._last = -1
-        self.frames = 0
 
     def add_to(self, container: OutputContainer) -> Any:
         """Add the outgoing stream and return it."""
-        layout = "mono" if self._channels == 1 else "stereo"
-        output: Any = container.add_stream("aac", rate=self._rate, layout=layout)
+        output: Any = container.add_stream("aac", rate=self._rate, layout=self._layout)
         output.codec_context.bit_rate = AUDIO_BITS[self._channels]
         self._output = output
         return output
@@ -141,7 +137,6 @@ class AudioTranscoder:
     def take(self, packet: Any) -> Iterator[Encoded]:
         """Decode *packet*, and encode the sound that came out; ``None`` at the end of the track."""
         for frame in self._decoder.decode(packet):
-            self.frames += 1
             yield from self._feed(frame)
         if packet is None:
             if self._resampler is not None:
@@ -156,8 +151,7 @@ class AudioTranscoder:
             yield from self._encode(self._resampler.resample(None))
             self._resampler = None
         if self._resampler is None:
-            layout = "mono" if self._channels == 1 else "stereo"
-            self._resampler = AudioResampler("fltp", layout, self._rate, frame_size=1024)
+            self._resampler = AudioResampler("fltp", self._layout, self._rate, frame_size=1024)
         begins_s = begins_s or Fraction(0)
         frame.time_base = Fraction(1, frame.sample_rate)
         frame.pts = round(begins_s * frame.sample_rate)
