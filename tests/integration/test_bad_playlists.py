@@ -3,7 +3,6 @@
 import http.server
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from flume.server.sources.item_source import ItemSource, SourceOptions
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 from support.media.clips import frame_numbers
 from support.servers.running_server import RunningServer
+from support.servers.web import web_server
 
 FPS = 25
 
@@ -142,15 +142,8 @@ class Radio(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def radio(card: Path) -> Iterator[str]:
     Radio.film = card.read_bytes()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Radio)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with web_server(Radio) as address:
+        yield address
 
 
 def test_an_address_that_turns_out_to_be_a_playlist_plays_with_its_options(radio: str) -> None:

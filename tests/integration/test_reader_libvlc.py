@@ -28,6 +28,7 @@ from support.media.clips import (
 )
 from support.media.playing import check_seamless, playing
 from support.ports import free_port
+from support.servers.web import web_server
 
 pytestmark = pytest.mark.vlc
 
@@ -209,15 +210,8 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 def test_a_file_on_a_web_server_is_played(card: Path) -> None:
     handler = functools.partial(_QuietHandler, directory=str(card.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with playing(f"http://127.0.0.1:{server.server_port}/card.mp4") as recording:
-                recording.until()
-        finally:
-            server.shutdown()
-            thread.join()
+    with web_server(handler) as address, playing(f"{address}/card.mp4") as recording:
+        recording.until()
     assert not recording.source.live
     assert len(check_seamless(recording).pes[VIDEO]) == 50
 

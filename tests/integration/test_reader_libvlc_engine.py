@@ -3,7 +3,6 @@
 import http.server
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from flume.reader.libvlc.engine import VlcEngine
 from flume.reader.libvlc.playback import Output, VlcPlayback
 from flume.reader.messages import Ended, Play, Promise, Track
 from support.media.clips import ffmpeg, packet_count, tone_input, video_input
+from support.servers.web import web_server
 
 pytestmark = pytest.mark.vlc
 
@@ -241,16 +241,10 @@ def test_an_endless_address_is_found_to_be_live(engine: VlcEngine, tmp_path: Pat
             for at in range(0, len(data), 8192):
                 self.wfile.write(data[at : at + 8192])
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Channel) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            sink = Memory()
-            address = f"http://127.0.0.1:{server.server_port}/channel"
-            engine.play(Play(name="channel", location=address.encode(), is_path=False, engine="vlc"), sink)
-        finally:
-            server.shutdown()
-            thread.join()
+    with web_server(Channel) as address:
+        sink = Memory()
+        location = f"{address}/channel".encode()
+        engine.play(Play(name="channel", location=location, is_path=False, engine="vlc"), sink)
     assert sink.promise is not None
     assert sink.promise.live
     assert sink.promise.seconds is None

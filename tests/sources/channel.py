@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sources.feeding import QuietServer
 from support.media.surgery import PACKET, packets
 from support.media.ts_stream import Check
+from support.servers.web import web_server
 
 PCR_HZ = 27_000_000
 LATE_S = 0.5
@@ -80,13 +80,8 @@ def over_http(channel: Channel, *, headers: tuple[tuple[str, str], ...] = ()) ->
         def log_message(self, *_: object) -> None:
             pass
 
-    server = QuietServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/live.ts"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Handler) as address:
+        yield f"{address}/live.ts"
 
 
 @contextlib.contextmanager
@@ -135,10 +130,5 @@ def over_hls(channel: Channel, folder: Path, *, window: int = 4) -> Iterator[str
         def log_message(self, *_: object) -> None:
             pass
 
-    server = QuietServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/live.m3u8"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Handler) as address:
+        yield f"{address}/live.m3u8"

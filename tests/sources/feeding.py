@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sources.entry import Serving
+from support.servers.web import web_server
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -55,28 +56,6 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-class QuietServer(http.server.ThreadingHTTPServer):
-    """A web server whose clients may go away at any time."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def web_server(handler: object) -> Iterator[str]:
-    """Run a web server on loopback and return its address, without a slash at the end."""
-    server = QuietServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def over_http(name: str, *, ranges: bool = True, redirects: int = 0, protocol: str = "HTTP/1.1") -> Serving:

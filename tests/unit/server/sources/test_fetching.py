@@ -14,6 +14,7 @@ from flume.server.sources.expand import expand
 from flume.server.sources.fetching import fetch_untrusted
 from flume.server.sources.items import UnplayableError
 from flume.server.sources.playlists import formats
+from support.servers.web import web_server
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -57,15 +58,8 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     Web.seen = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with web_server(Web) as address:
+        yield address
 
 
 def test_a_playlist_is_fetched_and_its_entries_are_relative_to_where_it_is(web: str) -> None:

@@ -1,0 +1,29 @@
+"""A web server on loopback for a test: of a handler, until the test leaves it."""
+
+import contextlib
+import http.server
+import threading
+from collections.abc import Iterator
+
+
+class QuietServer(http.server.ThreadingHTTPServer):
+    """A web server whose clients may go away at any time."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def web_server(handler: object) -> Iterator[str]:
+    """Run a web server on loopback and return its address, without a slash at the end."""
+    server = QuietServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
