@@ -97,7 +97,7 @@ class Container:
 
     @property
     def role(self) -> str:
-        """server, client or probe."""
+        """server, client, probe or wire."""
         return self._label(LABEL_ROLE)
 
     @property

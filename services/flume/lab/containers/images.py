@@ -30,8 +30,12 @@ from flume.lab.progress import Say
 
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
+WIRE = "wire"
+"""The target that is built only where links need it; Debian has its kernel for x86-64 alone."""
+
 PROGRAM_LAUNCHERS = ("flume", "slim-av")
 PROBE_LAUNCHERS = ("link-probe", "firewall")
+WIRE_LAUNCHERS = ("start-wire",)
 """Beside the Dockerfile: the commands in the images, each of which starts a module."""
 
 PULL_TIMEOUT_S = 10.0
@@ -65,6 +69,11 @@ class Inputs(msgspec.Struct, frozen=True):
         return self.root / "services" / "probe"
 
     @property
+    def wire(self) -> Path:
+        """The programs of the wire image."""
+        return self.root / "services" / "wire"
+
+    @property
     def cache(self) -> Path:
         """The folder of files that can be fetched or made again."""
         return self.root / ".cache"
@@ -75,14 +84,23 @@ def tag_of(target: str) -> str:
     return f"flumelab/{target}"
 
 
-def ensure_images(engine: Engine, *, say: Say, interactive: bool = False, root: Path | None = None) -> list[str]:
-    """Build the images that are missing or out of date; return their names.
+def can_have_wire(engine: Engine) -> bool:
+    """Whether the image of the wire can be built for *engine*."""
+    return engine.info.architecture == "x86_64"
+
+
+def ensure_images(
+    engine: Engine, *, say: Say, interactive: bool = False, root: Path | None = None, wire: bool = False
+) -> list[str]:
+    """Build the images that are missing or out of date, that of the wire only if *wire*; return their names.
 
     Raises :class:`SetupError` or :class:`EngineError`.
     """
+    if wire and not can_have_wire(engine):
+        raise SetupError(f"no image of the wire for {engine.info.architecture} engines: its kernel is for x86-64")
     inputs = Inputs(root or project_root())
-    wanted = {target: digest(inputs, target) for target in TARGETS}
-    stale = [target for target in TARGETS if _label(engine, tag_of(target)) != wanted[target]]
+    wanted = {target: digest(inputs, target) for target in (*TARGETS, *((WIRE,) if wire else ()))}
+    stale = [target for target in wanted if _label(engine, tag_of(target)) != wanted[target]]
     if not stale:
         return []
     base = ensure_base(engine, inputs, say=say, interactive=interactive)
@@ -131,6 +149,8 @@ def digest(inputs: Inputs, target: str) -> str:
     files = [inputs.folder / "Dockerfile"]
     if target == "probe":
         files += [*(inputs.folder / name for name in PROBE_LAUNCHERS), *files_of(inputs.probe)]
+    elif target == WIRE:
+        files += [*(inputs.folder / name for name in WIRE_LAUNCHERS), *files_of(inputs.wire)]
     else:
         files += [inputs.folder / name for name in (*PROGRAM_LAUNCHERS, "requirements.lock")]
         files += source_files(inputs)
@@ -160,10 +180,11 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile(prefix="flumelab-context-")  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            for name in ("Dockerfile", *PROGRAM_LAUNCHERS, *PROBE_LAUNCHERS):
+            for name in ("Dockerfile", *PROGRAM_LAUNCHERS, *PROBE_LAUNCHERS, *WIRE_LAUNCHERS):
                 _add(archive, inputs.folder / name, name, executable=name != "Dockerfile")
-            for path in files_of(inputs.probe):
-                _add(archive, path, f"probe/{path.relative_to(inputs.probe)}")
+            for folder in (inputs.probe, inputs.wire):
+                for path in files_of(folder):
+                    _add(archive, path, f"{folder.name}/{path.relative_to(folder)}")
             for path in sorted(site.rglob("*")):
                 if path.is_file():
                     _add(archive, path, f"{_site_folder(path.relative_to(site))}/{path.relative_to(site)}")

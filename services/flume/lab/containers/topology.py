@@ -25,7 +25,7 @@ LABEL_INDEX = "flumelab.index"
 LABEL_INPUTS = "flumelab.inputs"
 """On images: a digest of all inputs of the build. An image whose inputs have not changed is not built again."""
 
-Role = Literal["server", "client", "probe", "network", "media"]
+Role = Literal["server", "client", "probe", "wire", "network", "media"]
 
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
 """Reserved for network benchmarks (RFC 2544), so that a lab never overlaps a person's private network."""

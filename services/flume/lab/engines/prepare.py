@@ -28,7 +28,7 @@ def prepare(
     dockerd.prepare(say, interactive=interactive, tests=tests)
     usual = Engine.connect()
     try:
-        images.ensure_images(usual, say=say, interactive=interactive)
+        images.ensure_images(usual, say=say, interactive=interactive, wire=tests and images.can_have_wire(usual))
         chosen = choice.choose_for(usual, netem=netem, preference=engine)
         if chosen.kind == "local":
             return usual

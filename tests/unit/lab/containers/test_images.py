@@ -18,7 +18,7 @@ def inputs(tmp_path: Path) -> Inputs:
     """A copy of the real inputs, small enough to copy for each test."""
     root = project_root()
     shutil.copytree(root / "compose", tmp_path / "compose")
-    for folder in ("flume", "probe"):
+    for folder in ("flume", "probe", "wire"):
         shutil.copytree(root / "services" / folder, tmp_path / "services" / folder)
     return Inputs(tmp_path)
 
@@ -41,7 +41,10 @@ def _append(*parts: str) -> Callable[[Path], None]:
         (_append("services", "probe", "tap.sh"), {"probe"}),
         (_append("services", "probe", "frames.py"), {"probe"}),
         (_append("compose", "images", "link-probe"), {"probe"}),
-        (_append("compose", "images", "Dockerfile"), {"server", "client", "probe"}),
+        (_append("services", "wire", "init"), {"wire"}),
+        (_append("services", "wire", "launcher.py"), {"wire"}),
+        (_append("compose", "images", "start-wire"), {"wire"}),
+        (_append("compose", "images", "Dockerfile"), {"server", "client", "probe", "wire"}),
         (_append("services", "flume", "lab", "engine.py"), set()),
         (_append("compose", "lab.yaml"), set()),
     ],
@@ -50,9 +53,9 @@ def test_a_change_makes_stale_what_it_goes_into(
     inputs: Inputs, change: Callable[[Path], None], stale: set[str]
 ) -> None:
     """And nothing else: the lab's own code is in no image."""
-    before = {target: images.digest(inputs, target) for target in images.TARGETS}
+    before = {target: images.digest(inputs, target) for target in (*images.TARGETS, images.WIRE)}
     change(inputs.root)
-    assert {target for target in images.TARGETS if images.digest(inputs, target) != before[target]} == stale
+    assert {target for target, digest in before.items() if images.digest(inputs, target) != digest} == stale
 
 
 def test_a_file_that_moves_is_a_change(inputs: Inputs) -> None:
@@ -65,12 +68,13 @@ def test_a_file_that_moves_is_a_change(inputs: Inputs) -> None:
 def test_what_python_leaves_behind_is_no_change(inputs: Inputs) -> None:
     """Byte code appears whenever a test runs."""
     before = images.digest(inputs, "server")
-    before_probe = images.digest(inputs, "probe")
-    for folder in (inputs.source / "control", inputs.probe):
+    before_probe, before_wire = images.digest(inputs, "probe"), images.digest(inputs, "wire")
+    for folder in (inputs.source / "control", inputs.probe, inputs.wire):
         (folder / "__pycache__").mkdir(exist_ok=True)
         (folder / "__pycache__" / "x.pyc").write_bytes(b"x")
     assert images.digest(inputs, "server") == before
     assert images.digest(inputs, "probe") == before_probe
+    assert images.digest(inputs, "wire") == before_wire
 
 
 def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: Path) -> None:
@@ -80,10 +84,11 @@ def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: P
     (site / "package" / "module.py").write_text("x = 1\n")
     with images.pack_context(inputs, site) as context, tarfile.open(fileobj=context) as tar:
         members = {member.name: member for member in tar}
-    assert {"Dockerfile", "probe/tap.sh", "flume", "site/package/module.py", "source/flume/errors.py"} <= set(members)
+    expected = {"Dockerfile", "probe/tap.sh", "wire/init", "flume", "site/package/module.py", "source/flume/errors.py"}
+    assert expected <= set(members)
     assert not [name for name in members if "/lab/" in name or "__pycache__" in name]
     assert {(member.mtime, member.uid, member.uname) for member in members.values()} == {(0, 0, "")}
-    assert {members[name].mode for name in ("flume", "link-probe", "firewall")} == {0o755}
+    assert {members[name].mode for name in ("flume", "link-probe", "firewall", "start-wire")} == {0o755}
 
 
 def test_the_base_is_pinned_by_digest() -> None:

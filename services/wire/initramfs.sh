@@ -1,0 +1,23 @@
+#!/bin/sh
+# Packs the file system of the wire's kernel into the file that $2 names: init ($1), busybox, ip, tc, modules.
+set -eu
+init=$1 packed=$2
+cd "$(mktemp -d)"
+mkdir -p bin sbin proc sys tmp box dev modules
+install "$init" init
+install /bin/busybox bin/busybox
+for applet in sh mount insmod mkfifo mv poweroff; do ln -s busybox "bin/$applet"; done
+install /sbin/tc /bin/ip sbin/
+# Debian's tc and ip with the libraries that they load, each under its own path.
+for program in /sbin/tc /bin/ip; do ldd "$program" | grep -o '/[^ ]*'; done | sort -u | xargs cp --parents -L -t .
+# tc's tables of distributions, and netem's own default as one: `tc … change` keeps the last table, and cannot name "none".
+tables=$(dirname "$(dpkg -L iproute2 | grep '/normal\.dist$')")
+cp --parents -r "$tables" .
+seq -8190 4 8190 >".$tables/uniform.dist"
+for module in sch_netem sch_prio sch_ingress cls_matchall cls_flower act_mirred; do
+    find /usr/lib/uml/modules -name "$module.ko" -exec cp {} modules/ \;
+    test -e "modules/$module.ko"
+done
+mknod dev/console c 5 1
+mknod dev/null c 1 3
+find . | cpio --quiet --create --format=newc >"$packed"
