@@ -15,7 +15,7 @@ def client_report(case: Case, checks: Iterable[Check], end_s: float) -> ClientRe
     *end_s*, in epoch seconds, is where the time lines end.
     """
     subject, flow, started_s = case.subject, case.flow, case.started_s
-    frames = frames_begun(flow)
+    frames = frames_begun(flow, () if case.matching is None else case.matching.missing)
     active = {id(datagram) for datagram in flow.active}
     arrived = None if case.matching is None else sum(id(departure) in active for departure, _ in case.matching.arrived)
     windows = [(w.opened_s - started_s, min(w.closed_s, end_s) - started_s) for w in flow.windows]

@@ -1,7 +1,7 @@
 """What the RTP numbers of the allowed datagrams say: holes, repetitions, and which frames a window's end cut. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -51,28 +51,40 @@ class FramesBegun(NamedTuple):
     """Video frames begun in one client's windows."""
 
     due: int
-    """Surely sent in full."""
+    """Surely sent in full, and arrived in full."""
     cut: int
-    """On the way when a window ended: some are complete, others are shown in part or not at all."""
+    """The others: on the way when a window ended, or a datagram of them did not arrive. Some are complete, others are
+    displayed in part, with errors, or not at all."""
 
 
-def frames_begun(flow: Flow) -> FramesBegun:
-    """Count the video frames of the windows.
+def frames_begun(flow: Flow, missing: Iterable[MediaDatagram] = ()) -> FramesBegun:
+    """Count the video frames of the windows; *missing*: the datagrams of *flow* that did not arrive.
 
     A window's end cuts its last frame, unless the next window goes on with the very next datagram: the frame was then
-    only delayed.
+    only delayed. A frame may end in the datagram in which the next one begins; so without that one it is not due.
     """
-    due = cut = 0
+    frames = list(_frames(flow, {id(datagram) for datagram in missing}))
+    return FramesBegun(sum(frames), len(frames) - sum(frames))
+
+
+def _frames(flow: Flow, gone: Set[int]) -> Iterator[bool]:
+    """Yield for each video frame whether it is due; *gone*: the identities of the datagrams that did not arrive."""
+    on_the_way = whole = False
     last: MediaDatagram | None = None
-    on_the_way = False
     for datagrams in flow.allowed:
-        if not datagrams:
-            continue
-        if on_the_way and not (last and _follows(datagrams[0], last)):
-            due, cut, on_the_way = due - 1, cut + 1, False
-        started = sum(datagram.video_frames_started for datagram in datagrams)
-        due, on_the_way, last = due + started, on_the_way or started > 0, datagrams[-1]
-    return FramesBegun(due - 1, cut + 1) if on_the_way else FramesBegun(due, cut)
+        if datagrams and on_the_way and not (last and _follows(datagrams[0], last)):
+            yield False
+            on_the_way = False
+        for datagram in datagrams:
+            arrived = id(datagram) not in gone
+            for _ in range(datagram.video_frames_started):
+                if on_the_way:
+                    yield whole and arrived
+                on_the_way, whole = True, arrived
+            whole = whole and arrived
+            last = datagram
+    if on_the_way:
+        yield False
 
 
 def _follows(later: MediaDatagram, earlier: MediaDatagram) -> bool:

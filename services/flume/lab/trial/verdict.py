@@ -115,9 +115,12 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     first_datagram_ms: float | None
     """From the command ``connect`` to the first datagram, from the capture nearest to the client."""
     frames_due: int
-    """Video frames begun in the windows and surely sent in full."""
+    """Video frames that were surely sent in full within the windows, and arrived in full at the client's tap."""
     frames_cut: int
-    """Video frames on the way when a window ended. They may be displayed, whole or in part, and need not be."""
+    """The other video frames that began in the windows: on the way when a window ended, or a datagram of them was lost.
+
+    They may be displayed, whole, in part or with errors, and need not be.
+    """
     frames_displayed: int | None
     player: str
     balance: Balance

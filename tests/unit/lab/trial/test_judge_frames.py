@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from flume.lab.evidence.facts import Claims, Expectations, Refusal
+from flume.lab.evidence.facts import Claims, Evidence, Expectations, Refusal
 from flume.lab.report.writer import table
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Verdict
 from support.captures.judging import RUN, detail, short, two, verdicts
-from support.captures.wire import Wire, host
+from support.captures.wire import START_S, Wire, host
 
 
 def test_the_numbering_of_the_server_is_judged():
@@ -108,11 +108,41 @@ def test_a_frame_that_needs_three_windows_is_due_once_and_not_when_the_third_nev
 def test_showing_cut_frames_as_well_is_told_and_never_more_than_all():
     wire = goes_on(short(), 1, missing=30)
     report = judge(wire.evidence(1), RUN)
-    told = "50 displayed of 48 due and up to 2 that a window's end cut, 100.0 % (least 99 %)"
+    told = "50 displayed of 48 due and up to 2 that a window's end or a loss cut, 100.0 % (least 99 %)"
     assert detail(report, "frames", "client-1") == told
     rows = io.StringIO()
     Console(file=rows, width=120).print(table(report))
     assert " 50/48+2 " in rows.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("lose", "due", "cut"),
+    [
+        (set(), 24, 1),
+        ({6}, 23, 2),  # in the middle of a frame
+        ({5}, 22, 3),  # a frame begins in it, and the one before may end there
+        ({5, 6}, 22, 3),
+        ({0}, 24, 1),  # before the first frame
+        (set(range(50)), 0, 25),
+    ],
+)
+def test_only_frames_that_arrived_in_full_are_due(lose: set[int], due: int, cut: int):
+    wire = short()
+    tap = wire.client(1, lose=frozenset(lose))
+    for shown, verdict in ((due, Verdict.PASS), (due + cut, Verdict.PASS), (due // 2, Verdict.FAIL)):
+        claims = Claims(datagrams=50 - len(lose), frames_displayed=shown)
+        subject = wire.subject(1, claims=claims, tap=tap.tap.name)
+        report = judge(Evidence(START_S, "server", (wire.server(), tap), (subject,), Expectations()), RUN)
+        assert (report.clients[0].frames_due, report.clients[0].frames_cut) == (due, cut)
+        assert verdicts(report, "frames")["client-1"] is (verdict if due else Verdict.PASS)
+
+
+def test_a_frame_that_a_window_delayed_is_not_due_without_its_first_datagram():
+    wire = goes_on(short(), 1)
+    tap = wire.client(1, lose=frozenset({49}))
+    subject = wire.subject(1, tap=tap.tap.name)
+    report = judge(Evidence(START_S, "server", (wire.server(), tap), (subject,), Expectations()), RUN)
+    assert (report.clients[0].frames_due, report.clients[0].frames_cut) == (47, 3)
 
 
 def test_join_time():

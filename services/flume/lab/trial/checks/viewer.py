@@ -6,7 +6,7 @@ from flume.lab.trial.numbering import frames_begun
 
 
 def frames(case: Case) -> Finding | None:
-    """The client displayed the video frames that were due. Asked only of clients with a player.
+    """The client displayed the video frames that arrived in full. Asked only of clients with a player.
 
     FAIL: It displayed too few of them.
 
@@ -17,17 +17,18 @@ def frames(case: Case) -> Finding | None:
     least_pct = case.expectations.frames_min_pct
     if least_pct is None or not _watched(case):
         return None
-    (due, cut), shown = frames_begun(case.flow), case.subject.claims.frames_displayed
+    due, cut = frames_begun(case.flow, () if case.matching is None else case.matching.missing)
+    shown = case.subject.claims.frames_displayed
     if shown is None:
         return errs("the client does not say how many frames it displayed")
-    if due == 0:
+    if due + cut == 0:
         return errs("no video frame was found in what was sent: is there a video in it?")
     if shown > (begun := sum(datagram.video_frames_started for datagram in case.flow.sent)):
         return errs(f"claims {shown} frames displayed where {begun} were ever sent: its count is wrong")
-    extra = f" and up to {cut} that a window's end cut" if shown > due else ""
-    pct = min(100.0, 100 * shown / due)
+    extra = f" and up to {cut} that a window's end or a loss cut" if shown > due else ""
+    pct = min(100.0, 100 * shown / due) if due else 100.0
     detail = f"{shown} displayed of {due} due{extra}, {pct:.1f} % (least {least_pct:g} %)"
-    return fails(detail) if 100 * shown / due < least_pct else passes(detail)
+    return fails(detail) if pct < least_pct else passes(detail)
 
 
 def join(case: Case) -> Finding | None:
