@@ -6,6 +6,9 @@
 ``tap.sh``         the program ``tap``: captures packets
 =================  ==================================================================
 
+:mod:`probe.emulators` knows where a link is shaped, in the engine's kernel or in a wire (services/wire);
+:mod:`probe.plugging` leads a link through a wire.
+
 Pure, and unit-tested without a container: :mod:`probe.frames`, :mod:`probe.timing`, :mod:`probe.rule_sets`.
 
 The image has Debian's python3-minimal (3.11) and no other package. That Python lacks json, dataclasses and ctypes, so

@@ -1,9 +1,9 @@
-"""The program ``link-probe``: shapes, watches and measures the links of a lab's clients, all of them in one call.
+"""The program ``link-probe``: plugs, shapes, watches and measures the links of all clients in one call.
 
 ::
 
-    link-probe apply SPEC      set qdiscs, remember what was set, start or stop timed steps, read everything back
-    link-probe read            what is remembered, and the qdiscs with their counters
+    link-probe apply SPEC      plug links into wires, set qdiscs, remember them, start or stop timed steps, read back
+    link-probe read SPEC       what is remembered, and the qdiscs with their counters
     link-probe measure SPEC    send frames over the links and report when each one left and arrived
     link-probe steps SPEC      (started by `apply`) change one link at the moments of its profile's steps
     link-probe open DESCRIPTOR (started by `measure`) pass packet sockets of this namespace to the parent
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str]) -> None:
         match arguments:
             case ["apply", spec]:
                 shaping.apply(ast.literal_eval(spec))
-            case ["read"]:
-                shaping.read_back(links.existing_links())
+            case ["read", spec]:
+                shaping.read_all(ast.literal_eval(spec))
             case ["measure", spec]:
                 measuring.measure(ast.literal_eval(spec))
             case ["steps", spec]:
@@ -37,6 +37,6 @@ def main(arguments: Sequence[str]) -> None:
             case ["open", descriptor]:
                 measuring.open_for_parent(int(descriptor))
             case _:
-                raise ProbeError("usage: link-probe apply SPEC | read | measure SPEC")
+                raise ProbeError("usage: link-probe apply SPEC | read SPEC | measure SPEC")
     except ProbeError as error:
         sys.exit(f"link-probe: {error}")

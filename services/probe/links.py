@@ -1,13 +1,14 @@
 """The links of a lab, and what is remembered of each in the probe's /run.
 
-A link is the pair of interfaces between a client's network namespace (eth0) and this one, which is the engine host's.
+A link leads from an interface in this namespace, which is the engine host's, to eth0 in a client's namespace. It is one
+veth pair, or two with a wire between them.
 """
 
+import contextlib
+import fcntl
 import os
-import socket
+from collections.abc import Iterator
 from typing import NamedTuple
-
-from probe.commands import ProbeError, entered, run
 
 STATE = "/run/links"
 
@@ -18,11 +19,20 @@ class Link(NamedTuple):
     number: int
     pid: int
     interface: str
+    wire: int = 0
+    """The process of the wire that the link passes through; 0: it passes through none."""
+    pair: int = 0
+    """Which pair of the wire's interfaces."""
 
     @property
     def exists(self) -> bool:
         """Whether both ends are still there."""
         return os.path.exists(f"/proc/{self.pid}") and os.path.exists(f"/sys/class/net/{self.interface}")
+
+    @property
+    def lost_its_wire(self) -> bool:
+        """Whether the client runs and its link has ended together with a wire."""
+        return bool(self.wire) and os.path.exists(f"/proc/{self.pid}") and not self.exists
 
 
 def path(number: int | str, kind: str) -> str:
@@ -46,35 +56,36 @@ def write(number: int | str, kind: str, text: str) -> None:
     os.replace(path(number, kind) + ".new", path(number, kind))
 
 
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Keep other processes from setting links meanwhile; the lock of a process that was killed is free."""
+    with open(path("all", "lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def remember(link: Link) -> None:
+    """Remember where *link* is. A link that is new has lost nothing yet."""
+    if remembered(link.number) != link:
+        write(link.number, "own", "0 0")
+        write(link.number, "link", " ".join(map(str, link[1:])))
+
+
+def remembered(number: int) -> Link | None:
+    """Return the link of client *number* as it was remembered, whether or not it still exists."""
+    fields = read(number, "link").split()
+    if not fields:
+        return None
+    pid, interface, wire, pair = fields
+    return Link(number, int(pid), interface, int(wire), int(pair))
+
+
+def remembered_links() -> list[Link]:
+    """Return the links that were ever set here, by number."""
+    numbers = sorted(int(name.partition(".")[0]) for name in os.listdir(STATE) if name.endswith(".link"))
+    return [link for number in numbers if (link := remembered(number))]
+
+
 def existing_links() -> list[Link]:
     """Return the links that were ever set here and still exist, by number."""
-    links = []
-    for number in sorted(int(name.partition(".")[0]) for name in os.listdir(STATE) if name.endswith(".link")):
-        pid, interface = read(number, "link").split()
-        links.append(Link(number, int(pid), interface))
-    return [link for link in links if link.exists]
-
-
-def link_of(number: int, pid: int) -> Link:
-    """Return the link of client *number* with process *pid*: from memory where it is the same process.
-
-    A new process has a new link, which has lost nothing yet.
-    """
-    remembered = read(number, "link").split()
-    if remembered[:1] == [str(pid)]:
-        return Link(number, pid, remembered[1])
-    write(number, "own", "0 0")
-    return Link(number, pid, _host_end(pid))
-
-
-def _host_end(pid: int) -> str:
-    """Return the name of this namespace's end of the link of process *pid*: the peer of its eth0."""
-    line = run([*entered(pid), "ip", "-o", "link", "show", "dev", "eth0"])
-    name = line.split()[1].rstrip(":")  # eth0@if12
-    wanted = int(name.rpartition("@if")[2])
-    for index, interface in socket.if_nameindex():
-        if index == wanted:
-            return interface
-    raise ProbeError(
-        f"interface {wanted}, the other end of eth0 of process {pid}, is not in the engine host's namespace"
-    )
+    return [link for link in remembered_links() if link.exists]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from probe import links
 from probe.commands import ProbeError, entered, section
+from probe.emulators import Shaping
 from probe.frames import make_frame, recognise
 from probe.shaping import PYTHON, read_back
 from probe.timing import Phase, due_times_us, frame_sizes
@@ -205,7 +206,7 @@ def measure(spec: Mapping[str, Any]) -> None:
     for one in directions:
         one.write_samples()
     measured = {one.number for one in directions}
-    read_back([link for link in links.existing_links() if link.number in measured])
+    read_back([Shaping(link) for link in links.existing_links() if link.number in measured])
 
 
 def _play(directions: Sequence[MeasuredDirection], timetable: Sequence[tuple[int, int, int]]) -> None:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from probe import links
-from probe.commands import Command, batch, entered, named, run_side_by_side, section
+from probe import emulators, links, plugging, wire
+from probe.commands import Command, section
+from probe.emulators import Shaping
 from probe.links import Link
 from probe.timing import current_step, pause_s
 
@@ -17,7 +18,7 @@ PYTHON = (sys.executable, "-IS")
 
 
 class Step(NamedTuple):
-    """From *at_s* of the period on: tc commands for this namespace (*down*) and for the client's (*up*)."""
+    """From *at_s* of the period on: tc commands for the two directions."""
 
     at_s: float
     down: Sequence[Command]
@@ -39,59 +40,51 @@ class LinkSpec(NamedTuple):
 
 
 def apply(request: Mapping[str, Any]) -> None:
-    """Set every link of *request* (``{"links": [LinkSpec, ...]}``), remember it, start its steps, read it back."""
-    netem = _has_netem()
-    section("all", "netem", str(int(netem)))
-    if not netem:
-        return  # the caller knows whether it needs one
-    specs = [LinkSpec(**fields) for fields in request["links"]]
-    found = []
-    for spec in specs:
-        found.append(links.link_of(spec.number, spec.pid))
-        _stop_steps(spec.number)
-    down = [line for spec, link in zip(specs, found, strict=True) for line in named(spec.down, link.interface)]
-    up = [named(spec.up, "eth0") for spec in specs]
-    for spec, link in zip(specs, found, strict=True):
-        links.write(link.number, "profile", spec.profile)
-        links.write(link.number, "link", f"{link.pid} {link.interface}")
-    read_back(found, down, up)
-    # Only now: what was read back is what was set. From here on the steps change it.
-    for spec, link in zip(specs, found, strict=True):
-        if spec.steps:
-            _start_steps(spec, link)
+    """Set every link of *request*, remember it, start its steps, read it back.
 
-
-def _has_netem() -> bool:
-    """Whether this kernel has netem: tried once, in a namespace that ends with the attempt, and remembered."""
-    remembered = links.read("all", "netem")
-    if not remembered:
-        command = ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "limit", "1000"]
-        remembered = str(int(subprocess.run(command, capture_output=True, check=False).returncode == 0))
-        links.write("all", "netem", remembered)
-    return remembered == "1"
-
-
-def read_back(
-    found: Sequence[Link], down: Sequence[Command] = (), up: Sequence[Sequence[Command]] | None = None
-) -> None:
-    """Run tc commands and write the qdiscs of all links with their counters and what is remembered of each link.
-
-    *down* runs in this namespace, *up* in the namespace of each link. Setting and reading are one process a namespace.
+    *request* is ``{"links": [LinkSpec, ...], "wires": [process, ...]}``; without wires the engine's kernel shapes.
     """
-    tc = ["tc", "-s", "-j", "-batch", "-"]
-    commands: list[tuple[Command, str]] = [(tc, batch(down) + "qdisc show\n")]
-    for link, lines in zip(found, up or [()] * len(found), strict=True):
-        commands.append(([*entered(link.pid), *tc], batch(lines) + "qdisc show dev eth0\n"))
-    host, *clients = run_side_by_side(commands)
-    section("host", "qdisc", host)
-    for link, text in zip(found, clients, strict=True):
+    specs, wires = [LinkSpec(**fields) for fields in request["links"]], request["wires"]
+    netem = emulators.engine_kernel_has_netem()
+    section("all", "netem", str(int(netem)))
+    if not netem and not wires:
+        return  # the caller knows whether it needs one
+    with links.locked():
+        for spec in specs:
+            _stop_steps(spec.number)
+        found = plugging.find_links([(spec.number, spec.pid) for spec in specs], wires)
+        for spec in specs:
+            links.write(spec.number, "profile", spec.profile)
+        work = [Shaping(link, spec.down, spec.up) for spec, link in zip(specs, found, strict=True)]
+        read_back(work, wires)
+        # Only now: what was read back is what was set. From here on the steps change it.
+        for spec, link in zip(specs, found, strict=True):
+            if spec.steps:
+                _start_steps(spec, link)
+
+
+def read_back(work: Sequence[Shaping], wires: Sequence[int] = ()) -> None:
+    """Run the tc commands of *work*; write the qdiscs of its links with their counters, and what is remembered of each.
+
+    Of *wires* write how many pairs each has left.
+    """
+    for (link, _, _), qdiscs in zip(work, emulators.run(work), strict=True):
         subject = str(link.number)
-        section(subject, "link", f"{link.pid} {link.interface}")
-        section(subject, "qdisc", text)
+        section(subject, "link", f"{link.pid} {link.wire}")
+        section(subject, "down", qdiscs.down)
+        section(subject, "up", qdiscs.up)
         section(subject, "profile", links.read(link.number, "profile"))
         section(subject, "own", links.read(link.number, "own"))
         group = links.read(link.number, "steps")
         section(subject, "steps", str(int(not group or _group_runs(int(group)))))
+    section("all", "spare", " ".join(str(wire.spare_pairs(pid)) for pid in wires))
+    section("all", "ended", " ".join(str(link.number) for link in links.remembered_links() if link.lost_its_wire))
+
+
+def read_all(request: Mapping[str, Any]) -> None:
+    """Write the state of all links that exist; *request* is ``{"wires": [process, ...]}``."""
+    section("all", "netem", str(int(emulators.engine_kernel_has_netem())))
+    read_back([Shaping(link) for link in links.existing_links()], request["wires"])
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
@@ -99,8 +92,7 @@ def read_back(
 
 def _start_steps(spec: LinkSpec, link: Link) -> None:
     """Start a process that changes *link* with time, and remember it."""
-    steps = [[at_s, named(down, link.interface), named(up, "eth0")] for at_s, down, up in spec.steps]
-    text = repr({"pid": link.pid, "interface": link.interface, "period_s": spec.period_s, "steps": steps})
+    text = repr({"link": list(link), "period_s": spec.period_s, "steps": spec.steps})
     process = subprocess.Popen(
         [*PYTHON, sys.argv[0], "steps", text],
         stdin=subprocess.DEVNULL,
@@ -116,15 +108,13 @@ def follow_steps(spec: Mapping[str, Any]) -> None:
 
     The wall clock counts, as it does for satellites: all links of a profile change at the same moments.
     """
-    link, period_s = Link(0, spec["pid"], spec["interface"]), spec["period_s"]
+    link, period_s = Link(*spec["link"]), spec["period_s"]
     steps = [Step(*fields) for fields in spec["steps"]]
     starts_s = [step.at_s for step in steps]
     while link.exists:
         phase_s = time.time() % period_s
         step = steps[current_step(starts_s, phase_s)]
-        tc = ["tc", "-batch", "-"]
-        commands = [(tc, batch(step.down)), ([*entered(link.pid), *tc], batch(step.up))]
-        run_side_by_side([(command, text) for command, text in commands if text])
+        emulators.run([Shaping(link, step.down, step.up)])
         elapsed_s = (time.time() % period_s - phase_s) % period_s
         time.sleep(pause_s(starts_s, period_s, phase_s, elapsed_s))
 

@@ -43,7 +43,7 @@ def tampered(netem_lab: NetemLab) -> Iterator[str]:
     """Set client 1 to the profile dsl; yield the engine host's end of its link; restore the link afterwards."""
     netem_lab.links.set(profile("dsl"), [1])
     run = netem_lab.fleet.probe.container.run_checked
-    _, interface = run(["cat", "/run/links/1.link"]).split()
+    _, interface, _, _ = run(["cat", "/run/links/1.link"]).split()
     yield interface
     run(["sh", "-c", 'tc filter del dev "$0" parent 1: protocol ip prio 5 2>/dev/null || true', interface])
     netem_lab.links.set(profile("clean"), [1])

@@ -51,7 +51,9 @@ class _LinkState(NamedTuple):
 
     number: int
     pid: int
-    interface: str
+    wire: int
+    """The process of the wire that the link passes through; 0: it passes through none."""
+
     profile: Profile
     down_json: str
     up_json: str
@@ -90,10 +92,15 @@ class Links:
         reports = links.calibrate()
     """
 
-    def __init__(self, probe: Probe, clients: Mapping[int, int]) -> None:
-        """Use *probe* for *clients*: number → process id of the client on the engine's host."""
+    def __init__(self, probe: Probe, clients: Mapping[int, int], wires: Sequence[int] = ()) -> None:
+        """Use *probe* for *clients*: number → process id of the client on the engine's host.
+
+        *wires*: process ids of the lab's wires (:mod:`flume.lab.link.wires`); with any, each link is led through one
+        when it is first set. Without wires the engine's kernel shapes the links.
+        """
         self._probe = probe
         self._clients = dict(clients)
+        self._wires = list(wires)
 
     @property
     def clients(self) -> tuple[int, ...]:
@@ -107,20 +114,19 @@ class Links:
     def set_each(self, profiles: Mapping[int, Profile], *, steps: bool = True) -> None:
         """Set the link of each client to its profile, in place, and read the kernel's settings back.
 
-        *steps*: make the timed steps of profiles that have any. On a kernel without netem only profiles that need no
-        netem are possible, and no qdisc is set. Raises :class:`LabError` where netem is missing, and
-        :class:`EvidenceError` where the kernel reports other settings than the profile's.
+        *steps*: make the timed steps of profiles that have any. Without a wire, on a kernel without netem, only
+        profiles that need no netem are possible, and no qdisc is set. Raises :class:`LabError` where netem is missing,
+        and :class:`EvidenceError` where the kernel reports other settings than the profile's.
         """
         self._chosen(profiles)
-        found = self._run(
-            "apply", {"links": [self._spec(number, profile, steps=steps) for number, profile in profiles.items()]}
-        )
-        if found["all", "netem"].strip() == "1":
+        specs = [self._spec(number, profile, steps=steps) for number, profile in profiles.items()]
+        found = self._run("apply", links=specs, wires=self._wires)
+        if self._wires or found["all", "netem"].strip() == "1":
             _check(_states(found))
         elif needing := [profile.name for profile in profiles.values() if profile.needs_netem]:
             raise LabError(
                 f"the profile {needing[0]} needs netem, and the Docker engine's kernel has none (sch_netem): "
-                "take the lab kernel (ENGINE=kernel)"
+                "start the lab with a profile, so that its links pass through a wire"
             )
 
     def _spec(self, number: int, profile: Profile, *, steps: bool) -> dict[str, Any]:
@@ -173,21 +179,18 @@ class Links:
             f"{link.number}.{direction}": getattr(link.profile, direction) for link in links for direction in DIRECTIONS
         }
         planned = traffic.plans(configured, effort)
-        spec = {
-            "drain_us": traffic.drain_us(configured, planned),
-            "links": [
-                {
-                    "number": link.number,
-                    "pid": link.pid,
-                    **{
-                        direction: [list(phase) for phase in planned[f"{link.number}.{direction}"].phases]
-                        for direction in DIRECTIONS
-                    },
-                }
-                for link in links
-            ],
-        }
-        found = self._run("measure", spec)
+        specs = [
+            {
+                "number": link.number,
+                "pid": link.pid,
+                **{
+                    direction: [list(phase) for phase in planned[f"{link.number}.{direction}"].phases]
+                    for direction in DIRECTIONS
+                },
+            }
+            for link in links
+        ]
+        found = self._run("measure", links=specs, drain_us=traffic.drain_us(configured, planned))
         after = {link.number: link for link in _states(found)}
         return [
             _report(
@@ -215,12 +218,35 @@ class Links:
             raise SettingsError("client", unknown[0], f"one of {', '.join(map(str, sorted(self._clients)))}")
         return chosen
 
-    def _read(self) -> list[_LinkState]:
-        return [link for link in _states(self._run("read")) if self._clients.get(link.number) == link.pid]
+    def places_missing(self) -> int:
+        """Return for how many clients' links the wires have no place; 0 where the engine's kernel has netem."""
+        found = self._read_parts()
+        if found["all", "netem"].strip() == "1":
+            return 0
+        in_wires = sum(bool(link.wire) for link in self._states(found))
+        return max(0, len(self._clients) - in_wires - sum(map(int, found["all", "spare"].split())))
 
-    def _run(self, action: str, spec: Mapping[str, Any] | None = None) -> dict[tuple[str, str], str]:
-        arguments = [PROGRAM, action] + ([] if spec is None else [json.dumps(spec)])
-        return sections(self._probe.container.run_checked(arguments))
+    def with_wire(self, wire: int) -> "Links":
+        """Return the same links with one more wire, whose first process is *wire*."""
+        return Links(self._probe, self._clients, [*self._wires, wire])
+
+    def _read(self) -> list[_LinkState]:
+        return self._states(self._read_parts())
+
+    def _states(self, found: Mapping[tuple[str, str], str]) -> list[_LinkState]:
+        return [link for link in _states(found) if self._clients.get(link.number) == link.pid]
+
+    def _read_parts(self) -> dict[tuple[str, str], str]:
+        """Return the state of all links in parts; raises :class:`LabError` where links have ended with their wire."""
+        found = self._run("read", wires=self._wires)
+        if ended := found["all", "ended"].split():
+            raise LabError(
+                f"the links of clients {', '.join(ended)} have ended with their wire: start the lab again (make lab)"
+            )
+        return found
+
+    def _run(self, action: str, **request: Any) -> dict[tuple[str, str], str]:
+        return sections(self._probe.container.run_checked([PROGRAM, action, json.dumps(request)]))
 
 
 def _tree(direction: Direction, profile: Profile) -> list[list[str]]:
@@ -235,20 +261,15 @@ def _words(command: Sequence[str]) -> list[str]:
 
 
 def _states(found: Mapping[tuple[str, str], str]) -> list[_LinkState]:
-    host = found.get(("host", "qdisc"), "[]")
-    numbers = sorted(int(subject) for subject, kind in found if kind == "link")
-    return [_state(str(number), found, host) for number in numbers]
+    return [_state(str(number), found) for number in sorted(int(subject) for subject, kind in found if kind == "link")]
 
 
-def _state(number: str, found: Mapping[tuple[str, str], str], host: str) -> _LinkState:
-    pid, interface = found[number, "link"].split()
+def _state(number: str, found: Mapping[tuple[str, str], str]) -> _LinkState:
+    pid, wire = map(int, found[number, "link"].split())
     down, up = map(int, found[number, "own"].split())
     runs = found[number, "steps"].strip() == "1"
     profile = msgspec.json.decode(base64.b64decode(found[number, "profile"]), type=Profile)
-    here = [entry for entry in json.loads(host) if entry.get("dev") == interface]
-    return _LinkState(
-        int(number), int(pid), interface, profile, json.dumps(here), found[number, "qdisc"], (down, up), runs
-    )
+    return _LinkState(int(number), pid, wire, profile, found[number, "down"], found[number, "up"], (down, up), runs)
 
 
 def _check(links: Sequence[_LinkState]) -> None:

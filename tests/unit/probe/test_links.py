@@ -1,0 +1,66 @@
+"""What is remembered of a link, and what it says about a link that is gone."""
+
+import os
+import threading
+
+import pytest
+
+from probe import links
+from probe.links import Link
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember in a folder of this test."""
+    monkeypatch.setattr(links, "STATE", str(tmp_path))
+
+
+def test_a_link_is_remembered_as_it_is() -> None:
+    """With the place where it is shaped."""
+    links.remember(Link(12, 900, "fw77-12", wire=77, pair=3))
+    links.remember(Link(3, 901, "veth3"))
+    assert links.remembered_links() == [Link(3, 901, "veth3"), Link(12, 900, "fw77-12", 77, 3)]
+    assert links.remembered(4) is None
+
+
+def test_a_new_link_has_lost_nothing_yet_and_the_same_link_keeps_its_losses() -> None:
+    """A client that was restarted, and a link that was led through a wire, have counters that begin again."""
+    links.remember(Link(1, 900, "veth1"))
+    links.write(1, "own", "7 8")
+    links.remember(Link(1, 900, "veth1"))
+    assert links.read(1, "own") == "7 8"
+    links.remember(Link(1, 900, "fw77-1", 77, 0))
+    assert links.read(1, "own") == "0 0"
+
+
+def test_a_link_exists_as_long_as_the_process_and_the_interface() -> None:
+    """lo stands for an interface that is there."""
+    ours = os.getpid()
+    assert Link(1, ours, "lo").exists
+    assert not Link(1, ours, "nonesuch0").exists
+    assert not Link(1, 2**22, "lo").exists
+
+
+def test_only_a_link_through_a_wire_can_lose_it() -> None:
+    """The interface is gone and the client is not."""
+    ours = os.getpid()
+    assert Link(1, ours, "nonesuch0", wire=77).lost_its_wire
+    assert not Link(1, ours, "nonesuch0").lost_its_wire
+    assert not Link(1, ours, "lo", wire=77).lost_its_wire
+    assert not Link(1, 2**22, "nonesuch0", wire=77).lost_its_wire, "the client has ended, and its link with it"
+
+
+def test_links_are_set_by_one_at_a_time() -> None:
+    """The second one waits for the first."""
+    done = threading.Event()
+
+    def second() -> None:
+        with links.locked():
+            done.set()
+
+    with links.locked():
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not done.wait(0.1)
+    thread.join(timeout=10)
+    assert done.is_set()
