@@ -1,5 +1,3 @@
 """What is known to fail today, by the name of its entry, and why. An entry that passes again must leave this table."""
 
-KNOWN: dict[str, str] = {
-    "f5-other-pids-after-the-jump": "the recordings are mixed with one another",
-}
+KNOWN: dict[str, str] = {}

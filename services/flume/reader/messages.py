@@ -94,6 +94,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended", omit_default
     """How many frames of each PID were sent: pictures, or audio frames."""
     counts: dict[str, int] = {}
     """What was found and repaired, such as ``clock_jumps``."""
+    late_tracks: tuple[Track, ...] = ()
+    """Tracks that the item announced in its middle, and that were not sent."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed", omit_defaults=True):

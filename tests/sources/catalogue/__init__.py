@@ -7,6 +7,7 @@ from sources.catalogue import (
     identity,
     joined,
     joining,
+    other_pids,
     playlists,
     promises,
     slow_pictures,
@@ -28,4 +29,5 @@ ENTRIES = (
     *formats.ENTRIES,
     *joined.ENTRIES,
     *changes.ENTRIES,
+    *other_pids.ENTRIES,
 )

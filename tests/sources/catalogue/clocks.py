@@ -87,14 +87,6 @@ ENTRIES = (
         parts=(Part(file="plain.mp4"), Part(file="plain.mp4")),
     ),
     f5(
-        "other-pids-after-the-jump",
-        film("a.ts", 2),
-        py(surgery.other_pids, "a.ts", "b.ts", {0x100: 0x200, 0x101: 0x201}),
-        py(surgery.join, "film.ts", "a.ts", "b.ts"),
-        play=("film.ts",),
-        parts=TWICE,
-    ),
-    f5(
         "sound-alone-twice",
         ff(f"{tone(2)} {AAC} a.ts"),
         py(surgery.join, "film.ts", "a.ts", "a.ts"),

@@ -1,7 +1,8 @@
 """What ffmpeg does not write: transport streams as receivers, recorders and faults leave them. Steps of recipes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from support.media.ts_stream import crc32_mpeg
 
@@ -113,32 +114,82 @@ def without_pcr(folder: Path, source: str, target: str, every: int) -> None:
     (folder / target).write_bytes(out)
 
 
-def other_pids(folder: Path, source: str, target: str, pids: dict[int, int]) -> None:
-    """Move elementary streams to other PIDs, in the PMT (PID 0x1000, one packet) too."""
-    out = bytearray()
-    for packet in packets((folder / source).read_bytes()):
-        data, pid = bytearray(packet), pid_of(packet)
-        if pid in pids:
-            data[1:3] = (int.from_bytes(data[1:3], "big") & 0xE000 | pids[pid]).to_bytes(2, "big")
-        elif pid == 0x1000:
-            data = bytearray(edit_table(packet, lambda body: _renumbered(body, pids)))
-        out += data
-    (folder / target).write_bytes(out)
+def other_pids(
+    folder: Path, source: str, target: str, pids: dict[int, int], numbers: dict[int, int] | None = None
+) -> None:
+    """Move streams and PMTs to other PIDs, and give programs other *numbers*, in all tables (of one packet) too."""
+    (folder / target).write_bytes(renumbered((folder / source).read_bytes(), pids, numbers or {}))
 
 
-def _renumbered(body: bytes, pids: dict[int, int]) -> bytes:
-    for old, new in pids.items():
-        body = body.replace((0xE000 | old).to_bytes(2, "big"), (0xE000 | new).to_bytes(2, "big"))
-    return body
+def renumbered(data: bytes, pids: dict[int, int], numbers: dict[int, int]) -> bytes:
+    """Return the packets *data* as :func:`other_pids` does."""
+    out, pmts = bytearray(), set[int]()
+    for packet in packets(data):
+        pid = pid_of(packet)
+        if pid == 0:
+            changed = edit_table(packet, lambda body: _rows_of_pat(body, pids, numbers, pmts))
+        elif pid in pmts:
+            changed = edit_table(packet, lambda body: _rows_of_pmt(body, pids), numbers)
+        else:
+            changed = packet
+        made = bytearray(changed)
+        made[1:3] = (int.from_bytes(made[1:3], "big") & 0xE000 | pids.get(pid, pid)).to_bytes(2, "big")
+        out += made
+    return bytes(out)
 
 
-def edit_table(packet: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Return *packet*, which holds one section as ffmpeg writes it, with the section's body changed and a new CRC."""
+def _rows_of_pat(body: bytes, pids: dict[int, int], numbers: dict[int, int], pmts: set[int]) -> bytes:
+    out = b""
+    for at in range(0, len(body), 4):
+        number = int.from_bytes(body[at : at + 2], "big")
+        pmts.add(int.from_bytes(body[at + 2 : at + 4], "big") & 0x1FFF)
+        out += numbers.get(number, number).to_bytes(2, "big") + _pid(body[at + 2 : at + 4], pids)
+    return out
+
+
+def _rows_of_pmt(body: bytes, pids: dict[int, int]) -> bytes:
+    at = 4 + (int.from_bytes(body[2:4], "big") & 0xFFF)
+    out = _pid(body[:2], pids) + body[2:at]
+    while at < len(body):
+        end = at + 5 + (int.from_bytes(body[at + 3 : at + 5], "big") & 0xFFF)
+        out += body[at : at + 1] + _pid(body[at + 1 : at + 3], pids) + body[at + 3 : end]
+        at = end
+    return out
+
+
+def _pid(field: bytes, pids: dict[int, int]) -> bytes:
+    value = int.from_bytes(field, "big")
+    return (value & 0xE000 | pids.get(value & 0x1FFF, value & 0x1FFF)).to_bytes(2, "big")
+
+
+def arrival_times(folder: Path, source: str, target: str) -> None:
+    """Write packets of 192 bytes, each after its time of arrival, as Blu-ray and camcorders do (M2TS)."""
+    data = (folder / source).read_bytes()
+    (folder / target).write_bytes(
+        b"".join((at * 2000).to_bytes(4, "big") + packet for at, packet in enumerate(packets(data)))
+    )
+
+
+def stuffed(folder: Path, source: str, target: str, null_packets: int) -> None:
+    """Put *null_packets* behind each packet: a transmission of constant rate with much room."""
+    null = bytes([0x47, 0x1F, 0xFF, 0x10]).ljust(PACKET, b"\xff") * null_packets
+    (folder / target).write_bytes(b"".join(packet + null for packet in packets((folder / source).read_bytes())))
+
+
+def edit_table(
+    packet: bytes, change: Callable[[bytes], bytes], numbers: Mapping[int, int] = MappingProxyType({})
+) -> bytes:
+    """Return *packet*, which holds one section as ffmpeg writes it, with the section's body changed and a new CRC.
+
+    *numbers*: other numbers for the program that the section is about.
+    """
     start = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
     start += 1 + packet[start]
     length = int.from_bytes(packet[start + 1 : start + 3], "big") & 0xFFF
     body = change(packet[start + 8 : start + 3 + length - 4])
     head = bytearray(packet[start : start + 8])
+    number = int.from_bytes(head[3:5], "big")
+    head[3:5] = numbers.get(number, number).to_bytes(2, "big")
     head[1:3] = (0xB000 | len(body) + 9).to_bytes(2, "big")
     whole = bytes(head) + body
     whole += crc32_mpeg(whole).to_bytes(4, "big")

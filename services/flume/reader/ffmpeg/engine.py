@@ -1,21 +1,22 @@
 """FFmpeg as an engine: opens an item, says what it promises, and plays it."""
 
 import gc
-import io
 
 import av
-from av.container import InputContainer
+import msgspec
 
 from flume.reader.engine import Sink
 from flume.reader.excerpt import excerpt_of
 from flume.reader.ffmpeg import cutting
-from flume.reader.ffmpeg.opening import HEAD_FORMATS, is_still, opened
+from flume.reader.ffmpeg.files import MappedFile
+from flume.reader.ffmpeg.opening import is_still, opened
 from flume.reader.ffmpeg.playing import Playing
-from flume.reader.ffmpeg.programs import HEAD_BYTES, ProgramTracks, choose, read_programs_untrusted
+from flume.reader.ffmpeg.program_identity import kind_of
+from flume.reader.ffmpeg.programs import ProgramTracks, choose
 from flume.reader.ffmpeg.rotation import rotation_of
 from flume.reader.ffmpeg.tracks import choose_tracks, promise_of
 from flume.reader.ffmpeg.transcoding import make_transcoder
-from flume.reader.messages import Ended, Play
+from flume.reader.messages import Ended, Play, Track
 
 
 class FfmpegEngine:
@@ -32,8 +33,8 @@ class FfmpegEngine:
 
     def _play(self, item: Play, sink: Sink) -> Ended:
         av.logging.set_level(av.logging.FATAL)
-        with opened(item) as (container, live):
-            programs = _programs_of(item, container)
+        with opened(item) as (container, live, stream):
+            programs = stream.programs if stream is not None else ()
             playable = [stream.id for stream in container.streams if stream.type in {"video", "audio"}]
             program = choose(programs, item.program, item.name, playable=playable)
             rotation = rotation_of(item, container)
@@ -53,11 +54,18 @@ class FfmpegEngine:
             }
             if not live:
                 cutting.begin(container, excerpt, item.name)
-            return Playing(item, container, chosen.carried, makers, sink.write, live=live, excerpt=excerpt).run()
+            ended = Playing(item, container, chosen.carried, makers, sink.write, live=live, excerpt=excerpt).run()
+            return ended if stream is None else _with_changes(ended, stream, program)
 
 
-def _programs_of(item: Play, container: InputContainer) -> tuple[ProgramTracks, ...]:
-    if container.format.name not in HEAD_FORMATS or not item.is_path:
-        return ()
-    with io.FileIO(item.location) as file:
-        return read_programs_untrusted(file.read(HEAD_BYTES))
+def _with_changes(ended: Ended, stream: MappedFile, program: ProgramTracks | None) -> Ended:
+    """Return *ended* with what changed in the tables of *stream* while *program* played."""
+    now = next((each for each in stream.programs if program is not None and each.number == program.number), None)
+    known = program.pids if program is not None else frozenset()
+    late = tuple(
+        Track(kind=kind_of(track.codec), codec=track.codec or "unknown", language=track.language, number=track.pid)
+        for track in (now.tracks if now is not None else ())
+        if track.pid not in known
+    )
+    counts = ended.counts | ({"pid_changes": stream.moves} if stream.moves else {})
+    return msgspec.structs.replace(ended, counts=counts, late_tracks=late)

@@ -37,6 +37,9 @@ STEPS = 10
 MAX_OVERLAP = HZ // 2
 """Tracks of a recording end up to half a second apart: where the next one follows, one of them overlaps itself."""
 
+SPREAD = 3 * HZ
+"""In a format of transmission, tracks lie so far apart in the file at most; a track further behind had paused."""
+
 APART = 60 * HZ
 """In a format of transmission, a track that would begin more than a minute from the others has a clock of its own."""
 
@@ -76,8 +79,6 @@ class ItemClock:
         """*may_break*: the format is one of transmission, in which a clock may jump ahead."""
         self.jumps = 0
         """How often the item's clock jumped."""
-        self.moved = 0
-        """How many packets came with a DTS at or before the one before it."""
         self._may_break = may_break
         self._offsets: list[int] = []
         self._tracks: dict[int, _Track] = {}
@@ -94,7 +95,6 @@ class ItemClock:
         track.offset = offset
         moved = dts + offset
         if moved <= track.last:
-            self.moved += 1
             moved = track.last + 1
         elif moved > track.last + 1:
             track.step = duration or moved - track.last
@@ -108,10 +108,14 @@ class ItemClock:
         if not self._offsets:
             self._offsets.append(ORIGIN - dts)
         elif self._may_break:
-            now = max(track.last for track in self._tracks.values())
+            now = self._now()
             if abs(dts + self._offsets[-1] - now) > APART:
                 self.jumps += 1
                 self._offsets = [*self._offsets[1 - MAX_OFFSETS :], now + 1 - dts]
+
+    def _now(self) -> int:
+        """Return where the track is that is furthest."""
+        return max(track.last for track in self._tracks.values())
 
     def _offset_for(self, track: _Track, dts: int, pts: int) -> int:
         if self._fits(track, dts + track.offset):
@@ -122,6 +126,8 @@ class ItemClock:
             # The track that jumped first goes on where it was; this one may overlap itself a little. Its packets there
             # are moved, and picture and sound stay together.
             overlap = track.last - (dts + offset)
+            if self._may_break and self._now() - (dts + offset) > SPREAD:
+                continue
             if self._fits(track, dts + offset) or (offset == self._offsets[-1] and 0 <= overlap <= MAX_OVERLAP):
                 return offset
         return self._jump(track, dts, pts)
@@ -141,5 +147,8 @@ class ItemClock:
         self.jumps += 1
         # After the last picture in the order of decoding, and in that of showing.
         offset = max(track.last - dts, track.last_shown - pts) + max(track.step, 1)
+        # A track that had paused goes on where the others are now.
+        if self._may_break and self._now() - track.last > SPREAD:
+            offset = max(offset, self._now() + 1 - dts)
         self._offsets = [*self._offsets[1 - MAX_OFFSETS :], offset]
         return offset

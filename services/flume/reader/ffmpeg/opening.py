@@ -5,7 +5,6 @@ import io
 import ipaddress
 import os
 import re
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ import av
 from av.container import InputContainer
 
 from flume.reader.engine import UnplayableError
+from flume.reader.ffmpeg.files import IO_BYTES, MappedFile, NamedFile, as_pyav_reads
 from flume.reader.messages import Play
 
 OPEN_TIMEOUT_S = 10.0
@@ -21,8 +21,6 @@ OPEN_TIMEOUT_S = 10.0
 
 READ_TIMEOUT_S = 10.0
 """Without a byte for so long, the item has broken off."""
-
-IO_BYTES = 256 << 10
 
 LIVE_PROBE_US = 1_500_000
 """How much of a live source is read to learn its tracks: FFmpeg's default is 5 s, which all clients would wait."""
@@ -48,22 +46,17 @@ NO_VIDEOS = frozenset(
 STILLS = re.compile(r"image2|.+_pipe|gif|apng|webp.*")
 """FFmpeg's formats of pictures; those of one picture are stills."""
 
-GROWTH_S, GROWTH_POLL_S = 2.0, 0.05
-"""A file that was written to so lately may grow: a recording that is watched while it is made."""
-
-HEAD_FORMATS = frozenset({"mpegts", "mpegtsraw"})
-"""Formats whose first bytes name programs."""
-
 FILE_PROTOCOLS = "file,fd,crypto,data"
 NETWORK_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,srt,ftp,crypto,data,hls"
 """An item from the network cannot name files of this host, and a file names no address; HLS lists may."""
 
 
 class OpenedItem(NamedTuple):
-    """A container, and whether the item is live."""
+    """A container, whether the item is live, and its file if that is a transport stream."""
 
     container: InputContainer
     live: bool
+    stream: MappedFile | None = None
 
 
 @contextlib.contextmanager
@@ -71,45 +64,38 @@ def opened(item: Play) -> Iterator[OpenedItem]:
     """Open *item* and close it at the end. Raises :class:`UnplayableError`."""
     with contextlib.ExitStack() as stack:
         try:
-            container = stack.enter_context(_open(item, stack))
+            file = _file_of(item, stack)
+            container = stack.enter_context(_open(item, file))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UnplayableError(reason_of(item, error), unreadable=_is_unreadable(error)) from error
         if container.format.name in NO_VIDEOS:
             raise UnplayableError(f"{item.name} is no video ({container.format.long_name})")
-        yield OpenedItem(container, _is_live(item, container))
+        yield OpenedItem(container, _is_live(item, container), file if isinstance(file, MappedFile) else None)
 
 
-def _open(item: Play, stack: contextlib.ExitStack) -> InputContainer:
+def _file_of(item: Play, stack: contextlib.ExitStack) -> NamedFile | MappedFile | None:
+    """Return the file of *item*; ``None`` if FFmpeg opens it by its name."""
+    location = os.fsdecode(item.location)
+    if not item.is_path or _is_list(location):
+        return None
+    # By a file object: FFmpeg would take "%03d" in a picture's name for a sequence, and knows UTF-8 names only.
+    return as_pyav_reads(stack.enter_context(io.FileIO(item.location)), location)
+
+
+def _is_list(location: str) -> bool:
+    return location.lower().endswith((".m3u8", ".m3u", ".mpd"))
+
+
+def _open(item: Play, file: NamedFile | MappedFile | None) -> InputContainer:
     location = os.fsdecode(item.location)
     options = {"fflags": "+genpts"}
     if not item.is_path:
         return _open_address(location, item, options)
     options |= FILE_PROBE
-    is_list = location.lower().endswith((".m3u8", ".m3u", ".mpd"))
-    options["protocol_whitelist"] = f"{FILE_PROTOCOLS},{NETWORK_PROTOCOLS}" if is_list else FILE_PROTOCOLS
-    if is_list:
+    options["protocol_whitelist"] = FILE_PROTOCOLS if file is not None else f"{FILE_PROTOCOLS},{NETWORK_PROTOCOLS}"
+    if file is None:
         return av.open(f"file:{location}", options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
-    # By a file object: FFmpeg would take "%03d" in a picture's name for a sequence, and knows UTF-8 names only.
-    file = stack.enter_context(io.FileIO(item.location))
-    return av.open(_NamedFile(file, location), "r", options=options, buffer_size=IO_BYTES)
-
-
-class _NamedFile:
-    """A file for PyAV. Its name, from which FFmpeg takes the suffix only, is in UTF-8. It may still be written."""
-
-    def __init__(self, file: io.FileIO, location: str) -> None:
-        self.name = os.fsencode(location).decode("utf-8", "replace").replace("%", "_")
-        self._file, self.seek, self.tell = file, file.seek, file.tell
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes; at the end of a file that grows wait for more."""
-        while not (data := self._file.read(size)) and self._grows():
-            time.sleep(GROWTH_POLL_S)
-        return data
-
-    def _grows(self) -> bool:
-        status = os.fstat(self._file.fileno())
-        return self._file.tell() >= status.st_size and abs(time.time() - status.st_mtime) < GROWTH_S
+    return av.open(file, "r", options=options, buffer_size=IO_BYTES)
 
 
 def _open_address(location: str, item: Play, options: dict[str, str]) -> InputContainer:

@@ -13,7 +13,7 @@ from av.stream import Discard
 from flume.reader.engine import UnplayableError
 from flume.reader.excerpt import Excerpt
 from flume.reader.ffmpeg.carrying import filters_of
-from flume.reader.ffmpeg.cutting import within
+from flume.reader.ffmpeg.cutting import is_transmission, within
 from flume.reader.ffmpeg.decode_times import DecodeTimes, Timed
 from flume.reader.ffmpeg.interleaver import FILE_PATIENCE, LIVE_PATIENCE, SUBTITLES_DELAY, Interleaver
 from flume.reader.ffmpeg.item_clock import TIME_BASE, ItemClock, Place
@@ -27,10 +27,6 @@ from flume.reader.messages import Ended, Play
 
 DAMAGES_IN_A_ROW = 200
 """So many errors of reading without a packet between them: the item has broken off."""
-
-TS_DISCONT = 0x0200
-"""AVFMT_TS_DISCONT of libavformat: a format of transmission, whose clock may jump."""
-
 
 NOTIMESTAMPS = 0x0080
 """AVFMT_NOTIMESTAMPS: a bare elementary stream."""
@@ -57,8 +53,8 @@ class Playing:
     ) -> None:
         """Bring *tracks* of *container* into MPEG-TS, through *transcoders* by PID, and give it to *write*."""
         self._item, self._container, self._excerpt = item, container, excerpt
-        self._tracks = {stream.index: track for track in tracks for stream in (track.stream, *track.successors)}
-        self._clock = ItemClock(may_break=bool(container.format.flags & TS_DISCONT))
+        self._tracks = {track.stream.index: track for track in tracks}
+        self._clock = ItemClock(may_break=is_transmission(container))
         timed = tuple(track.pid for track in tracks if track.kind in {"video", "audio"})
         self._interleaver: Interleaver[Callable[[bool], None]] = Interleaver(
             timed,
@@ -75,9 +71,8 @@ class Playing:
             if track.decision.carriage == "copy" and (chain := filters_of(track.codec, aspect=aspect_of(track.stream)))
         }
         self._stampers = {
-            stream.index: Stamper(stream, track.codec, untimed=bool(container.format.flags & NOTIMESTAMPS))
+            track.stream.index: Stamper(track.stream, track.codec, untimed=bool(container.format.flags & NOTIMESTAMPS))
             for track in tracks
-            for stream in (track.stream, *track.successors)
         }
         self._decode_times: dict[int, DecodeTimes[tuple[Any, int]]] = {
             track.pid: DecodeTimes() for track in tracks if track.kind == "video"
@@ -125,6 +120,8 @@ class Playing:
                     if packet.size:
                         damages = 0
                         yield packet
+                at_end = True
+            except IndexError:  # PyAV, at the end of an item in which FFmpeg found further tracks meanwhile
                 at_end = True
             except av.error.InvalidDataError as error:
                 damages += 1

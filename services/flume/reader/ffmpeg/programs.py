@@ -1,108 +1,54 @@
-"""Which programs a transport stream has, and which tracks belong to each: FFmpeg's streams are named by PID only."""
+"""The programs of a transport stream, and the choice of one: FFmpeg's streams are named by PID only."""
 
 from collections.abc import Collection
 from typing import NamedTuple
 
-from flume.media import psi
-from flume.media.mpegts import PACKET_BYTES, PAT_PID, SYNC_BYTE, pid_of
-from flume.media.psi import SectionAssembler
 from flume.reader.engine import UnplayableError
 
-HEAD_BYTES = 4 << 20
-"""How much of a stream is looked at: PAT and PMT come several times a second (ETSI TR 101 290, 1.3 and 1.5)."""
-
-SDT_PID = 0x11
 TABLE_SDT = 0x42
 TAG_SERVICE = 0x48
 """The table that names programs (ETSI EN 300 468, 5.2.3 and 6.2.33)."""
 
-STRIDES = (PACKET_BYTES, 192, 204)
-"""Bytes from packet to packet: plain, with a time of arrival (M2TS), with parity bytes (DVB)."""
-
-
 TELETEXT = "dvb_teletext"
-TAG_TELETEXT = 0x56
-"""The descriptor by which a PMT says that a stream is teletext (ETSI EN 300 468, 6.2.43)."""
+
+
+class TsTrack(NamedTuple):
+    """A track as a PMT announces it. *codec* is empty where nothing says what it is."""
+
+    pid: int
+    codec: str
+    language: str = ""
 
 
 class ProgramTracks(NamedTuple):
-    """A program: its number, its name if the stream gives one, and the PIDs of its tracks in the order of its PMT."""
+    """A program: its number, its name if the stream gives one, and its tracks in the order in which they came."""
 
     number: int
     name: str
-    pids: tuple[int, ...]
-    later: tuple[tuple[int, ...], ...] = ()
-    """The PIDs of each further PMT: a recording may go on with others."""
-    teletext: frozenset[int] = frozenset()
-    """Those PIDs that carry teletext."""
+    tracks: tuple[TsTrack, ...] = ()
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The PIDs of its tracks."""
+        return frozenset(track.pid for track in self.tracks)
+
+    @property
+    def teletext(self) -> frozenset[int]:
+        """Those PIDs that carry teletext."""
+        return frozenset(track.pid for track in self.tracks if track.codec == TELETEXT)
 
     @property
     def label(self) -> str:
         """How it is shown to people.
 
-        >>> ProgramTracks(2, "News", ()).label
+        >>> ProgramTracks(2, "News").label
         '2 (News)'
         """
         return f"{self.number} ({self.name})" if self.name else str(self.number)
 
 
-def packets_of(head: bytes) -> list[bytes]:
-    """Return the packets in the first bytes of a transport stream, whatever lies between them."""
-    for stride in STRIDES:
-        for start in range(min(stride, len(head))):
-            if all(head[at : at + 1] == bytes([SYNC_BYTE]) for at in range(start, start + 5 * stride, stride)):
-                ends = range(start, len(head) - PACKET_BYTES + 1, stride)
-                return [head[at : at + PACKET_BYTES] for at in ends if head[at] == SYNC_BYTE]
-    return []
-
-
-def read_programs_untrusted(head: bytes) -> tuple[ProgramTracks, ...]:
-    """Return the programs of the transport stream that begins with *head*, in the order of its PAT. Never raises."""
-    pmt_pids: dict[int, int] = {}
-    tracks: dict[int, list[tuple[int, ...]]] = {}
-    teletext: set[int] = set()
-    names: dict[int, str] = {}
-    assemblers: dict[int, SectionAssembler] = {PAT_PID: SectionAssembler(), SDT_PID: SectionAssembler()}
-    for packet in packets_of(head):
-        pid = pid_of(packet)
-        section = assemblers[pid].feed_untrusted(packet) if pid in assemblers else None
-        if section is None:
-            continue
-        if pid == PAT_PID:
-            pmt_pids = psi.parse_pat_untrusted(section) or pmt_pids
-            for each in pmt_pids.values():
-                assemblers.setdefault(each, SectionAssembler())
-        elif pid == SDT_PID:
-            names |= _names(section)
-        elif (program := psi.parse_pmt_untrusted(section)) is not None:
-            versions = tracks.setdefault(psi.program_number_untrusted(section), [])
-            pids = tuple(stream.pid for stream in program.streams)
-            if pids not in versions:
-                versions.append(pids)
-            teletext |= {stream.pid for stream in program.streams if TAG_TELETEXT in tags_of(stream.descriptors)}
-    return tuple(_program(number, names.get(number, ""), tracks.get(number, []), teletext) for number in pmt_pids)
-
-
-def _program(number: int, name: str, versions: list[tuple[int, ...]], teletext: set[int]) -> ProgramTracks:
-    first, later = (versions[0], tuple(versions[1:])) if versions else ((), ())
-    return ProgramTracks(number, name, first, later, frozenset(teletext))
-
-
-def tags_of(descriptors: bytes) -> list[int]:
-    """Return the tags of *descriptors* (ISO/IEC 13818-1, 2.6.1).
-
-    >>> tags_of(bytes([0x0A, 1, 0, 0x56, 0]))
-    [10, 86]
-    """
-    tags = []
-    while len(descriptors) >= 2:
-        tags.append(descriptors[0])
-        descriptors = descriptors[2 + descriptors[1] :]
-    return tags
-
-
-def _names(section: bytes) -> dict[int, str]:
-    """Return the names of services by program number, of one section of an SDT."""
+def names_of(section: bytes) -> dict[int, str]:
+    """Return the names of services by program number; none if *section* is no SDT. Never raises."""
     names = {}
     at, end = 11, len(section) - 4
     while section[:1] == bytes([TABLE_SDT]) and at + 5 <= end:

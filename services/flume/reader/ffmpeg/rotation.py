@@ -24,7 +24,7 @@ def rotation_of(item: Play, container: InputContainer) -> int:
     """Return by how many degrees clockwise the pictures of *item* are to be turned: 0, 90, 180 or 270."""
     if not item.is_path or container.format.name not in TURNING_FORMATS or not container.streams.video:
         return 0
-    with contextlib.suppress(av.error.FFmpegError), opened(item) as (again, _):
+    with contextlib.suppress(av.error.FFmpegError), opened(item) as (again, _, _):
         again.streams.video[0].codec_context.thread_count = 1
         for frame in again.decode(video=0):
             return round(-frame.rotation / 90) * 90 % 360

@@ -1,7 +1,7 @@
 """The tracks of an opened item: which are carried and how, on which PID, and what the item promises."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -25,14 +25,13 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 class CarriedTrack(NamedTuple):
-    """A track that goes out on *pid*. *successors* are streams by which it goes on later in the item."""
+    """A track that goes out on *pid*."""
 
     stream: Any
     kind: TrackKind
     codec: str
     pid: int
     decision: Decision
-    successors: tuple[Any, ...] = ()
 
 
 class ChosenTracks(NamedTuple):
@@ -70,25 +69,7 @@ def choose_tracks(
     if not any(track.kind in {"video", "audio"} for track in carried):
         reasons = "; ".join(dict.fromkeys(track.left_out for track in described)) or "it has no tracks"
         raise UnplayableError(f"{name} has no video or audio that can be sent: {reasons}", unreadable=not described)
-    return ChosenTracks(tuple(_with_successors(container, program, carried)), tuple(described))
-
-
-def _with_successors(
-    container: InputContainer, program: ProgramTracks | None, carried: list[CarriedTrack]
-) -> Iterator[CarriedTrack]:
-    """Find the streams of later PMTs that continue a track: of its kind and codec, and in the same place among them."""
-    by_pid = {stream.id: stream for stream in container.streams}
-    later = [[by_pid[pid] for pid in pids if pid in by_pid] for pids in (program.later if program is not None else ())]
-    for track in carried:
-        alike = [each for each in carried if (each.kind, each.codec) == (track.kind, track.codec)]
-        place = alike.index(track)
-        successors = []
-        for streams in later:
-            matching = [
-                each for each in streams if (KINDS.get(each.type), codec_of(each, program)) == (track.kind, track.codec)
-            ]
-            successors += matching[place : place + 1]
-        yield track._replace(successors=tuple(each for each in successors if each is not track.stream))
+    return ChosenTracks(tuple(carried), tuple(described))
 
 
 def _of_program(container: InputContainer, program: ProgramTracks | None) -> Iterable[Any]:

@@ -77,6 +77,7 @@ OWN_COUNTS = (
     "reader_restarts",
     "clock_jumps",
     "damaged_reads",
+    "pid_changes",
     *promises.COUNTS,
 )
 """The counters of the ingest itself, of its reader, and of what items promised, that ``status`` reports."""

@@ -84,7 +84,10 @@ def not_carried(promise: Promise) -> list[Shortfall]:
 
 def missing(promise: Promise, ended: Ended, sent: Mapping[int, TrackAccount]) -> list[Shortfall]:
     """Return what the item promised and did not deliver; *sent* is the packetizer's account by the reader's PIDs."""
-    shortfalls = []
+    shortfalls = [
+        Shortfall("tracks_left_out", 1, f"{describe(track)} is not sent: the item announces it in its middle")
+        for track in ended.late_tracks
+    ]
     for track in promise.tracks:
         if track.pid is None or track.left_out:
             continue
