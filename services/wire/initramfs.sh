@@ -14,7 +14,7 @@ for program in /sbin/tc /bin/ip; do ldd "$program" | grep -o '/[^ ]*'; done | so
 tables=$(dirname "$(dpkg -L iproute2 | grep '/normal\.dist$')")
 cp --parents -r "$tables" .
 seq -8190 4 8190 >".$tables/uniform.dist"
-for module in sch_netem sch_prio sch_ingress cls_matchall cls_flower act_mirred; do
+for module in sch_netem sch_tbf sch_prio sch_ingress cls_matchall cls_flower act_mirred; do
     find /usr/lib/uml/modules -name "$module.ko" -exec cp {} modules/ \;
     test -e "modules/$module.ko"
 done

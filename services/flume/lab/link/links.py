@@ -73,12 +73,12 @@ class _LinkState(NamedTuple):
 
     def problems(self) -> list[str]:
         """Return where the kernel's settings match neither the profile's resting values nor one of its steps."""
-        allowed = [(self.profile.down, self.profile.up), *((step.down, step.up) for step in self.profile.steps)]
         found = [] if self.steps_run else [f"client {self.number}: its profile's steps are no longer made"]
         settings = (self.down_json, self.up_json)
-        for direction, seen, candidates in zip(DIRECTIONS, settings, zip(*allowed, strict=True), strict=True):
-            differences = [shaping.check_readback(seen, candidate) for candidate in candidates]
-            found += [f"client {self.number} {direction}: {problem}" for problem in min(differences, key=len)]
+        for direction, seen in zip(DIRECTIONS, settings, strict=True):
+            allowed = [getattr(values, direction) for values in (self.profile, *self.profile.steps)]
+            problems = shaping.check_readback(seen, *allowed)
+            found += [f"client {self.number} {direction}: {problem}" for problem in problems]
         return found
 
 
@@ -282,8 +282,10 @@ def _check(links: Sequence[_LinkState]) -> None:
 
 
 def _step(step: Step) -> list[Any]:
-    down, up = (_words(shaping.netem_command(_LINK, direction)) for direction in (step.down, step.up))
-    return [step.at_s, [down], [up]]
+    down, up = (
+        [_words(command) for command in shaping.rate_commands(_LINK, direction)] for direction in (step.down, step.up)
+    )
+    return [step.at_s, down, up]
 
 
 def _report(

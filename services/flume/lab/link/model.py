@@ -9,12 +9,13 @@ net/sched/sch_netem.c of Linux 6.1).
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
-from flume.lab.link.profile import JITTER_EXTREME, Direction, Distribution
+from flume.lab.link.profile import JITTER_EXTREME, Bucket, Direction, Distribution
 from flume.lab.link.shaping import effective_rate_kbit
 
 Draw = Callable[[], float]
@@ -36,6 +37,16 @@ class Arrival(NamedTuple):
 
     number: int
     at_s: float
+
+
+class Passed(NamedTuple):
+    """A frame on its way through the link, at the end of one of its parts."""
+
+    at_s: float
+    order: int
+    """Frames of the same time keep this order."""
+    number: int
+    intact: bool
 
 
 @lru_cache(maxsize=8)
@@ -86,6 +97,14 @@ def simulate(direction: Direction, sent: Sequence[Sent], draw: Draw) -> list[Arr
     >>> arrival.number, round(arrival.at_s, 3)
     (0, 1.02)
     """
+    passed = sorted(_delay(direction.delay_line, sent, draw))
+    if direction.bucket is not None:
+        passed = _through_bucket(direction, direction.bucket, sent, passed)
+    return [Arrival(number, at_s) for at_s, _, number, intact in passed if intact]
+
+
+def _delay(direction: Direction, sent: Sequence[Sent], draw: Draw) -> list[Passed]:
+    """Return the frames that netem lets through."""
     table = jitter_table(direction.distribution)
     jitter_s, delay_s = direction.jitter_ms / 1000, direction.delay_ms / 1000
     rate_bytes = effective_rate_kbit(direction) * 125
@@ -93,7 +112,7 @@ def simulate(direction: Direction, sent: Sequence[Sent], draw: Draw) -> list[Arr
     limit = direction.limit_datagrams
     queue: list[float] = []
     last_s = float("-inf")
-    arrivals: list[tuple[float, int, int]] = []
+    passed: list[Passed] = []
     order = itertools.count()
     for number, (now_s, frame_bytes) in enumerate(sent):
         copies = 1 + (direction.duplicate_pct > 0 and draw() < direction.duplicate_pct / 100) - next(lost)
@@ -113,6 +132,32 @@ def simulate(direction: Direction, sent: Sequence[Sent], draw: Draw) -> list[Arr
                     leaves_s = last_s = max(leaves_s, last_s) + frame_bytes / rate_bytes
                 leaves_s = max(leaves_s, now_s)
             heapq.heappush(queue, leaves_s)
-            if intact:
-                arrivals.append((leaves_s, next(order), number))
-    return [Arrival(number, at_s) for at_s, _, number in sorted(arrivals)]
+            passed.append(Passed(leaves_s, next(order), number, intact))
+    return passed
+
+
+def _through_bucket(
+    direction: Direction, bucket: Bucket, sent: Sequence[Sent], frames: Iterable[Passed]
+) -> list[Passed]:
+    """Return those of *frames* that find room in the queue of a token bucket, and when they leave.
+
+    *frames* are in the order of time. The bucket is full at first (net/sched/sch_tbf.c of Linux 6.1).
+    """
+    rate_bytes, burst, room = bucket.token_kbit * 125, bucket.burst_bytes, direction.queue_room_bytes
+    tokens, counted_s, last_s = float(burst), -math.inf, -math.inf
+    waiting: deque[tuple[float, int]] = deque()
+    left = []
+    for frame in frames:
+        while waiting and waiting[0][0] <= frame.at_s:
+            room += waiting.popleft()[1]
+        size = sent[frame.number].frame_bytes
+        if size > room:
+            continue
+        begins_s = max(frame.at_s, last_s)
+        tokens = min(burst, tokens + rate_bytes * (begins_s - counted_s))
+        last_s = counted_s = begins_s + max(0.0, size - tokens) / rate_bytes
+        tokens = max(0.0, tokens - size)
+        room -= size
+        waiting.append((last_s, size))
+        left.append(frame._replace(at_s=last_s))
+    return left

@@ -33,8 +33,23 @@ MAX_DELAY_MS = 60_000.0
 MAX_JITTER_MS = 2_000.0
 """netem computes the deviation in 32-bit nanoseconds, which overflow at 2147 ms."""
 MIN_RATE_KBIT, MAX_RATE_KBIT = 8.0, 10_000_000.0
+MIN_TOKEN_KBIT = 0.1
+"""For a token bucket: a full frame in two minutes. tc counts a bucket's time in 32 bits and prints no lower rate."""
 MIN_QUEUE_BYTES, MAX_QUEUE_BYTES = 1514, 1 << 30
 """A queue shorter than one full Ethernet frame passes no frame of that size."""
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """The token bucket (``tc-tbf``) that sets the rate of a direction whose rate changes with time.
+
+    netem cannot do it. It fixes the time at which a datagram leaves when the datagram enters, so a new rate does not
+    act on datagrams that wait. Measured: after 0.6 s at 8 kbit/s a saturated link was stuck for a minute.
+    """
+
+    burst_bytes: int
+    """Its size. It is full whenever its rate is set, because tc-tbf fills it then."""
+    token_kbit: float
+    """Rate at which it fills. With the burst at the beginning it makes ``rate_kbit`` over the length of the step."""
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,6 +84,8 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Queue at the bottleneck in bytes; applied in full datagrams, because netem counts packets."""
     queue_ms: float | None = None
     """Queue at the bottleneck, as the time that the bottleneck takes to send it."""
+    bucket: Bucket | None = None
+    """What sets the rate, where it changes with time; ``pacing`` adds it. None: netem sets it."""
 
     def __post_init__(self) -> None:
         """Check each figure, and the figures that depend on one another."""
@@ -136,11 +153,12 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             name = "queue_ms" if self.queue_bytes is None else "queue_bytes"
             check(not queues, name, queues, "absent without rate_kbit: a link without a bottleneck has no queue")
             return
+        least_kbit = MIN_RATE_KBIT if self.bucket is None else MIN_TOKEN_KBIT
         check(
-            MIN_RATE_KBIT <= self.rate_kbit <= MAX_RATE_KBIT,
+            least_kbit <= self.rate_kbit <= MAX_RATE_KBIT,
             "rate_kbit",
             self.rate_kbit,
-            f"{MIN_RATE_KBIT:g} to {MAX_RATE_KBIT:g} kbit/s",
+            f"{least_kbit:g} to {MAX_RATE_KBIT:g} kbit/s",
         )
         check(len(queues) == 1, "rate_kbit", self.rate_kbit, "given with exactly one of queue_bytes and queue_ms")
         check(
@@ -168,6 +186,13 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return not self.jitter_reorders
 
     @property
+    def delay_line(self) -> "Direction":
+        """What is netem's task: all of it, or, in front of a token bucket, all but rate and queue."""
+        if self.bucket is None:
+            return self
+        return msgspec.structs.replace(self, rate_kbit=None, queue_bytes=None, queue_ms=None, bucket=None)
+
+    @property
     def queue_room_bytes(self) -> int:
         """The bottleneck's queue in bytes; 0 where there is no bottleneck."""
         if self.rate_kbit is None:
@@ -182,12 +207,14 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def limit_datagrams(self) -> int:
         """netem's ``limit`` in datagrams. It counts datagrams in flight as well as queued ones, so both must fit.
 
+        A token bucket has a queue of its own; the delay line in front of it is a link without a rate.
+
         With a rate: the datagrams that the rate sends during the longest delay, and the queue. Without a rate: 1.5
         times the datagrams of 1 Gbit/s during the longest delay, at least :data:`MIN_UNLIMITED_DATAGRAMS`, so that the
         limit never loses one.
         """
         longest_ms = self.delay_ms + JITTER_EXTREME * self.jitter_ms
-        if self.rate_kbit is None:
+        if self.rate_kbit is None or self.bucket is not None:
             in_flight = UNLIMITED_LOAD_KBIT / 8 * longest_ms / FRAME_BYTES
             return max(MIN_UNLIMITED_DATAGRAMS, math.ceil(1.5 * in_flight))
         in_flight = self.rate_kbit / 8 * longest_ms / FRAME_BYTES
@@ -234,7 +261,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Path of a figure (``down.delay_ms``, ``step.2.down.loss_pct``) → its source in words."""
     figures: tuple[str, ...] = ()
-    """Paths of all figures that the file states."""
+    """Paths of all figures that the file states, and of the traces that it names."""
+    traces: tuple[str, ...] = ()
+    """Names of the trace files from which the steps were made."""
 
     def __post_init__(self) -> None:
         """Check the sequence of steps."""
@@ -262,6 +291,22 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def unsourced(self) -> tuple[str, ...]:
         """Figures for which the file names no source."""
         return tuple(figure for figure in self.figures if figure not in self.sources)
+
+    def changes(self, direction: str) -> tuple[tuple[float, Direction], ...]:
+        """Return (seconds of the period, values) wherever *direction* changes; one alone where it never does.
+
+        >>> still, slow = Direction(), Direction(delay_ms=40)
+        >>> steps = (Step(at_s=1, down=slow, up=still), Step(at_s=2, down=slow, up=still))
+        >>> profile = Profile(name="a", description="", down=still, up=still, period_s=3, steps=steps)
+        >>> [at_s for at_s, _ in profile.changes("down")], len(profile.changes("up"))
+        ([0.0, 1], 1)
+        """
+        found: list[tuple[float, Direction]] = []
+        for step in self.timeline():
+            values = getattr(step, direction)
+            if not found or values != found[-1][1]:
+                found.append((step.at_s, values))
+        return tuple(found)
 
     def timeline(self) -> tuple[Step, ...]:
         """Return the steps of a period, the first at 0 s; one step alone for a link that never changes."""

@@ -14,7 +14,9 @@ from typing import Any
 
 from flume.errors import SettingsError
 from flume.lab import catalogue
+from flume.lab.link.pacing import paced, traced
 from flume.lab.link.profile import Direction, Profile, Step
+from flume.lab.link.trace import Trace, mean, read_trace
 
 _FIGURES = {
     "delay_ms": "milliseconds",
@@ -29,8 +31,10 @@ _FIGURES = {
     "queue_ms": "milliseconds",
 }
 """Figures of a direction and their units."""
+_DIRECTIONS = ("down", "up")
 _WORDS = {"distribution": str, "jitter_reorders": bool}
 _TIMES = {"at_s": "seconds", "period_s": "seconds"}
+_SOURCED = {*_FIGURES, *_TIMES, "trace"}
 _KINDS = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "an array of tables"}
 
 
@@ -41,6 +45,7 @@ class _Reader:
         self.file, self.known = file, sources
         self.figures: list[str] = []
         self.sources: dict[str, str] = {}
+        self.traces: list[str] = []
         self.used: set[str] = set()
 
     def refuse(self, path: str, value: object, reason: str) -> SettingsError:
@@ -50,7 +55,7 @@ class _Reader:
         """Refuse keys that are not *allowed*. ``<figure>_source`` is allowed where the table has that figure."""
         for key, value in table.items():
             stem = key.removesuffix("_source")
-            if key in allowed or (key != stem and stem in table and (stem in _FIGURES or stem in _TIMES)):
+            if key in allowed or (key != stem and stem in table and stem in _SOURCED):
                 continue
             raise self.refuse(prefix + key, value, self._why_unknown(key, allowed, table))
 
@@ -79,19 +84,51 @@ class _Reader:
             whole = "a whole number" if key == "queue_bytes" else "a number"
             raise self.refuse(path, value, f"must be {whole} of {unit}, without quotes")
         self.figures.append(path)
-        name = self.read_typed(table, prefix, f"{key}_source", str)
-        if name is not None:
-            if name not in self.known:
-                known = ", ".join(self.known) or "none"
-                raise self.refuse(f"{path}_source", name, f"no such entry in [sources]; known there: {known}")
-            self.used.add(name)
-            self.sources[path] = self.known[name]
+        self.note_source(table, prefix, key)
         return int(value) if key == "queue_bytes" else float(value)
 
-    def read_direction(self, table: Mapping[str, Any], prefix: str, base: Direction | None = None) -> Direction:
-        """Return one direction. In a step, *base* has the values of the keys that the step leaves out."""
-        self.check_keys(table, prefix, dict.fromkeys((*_FIGURES, *_WORDS)))
+    def note_source(self, table: Mapping[str, Any], prefix: str, key: str) -> None:
+        """Record the source of the figure *key*, if the table names one."""
+        path = f"{prefix}{key}_source"
+        name = self.read_typed(table, prefix, f"{key}_source", str)
+        if name is None:
+            return
+        if name not in self.known:
+            known = ", ".join(self.known) or "none"
+            raise self.refuse(path, name, f"no such entry in [sources]; known there: {known}")
+        self.used.add(name)
+        self.sources[prefix + key] = self.known[name]
+
+    def read_traces(self, table: Mapping[str, Any], prefix: str) -> dict[str, Trace]:
+        """Return direction → trace of the file that ``trace`` in *table* names; empty where it names none."""
+        name = self.read_typed(table, prefix, "trace", str)
+        if name is None:
+            return {}
+        self.figures.append(f"{prefix}trace")
+        self.note_source(table, prefix, "trace")
+        self.traces.append(name)
+        path = Path(self.file).parent / name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self.refuse(f"{prefix}trace", name, f"a readable file beside this one ({error})") from error
+        return read_trace(text, file=str(path))
+
+    def read_direction(
+        self, table: Mapping[str, Any], prefix: str, *, base: Direction | None = None, trace: Trace | None = None
+    ) -> Direction:
+        """Return one direction. In a step, *base* has the values of the keys that the step leaves out.
+
+        A *trace* gives the means of its figures; those are not in the table.
+        """
+        self.check_keys(table, prefix, dict.fromkeys((*_FIGURES, *_WORDS, *(("trace",) if base is None else ()))))
+        means = {} if trace is None else mean(trace.spans)
+        for key in means.keys() & table.keys():
+            raise self.refuse(prefix + key, table[key], "absent: the trace gives it")
+        if "rate_kbit" in means and not {"queue_bytes", "queue_ms"} & table.keys():
+            raise self.refuse(f"{prefix}queue_bytes", None, "a trace with a rate needs it, or queue_ms")
         values: dict[str, Any] = {} if base is None else {name: getattr(base, name) for name in base.__struct_fields__}
+        values |= means
         values |= {key: self.read_figure(table, prefix, key, unit) for key, unit in _FIGURES.items() if key in table}
         values |= {key: self.read_typed(table, prefix, key, kind) for key, kind in _WORDS.items() if key in table}
         if "queue_bytes" in table and "queue_ms" not in table:
@@ -122,23 +159,28 @@ def load_profile(text: str, *, name: str, file: str | None = None) -> Profile:
     if type(sources) is not dict or not all(type(text) is str and text.strip() for text in sources.values()):
         raise SettingsError(f"{file}: sources", sources, "must be a table of texts in quotes")
     reader = _Reader(file, sources)
-    known = ("description", "control_exempt", "period_s", "sources", "down", "up", "step")
+    known = ("description", "control_exempt", "period_s", "trace", "sources", "down", "up", "step")
     reader.check_keys(table, "", dict.fromkeys(known))
     description = reader.read_typed(table, "", "description", str, "")
     exempt = reader.read_typed(table, "", "control_exempt", bool, default=True)
     period_s = reader.read_figure(table, "", "period_s", "seconds") if "period_s" in table else None
-    for key in ("down", "up"):
+    tables = {}
+    for key in _DIRECTIONS:
         if key not in table:
             raise reader.refuse(key, None, "both directions must be there; an empty table is a perfect one")
-    down, up = (reader.read_direction(reader.read_typed(table, "", key, dict), f"{key}.") for key in ("down", "up"))
+        tables[key] = reader.read_typed(table, "", key, dict)
+    traces = _traces(reader, table, tables)
+    down, up = (reader.read_direction(tables[key], f"{key}.", trace=traces.get(key)) for key in _DIRECTIONS)
     steps = tuple(
         _step(reader, step, number, down, up)
         for number, step in enumerate(reader.read_typed(table, "", "step", list, []), 1)
     )
+    if traces:
+        period_s, down, up, steps = traced(down, up, traces)
     if unused := sorted(set(sources) - reader.used):
         raise reader.refuse("sources", unused, "no figure names this source")
     try:
-        return Profile(
+        profile = Profile(
             name=name,
             description=description,
             down=down,
@@ -148,9 +190,28 @@ def load_profile(text: str, *, name: str, file: str | None = None) -> Profile:
             steps=steps,
             sources=reader.sources,
             figures=tuple(reader.figures),
+            traces=tuple(reader.traces),
         )
     except SettingsError as error:
         raise reader.refuse(error.key, error.value, error.allowed) from None
+    return paced(profile)
+
+
+def _traces(reader: _Reader, table: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Trace]:
+    """Return direction → trace, from the file's own ``trace`` or from those of its directions."""
+    found = reader.read_traces(table, "")
+    both = bool(found)
+    for key in _DIRECTIONS:
+        if own := reader.read_traces(tables[key], f"{key}."):
+            if both:
+                raise reader.refuse(f"{key}.trace", tables[key]["trace"], "absent beside the trace of the whole file")
+            if key not in own:
+                raise reader.refuse(f"{key}.trace", tables[key]["trace"], f"a file with a column for {key}")
+            found[key] = own[key]
+    for key in ("period_s", "step"):
+        if found and key in table:
+            raise reader.refuse(key, table[key], "absent: a trace has times of its own")
+    return found
 
 
 def _step(reader: _Reader, table: object, number: int, down: Direction, up: Direction) -> Step:
@@ -162,8 +223,8 @@ def _step(reader: _Reader, table: object, number: int, down: Direction, up: Dire
         raise reader.refuse(f"{prefix}at_s", None, "must say when the step begins")
     return Step(
         at_s=reader.read_figure(table, prefix, "at_s", "seconds"),
-        down=reader.read_direction(reader.read_typed(table, prefix, "down", dict, {}), f"{prefix}down.", down),
-        up=reader.read_direction(reader.read_typed(table, prefix, "up", dict, {}), f"{prefix}up.", up),
+        down=reader.read_direction(reader.read_typed(table, prefix, "down", dict, {}), f"{prefix}down.", base=down),
+        up=reader.read_direction(reader.read_typed(table, prefix, "up", dict, {}), f"{prefix}up.", base=up),
     )
 
 

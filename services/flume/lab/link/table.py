@@ -13,7 +13,12 @@ _COLUMNS = ("profile", "direction", "delay ms", "loss", "rate kbit/s", "queue", 
 
 
 def rows(profile: Profile) -> list[tuple[str, ...]]:
-    """Return the table's rows for one profile: for each timed step one row, or two if its directions differ."""
+    """Return the table's rows for one profile: for each timed step one row, or two if its directions differ.
+
+    A trace has too many steps: the rows have its means, and the name says how much its rate changes.
+    """
+    if profile.traces:
+        return _rows(profile, Step(at_s=0, down=profile.down, up=profile.up), f"`{profile.name}` ({_extent(profile)})")
     if profile.steps:
         return [
             row for step in profile.timeline() for row in _rows(profile, step, f"`{profile.name}` from {step.at_s:g} s")
@@ -25,6 +30,12 @@ def table(profiles: Sequence[Profile]) -> str:
     """Return the table in Markdown."""
     lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row for profile in profiles for row in rows(profile))]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _extent(profile: Profile) -> str:
+    rates = sorted(step.down.rate_kbit for step in profile.steps if step.down.rate_kbit is not None)
+    spread = f", {rates[0]:.0f} to {rates[-1]:.0f} kbit/s down" if rates else ""
+    return f"trace of {profile.period_s:g} s{spread}; means"
 
 
 def _rows(profile: Profile, step: Step, name: str) -> list[tuple[str, ...]]:
@@ -46,7 +57,7 @@ def _cells(direction: Direction) -> tuple[str, ...]:
     return (
         _delay(direction),
         _loss(direction),
-        "–" if direction.rate_kbit is None else f"{direction.rate_kbit:g}",
+        "–" if direction.rate_kbit is None else f"{direction.rate_kbit:.7g}",
         _queue(direction),
         str(direction.limit_datagrams),
         _more(direction),
@@ -55,7 +66,7 @@ def _cells(direction: Direction) -> tuple[str, ...]:
 
 def _delay(direction: Direction) -> str:
     if not direction.jitter_ms:
-        return f"{direction.delay_ms:g}"
+        return f"{direction.delay_ms:.6g}"
     order = "may overtake" if direction.jitter_reorders else "in order"
     return f"{direction.delay_ms:g} ± {direction.jitter_ms:g} {direction.distribution}, {order}"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.lab.link.model import Sent, jitter_table, lose, simulate
-from flume.lab.link.profile import Direction, Distribution
+from flume.lab.link.profile import Bucket, Direction, Distribution
 
 
 def evenly(count: int, gap_ms: float, frame_bytes: int = 60) -> list[Sent]:
@@ -96,3 +96,49 @@ def test_duplicates_damage_and_overtaking():
     at_once = [number for number, at_s in ahead if at_s - sent[number].at_s < 0.001]
     assert len(at_once) == pytest.approx(1000, rel=0.1)
     assert [number for number, _ in ahead] != sorted(number for number, _ in ahead)
+
+
+# --- token buckets ---------------------------------------------------------------------------------------------------
+
+
+def bucketed(burst_bytes: int, *, queue_bytes: int = 20_000, delay_ms: float = 0, corrupt_pct: float = 0) -> Direction:
+    """Return a direction of 1 Mbit/s behind a token bucket."""
+    bucket = Bucket(burst_bytes=burst_bytes, token_kbit=1000)
+    return Direction(delay_ms=delay_ms, corrupt_pct=corrupt_pct, rate_kbit=1000, queue_bytes=queue_bytes, bucket=bucket)
+
+
+def test_a_bucket_passes_its_burst_at_once_and_the_rest_at_its_rate():
+    arrivals = simulate(bucketed(2500, delay_ms=20), [Sent(0, 1250)] * 4, random.Random(1).random)
+    # 1250 bytes at 1 Mbit/s are 10 ms.
+    assert [at_s for _, at_s in arrivals] == [pytest.approx(at_s, abs=1e-6) for at_s in (0.02, 0.02, 0.03, 0.04)]
+
+
+def test_an_empty_bucket_fills_while_nothing_comes():
+    sent = [Sent(at_s, 1250) for at_s in (0, 0, 0.010, 0.012)]
+    arrivals = simulate(bucketed(2500), sent, random.Random(1).random)
+    assert [at_s for _, at_s in arrivals] == [pytest.approx(at_s, abs=1e-6) for at_s in (0, 0, 0.010, 0.020)]
+
+
+def test_frames_that_find_the_queue_of_a_bucket_full_are_lost():
+    arrivals = simulate(bucketed(1514, queue_bytes=4000), [Sent(0, 1250)] * 9, random.Random(1).random)
+    # The first leaves at once; three wait.
+    assert [number for number, _ in arrivals] == [0, 1, 2, 3]
+
+
+def test_a_damaged_frame_uses_the_bucket_too():
+    link = bucketed(1514, queue_bytes=60_000, corrupt_pct=50)
+    arrivals = simulate(link, [Sent(0, 1514)] * 20, random.Random(1).random)
+    assert 0 < len(arrivals) < 20
+    # 1514 bytes at 1 Mbit/s are 12.112 ms.
+    assert [at_s for _, at_s in arrivals] == [pytest.approx(0.012112 * number, abs=1e-6) for number, _ in arrivals]
+
+
+@given(st.integers(1514, 30_000), st.integers(1514, 60_000), st.lists(st.integers(60, 1514), min_size=1, max_size=80))
+def test_a_bucket_never_passes_more_than_its_burst_and_its_rate(burst: int, queue: int, sizes: list[int]):
+    sent = [Sent(number * 0.003, size) for number, size in enumerate(sizes)]
+    arrivals = simulate(bucketed(burst, queue_bytes=queue), sent, random.Random(1).random)
+    passed = 0
+    for number, at_s in arrivals:
+        passed += sizes[number]
+        assert passed <= burst + 125_000 * at_s + 1e-3
+    assert [number for number, _ in arrivals] == sorted(number for number, _ in arrivals)

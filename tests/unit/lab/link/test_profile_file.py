@@ -34,7 +34,7 @@ def test_every_figure_of_ours_has_its_source_and_every_profile_its_description(n
     assert profile.description
     assert profile.unsourced == ()
     text = (PROFILES / f"{name}.toml").read_text()
-    numbers = _numbers(tomllib.loads(text))
+    numbers = _numbers(tomllib.loads(text)) + _traces(tomllib.loads(text))
     assert len(profile.figures) == numbers, "a number in the file is no figure of the profile"
 
 
@@ -44,6 +44,13 @@ def _numbers(value: object) -> int:
     if isinstance(value, list):
         return sum(_numbers(each) for each in value)
     return type(value) in (int, float)
+
+
+def _traces(value: object) -> int:
+    """Count the traces that a file names: like figures, they need a source."""
+    if not isinstance(value, dict):
+        return 0
+    return ("trace" in value) + sum(_traces(each) for each in value.values())
 
 
 def test_only_clean_does_without_netem():
@@ -139,23 +146,107 @@ def test_a_file_of_the_users_own_works_by_path_and_without_sources(tmp_path: Pat
     assert profile.unsourced == ("down.delay_ms",)
 
 
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+TRACED = "trace = 'drive.csv'\n[down]\nqueue_bytes = 60_000\ndelay_ms = 30\n[up]\nqueue_ms = 100\n"
+DRIVE = "time_s,down_rate_kbit,up_rate_kbit\n0,8000,1000\n1,0,3000\n"
+
+
+def load_traced(folder: Path, text: str, **files: str) -> Profile:
+    """Load a profile that lies in *folder* beside trace *files* (an underscore stands for the dot in a name)."""
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content)
+    return load_profile(text, name="own", file=str(folder / "own.toml"))
+
+
+def test_a_trace_is_found_beside_its_profile_and_its_means_are_the_link_at_rest(tmp_path: Path):
+    link = load_traced(tmp_path, TRACED, drive_csv=DRIVE)
+    assert (link.down.rate_kbit, link.up.rate_kbit) == (4000, 2000)
+    assert (link.period_s, link.traces) == (2, ("drive.csv",))
+    assert set(link.unsourced) == {"trace", "down.queue_bytes", "down.delay_ms", "up.queue_ms"}
+    assert [step.up.rate_kbit for step in link.timeline()] == [1000, 3000]
+    assert {step.up.queue_room_bytes for step in link.timeline()} == {25_000}, "100 ms at the mean rate"
+    assert {step.down.delay_ms for step in link.timeline()} == {30}
+    assert link.needs_netem
+
+
+def test_each_direction_may_have_a_trace_of_its_own(tmp_path: Path):
+    text = "[down]\ntrace = 'm.down'\nqueue_bytes = 60_000\n[up]\ntrace = 'd.csv'\n"
+    link = load_traced(tmp_path, text, m_down="100\n" * 4 + "200\n", d_csv="time_s,up_loss_pct\n0,1\n0.1,3\n")
+    assert [step.down.rate_kbit for step in link.timeline()] == pytest.approx([121.12, 8 * 5 * 1514 / 100])
+    assert [step.up.loss_pct for step in link.timeline()] == [1, 3]
+    assert (link.up.loss_pct, link.up.bucket) == (2, None)
+
+
+def test_the_source_of_a_trace_is_named_like_that_of_a_figure(tmp_path: Path):
+    text = TRACED.replace("'\n", "'\ntrace_source = 'me'\n", 1) + "[sources]\nme = 'measured on a train'\n"
+    assert load_traced(tmp_path, text, drive_csv=DRIVE).sources == {"trace": "measured on a train"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            TRACED.replace("drive", "walk"),
+            r"own\.toml: trace='walk\.csv' .*readable file beside this one .*No such file",
+        ),
+        (TRACED.replace("'drive.csv'", "5"), r"own\.toml: trace=5 .*a text in quotes"),
+        (TRACED + "rate_kbit = 5\n", r"own\.toml: up\.rate_kbit=5 .*the trace gives it"),
+        (
+            TRACED.replace("queue_ms = 100\n", ""),
+            r"own\.toml: up\.queue_bytes is missing: a trace with a rate needs it",
+        ),
+        (TRACED + "trace = 'drive.csv'\n", r"own\.toml: up\.trace='drive\.csv' .*absent beside"),
+        ("period_s = 5\n" + TRACED, r"own\.toml: period_s=5 .*times of its own"),
+        (TRACED + "[[step]]\nat_s = 1\n", r"own\.toml: step=.* times of its own"),
+        ("[down]\n[up]\ntrace = 'one.csv'\n", r"own\.toml: up\.trace='one\.csv' .*a column for up"),
+        ("[down]\n[up]\ntrace = 'bad.csv'\n", r"bad\.csv: line 3: delay_ms='soon' .*ms"),
+        (
+            "period_s = 5\n[down]\n[up]\n[[step]]\nat_s = 1\ndown.trace = 'drive.csv'\n",
+            r"own\.toml: step\.1\.down\.trace='drive\.csv' .*unknown key",
+        ),
+    ],
+)
+def test_a_trace_that_cannot_be_is_refused_with_its_key(text: str, message: str, tmp_path: Path):
+    one, bad = "time_s,down_delay_ms\n0,5\n1,6\n", "time_s,delay_ms\n0,5\n1,soon\n"
+    with pytest.raises(SettingsError, match=message) as refused:
+        load_traced(tmp_path, text, drive_csv=DRIVE, one_csv=one, bad_csv=bad)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_table_has_one_row_for_a_trace(tmp_path: Path):
+    link = load_traced(tmp_path, TRACED, drive_csv=DRIVE)
+    _, _, down, up = table([link]).splitlines()
+    assert down.startswith(
+        "| `own` (trace of 2 s, 12 to 8000 kbit/s down; means) | down | 30 | – | 4000 | 60000 bytes |"
+    )
+    assert "| up | 0 | – | 2000 | 100 ms |" in up
+
+
 def test_the_example_has_every_key_of_the_format_and_loads():
     path = ROOT / "examples" / "home.toml"
     profile = find_profile(PROFILES, str(path))
     assert (profile.down.rate_kbit, profile.up.queue_bytes, profile.period_s) == (20_000, 64_000, 60)
     assert [step.at_s for step in profile.timeline()] == [0, 30, 45]
     assert [step.down.loss_pct for step in profile.timeline()] == [0.5, 8, 0.5]
-    keys = set(Direction.__struct_fields__) | {"description", "control_exempt", "period_s", "sources", "at_s"}
+    keys = set(Direction.__struct_fields__) - {"bucket"} | {
+        "description",
+        "control_exempt",
+        "period_s",
+        "sources",
+        "at_s",
+    }
     assert keys <= set(re.findall(r"^\[?\[?(\w+)", path.read_text(), re.MULTILINE))
 
 
-def test_the_profile_in_the_document_loads():
-    (block,) = re.findall(r"^```toml\n(.*?)^```", (NETEM / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    profile = load_profile(block, name="home")
-    assert (profile.down.delay_ms, profile.up.delay_ms, profile.sources["down.delay_ms"]) == (
+def test_the_profiles_in_the_document_load(tmp_path: Path):
+    blocks = re.findall(r"^```toml\n(.*?)^```", (NETEM / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    home, drive = (load_traced(tmp_path, block, drive_csv=DRIVE) for block in blocks)
+    assert (home.down.delay_ms, home.up.delay_ms, home.sources["down.delay_ms"]) == (
         *(20, 20),
         "measured at home on a Sunday",
     )
+    assert (drive.traces, drive.up.delay_ms, len(drive.steps)) == (("drive.csv",), 30, 2)
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path):

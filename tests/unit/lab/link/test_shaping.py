@@ -1,12 +1,14 @@
 """Commands for tc, and tc's answers as recorded from real netem (Linux 6.1, iproute2 6.1)."""
 
 import json
+from collections.abc import Mapping
 
+import msgspec
 import pytest
 
 from flume.errors import EvidenceError
 from flume.lab.link import shaping
-from flume.lab.link.profile import Direction, Profile, Step
+from flume.lab.link.profile import Bucket, Direction, Profile, Step
 
 BURSTS = Direction(
     delay_ms=50,
@@ -57,7 +59,7 @@ FILTERS = """[{"protocol":"arp","pref":10,"kind":"flower","chain":0},
 
 
 def read(options: dict[str, object], **more: object) -> str:
-    root = {"kind": "prio", "handle": "1:", "root": True, "refcnt": 2, "options": {"bands": 2}}
+    root = {"kind": "prio", "handle": "1:", "root": True, "refcnt": 2, "options": {"bands": 3, "priomap": [1] * 16}}
     return json.dumps([root, {"kind": "netem", "handle": "10:", "parent": "1:2", "options": options, **more}])
 
 
@@ -166,9 +168,100 @@ def test_steps_are_single_commands_in_time():
         name="p", description="", down=ALL, up=slow, period_s=15, steps=(Step(at_s=14.925, down=BURSTS, up=slow),)
     )
     assert shaping.step_commands("eth0", profile, "down") == (
-        (0.0, shaping.netem_command("eth0", ALL)),
-        (14.925, shaping.netem_command("eth0", BURSTS)),
+        (0.0, shaping.rate_commands("eth0", ALL)),
+        (14.925, shaping.rate_commands("eth0", BURSTS)),
     )
-    assert [command for _, command in shaping.step_commands("eth0", profile, "up")] == [
-        shaping.netem_command("eth0", slow)
-    ] * 2
+    assert shaping.step_commands("eth0", profile, "up") == (), "what does not change is not set again"
+
+
+def test_a_step_that_holds_all_the_time_is_still_a_change_from_rest():
+    rest, step = Direction(delay_ms=5), Direction(delay_ms=70)
+    profile = Profile(
+        name="p", description="", down=rest, up=rest, period_s=15, steps=(Step(at_s=0, down=step, up=rest),)
+    )
+    assert shaping.step_commands("eth0", profile, "down") == ((0, shaping.rate_commands("eth0", step)),)
+
+
+# --- a rate that changes with time -----------------------------------------------------------------------------------
+
+REST = Direction()
+SLOW = Direction(delay_ms=20, rate_kbit=1000, queue_bytes=60_000, bucket=Bucket(burst_bytes=1514, token_kbit=744.953))
+FAST = Direction(
+    delay_ms=20, rate_kbit=30_000, queue_bytes=60_000, bucket=Bucket(burst_bytes=15_000, token_kbit=28_800)
+)
+TBF_READ = {"rate": 93119, "burst": 1513, "lat": 628078}
+"""Printed by tc 6.1 for SLOW's bucket."""
+
+
+def read_paced(netem: Mapping[str, object], bucket: Mapping[str, object], *, number: int = 2) -> str:
+    """Return the answer of an interface that had a constant rate before: netem 10: is left over."""
+    counted = {"bytes": 1370, "packets": 1, "drops": 7, "overlimits": 0, "qlen": 2}
+    root = {"kind": "prio", "handle": "1:", "root": True, "options": {"bands": 3, "priomap": [number] * 16}}
+    old = {"kind": "netem", "handle": "10:", "parent": "1:2", "options": REST_READ, **counted}
+    new = {"kind": "netem", "handle": "30:", "parent": "1:3", "options": netem, **counted}
+    return json.dumps([root, old, new, {"kind": "tbf", "handle": "31:", "parent": "30:1", "options": bucket}])
+
+
+NETEM_READ = {"limit": 10_000, "delay": {"delay": 0.02, "jitter": 0}, "rate": {"rate": 12_500_000_000}}
+
+
+def test_a_bucket_is_set_in_a_band_of_its_own_behind_netem():
+    root, *_, netem, bucket = shaping.set_commands("eth0", SLOW)
+    assert root[-16:] == ("2",) * 16
+    assert "parent 1:3 handle 30: netem limit 10000 delay 20000us" in text(netem)
+    assert netem[-2:] == ("rate", "100000000000bit"), "the order is kept, and netem has no rate of its own"
+    assert text(bucket).endswith("parent 30:1 handle 31: tbf rate 744953bit burst 1514 limit 60000")
+    assert text(shaping.set_commands("eth0", SLOW, exempt=False)[3][-1:]) == "1:3"
+    assert shaping.set_commands("eth0", REST)[0][-16:] == ("1",) * 16, "back in the band of a constant rate"
+
+
+def test_steps_set_the_bucket_alone_where_the_delay_stays():
+    steps = (Step(at_s=0, down=SLOW, up=REST), Step(at_s=1, down=FAST, up=REST))
+    profile = Profile(name="p", description="", down=SLOW, up=REST, period_s=2, steps=steps)
+    (_, first), (_, second) = shaping.step_commands("eth0", profile, "down")
+    assert (first, second) == (shaping.rate_commands("eth0", SLOW)[1:], shaping.rate_commands("eth0", FAST)[1:])
+
+
+def test_a_bucket_read_back_is_any_of_the_steps():
+    seen = read_paced(NETEM_READ, TBF_READ)
+    assert shaping.check_readback(seen, SLOW) == []
+    assert shaping.check_readback(seen, FAST, SLOW) == []
+    assert [problem.partition(" ")[0] for problem in shaping.check_readback(seen, FAST)] == [
+        "token_bytes",
+        "burst_bytes",
+        "queue_s",
+    ]
+
+
+def test_a_reading_between_two_commands_of_a_step_is_no_difference():
+    later = msgspec.structs.replace(FAST, delay_ms=90)
+    assert (
+        shaping.check_readback(
+            read_paced({**NETEM_READ, "limit": 12_318, "delay": {"delay": 0.09}}, TBF_READ), SLOW, later
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("bucket", "message"),
+    [
+        ({**TBF_READ, "rate": 93200}, "token_bytes is 93200 and should be 93119"),
+        ({**TBF_READ, "burst": 3000}, "burst_bytes is 3000 and should be 1514"),
+        ({**TBF_READ, "lat": 300_000}, "queue_s is 0.3 and should be 0.628"),
+    ],
+)
+def test_each_difference_of_a_bucket_is_named(bucket: dict[str, object], message: str):
+    (problem,) = shaping.check_readback(read_paced(NETEM_READ, bucket), SLOW)
+    assert problem.startswith(message)
+
+
+def test_a_link_in_the_wrong_band_is_named():
+    assert "send everything to 1:3" in shaping.check_readback(read_paced(NETEM_READ, TBF_READ, number=1), SLOW)[0]
+    assert "send everything to 1:2" in shaping.check_readback(read_paced(NETEM_READ, TBF_READ), Direction())[0]
+    assert shaping.check_readback(read(REST_READ), SLOW)[-1] == "no netem 30: under 1:3"
+
+
+def test_the_counters_are_those_of_both_netems():
+    counters = shaping.counters(read_paced(NETEM_READ, TBF_READ))
+    assert (counters.sent_packets, counters.sent_bytes, counters.drops, counters.queued_packets) == (2, 2740, 14, 4)
