@@ -2,8 +2,9 @@
 
 ==================  ===========================================================================================
 ``launcher.py``     the program ``wire``: opens the packet sockets, starts the kernel, serves its control socket
-``init``            the first program in that kernel: joins its interfaces in pairs, runs tc commands
-``initramfs.sh``    packs ``init`` and what it needs, while the image is built
+``init``            the first program in that kernel: joins its interfaces in pairs
+``agent``           what it becomes then: runs tc commands for the launcher
+``initramfs.sh``    packs both with what they need, while the image is built
 ==================  ===========================================================================================
 
 The kernel is Debian's User Mode Linux: one ordinary process, without any capability. Frames reach it through packet

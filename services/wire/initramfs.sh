@@ -1,12 +1,12 @@
 #!/bin/sh
-# Packs the file system of the wire's kernel into the file that $2 names: init ($1), busybox, ip, tc, modules.
+# Packs the file system of the wire's kernel into the file $2: init and agent from the folder $1, busybox, ip, tc, modules.
 set -eu
-init=$1 packed=$2
+folder=$1 packed=$2
 cd "$(mktemp -d)"
 mkdir -p bin sbin proc sys tmp box dev modules
-install "$init" init
+install "$folder/init" "$folder/agent" .
 install /bin/busybox bin/busybox
-for applet in sh mount insmod mkfifo mv poweroff; do ln -s busybox "bin/$applet"; done
+for applet in sh mount insmod mkfifo poweroff; do ln -s busybox "bin/$applet"; done
 install /sbin/tc /bin/ip sbin/
 # Debian's tc and ip with the libraries that they load, each under its own path.
 for program in /sbin/tc /bin/ip; do ldd "$program" | grep -o '/[^ ]*'; done | sort -u | xargs cp --parents -L -t .

@@ -1,4 +1,4 @@
-"""The User Mode Linux kernel: its command line, its process, and the mailbox by which it gets tc commands."""
+"""The User Mode Linux kernel: its command line and its process."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from wire.mailbox import Mailbox
 from wire.requests import WireError, one_line
 
 USER = 10001
@@ -14,13 +15,8 @@ USER = 10001
 FOLDER = "/tmp/wire"  # noqa: S108 - in the container
 """On a tmpfs that allows execution: the kernel maps its memory from a file there."""
 
-BOX = f"{FOLDER}/box"
-
 READY_S = 30.0
 """Longest time for booting, which takes 1.5 s on an idle machine."""
-
-COMMAND_S = 5.0
-"""Longest time for one batch of tc commands, including the wait for the batches before it."""
 
 _POLL_S = 0.005
 
@@ -44,7 +40,7 @@ def command_line(sockets: Sequence[tuple[int, int]]) -> list[str]:
     vectors = [f"vec{n}:transport=fd,fd={one},depth=64,mtu=1500" for n, one in enumerate(descriptors)]
     return [
         *("/opt/flume/linux.uml", f"mem={memory_mib(len(sockets))}M", "initrd=/opt/flume/initramfs"),
-        *("umid=wire", f"uml_dir={FOLDER}/", "con=null", "con0=null,fd:1", "ssl=null", "quiet", f"box={BOX}"),
+        *("umid=wire", f"uml_dir={FOLDER}/", "con=null", "con0=null,fd:1", "ssl=null", "quiet", f"box={FOLDER}/box"),
         *vectors,
     ]
 
@@ -54,8 +50,9 @@ class Kernel:
 
     def __init__(self, sockets: Sequence[tuple[int, int]]) -> None:
         """Start it; it becomes the owner of *sockets*, given as file descriptors that stay open here as well."""
-        os.umask(0)  # the kernel's user and this process write to the same folders
-        os.makedirs(BOX, mode=0o777, exist_ok=True)
+        os.makedirs(FOLDER, exist_ok=True)
+        os.chmod(FOLDER, 0o777)  # noqa: S103 - the kernel's user makes a folder of its own in it
+        self.mailbox = Mailbox(f"{FOLDER}/box")
         self._process = subprocess.Popen(
             command_line(sockets),
             pass_fds=[one for pair in sockets for one in pair],
@@ -70,8 +67,6 @@ class Kernel:
             start_new_session=True,
             env={"TMPDIR": "/tmp", "PATH": "/bin"},  # noqa: S108 - Docker's /dev/shm allows no execution
         )
-        self._mailbox = threading.Lock()
-        self._number = 0
         self._last_line = ""
         self._log = threading.Thread(target=self._follow_log, name="log", daemon=True)
         self._log.start()
@@ -85,7 +80,7 @@ class Kernel:
     def wait_until_ready(self) -> None:
         """Return when its interfaces are joined and it takes commands; raises :class:`WireError`."""
         until_s = time.monotonic() + READY_S
-        while not os.path.exists(f"{BOX}/ready"):
+        while not self.mailbox.is_open:
             if self._process.poll() is not None:
                 raise WireError(self.wait())
             if time.monotonic() > until_s:
@@ -98,37 +93,3 @@ class Kernel:
         self._log.join(0.2)
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return one_line(f"the kernel {how}; its last line: {self._last_line}")
-
-    def tc(self, lines: str) -> str:
-        """Run ``tc -s -j -batch`` with *lines* and return its output; raises :class:`WireError`, also when too late."""
-        until_s = time.monotonic() + COMMAND_S
-        if not self._mailbox.acquire(timeout=COMMAND_S):
-            raise WireError(f"tc commands had to wait for others for {COMMAND_S:g} s")
-        try:
-            self._number += 1
-            return self._exchange(lines, self._number, until_s)
-        finally:
-            self._mailbox.release()
-
-    def _exchange(self, lines: str, number: int, until_s: float) -> str:
-        command, status = f"{BOX}/command.{number}", f"{BOX}/status.{number}"
-        with open(f"{BOX}/command.new", "w") as file:
-            file.write(lines)
-        os.rename(f"{BOX}/command.new", command)
-        while not os.path.exists(status):
-            if time.monotonic() > until_s:
-                raise WireError(f"the kernel of the wire did not answer within {COMMAND_S:g} s")
-            time.sleep(_POLL_S)
-        code, output, errors = (_taken(f"{BOX}/{kind}.{number}") for kind in ("status", "output", "errors"))
-        os.unlink(command)
-        if code.strip() != "0":
-            raise WireError(one_line(f"tc in the wire ended with {code.strip()}: {errors}"))
-        return output
-
-
-def _taken(path: str) -> str:
-    """Return the content of a file, and remove it."""
-    with open(path) as file:
-        text = file.read()
-    os.unlink(path)
-    return text

@@ -111,6 +111,6 @@ def _act(request: requests.Request, pairs: Pairs, kernel: Kernel) -> dict[str, i
         case requests.Plug(client, bridge):
             return {"pair": pairs.plug(client, bridge)}
         case requests.Tc(lines):
-            return {"output": kernel.tc(lines)}
+            return {"output": kernel.mailbox.tc(lines)}
         case requests.Status():
             return {"links": len(pairs.all), "spare": pairs.spare}
