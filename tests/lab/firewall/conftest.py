@@ -2,15 +2,12 @@
 
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
 from support.labs.firewalls import Firewalled
 from support.labs.labs import LabUnderTest
-from support.labs.trial import topology
-from support.paths import ROOT
+from support.labs.trial import udp_only
 
 
 @pytest.fixture
@@ -34,13 +31,6 @@ def watched(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
     finally:
         lab.close()
         engine.remove_lab(lab.name)
-
-
-def udp_only(folder: Path) -> Path:
-    """Return a description of the lab whose clients never fall back to TCP, and decode nothing."""
-    client = yaml.safe_load((ROOT / "compose" / "lab.yaml").read_text())["services"]["client"]
-    command = ["none" if word == "headless" else word for word in client["command"]]
-    return topology(folder / "lab.yaml", services__client={"command": [*command, "--transport", "udp"]})
 
 
 @pytest.fixture(scope="module")

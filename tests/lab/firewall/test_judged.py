@@ -5,6 +5,7 @@ import json
 import pytest
 
 from flume.lab.machine.process import wait_until
+from support.labs.trial import udp_only
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -15,16 +16,29 @@ def active(lab) -> bool:
     return [row["state"] for row in rows] == ["active", "active"]
 
 
-def test_what_a_firewall_takes_is_counted_to_the_datagram(lab):
-    process = lab.start("--clients", 2, "--scenario", "steady", "--duration", 9, "--frames-min", 0)
+def counted(lab, name: str, table: str, key: str) -> int:
+    """Return a counter of the kernel in the container *name*, as it is among the artefacts."""
+    text = (lab.artifacts / "latest" / "counters" / name / "snmp.txt").read_text()
+    names, values = (line.split()[1:] for line in text.splitlines() if line.startswith(f"{table}:"))
+    return int(dict(zip(names, values, strict=True))[key])
+
+
+@pytest.mark.parametrize("scenario", ["media-dropped", "fragments-dropped"])
+def test_what_a_firewall_takes_is_counted_to_the_datagram(lab, tmp_path, scenario):
+    layout = udp_only(tmp_path)
+    process = lab.start("--clients", 2, "--scenario", "steady", "--duration", 9, "--topology", layout, "--players", 0)
     assert wait_until(lambda: active(lab), timeout_s=60)
-    up = lab.flume("lab", "firewall", "media-dropped", "--client", 1)
+    up = lab.flume("lab", "firewall", scenario, "--client", 1)
     assert up.returncode == 0, up.stderr
     down = lab.flume("lab", "firewall", "open")
     assert down.returncode == 0, down.stderr
     stdout, stderr = process.communicate(timeout=120)
-    first, second = lab.report()["clients"]
+    report = lab.report()
+    assert (process.returncode, report["verdict"]) == (0, "PASS"), stdout + stderr
+    assert (counted(lab, "server", "Ip", "FragCreates") > 40) == (scenario == "fragments-dropped")
+    first, second = report["clients"]
     assert first["balance"]["dropped_by_firewall"] > 20, stdout + stderr
     assert first["balance"]["unexplained"] == 0, "its rules are gone, their counts are not"
+    assert first["datagrams_lost"] == first["balance"]["dropped_by_firewall"]
     assert second["balance"]["dropped_by_firewall"] == second["balance"]["unexplained"] == 0
     assert second["balance"]["sent"] == second["balance"]["received"]

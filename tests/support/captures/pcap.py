@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
@@ -39,6 +39,17 @@ def rtp(sequence: int, *packets: bytes) -> bytes:
     return struct.pack("!BBHII", 0x80, 33, sequence, 3600 * sequence, 7) + b"".join(filled)
 
 
+def in_fragments(
+    payload: bytes, *, client: str = CLIENT, number: int = 7, most_bytes: int = 1256, sport: int = PORT
+) -> list[Packet]:
+    """The frames of one datagram from the server on a path that carries *most_bytes* behind the IP header.
+
+    *number* is the identification. The UDP checksum is right, as the server's kernel makes it.
+    """
+    whole = IP(src=SERVER, dst=client, id=number) / UDP(sport=sport, dport=50000) / Raw(payload)
+    return [Ether(**ETHER) / part for part in fragment(IP(bytes(whole)), most_bytes)]
+
+
 class Pcap:
     """A capture that a test writes. Each client has one control connection, whose TCP numbers are kept here."""
 
@@ -57,6 +68,11 @@ class Pcap:
             file.write(header + raw)
         self.packets += 1
         self.now_s += 0.001
+        return self
+
+    def frames(self, *frames: Packet | bytes) -> Self:
+        for frame in frames:
+            self.frame(frame)
         return self
 
     def udp(self, source: str, destination: str, payload: bytes, *, sport: int = PORT, dport: int = 50000) -> Self:

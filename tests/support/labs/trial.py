@@ -34,3 +34,10 @@ def topology(path: Path, **changes: Any) -> Path:
         document[section][name] = {**(document[section][name] or {}), **values}
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+def udp_only(folder: Path) -> Path:
+    """Return a description of the lab whose clients never fall back to TCP, and decode nothing."""
+    client = yaml.safe_load((ROOT / "compose" / "lab.yaml").read_text())["services"]["client"]
+    command = ["none" if word == "headless" else word for word in client["command"]]
+    return topology(folder / "lab.yaml", services__client={"command": [*command, "--transport", "udp"]})

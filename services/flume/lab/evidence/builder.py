@@ -5,13 +5,15 @@ from flume.lab.evidence.facts import (
     ControlEnd,
     ControlMessage,
     ControlStart,
+    FragmentSeen,
+    Headless,
     MediaDatagram,
     Refusal,
     Tap,
     TapFacts,
 )
 
-_Fact = MediaDatagram | ControlStart | ControlMessage | ControlEnd | Consent | Refusal
+_Fact = MediaDatagram | ControlStart | ControlMessage | ControlEnd | Consent | Refusal | FragmentSeen | Headless
 
 
 class TapFactsBuilder:
@@ -34,6 +36,9 @@ class TapFactsBuilder:
         self.refusals: list[Refusal] = []
         self.sources: set[str] = set()
         self.batches = 0
+        self.fragments: list[FragmentSeen] = []
+        self.incomplete: list[MediaDatagram] = []
+        self.headless: list[Headless] = []
 
     def build(self, tap: Tap) -> TapFacts:
         """Return everything that *tap* saw, in the order of time; facts of the same time keep their order."""
@@ -47,6 +52,9 @@ class TapFactsBuilder:
             tuple(sorted(self.refusals, key=_time_s)),
             frozenset(self.sources),
             self.batches,
+            tuple(sorted(self.fragments, key=_time_s)),
+            tuple(sorted(self.incomplete, key=_time_s)),
+            tuple(sorted(self.headless, key=_time_s)),
         )
 
 

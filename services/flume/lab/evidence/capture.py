@@ -14,8 +14,8 @@ from pathlib import Path
 from scapy.config import conf
 from scapy.error import Scapy_Exception
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.packet import NoPayload, Padding
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.packet import NoPayload, Packet, Padding
 from scapy.utils import RawPcapReader
 
 from flume.errors import EvidenceError
@@ -23,6 +23,7 @@ from flume.lab.evidence import dissect
 from flume.lab.evidence.collector import Collector
 from flume.lab.evidence.dissect import LINK_HEADER, Dissector, Segment
 from flume.lab.evidence.facts import Tap, TapFacts
+from flume.lab.evidence.fragments import Fragment
 
 CLOCK_STEP_S = 0.05
 """Time stamps of two CPUs may swap by microseconds in the file; a step back of this size is a set clock."""
@@ -39,18 +40,33 @@ _CAPTURED = re.compile(r"^(\d+) packets? captured", re.MULTILINE)
 _DROPPED = re.compile(r"^(\d+) packets? dropped by kernel", re.MULTILINE)
 
 
-def _check_with_scapy(frame: bytes, link_type: int, segment: Segment) -> str | None:
-    """Return how scapy's dissection of *frame* differs from ours, or None."""
+def _check_with_scapy(frame: bytes, link_type: int, ours: Segment | Fragment) -> str | None:
+    """Return how scapy's dissection of *frame* differs from *ours*, or None."""
     packet = conf.l2types[link_type](frame)
+    if isinstance(ours, Fragment):
+        found = _fragment_by_scapy(packet)
+        return None if found == ours else f"scapy reads {found}, we read {ours}"
     network = packet.getlayer(IP) or packet.getlayer(IPv6)
-    transport = packet.getlayer(TCP if segment.protocol == dissect.TCP else UDP)
+    transport = packet.getlayer(TCP if ours.protocol == dissect.TCP else UDP)
     if network is None or transport is None:
         return "scapy finds no such transport layer"
     theirs = ((network.src, transport.sport), (network.dst, transport.dport))
     data = b"" if isinstance(transport.payload, NoPayload | Padding) else transport.payload.original
-    if theirs != (segment.source, segment.destination) or data != segment.data:
-        return f"scapy reads {theirs} with {len(data)} bytes, we read {segment[1:3]} with {len(segment.data)}"
+    if theirs != (ours.source, ours.destination) or data != ours.data:
+        return f"scapy reads {theirs} with {len(data)} bytes, we read {ours[1:3]} with {len(ours.data)}"
     return None
+
+
+def _fragment_by_scapy(packet: Packet) -> Fragment | None:
+    """Return the fragment that *packet* is according to scapy."""
+    network = packet.getlayer(IP)
+    if network is not None:
+        place = (network.id, 8 * network.frag, not network.flags.MF)
+        return Fragment(network.proto, network.src, network.dst, *place, network.payload.original)
+    network, part = packet.getlayer(IPv6), packet.getlayer(IPv6ExtHdrFragment)
+    if network is None or part is None:
+        return None
+    return Fragment(part.nh, network.src, network.dst, part.id, 8 * part.offset, not part.m, part.payload.original)
 
 
 def _open(path: Path) -> RawPcapReader:
@@ -96,7 +112,7 @@ class _Reading:
                 self._consumed_bytes += 16 + len(frame)
                 self._packet(meta.sec + meta.usec * fraction, frame, meta.wirelen, dissector, reader.linktype)
         cut = path.stat().st_size != _FILE_HEADER_BYTES + self._consumed_bytes
-        self.problems = [text for wrong, text in self._findings(dissector, cut=cut) if wrong]
+        self.problems = [text for wrong, text in self._findings(cut=cut) if wrong]
 
     def _packet(self, time_s: float, frame: bytes, wire_bytes: int, dissector: Dissector, link_type: int) -> None:
         self.first_s = self.first_s or time_s
@@ -107,24 +123,23 @@ class _Reading:
             self._shortened += 1
             return
         try:
-            segment = dissector.segment_untrusted(frame)
+            packet = dissector.packet_untrusted(frame)
         except EvidenceError:
             self._broken += 1
             return
-        if segment is None:
+        if packet is None:
             return
-        sampled = segment.protocol != dissect.ICMP and (self.packets <= _SAMPLE_FIRST or self.packets % _SAMPLE == 0)
+        sampled = packet.protocol != dissect.ICMP and (self.packets <= _SAMPLE_FIRST or self.packets % _SAMPLE == 0)
         if self._disagreement is None and sampled:
-            self._disagreement = _check_with_scapy(frame, link_type, segment)
-        self._collector.add_untrusted(time_s, segment)
+            self._disagreement = _check_with_scapy(frame, link_type, packet)
+        self._collector.add_untrusted(time_s, packet)
 
-    def _findings(self, dissector: Dissector, *, cut: bool) -> list[tuple[object, str]]:
+    def _findings(self, *, cut: bool) -> list[tuple[object, str]]:
         return [
             (cut, "the file is cut off within a packet"),
             (self.packets == 0, "it holds no packet at all"),
             (self._shortened, f"{self._shortened} packets were cut by the snapshot length {self.snaplen}"),
             (self._broken, f"{self._broken} packets could not be read"),
-            (dissector.fragments, f"{dissector.fragments} IP fragments, which cannot be attributed"),
             (self._step_s > CLOCK_STEP_S, f"its clock went back by {self._step_s * 1000:.0f} ms"),
             (self._disagreement, f"two decoders disagree: {self._disagreement}"),
         ]

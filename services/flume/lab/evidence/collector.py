@@ -1,10 +1,14 @@
 """Sorts the packets of one capture into facts. Pure."""
 
+import contextlib
+from hashlib import blake2b
+
+from flume.errors import EvidenceError
 from flume.lab.evidence import dissect
 from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.connection import ACK, FIN, RST, SYN, ControlConnection
 from flume.lab.evidence.datagrams import DatagramDecoder, datagram_bytes
-from flume.lab.evidence.dissect import Segment
+from flume.lab.evidence.dissect import Segment, transport_untrusted
 from flume.lab.evidence.echoes import Echoes
 from flume.lab.evidence.facts import (
     END_GRACE_S,
@@ -12,10 +16,14 @@ from flume.lab.evidence.facts import (
     ControlEnd,
     ControlStart,
     Endpoint,
+    FragmentSeen,
+    Headless,
+    MediaDatagram,
     Refusal,
     Tap,
     TapFacts,
 )
+from flume.lab.evidence.fragments import Assembly, Fragment, Reassembler
 from flume.lab.evidence.json_lines import Frame
 
 
@@ -28,13 +36,50 @@ class Collector:
         self._facts = TapFactsBuilder()
         self._decoder = DatagramDecoder()
         self._echoes = Echoes()
+        self._reassembler = Reassembler()
         self._connections: dict[Endpoint, ControlConnection] = {}
         self._ended: set[Endpoint] = set()
         self._missing_bytes = 0
         """Of connections whose client port was used again."""
 
-    def add_untrusted(self, time_s: float, segment: Segment) -> None:
+    def add_untrusted(self, time_s: float, packet: Segment | Fragment) -> None:
         """Take one packet. Raises nothing."""
+        if isinstance(packet, Fragment):
+            self._fragment(time_s, packet)
+        else:
+            self._segment(time_s, packet)
+
+    def build(self, tap: Tap) -> TapFacts:
+        """Return everything that *tap* saw, which is complete now."""
+        for assembly in self._reassembler.incomplete():
+            self._give_up(assembly)
+        return self._facts.build(tap)
+
+    @property
+    def missing_bytes(self) -> int:
+        """Control bytes that were acknowledged and are not in the capture."""
+        return self._missing_bytes + sum(connection.missing_bytes for connection in self._connections.values())
+
+    def _fragment(self, time_s: float, fragment: Fragment) -> None:
+        self._facts.sources.add(fragment.source)
+        place = (fragment.protocol, fragment.identification, fragment.offset, fragment.is_last)
+        identity = blake2b(fragment.data, digest_size=16, key=repr(place).encode()).digest()
+        self._facts.fragments.append(FragmentSeen(time_s, fragment.source, fragment.destination, identity))
+        whole = self._reassembler.take_untrusted(time_s, fragment)
+        segment = None if whole is None else _segment_of(whole)
+        if segment is not None:
+            self._segment(time_s, segment, is_fragmented=True)
+
+    def _give_up(self, assembly: Assembly) -> None:
+        """Note what has passed of a datagram that never became whole."""
+        segment = _segment_of(assembly)
+        if segment is None:
+            self._facts.headless.append(Headless(assembly.last_s, assembly.source, assembly.destination))
+        elif segment.protocol == dissect.UDP and (segment.source[1] == self._port or datagram_bytes(segment.data)):
+            datagram = self._decoder.decode_untrusted(assembly.last_s, segment, segment.data)
+            self._facts.incomplete.append(datagram._replace(is_fragmented=True, is_whole=False))
+
+    def _segment(self, time_s: float, segment: Segment, *, is_fragmented: bool = False) -> None:
         self._facts.sources.add(segment.source[0])
         from_server, to_server = segment.source[1] == self._port, segment.destination[1] == self._port
         if segment.protocol == dissect.TCP:
@@ -45,38 +90,34 @@ class Collector:
             if ports is not None and ports[0] == self._port:
                 self._facts.refusals.append(Refusal(time_s, (segment.source[0], ports[1])))
         else:
-            self._datagram(time_s, segment, from_server=from_server, to_server=to_server)
+            unit = datagram_bytes(segment.data)
+            if self._is_media(time_s, segment, unit, from_server=from_server, to_server=to_server):
+                media = self._media(time_s, segment, unit)
+                self._facts.media += [one._replace(is_fragmented=True) for one in media] if is_fragmented else media
 
-    def build(self, tap: Tap) -> TapFacts:
-        """Return everything that *tap* saw."""
-        return self._facts.build(tap)
+    def _is_media(self, time_s: float, segment: Segment, unit: int, *, from_server: bool, to_server: bool) -> bool:
+        """Whether a packet of UDP is media, on any ports: a datagram like those of the stream is, wherever it goes.
 
-    @property
-    def missing_bytes(self) -> int:
-        """Control bytes that were acknowledged and are not in the capture."""
-        return self._missing_bytes + sum(connection.missing_bytes for connection in self._connections.values())
-
-    def _datagram(self, time_s: float, segment: Segment, *, from_server: bool, to_server: bool) -> None:
-        """Take one packet of UDP, on any ports: a datagram like those of the stream is media wherever it goes."""
-        data, unit = segment.data, datagram_bytes(segment.data)
+        Takes what else it may be: an echo, or the token.
+        """
+        data = segment.data
         if to_server and self._echoes.take_request_untrusted(segment.source, data):
-            return
+            return False
         if from_server and self._echoes.take_answer_untrusted(time_s, segment.destination, data):
-            return
+            return False
         if to_server and not (from_server and unit):
             self._facts.consents.append(Consent(time_s, segment.source, data))
-        elif from_server or unit:
-            self._media(time_s, segment, unit)
+            return False
+        return from_server or unit > 0
 
-    def _media(self, time_s: float, segment: Segment, unit: int) -> None:
-        """Take one packet of media; *unit* is the length of a datagram in it, 0 where it is not known."""
+    def _media(self, time_s: float, segment: Segment, unit: int) -> list[MediaDatagram]:
+        """Return the datagrams in one packet; *unit* is the length of one, 0 where it is not known."""
         data = segment.data
         if not unit or len(data) <= unit:
-            self._facts.media.append(self._decoder.decode_untrusted(time_s, segment, data))
-            return
+            return [self._decoder.decode_untrusted(time_s, segment, data)]
         self._facts.batches += 1
-        for start in range(0, len(data), unit):
-            self._facts.media.append(self._decoder.decode_untrusted(time_s, segment, data[start : start + unit]))
+        pieces = (data[start : start + unit] for start in range(0, len(data), unit))
+        return [self._decoder.decode_untrusted(time_s, segment, piece) for piece in pieces]
 
     def _control(self, time_s: float, segment: Segment, *, to_server: bool) -> None:
         client = segment.source if to_server else segment.destination
@@ -99,3 +140,10 @@ class Collector:
             self._ended.add(client)
             self._facts.ends.append(ControlEnd(time_s, client, by_server=not to_server))
             self._echoes.end(client, time_s + (END_GRACE_S if to_server else 0.0))
+
+
+def _segment_of(assembly: Assembly) -> Segment | None:
+    """Return the transport layer of *assembly*, as far as it is there; None without its header."""
+    with contextlib.suppress(EvidenceError):
+        return transport_untrusted(assembly.protocol, assembly.source, assembly.destination, assembly.beginning)
+    return None

@@ -5,7 +5,8 @@ import re
 from flume.errors import EvidenceError
 
 _MEDIA_RULE = re.compile(
-    r'^\[(\d+):\d+\] -A .*--comment "flumelab (?:blocked|also) media"(?: .*)? -j (?:DROP|REJECT)\b', re.MULTILINE
+    r'^\[(\d+):\d+\] -A .*--comment "flumelab (?:blocked|also) media(?: [a-z -]+)?"(?: .*)? -j (?:DROP|REJECT)\b',
+    re.MULTILINE,
 )
 """A rule of a firewall scenario that drops media. Other rules may drop tokens or control segments."""
 

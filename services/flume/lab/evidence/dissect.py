@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from flume.errors import EvidenceError
 from flume.lab.evidence.facts import Endpoint
+from flume.lab.evidence.fragments import Fragment
 
 LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0, 229: 0, 276: 20}
 """Bytes before the IP header by link type (tcpdump.org/linktypes.html): Ethernet, raw IP, Linux cooked 1 and 2."""
@@ -17,6 +18,8 @@ _PROTOCOL_AT = {1: 12, 113: 14, 276: 0}
 """Offset in the link header of the field that names the network protocol."""
 ICMP, TCP, UDP = 1, 6, 17
 """Numbers of the transport protocols (IANA)."""
+_FRAGMENT_HEADER, _FRAGMENT_HEADER_BYTES = 44, 8
+"""The extension header of IPv6 that makes a packet a fragment (RFC 8200)."""
 
 
 class Segment(NamedTuple):
@@ -43,16 +46,37 @@ def refused_untrusted(icmp: bytes) -> tuple[int, int] | None:
     return ports
 
 
+def transport_untrusted(protocol: int, source: str, destination: str, data: bytes) -> Segment | None:
+    """Return the transport layer *data* between two addresses, or None when it is not TCP, UDP or ICMP.
+
+    Raises :class:`EvidenceError`, and nothing else, for data that end within their header.
+
+    >>> transport_untrusted(UDP, "198.18.0.2", "198.18.0.11", bytes.fromhex("138cc350000a0000") + b"hi").data
+    b'hi'
+    """
+    try:
+        if protocol == ICMP:
+            return Segment(ICMP, (source, 0), (destination, 0), 0, 0, 0, data)
+        if protocol not in {TCP, UDP}:
+            return None
+        ports = struct.unpack_from("!HH", data)
+        ends = (source, ports[0]), (destination, ports[1])
+        if protocol == UDP:
+            return Segment(UDP, *ends, 0, 0, 0, data[8:])
+        sequence, acknowledgement, offset, flags = struct.unpack_from("!4xIIBB", data)
+    except struct.error as error:
+        raise EvidenceError(f"a transport layer of {len(data)} bytes ends within its header") from error
+    return Segment(TCP, *ends, sequence, acknowledgement, flags, data[4 * (offset >> 4) :])
+
+
 class Dissector:
-    """Frames of one link type in, transport payloads out."""
+    """Frames of one link type in; transport layers out, and fragments of such."""
 
     def __init__(self, link_type: int) -> None:
         """Expect frames of *link_type*, one of :data:`LINK_HEADER`; raises :class:`KeyError` for another."""
         self._header = LINK_HEADER[link_type]
         self._protocol_at = _PROTOCOL_AT.get(link_type)
         self._names: dict[bytes, str] = {}
-        self.fragments = 0
-        """IP fragments seen so far. They carry no ports, except the first, so they belong to no known flow."""
 
     def _name(self, address: bytes) -> str:
         name = self._names.get(address)
@@ -60,17 +84,17 @@ class Dissector:
             name = self._names[address] = str(ipaddress.ip_address(address))
         return name
 
-    def segment_untrusted(self, frame: bytes) -> Segment | None:
-        """Return the transport layer of *frame*, or None when it is not TCP, UDP or ICMP over IP.
+    def packet_untrusted(self, frame: bytes) -> Segment | Fragment | None:
+        """Return the transport layer of *frame*, or the fragment that it is; None when it is not TCP, UDP or ICMP.
 
         Raises :class:`EvidenceError`, and nothing else, for a frame that ends too soon.
         """
         try:
-            return self._segment(frame)
+            return self._packet(frame)
         except (IndexError, struct.error) as error:
             raise EvidenceError(f"a frame of {len(frame)} bytes ends within its headers") from error
 
-    def _segment(self, frame: bytes) -> Segment | None:
+    def _packet(self, frame: bytes) -> Segment | Fragment | None:
         start = self._header
         if self._protocol_at is not None:
             at = self._protocol_at
@@ -79,25 +103,21 @@ class Dissector:
                 kind, start = frame[at + 4] << 8 | frame[at + 5], start + 4
             if kind not in {0x0800, 0x86DD}:
                 return None
+        identification = place = 0
         if frame[start] >> 4 == 4:
-            total, fragment, protocol = struct.unpack_from("!xxHxxHxB", frame, start)
-            if fragment & 0x3FFF:
-                self.fragments += 1
-                return None
+            total, identification, fragment, protocol = struct.unpack_from("!xxHHHxB", frame, start)
             source, destination = struct.unpack_from("!4s4s", frame, start + 12)
-            transport, end = start + 4 * (frame[start] & 0x0F), start + total
+            begin, end = start + 4 * (frame[start] & 0x0F), start + total
+            # The offset counts 8 bytes. The bit before it says that more follows.
+            place = (fragment & 0x1FFF) << 3 | (fragment & 0x2000) >> 13
         else:
             length, protocol = struct.unpack_from("!xxxxHB", frame, start)
             source, destination = struct.unpack_from("!16s16s", frame, start + 8)
-            transport, end = start + 40, start + 40 + length
-        if protocol == ICMP:
-            return Segment(ICMP, (self._name(source), 0), (self._name(destination), 0), 0, 0, 0, frame[transport:end])
-        if protocol not in {TCP, UDP}:
-            return None
-        ports = struct.unpack_from("!HH", frame, transport)
-        addresses = (self._name(source), ports[0]), (self._name(destination), ports[1])
-        if protocol == UDP:
-            return Segment(UDP, *addresses, 0, 0, 0, frame[transport + 8 : end])
-        sequence, acknowledgement, offset, flags = struct.unpack_from("!4xIIBB", frame, transport)
-        data = frame[transport + 4 * (offset >> 4) : end]
-        return Segment(TCP, *addresses, sequence, acknowledgement, flags, data)
+            begin, end = start + 40, start + 40 + length
+            if protocol == _FRAGMENT_HEADER:
+                protocol, place, identification = struct.unpack_from("!BxHI", frame, begin)
+                place, begin = place & 0xFFF9, begin + _FRAGMENT_HEADER_BYTES
+        names, data = (self._name(source), self._name(destination)), frame[begin:end]
+        if place and protocol in {ICMP, TCP, UDP}:
+            return Fragment(protocol, *names, identification, place & ~7, not place & 1, data)
+        return transport_untrusted(protocol, *names, data)

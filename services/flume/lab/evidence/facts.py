@@ -60,6 +60,10 @@ class MediaDatagram(NamedTuple):
     """Over TCP: the position of its frame in the server's bytes of the connection. None: over UDP."""
     is_entry: bool = False
     """Whether it begins with a PAT, as every datagram does at which a player may begin."""
+    is_fragmented: bool = False
+    """Whether it came in IP fragments. Its time is that of the last one."""
+    is_whole: bool = True
+    """False: only its beginning passed the tap, in IP fragments; *identity* and *bytes* are those of that part."""
 
 
 class ControlStart(NamedTuple):
@@ -146,6 +150,24 @@ class Refusal(NamedTuple):
     media: Endpoint
 
 
+class FragmentSeen(NamedTuple):
+    """One IP fragment, whatever it belongs to."""
+
+    time_s: float
+    source: str
+    destination: str
+    identity: bytes
+    """Digest of place and payload: the same fragment at another tap has the same identity."""
+
+
+class Headless(NamedTuple):
+    """IP fragments of one packet without the first, which alone has ports: what they belong to is not known."""
+
+    time_s: float
+    source: str
+    destination: str
+
+
 class TapFacts(NamedTuple):
     """Everything one tap saw, in the order of time. Built by :class:`flume.lab.evidence.builder.TapFactsBuilder`."""
 
@@ -160,6 +182,10 @@ class TapFacts(NamedTuple):
     """IP addresses from which this tap saw at least one packet."""
     batches: int = 0
     """Captured frames that held several datagrams, because segmentation offload was on at the interface."""
+    fragments: tuple[FragmentSeen, ...] = ()
+    incomplete: tuple[MediaDatagram, ...] = ()
+    """Datagrams of which only the beginning passed: before a client they are lost, behind a server they have left."""
+    headless: tuple[Headless, ...] = ()
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,10 +201,10 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Kernel counters for the media towards one subject, over the run. All count datagrams."""
+    """Kernel counters for the media towards one subject, over the run. All but one count datagrams."""
 
     lost_on_link: int = 0
-    """Drops of the shaped link's qdisc."""
+    """Drops of the shaped link's qdisc, in packets: a datagram that travels in IP fragments is several."""
     damaged_on_link: int = 0
     """Arrived with a wrong checksum, so that the client's kernel dropped them."""
     dropped_by_firewall: int = 0

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, Subject, TapFacts
+from flume.lab.evidence.facts import Evidence, Expectations, FragmentSeen, MediaDatagram, Subject, TapFacts
 from flume.lab.trial.flows import Flow, classify
+from flume.lab.trial.fragments import lost_datagrams
 from flume.lab.trial.matching import Matching, match
 from flume.lab.trial.numbering import passed_over
 from flume.lab.trial.verdict import Balance
@@ -57,6 +58,10 @@ def cases_of(evidence: Evidence, server: TapFacts, sessions: Sessions) -> tuple[
     for subject, flow in pairs:
         tap = None if subject.tap is None else evidence.facts(subject.tap)
         matching = None if tap is None else match(flow.sent, _towards(subject.address, tap.media))
+        lost = subject.counters.lost_on_link
+        if tap is not None and matching is not None:
+            left, came = (_fragments_towards(subject.address, facts) for facts in (server, tap))
+            lost = lost_datagrams(lost, left, came, matching)
         cases.append(
             Case(
                 subject=subject,
@@ -64,7 +69,7 @@ def cases_of(evidence: Evidence, server: TapFacts, sessions: Sessions) -> tuple[
                 tap=tap,
                 matching=matching,
                 commands=sessions.of(subject.address).commands,
-                balance=_balance(subject, flow, matching),
+                balance=_balance(subject, flow, matching, lost_on_link=lost),
                 server=server,
                 expectations=evidence.expectations,
                 started_s=evidence.started_s,
@@ -78,11 +83,15 @@ def _towards(address: str, media: Iterable[MediaDatagram]) -> Sequence[MediaData
     return [datagram for datagram in media if datagram.destination[0] == address]
 
 
-def _balance(subject: Subject, flow: Flow, matching: Matching | None) -> Balance | None:
+def _fragments_towards(address: str, facts: TapFacts) -> Sequence[FragmentSeen]:
+    return [fragment for fragment in facts.fragments if fragment.destination == address]
+
+
+def _balance(subject: Subject, flow: Flow, matching: Matching | None, *, lost_on_link: int) -> Balance | None:
     """Return the account of one client, or None when nothing says what it received."""
     counters, claims = subject.counters, subject.claims
     beyond_tap = counters.dropped_by_firewall + counters.dropped_by_receiver
-    on_link = counters.lost_on_link + counters.damaged_on_link
+    on_link = lost_on_link + counters.damaged_on_link
     if claims.datagrams is not None:
         received = claims.datagrams - claims.duplicates
     elif matching is not None:  # The tap is before the firewall and the socket of the client.
@@ -92,7 +101,7 @@ def _balance(subject: Subject, flow: Flow, matching: Matching | None) -> Balance
     return Balance(
         sent=len(flow.sent),
         received=received,
-        lost_on_link=counters.lost_on_link,
+        lost_on_link=lost_on_link,
         damaged_on_link=counters.damaged_on_link,
         dropped_by_firewall=counters.dropped_by_firewall,
         dropped_by_receiver=counters.dropped_by_receiver,

@@ -27,7 +27,7 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
         subject = Subject(name="client-1", address="198.18.0.11")
         report = judge(Evidence(started_s, "server", (facts,), (subject,)), RunFacts(run="mine"))
     """
-    server = evidence.facts(evidence.server_tap)
+    server = _with_incomplete(evidence.facts(evidence.server_tap))
     cases = cases_of(evidence, server, reconstruct(server))
     checks = [*extra_checks, *_check_run(evidence, server, cases)]
     for case in cases:
@@ -50,10 +50,23 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
     )
 
 
+def _with_incomplete(server: TapFacts) -> TapFacts:
+    """Return the facts of the server's tap with the datagrams of which only a part left: they are judged as others."""
+    media = sorted((*server.media, *server.incomplete), key=lambda datagram: datagram.time_s)
+    return server._replace(media=tuple(media))
+
+
+def _left_headless(server: TapFacts, clients: Sequence[str]) -> int:
+    """Return how many packets left the server, in fragments of which the first is missing."""
+    return sum(packet.source not in clients for packet in server.headless)
+
+
 def _check_run(evidence: Evidence, server: TapFacts, cases: Sequence[Case]) -> Iterator[Check]:
     addresses = [subject.address for subject in evidence.subjects]
     for facts in evidence.taps:
-        yield run_checks.capture(facts).check("capture", facts.tap.name)
+        # At a client's tap the link has lost the rest. Before the link, at the server's, nothing may be missing.
+        strays = _left_headless(facts, addresses) if facts.tap.name == evidence.server_tap else 0
+        yield run_checks.capture(facts, strays).check("capture", facts.tap.name)
     if (finding := run_checks.subjects(addresses)) is not None:
         yield finding.check("subjects", "run")
     yield run_checks.strangers(addresses, server).check("strangers", "run")

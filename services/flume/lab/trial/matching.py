@@ -19,7 +19,7 @@ class Matching(NamedTuple):
     """Departures without an arrival."""
     duplicates: int
     """Further arrivals of a departure that has arrived before."""
-    unmatched: int
+    unmatched: tuple[MediaDatagram, ...]
     """Arrivals without a departure: the server's tap did not see them leave, or a bit of them changed on the way."""
 
 
@@ -29,14 +29,15 @@ def match(sent: Iterable[MediaDatagram], arrivals: Iterable[MediaDatagram]) -> M
     for datagram in sent:
         waiting[datagram.destination, datagram.identity].append(datagram)
     pairs: list[tuple[MediaDatagram, MediaDatagram]] = []
-    duplicates = unmatched = 0
+    unmatched: list[MediaDatagram] = []
+    duplicates = 0
     for arrival in arrivals:
         queue = waiting.get((arrival.destination, arrival.identity))
         if queue:
             pairs.append((queue.popleft(), arrival))
         elif queue is None:
-            unmatched += 1
+            unmatched.append(arrival)
         else:
             duplicates += 1
     missing = sorted((d for queue in waiting.values() for d in queue), key=lambda datagram: datagram.time_s)
-    return Matching(tuple(pairs), tuple(missing), duplicates, unmatched)
+    return Matching(tuple(pairs), tuple(missing), duplicates, tuple(unmatched))

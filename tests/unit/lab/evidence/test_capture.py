@@ -7,19 +7,34 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from flume.errors import EvidenceError
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.dissect import LINK_HEADER, Dissector, refused_untrusted
-from flume.lab.evidence.facts import Command, Reply, TapFacts
+from flume.lab.evidence.facts import Command, MediaDatagram, Reply, TapFacts
 from flume.lab.evidence.frames import FrameCounter
 from flume.lab.evidence.json_lines import LineSplitter
 from flume.lab.evidence.reassembly import SegmentStream
 from flume.lab.trial.sessions import reconstruct
-from support.captures.pcap import CLIENT, ETHER, PORT, SERVER, START_S, VIDEO_PID, Pcap, line, pat, pmt, rtp, ts
+from support.captures.pcap import (
+    CLIENT,
+    ETHER,
+    PORT,
+    SERVER,
+    START_S,
+    VIDEO_PID,
+    Pcap,
+    in_fragments,
+    line,
+    pat,
+    pmt,
+    rtp,
+    ts,
+)
 
 FRAME = ts(VIDEO_PID, b"\x00\x00\x01\xe0", unit_start=True)
 
@@ -215,9 +230,79 @@ def test_a_clock_that_went_back_is_a_problem(pcap: Pcap):
     assert "its clock went back by" in str(read(pcap.media(rtp(3))).tap.problem)
 
 
-def test_fragments_are_a_problem(pcap: Pcap):
-    pcap.frame(Ether(**ETHER) / IP(src=SERVER, dst=CLIENT, flags="MF", proto=17) / Raw(b"\0" * 64))
-    assert read(pcap).tap.problem == "1 IP fragments, which cannot be attributed"
+def test_a_datagram_in_fragments_is_the_datagram(pcap: Pcap, tmp_path: Path):
+    payload = rtp(1, pat(), pmt(), FRAME)
+    whole = read(Pcap(tmp_path / "whole.pcap").media(payload)).media
+    connected(pcap).media(rtp(0, pat(), pmt())).frames(*in_fragments(payload, most_bytes=520))
+    facts = read(pcap)
+    assert facts.tap.problem is None
+    assert len(facts.fragments) == 3
+    assert (facts.incomplete, facts.headless) == ((), ())
+    datagram = facts.media[-1]
+    last_s = facts.tap.last_s
+    assert datagram == whole[0]._replace(time_s=last_s, is_fragmented=True, video_frames_started=1)
+
+
+def test_fragments_of_several_clients_with_one_identification_do_not_mix(pcap: Pcap):
+    clients = [f"198.18.0.{number}" for number in (11, 12, 13)]
+    parts = [in_fragments(rtp(number), client=client) for number, client in enumerate(clients)]
+    for row in zip(*parts, strict=True):
+        pcap.frames(*row)
+    facts = read(pcap)
+    assert [(one.destination[0], one.sequence) for one in facts.media] == [(c, n) for n, c in enumerate(clients)]
+    assert [one.identity for one in facts.media] == [one.identity for one in read_whole(pcap, clients)]
+
+
+def read_whole(pcap: Pcap, clients: list[str]) -> tuple[MediaDatagram, ...]:
+    whole = Pcap(pcap.path.with_name("whole.pcap"))
+    for number, client in enumerate(clients):
+        whole.media(rtp(number), client)
+    return read(whole).media
+
+
+def test_of_what_is_not_whole_the_beginning_is_known_or_only_the_addresses(pcap: Pcap):
+    first, last = in_fragments(rtp(5))
+    pcap.frame(first).frame(in_fragments(rtp(6), number=8)[1])
+    facts = read(pcap)
+    assert (facts.tap.problem, facts.media) == (None, ())
+    (torn,) = facts.incomplete
+    assert (torn.sequence, torn.destination, torn.bytes) == (5, (CLIENT, 50000), 1248)
+    assert (torn.is_fragmented, torn.is_whole) == (True, False)
+    assert [(one.source, one.destination) for one in facts.headless] == [(SERVER, CLIENT)]
+    assert last.frag > 0
+
+
+def test_an_echo_in_fragments_is_an_echo(pcap: Pcap):
+    asked = b"00" * 16 + b"?" + bytes(1400)
+    pcap.handshake().request("connect").reply({"reply": "connect", "state": "connecting", "token": "00" * 16})
+    pcap.token(asked).frames(*in_fragments(asked))
+    facts = read(pcap)
+    assert (facts.media, facts.incomplete, len(facts.fragments)) == ((), (), 2)
+
+
+def test_a_control_segment_in_fragments_is_read(pcap: Pcap):
+    connected(pcap)
+    before = pcap.path.stat().st_size
+    pcap.reply({"reply": "interrupt", "state": "interrupted"})
+    raw = pcap.path.read_bytes()
+    pcap.path.write_bytes(raw[:before])
+    pcap.packets -= 1
+    pcap.frames(*(Ether(**ETHER) / part for part in fragment(IP(raw[before + 16 + 14 :]), 24)))
+    facts = read(pcap)
+    assert facts.tap.problem is None
+    last = facts.messages[-1]
+    assert isinstance(last, Reply)
+    assert last.command == "interrupt"
+
+
+def test_fragments_of_ipv6_are_put_together_too(pcap: Pcap):
+    data = bytes(UDP(sport=PORT, dport=50000) / Raw(rtp(4)))
+    for offset, more in ((0, 1), (1256, 0)):
+        part = IPv6ExtHdrFragment(offset=offset // 8, m=more, id=1 << 20, nh=17)
+        pcap.frame(Ether(**ETHER) / IPv6(src="fd00::1", dst="fd00::2") / part / Raw(data[offset : offset + 1256]))
+    facts = read(pcap)
+    assert facts.tap.problem is None
+    assert [(one.sequence, one.destination) for one in facts.media] == [(4, ("fd00::2", 50000))]
 
 
 def test_a_packet_shorter_than_its_headers_is_a_problem(pcap: Pcap):
@@ -259,7 +344,7 @@ def test_a_minute_of_five_clients_is_read_in_time(pcap: Pcap):
 @given(st.sampled_from(sorted(LINK_HEADER)), st.binary(max_size=120))
 def test_any_bytes_are_a_packet_or_end_too_soon(link_type: int, frame: bytes):
     with contextlib.suppress(EvidenceError):
-        Dissector(link_type).segment_untrusted(frame)
+        Dissector(link_type).packet_untrusted(frame)
 
 
 @given(st.binary(min_size=188, max_size=1316))

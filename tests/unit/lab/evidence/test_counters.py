@@ -19,6 +19,8 @@ IPTABLES = """\
 [9:9] -A FLUME-IN-3 -p udp -m comment --comment "flumelab open media" -j RETURN
 [3:180] -A INPUT -p tcp -m tcp --dport 22 -j REJECT --reject-with tcp-reset
 [40:4000] -A INPUT -s 198.18.0.2/32 -j ACCEPT
+[2:2712] -A FLUME-IN-3 -p udp -m length --length 1281 -m comment --comment "flumelab blocked media in fragments" -j DROP
+[8:80] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked mediation" -j DROP
 COMMIT
 # of a scenario that was removed
 [20:26560] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked media" -j REJECT --reject-with icmp
@@ -33,7 +35,7 @@ def test_drops_are_those_of_the_one_socket():
 
 
 def test_only_rules_that_take_media_away_count():
-    assert firewall_drops(IPTABLES) == 37
+    assert firewall_drops(IPTABLES) == 39
     assert firewall_drops("") == 0
 
 

@@ -20,8 +20,8 @@ def clock(case: Case) -> Finding:
     """
     if case.matching is None:
         return passes("one tap, one clock")
-    if case.matching.unmatched > case.subject.counters.damaged_on_link:
-        return errs(f"{case.matching.unmatched} datagrams reached the client that the server's tap did not see leave")
+    if (unmatched := len(case.matching.unmatched)) > case.subject.counters.damaged_on_link:
+        return errs(f"{unmatched} datagrams reached the client that the server's tap did not see leave")
     delays_s = [arrival.time_s - departure.time_s for departure, arrival in case.matching.arrived]
     if delays_s and min(delays_s) < -CLOCK_TOLERANCE_S:
         return errs(f"a datagram arrived {-min(delays_s) * 1000:.1f} ms before it left: the taps' clocks disagree")
@@ -48,7 +48,7 @@ def balance(case: Case) -> Finding:
         where = "" if case.matching is None else f"; {len(case.matching.arrived)} of them reached its interface"
         return fails(f"{b.unexplained} of {b.sent} datagrams are unexplained (received {b.received}{where})")
     # A damaged datagram is at the client's tap, but unlike any that left.
-    missing = 0 if case.matching is None else len(case.matching.missing) - case.matching.unmatched
+    missing = 0 if case.matching is None else len(case.matching.missing) - len(case.matching.unmatched)
     if case.matching is not None and missing != (counted := case.balance.lost_on_link):
         return errs(f"{missing} datagrams are missing between the taps, the link's counter says {counted}")
     return passes(f"{case.balance.sent} sent, 0 unexplained")

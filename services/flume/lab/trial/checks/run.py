@@ -10,17 +10,20 @@ SILENCE_S = 2.0
 """An active window of this length without one datagram is a failure; a stopped ingest needs up to 1.3 s to start."""
 
 
-def capture(facts: TapFacts) -> Finding:
+def capture(facts: TapFacts, headless: int = 0) -> Finding:
     """The capture holds every packet that passed its interface.
 
     ERROR: The file is missing, empty or cut off; packets were dropped or shortened; tcpdump was not closed cleanly;
-    control bytes are missing; or the clock was set back.
+    control bytes are missing; the clock was set back; or IP fragments left the server without their first one, which
+    alone names ports.
 
     Next: Dropped packets: use a less busy host. Damaged file: make room on the disk. Run again.
     """
     tap = facts.tap
     if tap.problem:
         return errs(tap.problem)
+    if headless:
+        return errs(f"{headless} packets left in IP fragments without the first one: whose they are is not known")
     return passes(f"{tap.packets} packets, none dropped, file whole, closed cleanly")
 
 
