@@ -7,8 +7,9 @@ as a shell script. One tc stays in there and reads its commands from a pipe, bec
     request-17
     ' >&4
 
-tc answers into the files ``output.K`` and ``errors.K``. To a command that does not exist, here ``request-17``, it
-answers there with two lines, so it has dealt with all lines before. ``renew_tc K`` in a script starts another tc.
+tc writes its output and its errors, in that order, to the file ``answers.K``. To a command that does not exist, here
+``request-17``, it answers with two lines there, so it has dealt with all lines before. ``renew_tc K`` in a script
+starts another tc. Requests need not wait for the answers to those before.
 """
 
 import contextlib
@@ -16,43 +17,73 @@ import os
 import re
 import threading
 import time
+from collections import deque
+from typing import NamedTuple
 
 from wire.requests import WireError, one_line
 
 COMMAND_S = 5.0
-"""Longest time for one request, including the wait for the requests before it."""
+"""Longest time for one request, including the requests before it that are not answered yet."""
 
 MAX_TABLES = 400
 """How many lines with a table of a distribution one tc gets: Debian's tc 6.1 keeps 40 KB for each until it ends."""
 
-MAX_OUTPUT_BYTES = 4 << 20
+MAX_ANSWER_BYTES = 4 << 20
 """Size of an answer file at which another tc begins another file: the files are in memory."""
 
 _POLL_S = 0.001
 
+_MARK = re.compile(r'^Object "request-(\d+)" is unknown.*\n.*\n', re.MULTILINE)
 
-def script(lines: str, mark: str, *, renew: int | None) -> str:
-    """Return the shell script that gives *lines* and then *mark* to tc; *renew* is the number of a new tc.
 
-    >>> script("qdisc show\\n", "request-17", renew=None)
+class Answer(NamedTuple):
+    """What tc wrote before a mark."""
+
+    output: str
+    errors: str
+    """In one line; empty if no line failed."""
+
+
+def script(lines: str, number: int, *, renew: int | None = None) -> str:
+    """Return the shell script that gives *lines* and the mark of request *number* to tc; *renew* numbers a new tc.
+
+    >>> script("qdisc show\\n", 17)
     "printf '%s' 'qdisc show\\nrequest-17\\n' >&4\\n"
     """
-    text = f"{lines.rstrip()}\n{mark}\n".lstrip("\n").replace("'", "'\\''")
+    text = f"{lines.rstrip()}\nrequest-{number}\n".lstrip("\n").replace("'", "'\\''")
     start = "" if renew is None else f"renew_tc {renew}\n"
     return f"{start}printf '%s' '{text}' >&4\n"
 
 
-def errors_before(mark: str, text: str) -> str | None:
-    """Return tc's error messages before its answer to *mark*, in one line; ``None`` if that is not complete yet.
+def take_answer(number: int, text: str) -> tuple[Answer, str] | None:
+    """Return the answer to request *number* at the beginning of *text*, and the text after it; ``None``: not complete.
 
-    >>> errors_before("request-3", 'Object "request-3" is unknown, try "tc help".\\nCommand failed -:7\\n')
-    ''
+    Late answers to requests before are passed over. tc's output is JSON, one array a line.
+
+    >>> mark = 'Object "request-3" is unknown, try "tc help".\\nCommand failed -:7\\n'
+    >>> take_answer(3, '[{"kind":"netem"}]\\n' + mark + "[]\\n")
+    (Answer(output='[{"kind":"netem"}]\\n', errors=''), '[]\\n')
     """
-    answered = re.search(rf'^Object "{mark}" is unknown.*\n.*\n', text, re.MULTILINE)
-    if answered is None:
-        return None
-    messages, failures = re.subn(r"^Command failed .*\n", "", text[: answered.start()], flags=re.MULTILINE)
-    return one_line(messages) if failures else ""  # without a failure: warnings
+    begin = 0
+    for match in _MARK.finditer(text):
+        if int(match[1]) == number:
+            lines = text[begin : match.start()].splitlines(keepends=True)
+            output = "".join(line for line in lines if line.startswith("["))
+            others = [line for line in lines if not line.startswith("[")]
+            messages = [line for line in others if not line.startswith("Command failed ")]
+            failed = len(messages) < len(others)  # else they are warnings
+            return Answer(output, one_line("".join(messages)) if failed else ""), text[match.end() :]
+        begin = match.end()
+    return None
+
+
+class _Request:
+    """A request whose answer has not come yet."""
+
+    def __init__(self, number: int, tc: int, until_s: float) -> None:
+        self.number, self.tc, self.until_s = number, tc, until_s
+        self.done = threading.Event()
+        self.answer: Answer | None = None
 
 
 class Mailbox:
@@ -62,14 +93,16 @@ class Mailbox:
         """Make *folder*, which the kernel's user may write to."""
         self._folder = folder
         self._deadline_s = deadline_s
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._waiting: deque[_Request] = deque()
         self._requests = 0
         self._tc = 1
         self._must_renew = False
         self._tables = 0
-        self._read = {"output": 0, "errors": 0}
+        self._read_bytes = 0
         os.makedirs(folder, exist_ok=True)
         os.chmod(folder, 0o777)  # noqa: S103 - in the container
+        threading.Thread(target=self._read_answers, name="answers", daemon=True).start()
 
     @property
     def is_open(self) -> bool:
@@ -82,56 +115,62 @@ class Mailbox:
         Raises :class:`WireError` when a line fails, and when the answer does not come in time; then the lines may
         still be run later.
         """
-        until_s = time.monotonic() + self._deadline_s
-        if not self._lock.acquire(timeout=self._deadline_s):
-            raise WireError(f"other requests to the wire took longer than {self._deadline_s:g} s")
-        try:
-            errors, output = self._exchange(lines, until_s)
-        finally:
-            self._lock.release()
-        if errors:
-            raise WireError(f"tc in the wire: {errors}")
-        return output
+        with self._changed:
+            request = self._post(lines)
+            self._waiting.append(request)
+            self._changed.notify()
+        request.done.wait()
+        if request.answer is None:
+            raise WireError(f"the kernel of the wire did not answer within {self._deadline_s:g} s")
+        if request.answer.errors:
+            raise WireError(f"tc in the wire: {request.answer.errors}")
+        return request.answer.output
 
-    def _exchange(self, lines: str, until_s: float) -> tuple[str, str]:
-        """Return tc's errors and its output."""
+    def _post(self, lines: str) -> _Request:
+        """Put the script of one request into the folder."""
         self._requests += 1
-        mark = f"request-{self._requests}"
-        renew = self._number_of_new_tc(lines.count(" distribution "))
+        self._tables += lines.count(" distribution ")
+        renew = None
+        if self._must_renew or self._tables > MAX_TABLES or self._read_bytes > MAX_ANSWER_BYTES:
+            self._must_renew, self._tables, self._read_bytes = False, 0, 0
+            self._tc = renew = self._tc + 1
         with open(f"{self._folder}/new", "w") as file:
-            file.write(script(lines, mark, renew=renew))
+            file.write(script(lines, self._requests, renew=renew))
         os.rename(f"{self._folder}/new", f"{self._folder}/{self._requests}")
-        self._must_renew = True  # should this request fail
-        seen = ""
-        while (errors := errors_before(mark, seen)) is None:
-            if time.monotonic() > until_s:
-                raise WireError(f"the kernel of the wire did not answer within {self._deadline_s:g} s")
-            time.sleep(_POLL_S)
-            seen += self._new("errors")
-        os.unlink(f"{self._folder}/{self._requests}")
-        self._must_renew = False
-        return errors, self._new("output")
+        return _Request(self._requests, self._tc, time.monotonic() + self._deadline_s)
 
-    def _number_of_new_tc(self, tables: int) -> int | None:
-        """Count *tables* of distributions; return the number of the next tc, or ``None`` if this one can go on."""
-        self._tables += tables
-        if not self._must_renew and self._tables <= MAX_TABLES and self._read["output"] < MAX_OUTPUT_BYTES:
-            return None
-        for kind in self._read:
-            self._read[kind] = 0
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self._folder}/{kind}.{self._tc}")
-        self._tc += 1
-        self._tables = tables
-        return self._tc
+    def _read_answers(self) -> None:
+        """Give each request its answer, in their order."""
+        tc, position, text = 1, 0, ""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                request = self._waiting.popleft()
+            if request.tc != tc:
+                self._remove(f"answers.{tc}")
+                tc, position, text = request.tc, 0, ""
+            while (found := take_answer(request.number, text)) is None and time.monotonic() < request.until_s:
+                time.sleep(_POLL_S)
+                new = self._read(f"answers.{tc}", position)
+                position += len(new)
+                text += new.decode(errors="replace")
+            if found is not None:
+                request.answer, text = found
+                self._remove(str(request.number))
+            with self._changed:
+                self._must_renew = found is None
+                self._read_bytes = position if tc == self._tc else 0
+            request.done.set()
 
-    def _new(self, kind: str) -> str:
-        """Return what tc has written to its output or errors since the last call."""
+    def _read(self, name: str, position: int) -> bytes:
+        """Return what is in a file from *position* on; nothing if it does not exist yet."""
         try:
-            with open(f"{self._folder}/{kind}.{self._tc}", "rb") as file:
-                file.seek(self._read[kind])
-                data = file.read()
-        except FileNotFoundError:  # a new tc has not opened it yet
-            return ""
-        self._read[kind] += len(data)
-        return data.decode(errors="replace")
+            with open(f"{self._folder}/{name}", "rb") as file:
+                file.seek(position)
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._folder}/{name}")
