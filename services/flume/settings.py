@@ -75,8 +75,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     catch_up_factor: float = 4.0
     """A joining client receives the datagrams since the last keyframe at this multiple of the stream's rate."""
     ring_mib: int = 21
-    """Memory for recent datagrams, from which clients join: 4 s at 40 Mbit/s. Higher rates or longer groups of pictures
-    need more. Without it clients join at the live edge."""
+    """Most memory for recent datagrams, from which clients join: 4 s at 40 Mbit/s. Higher rates or longer groups of
+    pictures need more. Without it clients join at the live edge."""
     ring_s: float = 20.0
     """Oldest keyframe at which a client may join."""
     token_interval_s: float = TOKEN_INTERVAL_S

@@ -1,14 +1,18 @@
-"""The most recent datagrams, numbered, in one block of memory from which all clients are served.
+"""The most recent datagrams, numbered, in a few blocks of memory from which all clients are served.
 
 A datagram has an *index* that counts from 0 without end. Its RTP sequence number is the index plus a random start,
-modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them is one ``memoryview`` and one
-``send`` with UDP segmentation.
+modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them in one block is one
+``memoryview`` and one ``send`` with UDP segmentation. A block whose datagrams are all too old to begin at is filled
+anew, so the memory follows the stream's rate: 22 s at 4 Mbit/s take 14 MB, a radio station takes 2 MB.
 
 One thread appends, and reads by :meth:`Ring.run`. Other threads may ask where to begin and how far behind an index is,
 which reads integers, and may read by :meth:`Ring.copy`, which checks afterwards whether the copy was overwritten. There
-is no lock: a datagram is complete before :attr:`Ring.next_index` counts it, and CPython binds an attribute in one step.
+is no lock: a datagram is complete before :attr:`Ring.next_index` counts it, a block is out of reach before it is filled
+anew, and CPython binds an attribute in one step.
 """
 
+import math
+import mmap
 import struct
 from collections.abc import Iterable
 
@@ -27,8 +31,17 @@ DEFAULT_SLOTS = 16_384
 """21 MiB: 4 s at 40 Mbit/s, 17 s at 10. A group of pictures longer than that cannot be joined at its start."""
 
 DEFAULT_REACH_S = 20.0
-"""Age of the oldest keyframe at which a client may join. At a low rate the memory holds minutes. A client that catches
-up with minutes at a multiple of the stream's rate would show the past for a third of that time."""
+"""Age of the oldest keyframe at which a client may join. A client that catches up with minutes at a multiple of the
+stream's rate would show the past for a third of that time."""
+
+KEPT = 1.125
+"""Datagrams are kept so much longer than a client may begin at them: one that begins now is served a little later."""
+
+MOST_BLOCK_SLOTS = 1024
+"""1.4 MB. A run ends with its block, so a large block cuts fewer batches in two."""
+
+LEAST_BLOCKS = 16
+"""Of a full ring: what is lost at once is a small part of it."""
 
 
 def slots_of(mebibytes: int) -> int:
@@ -42,7 +55,7 @@ libvlc begins live sources with one second of audio (measured)."""
 
 
 class Ring:
-    """The last *slots* datagrams, and the index of the latest random access point.
+    """The last datagrams, *slots* of them at most, and the index of the latest random access point.
 
     Example::
 
@@ -60,7 +73,7 @@ class Ring:
         slots: int = DEFAULT_SLOTS,
         reach_s: float = DEFAULT_REACH_S,
     ) -> None:
-        """Reserve the memory. *ssrc*, *first_sequence*, *timestamp_offset* are random numbers (RFC 3550, 5.1).
+        """Begin without a datagram. *ssrc*, *first_sequence*, *timestamp_offset* are random numbers (RFC 3550, 5.1).
 
         Clients begin at most *reach_s* seconds and at most *slots* datagrams in the past.
         """
@@ -69,8 +82,11 @@ class Ring:
         self._timestamp_offset = timestamp_offset
         self._slots = slots
         self._reach_s = reach_s
-        self._memory = bytearray(slots * DATAGRAM_BYTES)
-        self._view = memoryview(self._memory).toreadonly()
+        self._block_slots = max(1, min(slots // LEAST_BLOCKS, MOST_BLOCK_SLOTS))
+        self._blocks: dict[int, memoryview] = {}
+        """The blocks by number, which is the index of their datagrams divided by :attr:`_block_slots`; without gaps."""
+        self._oldest = 0
+        """The first index of the oldest block."""
         self._next = 0
         self._join: int | None = None
         self._begin = 0
@@ -93,12 +109,15 @@ class Ring:
         All in one loop with local names: sending to hundreds of clients has evicted the CPU's cache before each tick,
         so each look-up of a name costs several times as much here as elsewhere.
         """
-        memory, slots = self._memory, self._slots
-        index, sequence, ssrc, start = self._next, self._first_sequence, self.ssrc, self._timestamp_offset
+        slots, index = self._block_slots, self._next
+        sequence, ssrc, start = self._first_sequence, self.ssrc, self._timestamp_offset
+        memory = self._blocks.get(index // slots)
         for payload, due_s, random_access, _ in datagrams:
             if len(payload) != PAYLOAD_BYTES:
                 message = f"a datagram carries {PAYLOAD_BYTES} bytes, not {len(payload)}"
                 raise ValueError(message)
+            if memory is None or not index % slots:
+                memory = self._begin_block(index // slots)
             at = index % slots * DATAGRAM_BYTES
             timestamp = start + round(due_s * rtp.CLOCK_HZ)
             _PACK(memory, at, *_FIRST_BYTES, sequence + index & 0xFFFF, timestamp & 0xFFFF_FFFF, ssrc)
@@ -107,6 +126,24 @@ class Ring:
                 self._join = index
             index += 1
             self._next = index  # after each datagram: copy() relies on it
+
+    def _begin_block(self, number: int) -> memoryview:
+        """Return the memory of block *number*: that of a block that is needed no longer, or more."""
+        memory = None
+        oldest = number - len(self._blocks)
+        most = max(1, self._slots // self._block_slots)
+        while self._blocks and (len(self._blocks) >= most or self._is_past((oldest + 1) * self._block_slots - 1)):
+            memory = self._blocks.pop(oldest)
+            oldest += 1
+        self._oldest = oldest * self._block_slots  # before the memory is written: copy() relies on it
+        if memory is None:
+            size = self._block_slots * DATAGRAM_BYTES
+            memory = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        self._blocks[number] = memory
+        return memory
+
+    def _is_past(self, index: int) -> bool:
+        return self.behind_s(index) > KEPT * self._reach_s
 
     def forget(self) -> None:
         """Let no client join in the past: the stored datagrams belong to a stream that was stopped."""
@@ -137,7 +174,7 @@ class Ring:
         continues = last_index is not None and last_index + 1 >= edge
         if edge == self._begin or continues or (join is not None and self._reaches(join)):
             return None
-        oldest = max(self._begin, edge - self._slots + self._slots // 8, 0 if join is None else join)
+        oldest = max(self._begin, self._first_held(), 0 if join is None else join)
         silent_s = min(self.behind_s(oldest), self._reach_s)
         return silent_s if silent_s >= BEGINNING_S else None
 
@@ -147,35 +184,49 @@ class Ring:
         return join if join is not None and join > index and self.holds(join) else None
 
     def behind_s(self, index: int) -> float:
-        """Return the seconds of stream from the stored datagram *index* to the newest one; from any thread."""
-        newest = self._next - 1
-        return rtp.timestamp_distance(self._timestamp(newest), self._timestamp(index)) / rtp.CLOCK_HZ
+        """Return the seconds of stream from the datagram *index* to the newest one; from any thread.
 
-    def _timestamp(self, index: int) -> int:
-        return int(_TIMESTAMP.unpack_from(self._memory, index % self._slots * DATAGRAM_BYTES)[0])
+        Infinite if *index* is stored no longer.
+        """
+        newest, oldest = self._timestamp(self._next - 1), self._timestamp(index)
+        return math.inf if oldest is None or newest is None else rtp.timestamp_distance(newest, oldest) / rtp.CLOCK_HZ
+
+    def _timestamp(self, index: int) -> int | None:
+        number, slot = divmod(index, self._block_slots)
+        block = self._blocks.get(number)
+        return None if block is None else int(_TIMESTAMP.unpack_from(block, slot * DATAGRAM_BYTES)[0])
 
     def copy(self, start: int, stop: int) -> bytes | None:
         """Return a copy of what :meth:`run` returns, from any thread; ``None`` if it was overwritten meanwhile.
 
-        While ``next_index`` is n, the slot of n may be being written, which is also the slot of n - slots: only later
-        datagrams are intact. It is enough to check after copying, because the writer only moves forward.
+        It is enough to check after copying, because a block that is filled anew is out of reach before.
         """
-        copied = bytes(self.run(start, stop))
-        return copied if start > self._next - self._slots else None
+        try:
+            copied = bytes(self.run(start, stop))
+        except KeyError:
+            return None
+        return copied if start >= self._oldest else None
 
     def holds(self, index: int) -> bool:
         """Return whether *index* is stored, with a margin of an eighth for datagrams appended before it is read."""
-        return self._next - self._slots + self._slots // 8 <= index < self._next
+        return self._first_held() <= index < self._next
+
+    def _first_held(self) -> int:
+        """Return the lowest index that is stored and not about to be overwritten because the memory is full."""
+        return max(self._oldest, self._next - self._slots + self._slots // 8)
 
     def oldest_index(self) -> int:
         """Return the lowest index whose bytes are still intact."""
-        return max(0, self._next - self._slots)
+        return self._oldest
 
     def run(self, start: int, stop: int) -> memoryview:
-        """Return datagrams *start* to *stop* - 1, headers included, cut short where the memory wraps."""
-        first = start % self._slots
-        count = min(stop - start, self._slots - first)
-        return self._view[first * DATAGRAM_BYTES : (first + count) * DATAGRAM_BYTES]
+        """Return datagrams *start* to *stop* - 1, headers included, cut short where a block ends.
+
+        Raises :class:`KeyError` if *start* is stored no longer.
+        """
+        number, first = divmod(start, self._block_slots)
+        count = min(stop - start, self._block_slots - first)
+        return self._blocks[number].toreadonly()[first * DATAGRAM_BYTES : (first + count) * DATAGRAM_BYTES]
 
 
 def strip_headers(run: memoryview) -> bytes:

@@ -78,7 +78,7 @@ _log = logging.getLogger(__name__)
     "--ring-mib",
     default=_DEFAULTS.ring_mib,
     show_default=True,
-    help="Memory for the recent past, from which clients join at a keyframe: MiB.",
+    help="Most memory for the recent past, from which clients join at a keyframe: MiB.",
 )
 @click.option(
     "--ring-seconds",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
-from flume.media.ring import DATAGRAM_BYTES, Ring, slots_of, strip_headers
+from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring, slots_of, strip_headers
 
 SSRC = 0xF1AE
 
@@ -27,7 +27,7 @@ def split(run: memoryview) -> list[rtp.RtpPacket]:
 
 
 def test_datagrams_are_numbered_across_the_16_bit_wrap_and_stamped_at_90_khz():
-    packets = split(filled(10, keyframes={0}).run(0, 10))
+    packets = split(filled(10, keyframes={0}, slots=256).run(0, 10))
     assert [packet.sequence for packet in packets] == [65530, 65531, 65532, 65533, 65534, 65535, 0, 1, 2, 3]
     assert [packet.timestamp for packet in packets] == [900 * index for index in range(10)]
     assert {packet.ssrc for packet in packets} == {SSRC}
@@ -83,6 +83,61 @@ def test_no_client_begins_further_in_the_past_than_the_reach():
         ring.extend([Datagram(payload(index), index / 100, index == 0)])
         assert ring.start_after(None) == (0 if index <= 100 else index + 1)
     assert slots_of(21) * DATAGRAM_BYTES <= 21 << 20
+
+
+def fill_at(ring: Ring, rate: int, seconds: float, *, begin_s: float = 0.0) -> None:
+    for number in range(round(rate * seconds)):
+        ring.extend([Datagram(payload(number), begin_s + number / rate, random_access=False)])
+
+
+def memory_of(ring: Ring) -> int:
+    return sum(block.nbytes for block in ring._blocks.values())
+
+
+@pytest.mark.parametrize(
+    ("rate", "most_mib"),
+    [(10, 3), (400, 15), (2000, 21)],
+    ids=["a radio station", "the test card", "more than there is memory for"],
+)
+def test_the_memory_follows_the_rate_of_the_stream(rate: int, most_mib: int):
+    ring = Ring(ssrc=SSRC, first_sequence=0, reach_s=20.0)
+    fill_at(ring, rate, 120)
+    assert memory_of(ring) <= most_mib << 20
+    full = ring.next_index - DEFAULT_SLOTS + DEFAULT_SLOTS // 8
+    assert ring.holds(max(full, ring.next_index - 20 * rate))
+
+
+def test_memory_is_given_back_when_the_rate_falls_and_taken_again_when_it_rises():
+    ring = Ring(ssrc=SSRC, first_sequence=0, reach_s=2.0)
+    fill_at(ring, 6000, 3)
+    large = memory_of(ring)
+    fill_at(ring, 100, 30, begin_s=3)
+    assert memory_of(ring) < large / 5
+    fill_at(ring, 6000, 3, begin_s=33)
+    assert memory_of(ring) == large
+    assert ring.holds(ring.next_index - 12_000)
+
+
+@given(rates=st.lists(st.sampled_from([5, 50, 200, 1000, 4000]), min_size=1, max_size=8))
+def test_what_is_in_reach_is_stored_at_any_rate_while_there_is_memory(rates: list[int]):
+    ring, slots = Ring(ssrc=SSRC, first_sequence=0, slots=4096, reach_s=0.5), 4096
+    due = []
+    for number, rate in enumerate(rates):
+        for place in range(rate // 4):
+            due.append(number / 4 + place / rate)
+            ring.extend([Datagram(payload(len(due) - 1), due[-1], random_access=False)])
+            oldest = ring.oldest_index()
+            assert oldest == 0 or due[-1] - due[oldest - 1] > 0.5 or len(due) - oldest > slots - slots // 8
+    assert bytes(ring.run(len(due) - 1, len(due))[12:]) == payload(len(due) - 1)
+
+
+def test_what_is_stored_no_longer_is_infinitely_far_behind_and_no_client_begins_there():
+    ring = filled(200, keyframes={0}, slots=64)
+    assert ring.behind_s(0) == float("inf")
+    assert ring.join_after(-1) is None
+    assert ring.copy(0, 4) is None
+    with pytest.raises(KeyError):
+        ring.run(0, 4)
 
 
 @given(count=st.integers(1, 300), last=st.none() | st.integers(0, 299), every=st.integers(1, 50))

@@ -40,8 +40,13 @@ def indices(ring: Ring, copied: bytes) -> list[int]:
     return found
 
 
-def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(eager_switches: None):
-    ring = Ring(ssrc=1, first_sequence=65_000, slots=SLOTS)
+@pytest.mark.parametrize(
+    ("slots", "reach_s", "back"), [(SLOTS, 20.0, SLOTS), (1 << 20, 4.0, 2048)], ids=["memory is short", "time is over"]
+)
+def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(
+    slots: int, reach_s: float, back: int, eager_switches: None
+):
+    ring = Ring(ssrc=1, first_sequence=65_000, slots=slots, reach_s=reach_s)
     random = Random(20261123)
 
     def fill() -> None:
@@ -53,7 +58,7 @@ def test_a_reader_in_another_thread_never_gets_half_a_datagram_or_a_later_one(ea
     whole = overtaken = 0
     while writer.is_alive():
         edge = ring.next_index
-        start = max(0, edge - random.randint(1, SLOTS))
+        start = max(0, edge - random.randint(1, back))
         stop = min(edge, start + random.randint(1, 16))
         copied = ring.copy(start, stop) if stop > start else None
         if copied is None:
@@ -73,11 +78,11 @@ def test_the_slot_that_is_being_written_is_not_handed_out():
     ring = Ring(ssrc=1, first_sequence=0, slots=SLOTS)
     for index in range(SLOTS + 10):
         ring.extend([Datagram(payload(index), 0.0, False)])
-    assert ring.oldest_index() == 10
-    assert ring.copy(10, 11) is None, "number 74 may be being written into the slot of number 10"
-    copied = ring.copy(11, 12)
+    assert ring.oldest_index() == 12
+    assert ring.copy(11, 12) is None, "number 75 may be being written into the slot of number 11"
+    copied = ring.copy(12, 13)
     assert copied is not None
-    assert int.from_bytes(copied[12:16], "big") == 11
+    assert int.from_bytes(copied[12:16], "big") == 12
 
 
 def test_how_far_behind_an_index_is_in_seconds_across_the_wrap_of_timestamps():
