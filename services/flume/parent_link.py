@@ -1,11 +1,12 @@
 """The child's side of :mod:`flume.child_process`, and the frames in which both sides speak.
 
-A child may be one of many: this module imports nothing that takes megabytes, such as subprocess and typing (2 MB).
+A child may be one of many: this module imports nothing that takes megabytes, such as subprocess, ctypes and typing
+(2 MB).
 """
 
 import contextlib
-import ctypes
 import fcntl
+import io
 import os
 import resource
 import signal
@@ -23,8 +24,10 @@ MAX_FRAME_BYTES = 16 << 20
 DEFERRED_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 """Ctrl-C in a terminal, ``systemctl stop`` and the like reach every process. The parent decides what it means."""
 
+NAME_BYTES = 15
+"""Longest name of a process (proc(5), ``comm``)."""
+
 _HEADER = struct.Struct(">BI")
-_PR_SET_NAME = 15
 
 
 class NoFrameError(Exception):
@@ -85,8 +88,8 @@ class ParentLink:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFERRED_SIGNALS)
         _die_with_the_writer_of(lifeline)
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+        with contextlib.suppress(OSError), io.FileIO("/proc/self/comm", "w") as comm:
+            comm.write(name.encode()[:NAME_BYTES])
         self._guard = threading.Lock()
 
     def start(self, on_message: Callable[[bytes], None]) -> None:

@@ -4,8 +4,8 @@ import queue
 import sys
 from importlib import import_module
 
-from flume.child_process import DATA, MESSAGE, ParentLink
 from flume.errors import SourceError
+from flume.parent_link import DATA, MESSAGE, ParentLink
 from flume.reader.engine import Engine, UnplayableError
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise, decode_command, encode
 
