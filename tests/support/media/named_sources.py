@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flume.server.sources.expand import expand
-from flume.server.sources.fetching import Fetched
+from flume.server.sources.fetched import Fetched
 from flume.server.sources.items import UnplayableError
 
 

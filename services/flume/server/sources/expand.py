@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from flume.errors import SourceError
 from flume.server.sources import network_entries
-from flume.server.sources.fetching import FETCH_TIMEOUT_S, Fetched, fetch_untrusted
+from flume.server.sources.fetched import Fetched
+from flume.server.sources.fetching import FETCH_TIMEOUT_S, fetch_untrusted
 from flume.server.sources.folders import folder_items
 from flume.server.sources.items import (
     HTTP_SCHEMES,

@@ -7,7 +7,7 @@ import pytest
 
 from flume.errors import SourceError
 from flume.server.sources.expand import expand, items_behind
-from flume.server.sources.fetching import Fetched
+from flume.server.sources.fetched import Fetched
 from flume.server.sources.items import Item, UnplayableError
 from support.media.named_sources import playlist, video, web
 

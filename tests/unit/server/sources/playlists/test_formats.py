@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flume.errors import SourceError
 from flume.server.sources.expand import expand
-from flume.server.sources.fetching import Fetched
+from flume.server.sources.fetched import Fetched
 from flume.server.sources.playlists import collecting, m3u, options, pls, values, xspf
 from flume.server.sources.playlists.formats import format_of_content_type, parse_untrusted
 from flume.server.sources.playlists.spellings import spellings
