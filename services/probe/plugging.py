@@ -146,16 +146,20 @@ def _plug(clients: Sequence[Client], wires: Sequence[int]) -> list[Link]:
 
 def _prepare(client: Client, chosen: int, inside: dict[int, dict[str, Interface]]) -> Plug:
     """Return the plug of *client*, found where an interrupted one has left the other end of its eth0."""
-    for pid, found in inside.items():
-        if (end := found.get(f"c{client.number}")) and client.is_peer(end):
-            return Plug(client, chosen, links.read(client.number, "bridge"), pid, end.name)
-    name = _host_end(client)
-    if not os.path.exists(f"/sys/class/net/{name}/master"):
-        raise ProbeError(f"the link of client {client.number} is not on a bridge, so no wire can be put into it")
-    bridge = os.path.basename(os.path.realpath(f"/sys/class/net/{name}/master"))
-    # Once the end has left the bridge, nothing else shows which one it was.
-    links.write(client.number, "bridge", bridge)
-    return Plug(client, chosen, bridge, 0, name)
+    at = [
+        (pid, end.name)
+        for pid, found in inside.items()
+        if (end := found.get(f"c{client.number}")) and client.is_peer(end)
+    ]
+    if not at:
+        at = [(0, _host_end(client))]
+        # Once the end has left the bridge, nothing else shows which one it was.
+        master = os.path.realpath(f"/sys/class/net/{at[0][1]}/master")
+        links.write(client.number, "bridge", os.path.basename(master) if os.path.exists(master) else "")
+    bridge = links.read(client.number, "bridge")
+    if not bridge:
+        raise ProbeError(f"the link of client {client.number} is on no bridge: start the lab again (make lab)")
+    return Plug(client, chosen, bridge, *at[0])
 
 
 def _remove_remains(plugs: Sequence[Plug], inside: dict[int, dict[str, Interface]]) -> None:

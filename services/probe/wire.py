@@ -31,8 +31,8 @@ def ask(pid: int, request: Mapping[str, Any]) -> Mapping[str, Any]:
                 received += part
         answer: Mapping[str, Any] = ast.literal_eval(received.decode())
     except (OSError, SyntaxError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        raise ProbeError(f"the wire does not answer ({reason}): start the lab again (make lab)") from error
+        why = f"does not answer ({error})" if os.path.exists(f"/proc/{pid}") else "has ended"
+        raise ProbeError(f"the wire {why}: start the lab again (make lab)") from error
     if "error" in answer:
         raise ProbeError(f"the wire: {answer['error']}")
     return answer
