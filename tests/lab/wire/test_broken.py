@@ -1,0 +1,74 @@
+"""A wire that is broken: its container ends, the links end with it, and nothing of them is left."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from flume.lab.machine.process import wait_until
+from support.labs.wired import WiredLab
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
+
+
+def ports(wired: WiredLab) -> set[str]:
+    """Return the ports on Docker's bridge that lead to the wire."""
+    return {name for name in wired.interfaces(wired.probe.container) if name.startswith(f"fw{wired.wire.pid}-")}
+
+
+def assert_all_has_ended(wired: WiredLab) -> None:
+    """The container has ended. So have the links: their ports on the bridge and the clients' ends."""
+    assert wired.wire.wait(timeout_s=20) != 0
+    assert wait_until(lambda: ports(wired) == set(), timeout_s=10)
+    for client in wired.clients:
+        assert wired.interfaces(client) == {"lo"}
+
+
+def test_when_the_kernel_is_killed_the_container_says_so_and_ends(own_wired: WiredLab) -> None:
+    assert len(ports(own_wired)) == 2
+    os.kill(own_wired.kernel_processes()[0], signal.SIGKILL)
+    ended = own_wired.event()
+    assert ended["event"] == "ended"
+    assert ended["reason"].startswith("the kernel was killed by signal 9")
+    assert_all_has_ended(own_wired)
+
+
+def test_when_the_launcher_is_killed_the_kernel_ends_with_it(own_wired: WiredLab) -> None:
+    """It is the container's first process, so the engine's kernel kills all others."""
+    kernel = own_wired.kernel_processes()
+    os.kill(own_wired.wire.pid, signal.SIGKILL)
+    assert_all_has_ended(own_wired)
+    assert [pid for pid in kernel if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_when_a_helper_of_the_kernel_is_killed_frames_pass_or_all_ends(own_wired: WiredLab, number: int) -> None:
+    """Two helpers do what a wire needs none of, one is the address space of the agent, one that of tc."""
+    before = own_wired.received()
+    os.kill(own_wired.kernel_processes()[number], signal.SIGKILL)
+    if wait_until(lambda: own_wired.wire.state().status == "exited", timeout_s=2):
+        assert own_wired.event()["event"] == "ended"
+        assert_all_has_ended(own_wired)
+        return
+    sent = own_wired.send(rate=2000, seconds=1)
+    assert wait_until(lambda: own_wired.received() == [count + sent for count in before], timeout_s=10)
+    own_wired.ask({"do": "tc", "lines": "qdisc show\n"})  # fails if it was tc
+    assert "output" in own_wired.ask({"do": "tc", "lines": "qdisc show\n"})
+
+
+def test_a_kernel_that_stands_still_is_answered_for_and_works_when_it_goes_on(own_wired: WiredLab) -> None:
+    request = {"do": "tc", "lines": "qdisc show dev vec0\n"}
+    kernel = own_wired.kernel_processes()[0]
+    os.kill(kernel, signal.SIGSTOP)
+    assert own_wired.ask(request) == {"error": "the kernel of the wire did not answer within 5 s"}
+    assert own_wired.ask({"do": "status"})["links"] == 6
+    os.kill(kernel, signal.SIGCONT)
+    assert "output" in own_wired.ask(request)
+
+
+def test_it_stops_when_it_is_asked_to(own_wired: WiredLab) -> None:
+    """SIGTERM is enough: the engine need not kill it."""
+    own_wired.wire.stop(timeout_s=20)
+    assert own_wired.wire.state().exit_code == 0
+    assert wait_until(lambda: ports(own_wired) == set(), timeout_s=10)
