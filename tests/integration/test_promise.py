@@ -1,7 +1,7 @@
 """The promise, proved on the wire: no datagram leaves after the reply to ``interrupt`` or ``disconnect``.
 
 The real server runs in a network namespace of its own. tcpdump captures at its interface, and the judge knows only the
-capture. Four broken servers show that the judge would notice a broken promise.
+capture. Six broken servers show that the judge would notice a broken promise.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from pathlib import Path
 from random import Random
 
@@ -221,8 +221,29 @@ def leaks_of(tmp_path: Path, kind: str, script: Callable[[WirePair], Awaitable[N
         return judged(pair, {"server": tap}, subjects, began_s)
 
 
-def test_the_honest_server_passes_where_the_broken_ones_fail(tmp_path: Path):
-    assert failed(leaks_of(tmp_path, "honest"), but=frozenset({"balance"})) == []
+async def fall_silent(pair: WirePair) -> None:
+    """Client 0 sends its token all the time, 1 no more after its first, 2 from another port after its first."""
+    steady, silent, moving = [await LightClient(pair, number, PORT).open() for number in range(3)]
+    for client in (steady, silent, moving):
+        await client.connect()
+    await asyncio.sleep(0.3)
+    control, elsewhere = pair.sockets(2)
+    control.close()
+    with elsewhere:
+        for _ in range(15):
+            steady.consent()
+            elsewhere.sendto((moving.token or "").encode(), moving.server)
+            await asyncio.sleep(0.3)
+    for client in (steady, moving):
+        await client.ask("disconnect")
+    for client in (steady, silent, moving):
+        await client.close()
+
+
+@pytest.mark.parametrize("script", [watch_and_leave, fall_silent])
+def test_the_honest_server_passes_where_the_broken_ones_fail(tmp_path: Path, script):
+    report = leaks_of(tmp_path, "honest", script)
+    assert failed(report, but=frozenset({"balance", "silence"} if script is fall_silent else {"balance"})) == []
 
 
 @pytest.mark.parametrize(
@@ -238,10 +259,26 @@ def test_the_honest_server_passes_where_the_broken_ones_fail(tmp_path: Path):
 def test_each_broken_server_is_caught_for_what_it_does(
     tmp_path: Path, kind: str, client: int, reasons: set[str], besides: set[str]
 ):
-    report = leaks_of(tmp_path, kind)
+    caught(leaks_of(tmp_path, kind), client, reasons, besides)
+
+
+@pytest.mark.parametrize(
+    ("kind", "client", "reasons"),
+    [("streams_without_tokens", 1, {"consent_expired"}), ("ignores_moves", 2, {"wrong_address"})],
+)
+def test_a_server_that_streams_on_where_no_token_comes_from_is_caught(
+    tmp_path: Path, kind: str, client: int, reasons: set[str]
+):
+    report = leaks_of(tmp_path, kind, fall_silent)
+    caught(report, client, reasons)
+    assert report.clients[0].datagrams_leaked == 0
+
+
+def caught(report: Report, client: int, reasons: set[str], besides: Collection[str] = ()) -> None:
+    """Check that the *client* of that number was sent what it should not get, for these *reasons*."""
     guilty = report.clients[client]
     assert guilty.datagrams_leaked > 0
-    assert set(guilty.leak_reasons) - besides == reasons
+    assert set(guilty.leak_reasons) - set(besides) == reasons
     (promise,) = (check for check in report.checks if check.name == "promise" and check.subject == guilty.name)
     assert promise.verdict is Verdict.FAIL
     assert all(check.verdict is Verdict.PASS for check in report.checks if check.name == "capture")

@@ -1,4 +1,4 @@
-"""The real server, and five that break their promises, each by one service or session of its own. They live in tests.
+"""The real server, and seven that break their promises, each by one service or session of its own. They live in tests.
 
 As a program it serves a synthetic source until SIGTERM: ``python -m support.servers.broken_server KIND HOST PORT``.
 It says ``ready`` once it accepts clients.
@@ -162,6 +162,21 @@ class OneFrameTooMany(ClientSession):
         super().__init__(services, peer, send_too_much, local_host=local_host, sink=sink)
 
 
+class NeverExpires(ClientSession):
+    """Goes on when the token no longer comes."""
+
+    def on_time(self, now_s: float) -> None:
+        self._consent.stop_clock()
+        super().on_time(now_s)
+
+
+class StaysAtItsPort(ClientSession):
+    """Takes a token from another port for one from the port that it sends to."""
+
+    def consent(self, source: Address) -> None:
+        super().consent(self._path.address or source)
+
+
 class TableOfUnasked(SessionTable):
     """Ends what its sessions have begun unasked."""
 
@@ -187,6 +202,14 @@ class OneFrameTable(SessionTable):
     session_class = OneFrameTooMany
 
 
+class NeverExpiresTable(SessionTable):
+    session_class = NeverExpires
+
+
+class StayingTable(SessionTable):
+    session_class = StaysAtItsPort
+
+
 PARTS = {
     "honest": ServerParts(),
     "keeps_streaming": ServerParts(subscriptions=ForgetfulSubscriptions, table=KeepingTable),
@@ -194,6 +217,8 @@ PARTS = {
     "streams_before_consent": ServerParts(table=BeforeConsentTable),
     "acknowledges_too_early": ServerParts(media_port=LingeringPort, subscriptions=HastySubscriptions),
     "one_frame_too_many": ServerParts(table=OneFrameTable),
+    "streams_without_tokens": ServerParts(table=NeverExpiresTable),
+    "ignores_moves": ServerParts(table=StayingTable),
 }
 
 

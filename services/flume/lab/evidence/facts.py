@@ -18,9 +18,9 @@ Endpoint = tuple[str, int]
 """IP address as text, and port."""
 
 END_GRACE_S = 2.0
-"""After the *client's* FIN or RST has arrived, the server may need this long to notice: the one end of a window that
-no acknowledgement marks. It takes 5 ms at rest; a server among busy loops on two cores answered commands after up to
-0.66 s. Far below the 7 s for which the server streams to a host that vanished without a FIN."""
+"""After the *client's* FIN or RST has arrived, or its consent has expired, the server may need this long to notice:
+these ends of a window no acknowledgement marks. It takes 5 ms at rest; a server among busy loops on two cores answered
+commands after up to 0.66 s. Far below the 7 s for which the server streams to a host that vanished without a FIN."""
 
 
 class Tap(NamedTuple):
@@ -108,6 +108,8 @@ class Reply(NamedTuple):
     """Of connect: what the client has to send from where it wants the media."""
     over_tcp: bool = False
     """Of connect: whether the media come on the control connection itself."""
+    consent_timeout_s: float | None = None
+    """Of connect: how long the server sends without another token."""
 
 
 class Event(NamedTuple):

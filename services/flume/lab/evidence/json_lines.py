@@ -21,6 +21,9 @@ _LENGTH_BYTES = 2
 _LINE_BEGINS = b"{\r\n"
 """The first byte of a line of the server is one of these; ``\\r`` and ``\\n`` begin a blank line."""
 
+_MOST_MS = 1_000_000_000
+"""A longer time than these twelve days is no timeout."""
+
 
 class Unit(NamedTuple):
     """A line, newline included, or what one frame carries. Bytes that begin like neither count as a frame."""
@@ -143,7 +146,7 @@ def answer_untrusted(time_s: float, client: Endpoint, message: dict[str, object]
     if "reply" not in message:
         return Event(time_s, client, _text(message, "event") or "", state, *numbers, offset)
     is_refusal = message["reply"] == "error"
-    token = _text(message, "token")
+    token, timeout_ms = _text(message, "token"), _number(message, "consent_timeout_ms")
     return Reply(
         time_s,
         client,
@@ -154,6 +157,7 @@ def answer_untrusted(time_s: float, client: Endpoint, message: dict[str, object]
         offset,
         None if token is None else token.encode(errors="surrogatepass"),
         message.get("transport") == "tcp",
+        timeout_ms / 1000 if timeout_ms is not None and 0 < timeout_ms < _MOST_MS else None,
     )
 
 

@@ -10,27 +10,75 @@ Over TCP, where the client asked for the media on the control connection itself,
 event or the reply to ``continue``. It closes with the same messages as above. Each counts by its position in the
 server's bytes: the order of frames and messages on one connection needs no clock.
 
+Consent expires (RFC 7675): when no token has come for as long as the reply to ``connect`` says, the session is over,
+and its window with it. A window whose port sends no token any more, while another port of the host does, goes on there.
+
 A connection whose beginning the capture does not hold is *unknown* until the server says that it has no session: no
 verdict may rest on what its host received until then.
 """
 
+import math
+
 from flume.lab.evidence.facts import END_GRACE_S, Command, Consent, ControlEnd, Endpoint, Event, Reply
 from flume.lab.trial.window_log import RequestQueue, WindowLog
 from flume.lab.trial.windows import ActiveWindow, CommandOutcome, PathSwitch, UnknownInterval
+from flume.settings import CONSENT_TIMEOUT_S
 
 
 class _Session:
     """Where the media of one session may go, from ``connect`` to its end."""
 
-    def __init__(self, *, token: bytes = b"", over_tcp: bool = False) -> None:
-        """Begin with the *token* of the reply to ``connect``; empty over TCP, and where there is no session."""
+    def __init__(
+        self,
+        *,
+        token: bytes = b"",
+        over_tcp: bool = False,
+        asked_s: float = 0.0,
+        consent_timeout_s: float = CONSENT_TIMEOUT_S,
+    ) -> None:
+        """Begin with the *token* of the reply to ``connect``; empty over TCP, and where there is no session.
+
+        *asked_s* is the time of that reply. *consent_timeout_s* is what it says.
+        """
         self.token = token
         self.over_tcp = over_tcp
         self.awaits_active = over_tcp
         """Over TCP: the ``active`` that belongs to the reply to ``connect`` has not been sent yet."""
         self.media: Endpoint | None = None
-        self.consented: set[Endpoint] = set()
-        """Other endpoints from which the token has come since the media went to :attr:`media`."""
+        self._moved_s = self._asked_s = asked_s
+        self._timeout_s = consent_timeout_s
+        self._tokens_s: dict[Endpoint, float] = {}
+        """When the last token came from each endpoint."""
+
+    def consent(self, endpoint: Endpoint, time_s: float) -> None:
+        """Take a token from *endpoint*."""
+        self._tokens_s[endpoint] = time_s
+
+    def move(self, endpoint: Endpoint, time_s: float) -> None:
+        """Let the media go to *endpoint*."""
+        self.media, self._moved_s = endpoint, time_s
+
+    def may_move_to(self, endpoint: Endpoint, time_s: float) -> bool:
+        """Whether the token has come from *endpoint* since the media were moved, and its consent lasts at *time_s*."""
+        token_s = self._tokens_s.get(endpoint, -math.inf)
+        lasts = time_s <= token_s + self._timeout_s + END_GRACE_S
+        return endpoint != self.media and token_s >= self._moved_s and lasts
+
+    @property
+    def newest(self) -> Endpoint | None:
+        """From where the last token came; None before the first."""
+        return max(self._tokens_s, key=self._tokens_s.__getitem__, default=None)
+
+    def expires_s(self, endpoint: Endpoint | None) -> float:
+        """Return when the consent of *endpoint* expires; for None, the time until which a first token must come."""
+        if not self.token:
+            return math.inf
+        given_s = self._asked_s if endpoint is None else self._tokens_s[endpoint]
+        return given_s + self._timeout_s
+
+    def is_over(self, time_s: float) -> bool:
+        """Whether no endpoint consents at *time_s*, and the server has had the time to notice."""
+        return time_s > self.expires_s(self.newest) + END_GRACE_S
 
 
 class ConnectionFollower:
@@ -58,6 +106,7 @@ class ConnectionFollower:
 
     def command(self, command: Command) -> None:
         """Follow a command. One that comes after the server's own end does not reach the server."""
+        self._follow_consent(command.time_s)
         if self._ended is not None and self._ended.by_server:
             return
         self._requests.add(command)
@@ -66,6 +115,7 @@ class ConnectionFollower:
 
     def reply(self, reply: Reply) -> None:
         """Follow a reply."""
+        self._follow_consent(reply.time_s)
         self._learn(reply.time_s, reply.state)
         request = self._requests.take(reply.command)
         if request is None and reply.command is None:
@@ -79,6 +129,7 @@ class ConnectionFollower:
 
     def event(self, event: Event) -> None:
         """Follow an event."""
+        self._follow_consent(event.time_s)
         self._learn(event.time_s, event.state)
         if event.name == "active" and self._session.awaits_active:
             self._session.awaits_active = False
@@ -94,7 +145,12 @@ class ConnectionFollower:
         match reply.command:
             case "connect" if request is not None:
                 # A server that puts media on the control connection without being asked opens no window by it.
-                self._session = _Session(token=reply.token or b"", over_tcp=self._asks_over_tcp and reply.over_tcp)
+                self._session = _Session(
+                    token=reply.token or b"",
+                    over_tcp=self._asks_over_tcp and reply.over_tcp,
+                    asked_s=reply.time_s,
+                    consent_timeout_s=reply.consent_timeout_s or CONSENT_TIMEOUT_S,
+                )
             case "continue" if request is not None:
                 self._continued(request, reply)
             case "interrupt":
@@ -114,25 +170,40 @@ class ConnectionFollower:
 
     def owns(self, event: Consent | PathSwitch) -> bool:
         """Whether *event* belongs to this connection's session, so that :meth:`media_event` has to follow it."""
+        if self._session.is_over(event.time_s):
+            return False
         if isinstance(event, PathSwitch):
-            return event.media in self._session.consented
+            return self._session.may_move_to(event.media, event.time_s)
         is_token = bool(self._session.token) and event.payload == self._session.token
         return is_token and event.client[0] == self.control[0] and self._late_s(event.time_s) <= END_GRACE_S
 
     def media_event(self, event: Consent | PathSwitch) -> None:
         """Follow a token that reached the media port, or media that go to another endpoint."""
+        self._follow_consent(event.time_s)
         session = self._session
         if isinstance(event, PathSwitch):
-            session.media, session.consented = event.media, set()
+            session.move(event.media, event.time_s)
             self._windows.switch(event)
-        elif session.media is None:
-            session.media = event.client
+            return
+        session.consent(event.client, event.time_s)
+        if session.media is None:
+            session.move(event.client, event.time_s)
             self._windows.open(event.time_s, event.client, "connect")
             if self._ended is not None:  # The server may not have noticed yet that the client has left.
                 grace_s = END_GRACE_S - self._late_s(event.time_s)
                 self._windows.close_with_connection(event.time_s, grace_s=grace_s)
-        elif event.client != session.media:
-            session.consented.add(event.client)
+
+    def _follow_consent(self, time_s: float) -> None:
+        """End the session if its consent has expired at *time_s*, or move it to the endpoint that consents."""
+        session = self._session
+        if session.is_over(time_s):
+            self._windows.close_without_consent(session.expires_s(session.newest), grace_s=END_GRACE_S)
+            self._session = _Session()
+        elif session.media is not None and session.newest is not None:
+            limit_s = session.expires_s(session.media) + END_GRACE_S
+            if time_s > limit_s:
+                session.media = session.newest
+                self._windows.switch(PathSwitch(limit_s, session.newest))
 
     def _late_s(self, time_s: float) -> float:
         return 0.0 if self._ended is None else time_s - self._ended.time_s
@@ -141,6 +212,7 @@ class ConnectionFollower:
 
     def end(self, end: ControlEnd) -> None:
         """Follow the end of the connection."""
+        self._follow_consent(end.time_s)
         self._windows.close_with_connection(end.time_s, grace_s=0.0 if end.by_server else END_GRACE_S)
         if end.by_server:
             self._session.token = b""
@@ -150,6 +222,7 @@ class ConnectionFollower:
 
     def finish(self, time_s: float) -> None:
         """Note what stays open at *time_s*: a window, commands without an answer, a state that was never named."""
+        self._follow_consent(time_s)
         self.commands += [
             CommandOutcome(command.time_s, self.control, command.name, None, None)
             for command in self._requests.take_all()

@@ -17,6 +17,7 @@ _REASONS = {
     "disconnect": ("after_disconnect", "while_disconnected"),
     "closed": ("after_close", "while_closed"),
     "connection": ("after_connection_end", "after_connection_end"),
+    "consent": ("consent_expired", "consent_expired"),
 }
 """What ended the window before: the name of a short tail of datagrams, and of a long one."""
 

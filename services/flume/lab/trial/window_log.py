@@ -48,6 +48,12 @@ class WindowLog:
         """Close the open window, if any: the connection ends, which the server may notice *grace_s* later."""
         self._close(time_s, "connection", grace_s=grace_s)
 
+    def close_without_consent(self, expired_s: float, *, grace_s: float) -> None:
+        """Close the open window, if any: consent expired at *expired_s*, which the server notices within *grace_s*."""
+        if self._open is not None:  # A window that a late "continue" opened is short, or has no end before its begin.
+            closed_s = max(expired_s, self._open.opened_s)
+            self._close(closed_s, "consent", grace_s=expired_s + grace_s - closed_s)
+
     def _close(self, time_s: float, by: str, *, grace_s: float = 0.0, message: Reply | Event | None = None) -> None:
         if self._open is None:
             return

@@ -36,7 +36,7 @@ class ActiveWindow(NamedTuple):
     opened_by: str
     """connect or continue."""
     closed_by: str
-    """interrupt, disconnect, closed (the server ended it), connection (it ended), or nothing."""
+    """interrupt, disconnect, closed (the server ended it), connection (it ended), consent (it expired), or nothing."""
     first_sequence: int | None = None
     """The number of the first datagram, as the server announced it."""
     last_sequence: int | None = None

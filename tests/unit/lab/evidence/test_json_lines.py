@@ -46,8 +46,14 @@ def test_a_line_of_the_client_is_complete_with_its_newline():
     ("message", "value"),
     [
         (
-            {"reply": "connect", "state": "connecting", "token": "00ff", "transport": "tcp"},
-            Reply(1.0, CLIENT, "connect", None, "connecting", token=b"00ff", over_tcp=True),
+            {
+                "reply": "connect",
+                "state": "connecting",
+                "token": "00ff",
+                "transport": "tcp",
+                "consent_timeout_ms": 1500,
+            },
+            Reply(1.0, CLIENT, "connect", None, "connecting", token=b"00ff", over_tcp=True, consent_timeout_s=1.5),
         ),
         (
             {"reply": "interrupt", "state": "interrupted", "last_sequence": 9, "datagrams": 3},
@@ -56,6 +62,8 @@ def test_a_line_of_the_client_is_complete_with_its_newline():
         ({"reply": "continue", "first_sequence": 9}, Reply(1.0, CLIENT, "continue", None, None, 9)),
         ({"reply": "error", "command": "continue", "code": "busy"}, Reply(1.0, CLIENT, "continue", "busy")),
         ({"reply": "error", "command": None}, Reply(1.0, CLIENT, None, "error")),
+        ({"reply": "connect", "consent_timeout_ms": 10**400}, Reply(1.0, CLIENT, "connect")),
+        ({"reply": "connect", "consent_timeout_ms": -1}, Reply(1.0, CLIENT, "connect")),
         ({"reply": 5, "token": 6, "state": [], "datagrams": True}, Reply(1.0, CLIENT, None)),
         ({"event": "active", "first_sequence": 7}, Event(1.0, CLIENT, "active", None, 7)),
         ({"event": "closed", "state": "closed"}, Event(1.0, CLIENT, "closed", "closed")),
@@ -86,7 +94,9 @@ def test_without_the_beginning_it_is_an_event_without_a_name():
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=2)
-KEYS = st.sampled_from(["reply", "event", "command", "code", "state", "token", "transport", "datagrams"])
+KEYS = st.sampled_from(
+    ["reply", "event", "command", "code", "state", "token", "transport", "datagrams", "consent_timeout_ms"]
+)
 
 
 @given(st.dictionaries(KEYS, VALUES) | st.just({"reply": "connect", "token": "\ud800"}))

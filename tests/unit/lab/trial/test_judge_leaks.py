@@ -7,6 +7,7 @@ from flume.lab.trial.flows import classify
 from flume.lab.trial.judge import judge
 from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import Verdict
+from flume.settings import CONSENT_TIMEOUT_S
 from support.captures.judging import RUN, detail, tour, two, verdicts
 from support.captures.wire import Wire, host
 
@@ -67,6 +68,21 @@ def test_streaming_to_a_host_that_never_asked_is_caught():
 
 def test_streaming_to_another_port_of_an_active_client_is_caught():
     assert leak(two().stream(0.1, 2, port=50009).stream(1, 1)) == (Verdict.FAIL, {"wrong_address": 5})
+
+
+def test_streaming_on_without_tokens_is_caught():
+    wire = two().consent(1).stream(CONSENT_TIMEOUT_S + END_GRACE_S - 1.1, 1, 2)
+    assert leak(wire) == (Verdict.PASS, {}), "the server may still notice"
+    verdict, reasons = leak(wire.consent(1).stream(1.1, 1, 2))
+    assert (verdict, set(reasons)) == (Verdict.FAIL, {"consent_expired"})
+    assert reasons["consent_expired"] == pytest.approx(50, abs=2)
+
+
+def test_streaming_on_to_a_port_that_sends_no_token_any_more_is_caught():
+    wire = two_with_tokens().stream(1, 1, 2)
+    for _ in range(6):
+        wire.consent(1).consent(2, "00ff", port=50001).stream(2, 1, 2)
+    assert leak(wire) == (Verdict.FAIL, {"wrong_address": 200})
 
 
 def moved(wire: Wire) -> Wire:

@@ -19,12 +19,14 @@ from flume.lab.evidence.facts import (
 )
 from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.windows import CommandOutcome, PathSwitch, Sessions, Span, UnknownInterval
+from flume.settings import CONSENT_TIMEOUT_S
 
 CONTROL, MEDIA, OTHER_PORT = ("10.0.0.1", 40000), ("10.0.0.1", 50000), ("10.0.0.1", 50001)
 TOKEN = b"00ff"
 FIRST_S, LAST_S = 0.0, 100.0
 CONNECTED = (Command(1.0, CONTROL, "connect"), Reply(1.1, CONTROL, "connect", state="connecting", token=TOKEN))
 CONSENT = Consent(1.2, MEDIA, TOKEN)
+TOKENS = tuple(Consent(1.2 + 2 * number, MEDIA, TOKEN) for number in range(50))
 
 
 def sessions(
@@ -68,7 +70,8 @@ def test_a_window_opens_with_the_consent_and_closes_with_the_reply():
 
 def test_continue_opens_when_it_arrives_and_a_refused_one_opens_nothing():
     interrupted = (Command(5.0, CONTROL, "interrupt"), Reply(5.1, CONTROL, "interrupt"))
-    granted = sessions(*CONNECTED, *interrupted, Command(6.0, CONTROL, "continue"), Reply(6.1, CONTROL, "continue"))
+    continued = (Command(6.0, CONTROL, "continue"), Reply(6.1, CONTROL, "continue"))
+    granted = sessions(*CONNECTED, *interrupted, *continued, consents=TOKENS)
     assert [(window.opened_s, window.opened_by) for window in granted.windows] == [(1.2, "connect"), (6.0, "continue")]
     assert granted.windows[1].closed_s == math.inf
     refusal = Reply(6.1, CONTROL, "continue", refusal="overloaded")
@@ -166,3 +169,93 @@ def test_a_token_after_the_clients_end_opens_a_window_within_the_grace_only(late
     ends = (ControlEnd(2.0, CONTROL, by_server=False),)
     found = sessions(*CONNECTED, consents=(Consent(2.0 + late_s, MEDIA, TOKEN),), ends=ends)
     assert [window.limit_s for window in found.windows] == [2.0 + END_GRACE_S] * windows
+
+
+def ends(found: Sessions) -> list[tuple[str, float, float]]:
+    return [(window.closed_by, window.closed_s, round(window.limit_s, 6)) for window in found.windows]
+
+
+EXPIRES_S = 1.2 + CONSENT_TIMEOUT_S
+LIMIT_S = round(EXPIRES_S + END_GRACE_S, 6)
+
+
+def test_a_window_ends_by_itself_when_no_token_has_come_for_the_timeout():
+    assert ends(sessions(*CONNECTED)) == [("consent", EXPIRES_S, LIMIT_S)]
+    assert ends(sessions(*CONNECTED, consents=TOKENS)) == [("nothing", math.inf, math.inf)]
+    assert ends(sessions(*CONNECTED, consents=(*TOKENS[:3], Consent(7.0, MEDIA, b"00fe")))) == [
+        ("consent", 5.2 + CONSENT_TIMEOUT_S, round(5.2 + CONSENT_TIMEOUT_S + END_GRACE_S, 6))
+    ]
+
+
+def test_the_timeout_is_the_one_that_the_server_names():
+    named = CONNECTED[1]._replace(consent_timeout_s=20.0)
+    assert ends(sessions(CONNECTED[0], named)) == [("consent", 21.2, 23.2)]
+
+
+def test_what_the_server_says_in_time_ends_the_window():
+    closed = Event(8.5, CONTROL, "closed", state="closed", last_sequence=9)
+    assert ends(sessions(*CONNECTED, closed)) == [("closed", 8.5, 8.5)]
+
+
+def test_a_token_renews_a_consent_that_the_server_has_not_found_expired_and_no_other():
+    in_time = Consent(LIMIT_S - 0.1, MEDIA, TOKEN)
+    assert ends(sessions(*CONNECTED, consents=(CONSENT, in_time))) == [
+        ("consent", in_time.time_s + CONSENT_TIMEOUT_S, round(in_time.time_s + CONSENT_TIMEOUT_S + END_GRACE_S, 6))
+    ]
+    late = Consent(LIMIT_S + 0.1, MEDIA, TOKEN)
+    assert ends(sessions(*CONNECTED, consents=(CONSENT, late))) == [("consent", EXPIRES_S, LIMIT_S)]
+
+
+def test_a_first_token_that_comes_after_the_timeout_opens_nothing():
+    assert len(sessions(*CONNECTED, consents=(Consent(1.1 + CONSENT_TIMEOUT_S, MEDIA, TOKEN),)).windows) == 1
+    assert sessions(*CONNECTED, consents=(Consent(1.2 + CONSENT_TIMEOUT_S + END_GRACE_S, MEDIA, TOKEN),)).windows == ()
+
+
+def test_consent_expires_while_the_session_is_interrupted_too():
+    interrupted = (Command(5.0, CONTROL, "interrupt"), Reply(5.1, CONTROL, "interrupt"))
+    late = (Command(20.0, CONTROL, "continue"), Reply(20.1, CONTROL, "continue"))
+    assert len(sessions(*CONNECTED, *interrupted, *late).windows) == 1
+    assert len(sessions(*CONNECTED, *interrupted, *late, consents=TOKENS).windows) == 2
+    just = (Command(LIMIT_S - 0.5, CONTROL, "continue"), Reply(LIMIT_S - 0.4, CONTROL, "continue"))
+    assert ends(sessions(*CONNECTED, *interrupted, *just))[1:] == [("consent", LIMIT_S - 0.5, LIMIT_S)]
+
+
+def test_a_new_session_has_a_consent_of_its_own():
+    again = (Command(30.0, CONTROL, "connect"), Reply(30.1, CONTROL, "connect", token=b"11ff"))
+    found = sessions(*CONNECTED, *again, consents=(CONSENT, Consent(30.2, MEDIA, b"11ff")))
+    assert ends(found) == [("consent", EXPIRES_S, LIMIT_S), ("consent", 37.2, 39.2)]
+
+
+def test_over_tcp_the_connection_is_the_consent():
+    asked = (Command(1.0, CONTROL, "connect", over_tcp=True), Reply(1.1, CONTROL, "connect", token=b"", over_tcp=True))
+    found = sessions(*asked, Event(1.2, CONTROL, "active", offset=80), consents=())
+    assert ends(found) == [("nothing", math.inf, math.inf)]
+
+
+def elsewhere(first: int = 1) -> tuple[Consent, ...]:
+    """The first token comes from one port, and all later ones come from another."""
+    return (CONSENT, *(token._replace(client=OTHER_PORT) for token in TOKENS[first:]))
+
+
+def test_a_port_from_which_no_token_comes_any_more_gets_nothing_more_while_another_one_consents():
+    (window,) = sessions(*CONNECTED, consents=elsewhere(), media=(datagram(2.0, MEDIA),)).windows
+    assert [(span.media, span.from_s, round(span.before_s, 6)) for span in window.spans] == [
+        (MEDIA, 1.2, LIMIT_S),
+        (OTHER_PORT, pytest.approx(LIMIT_S), math.inf),
+    ]
+
+
+def test_a_pause_of_the_stream_does_not_keep_the_media_from_moving():
+    media = (datagram(2.0, MEDIA), datagram(40.0, OTHER_PORT))
+    (window,) = sessions(*CONNECTED, consents=elsewhere(), media=media).windows
+    assert window.endpoints == (MEDIA, OTHER_PORT)
+    assert window.closed_s == math.inf
+
+
+def test_the_media_may_not_go_back_to_a_port_whose_consent_has_expired():
+    media = (datagram(2.0, MEDIA), datagram(6.0, OTHER_PORT), datagram(20.0, MEDIA))
+    (window,) = sessions(*CONNECTED, consents=elsewhere(), media=media).windows
+    assert window.endpoints == (MEDIA, OTHER_PORT)
+    paused = (datagram(2.0, MEDIA), datagram(20.0, OTHER_PORT), datagram(21.0, MEDIA))
+    (window,) = sessions(*CONNECTED, consents=elsewhere(), media=paused).windows
+    assert window.endpoints == (MEDIA, OTHER_PORT)
