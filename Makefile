@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 
 CLIENTS ?= 5
 PROFILE ?=
-ENGINE ?= auto
 CLIENT ?=
 PLAYERS ?=
 VIDEO ?=
@@ -24,7 +23,7 @@ BENCH ?= full
 OLD_FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE ENGINE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH
+SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
@@ -33,7 +32,7 @@ export $(SETTINGS) OLD_FIREWALL
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
-	@echo "settings: CLIENTS=5 PROFILE=lte ENGINE=auto|local|kernel VIDEO=path SCENARIO=tour LAB=default DURATION=seconds"
+	@echo "settings: CLIENTS=5 PROFILE=lte VIDEO=path SCENARIO=tour LAB=default DURATION=seconds"
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ The lab
@@ -67,7 +66,7 @@ down: $(VENV)/.stamp-lab ## remove the lab and nothing else
 setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
 	@$(BIN)/flume lab setup
 
-doctor: $(VENV)/.stamp-lab ## say which engine a lab would use here, and what is missing
+doctor: $(VENV)/.stamp-lab ## say what this machine has for a lab, where its links would meet netem, what is missing
 	@$(BIN)/flume doctor
 
 engine-stop: ## stop the Docker engine, if it is one that we started
@@ -89,8 +88,7 @@ check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contr
 	@PYTHONPATH=services $(BIN)/lint-imports
 
 # First what can run side by side; then the catalogue of sources, which runs a dozen servers side by side in one process;
-# then, alone, what uses the whole machine: the lab's engines and kernels, and the bench.
-# Beside other load the network of a User Mode Linux kernel can lose a wake-up and stand still.
+# then, alone, what uses the whole machine: the bench and the lab.
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included; TESTS=tests/lab/netem: one folder
 	@log=$$(mktemp); $(MAKE) --no-print-directory check >"$$log" 2>&1 & check=$$!; \
 		$(BIN)/flume lab setup --tests; prepared=$$?; \

@@ -98,7 +98,7 @@ def test_the_source_distribution_holds_what_people_build_and_test_with(sdist: Pa
 
 def test_the_wheel_holds_the_package_its_types_and_its_templates_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"flume/py.typed", "flume/lab/report/templates/report.html.j2", "flume/lab/kernel/init.sh"} <= set(names)
+    assert {"flume/py.typed", "flume/lab/report/templates/report.html.j2"} <= set(names)
     assert {name.partition("/")[0] for name in names} == {"flume", f"flumelab-{__version__}.dist-info"}
 
 

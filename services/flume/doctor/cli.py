@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import msgspec
@@ -75,7 +76,7 @@ def doctor(*, host: str | None, port: int, as_json: bool) -> None:
     one after another. A session of its own receives the stream for three seconds. It takes eight seconds, never more
     than twelve, and leaves the server as it was found.
 
-    Without HOST it reports what this machine has for a lab, and which engine a lab would use.
+    Without HOST it reports what this machine has for a lab, and where the lab's links would meet netem.
 
     The exit status is 0 when all is well, 1 when a leg is blocked or could not be examined, 2 for a wrong option.
 
@@ -109,22 +110,39 @@ def _findings(host: str | None, port: int, progress: _Progress) -> Iterator[Find
 
 
 def _examine_machine() -> Iterator[Finding]:
-    yield _engine()
+    yield from _lab()
     yield _vlc()
     yield own_buffer()
 
 
-def _engine() -> Finding:
+def _lab() -> Iterator[Finding]:
+    """Examine what a lab would run on: the engine, and the place where its links meet netem."""
     try:
-        choice = importlib.import_module("flume.lab.engines.choice")
+        netem = importlib.import_module("flume.lab.engines.netem")
     except ModuleNotFoundError as error:
         lacking = f"the lab is not installed here (no {error.name})"
-        return untested("engine", f"{lacking}: {remedies.LAB} where containers are to run")
+        yield untested("engine", f"{lacking}: {remedies.LAB} where containers are to run")
+        yield untested("netem", lacking)
+        return
     try:
-        chosen = choice.explain()
+        engine = netem.Engine.connect()
     except FlumeError as error:
-        return Finding(leg="engine", finding="none", detail=str(error), remedy=remedies.ENGINE)
-    return Finding(leg="engine", finding=chosen.kind, detail=f"for a profile that needs netem: {chosen.reason}")
+        yield Finding(leg="engine", finding="none", detail=str(error), remedy=remedies.ENGINE)
+        yield untested("netem", "no engine answers")
+        return
+    with engine:
+        seen = engine.info
+        detail = f"Docker {seen.version} at {seen.endpoint}, {seen.cpus} CPUs"
+        yield Finding(leg="engine", finding="ok", detail=detail)
+        yield _netem(netem, engine)
+
+
+def _netem(netem: Any, engine: Any) -> Finding:
+    try:
+        found = netem.find_netem(engine)
+    except FlumeError as error:
+        return Finding(leg="netem", finding="none", detail=str(error))
+    return Finding(leg="netem", finding=found.place, detail=found.reason)
 
 
 def _vlc() -> Finding:

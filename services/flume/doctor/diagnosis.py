@@ -44,7 +44,8 @@ PATH_LEGS: Mapping[str, Mapping[str, Weight]] = {
 """The legs of the path in the order of their examination, with their findings; ``untested`` is always possible."""
 
 MACHINE_LEGS: Mapping[str, Mapping[str, Weight]] = {
-    "engine": {"local": "well", "kernel": "well", "none": "blocked"},
+    "engine": {"ok": "well", "none": "blocked"},
+    "netem": {"kernel": "well", "wire": "well", "none": "advice"},
     "vlc": {"ok": "well", "absent": "blocked"},
     "receive_buffer": PATH_LEGS["receive_buffer"],
 }
@@ -64,6 +65,7 @@ LEG_NAMES: Mapping[str, str] = {
     "udp_state": "UDP after a pause",
     "receive_buffer": "Receive buffer here",
     "engine": "Engine of the lab",
+    "netem": "Links of the lab",
     "vlc": "VLC",
 }
 

@@ -196,26 +196,24 @@ class TestCard(NamedTuple):
 
 
 CARD = TestCard(1280, 720, 4000)
-SMALL_CARD = TestCard(640, 360, 1000)
-"""For an engine with one CPU, which server, clients and player share: decoding takes 27 to 50 % of it."""
 
 
-def ensure_test_card(cache: Path, card: TestCard, *, say: Say, interactive: bool) -> Path:
-    """Return the path of *card* in the folder *cache*; make the file first where there is none.
+def ensure_test_card(cache: Path, *, say: Say, interactive: bool) -> Path:
+    """Return the path of :data:`CARD` in the folder *cache*; make the file first where there is none.
 
     MP4, because libvlc reads that format to its very last frame, so that a loop shows every frame number.
     Raises :class:`~flume.errors.SetupError`.
     """
-    path = cache / f"test-card-{card.name}-{TEST_CARD_S:g}s.mp4"
+    path = cache / f"test-card-{CARD.name}-{TEST_CARD_S:g}s.mp4"
     if not path.exists():
-        say(f"Making the test card {card.name}: a burnt-in frame counter and a tone (once).")
+        say(f"Making the test card {CARD.name}: a burnt-in frame counter and a tone (once).")
         with task("test card", total=1.0, interactive=interactive) as bar:
             generate(
                 path,
                 duration_s=TEST_CARD_S,
-                width=card.width,
-                height=card.height,
-                bitrate_kbit=card.bitrate_kbit,
+                width=CARD.width,
+                height=CARD.height,
+                bitrate_kbit=CARD.bitrate_kbit,
                 progress=lambda share: bar.update(completed=share),
             )
     return path

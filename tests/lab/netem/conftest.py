@@ -1,40 +1,38 @@
-"""One lab on a kernel with netem, shared by all tests here because containers start slowly there."""
+"""One lab with shaped links, shared by all tests here: five clients that display 720p at 4 Mbit/s."""
 
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
+from flume.lab import checkout
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
 from flume.lab.run.fleet import start_fleet
-from flume.lab.run.network import fleet_links
-from flume.lab.testcard import generate
+from flume.lab.run.network import fleet_links, shape
+from flume.lab.testcard import ensure_test_card
 from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
 
-@pytest.fixture(scope="session")
-def netem_engine() -> Iterator[Engine]:
-    """An engine whose kernel has netem, with the images of this tree."""
-    with prepare.prepare(lambda _line: None, netem=True) as found:
-        yield found
+def _quiet(_line: str) -> None:
+    return
 
 
 @pytest.fixture(scope="session")
-def netem_lab(netem_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetemLab]:
-    """A server with a stream of 2 Mbit/s and five clients without a player, on perfect links."""
+def netem_lab(engine: Engine) -> Iterator[NetemLab]:
+    """A server and five clients that are not connected yet, on perfect links that netem can change."""
     name = f"test-{secrets.token_hex(4)}"
-    card = generate(
-        tmp_path_factory.mktemp("video") / "card.mp4", duration_s=10, width=640, height=360, bitrate_kbit=2000
-    )
+    wire = prepare.prepare_netem(engine, _quiet) == "wire"
+    video = ensure_test_card(checkout.cache(), say=_quiet, interactive=False)
     try:
-        fleet = start_fleet(netem_engine, udp_layout(), lab=name, run="run-1", clients=CLIENTS, players=0, video=card)
+        fleet = start_fleet(
+            engine, udp_layout(), lab=name, run="run-1", clients=CLIENTS, players=CLIENTS, video=video, wire=wire
+        )
         try:
+            shape(fleet, profile("clean"))
             fleet.wait_until_ready()
-            links = fleet_links(fleet)
-            links.set(profile("clean"))
-            yield NetemLab(netem_engine, name, fleet, links)
+            yield NetemLab(engine, name, fleet, fleet_links(fleet))
         finally:
             fleet.close()
     finally:
-        netem_engine.remove_lab(name)
+        engine.remove_lab(name)

@@ -39,21 +39,17 @@ def test_a_profile_does_what_it_says(name: str, reports: dict[str, list[LinkRepo
 
 
 @pytest.fixture
-def tampered(netem_lab: NetemLab) -> Iterator[str]:
-    """Set client 1 to the profile dsl; yield the engine host's end of its link; restore the link afterwards."""
+def link(netem_lab: NetemLab) -> Iterator[None]:
+    """Set client 1 to the profile dsl; restore its link afterwards."""
     netem_lab.links.set(profile("dsl"), [1])
-    run = netem_lab.fleet.probe.container.run_checked
-    _, interface, _, _ = run(["cat", "/run/links/1.link"]).split()
-    yield interface
-    run(["sh", "-c", 'tc filter del dev "$0" parent 1: protocol ip prio 5 2>/dev/null || true', interface])
+    yield
     netem_lab.links.set(profile("clean"), [1])
 
 
-def test_a_qdisc_changed_behind_the_labs_back_is_the_labs_error(netem_lab: NetemLab, tampered: str) -> None:
+def test_a_qdisc_changed_behind_the_labs_back_is_the_labs_error(netem_lab: NetemLab, link: None) -> None:
     """The settings read back differ from the profile, so no measurement and no verdict rests on that link."""
     netem_lab.links.check()
-    change = f"tc qdisc change dev {tampered} parent 1:2 handle 10: netem delay 33ms rate 500kbit limit 777"
-    netem_lab.fleet.probe.container.run_checked(change.split())
+    netem_lab.change_link(1, "qdisc change dev LINK parent 1:2 handle 10: netem delay 33ms rate 500kbit limit 777")
     with pytest.raises(EvidenceError, match=r"client 1 down: .*delay_s is 0.033 and should be"):
         netem_lab.links.check()
     with pytest.raises(EvidenceError, match="client 1 down") as caught:
@@ -62,12 +58,15 @@ def test_a_qdisc_changed_behind_the_labs_back_is_the_labs_error(netem_lab: Netem
     netem_lab.links.check([2, 3])
 
 
-def test_a_path_around_the_qdisc_is_found_by_measuring(netem_lab: NetemLab, tampered: str) -> None:
+def test_a_path_around_the_qdisc_is_found_by_measuring(netem_lab: NetemLab, link: None) -> None:
     """netem has the right settings, but the frames do not pass through it."""
-    around = f"tc filter add dev {tampered} parent 1: protocol ip prio 5 handle 9 flower ip_proto udp classid 1:1"
-    netem_lab.fleet.probe.container.run_checked(around.split())
-    netem_lab.links.check()
-    down, up = netem_lab.links.calibrate([1])
+    place = "dev LINK parent 1: protocol ip prio 5"
+    netem_lab.change_link(1, f"filter add {place} handle 9 flower ip_proto udp classid 1:1")
+    try:
+        netem_lab.links.check()
+        down, up = netem_lab.links.calibrate([1])
+    finally:
+        netem_lab.change_link(1, f"filter del {place}")
     assert any("delay_ms" in deviation for deviation in down.deviations), down
     assert up.deviations == ()
 

@@ -1,4 +1,4 @@
-"""A lab with shaped links, for the tests on a kernel with netem."""
+"""A lab with shaped links."""
 
 from typing import NamedTuple
 
@@ -36,3 +36,16 @@ class NetemLab(NamedTuple):
     name: str
     fleet: Fleet
     links: Links
+
+    def change_link(self, client: int, command: str) -> None:
+        """Run a tc *command* on the link of *client*, towards it, behind the lab's back; ``LINK`` is the interface."""
+        self.fleet.probe.container.run_checked(["python3", "-ISc", _CHANGE_LINK, str(client), *command.split()])
+
+
+_CHANGE_LINK = """
+import sys
+sys.path.append("/opt/flume")
+from probe import emulators, links
+client, *command = sys.argv[1:]
+emulators.run([emulators.Shaping(links.remembered(int(client)), down=[command])])
+"""

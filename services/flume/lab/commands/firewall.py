@@ -12,7 +12,6 @@ from flume.lab.commands.common import lab_option, say
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.probe import Probe
-from flume.lab.engines import locate
 from flume.lab.firewall.firewalls import Firewalls, Target
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, find, find_all
@@ -45,8 +44,8 @@ def firewall(
         return
     if clients and scope:
         raise SettingsError("client", clients[0], "alone: --client, --all and --server exclude one another")
-    with locate.engine_with(topology.check_lab_name(lab)) as engine:
-        firewalls = firewalls_of(engine, lab)
+    with Engine.connect() as engine:
+        firewalls = firewalls_of(engine, topology.check_lab_name(lab))
         if scenario == OPEN:
             some = bool(clients or scope)
             firewalls.remove(_numbers(firewalls, scope or "all", clients) if some else None)

@@ -9,17 +9,18 @@ import click
 import msgspec
 
 from flume.errors import LabError
-from flume.lab import catalogue, checkout
+from flume.lab import catalogue, checkout, progress
 from flume.lab.commands.common import lab_option, say
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Engine, Start
+from flume.lab.containers.engine import Container, Engine, Start
 from flume.lab.containers.probe import Probe
-from flume.lab.engines import locate, prepare
+from flume.lab.engines import prepare
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
+from flume.lab.link.wires import ensure_wires, running_wires, wire_start
 
 _SLEEP = ("sleep", "infinity")
 
@@ -46,8 +47,11 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
         _print_list()
         return
     wanted = find_profile(checkout.profiles(), profile)
-    with locate.engine_with(topology.check_lab_name(lab)) as engine:
+    topology.check_lab_name(lab)
+    with Engine.connect() as engine:
         links = running_links(engine, lab)
+        if wanted.needs_netem:
+            links = _able_to_shape(engine, lab, links)
         links.set(wanted, clients or None)
         click.echo(f"{wanted.name}: {wanted.description}")
         present = links.present()
@@ -77,15 +81,16 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, json_lines: bool) -
     The exit status is 3, an ERROR of the lab, if a figure is out of tolerance.
     """
     if lab is not None:
-        with locate.engine_with(topology.check_lab_name(lab)) as engine:
+        topology.check_lab_name(lab)
+        with Engine.connect() as engine:
             reports = running_links(engine, lab).calibrate()
     else:
         wanted = [find_profile(checkout.profiles(), name) for name in profiles or catalogue.names(checkout.profiles())]
-        with (
-            prepare.prepare(say, interactive=sys.stderr.isatty(), netem=True) as engine,
-            idle_links(engine, min(SIDE_BY_SIDE, len(wanted))) as links,
-        ):
-            reports = list(calibrated(links, wanted))
+        interactive = sys.stderr.isatty()
+        with prepare.prepare(say, interactive=interactive) as engine:
+            place = prepare.prepare_netem(engine, say, interactive=interactive)
+            with idle_links(engine, min(SIDE_BY_SIDE, len(wanted)), wire=place == "wire") as links:
+                reports = list(calibrated(links, wanted))
     for line in map(as_json, reports) if json_lines else table(reports):
         click.echo(line)
     _raise_for(reports)
@@ -161,16 +166,33 @@ def as_json(report: LinkReport) -> str:
 
 def running_links(engine: Engine, lab: str) -> Links:
     """Return the links of the running *lab*; raises :class:`LabError` if it does not run."""
-    probes = engine.find(lab=lab, role="probe")
-    if not probes:
-        raise LabError(f"no lab {lab!r} is running: start one with make lab")
-    clients = {one.index or 0: one.pid for one in engine.find(lab=lab, role="client")}
-    return Links(Probe(probes[0]), clients)
+    clients = {one.index or 0: one.pid for one in engine.find(lab=lab, role="client") if one.pid}
+    return Links(Probe(_probe(engine, lab)), clients, running_wires(engine, lab))
+
+
+def _probe(engine: Engine, lab: str) -> Container:
+    """Return the probe container of *lab*; raises :class:`LabError` if the lab does not run."""
+    for probe in engine.find(lab=lab, role="probe"):
+        return probe
+    raise LabError(f"no lab {lab!r} is running: start one with make lab")
+
+
+def _able_to_shape(engine: Engine, lab: str, links: Links) -> Links:
+    """Return *links*, with a wire that has room for all of them where the engine's kernel has no netem."""
+    interactive = sys.stderr.isatty()
+    if prepare.prepare_netem(engine, say, interactive=interactive) == "kernel":
+        return links
+    layout = topology.load_file(checkout.lab_yaml())
+    with progress.task("wire", interactive=interactive):
+        return ensure_wires(engine, lab, _probe(engine, lab).run, layout, links)
 
 
 @contextlib.contextmanager
-def idle_links(engine: Engine, count: int) -> Iterator[Links]:
-    """Yield the links of *count* new containers that only sleep, so that no stream uses the links; then remove them."""
+def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
+    """Yield the links of *count* new containers that only sleep, so that no stream uses the links; then remove them.
+
+    *wire*: the links pass through a wire.
+    """
     layout = topology.load_file(checkout.lab_yaml())
     lab = f"calibration-{secrets.token_hex(4)}"
     try:
@@ -179,7 +201,10 @@ def idle_links(engine: Engine, count: int) -> Iterator[Links]:
             Start(service="probe", role="client", index=index, network=network, command=_SLEEP)
             for index in range(1, count + 1)
         ]
-        probe, *hosts = engine.start(lab, lab, layout, [Start(service="probe", role="probe"), *clients])
-        yield Links(Probe(probe), {host.index or 0: host.pid for host in hosts})
+        wires = [wire_start(count)] if wire else []
+        started = engine.start(lab, lab, layout, [Start(service="probe", role="probe"), *wires, *clients])
+        probe, *hosts = (one for one in started if one.role != "wire")
+        links = {host.index or 0: host.pid for host in hosts}
+        yield Links(Probe(probe), links, [one.pid for one in started if one.role == "wire"])
     finally:
         engine.remove_lab(lab)

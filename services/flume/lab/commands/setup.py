@@ -4,8 +4,10 @@ import sys
 
 import click
 
+from flume.errors import SetupError
 from flume.lab.commands.common import say
 from flume.lab.engines import prepare
+from flume.lab.machine import dockerd
 
 
 @click.command(short_help="Prepare this machine for labs.")
@@ -16,7 +18,12 @@ def setup(*, tests: bool) -> None:
     A second call changes nothing and prints nothing. Debian packages are installed and an engine is started only as
     root; otherwise the exit status is 3 and the message names the command to run.
     """
-    prepare.prepare(say, interactive=sys.stderr.isatty(), tests=tests).close()
+    interactive = sys.stderr.isatty()
+    with prepare.prepare(say, interactive=interactive, tests=tests) as engine:
+        try:
+            prepare.prepare_netem(engine, say, interactive=interactive)
+        except SetupError as error:  # a lab without netem is possible
+            say(str(error))
 
 
 @click.command(short_help="Remove all labs and images.")
@@ -28,7 +35,7 @@ def purge() -> None:
     prepare.purge(say)
 
 
-@click.command(name="stop-engine", short_help="Stop the engines that flumelab started.")
+@click.command(name="stop-engine", short_help="Stop the engine that flumelab started.")
 def stop_engine() -> None:
-    """Stop the lab kernel, and the Docker engine if flumelab started it."""
-    prepare.stop(say)
+    """Stop the Docker engine if flumelab started it."""
+    dockerd.stop_engine(say)

@@ -1,5 +1,6 @@
 """``flume lab status``: the present statistics of server and clients as a table."""
 
+import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,14 @@ from rich.text import Text
 
 from flume.errors import LabError
 from flume.lab.commands.common import console, lab_option
+from flume.lab.commands.netem import running_links
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Engine
-from flume.lab.engines import locate
+from flume.lab.containers.engine import Container, Engine
 from flume.lab.evidence.claims import parse_statistics_untrusted
 
 STATUS_INTERVAL_S = 1.0
+LINKS_EVERY = 5
+"""Of so many refreshes one reads the links anew: they change only when a person changes them, and it takes longer."""
 
 MAX_LOG_LINES = 40
 """Enough to contain the latest statistics among a client's other output."""
@@ -30,6 +33,8 @@ class Row(NamedTuple):
 
     number: int
     address: str
+    link: str | None
+    """The name of the profile that its link was set to."""
     container: str
     health: str
     state: str
@@ -42,18 +47,23 @@ class Row(NamedTuple):
     join_ms: float | None
 
 
-def rows(engine: Engine, lab: str) -> list[Row]:
-    """Return a row for each client of *lab*, by its number."""
+def rows(engine: Engine, lab: str, links: Mapping[int, str] | None = None) -> list[Row]:
+    """Return a row for each client of *lab*, by its number; *links*: the names of their links' profiles."""
     return [
-        _row(
-            container.index or 0,
-            container.address,
-            container.state().status,
-            container.state().health,
-            last_statistics(container.logs(tail=MAX_LOG_LINES)),
-        )
-        for container in engine.find(lab=lab, role="client")
+        _row(container, (links or {}).get(container.index or 0)) for container in engine.find(lab=lab, role="client")
     ]
+
+
+def link_names(engine: Engine, lab: str) -> dict[int, str]:
+    """Return the name of the profile of each client's link; ``ended`` for all clients where a link has ended."""
+    try:
+        links = running_links(engine, lab)
+    except LabError:  # the lab is just being started, and has no probe yet
+        return {}
+    try:
+        return links.present()
+    except LabError:
+        return dict.fromkeys(links.clients, "ended")
 
 
 def server_line(engine: Engine, lab: str) -> str:
@@ -74,15 +84,14 @@ def last_statistics(log: str) -> Mapping[str, Any]:
     return {}
 
 
-def _row(number: int, address: str, container: str, health: str, event: Mapping[str, Any]) -> Row:
+def _row(container: Container, link: str | None) -> Row:
+    state, event = container.state(), last_statistics(container.logs(tail=MAX_LOG_LINES))
+    fixed = (container.index or 0, container.address, link, state.status, state.health)
     statistics = parse_statistics_untrusted(event) if event else None
     if statistics is None:
-        return Row(number, address, container, health, "?", None, None, None, None, None, None)
+        return Row(*fixed, "?", None, None, None, None, None, None)
     return Row(
-        number,
-        address,
-        container,
-        health,
+        *fixed,
         statistics.state,
         statistics.transport,
         statistics.datagrams,
@@ -97,7 +106,7 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
     """Return the rows as a table, with the line of the *server* below it."""
     caption = Text(server, style="dim") if server else None
     result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
-    for name in ("client", "address", "container", "health", "state", "media"):
+    for name in ("client", "address", "link", "container", "health", "state", "media"):
         result.add_column(name)
     for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):
         result.add_column(name, justify="right")
@@ -106,6 +115,7 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
         result.add_row(
             str(row.number),
             row.address,
+            row.link or "–",
             row.container,
             row.health,
             row.state,
@@ -123,8 +133,9 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
 @lab_option
 def show_status(*, as_json: bool, once: bool, lab: str) -> None:
     """Show the statistics of every client: live on a terminal until Ctrl-C, once in a pipe."""
-    with locate.engine_with(topology.check_lab_name(lab)) as engine:
-        found = rows(engine, topology.check_lab_name(lab))
+    topology.check_lab_name(lab)
+    with Engine.connect() as engine:
+        found = rows(engine, lab, link_names(engine, lab))
         if not found:
             raise LabError(f"no lab {lab!r} is running: start one with make lab")
         if as_json:
@@ -138,12 +149,15 @@ def show_status(*, as_json: bool, once: bool, lab: str) -> None:
 
 def _watch(engine: Engine, lab: str) -> None:
     def present() -> Table:
-        return table(lab, rows(engine, lab), server_line(engine, lab))
+        return table(lab, rows(engine, lab, links), server_line(engine, lab))
 
+    links = link_names(engine, lab)
     with Live(present(), auto_refresh=False) as live:
         try:
-            while True:
+            for number in itertools.count(1):
                 time.sleep(STATUS_INTERVAL_S)
+                if number % LINKS_EVERY == 0:
+                    links = link_names(engine, lab)
                 live.update(present(), refresh=True)
         except KeyboardInterrupt:
             return

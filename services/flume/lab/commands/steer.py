@@ -5,10 +5,9 @@ import click
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import SettingsError
-from flume.lab.commands.common import lab_option, say
+from flume.lab.commands.common import lab_option
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
-from flume.lab.engines import locate
 from flume.lab.run import lock
 
 
@@ -18,8 +17,9 @@ from flume.lab.run import lock
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
     """Make client number CLIENT send COMMAND to the server."""
-    with locate.engine_with(topology.check_lab_name(lab)) as engine:
-        container = _client(engine, topology.check_lab_name(lab), client)
+    topology.check_lab_name(lab)
+    with Engine.connect() as engine:
+        container = _client(engine, lab, client)
         with container.attach() as io:
             io.write_line(Command(command))
     click.echo(f"client {client}: {command} (see: make status)")
@@ -40,7 +40,9 @@ def _client(engine: Engine, lab: str, number: int) -> Container:
 @lab_option
 def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
-    removed = locate.remove_lab(topology.check_lab_name(lab), say)
+    topology.check_lab_name(lab)
+    with Engine.connect() as engine:
+        removed = engine.remove_lab(lab)
     lock.remove_left_over(lab)
     for what in removed:
         click.echo(f"removed {what}")

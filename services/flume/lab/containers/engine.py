@@ -46,14 +46,8 @@ __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network"
 _REQUEST_TIMEOUT_S = 60.0
 """For most requests; a container starts in half a second."""
 
-_SLOW_REQUEST_TIMEOUT_S = 300.0
-"""On one CPU, as in a lab kernel: a start took 9 s there on an idle computer, 40 s on a busy one."""
-
 _PARALLEL = 8
 """Parallel requests; further ones only queue in the engine."""
-
-_PARALLEL_ON_ONE_CPU = 2
-"""Of seven parallel starts in a lab kernel each took longer than :data:`_REQUEST_TIMEOUT_S`."""
 
 _MAX_CONNECTIONS = 32
 """Open connections to the engine: parallel requests, and one attachment for each client."""
@@ -147,9 +141,8 @@ class Engine:
         with _translated("ask for its version", endpoint):
             _check_socket(endpoint, timeout_s=timeout_s)
             api, seen = _open(endpoint, environment, timeout_s=timeout_s)
-        info = info_of(seen, endpoint)
-        api.timeout = _SLOW_REQUEST_TIMEOUT_S if info.cpus == 1 else _REQUEST_TIMEOUT_S
-        return cls(api, info)
+        api.timeout = _REQUEST_TIMEOUT_S
+        return cls(api, info_of(seen, endpoint))
 
     def close(self) -> None:
         """Close the connections to the engine; its containers go on running."""
@@ -215,8 +208,7 @@ class Engine:
 
         If one fails, its error is raised when all starts have ended. The containers that did start have their labels.
         """
-        at_once = _PARALLEL_ON_ONE_CPU if self.info.cpus == 1 else _PARALLEL
-        return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts, at_once=at_once)
+        return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts)
 
     def start_service(self, lab: str, run: str, layout: Topology, start: Start) -> Container:
         """Create a container as described in *layout*, copy its files in, attach, start; return it running."""
@@ -255,7 +247,7 @@ class Engine:
             "stdin_open": service.stdin_open,
             # Without it the SDK sets StdinOnce, and closing the first attachment would end the program's input.
             "detach": True,
-            "healthcheck": healthcheck_of(service, affordable=self.info.cpus > 1),
+            "healthcheck": healthcheck_of(service),
             "host_config": self._host_config(lab, service, start.network),
         }
         if start.network is not None:
@@ -371,10 +363,10 @@ def _already_gone() -> Iterator[None]:
             raise
 
 
-def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T], *, at_once: int = _PARALLEL) -> list[_U]:
+def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T]) -> list[_U]:
     """Return ``function(item)`` for each item, run in parallel; raise the first error after all have ended."""
     if not items:
         return []
-    with ThreadPoolExecutor(min(at_once, len(items)), thread_name_prefix="engine") as pool:
+    with ThreadPoolExecutor(min(_PARALLEL, len(items)), thread_name_prefix="engine") as pool:
         futures = [pool.submit(function, item) for item in items]
     return [future.result() for future in futures]

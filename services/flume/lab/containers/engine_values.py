@@ -106,13 +106,9 @@ def label_filter(lab: str | None, run: str | None, role: str | None) -> list[str
     return [LABEL_LAB, *(f"{key}={value}" for key, value in wanted if value is not None)]
 
 
-def healthcheck_of(service: Service, *, affordable: bool) -> dict[str, Any] | None:
-    """Return the health check in the engine's form, with durations in nanoseconds.
-
-    None where it is not *affordable*, on one CPU: there each check runs Python for 3 to 5 s. With six containers and
-    one check every 30 s no CPU time was left for the lab itself, and the checks timed out.
-    """
-    check = service.healthcheck if affordable else None
+def healthcheck_of(service: Service) -> dict[str, Any] | None:
+    """Return the health check in the engine's form, with durations in nanoseconds; None without one."""
+    check = service.healthcheck
     if check is None:
         return None
     durations = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}

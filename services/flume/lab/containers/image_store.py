@@ -4,7 +4,7 @@ Available as ``engine.images``. The SDK's client and the translation of its erro
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,8 +16,6 @@ from flume.lab.machine.process import one_line
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest time without output from a build: unpacking 280 MB of packages on a slow disk prints nothing."""
-
-_CHUNK_BYTES = 1 << 20
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -64,26 +62,6 @@ class ImageStore:
                 for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
                     if "error" in status:
                         raise EngineError(f"the Docker engine could not {what}: {one_line(status['error'])}")
-
-    def copy_to(self, other: "ImageStore", tags: Sequence[str], *, progress: Callable[[int], None]) -> None:
-        """Copy the images *tags* to another engine; *progress* is called with the bytes copied so far."""
-        with self._errors(f"save {', '.join(tags)}"):
-            url = self._api._url("/images/get")  # noqa: SLF001 - the SDK saves one image at a time
-            response = self._api.get(url, params={"names": list(tags)}, stream=True, timeout=_BUILD_TIMEOUT_S)
-            self._api._raise_for_status(response)  # noqa: SLF001
-            with contextlib.closing(response):
-                other.load(_counted(response.iter_content(_CHUNK_BYTES), progress))
-
-    def load(self, archive: Iterator[bytes]) -> None:
-        """Load the images in a saved archive."""
-        with self._errors("load images"):
-            url = self._api._url("/images/load")  # noqa: SLF001 - the SDK's load has no timeout
-            response = self._api.post(url, data=archive, stream=True, timeout=_BUILD_TIMEOUT_S)
-            with contextlib.closing(response):
-                self._api._raise_for_status(response)  # noqa: SLF001
-                for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
-                    if "error" in status:
-                        raise EngineError(f"the Docker engine could not load images: {one_line(status['error'])}")
 
     def tag(self, source: str, tag: str) -> None:
         """Give the image *source* the additional name *tag*."""
@@ -150,15 +128,6 @@ class ImageStore:
                     if line.strip():
                         last = [*last[-2:], line.strip()]
                         yield line.strip()
-
-
-def _counted(chunks: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield *chunks*; call *progress* with the total bytes so far."""
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        progress(total)
-        yield chunk
 
 
 def _unfinished(images: Sequence[Mapping[str, Any]], bases: Collection[str]) -> list[str]:

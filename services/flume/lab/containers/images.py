@@ -31,7 +31,10 @@ from flume.lab.progress import Say
 BASE_TAG = "flumelab/base:bookworm"
 TARGETS = ("server", "client", "probe")
 WIRE = "wire"
-"""The target that is built only where links need it; Debian has its kernel for x86-64 alone."""
+"""The target that is built only where links need it."""
+
+WIRE_ARCHITECTURE = "x86_64"
+"""Of the engines that can have it: Debian builds User Mode Linux for no other."""
 
 PROGRAM_LAUNCHERS = ("flume", "slim-av")
 PROBE_LAUNCHERS = ("link-probe", "firewall")
@@ -84,11 +87,6 @@ def tag_of(target: str) -> str:
     return f"flumelab/{target}"
 
 
-def can_have_wire(engine: Engine) -> bool:
-    """Whether the image of the wire can be built for *engine*."""
-    return engine.info.architecture == "x86_64"
-
-
 def ensure_images(
     engine: Engine, *, say: Say, interactive: bool = False, root: Path | None = None, wire: bool = False
 ) -> list[str]:
@@ -96,7 +94,7 @@ def ensure_images(
 
     Raises :class:`SetupError` or :class:`EngineError`.
     """
-    if wire and not can_have_wire(engine):
+    if wire and engine.info.architecture != WIRE_ARCHITECTURE:
         raise SetupError(f"no image of the wire for {engine.info.architecture} engines: its kernel is for x86-64")
     inputs = Inputs(root or project_root())
     wanted = {target: digest(inputs, target) for target in (*TARGETS, *((WIRE,) if wire else ()))}

@@ -41,7 +41,7 @@ for subject; do
         ! read -r _ < /proc/net/ip_tables_names 2>/dev/null || iptables-legacy-save -c 2>/dev/null
         [ ! -e "/run/firewall/$1.gone" ] || show "/run/firewall/$1.gone"' sh "$subject" "$nft"
 done"""
-"""It starts few processes: each costs up to 0.2 s in a lab kernel, and there are five namespaces and more."""
+"""It starts few processes, because it runs in the namespace of every client."""
 
 
 class Tap(msgspec.Struct, frozen=True):

@@ -30,9 +30,6 @@ Role = Literal["server", "client", "probe", "wire", "network", "media"]
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
 """Reserved for network benchmarks (RFC 2544), so that a lab never overlaps a person's private network."""
 
-KERNEL_LINKS = ipaddress.IPv4Network("198.19.255.0/24")
-"""The part of :data:`POOL` that no lab takes: it is for the links between this machine and its lab kernels."""
-
 SMALLEST_PREFIX = 24
 """A lab takes a /24, or a larger subnet if it has more clients than a /24 has addresses."""
 
@@ -294,7 +291,7 @@ def candidate_subnets(clients: int, *, taken: tuple[str, ...] = (), start: int =
     prefix = min(SMALLEST_PREFIX, 32 - (clients + _FIRST_CLIENT_HOST + 1).bit_length())
     if clients < 1 or prefix <= POOL.prefixlen:
         raise SettingsError("clients", clients, f"1 to {POOL.num_addresses // 2 - 12}, what half of {POOL} holds")
-    occupied = [KERNEL_LINKS, *(network for text in taken if (network := _ipv4(text)) is not None)]
+    occupied = [network for text in taken if (network := _ipv4(text)) is not None]
     count = 1 << (prefix - POOL.prefixlen)
     size = 1 << (32 - prefix)
     for step in range(count):

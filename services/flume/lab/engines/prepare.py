@@ -1,52 +1,57 @@
-"""Everything that must be ready before a lab runs, in one call, and its removal: ``flume lab setup | purge``."""
+"""Everything that must be ready before a lab runs, and its removal: ``flume lab setup | purge | stop-engine``."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 from flume.errors import EngineError
 from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
-from flume.lab.engines import choice
-from flume.lab.engines.decision import EnginePreference
-from flume.lab.kernel import disk, lab_kernel
+from flume.lab.engines.netem import Place, find_netem
 from flume.lab.machine import dockerd
 from flume.lab.progress import Say
 
+EARLIER_KERNELS = Path("/run/flumelab")
+"""Earlier versions ran labs in kernels of their own, and recorded here which process each one is."""
 
-def prepare(
-    say: Say, *, interactive: bool = False, tests: bool = False, netem: bool = False, engine: EnginePreference = "auto"
-) -> Engine:
+
+def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> Engine:
     """Return an engine that answers and has the images. What is missing for that is installed, started and built.
 
-    *netem*: the engine's kernel must have netem; where the usual engine's kernel has none, the lab kernel is used.
-    *engine* overrides that choice. *tests* also installs what only the tests need. *say* takes each message, and
-    *interactive* allows progress bars. The caller closes the engine::
+    *tests* also installs what only the tests need. *say* takes each message, and *interactive* allows progress bars.
+    The caller closes the engine::
 
-        with prepare(print, netem=True) as engine:
+        with prepare(print) as engine:
             engine.objects()
 
     Raises :class:`~flume.errors.SetupError` or :class:`~flume.errors.EngineError`.
     """
     dockerd.prepare(say, interactive=interactive, tests=tests)
-    usual = Engine.connect()
+    engine = Engine.connect()
     try:
-        images.ensure_images(usual, say=say, interactive=interactive, wire=tests and images.can_have_wire(usual))
-        chosen = choice.choose_for(usual, netem=netem, preference=engine)
-        if chosen.kind == "local":
-            return usual
-        say(f"Engine: {chosen.reason}.")
-        found = lab_kernel.prepare(usual, say, interactive=interactive)
+        wire = tests and engine.info.architecture == images.WIRE_ARCHITECTURE
+        images.ensure_images(engine, say=say, interactive=interactive, wire=wire)
     except BaseException:
-        usual.close()
+        engine.close()
         raise
-    usual.close()
-    return found
+    return engine
+
+
+def prepare_netem(engine: Engine, say: Say, *, interactive: bool = False) -> Place:
+    """Return where links of *engine* meet netem; where that is a wire, its image is built first.
+
+    Raises :class:`~flume.errors.SetupError` where links cannot be shaped, and what :func:`prepare` raises.
+    """
+    place = find_netem(engine).place
+    if place == "wire":
+        images.ensure_images(engine, say=say, interactive=interactive, wire=True)
+    return place
 
 
 def purge(say: Say) -> None:
-    """Remove all labs, images and disks, and stop the engines that we started."""
-    if lab_kernel.stop(say):
-        say("Removed the lab kernel's disk copy.")
-    for name in disk.remove_disks(checkout.cache()):
-        say(f"Removed {name}.")
+    """Remove all labs and images, and stop the engine if we started it."""
+    for line in _left_by_earlier_versions():
+        say(line)
     try:
         engine = Engine.connect()
     except EngineError as error:
@@ -58,7 +63,15 @@ def purge(say: Say) -> None:
     dockerd.stop_engine(say)
 
 
-def stop(say: Say) -> None:
-    """Stop the engines that we started, together with the labs in them."""
-    lab_kernel.stop(say)
-    dockerd.stop_engine(say)
+def _left_by_earlier_versions() -> Iterator[str]:
+    """Remove the disks of lab kernels; say how a person ends such a kernel, if one was started since the last boot."""
+    for disk in checkout.cache().glob("lab-disk-*.ext4"):
+        disk.unlink(missing_ok=True)
+        yield f"Removed {disk.name}, which an earlier version made."
+    for record in EARLIER_KERNELS.glob("kernel-*.json"):
+        number = int(record.stem.removeprefix("kernel-"))
+        yield (
+            "An earlier version started a lab kernel that may still run. To remove it: "
+            f"pkill -KILL -u {60700 + number}; ip link delete flumelab{number}; "
+            f"rm -r /var/lib/flumelab/kernel-{number} {record}"
+        )

@@ -76,16 +76,12 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def answers(*, timeout_s: float = _PING_TIMEOUT_S, path: Path | None = None) -> bool:
-    """Return whether a Docker engine answers on the local socket, or on the socket at *path*."""
-    return answers_on(_UnixConnection(path or SOCKET, timeout_s=timeout_s))
-
-
-def answers_on(connection: http.client.HTTPConnection) -> bool:
-    """Return whether a Docker engine answers on *connection*, which is closed afterwards.
+def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:
+    """Return whether a Docker engine answers on the local socket.
 
     Two lines of HTTP: importing the Docker SDK for this question would take longer than all of a second run.
     """
+    connection = _UnixConnection(SOCKET, timeout_s=timeout_s)
     try:
         connection.request("GET", "/_ping")
         return connection.getresponse().status == http.client.OK

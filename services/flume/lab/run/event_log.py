@@ -68,10 +68,14 @@ class EventLog:
             return self._count.get(kind, 0)
 
     def last_output(self) -> str:
-        """Return the last lines that are not events, for an error message; if a program named its error, only that."""
+        """Return the last lines that are not events, for an error message; if a program named its error, only that.
+
+        Our programs name it in a line on standard error, or as the reason in an event ``ended``.
+        """
         with self._changed:
             errors = [line for line in self._other_lines if line.startswith(OWN_ERROR)]
-            return (errors[-1].removeprefix(OWN_ERROR) if errors else " | ".join(self._other_lines)) or "none"
+            reason = errors[-1].removeprefix(OWN_ERROR) if errors else self._latest.get("ended", {}).get("reason")
+            return str(reason or " | ".join(self._other_lines) or "none")
 
     def wait_until(
         self,

@@ -1,6 +1,7 @@
-"""One running lab: a network, a server, clients and a probe, started together and steered from here."""
+"""One running lab: a network, a server, clients, a probe and perhaps a wire, started together and steered from here."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,12 +11,12 @@ from flume.lab.containers.engine import Container, Engine, Network, Output, Star
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
 from flume.lab.evidence.claims import ReportedStatistics, parse_statistics_untrusted
+from flume.lab.link.wires import wire_start
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
 
-READY_TIMEOUT_S = 180.0
-"""Until the server listens and each client has sent statistics: 3 s on an idle computer, 45 s in a lab kernel with its
-one CPU, twice that where the computer has other load."""
+READY_TIMEOUT_S = 60.0
+"""Until the server listens and each client has sent statistics: 3 s on an idle computer."""
 
 QUIET_S = 0.9
 """A client is quiet when its counts have not changed for this long. Statistics come once a second and with every
@@ -96,6 +97,8 @@ class Fleet(NamedTuple):
     server: Member
     clients: tuple[Client, ...]
     probe_member: Member
+    wires: tuple[Member, ...] = ()
+    """Through their kernels the links pass; none where the engine's kernel shapes the links, or nothing does."""
 
     @property
     def probe(self) -> Probe:
@@ -104,19 +107,26 @@ class Fleet(NamedTuple):
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The server, the clients, the probe."""
-        return (self.server, *(client.member for client in self.clients), self.probe_member)
+        """The wires, the server, the clients, the probe."""
+        return (*self.wires, self.server, *(client.member for client in self.clients), self.probe_member)
 
     @property
     def program_containers(self) -> tuple[Container, ...]:
-        """The containers that run our programs: the server's and the clients'."""
-        return (self.server.container, *(client.container for client in self.clients))
+        """The containers whose output explains a run: the server's, the clients', the wires'."""
+        clients = (client.container for client in self.clients)
+        return (self.server.container, *clients, *(wire.container for wire in self.wires))
+
+    def wait_for_wires(self) -> None:
+        """Return when links can be plugged in. Raises :class:`LabError` with the last output of a wire that ends."""
+        for wire in self.wires:
+            wire.wait_for_event("boot its kernel", "ready")
 
     def wait_until_ready(self) -> None:
-        """Return when the server listens and every client has sent statistics.
+        """Return when the server listens and every client has sent statistics, and links can be plugged in.
 
-        Raises :class:`LabError` with the last output of the first one that does not.
+        Raises :class:`LabError` with the last output of the first container that does not.
         """
+        self.wait_for_wires()
         self.server.wait_for_event("listen", "listening")
         for client in self.clients:
             client.member.wait_for_event("send its statistics", "statistics")
@@ -125,6 +135,18 @@ class Fleet(NamedTuple):
         """Raise :class:`LabError` that names the first container that has ended."""
         for member in self.members:
             member.check_running()
+
+    @contextlib.contextmanager
+    def naming_the_cause(self) -> Iterator[None]:
+        """Replace a :class:`LabError` of the body by one that names a container that has ended, if one has.
+
+        A probe that measures links, for example, only sees that they are gone with their wire.
+        """
+        try:
+            yield
+        except LabError:
+            self.check_running()
+            raise
 
     def close(self) -> None:
         """Detach from the containers, which go on running."""
@@ -142,13 +164,14 @@ def start_fleet(
     clients: int,
     players: int,
     video: Path,
+    wire: bool = False,
 ) -> Fleet:
     """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
 
-    The first *players* of *clients* clients display the video.
+    The first *players* of *clients* clients display the video. *wire*: start a wire with room for all links.
     """
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
-    server_log, probe_log = EventLog("server"), EventLog("the probe")
+    server_log, probe_log, wire_log = EventLog("server"), EventLog("the probe"), EventLog("the wire")
     client_logs = {number: EventLog(f"client-{number}") for number in range(1, clients + 1)}
     playerless = without_player(layout.service("client").command)
     starts = [
@@ -172,7 +195,10 @@ def start_fleet(
         ),
         Start(service="probe", role="probe", output=_output(probe_log)),
     ]
-    server, *started, probe = engine.start(lab, run, layout, starts)
+    wires = [wire_start(clients, output=_output(wire_log))] if wire else []
+    # The wire first: its kernel boots while the other containers are started.
+    found = engine.start(lab, run, layout, [*wires, *starts])
+    server, *started, probe = found[len(wires) :]
     return Fleet(
         network,
         Member(server, server_log),
@@ -181,6 +207,7 @@ def start_fleet(
             for number, container in enumerate(started, 1)
         ),
         Member(probe, probe_log),
+        tuple(Member(container, wire_log) for container in found[: len(wires)]),
     )
 
 
@@ -225,14 +252,17 @@ class _QuietWatch:
         return not self._counts or self._latest_s - self._since_s >= QUIET_S
 
 
-def quiesce(clients: Sequence[Client], *, timeout_s: float = 6.0) -> None:
+def quiesce(clients: Sequence[Client], *, timeout_s: float = 6.0, check: Callable[[], None] = lambda: None) -> None:
     """Wait until no client's counts change: all datagrams sent have arrived, all frames have been displayed.
+
+    *check* is called ten times a second meanwhile; it raises where waiting is in vain.
 
     After *timeout_s* a client that is still counting is measured as it is: the judge reports what does not add up.
     """
     watches = [_QuietWatch(client) for client in clients]
 
     def poll() -> bool:
+        check()
         # All of them every time: the quiet time of each client begins when its own counts stop.
         for watch in watches:
             watch.update()

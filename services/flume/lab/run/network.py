@@ -12,11 +12,12 @@ from flume.lab.trial.verdict import Check, LinkFigure, Network
 
 def fleet_links(fleet: Fleet) -> Links:
     """Return the links of the clients of *fleet*."""
-    return Links(fleet.probe, {client.number: client.container.pid for client in fleet.clients})
+    clients = {client.number: client.container.pid for client in fleet.clients}
+    return Links(fleet.probe, clients, [wire.container.pid for wire in fleet.wires])
 
 
-def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
-    """Set the link of every client of *fleet* to *profile*; measure the links if the profile shapes anything.
+def shape(fleet: Fleet, profile: Profile) -> None:
+    """Set the link of every client of *fleet* to *profile*, through the wires when their kernels have booted.
 
     Links that shape nothing get their qdiscs too, where the kernel has netem: adding a qdisc later, under a stream,
     would interrupt the stream for a moment.
@@ -24,9 +25,13 @@ def shape(fleet: Fleet, profile: Profile) -> tuple[LinkReport, ...]:
     Raises :class:`~flume.errors.LabError` where the kernel has no netem, and :class:`~flume.errors.EvidenceError` where
     the kernel reports other settings than the profile's.
     """
-    links = fleet_links(fleet)
-    links.set(profile)
-    return tuple(links.calibrate(effort=traffic.BRIEF)) if profile.needs_netem else ()
+    fleet.wait_for_wires()
+    fleet_links(fleet).set(profile)
+
+
+def measure(fleet: Fleet) -> tuple[LinkReport, ...]:
+    """Measure the links as they are set, briefly. Raises :class:`~flume.errors.EvidenceError` where that fails."""
+    return tuple(fleet_links(fleet).calibrate(effort=traffic.BRIEF))
 
 
 def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:

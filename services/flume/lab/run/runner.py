@@ -18,7 +18,7 @@ from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
-from flume.lab.engines import locate, prepare
+from flume.lab.engines import prepare
 from flume.lab.evidence.facts import Evidence
 from flume.lab.link.links import LinkReport
 from flume.lab.progress import Say, Task, task
@@ -60,14 +60,19 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
     with only_one(spec.lab):
         with watch.step("prepare"):
-            engine = prepare.prepare(say, interactive=interactive, netem=spec.profile.needs_netem, engine=spec.engine)
+            engine = prepare.prepare(say, interactive=interactive)
         with _closing(engine):
+            wire = False
+            if spec.profile.needs_netem:
+                with watch.step("prepare"):
+                    wire = prepare.prepare_netem(engine, say, interactive=interactive) == "wire"
             with watch.step("video"):
                 plan = plan_run(spec, cpus=engine.info.cpus)
-                video = spec.video or ensure_test_card(checkout.cache(), plan.card, say=say, interactive=interactive)
+                video = spec.video or ensure_test_card(checkout.cache(), say=say, interactive=interactive)
             if plan.note:
                 say(plan.note)
-            return _Run(engine, spec, plan, video, watch, say=say, interactive=interactive).carry_out(layout)
+            run = _Run(engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive)
+            return run.carry_out(layout)
 
 
 @contextlib.contextmanager
@@ -96,6 +101,7 @@ class _Run:
         video: Path,
         watch: Stopwatch,
         *,
+        wire: bool,
         say: Say,
         interactive: bool,
     ) -> None:
@@ -105,6 +111,7 @@ class _Run:
         self._plan = plan
         self._video = video
         self._watch = watch
+        self._wire = wire
         self._say = say
         self._interactive = interactive
         self._timetable = timetable(spec.scenario, clients=spec.clients)
@@ -114,12 +121,11 @@ class _Run:
         directory = artifacts.create_run_directory(self._spec.artifacts, self.name)
         with self._watch.step("remove the last lab"):
             self._engine.remove_lab(self._spec.lab)
-            locate.remove_elsewhere(self._spec.lab, self._engine, self._say)
         try:
             with self._watch.step("start"), self._task("starting server and clients"):
                 fleet = self._start(layout)
-            with contextlib.closing(fleet):
-                links = self._shape(fleet)
+            with contextlib.closing(fleet), fleet.naming_the_cause():
+                links = self._measure_links(fleet)
                 evidence = self._measure(fleet, directory)
             with self._watch.step("judge"):
                 report = judge(evidence, self._facts(links), network.checks(links))
@@ -145,9 +151,9 @@ class _Run:
         artifacts.remove_if_empty(directory)
 
     def _start(self, layout: Topology) -> Fleet:
-        """Return a fleet that is ready. Its taps listen too, unless a link is to be shaped first.
+        """Return a fleet that is ready, with its links set. Its taps listen too, unless the links are measured first.
 
-        The taps and the programs start at the same time, because each takes seconds.
+        Links, taps and programs are made ready at the same time, because each takes a second.
         """
         spec = self._spec
         fleet = start_fleet(
@@ -158,14 +164,17 @@ class _Run:
             clients=spec.clients,
             players=self._plan.players,
             video=self._video,
+            wire=self._wire,
         )
         try:
             try:
+                network.shape(fleet, spec.profile)
                 if not spec.profile.needs_netem:
                     collect.start_taps(fleet)
             except LabError:
-                # A program that has ended cannot be tapped; its own error explains more than the tap's.
+                # A program that has ended has no link and cannot be tapped; its own error explains more.
                 fleet.wait_until_ready()
+                fleet.check_running()
                 raise
             fleet.wait_until_ready()
         except BaseException:
@@ -173,16 +182,17 @@ class _Run:
             raise
         return fleet
 
-    def _shape(self, fleet: Fleet) -> tuple[LinkReport, ...]:
-        """Shape and measure the links between server and clients; start the taps after that.
+    def _measure_links(self, fleet: Fleet) -> tuple[LinkReport, ...]:
+        """Measure links that netem shapes; start the taps after that.
 
         In this order the captures do not contain the traffic that measures, and no stream runs beside it.
         """
         profile = self._spec.profile
-        with self._watch.step("shape the links"), self._task(f"measuring the links as {profile.name}"):
-            reports = network.shape(fleet, profile)
-            if profile.needs_netem:
-                collect.start_taps(fleet)
+        if not profile.needs_netem:
+            return ()
+        with self._watch.step("measure the links"), self._task(f"measuring the links as {profile.name}"):
+            reports = network.measure(fleet)
+            collect.start_taps(fleet)
         return reports
 
     def _measure(self, fleet: Fleet, directory: Path) -> Evidence:
@@ -195,7 +205,7 @@ class _Run:
             for client in active:
                 client.send(Command.INTERRUPT)
         with self._watch.step("come to rest"):
-            quiesce(fleet.clients)
+            quiesce(fleet.clients, check=fleet.check_running)
         with self._watch.step("collect"), self._task("fetching captures"):
             fleet.check_running()
             evidence = collect.gather(

@@ -1,13 +1,18 @@
 """The commands that prepare a machine and undo that, as the Makefile calls them."""
 
 import re
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 
-from flume.errors import SetupError
+from flume.errors import EngineError, SetupError
+from flume.lab import checkout
 from flume.lab.cli import lab
+from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
+from flume.lab.machine import dockerd
 from support.paths import ROOT
 
 
@@ -23,7 +28,10 @@ class Prepared:
 
     closed = False
 
-    def close(self) -> None:
+    def __enter__(self) -> "Prepared":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.closed = True
 
 
@@ -38,22 +46,48 @@ def test_setup_prepares_the_machine_and_lets_go_of_the_engine(
         seen.append(options)
         return engine
 
+    def no_netem(_engine: object, _say: object, **_options: object) -> None:
+        raise SetupError("its kernel has no netem")
+
     monkeypatch.setattr(prepare, "prepare", prepare_here)
-    assert CliRunner().invoke(lab, arguments).exit_code == 0
+    monkeypatch.setattr(prepare, "prepare_netem", no_netem)
+    done = CliRunner().invoke(lab, arguments)
+    assert (done.exit_code, done.stderr) == (0, "its kernel has no netem\n"), "a lab without netem is possible"
     assert [options["tests"] for options in seen] == [tests]
     assert engine.closed
 
 
-@pytest.mark.parametrize(("verb", "function"), [("purge", "purge"), ("stop-engine", "stop")])
-def test_the_other_commands_report_on_standard_error_and_pass_errors_on(
-    monkeypatch: pytest.MonkeyPatch, verb: str, function: str
+def test_purge_names_what_an_earlier_version_left_and_how_to_end_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(prepare, function, lambda say: say("Removed it."))
+    """Its disks are removed; a kernel is left to the person, because a process number may belong to another by now."""
+    (tmp_path / "lab-disk-0123.ext4").touch()
+    (tmp_path / "kernel-3.json").touch()
+    monkeypatch.setattr(checkout, "cache", lambda: tmp_path)
+    monkeypatch.setattr(prepare, "EARLIER_KERNELS", tmp_path)
+
+    def no_engine() -> None:
+        raise EngineError("no engine")
+
+    monkeypatch.setattr(Engine, "connect", no_engine)
+    said = CliRunner().invoke(lab, ["purge"]).stderr
+    assert "Removed lab-disk-0123.ext4" in said
+    assert not (tmp_path / "lab-disk-0123.ext4").exists()
+    assert "pkill -KILL -u 60703; ip link delete flumelab3; rm -r /var/lib/flumelab/kernel-3" in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "module", "function"), [("purge", prepare, "purge"), ("stop-engine", dockerd, "stop_engine")]
+)
+def test_the_other_commands_report_on_standard_error_and_pass_errors_on(
+    monkeypatch: pytest.MonkeyPatch, verb: str, module: ModuleType, function: str
+) -> None:
+    monkeypatch.setattr(module, function, lambda say: say("Removed it."))
     result = CliRunner().invoke(lab, [verb])
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Removed it.\n")
 
     def fail(_say: object) -> None:
         raise SetupError("dockerd did not end")
 
-    monkeypatch.setattr(prepare, function, fail)
+    monkeypatch.setattr(module, function, fail)
     assert isinstance(CliRunner().invoke(lab, [verb]).exception, SetupError)

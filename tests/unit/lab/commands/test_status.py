@@ -6,6 +6,8 @@ from typing import cast
 
 from rich.console import Console
 
+from flume.errors import LabError
+from flume.lab.commands import status
 from flume.lab.commands.status import Row, last_statistics, server_line, table
 from flume.lab.containers.container import State
 from flume.lab.containers.engine import Engine
@@ -29,9 +31,28 @@ def test_the_last_statistics_are_found_between_other_lines():
 
 
 def test_the_transport_of_the_media_is_shown_because_a_firewall_may_have_changed_it():
-    row = Row(1, "198.18.0.11", "running", "healthy", "active", "tcp", 12, 0, 1.5, 3, 200.0)
+    row = Row(1, "198.18.0.11", None, "running", "healthy", "active", "tcp", 12, 0, 1.5, 3, 200.0)
     assert "over tcp" in shown(row)
     assert "over" not in shown(row._replace(transport=None))
+
+
+def test_the_profile_of_each_link_is_shown():
+    row = Row(1, "198.18.0.11", "geo", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
+    assert " geo " in shown(row)
+
+
+class NoLinks:
+    """Links of which some have ended."""
+
+    clients = (1, 2)
+
+    def present(self) -> dict[int, str]:
+        raise LabError("the links of clients 1, 2 have ended with their wire")
+
+
+def test_links_that_have_ended_with_their_wire_are_shown_and_are_no_error(monkeypatch):
+    monkeypatch.setattr(status, "running_links", lambda *_: NoLinks())
+    assert status.link_names(lab_of(), "demo") == {1: "ended", 2: "ended"}
 
 
 class LabOf:
@@ -52,7 +73,7 @@ def lab_of(*states: State) -> Engine:
 def test_the_servers_health_check_is_below_the_table():
     reported = "film.mp4: ingest running, 1 active, answered in 3 ms; the source: stalls 2"
     line = server_line(lab_of(State("running", 0, "healthy", reported)), "demo")
-    row = Row(1, "198.18.0.11", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
+    row = Row(1, "198.18.0.11", None, "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
     assert "stalls 2" in shown(row, line)
     assert server_line(lab_of(State("running", 0, "starting")), "demo") == "server starting: not yet asked"
     assert server_line(lab_of(), "demo") == ""

@@ -1,6 +1,5 @@
 """The engine on this machine: its pid files, its MTU, and which process may be stopped."""
 
-import http.client
 import os
 import socket
 import threading
@@ -97,15 +96,13 @@ def engine_that_says(answer: bytes, listener: socket.socket) -> Iterator[None]:
         (b"", False),
     ],
 )
-def test_an_engine_answers_on_a_unix_socket_and_on_tcp_alike(tmp_path: Path, answer: bytes, expected: bool) -> None:
+def test_an_engine_answers_by_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, expected: bool
+) -> None:
     """An error, another program, and a connection that is closed are no answer."""
     path = tmp_path / "docker.sock"
+    monkeypatch.setattr(dockerd, "SOCKET", path)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         with engine_that_says(answer, listener):
-            assert dockerd.answers(path=path) is expected
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        with engine_that_says(answer, listener):
-            host, port = listener.getsockname()
-            assert dockerd.answers_on(http.client.HTTPConnection(host, port, timeout=5)) is expected
+            assert dockerd.answers() is expected

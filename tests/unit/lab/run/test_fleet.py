@@ -3,15 +3,16 @@
 import threading
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from flume.control.session import Command, State
 from flume.errors import EngineError, LabError
+from flume.lab.containers.engine import Network
 from flume.lab.run.event_log import EventLog
-from flume.lab.run.fleet import QUIET_S, Client, Member, quiesce
+from flume.lab.run.fleet import QUIET_S, Client, Fleet, Member, quiesce
 
 
 class FakeIo:
@@ -63,6 +64,39 @@ def test_a_container_that_has_ended_is_named_with_its_status_and_last_output(exi
         LabError, match=rf"client-3 ended during the run \({how}\); its last output: the display is gone"
     ):
         one.member.check_running()
+
+
+def fleet_of(*wires: Member) -> Fleet:
+    server, probe = (Member(cast("Any", SimpleNamespace(io=None)), EventLog(name)) for name in ("server", "the probe"))
+    return Fleet(Network("n", "1", "198.18.0.0/24", "198.18.0.1"), server, (), probe, wires)
+
+
+def test_an_error_whose_cause_is_a_wire_that_has_ended_names_the_wire():
+    io = FakeIo()
+    container: Any = SimpleNamespace(io=io, state=lambda: SimpleNamespace(exit_code=1))
+    wire = Member(container, EventLog("the wire"))
+    fleet = fleet_of(wire)
+    with pytest.raises(LabError, match=r"^no answer$"), fleet.naming_the_cause():
+        raise LabError("no answer")
+    io.ended = True
+    wire.events.on_error("a line of its console")
+    wire.events.on_line('{"event": "ended", "reason": "the kernel was killed by signal 9"}')
+    named = r"the wire ended during the run \(status 1\); its last output: the kernel was killed by signal 9"
+    with pytest.raises(LabError, match=named), fleet.naming_the_cause():
+        raise LabError("no answer")
+    with pytest.raises(LabError, match="the wire ended while it should boot its kernel"):
+        fleet.wait_for_wires()
+
+
+def test_waiting_for_quiet_ends_at_once_where_it_is_in_vain():
+    counting = client()
+    report(counting, time_s=10, datagrams=5)
+
+    def check() -> None:
+        raise LabError("the wire ended")
+
+    with pytest.raises(LabError, match="the wire ended"):
+        quiesce([counting], timeout_s=30, check=check)
 
 
 def test_a_client_without_statistics_and_a_client_whose_counts_stay_are_quiet():

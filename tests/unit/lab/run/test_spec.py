@@ -8,8 +8,7 @@ from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.fleet import without_player
 from flume.lab.run.scenario import Part, Scenario
-from flume.lab.run.spec import FRAMES_MIN_PCT, PICTURE_MIN_PCT, RunSpec, parse_clients, plan_run
-from flume.lab.testcard import CARD, SMALL_CARD
+from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, plan_run
 
 SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", commands="connect"),))
 
@@ -19,22 +18,23 @@ def spec(**fields: object) -> RunSpec:
     return RunSpec(**(usual | fields))
 
 
-def test_on_several_cpus_every_client_has_a_player():
+def test_every_client_has_a_player():
     made = plan_run(spec(), cpus=2)
-    assert (made.players, made.card, made.expectations.frames_min_pct, made.note) == (5, CARD, FRAMES_MIN_PCT, "")
+    assert (made.players, made.expectations.frames_min_pct, made.note) == (5, FRAMES_MIN_PCT, "")
 
 
-def test_on_one_cpu_one_client_has_a_player_and_the_note_says_so():
-    made = plan_run(spec(), cpus=1)
-    assert (made.players, made.card, made.expectations.frames_min_pct) == (1, SMALL_CARD, PICTURE_MIN_PCT)
-    assert "client 1 displays the video" in made.note
-    assert plan_run(spec(clients=1), cpus=1).note == ""
+def test_more_players_than_the_cpus_can_feed_are_noted_and_nothing_else_changes():
+    made = plan_run(spec(clients=50), cpus=2)
+    assert (made.players, made.expectations.frames_min_pct) == (50, FRAMES_MIN_PCT)
+    assert made.note.startswith("50 players need 10.0 CPUs or more, and this engine has 2: ")
+    assert "--players" in made.note
+    assert plan_run(spec(clients=50, players=5), cpus=2).note == plan_run(spec(clients=50), cpus=16).note == ""
 
 
-def test_a_link_that_may_lose_is_expected_to_lose_and_any_picture_is_enough():
+def test_a_link_that_may_lose_is_expected_to_lose_and_what_arrives_is_to_be_displayed():
     lossy = Profile(name="lossy", description="", down=Direction(loss_pct=5.0), up=Direction())
     made = plan_run(spec(profile=lossy), cpus=2).expectations
-    assert (made.link_loses, made.frames_min_pct) == (True, PICTURE_MIN_PCT)
+    assert (made.link_loses, made.frames_min_pct) == (True, FRAMES_MIN_PCT)
     far = Profile(name="far", description="", down=Direction(delay_ms=300.0), up=Direction(loss_pct=9.0))
     assert not plan_run(spec(profile=far), cpus=2).expectations.link_loses
     assert not plan_run(spec(), cpus=2).expectations.link_loses
