@@ -10,7 +10,7 @@ wire           vec 2 · pair, the client's side          vec 2 · pair + 1, the 
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from probe import links, wire
@@ -43,6 +43,9 @@ class Emulator(Protocol):
     def run(self, work: Sequence[Shaping]) -> list[Qdiscs]:
         """Run the commands of *work*; then return the qdiscs of each link. Raises :class:`ProbeError`."""
 
+    def change(self, work: Sequence[Shaping]) -> None:
+        """Run the commands of *work*. Raises :class:`ProbeError`."""
+
 
 class EngineKernel:
     """The kernel of the engine, in which both ends of a link are."""
@@ -53,6 +56,12 @@ class EngineKernel:
         ups = [([*entered(one.link.pid), *_TC], _commands(one.up, "eth0")) for one in work]
         host, *clients = run_side_by_side([(_TC, down), *ups])
         return [Qdiscs(down, up.strip()) for down, up in zip(host.splitlines(), clients, strict=True)]
+
+    def change(self, work: Sequence[Shaping]) -> None:
+        """Run one process for each namespace in which something changes."""
+        down = "".join(batch(named(one.down, one.link.interface)) for one in work)
+        ups = [([*entered(one.link.pid), *_TC], batch(named(one.up, "eth0"))) for one in work if one.up]
+        run_side_by_side([*([(_TC, down)] if down else []), *ups])
 
 
 class Wire:
@@ -73,6 +82,15 @@ class Wire:
         texts = [_INGRESS.sub("", line).replace(",]", "]") for line in shown]
         return [Qdiscs(*pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
 
+    def change(self, work: Sequence[Shaping]) -> None:
+        """Run all commands by one request."""
+        wire.ask(self._pid, {"do": "tc", "lines": "".join(map(self._lines, work))})
+
+    @staticmethod
+    def _lines(one: Shaping) -> str:
+        sides = (one.down, one.up)
+        return "".join(batch(named(lines, f"vec{2 * one.link.pair + side}")) for side, lines in enumerate(sides))
+
 
 def _commands(lines: Sequence[Command], interface: str) -> str:
     return batch(named([*lines, ("qdisc", "show", "dev", "LINK")], interface))
@@ -81,11 +99,20 @@ def _commands(lines: Sequence[Command], interface: str) -> str:
 def run(work: Sequence[Shaping]) -> list[Qdiscs]:
     """Run the commands of *work*, each where its link is shaped; return the qdiscs of the links in the same order."""
     found: dict[int, Qdiscs] = {}
-    for pid in dict.fromkeys(one.link.wire for one in work):
-        emulator: Emulator = Wire(pid) if pid else EngineKernel()
-        there = [one for one in work if one.link.wire == pid]
+    for emulator, there in _emulators(work):
         found |= zip((one.link.number for one in there), emulator.run(there), strict=True)
     return [found[one.link.number] for one in work]
+
+
+def change(work: Sequence[Shaping]) -> None:
+    """Run the commands of *work*, each where its link is shaped."""
+    for emulator, there in _emulators(work):
+        emulator.change(there)
+
+
+def _emulators(work: Sequence[Shaping]) -> Iterator[tuple[Emulator, list[Shaping]]]:
+    for pid in dict.fromkeys(one.link.wire for one in work):
+        yield Wire(pid) if pid else EngineKernel(), [one for one in work if one.link.wire == pid]
 
 
 def engine_kernel_has_netem() -> bool:

@@ -5,19 +5,23 @@
     link-probe apply SPEC      plug links into wires, set qdiscs, remember them, start or stop timed steps, read back
     link-probe read SPEC       what is remembered, and the qdiscs with their counters
     link-probe measure SPEC    send frames over the links and report when each one left and arrived
-    link-probe steps SPEC      (started by `apply`) change one link at the moments of its profile's steps
+    link-probe steps           (started by `apply`) change links at the moments of their profiles' steps
     link-probe open DESCRIPTOR (started by `measure`) pass packet sockets of this namespace to the parent
 
-SPEC is a Python literal: JSON without true, false and null. An answer has parts that begin with a line
+SPEC is a Python literal: JSON without true, false and null. It is deflated, in base64, and in as many arguments as it
+needs: the system allows 128 KiB for one. An answer has parts that begin with a line
 ``=== flumelab SUBJECT KIND``.
 """
 
 import ast
+import base64
 import os
 import sys
+import zlib
 from collections.abc import Sequence
+from typing import Any
 
-from probe import links, measuring, shaping
+from probe import links, measuring, shaping, stepping
 from probe.commands import ProbeError
 
 
@@ -26,17 +30,29 @@ def main(arguments: Sequence[str]) -> None:
     os.makedirs(links.STATE, exist_ok=True)
     try:
         match arguments:
-            case ["apply", spec]:
-                shaping.apply(ast.literal_eval(spec))
-            case ["read", spec]:
-                shaping.read_all(ast.literal_eval(spec))
-            case ["measure", spec]:
-                measuring.measure(ast.literal_eval(spec))
-            case ["steps", spec]:
-                shaping.follow_steps(ast.literal_eval(spec))
+            case ["apply", *spec]:
+                shaping.apply(unpacked(spec))
+            case ["read", *spec]:
+                shaping.read_all(unpacked(spec))
+            case ["measure", *spec]:
+                measuring.measure(unpacked(spec))
+            case ["steps"]:
+                stepping.follow()
             case ["open", descriptor]:
                 measuring.open_for_parent(int(descriptor))
             case _:
                 raise ProbeError("usage: link-probe apply SPEC | read SPEC | measure SPEC")
     except ProbeError as error:
         sys.exit(f"link-probe: {error}")
+
+
+def unpacked(spec: Sequence[str]) -> Any:
+    """Return the value of a SPEC; raises :class:`ProbeError` where it is none.
+
+    >>> unpacked([base64.b64encode(zlib.compress(b"{'wires': [7]}")).decode()])
+    {'wires': [7]}
+    """
+    try:
+        return ast.literal_eval(zlib.decompress(base64.b64decode("".join(spec))).decode())
+    except (ValueError, zlib.error, SyntaxError) as error:
+        raise ProbeError(f"the specification cannot be read: {error}") from error

@@ -21,7 +21,8 @@ from probe import links
 from probe.commands import ProbeError, entered, section
 from probe.emulators import Shaping
 from probe.frames import make_frame, recognise
-from probe.shaping import PYTHON, read_back
+from probe.shaping import read_back
+from probe.stepping import PYTHON
 from probe.timing import Phase, due_times_us, frame_sizes
 
 SOL_PACKET, PACKET_STATISTICS, PACKET_IGNORE_OUTGOING = 263, 6, 23

@@ -31,19 +31,54 @@ def due_times_us(phases: Iterable[Phase]) -> list[int]:
     return [phase.start_us + at * phase.step_us for phase in phases for at in range(phase.frames)]
 
 
-def current_step(starts_s: Sequence[float], phase_s: float) -> int:
-    """Return which of the steps that begin at *starts_s* holds at *phase_s* of the period.
+class Timetable(NamedTuple):
+    """When a link changes: at *starts_s* of each period of the wall clock. Steps have numbers, counted from 1970 on."""
 
-    Before the first one it is the last: the profile repeats.
+    starts_s: Sequence[float]
+    period_s: float
+
+    def number_at(self, now_s: float) -> int:
+        """Return the number of the step that holds at *now_s*: until the first one of a period it is the last.
+
+        >>> Timetable([0.0, 15.0], 30.0).number_at(44.0)
+        2
+        """
+        turn = int(now_s // self.period_s)
+        phase_s = now_s - turn * self.period_s
+        low, high = 0, len(self.starts_s)
+        while low < high:
+            middle = (low + high) // 2
+            if self.starts_s[middle] <= phase_s:
+                low = middle + 1
+            else:
+                high = middle
+        return turn * len(self.starts_s) + low - 1
+
+    def begins_s(self, number: int) -> float:
+        """Return when step *number* begins.
+
+        >>> Timetable([0.0, 15.0], 30.0).begins_s(3)
+        45.0
+        """
+        turn, at = divmod(number, len(self.starts_s))
+        return turn * self.period_s + self.starts_s[at]
+
+
+Steps = dict[str, list[tuple[float, list[str]]]]
+"""Direction → for each step its beginning in the period, in seconds, and tc commands."""
+
+
+def parse_steps(text: str) -> Steps:
+    """Return the steps in *text*, which has a line for each command: direction, beginning, command.
+
+    >>> parse_steps("down 0 qdisc replace …\\ndown 0.5 qdisc replace …\\n")["down"][1]
+    (0.5, ['qdisc replace …'])
     """
-    return max((at for at, start_s in enumerate(starts_s) if start_s <= phase_s), default=len(starts_s) - 1)
-
-
-def pause_s(starts_s: Sequence[float], period_s: float, phase_s: float, elapsed_s: float) -> float:
-    """Return the time until the next step begins, when *elapsed_s* have passed since *phase_s* of the period.
-
-    >>> pause_s([0.0, 15.0], 30.0, phase_s=16.0, elapsed_s=1.0)
-    13.0
-    """
-    next_s = min((start_s for start_s in starts_s if start_s > phase_s), default=period_s + starts_s[0])
-    return max(0.0, next_s - phase_s - elapsed_s)
+    found: Steps = {"down": [], "up": []}
+    for line in text.splitlines():
+        direction, at, command = line.split(" ", 2)
+        steps, at_s = found[direction], float(at)
+        if not steps or steps[-1][0] != at_s:
+            steps.append((at_s, []))
+        steps[-1][1].append(command)
+    return found

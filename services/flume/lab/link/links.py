@@ -4,33 +4,15 @@ Each call is one command in the probe, whatever the number of clients. The progr
 (services/probe). It records what was set in the probe's /run, where another process finds it.
 """
 
-import base64
-import json
 import random
-import zlib
-from array import array
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from flume.errors import EvidenceError, LabError, SettingsError
 from flume.lab.containers.probe import Probe, sections
-from flume.lab.link import sampling, shaping, traffic
-from flume.lab.link.model import Arrival, Sent
-from flume.lab.link.profile import Direction, Profile, Step
-
-PROGRAM = "link-probe"
-_LINK = "LINK"
-"""``link-probe`` replaces this word by the name of the interface, which only it knows."""
-DIRECTIONS = ("down", "up")
-
-_IPV6_PAST_NETEM = (
-    *("tc", "filter", "replace", "dev", _LINK, "parent", shaping.ROOT, "protocol", "ipv6", "prio", "15"),
-    *("handle", "1", "flower", "classid", shaping.CONTROL_BAND),
-)
-"""IPv6 passes beside netem. The lab uses IPv4, but kernels look for IPv6 routers and listeners by themselves, and drops
-of such packets by netem would be counted as lost media."""
+from flume.lab.link import exchange, sampling, traffic
+from flume.lab.link.exchange import DIRECTIONS, LinkState, StepCounts, states
+from flume.lab.link.profile import Direction, Profile
 
 
 class LinkReport(NamedTuple):
@@ -44,42 +26,6 @@ class LinkReport(NamedTuple):
     measured: sampling.Measured
     deviations: tuple[str, ...]
     """The figures out of tolerance, in words; empty where the link does what its profile says."""
-
-
-class _LinkState(NamedTuple):
-    """One link: what the probe has recorded of it, and what its kernel reports."""
-
-    number: int
-    pid: int
-    wire: int
-    """The process of the wire that the link passes through; 0: it passes through none."""
-
-    profile: Profile
-    down_json: str
-    up_json: str
-    own_losses: tuple[int, int]
-    """Frames of calibrations that were lost, down and up; netem's drops include them."""
-
-    steps_run: bool
-    """False where a profile's timed steps were started and the process that makes them has ended."""
-
-    def dropped(self, direction: str) -> int:
-        """Return netem's drops in one direction since the link was first set."""
-        return shaping.counters(self.down_json if direction == "down" else self.up_json).drops
-
-    def own_loss(self, direction: str) -> int:
-        """Return the frames of calibrations that were lost in one direction."""
-        return self.own_losses[DIRECTIONS.index(direction)]
-
-    def problems(self) -> list[str]:
-        """Return where the kernel's settings match neither the profile's resting values nor one of its steps."""
-        found = [] if self.steps_run else [f"client {self.number}: its profile's steps are no longer made"]
-        settings = (self.down_json, self.up_json)
-        for direction, seen in zip(DIRECTIONS, settings, strict=True):
-            allowed = [getattr(values, direction) for values in (self.profile, *self.profile.steps)]
-            problems = shaping.check_readback(seen, *allowed)
-            found += [f"client {self.number} {direction}: {problem}" for problem in problems]
-        return found
 
 
 class Links:
@@ -119,28 +65,25 @@ class Links:
         and :class:`EvidenceError` where the kernel reports other settings than the profile's.
         """
         self._chosen(profiles)
-        specs = [self._spec(number, profile, steps=steps) for number, profile in profiles.items()]
-        found = self._run("apply", links=specs, wires=self._wires)
+        distinct = {id(profile): profile for profile in profiles.values()}
+        packed = {one: exchange.packed_profile(profile) for one, profile in distinct.items()}
+        keys = {number: packed[id(profile)].key for number, profile in profiles.items()}
+        found = self._run(
+            "apply",
+            profiles=dict(packed.values()),
+            links=[
+                {"number": number, "pid": self._clients[number], "profile": key, "follow": int(steps)}
+                for number, key in keys.items()
+            ],
+            wires=self._wires,
+        )
         if self._wires or found["all", "netem"].strip() == "1":
-            _check(_states(found))
+            _check(states(found))
         elif needing := [profile.name for profile in profiles.values() if profile.needs_netem]:
             raise LabError(
                 f"the profile {needing[0]} needs netem, and the Docker engine's kernel has none (sch_netem): "
                 "start the lab with a profile, so that its links pass through a wire"
             )
-
-    def _spec(self, number: int, profile: Profile, *, steps: bool) -> dict[str, Any]:
-        """Return the part of ``link-probe apply``'s argument that describes one link."""
-        timed = steps and bool(profile.steps)
-        return {
-            "number": number,
-            "pid": self._clients[number],
-            "profile": base64.b64encode(msgspec.json.encode(profile)).decode(),
-            "down": _tree(profile.down, profile),
-            "up": _tree(profile.up, profile),
-            "period_s": profile.period_s or 0,
-            "steps": [_step(step) for step in (profile.timeline() if timed else ())],
-        }
 
     def check(self, clients: Collection[int] | None = None) -> None:
         """Raise :class:`EvidenceError` where the kernel's settings are no longer those that were set."""
@@ -162,19 +105,19 @@ class Links:
         if missing := sorted(set(wanted) - {link.number for link in before}):
             raise EvidenceError(f"the links of clients {missing} were never set: there is nothing to measure them by")
         _check(before)
-        timed = [link for link in before if link.profile.steps]
-        for link in timed:
-            self.set(link.profile, [link.number], steps=False)
+        timed = {link.number: link.profile for link in before if link.profile.steps}
+        if timed:
+            self.set_each(timed, steps=False)
         reports = self._measure(before, effort)
         doubtful = {report.client for report in reports if report.deviations}
         if doubtful:
             again = self._measure([link for link in self._read() if link.number in doubtful], effort)
             reports = [report for report in reports if report.client not in doubtful] + again
-        for link in timed:
-            self.set(link.profile, [link.number])
+        if timed:
+            self.set_each(timed)
         return sorted(reports, key=lambda report: (report.client, report.direction))
 
-    def _measure(self, links: Sequence[_LinkState], effort: traffic.Effort) -> list[LinkReport]:
+    def _measure(self, links: Sequence[LinkState], effort: traffic.Effort) -> list[LinkReport]:
         configured = {
             f"{link.number}.{direction}": getattr(link.profile, direction) for link in links for direction in DIRECTIONS
         }
@@ -191,7 +134,7 @@ class Links:
             for link in links
         ]
         found = self._run("measure", links=specs, drain_us=traffic.drain_us(configured, planned))
-        after = {link.number: link for link in _states(found)}
+        after = {link.number: link for link in states(found)}
         return [
             _report(
                 link, after[link.number], direction, planned[f"{link.number}.{direction}"], found, alone=effort.trains
@@ -210,6 +153,10 @@ class Links:
     def present(self) -> dict[int, str]:
         """Return the name of the profile of each client whose link was set."""
         return {link.number: link.profile.name for link in self._read()}
+
+    def steps(self) -> dict[int, StepCounts]:
+        """Return for each client whose profile changes with time how its steps were made."""
+        return {link.number: link.steps for link in self._read() if link.profile.steps}
 
     def _chosen(self, clients: Collection[int] | None) -> list[int]:
         """Return the numbers of *clients* (None: all); raises :class:`SettingsError` for one that no client has."""
@@ -230,11 +177,11 @@ class Links:
         """Return the same links with one more wire, whose first process is *wire*."""
         return Links(self._probe, self._clients, [*self._wires, wire])
 
-    def _read(self) -> list[_LinkState]:
+    def _read(self) -> list[LinkState]:
         return self._states(self._read_parts())
 
-    def _states(self, found: Mapping[tuple[str, str], str]) -> list[_LinkState]:
-        return [link for link in _states(found) if self._clients.get(link.number) == link.pid]
+    def _states(self, found: Mapping[tuple[str, str], str]) -> list[LinkState]:
+        return [link for link in states(found) if self._clients.get(link.number) == link.pid]
 
     def _read_parts(self) -> dict[tuple[str, str], str]:
         """Return the state of all links in parts; raises :class:`LabError` where links have ended with their wire."""
@@ -246,33 +193,10 @@ class Links:
         return found
 
     def _run(self, action: str, **request: Any) -> dict[tuple[str, str], str]:
-        return sections(self._probe.container.run_checked([PROGRAM, action, json.dumps(request)]))
+        return sections(self._probe.container.run_checked(exchange.command(action, request)))
 
 
-def _tree(direction: Direction, profile: Profile) -> list[list[str]]:
-    commands = shaping.set_commands(_LINK, direction, exempt=profile.control_exempt)
-    # The root of the tree first; the filter for IPv6 must be in place before netem is.
-    return [_words(command) for command in (commands[0], _IPV6_PAST_NETEM, *commands[1:])]
-
-
-def _words(command: Sequence[str]) -> list[str]:
-    """Return *command* as a line for ``tc -batch``, which has no program name."""
-    return list(command[1:])
-
-
-def _states(found: Mapping[tuple[str, str], str]) -> list[_LinkState]:
-    return [_state(str(number), found) for number in sorted(int(subject) for subject, kind in found if kind == "link")]
-
-
-def _state(number: str, found: Mapping[tuple[str, str], str]) -> _LinkState:
-    pid, wire = map(int, found[number, "link"].split())
-    down, up = map(int, found[number, "own"].split())
-    runs = found[number, "steps"].strip() == "1"
-    profile = msgspec.json.decode(base64.b64decode(found[number, "profile"]), type=Profile)
-    return _LinkState(int(number), pid, wire, profile, found[number, "down"], found[number, "up"], (down, up), runs)
-
-
-def _check(links: Sequence[_LinkState]) -> None:
+def _check(links: Sequence[LinkState]) -> None:
     problems = [problem for link in links for problem in link.problems()]
     if problems:
         raise EvidenceError(
@@ -281,16 +205,9 @@ def _check(links: Sequence[_LinkState]) -> None:
         )
 
 
-def _step(step: Step) -> list[Any]:
-    down, up = (
-        [_words(command) for command in shaping.rate_commands(_LINK, direction)] for direction in (step.down, step.up)
-    )
-    return [step.at_s, down, up]
-
-
 def _report(
-    before: _LinkState,
-    after: _LinkState,
+    before: LinkState,
+    after: LinkState,
     direction: str,
     plan: traffic.Plan,
     found: Mapping[tuple[str, str], str],
@@ -307,7 +224,7 @@ def _report(
             f"measuring the link of client {before.number}: {unseen} frames arrived and could not be read in time: "
             "use a less busy machine"
         )
-    samples = _samples(packed, plan)
+    samples = exchange.samples(packed, plan)
     configured = getattr(before.profile, direction)
     draw = random.Random(before.number).random  # noqa: S311 - a repeatable simulation, nothing secret
     outside = sampling.deviations(configured, samples, draw)
@@ -319,24 +236,3 @@ def _report(
     return LinkReport(
         before.number, direction, before.profile.name, configured, sampling.measure(samples), tuple(deviations)
     )
-
-
-def _samples(packed: Sequence[str], plan: traffic.Plan) -> sampling.Samples:
-    """Return the samples in ``link-probe``'s answer: times of sending, numbers, times of arrival, damage."""
-    left_ns, numbers, came_ns, damaged = (_unpacked(text, kind) for text, kind in zip(packed, "qiqb", strict=True))
-    began_ns = min(left_ns)
-    sizes = [phase.frame_bytes for phase in plan.phases for _ in range(phase.frames)]
-    sent = [Sent((at_ns - began_ns) / 1e9, size) for at_ns, size in zip(left_ns, sizes, strict=True)]
-    intact = [(at, number) for at, number, bad in zip(came_ns, numbers, damaged, strict=True) if not bad]
-    return sampling.Samples(
-        sent=sent,
-        arrivals=[Arrival(number, (at - began_ns) / 1e9) for at, number in intact],
-        corrupted=sum(damaged),
-        train_from=None if plan.train is None else plan.small.frames,
-    )
-
-
-def _unpacked(text: str, kind: str) -> "array[int]":
-    values = array(kind)
-    values.frombytes(zlib.decompress(base64.b64decode(text)))
-    return values

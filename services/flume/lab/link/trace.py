@@ -24,7 +24,8 @@ WINDOW_MS = 100
 OPPORTUNITY_BYTES = 1500 + 14
 """What one line of a mahimahi trace lets pass: an IP packet of 1500 bytes. netem counts its Ethernet header as well."""
 
-MIN_LENGTH_S, MAX_LENGTH_S = 0.1, 3600.0
+MIN_LENGTH_S, MAX_LENGTH_S = 0.1, 1800.0
+"""The steps of half an hour fit into the arguments of one command, 2 MiB."""
 
 _TIME = "time_s"
 _COLUMNS = {
@@ -182,7 +183,7 @@ def _read_csv(lines: Sequence[str], file: str) -> dict[str, tuple[Span, ...]]:
     for (number, _), before_s, at_s in zip(body, [-math.inf, *times_s], times_s, strict=False):
         check(at_s > before_s, f"{file}: line {number}: {_TIME}", at_s, "later than in the row above it")
     check(times_s[0] == 0, f"{file}: line {body[0][0]}: {_TIME}", times_s[0], "0 in the first row")
-    ends_s = [*times_s[1:], 2 * times_s[-1] - times_s[-2]]
+    ends_s = [*times_s[1:], round(2 * times_s[-1] - times_s[-2], 6)]
     found = {}
     for direction in ("down", "up"):
         columns = _columns_of(direction, names)
