@@ -23,6 +23,22 @@ def counted(lab, name: str, table: str, key: str) -> int:
     return int(dict(zip(names, values, strict=True))[key])
 
 
+def test_a_client_that_changes_to_tcp_behind_the_firewall_did_as_it_should(lab):
+    process = lab.start("--clients", 2, "--scenario", "steady", "--duration", 12, "--players", 0)
+    assert wait_until(lambda: active(lab), timeout_s=60)
+    up = lab.flume("lab", "firewall", "fragments-dropped", "--client", 1)
+    assert up.returncode == 0, up.stderr
+    stdout, stderr = process.communicate(timeout=120)
+    report = lab.report()
+    assert (process.returncode, report["verdict"]) == (0, "PASS"), stdout + stderr
+    first, second = report["clients"]
+    assert [command["command"] for command in first["commands"] if command["command"] != "status"] == [
+        *("connect", "disconnect", "connect", "interrupt"),
+    ]
+    assert first["datagrams_lost"] == first["balance"]["dropped_by_firewall"] > 500
+    assert second["datagrams_lost"] == 0
+
+
 @pytest.mark.parametrize("scenario", ["media-dropped", "fragments-dropped"])
 def test_what_a_firewall_takes_is_counted_to_the_datagram(lab, tmp_path, scenario):
     layout = udp_only(tmp_path)

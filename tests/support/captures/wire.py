@@ -63,8 +63,8 @@ class Wire(TapFactsBuilder):
         self.starts.append(ControlStart(self.now_s, self.control(client)))
         return self.wait(0.001)
 
-    def request(self, client: int, command: str) -> Self:
-        self.messages.append(Command(self.now_s, self.control(client), command))
+    def request(self, client: int, command: str, *, over_tcp: bool = False) -> Self:
+        self.messages.append(Command(self.now_s, self.control(client), command, over_tcp=over_tcp))
         return self.wait(0.001)
 
     def reply(

@@ -123,7 +123,8 @@ class ConnectionFollower:
         name = request.name if request is not None else str(reply.command)
         asked_s = request.time_s if request is not None else reply.time_s
         answer = "ok" if reply.refusal is None else reply.refusal
-        self.commands.append(CommandOutcome(asked_s, self.control, name, answer, reply.time_s))
+        over_tcp = request is not None and request.over_tcp
+        self.commands.append(CommandOutcome(asked_s, self.control, name, answer, reply.time_s, over_tcp))
         if reply.refusal is None:
             self._granted(request, reply)
 

@@ -79,6 +79,8 @@ class CommandOutcome(NamedTuple):
     answer: str | None
     """``ok``, the code of the refusal, or None: the capture holds no answer."""
     answered_s: float | None
+    over_tcp: bool = False
+    """Of connect: whether it asks for the media on the control connection itself."""
 
 
 class UnknownInterval(NamedTuple):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flume.lab.evidence.facts import Counters
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import Verdict
 from support.captures.judging import RUN, detail, tour, verdicts
@@ -62,3 +63,33 @@ def test_commands_are_compared_with_the_plan():
     wire.request(2, "continue").refuse(2, "continue", "illegal", state="closed")
     evidence = wire.evidence(1, 2)
     assert planned("connect", "interrupt", "continue", "disconnect", "continue") is Verdict.FAIL
+
+
+@pytest.mark.parametrize("ended", ["disconnect", "closed"])
+@pytest.mark.parametrize("dropped", [0, 50])
+def test_a_client_may_change_to_tcp_by_itself_only_if_a_firewall_took_its_media(ended: str, dropped: int):
+    wire = Wire().connect(1).stream(1, 1)
+    if ended == "disconnect":
+        wire.last("disconnect", 1)
+    else:
+        wire.event(1, "closed", state="closed")
+    wire.request(1, "connect", over_tcp=True).reply(1, "connect", state="connecting", token="")
+
+    def planned(*commands: str) -> Verdict:
+        subject = wire.subject(1, commands=commands, counters=Counters(dropped_by_firewall=dropped))
+        return verdicts(judge(wire.evidence(1)._replace(subjects=(subject,)), RUN), "commands")["client-1"]
+
+    assert planned("connect") is (Verdict.PASS if dropped else Verdict.FAIL)
+    on_the_wire = ("connect", "disconnect", "connect") if ended == "disconnect" else ("connect", "connect")
+    assert planned(*on_the_wire) is Verdict.PASS
+    assert planned("connect", "interrupt") is Verdict.FAIL
+    wire.request(1, "disconnect").reply(1, "disconnect", state="closed")
+    assert planned("connect") is Verdict.FAIL
+
+
+def test_a_client_that_begins_over_tcp_changes_nothing():
+    wire = Wire().open(1)
+    for _ in range(2):
+        wire.request(1, "connect", over_tcp=True).reply(1, "connect", state="connecting", token="")
+    subject = wire.subject(1, commands=("connect",), counters=Counters(dropped_by_firewall=50))
+    assert verdicts(judge(wire.evidence(1)._replace(subjects=(subject,)), RUN), "commands")["client-1"] is Verdict.FAIL

@@ -8,7 +8,7 @@ from flume.lab.trial.case import Case
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
 from flume.lab.trial.checks.run import SILENCE_S
 from flume.lab.trial.numbering import holes, passed_over, repeated
-from flume.lab.trial.windows import ActiveWindow
+from flume.lab.trial.windows import ActiveWindow, CommandOutcome
 
 
 def promise(case: Case) -> Finding:
@@ -36,6 +36,8 @@ def promise(case: Case) -> Finding:
 def commands(case: Case) -> Finding:
     """The planned commands reached the server, in their order, and each was granted.
 
+    Where a firewall took its media, a client may change to TCP by itself.
+
     FAIL: Other commands arrived; or one was refused or not answered.
 
     Next: Compare the report's commands with the scenario, then read the client's log.
@@ -46,10 +48,25 @@ def commands(case: Case) -> Finding:
         return passes(f"not planned; seen: {len(names)}")
     on_the_wire = ", ".join(names) or "none"
     planned = tuple(name for name in case.subject.commands if name != "status")
-    if names != planned:
+    possible = {names, _without_change_to_tcp(seen)} if case.subject.counters.dropped_by_firewall else {names}
+    if planned not in possible:
         return fails(f"planned {', '.join(planned) or 'none'}; on the wire: {on_the_wire}")
     refused = [f"{command.command}: {command.answer or 'no answer'}" for command in seen if command.answer != "ok"]
     return fails(f"not granted: {', '.join(refused)}") if refused else passes(on_the_wire)
+
+
+def _without_change_to_tcp(seen: Sequence[CommandOutcome]) -> tuple[str, ...]:
+    """Return the names of the commands *seen* without those by which a client goes over from UDP to TCP."""
+    kept: list[str] = []
+    on_udp = False
+    for command in seen:
+        if command.command == "connect" and command.over_tcp and on_udp:
+            kept = kept[:-1] if kept[-1] == "disconnect" else kept
+        else:
+            kept.append(command.command)
+        if command.command == "connect":
+            on_udp = not command.over_tcp
+    return tuple(kept)
 
 
 def reception(case: Case) -> Finding:
