@@ -54,6 +54,11 @@ def folder() -> Path:
             ff("-i live.ts -c copy -f segment -segment_time 1 -segment_format mpegts part%d.ts"),
             ff(f"{tone(40)} {AAC} radio.ts"),
             py(surgery.without_pid, "live.ts", "silent.ts", 0x101, (0.35, 1.0)),
+            ff(f"-f lavfi -t 40 -i smptebars=size=160x90:rate=25 {H264} other.ts"),
+            ff(
+                "-i other.ts -i live.ts -map 0 -map 1 -c copy -program title=other:st=0 -program title=live:st=1:st=2 "
+                "two.ts"
+            ),
         ),
     )
 
@@ -87,6 +92,7 @@ CASES = (
         age_s=3.0,
         watched_before=True,
     ),
+    Case("udp-of-two-programs", udp, age_s=3.0, clip="two.ts", options=("--program", "live")),
     Case("hls", over_hls, age_s=7.0),
     Case("radio", http, age_s=3.0, clip="radio.ts", pictures=False),
     Case("sound-stops", http, age_s=3.0, clip="silent.ts"),

@@ -1,5 +1,6 @@
 """F8: several programs, several sounds: which plays, and PIDs that stay."""
 
+from sources import feeding
 from sources.catalogue.clips import AAC, H264, film, picture, tone
 from sources.entry import Entry, Part, entry
 from support.media import surgery
@@ -29,6 +30,33 @@ ENTRIES = (
     f8("two-programs", ONE, TWO, TWO_PROGRAMS, parts=FIRST, loops=2, left_out=("two",)),
     f8("two-programs-second-by-number", ONE, TWO, TWO_PROGRAMS, parts=SECOND, options=("--program", "2")),
     f8("two-programs-second-by-name", ONE, TWO, TWO_PROGRAMS, parts=SECOND, options=("--program", "two"), loops=2),
+    f8(
+        "two-programs-over-http",
+        ONE,
+        TWO,
+        TWO_PROGRAMS,
+        serving=feeding.over_http("film.ts"),
+        parts=FIRST,
+        loops=2,
+        left_out=("two",),
+    ),
+    f8(
+        "two-programs-over-http-by-name",
+        ONE,
+        TWO,
+        TWO_PROGRAMS,
+        serving=feeding.over_http("film.ts", ranges=False),
+        parts=SECOND,
+        options=("--program", "two"),
+    ),
+    f8(
+        "programs-with-other-numbers-over-http",
+        ONE,
+        TWO,
+        programs("one:program_num=700:st=2:st=3", "two:program_num=5:st=0:st=1"),
+        serving=feeding.over_http("film.ts", ranges=False),
+        parts=SECOND,
+    ),
     f8(
         "three-programs",
         ONE,

@@ -118,6 +118,20 @@ ENTRIES = (
     works(
         "http-without-ranges", film(more="-movflags +faststart"), serving=feeding.over_http("film.mp4", ranges=False)
     ),
+    works("http-without-ranges-index-last", film(), serving=feeding.over_http("film.mp4", ranges=False)),
+    works(
+        "http-without-ranges-mov",
+        film("film.mov"),
+        serving=feeding.over_http("film.mov", ranges=False, redirects=2),
+        parts=(Part(file="film.mov"),),
+    ),
+    works(
+        "http-without-ranges-or-suffix",
+        film("a.mp4"),
+        py(surgery.copies, "a.mp4", "shop", "film"),
+        serving=feeding.over_http("shop/film", ranges=False),
+        parts=(Part(file="a.mp4"),),
+    ),
     works("http-1.0", film(), serving=feeding.over_http("film.mp4", protocol="HTTP/1.0")),
     works("http-redirects", film(), serving=feeding.over_http("film.mp4", redirects=3)),
     works(

@@ -9,7 +9,8 @@ from flume.reader.engine import Sink
 from flume.reader.excerpt import excerpt_of
 from flume.reader.ffmpeg import cutting
 from flume.reader.ffmpeg.files import MappedFile
-from flume.reader.ffmpeg.opening import is_still, opened
+from flume.reader.ffmpeg.opening import opened
+from flume.reader.ffmpeg.pictures import animation_s, is_picture, is_still
 from flume.reader.ffmpeg.playing import Playing
 from flume.reader.ffmpeg.program_identity import kind_of
 from flume.reader.ffmpeg.programs import ProgramTracks, choose
@@ -33,18 +34,22 @@ class FfmpegEngine:
 
     def _play(self, item: Play, sink: Sink) -> Ended:
         av.logging.set_level(av.logging.FATAL)
-        with opened(item) as (container, live, stream):
-            programs = stream.programs if stream is not None else ()
+        with opened(item) as source:
+            container, live, stream = source
+            programs = source.programs
             playable = [stream.id for stream in container.streams if stream.type in {"video", "audio"}]
             program = choose(programs, item.program, item.name, playable=playable)
             rotation = rotation_of(item, container)
-            chosen = choose_tracks(container, program, item.name, turn=item.turn and rotation != 0)
+            # What is to stay, or is to be turned, is encoded anew.
+            anew = is_picture(container) or (item.turn and rotation != 0)
+            chosen = choose_tracks(container, program, item.name, anew=anew)
             # A picture that is encoded anew anyway is turned.
             left = 0 if any(track.kind == "video" and track.transcoded for track in chosen.described) else rotation
-            still_s = item.still_s if is_still(container) else None
+            still_s = item.still_s if is_picture(container) else None
+            promised_s = item.still_s if is_still(container) else animation_s(item, container)
             excerpt = excerpt_of(item.options)
             promise = promise_of(
-                container, chosen, live=live, program=program, programs=programs, rotation=left, still_s=still_s
+                container, chosen, live=live, program=program, programs=programs, rotation=left, picture_s=promised_s
             )
             sink.open(excerpt.of_promise(promise))
             makers = {

@@ -4,16 +4,17 @@ import contextlib
 import io
 import ipaddress
 import os
-import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
 
 from flume.reader.engine import UnplayableError
+from flume.reader.ffmpeg import whole_file
 from flume.reader.ffmpeg.files import IO_BYTES, MappedFile, NamedFile, as_pyav_reads
+from flume.reader.ffmpeg.programs import ProgramTracks, programs_in_description
 from flume.reader.messages import Play
 
 OPEN_TIMEOUT_S = 10.0
@@ -43,9 +44,6 @@ NO_VIDEOS = frozenset(
 )
 """Formats of FFmpeg that are no video: text that it would draw, subtitles, and lists of commands to it."""
 
-STILLS = re.compile(r"image2|.+_pipe|gif|apng|webp.*")
-"""FFmpeg's formats of pictures; those of one picture are stills."""
-
 FILE_PROTOCOLS = "file,fd,crypto,data"
 NETWORK_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,rtmp,rtmps,srt,ftp,crypto,data,hls"
 """An item from the network cannot name files of this host, and a file names no address; HLS lists may."""
@@ -58,6 +56,13 @@ class OpenedItem(NamedTuple):
     live: bool
     stream: MappedFile | None = None
 
+    @property
+    def programs(self) -> tuple[ProgramTracks, ...]:
+        """The programs of a transport stream."""
+        if self.stream is not None:
+            return self.stream.programs
+        return _described_programs(self.container) if self.container.format.name == "mpegts" else ()
+
 
 @contextlib.contextmanager
 def opened(item: Play) -> Iterator[OpenedItem]:
@@ -65,12 +70,21 @@ def opened(item: Play) -> Iterator[OpenedItem]:
     with contextlib.ExitStack() as stack:
         try:
             file = _file_of(item, stack)
-            container = stack.enter_context(_open(item, file))
+            container = stack.enter_context(_open(item, file, stack))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UnplayableError(reason_of(item, error), unreadable=_is_unreadable(error)) from error
         if container.format.name in NO_VIDEOS:
             raise UnplayableError(f"{item.name} is no video ({container.format.long_name})")
+        if _is_animated_webp(container):
+            raise UnplayableError(
+                f"{item.name} is an animation in WebP, which FFmpeg cannot read: convert it to GIF or MP4"
+            )
         yield OpenedItem(container, _is_live(item, container), file if isinstance(file, MappedFile) else None)
+
+
+def _is_animated_webp(container: InputContainer) -> bool:
+    """Whether *container* is a file of WebP of which FFmpeg decodes no picture."""
+    return container.format.name == "webp_pipe" and not any(each.width for each in container.streams.video)
 
 
 def _file_of(item: Play, stack: contextlib.ExitStack) -> NamedFile | MappedFile | None:
@@ -86,11 +100,11 @@ def _is_list(location: str) -> bool:
     return location.lower().endswith((".m3u8", ".m3u", ".mpd"))
 
 
-def _open(item: Play, file: NamedFile | MappedFile | None) -> InputContainer:
+def _open(item: Play, file: NamedFile | MappedFile | None, stack: contextlib.ExitStack) -> InputContainer:
     location = os.fsdecode(item.location)
     options = {"fflags": "+genpts"}
     if not item.is_path:
-        return _open_address(location, item, options)
+        return _open_address(location, item, options, stack)
     options |= FILE_PROBE
     options["protocol_whitelist"] = FILE_PROTOCOLS if file is not None else f"{FILE_PROTOCOLS},{NETWORK_PROTOCOLS}"
     if file is None:
@@ -98,7 +112,7 @@ def _open(item: Play, file: NamedFile | MappedFile | None) -> InputContainer:
     return av.open(file, "r", options=options, buffer_size=IO_BYTES)
 
 
-def _open_address(location: str, item: Play, options: dict[str, str]) -> InputContainer:
+def _open_address(location: str, item: Play, options: dict[str, str], stack: contextlib.ExitStack) -> InputContainer:
     scheme = urlsplit(location).scheme.lower()
     options["protocol_whitelist"] = NETWORK_PROTOCOLS
     options["rw_timeout"] = str(int(READ_TIMEOUT_S * 1e6))
@@ -114,7 +128,28 @@ def _open_address(location: str, item: Play, options: dict[str, str]) -> InputCo
             options["user_agent"] = value
         elif name == "http-referrer":
             options["referer"] = value
-    return av.open(location, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+    may_be_whole = scheme in {"http", "https"} and not item.live
+    is_named = urlsplit(location).path.lower().endswith(whole_file.SUFFIXES)
+    saved = _fetched_whole(location, item, options, stack) if may_be_whole and is_named else None
+    if saved is not None:
+        return saved
+    container = av.open(location, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+    if may_be_whole and not is_named and container.format.name.startswith("mov,"):
+        saved = _fetched_whole(location, item, options, stack)
+        if saved is not None:
+            container.close()
+    return saved or container
+
+
+def _fetched_whole(
+    location: str, item: Play, options: dict[str, str], stack: contextlib.ExitStack
+) -> InputContainer | None:
+    """Return the item as a file of this host if it has to be one, and close that at the end."""
+    file = whole_file.fetched_whole(location, item.name, options, timeout_s=OPEN_TIMEOUT_S)
+    if file is None:
+        return None
+    stack.callback(file.close)
+    return av.open(file, "r", options={"fflags": "+genpts", **FILE_PROBE, "protocol_whitelist": FILE_PROTOCOLS})
 
 
 def _is_multicast(host: str) -> bool:
@@ -123,17 +158,22 @@ def _is_multicast(host: str) -> bool:
     return False
 
 
+def _described_programs(container: InputContainer) -> tuple[ProgramTracks, ...]:
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        described: Any = container  # PyAV's stubs leave it out
+        return programs_in_description(described.dumps_format())
+    finally:
+        av.logging.set_level(level)
+
+
 def _is_live(item: Play, container: InputContainer) -> bool:
     """Whether the item continues while it is not read: if nothing else says so, because it has neither end nor size."""
     if item.live is not None:
         return item.live
     endless = container.duration is None and (container.size <= 0 or container.format.name == "hls")
     return endless and not item.is_path
-
-
-def is_still(container: InputContainer) -> bool:
-    """Whether *container* is a file of a picture, which plays as long as one likes."""
-    return STILLS.fullmatch(container.format.name) is not None
 
 
 def _is_unreadable(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """The programs of a transport stream, and the choice of one: FFmpeg's streams are named by PID only."""
 
+import re
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -73,6 +74,33 @@ def _text(data: bytes) -> str:
         return data[first:].decode("utf-8")
     except UnicodeDecodeError:
         return data[first:].decode("latin-1")
+
+
+_PROGRAM = re.compile(r"  Program (\d+)")
+_NAME = re.compile(r" +service_name +: (.*)")
+_STREAM = re.compile(r"  Stream #\d+:\d+\[0x([0-9a-f]+)\](?:\((\w+)\))?: \w+: (\w+)")
+
+
+def programs_in_description(text: str) -> tuple[ProgramTracks, ...]:
+    """Return the programs in *text*, FFmpeg's description of an opened item for people: PyAV does not give them.
+
+    >>> programs_in_description("  Program 7 \\n  Stream #0:0[0x100](deu): Audio: mp2 ([3][0][0][0] / 0x0003)")
+    (ProgramTracks(number=7, name='', tracks=(TsTrack(pid=256, codec='mp2', language='deu'),)),)
+    """
+    programs: list[ProgramTracks] = []
+    for line in text.splitlines():
+        if match := _PROGRAM.match(line):
+            programs.append(ProgramTracks(int(match[1]), ""))
+        elif line.startswith("  No Program"):
+            break
+        elif not programs:
+            continue
+        elif (match := _NAME.match(line)) and not programs[-1].name:
+            programs[-1] = programs[-1]._replace(name=match[1])
+        elif match := _STREAM.match(line):
+            track = TsTrack(int(match[1], 16), match[3], match[2] or "")
+            programs[-1] = programs[-1]._replace(tracks=(*programs[-1].tracks, track))
+    return tuple(programs)
 
 
 def choose(

@@ -1,16 +1,15 @@
 """How a player is to turn the pictures of an item: phones record portrait video lying, and say so beside it.
 
-The container's display matrix (ISO/IEC 14496-12, 8.3.2) is seen on decoded pictures only, so the first one is decoded.
+The container's display matrix (ISO/IEC 14496-12, 8.3.2) is seen on decoded pictures only, so the first one is decoded,
+once for each file.
 """
 
-import contextlib
 from typing import Any
 
-import av
 from av.container import InputContainer
 from av.filter import Graph
 
-from flume.reader.ffmpeg.opening import opened
+from flume.reader.ffmpeg.second_look import once_per_file
 from flume.reader.messages import Play
 
 TURNING_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
@@ -24,10 +23,13 @@ def rotation_of(item: Play, container: InputContainer) -> int:
     """Return by how many degrees clockwise the pictures of *item* are to be turned: 0, 90, 180 or 270."""
     if not item.is_path or container.format.name not in TURNING_FORMATS or not container.streams.video:
         return 0
-    with contextlib.suppress(av.error.FFmpegError), opened(item) as (again, _, _):
-        again.streams.video[0].codec_context.thread_count = 1
-        for frame in again.decode(video=0):
-            return round(-frame.rotation / 90) * 90 % 360
+    return once_per_file(_rotation_of_first_picture, item, default=0)
+
+
+def _rotation_of_first_picture(container: InputContainer) -> int:
+    container.streams.video[0].codec_context.thread_count = 1
+    for frame in container.decode(video=0):
+        return round(-frame.rotation / 90) * 90 % 360
     return 0
 
 

@@ -42,9 +42,9 @@ class ChosenTracks(NamedTuple):
 
 
 def choose_tracks(
-    container: InputContainer, program: ProgramTracks | None, name: str, *, turn: bool = False
+    container: InputContainer, program: ProgramTracks | None, name: str, *, anew: bool = False
 ) -> ChosenTracks:
-    """Decide about each track. With a *program*, only its tracks play. *turn*: encode the pictures anew, to turn them.
+    """Decide about each track. With a *program*, only its tracks play. *anew*: encode all pictures.
 
     A track is known by what it is: tracks of a kind are ordered by their PID or their number in the item, so the same
     item, and another of the same shape, get the same outgoing PIDs. Raises :class:`UnplayableError` if none is left.
@@ -55,8 +55,8 @@ def choose_tracks(
     for stream in sorted(_of_program(container, program), key=_order):
         kind = KINDS.get(stream.type, "data")
         codec = codec_of(stream, program)
-        decision = _decide(stream, codec)
-        if turn and kind == "video" and decision.carriage == "copy":
+        decision = _decide(stream, codec, is_poster=_is_poster(stream, container))
+        if anew and kind == "video" and decision.carriage == "copy":
             decision = Decision("transcode")
         if decision.carriage != "leave_out" and counts[kind] == STREAMS_PER_KIND:
             decision = Decision("leave_out", f"more than {STREAMS_PER_KIND} tracks of a kind")
@@ -93,8 +93,14 @@ def codec_of(stream: Any, program: ProgramTracks | None) -> str:
     return codec.canonical_name if codec is not None else ""
 
 
-def _decide(stream: Any, codec: str) -> Decision:
-    is_cover = bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+def _is_poster(stream: Any, container: InputContainer) -> bool:
+    """Whether *stream* is the picture that stands for the animation of an AVIF file."""
+    is_animation = container.metadata.get("major_brand") == "avis" and len(container.streams) > 1
+    return is_animation and stream.frames == 1 and not stream.duration
+
+
+def _decide(stream: Any, codec: str, *, is_poster: bool) -> Decision:
+    is_cover = is_poster or bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
     context: Any = getattr(stream, "codec_context", None)
     if stream.type in {"video", "audio"} and context is None:
         return Decision("leave_out", "its codec is unknown")
@@ -150,12 +156,12 @@ def promise_of(
     program: ProgramTracks | None,
     programs: tuple[ProgramTracks, ...],
     rotation: int,
-    still_s: float | None,
+    picture_s: float | None,
 ) -> Promise:
-    """Return what the item promises."""
+    """Return what the item promises; *picture_s*: how long a file of pictures plays that does not say so itself."""
     lengths = [track.seconds for track in chosen.described if track.seconds and not track.left_out]
-    if still_s is not None:
-        lengths = [still_s]
+    if picture_s is not None:
+        lengths = [picture_s]
     seconds = max(lengths) if lengths else None if container.duration is None else container.duration / 1e6
     return Promise(
         engine="ffmpeg",
