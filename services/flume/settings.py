@@ -83,8 +83,21 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     consent_timeout_s: float = CONSENT_TIMEOUT_S
     max_sessions: int = 1000
     max_sessions_per_address: int = 64
+    max_sessions_per_network: int = 256
+    """Of one IPv4 /24 or IPv6 /64, or as many as one address may have if that is more."""
+    max_half_open: int = 500
+    """Control connections whose client does not receive, and has not been interrupted: the oldest give way."""
     idle_control_s: float = 60.0
     """Time without a line after which a control connection without a session is closed."""
+    commands_per_s: float = 50.0
+    """Lines of one connection a second, blank ones and pieces of up to 4 KiB included. One in two seconds is usual."""
+    commands_per_s_per_address: float = 250.0
+    commands_per_s_in_all: float = 1000.0
+    """Measured: 1000 ``status`` a second cost a tenth of a core."""
+    max_line_bytes: int = MAX_LINE_BYTES
+    """Longest line that a client may send, the newline included."""
+    max_unsent_kib: int = 64
+    """Replies and events that wait for a client that does not read; with more, its connection is aborted."""
     keepalive_s: float = 5.0
     """Interval of the event ``alive`` on a control connection with a session."""
     segmentation: bool = True
@@ -111,15 +124,18 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             f"at least twice token_interval_s ({self.token_interval_s} s), or one lost datagram ends the stream",
         )
         check(1 <= self.max_sessions <= 100_000, "max_sessions", self.max_sessions, "1 to 100000")
-        # It may be above max_sessions, so that a person can lower max_sessions alone.
-        check(
-            1 <= self.max_sessions_per_address <= 100_000,
-            "max_sessions_per_address",
-            self.max_sessions_per_address,
-            "1 to 100000",
-        )
         check(self.idle_control_s > 0, "idle_control_s", self.idle_control_s, "above 0 seconds")
         check(self.keepalive_s > 0, "keepalive_s", self.keepalive_s, "above 0 seconds")
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        # They may be above max_sessions, so that a person can lower max_sessions alone.
+        for key in ("max_sessions_per_address", "max_sessions_per_network", "max_half_open"):
+            check(1 <= getattr(self, key) <= 100_000, key, getattr(self, key), "1 to 100000")
+        for key in ("commands_per_s", "commands_per_s_per_address", "commands_per_s_in_all"):
+            check(1 <= getattr(self, key) <= 1_000_000, key, getattr(self, key), "1 to 1000000 a second")
+        check(512 <= self.max_line_bytes <= 65_536, "max_line_bytes", self.max_line_bytes, "512 to 65536 bytes")
+        check(1 <= self.max_unsent_kib <= 65_536, "max_unsent_kib", self.max_unsent_kib, "1 to 65536 KiB")
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,7 +124,7 @@ def test_the_table_of_states_is_that_of_the_session():
 
 def test_every_code_of_the_protocol_is_explained_and_no_other():
     code = source_text("server") + (FLUME / "control" / "codec.py").read_text(encoding="utf-8")
-    used = set(re.findall(r'(?:refuse|notice|RemoteProtocolError)\(\s*(?:\w+, )?"(\w+)"', code))
+    used = set(re.findall(r'(?:\b(?:refuse|notice|goodbye)|RemoteProtocolError)\(\s*(?:\w+, )?"(\w+)"', code))
     used |= set(re.findall(r'\bcode=?(?:: \w+)? ?= ?"(\w+)"', code))
     known = set(column("docs/protocol.md", "Codes"))
     assert used <= known, "a code that the page does not explain"
@@ -138,6 +138,12 @@ def test_every_drop_and_fallback_of_the_server_is_explained():
     assert drops == {name for name in column("docs/counters.md", "Drops") if "<" not in name}
     families = {re.sub(r"\{.*", "", name) for name in re.findall(r'f"(\w+_\{[^"]*)"', code)}
     assert families == {"send_", "segmentation_", "io_uring_"}, "the page explains these"
+
+
+def test_every_refusal_is_explained():
+    code = source_text("server/fronts", "server/sessions", "server/limits")
+    named = set(re.findall(r'refused\["(\w+)"\]', code)) | set(re.findall(r'_or_refuse\([^"]*"(\w+)"', code))
+    assert named == set(column("docs/counters.md", "Refused"))
 
 
 def test_every_fault_of_a_source_is_explained():

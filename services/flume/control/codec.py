@@ -172,11 +172,72 @@ def _kind_untrusted(fields: Mapping[str, object]) -> type[Reply | Event]:
     return kind
 
 
-class LineAssembler:
-    """Collects bytes into lines; an oversized line is reported once and skipped up to its newline.
+class LineBuffer:
+    """Collects bytes, and gives out one line at a time: taking a line costs no more than that line is long.
 
-    The connection stays open after an oversized line, so that a person's typing session survives one bad paste.
-    Skipping needs no memory: the bytes of an oversized line are dropped as they come.
+    An oversized line is reported once and skipped up to its newline. The connection stays open after it, so that a
+    person's typing session survives one bad paste. Skipping needs no memory.
+
+    >>> lines = LineBuffer()
+    >>> lines.append_untrusted(b'{"command":"status"}\\r\\n\\n{"comm')
+    >>> lines.take_untrusted(), lines.take_untrusted(), lines.take_untrusted()
+    (b'{"command":"status"}', b'', None)
+    """
+
+    def __init__(self, *, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        """Begin at the start of a line; a line has at most *max_line_bytes*, the newline included."""
+        self._max_line_bytes = max_line_bytes
+        self._pending = bytearray()
+        self._searched = 0
+        """How many of the pending bytes are known to hold no newline."""
+        self._skipping = False
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes have come and were not taken."""
+        return len(self._pending)
+
+    def append_untrusted(self, data: bytes | memoryview) -> None:
+        """Keep *data*, whatever its length: who feeds the buffer bounds it. Raises nothing."""
+        self._pending += data
+
+    def take_untrusted(self) -> Line | None:
+        """Return the next line, empty for a blank one; ``None`` until it is complete. Raises nothing."""
+        end = self._pending.find(b"\n", self._searched)
+        if end < 0:
+            return self._take_beginning()
+        line = bytes(self._pending[:end])
+        del self._pending[: end + 1]
+        self._searched = 0
+        if self._skipping:
+            self._skipping = False
+            return b""
+        if len(line) >= self._max_line_bytes:  # one byte is the newline's
+            return self._oversized()
+        return line.rstrip(b"\r") if line.strip() else b""
+
+    def _take_beginning(self) -> Line | None:
+        """Return an error, once, if a line that has no end yet is too long already."""
+        self._searched = len(self._pending)
+        if not self._skipping and self._searched < self._max_line_bytes:
+            return None
+        was_skipping, self._skipping = self._skipping, True
+        self._pending.clear()
+        self._searched = 0
+        return None if was_skipping else self._oversized()
+
+    def _oversized(self) -> RemoteProtocolError:
+        message = f"a control line has at most {self._max_line_bytes} bytes; this one was skipped"
+        return RemoteProtocolError("oversized", message)
+
+    def clear(self) -> None:
+        """Forget all that was not taken."""
+        self._pending.clear()
+        self._searched = 0
+
+
+class LineAssembler:
+    """Collects bytes into lines, as :class:`LineBuffer`, and returns all lines that are complete.
 
     >>> LineAssembler().feed_untrusted(b'{"command":"status"}\\r\\n{"comm')
     [b'{"command":"status"}']
@@ -184,34 +245,18 @@ class LineAssembler:
 
     def __init__(self) -> None:
         """Begin at the start of a line."""
-        self._pending = bytearray()
-        self._skipping = False
+        self._buffer = LineBuffer()
 
     @property
     def pending_bytes(self) -> int:
         """How many bytes of an unfinished line have come so far."""
-        return len(self._pending)
+        return self._buffer.pending_bytes
 
     def feed_untrusted(self, data: bytes) -> list[Line]:
         """Take *data* and return what is now complete; blank lines are left out. Raises nothing."""
+        self._buffer.append_untrusted(data)
         lines: list[Line] = []
-        *complete, rest = data.split(b"\n")
-        for part in complete:
-            self._extend(part, lines)
-            if not self._skipping and self._pending.strip():
-                lines.append(bytes(self._pending).rstrip(b"\r"))
-            self._pending.clear()
-            self._skipping = False
-        self._extend(rest, lines)
+        while (line := self._buffer.take_untrusted()) is not None:
+            if line:
+                lines.append(line)
         return lines
-
-    def _extend(self, part: bytes, lines: list[Line]) -> None:
-        if self._skipping:
-            return
-        self._pending += part
-        # One byte is the newline's.
-        if len(self._pending) >= MAX_LINE_BYTES:
-            self._pending.clear()
-            self._skipping = True
-            message = f"a control line has at most {MAX_LINE_BYTES} bytes; this one was skipped"
-            lines.append(RemoteProtocolError("oversized", message))

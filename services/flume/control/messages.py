@@ -166,6 +166,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why clients were sent single datagrams instead of batches, and how many clients."""
     drops: dict[str, int] = {}
     source_counts: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    """What was refused, or made to wait, because of a limit, by reason."""
 
 
 class Status(_Reply, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from flume.errors import ServerError, SourceError
 from flume.media.ring import Ring, slots_of
 from flume.server.demand import Demand
 from flume.server.ending import Ending
-from flume.server.fronts.json_lines import ControlListener
+from flume.server.fronts.listening import ControlListener
+from flume.server.limits.descriptors import Descriptors
 from flume.server.logs import LoopErrorLog
 from flume.server.loop_bridge import LoopBridge
 from flume.server.ports import bind_both
@@ -106,6 +107,8 @@ class Server:
         )
         self._tokens = Tokens()
         self._arrivals = Arrivals(self._media_port, self._tokens)
+        self._refused: Counter[str] = Counter()
+        self._descriptors = Descriptors()
         self.table = parts.table(
             SessionServices(
                 settings=settings,
@@ -115,10 +118,12 @@ class Server:
                 tokens=self._tokens,
                 arrivals=self._arrivals,
                 segmentation=self._segmentation,
+                refused=self._refused,
                 status=self.status,
-            )
+            ),
+            room=self._descriptors.room,
         )
-        self._listener = ControlListener(self.table, idle_s=settings.idle_control_s)
+        self._listener = ControlListener(self.table)
 
     @property
     def port(self) -> int:
@@ -149,6 +154,7 @@ class Server:
             segmentation=self._segmentation,
             sender=totals.sender or self._sender.kind,
             fallbacks=totals.fallbacks,
+            refused=dict(self._refused),
             drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
@@ -170,7 +176,8 @@ class Server:
             return False
         self._fanout.start()
         loop.add_reader(self._media_port.listener, self._arrivals.on_listener_readable)
-        await self._listener.start(self._control)
+        self._descriptors.begin()
+        self._listener.start(self._control, self._descriptors)
         self._sweeper = loop.create_task(self._sweep())
         self._sweeper.add_done_callback(self._on_sweeper_done)
         return True
@@ -235,6 +242,7 @@ class Server:
         await asyncio.to_thread(self._ingest.close)
         self._control.close()
         self._media_port.close()
+        self._descriptors.close()
 
     async def _say_goodbye(self) -> None:
         ended, failed = self._ending.source_ended, self._ending.failed

@@ -5,28 +5,62 @@ import asyncio
 import logging
 import resource
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import click
 import msgspec
 
 from flume.server.app import Server
+from flume.server.limits.descriptors import DESCRIPTORS_PER_SESSION
 from flume.server.logs import set_up_logging
 from flume.server.sources.expand import expand
 from flume.server.sources.item_source import ItemSource, SourceOptions
 from flume.settings import DEFAULT_PORT, ServerSettings
 
-DESCRIPTORS_PER_SESSION = 2
-"""A control and a media socket. The usual limit of 1024 open files would end at half of the default sessions."""
-
 SPARE_DESCRIPTORS = 128
-"""For the ports, libvlc's files and plug-ins, and a connection that is turned away."""
+"""For the ports, libvlc's files and plug-ins, and what is reserved (:data:`.descriptors.RESERVED`)."""
 
 _DEFAULTS = ServerSettings()
 _log = logging.getLogger(__name__)
 
 
-@click.command()
+class LimitsApart(click.Command):
+    """A command whose options for limits stand under a heading of their own in ``--help``."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all other options, then the limits."""
+        records = [(param.name, param.get_help_record(ctx)) for param in self.get_params(ctx)]
+        for heading, is_limit in (("Options", False), ("Limits", True)):
+            rows = [row for name, row in records if row is not None and (name in _LIMITS) is is_limit]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+_LIMITS = {
+    "max_sessions": "Most sessions in all.",
+    "max_sessions_per_address": "Most sessions of one address.",
+    "max_sessions_per_network": "Most sessions of one IPv4 /24 or IPv6 /64.",
+    "max_half_open": "Most connections whose client receives nothing yet; with more, the oldest give way.",
+    "idle_control_s": "Seconds without a command after which a connection without a session is ended.",
+    "commands_per_s": "Most commands a second of one connection; more wait, and after 10 s the connection is ended.",
+    "commands_per_s_per_address": "Most commands a second of one address.",
+    "commands_per_s_in_all": "Most commands a second in all.",
+    "max_line_bytes": "Longest command line, in bytes.",
+    "max_unsent_kib": "Replies that wait for a client that does not read, in KiB; with more, it is cut off.",
+}
+"""Settings that are limits, and their help. Each is an option of the same name; ``_s`` is spelt out."""
+
+
+def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
+    for name, text in reversed(_LIMITS.items()):
+        option = "--" + name.replace("_per_s", "_per_second").removesuffix("_s").replace("_", "-")
+        option = option.replace("idle-control", "idle-seconds")
+        function = click.option(option, name, default=getattr(_DEFAULTS, name), show_default=True, help=text)(function)
+    return function
+
+
+@click.command(cls=LimitsApart)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on; 0.0.0.0 is all of them.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="TCP port of control and UDP port of media.")
@@ -89,13 +123,7 @@ _log = logging.getLogger(__name__)
     help="Oldest keyframe at which a client may join.",
 )
 @click.option("--segmentation/--no-segmentation", default=True, help="Use UDP segmentation offload where it works.")
-@click.option("--max-sessions", default=_DEFAULTS.max_sessions, show_default=True, help="Most sessions in all.")
-@click.option(
-    "--max-sessions-per-address",
-    default=_DEFAULTS.max_sessions_per_address,
-    show_default=True,
-    help="Most sessions of one address.",
-)
+@_limit_options
 @click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool, **options: Any) -> None:

@@ -15,8 +15,12 @@ from flume.errors import NetworkError
 PORT_TRIES = 16
 """How often the kernel's choice of a TCP port is tried for UDP as well."""
 
-CONTROL_BACKLOG = 128
-"""Connections that the kernel completes before they are accepted."""
+CONTROL_BACKLOG = 4096
+"""Connections that the kernel completes before they are accepted, as far as net.core.somaxconn allows. In a queue that
+overflows, a SYN is dropped, and the client repeats it after one second, then three."""
+
+CONTROL_RECEIVE_BYTES = 16 << 10
+"""SO_RCVBUF of a control connection. Commands are short: a flood fills this, and then the sender's own memory."""
 
 
 class BoundPorts(NamedTuple):
@@ -64,6 +68,7 @@ def _bind_control(host: str, port: int) -> socket.socket:
     control = socket.socket(_family(host), socket.SOCK_STREAM)
     try:
         control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CONTROL_RECEIVE_BYTES)  # the connections inherit it
         control.bind((host, port))
         control.listen(CONTROL_BACKLOG)
         control.setblocking(False)  # noqa: FBT003 - the standard library's signature

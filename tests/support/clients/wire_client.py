@@ -80,6 +80,11 @@ class WireClient:
         self.send_raw(json.dumps({"command": command, **fields}).encode() + b"\n")
         return self.reply()
 
+    def ask_or_be_refused(self) -> dict:
+        """Ask to connect; return the reply, or the event by which the server turns the client away."""
+        self.send_raw(b'{"command":"connect"}\n')
+        return self.line()
+
     def send_token(self) -> None:
         self.media.sendto(self.token.encode(), self.server)
 

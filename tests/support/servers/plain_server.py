@@ -1,11 +1,13 @@
 """A server with the settings that people have, as a program.
 
-``python -m support.servers.plain_server HOST PORT [OPTION…]``; the options are ``--sender KIND``, ``--bitrate KBIT``.
+``python -m support.servers.plain_server HOST PORT [OPTION…]``; the options are ``--sender KIND``, ``--bitrate KBIT``,
+``--set KEY=JSON`` for any other setting.
 """
 
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,7 +31,8 @@ def served(pair: WirePair, host: str = SERVER_ADDRESS, *, options: Sequence[str]
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM; say ``ready`` once clients are accepted."""
-    settings = ServerSettings(host=options.host, port=options.port, sender=options.sender)
+    others = {key: json.loads(value) for key, _, value in (word.partition("=") for word in options.set)}
+    settings = ServerSettings(host=options.host, port=options.port, sender=options.sender, **others)
     server = Server(SyntheticSource(bitrate_kbit=options.bitrate), settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()
@@ -43,4 +46,5 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--sender", default="auto")
     parser.add_argument("--bitrate", type=int, default=2000)
+    parser.add_argument("--set", action="append", default=[])
     asyncio.run(serve(parser.parse_args()))

@@ -1,6 +1,7 @@
 """A table of sessions without a server around it: the test is the front, the sender thread and the source."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from flume.control.messages import ClientCounters, Event, Reply, ServerStatus
@@ -48,6 +49,7 @@ class SessionHarness:
             tokens=self.tokens,
             arrivals=self.arrivals,
             segmentation=False,
+            refused=Counter(),
             status=lambda: STATUS,
         )
         self.table = SessionTable(self.services)

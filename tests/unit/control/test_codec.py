@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted, parse_request_untrusted, to_object
+from flume.control.codec import (
+    LineAssembler,
+    LineBuffer,
+    encode,
+    parse_from_server_untrusted,
+    parse_request_untrusted,
+    to_object,
+)
 from flume.control.messages import (
     Active,
     ClientCounters,
@@ -169,3 +176,24 @@ def test_a_count_with_a_former_name_is_written_under_both_and_read_once(counts: 
     line = json.loads(encode(status)) | {"server": {**msgspec.to_builtins(SERVER), "source_counts": counts}}
     assert parse_from_server_untrusted(json.dumps(line).encode()) == status
     assert parse_from_server_untrusted(encode(status)) == status
+
+
+@given(st.lists(st.sampled_from([b"\n", b"x", b"x" * 300, b"  \n", b'{"command":"status"}\n']), max_size=60))
+def test_a_buffer_gives_out_the_lines_of_an_assembler_one_by_one(pieces):
+    buffer, assembler, seen = LineBuffer(), LineAssembler(), []
+    for piece in pieces:
+        buffer.append_untrusted(piece)
+        seen += [line for line in iter(buffer.take_untrusted, None) if line]
+    assert [str(line) for line in seen] == [str(line) for line in assembler.feed_untrusted(b"".join(pieces))]
+    buffer.clear()
+    assert buffer.take_untrusted() is None
+
+
+def test_a_buffer_can_be_stricter_than_the_protocol():
+    buffer = LineBuffer(max_line_bytes=512)
+    buffer.append_untrusted(b"x" * 511 + b"\n" + b"x" * 512)
+    assert buffer.take_untrusted() == b"x" * 511
+    error = buffer.take_untrusted()
+    assert isinstance(error, RemoteProtocolError)
+    assert "512 bytes" in str(error)
+    assert buffer.pending_bytes == 0

@@ -5,31 +5,27 @@ to a session, and turns what the session says into bytes. This one speaks JSON, 
 between the lines in frames of RFC 4571. A front for another dialect has its place beside it and uses the same table of
 sessions.
 
-Every connection has a task of its own, a bounded queue of lines and a bounded write buffer. So a slow, silent or
-malicious peer costs the other clients nothing.
+Every connection has a task of its own, and reads no more than it can carry out. So a slow, silent or malicious peer
+costs the other clients nothing.
 """
 
 import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Callable
 
-from flume.control.codec import Line, LineAssembler, encode, parse_request_untrusted
-from flume.control.endpoint import Address
+from flume.control.codec import Line, encode, parse_request_untrusted
 from flume.control.framing import frame_header
-from flume.control.messages import IDLE, Closed, Event, Reply
+from flume.control.messages import IDLE, Event, Reply
 from flume.control.session import State
-from flume.errors import NetworkError, RemoteProtocolError
+from flume.errors import RemoteProtocolError
 from flume.media.ring import DATAGRAM_BYTES
+from flume.server.fronts.line_input import ExcessError, LineInput
+from flume.server.limits.commands import EXCESS_S
 from flume.server.sending.tcp_delivery import UNSENT_BYTES
 from flume.server.sessions.client_session import ClientSession
-from flume.server.sessions.table import SessionTable
-
-MAX_QUEUED_LINES = 32
-"""Lines of one client that wait to be carried out; with more, reading from that client pauses."""
-
-MAX_UNSENT_BYTES = 64 << 10
-"""Unsent replies and events of one client. A client with more does not read, and its connection is aborted."""
+from flume.server.sessions.table import Place, SessionTable
 
 MAX_PROTOCOL_ERRORS = 16
 """Lines in a row that are not the protocol, after which the connection is ended."""
@@ -40,74 +36,73 @@ USER_TIMEOUT_MS = 15_000
 _log = logging.getLogger(__name__)
 
 
-class ControlConnection(asyncio.Protocol):
+def idle_message(idle_s: float) -> str:
+    """Return the goodbye to a connection on which nothing came for *idle_s*."""
+    return f"no session and no command for {idle_s:g} s: goodbye"
+
+
+class ControlConnection(asyncio.BufferedProtocol):
     """One client's control connection, which also takes its media over TCP (a :class:`.tcp_delivery.FrameSink`)."""
 
     frame_header = frame_header(DATAGRAM_BYTES)
 
-    def __init__(self, table: SessionTable, connections: set["ControlConnection"], *, idle_s: float) -> None:
-        """Be one of *connections* while the connection lasts; end it after *idle_s* without session and command."""
+    def __init__(self, table: SessionTable, place: Place, *, local_host: str) -> None:
+        """Open a session in *table* for the connection of *place* to *local_host*, which is about to be made."""
         self._table = table
-        self._idle_s = idle_s
-        self._connections = connections
-        connections.add(self)  # now: the server may end between this and connection_made
-        self._assembler = LineAssembler()
-        self._lines: asyncio.Queue[Line | None] = asyncio.Queue()
-        self._paused = False
-        self._lost = False
+        self._settings = table.settings
         self._transport: asyncio.Transport | None = None
-        self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
-        self.ended = asyncio.Event()
-        """Set when the connection is closed and its session has ended."""
+        self._lost = False
+        self.on_ended: Callable[[ControlConnection], None] = lambda _connection: None
+        """Called when the connection is closed and its session has ended."""
+        self._input = LineInput(
+            table.command_budget.open(place.peer[0]),
+            max_line_bytes=self._settings.max_line_bytes,
+            set_reading=self._set_reading,
+            on_delayed=self._on_delayed,
+        )
+        self._session = table.open(place.peer, self.send, local_host=local_host, sink=self, place=place)
+        place.dismiss = self._dismiss
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open a session, or turn the client away with the reason."""
+        """Carry out the commands that come."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(transport)
         self._transport = transport
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        name = transport.get_extra_info("peername")
-        peer: Address = (name[0], name[1])
-        local_host = transport.get_extra_info("sockname")[0]
-        try:
-            self._session = session = self._table.open(peer, self.send, local_host=local_host, sink=self)
-        except NetworkError as error:
-            _log.warning("%s:%d is turned away: %s", *peer, error)
-            code = "shutdown" if self._table.closing else "busy"
-            self.send(Closed(state=State.CLOSED, code=code, message=str(error)))
-            transport.close()
-            return
-        self._task = asyncio.get_running_loop().create_task(self._serve(session))
+        self._task = asyncio.get_running_loop().create_task(self._serve())
         self._task.add_done_callback(self._on_task_done)
 
-    def data_received(self, data: bytes) -> None:
-        """Queue complete lines."""
-        for line in self._assembler.feed_untrusted(data):
-            self._lines.put_nowait(line)
-        if self._lines.qsize() > MAX_QUEUED_LINES and self._transport is not None and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+    async def fail(self) -> None:
+        """No connection has come of it: end the session."""
+        self._lost = True
+        await self._table.drop(self._session)
+        self._end_if_over()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the size is ours to choose
+        """Return where the next bytes go."""
+        return self._input.space()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Keep the *nbytes* that came."""
+        self._input.received(nbytes)
 
     def eof_received(self) -> bool:
         """Answer the commands that came before the client closed its side (``echo … | nc``), then end."""
-        self._leave()
+        # At once: a token that came at the same time must not start a stream to a client that is gone.
+        self._session.leaving = True
+        self._input.end()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the task end."""
+        """Forget the commands that came, and let the task end."""
         _log.debug("control connection lost: %s", exc)
         self._lost = True
-        self._leave()
+        self._session.leaving = True
+        self._input.discard()
         self._end_if_over()
-
-    def _leave(self) -> None:
-        # At once: a token that came at the same time must not start a stream to a client that is gone.
-        if self._session is not None:
-            self._session.leaving = True
-        self._lines.put_nowait(None)
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -116,15 +111,26 @@ class ControlConnection(asyncio.Protocol):
 
     def _end_if_over(self) -> None:
         if self._lost and (self._task is None or self._task.done()):
-            self._connections.discard(self)
-            self.ended.set()
+            self.on_ended(self)
+
+    def _set_reading(self, on: bool) -> None:  # noqa: FBT001 - a state
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            with contextlib.suppress(RuntimeError):  # it has been paused by its own end
+                (transport.resume_reading if on else transport.pause_reading)()
+
+    def _on_delayed(self) -> None:
+        self._table.refused["commands"] += 1
+        message = "commands come faster than this server carries them out: they wait"
+        self._session.notice("slow_down", message)
 
     def send(self, message: Reply | Event) -> None:
         """Queue *message*, behind the media written before; a peer that does not read is cut off."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        if transport.get_write_buffer_size() > self._settings.max_unsent_kib << 10:
+            self._table.refused["unread"] += 1
             _log.warning("a client does not read its control connection: cut off")
             transport.abort()
             return
@@ -152,19 +158,18 @@ class ControlConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """All bytes that were written have gone to the kernel: more media may follow."""
-        if self._session is not None:
-            self._session.on_writable()
+        self._session.on_writable()
 
     # -- commands ------------------------------------------------------------------------------------------
 
-    async def _serve(self, session: ClientSession) -> None:
+    async def _serve(self) -> None:
+        session = self._session
         try:
-            errors = 0
-            while (line := await self._next_line(session)) is not None:
-                errors = 0 if await self._answer(session, line) else errors + 1
-                if errors >= MAX_PROTOCOL_ERRORS:
-                    session.refuse(None, "too_many_errors", f"{errors} lines in a row were not the protocol: goodbye")
-                    break
+            await self._carry_out(session)
+        except ExcessError:
+            self._table.refused["too_many_commands"] += 1
+            message = f"for {EXCESS_S:g} s more than {self._settings.commands_per_s:g} lines a second came: goodbye"
+            session.refuse(None, "too_many_commands", message)
         except Exception:  # a fault of ours costs this client its connection, and the other clients nothing
             _log.exception("serving %s:%d failed", *session.peer)
             session.refuse(None, "internal_error", "the server met a fault of its own here: goodbye")
@@ -172,36 +177,42 @@ class ControlConnection(asyncio.Protocol):
             await self._table.drop(session)
             self.close()
 
+    async def _carry_out(self, session: ClientSession) -> None:
+        """Carry out lines until the end, an idle time without a session, or too many lines that are no commands."""
+        errors = 0
+        while (line := await self._next_line(session)) is not None:
+            errors = 0 if await self._answer(session, line) else errors + 1
+            if errors >= MAX_PROTOCOL_ERRORS:
+                self._table.refused["too_many_errors"] += 1
+                session.refuse(None, "too_many_errors", f"{errors} lines in a row were not the protocol: goodbye")
+                return
+
     async def _next_line(self, session: ClientSession) -> Line | None:
         """Return the next line; ``None`` at the end, and after an idle time without a session."""
         while True:
-            pending = self._assembler.pending_bytes
+            pending = self._input.pending_bytes
             try:
-                line = await asyncio.wait_for(self._lines.get(), self._idle_s)
+                return await self._input.next_line(self._settings.idle_control_s)
             except TimeoutError:
                 if self._say_if_idle(session, pending):
                     return None
-                continue
-            if self._paused and self._lines.qsize() <= MAX_QUEUED_LINES // 2 and self._transport is not None:
-                self._paused = False
-                with contextlib.suppress(RuntimeError):  # it may be closing
-                    self._transport.resume_reading()
-            return line
 
     def _say_if_idle(self, session: ClientSession, pending: int) -> bool:
         """Say goodbye if no line came in the idle time; return whether that was said.
 
         *pending* bytes of a line had come before; if more have come since, a person types slowly.
         """
-        if self._assembler.pending_bytes != pending:
+        idle_s = self._settings.idle_control_s
+        if self._input.pending_bytes != pending:
             return False
         if pending:
-            message = f"{pending} bytes of a line came, then {self._idle_s:g} s nothing"
-            session.refuse(None, "incomplete_line", message)
+            self._table.refused["incomplete_line"] += 1
+            session.refuse(None, "incomplete_line", f"{pending} bytes of a line came, then {idle_s:g} s nothing")
             return True
         # A session that ended a moment ago may be begun again: the idle time counts from the server's last message.
-        if session.state is State.CLOSED and session.quiet_s >= self._idle_s:
-            session.refuse(None, IDLE, f"no session and no command for {self._idle_s:g} s: goodbye")
+        if session.state is State.CLOSED and session.quiet_s >= idle_s:
+            self._table.refused["idle"] += 1
+            session.refuse(None, IDLE, idle_message(idle_s))
             return True
         return False
 
@@ -212,18 +223,24 @@ class ControlConnection(asyncio.Protocol):
                 raise line
             request = parse_request_untrusted(line)
         except RemoteProtocolError as error:
+            if error.code == "oversized":
+                self._table.refused["oversized"] += 1
             session.refuse(None, error.code, str(error))
             return False
         await session.command(request)
         return True
 
+    def _dismiss(self, goodbye: Reply | Event) -> None:
+        self.send(goodbye)
+        self.close()
+
     # -- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close once the queued bytes are written."""
+        """Close once the queued bytes are written, and carry out no more commands."""
         if self._transport is not None:
             self._transport.close()
-        self._lines.put_nowait(None)
+        self._input.discard()
 
     def abort(self) -> None:
         """Close now, without writing or carrying out what is queued."""
@@ -231,48 +248,3 @@ class ControlConnection(asyncio.Protocol):
             self._transport.abort()
         if self._task is not None:
             self._task.cancel()
-
-
-class ControlListener:
-    """The listening TCP socket and its connections."""
-
-    def __init__(self, table: SessionTable, *, idle_s: float) -> None:
-        """Open sessions in *table*; end a connection after *idle_s* without session and command."""
-        self._table = table
-        self._idle_s = idle_s
-        self._connections: set[ControlConnection] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self, sock: socket.socket) -> None:
-        """Accept connections on the bound socket *sock*."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: ControlConnection(self._table, self._connections, idle_s=self._idle_s), sock=sock
-        )
-
-    async def stop_accepting(self) -> None:
-        """Accept no more connections; the open ones go on."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        for listening in server.sockets:
-            asyncio.get_running_loop().remove_reader(listening.fileno())
-        # A socket that was accepted a moment ago becomes a connection in the loop's next iteration. If its server is
-        # closed by then, asyncio forgets the socket without closing it.
-        await asyncio.sleep(0)
-        server.close()
-
-    async def close(self, *, timeout_s: float = 2.0) -> None:
-        """Let the clients read what was said, then end the connections; a client that does not read is cut off."""
-        await self.stop_accepting()
-        connections = tuple(self._connections)
-        for connection in connections:
-            connection.close()
-        if not connections:
-            return
-        ends = [asyncio.ensure_future(connection.ended.wait()) for connection in connections]
-        _, late = await asyncio.wait(ends, timeout=timeout_s)
-        if late:
-            for connection in tuple(self._connections):
-                connection.abort()
-            await asyncio.wait(late, timeout=timeout_s)

@@ -27,6 +27,7 @@ from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
 from flume.server.sessions.outbox import Outbox
 from flume.server.sessions.services import SessionServices
+from flume.server.sessions.tasks import SignalTasks
 from flume.server.sessions.windows import DeliveryWindows
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class ClientSession:
         """The client's side of the connection has ended: earlier commands are answered, no delivery begins."""
         self.closing = False
         """The server is shutting down: no session begins."""
+        self.on_settled: Callable[[ClientSession, bool], None] = lambda _session, _is_settled: None
+        """Called with ``True`` once the client has shown that it receives, with ``False`` after its session."""
         self._services = services
         self._session = Session()
         self._lock = asyncio.Lock()
@@ -75,7 +78,7 @@ class ClientSession:
         )
         self._windows = DeliveryWindows(services.ring, services.subscriptions, self._path, sink)
         self._outbox = Outbox(send)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = SignalTasks()
 
     @property
     def state(self) -> State:
@@ -97,7 +100,7 @@ class ClientSession:
                 self.refuse(command, "shutdown", "the server is shutting down and begins no session")
                 return
             try:
-                effects = self._session.feed(command)
+                effects = self._feed(command)
             except IllegalCommandError as error:
                 self.refuse(command, "not_allowed_now", str(error), error.allowed)
                 return
@@ -108,7 +111,7 @@ class ClientSession:
                 self._outbox.tell(self._reply(command))
             if command is Command.CONNECT and self._windows.transport == "tcp" and not self.leaving:
                 # The media go where the command came from: no token has to prove that address.
-                await self._carry_out(self._session.feed(Signal.CONSENT), Signal.CONSENT)
+                await self._carry_out(self._feed(Signal.CONSENT), Signal.CONSENT)
 
     async def signal(self, signal: Signal, detail: str = "", *, about: socket.socket | None = None) -> None:
         """Carry out what *signal* means now. One *about* a media socket that has been replaced means nothing."""
@@ -120,7 +123,7 @@ class ClientSession:
             else:
                 current = signal
             if current is not None:
-                await self._carry_out(self._session.feed(current), current, detail)
+                await self._carry_out(self._feed(current), current, detail)
 
     def _is_outdated(self, signal: Signal, about: socket.socket | None) -> bool:
         """Whether *signal* has lost its meaning while it waited for the lock."""
@@ -130,14 +133,7 @@ class ClientSession:
 
     def _spawn(self, signal: Signal, *, about: socket.socket | None = None) -> None:
         """Carry out *signal* in a task of its own."""
-        task = asyncio.get_running_loop().create_task(self.signal(signal, about=about), name=f"{signal}")
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
-
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("the signal %s failed", task.get_name(), exc_info=error)
+        self._tasks.spawn(self.signal(signal, about=about), f"{signal}")
 
     def consent(self, source: Address) -> None:
         """The session's token came from *source*, a port of the client's host. Called for every token.
@@ -147,7 +143,7 @@ class ClientSession:
         if self.leaving or self.closing:
             return
         if self.state is not State.CONNECTING and source == self._path.address:
-            for effect in self._session.feed(Signal.CONSENT):
+            for effect in self._feed(Signal.CONSENT):
                 self._apply(effect, Signal.CONSENT)
         elif not self._consent.has_arrival:
             # One signal is enough: tokens that come while it waits for the lock add none.
@@ -168,6 +164,14 @@ class ClientSession:
             self._consent.stop_clock()
             self._spawn(Signal.CONSENT_EXPIRED)
         self._outbox.keep_alive(self.state, now_s, self._services.settings.keepalive_s)
+
+    def _feed(self, event: Input) -> tuple[Effect, ...]:
+        """Give *event* to the state machine; see :meth:`.Session.feed`."""
+        before = self.state
+        effects = self._session.feed(event)
+        if before is not self.state and self.state is not State.CONNECTING:
+            self.on_settled(self, self.state is not State.CLOSED)
+        return effects
 
     # -- effects -------------------------------------------------------------------------------------------
 
@@ -269,6 +273,10 @@ class ClientSession:
         """Answer that a request was not carried out; without a *command*, say goodbye."""
         possible = tuple(allowed_commands(self.state)) if allowed is None else allowed
         self._outbox.tell(Refused(state=self.state, command=command, code=code, message=message, allowed=possible))
+
+    def tell(self, message: Reply | Event) -> None:
+        """Queue *message* for the client."""
+        self._outbox.tell(message)
 
     def notice(self, code: str, message: str) -> None:
         """Tell the client something that changes no state, at most once a second."""

@@ -1,8 +1,8 @@
 """Messages that name figures of the server: the reply to ``connect``, and the end of a session in words."""
 
 from flume.control.endpoint import Address
-from flume.control.messages import Closed, Connected
-from flume.control.session import Signal, State
+from flume.control.messages import Closed, Connected, Refused
+from flume.control.session import Signal, State, allowed_commands
 from flume.server.sessions.services import SessionServices
 from flume.settings import PayloadKind, Transport
 
@@ -27,6 +27,12 @@ def connected(services: SessionServices, token: str | None, payload: PayloadKind
         consent_timeout_ms=round(services.settings.consent_timeout_s * 1000),
         transport=transport,
     )
+
+
+def goodbye(code: str, message: str) -> Refused:
+    """Return the last message to a connection that has no session."""
+    allowed = tuple(allowed_commands(State.CLOSED))
+    return Refused(state=State.CLOSED, command=None, code=code, message=message, allowed=allowed)
 
 
 def closed(

@@ -1,5 +1,6 @@
 """What a session needs of the server, in one value."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,5 +24,7 @@ class SessionServices(NamedTuple):
     arrivals: Arrivals
     segmentation: bool
     """Whether UDP segmentation works here and is wanted."""
+    refused: Counter[str]
+    """What was refused because of a limit, by reason."""
     status: Callable[[], ServerStatus]
     """Returns the state of the server as a whole, for the reply to ``status``."""

@@ -2,18 +2,33 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 
 from flume.control.endpoint import Address
-from flume.control.messages import Event, Reply
+from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
+from flume.server.limits.admission import Admission
+from flume.server.limits.commands import CommandBudget
 from flume.server.sending.tcp_delivery import FrameSink
+from flume.server.sessions import replies
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.services import SessionServices
+from flume.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
+
+
+class Place:
+    """What one control connection takes: its session comes with its first bytes."""
+
+    __slots__ = ("dismiss", "peer", "session")
+
+    def __init__(self, peer: Address, dismiss: Callable[[Reply | Event], None]) -> None:
+        """Be the place of a connection from *peer*, which *dismiss* ends after a goodbye."""
+        self.peer = peer
+        self.dismiss = dismiss
+        self.session: ClientSession | None = None
 
 
 class SessionTable:
@@ -29,14 +44,33 @@ class SessionTable:
 
     session_class: type[ClientSession] = ClientSession
 
-    def __init__(self, services: SessionServices) -> None:
-        """Give *services* to every session."""
+    def __init__(self, services: SessionServices, *, room: Callable[[], int] = lambda: 1 << 30) -> None:
+        """Give *services* to every session; *room* returns for how many there are file descriptors."""
+        self.settings: ServerSettings = services.settings
+        self.refused = services.refused
+        self.command_budget = CommandBudget(services.settings)
         self._services = services
-        self._sessions: set[ClientSession] = set()
-        self._by_address: Counter[str] = Counter()
-        """How many control connections each address has."""
+        self._sessions: dict[ClientSession, Place] = {}
+        self._admission: Admission[Place] = Admission(services.settings, refused=services.refused, room=room)
         self.closing = False
         """Whether the server is shutting down."""
+
+    def admit(self, peer: Address, dismiss: Callable[[Reply | Event], None]) -> Place:
+        """Return a place for a new control connection from *peer*; raises :class:`NetworkError` beyond the limits.
+
+        *dismiss* ends the connection when it has to give way to another one, after the message that it is given.
+        """
+        if self.closing:
+            raise NetworkError("the server is shutting down")
+        place = Place(peer, dismiss)
+        leaver = self._admission.admit(place, peer[0])
+        if leaver is not None:
+            self._dismiss(leaver)
+        return place
+
+    def leave(self, place: Place) -> None:
+        """The connection of *place* has ended without a session."""
+        self._admission.remove(place)
 
     def open(
         self,
@@ -45,32 +79,41 @@ class SessionTable:
         *,
         local_host: str | None = None,
         sink: FrameSink | None = None,
+        place: Place | None = None,
     ) -> ClientSession:
-        """Return a session for a new control connection; raises :class:`NetworkError` beyond the caps.
+        """Return a session for a control connection; raises :class:`NetworkError` beyond the limits without a *place*.
 
-        See :class:`.ClientSession` for the arguments.
+        See :class:`.ClientSession` for the other arguments.
         """
-        settings = self._services.settings
-        if self.closing:
-            raise NetworkError("the server is shutting down")
-        if len(self._sessions) >= settings.max_sessions:
-            raise NetworkError(f"this server takes {settings.max_sessions} sessions and has them: try later")
-        same = self._by_address[peer[0]]
-        if same >= settings.max_sessions_per_address:
-            raise NetworkError(f"{peer[0]} has {same} sessions already, which is the most for one address")
+        if place is None:
+            place = self.admit(peer, lambda _goodbye: None)
         session = self.session_class(self._services, peer, send, local_host=local_host, sink=sink)
-        self._sessions.add(session)
-        self._by_address[peer[0]] += 1
+        session.closing = self.closing
+        session.on_settled = self._on_settled
+        place.session = session
+        self._sessions[session] = place
         return session
+
+    def _on_settled(self, session: ClientSession, is_settled: bool) -> None:  # noqa: FBT001 - a state
+        place = self._sessions.get(session)
+        if place is not None:
+            (self._admission.settle if is_settled else self._admission.unsettle)(place)
+
+    def _dismiss(self, place: Place) -> None:
+        """End the connection of *place*, which was half-open, for a newcomer."""
+        state = State.CLOSED if place.session is None else place.session.state
+        text = "another client needs the place of this connection, which receives nothing: goodbye"
+        if state is State.CLOSED:
+            place.dismiss(replies.goodbye(IDLE, text))
+        else:
+            place.dismiss(Closed(state=State.CLOSED, code="busy", message=text))
 
     async def drop(self, session: ClientSession) -> None:
         """End *session*, whose control connection has ended."""
         await session.signal(Signal.PEER_GONE)
-        if session in self._sessions:
-            self._sessions.remove(session)
-            self._by_address[session.peer[0]] -= 1
-            if not self._by_address[session.peer[0]]:
-                del self._by_address[session.peer[0]]  # or the table would keep every address that ever came
+        place = self._sessions.pop(session, None)
+        if place is not None:
+            self._admission.remove(place)
 
     @property
     def session_count(self) -> int:

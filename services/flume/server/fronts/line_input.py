@@ -1,0 +1,144 @@
+"""Lines of one connection, read no faster than they are carried out and within its budget.
+
+Bytes are kept as they come, and cut when a line is asked for. While lines wait, nothing more is read. So a flood stays
+in the sender's own buffers, and one turn of the event loop reads at most :data:`READ_BYTES` of it.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from flume.control.codec import Line, LineBuffer
+from flume.server.limits.commands import ConnectionBudget
+
+READ_BYTES = 4096
+"""Most bytes of one connection that are read at once. When so many wait to be cut into lines, no more is read."""
+
+_shared = memoryview(bytearray(READ_BYTES))
+"""Where the event loop reads to. One for all: it is copied from before anything else runs."""
+
+
+class ExcessError(Exception):
+    """The connection has sent more than its budget for too long."""
+
+
+class LineInput:
+    """The lines that one client sends. Everything here runs on the event loop."""
+
+    def __init__(
+        self,
+        budget: ConnectionBudget,
+        *,
+        max_line_bytes: int,
+        set_reading: Callable[[bool], None],
+        on_delayed: Callable[[], None],
+    ) -> None:
+        """Count lines in *budget*; *set_reading* lets the connection read or not.
+
+        *on_delayed* is called for each line that waits for its budget.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._budget = budget
+        self._set_reading = set_reading
+        self._on_delayed = on_delayed
+        self._buffer = LineBuffer(max_line_bytes=max_line_bytes)
+        self._unread = 0
+        """Bytes that have come since the lines before them were all taken."""
+        self._is_reading = True
+        self._has_arrived = self._has_ended = self._is_discarded = False
+        self._waiter: asyncio.Future[bool] | None = None
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes have come and were not taken."""
+        return self._buffer.pending_bytes
+
+    @staticmethod
+    def space() -> memoryview:
+        """Return where to write what the connection receives, before :meth:`received`."""
+        return _shared
+
+    def received(self, count: int) -> None:
+        """Take the first *count* bytes of :meth:`space`."""
+        if self._is_discarded:
+            return
+        self._buffer.append_untrusted(_shared[:count])
+        self._unread += count
+        if self._unread >= READ_BYTES:
+            self._read(on=False)
+        self._has_arrived = True
+        self._wake()
+
+    def end(self) -> None:
+        """No more comes; the lines that have come are still given out."""
+        self._has_ended = True
+        self._wake()
+
+    def discard(self) -> None:
+        """Forget what has come: nobody waits for the replies any more."""
+        self._is_discarded = True
+        self._buffer.clear()
+        self._wake()
+
+    async def next_line(self, timeout_s: float) -> Line | None:
+        """Return the next line that is not blank, in its time; ``None`` at the end.
+
+        Raises :class:`TimeoutError` when nothing has come for *timeout_s*, and :class:`ExcessError`.
+        """
+        is_new = False
+        while not self._is_discarded:
+            line = self._buffer.take_untrusted()
+            if line is not None or is_new:  # a piece of a line counts too
+                await self._pay()
+            if line and not self._is_discarded:
+                return line
+            is_new = line is None
+            if line is None:
+                if self._has_ended:
+                    return None
+                await self._wait_for_bytes(timeout_s)
+        return None
+
+    async def _pay(self) -> None:
+        now_s = self._loop.time()
+        delay_s = self._budget.delay_s(now_s)
+        if delay_s == 0:
+            return
+        self._read(on=False)
+        if self._budget.is_excessive(now_s):
+            raise ExcessError
+        self._on_delayed()
+        until_s = now_s + delay_s
+        while not self._is_discarded and (left_s := until_s - self._loop.time()) > 0:
+            await self._sleep(left_s)
+
+    async def _wait_for_bytes(self, timeout_s: float) -> None:
+        self._unread = 0
+        self._read(on=True)
+        if not self._has_arrived and not await self._sleep(timeout_s):
+            raise TimeoutError
+        self._has_arrived = False
+
+    async def _sleep(self, timeout_s: float) -> bool:
+        """Return ``True`` as soon as something has come or ended, ``False`` after *timeout_s*."""
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(timeout_s, _set, waiter, False)  # noqa: FBT003 - the result
+        try:
+            came: bool = await waiter
+            return came
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            _set(self._waiter, True)  # noqa: FBT003 - the result
+
+    def _read(self, *, on: bool) -> None:
+        if on is not self._is_reading:
+            self._is_reading = on
+            self._set_reading(on)
+
+
+def _set(waiter: asyncio.Future[bool], result: bool) -> None:  # noqa: FBT001 - a future's result
+    if not waiter.done():
+        waiter.set_result(result)

@@ -1,0 +1,238 @@
+"""The listening TCP socket: a bounded number of connections a turn, and one line for a client that is turned away."""
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import logging
+import socket
+from collections import deque
+from typing import NamedTuple
+
+from flume.control.codec import encode
+from flume.control.endpoint import Address
+from flume.control.messages import IDLE, Closed, Event, Reply
+from flume.control.session import State
+from flume.errors import NetworkError
+from flume.server.fronts.json_lines import ControlConnection, idle_message
+from flume.server.limits.descriptors import Descriptors
+from flume.server.sessions import replies
+from flume.server.sessions.table import Place, SessionTable
+
+ACCEPTS_AT_ONCE = 16
+"""Connections accepted before the event loop does other work: 2 to 3 ms."""
+
+RETRY_S = 1.0
+"""How long nothing is accepted when the kernel has no descriptor or no memory for a connection."""
+
+TEND_S = 0.25
+
+FAREWELLS, FAREWELL_S = 32, 1.0
+"""Connections that are turned away are closed after a second, or sooner when there are more of them."""
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_log = logging.getLogger(__name__)
+
+
+class ControlListener:
+    """Accepts control connections."""
+
+    def __init__(self, table: SessionTable) -> None:
+        """Open sessions in *table*."""
+        self._table = table
+        self._connections: set[ControlConnection] = set()
+        self._silent: dict[socket.socket, _Silent] = {}
+        self._making: set[asyncio.Task[None]] = set()
+        self._farewells: deque[_Farewell] = deque()
+        self._listening: socket.socket | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._descriptors: Descriptors | None = None
+        self._tending: asyncio.TimerHandle | None = None
+
+    def start(self, sock: socket.socket, descriptors: Descriptors) -> None:
+        """Accept connections on *sock*, which listens; *descriptors* has one to spare."""
+        self._listening, self._descriptors = sock, descriptors
+        self._listen()
+        self._tend()
+
+    def _listen(self) -> None:
+        if self._listening is not None:
+            asyncio.get_running_loop().add_reader(self._listening, self._on_acceptable)
+
+    def _on_acceptable(self) -> None:
+        for _ in range(ACCEPTS_AT_ONCE):
+            if self._listening is None:
+                return
+            try:
+                accepted, name = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    raise
+                if not self._turn_away_without_room(error):
+                    return
+            else:
+                self._take(accepted, (name[0], name[1]))
+
+    def _turn_away_without_room(self, error: OSError) -> bool:
+        """Accept one connection by the spare descriptor, and say why it is turned away; ``False``: not even that."""
+        if self._listening is None or self._descriptors is None:
+            return False
+        with self._descriptors.spare():
+            try:
+                accepted, name = self._listening.accept()
+            except OSError:
+                self._pause(error)
+                return False
+            self._table.refused["descriptors"] += 1
+            message = "this server has no file descriptor left (ulimit -n): try later"
+            _log.warning("%s:%d is turned away: %s", name[0], name[1], message)
+            self._say(accepted, Closed(state=State.CLOSED, code="busy", message=message))
+            while self._farewells:
+                self._part()
+        return True
+
+    def _pause(self, error: OSError) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_exception_handler({"message": "accepting a connection failed", "exception": error})
+        if self._listening is not None:
+            loop.remove_reader(self._listening)
+            self._retry = loop.call_later(RETRY_S, self._listen)
+
+    def _take(self, accepted: socket.socket, peer: Address) -> None:
+        """Give *accepted* a place, and let it wait for its first bytes; until then it costs no more than that."""
+        accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        try:
+            place = self._table.admit(peer, lambda goodbye: self._dismiss(accepted, goodbye))
+        except NetworkError as error:
+            _log.warning("%s:%d is turned away: %s", *peer, error)
+            code = "shutdown" if self._table.closing else "busy"
+            self._say(accepted, Closed(state=State.CLOSED, code=code, message=str(error)))
+            return
+        loop = asyncio.get_running_loop()
+        self._silent[accepted] = _Silent(place, loop.time() + self._table.settings.idle_control_s)
+        loop.add_reader(accepted.fileno(), self._make, accepted)
+
+    def _tend(self) -> None:
+        """End what has been silent for too long, and part from those who have had their goodbye."""
+        loop = asyncio.get_running_loop()
+        now_s, idle_s = loop.time(), self._table.settings.idle_control_s
+        for accepted, silent in itertools.takewhile(lambda item: item[1].until_s <= now_s, tuple(self._silent.items())):
+            self._forget(accepted)
+            self._table.leave(silent.place)
+            self._table.refused["idle"] += 1
+            self._say(accepted, replies.goodbye(IDLE, idle_message(idle_s)))
+        while self._farewells and self._farewells[0].until_s <= now_s:
+            self._part()
+        self._tending = loop.call_later(TEND_S, self._tend)
+
+    def _make(self, accepted: socket.socket) -> None:
+        """Make a connection of *accepted*, from which bytes have come."""
+        silent = self._forget(accepted)
+        if silent is None:
+            return
+        try:
+            connection = ControlConnection(self._table, silent.place, local_host=accepted.getsockname()[0])
+        except OSError:
+            self._table.leave(silent.place)
+            accepted.close()
+            return
+        self._connections.add(connection)
+        connection.on_ended = self._connections.discard
+        task = asyncio.get_running_loop().create_task(_connect(connection, accepted))
+        self._making.add(task)
+        task.add_done_callback(self._making.discard)
+
+    def _forget(self, accepted: socket.socket) -> "_Silent | None":
+        silent = self._silent.pop(accepted, None)
+        if silent is not None:
+            asyncio.get_running_loop().remove_reader(accepted.fileno())
+        return silent
+
+    def _dismiss(self, accepted: socket.socket, goodbye: Reply | Event) -> None:
+        if self._forget(accepted) is not None:
+            self._say(accepted, goodbye)
+
+    def _say(self, accepted: socket.socket, goodbye: Reply | Event) -> None:
+        """Say *goodbye*, and close a little later: see :meth:`_part`."""
+        with contextlib.suppress(OSError):
+            accepted.send(encode(goodbye))
+            accepted.shutdown(socket.SHUT_WR)
+        self._farewells.append(_Farewell(accepted, asyncio.get_running_loop().time() + FAREWELL_S))
+        if len(self._farewells) > FAREWELLS:
+            self._part()
+
+    def _part(self) -> None:
+        """Close the oldest connection that has had its goodbye.
+
+        What the client has sent is read first: for bytes unread the kernel would reset the connection.
+        """
+        accepted, _ = self._farewells.popleft()
+        with contextlib.suppress(OSError):
+            for _ in range(4):
+                if not accepted.recv(4096):
+                    break
+        accepted.close()
+
+    async def stop_accepting(self) -> None:
+        """Accept no more connections; the open ones go on."""
+        listening, self._listening = self._listening, None
+        if listening is None:
+            return
+        if self._retry is not None:
+            self._retry.cancel()
+        asyncio.get_running_loop().remove_reader(listening)
+        listening.close()
+        for accepted in tuple(self._silent):
+            self._make(accepted)  # it is told why the server ends, as all others
+        if self._making:
+            await asyncio.wait(self._making)
+
+    async def close(self, *, timeout_s: float = 2.0) -> None:
+        """Let the clients read what was said, then end the connections; a client that does not read is cut off."""
+        await self.stop_accepting()
+        for connection in tuple(self._connections):
+            connection.close()
+        if not await self._wait_for_ends(timeout_s):
+            for connection in tuple(self._connections):
+                connection.abort()
+            await self._wait_for_ends(timeout_s)
+        while self._farewells:
+            self._part()
+        if self._tending is not None:
+            self._tending.cancel()
+
+    async def _wait_for_ends(self, timeout_s: float) -> bool:
+        """Return whether all connections have ended, after *timeout_s* at the latest."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        while self._connections and loop.time() < until_s:
+            await asyncio.sleep(0.01)
+        return not self._connections
+
+
+class _Silent(NamedTuple):
+    """A connection from which nothing has come yet."""
+
+    place: Place
+    until_s: float
+    """When it is ended as idle, by the clock of the event loop."""
+
+
+class _Farewell(NamedTuple):
+    """A connection that has had its goodbye."""
+
+    accepted: socket.socket
+    until_s: float
+
+
+async def _connect(connection: ControlConnection, accepted: socket.socket) -> None:
+    """Let the event loop read and write *accepted*."""
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+    except OSError as error:
+        _log.debug("a connection ended as it was made: %s", error)
+        accepted.close()
+        await connection.fail()

@@ -1,0 +1,111 @@
+"""While clients abuse the server, a watching client receives every datagram and a new one joins within two seconds."""
+
+import contextlib
+import resource
+import time
+from pathlib import Path
+
+import pytest
+
+from support.attacks.beside import Honest, attack, attacked_server
+from support.clients.wire_client import WireClient
+from support.ports import free_port
+from support.servers.running_server import running_server
+
+FOR_S = 4.0
+AT_LEAST = 500
+"""Datagrams of the watching client: the stream has 190 a second."""
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "refused"),
+    [
+        ("silent", 10_000, "gave_way"),
+        ("slow_writers", 1000, "gave_way"),
+        ("commands_at_once", 100_000, "commands"),
+        ("never_reads", 60, "commands"),
+        ("blank_lines", 60, "commands"),
+        ("no_newline", 60, "commands"),
+        ("status", 60, "commands"),
+    ],
+)
+def test_abuse_of_the_control_port_costs_the_other_clients_nothing_and_is_counted(name, count, refused):
+    port = free_port()
+    with attacked_server(port), Honest(port) as honest, attack(name, port, for_s=FOR_S, count=count):
+        outcome = honest.watch(for_s=FOR_S)
+    outcome.is_well(at_least=AT_LEAST)
+    assert outcome.server["refused"][refused] > 0
+
+
+def test_one_that_never_stops_is_told_why_it_is_ended(monkeypatch):
+    monkeypatch.setattr("flume.server.limits.commands.EXCESS_S", 1.0)
+    with running_server(commands_per_s=20) as server, WireClient(server.port) as greedy:
+        greedy.send_raw(b'{"command":"status"}\n' * 5000)
+        began_s = time.monotonic()
+        while (line := greedy.line(timeout_s=15)).get("code") != "too_many_commands":
+            assert line, "it is told before it is cut off"
+        assert 0.9 < time.monotonic() - began_s < 4
+        assert "20 lines a second" in line["message"]
+        assert server.server.status().refused["too_many_commands"] == 1
+
+
+def memory_kib(pid: int) -> int:
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1])
+
+
+def test_a_flood_of_commands_costs_no_memory_and_the_end_comes_at_once():
+    port = free_port()
+    with (
+        attacked_server(port) as process,
+        attack("commands_at_once", port, for_s=5, count=500_000),
+        attack("blank_lines", port, for_s=5, count=60),
+    ):
+        time.sleep(0.5)
+        before_kib = memory_kib(process.pid)
+        time.sleep(1.5)
+        assert memory_kib(process.pid) - before_kib < 8192
+        began_s = time.monotonic()
+        process.terminate()
+        process.wait(10)
+        assert time.monotonic() - began_s < 3, "clients that read nothing have two seconds for the goodbye"
+
+
+# -- descriptors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [192, 256])
+def test_without_descriptors_newcomers_are_refused_with_the_reason_and_the_viewers_see_everything(limit):
+    port = free_port()
+    with attacked_server(port, max_sessions_per_address=1000) as process:
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (limit, hard))
+        with Honest(port) as honest, contextlib.ExitStack() as stack:
+            refused = None
+            for _ in range(limit):
+                client = stack.enter_context(WireClient(port, source="127.0.0.3"))
+                line = client.ask_or_be_refused()
+                if line.get("code") == "busy":
+                    refused = line
+                    break
+                client.token = line["token"]
+                client.send_token()
+                client.event("active")
+            assert refused is not None
+            assert "file descriptors" in refused["message"]
+            stack.close()
+            outcome = honest.watch(for_s=2)
+        outcome.is_well(at_least=200)
+        assert outcome.server["refused"]["descriptors"] == 1
+    assert b"Traceback" not in process.said  # type: ignore[attr-defined]
+
+
+def test_idle_connections_take_no_descriptors_from_clients_that_want_something():
+    port = free_port()
+    with attacked_server(port, max_sessions_per_address=1000) as process:
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (256, hard))
+        with Honest(port) as honest, attack("silent", port, for_s=4, count=500):
+            outcome = honest.watch(for_s=3)
+        outcome.is_well(at_least=400)
+    assert b"Traceback" not in process.said  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Attackers, each a program of its own that ends by itself, and an honest client beside it."""

@@ -1,0 +1,130 @@
+"""Lines of one connection: cut when asked for, read no faster than they are taken, in their time."""
+
+import asyncio
+import time
+
+import pytest
+
+from flume.errors import RemoteProtocolError
+from flume.server.fronts.line_input import READ_BYTES, ExcessError, LineInput
+from flume.server.limits.commands import CommandBudget
+from flume.settings import ServerSettings
+
+
+class Connection:
+    """The test is the transport."""
+
+    def __init__(self, *, commands_per_s: float = 1000) -> None:
+        self.reading = True
+        self.delayed = 0
+        budget = CommandBudget(ServerSettings(commands_per_s=commands_per_s)).open("192.0.2.1")
+        self.input = LineInput(budget, max_line_bytes=4096, set_reading=self._set_reading, on_delayed=self._on_delayed)
+
+    def _set_reading(self, on: bool) -> None:
+        assert on is not self.reading
+        self.reading = on
+
+    def _on_delayed(self) -> None:
+        self.delayed += 1
+
+    def receive(self, data: bytes) -> int:
+        """Give *data* as the event loop does, as long as the connection reads; return how much was taken."""
+        taken = 0
+        while self.reading and taken < len(data):
+            piece = data[taken : taken + READ_BYTES]
+            self.input.space()[: len(piece)] = piece
+            self.input.received(len(piece))
+            taken += len(piece)
+        return taken
+
+
+def run(test):
+    def wrapper(*arguments, **fields):
+        asyncio.run(test(*arguments, **fields))
+
+    wrapper.__name__ = test.__name__
+    return wrapper
+
+
+@run
+async def test_lines_come_in_their_order_and_blank_ones_do_not():
+    connection = Connection()
+    connection.receive(b"one\r\n\n  \ntwo\nthr")
+    assert [await connection.input.next_line(1) for _ in range(2)] == [b"one", b"two"]
+    waiting = asyncio.ensure_future(connection.input.next_line(1))
+    await asyncio.sleep(0)
+    connection.receive(b"ee\n")
+    assert await waiting == b"three"
+    assert connection.reading
+
+
+@run
+async def test_a_flood_is_not_read_and_blank_lines_count():
+    connection = Connection(commands_per_s=50)
+    assert connection.receive(b"\n" * 262_144) == READ_BYTES, "reading pauses before a line is cut"
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connection.input.next_line(60), 0.3)
+    assert connection.delayed > 5
+    assert connection.input.pending_bytes > READ_BYTES - 150
+    assert not connection.reading
+
+
+@run
+async def test_a_flood_without_a_newline_is_read_at_a_bounded_rate_and_kept_nowhere():
+    connection = Connection(commands_per_s=50)
+    taken = 0
+
+    async def flood() -> None:
+        nonlocal taken
+        while True:
+            taken += connection.receive(b"x" * 65_536)
+            assert connection.input.pending_bytes <= 2 * READ_BYTES
+            await asyncio.sleep(0)
+
+    flooding = asyncio.ensure_future(flood())
+    line = await connection.input.next_line(60)
+    assert isinstance(line, RemoteProtocolError)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connection.input.next_line(60), 0.5)
+    flooding.cancel()
+    assert taken < (100 + 50) * READ_BYTES * 2
+
+
+@run
+async def test_silence_is_a_timeout_and_the_end_is_none():
+    connection = Connection()
+    with pytest.raises(TimeoutError):
+        await connection.input.next_line(0.02)
+    connection.receive(b"last\nhal")
+    connection.input.end()
+    assert await connection.input.next_line(1) == b"last"
+    assert await connection.input.next_line(1) is None
+
+
+@run
+async def test_what_is_discarded_is_not_carried_out_and_a_wait_for_it_ends_at_once():
+    connection = Connection(commands_per_s=1)
+    connection.receive(b"a\n" * 2000)
+    for _ in range(2):
+        assert await connection.input.next_line(1) == b"a"
+    began_s = time.monotonic()
+    waiting = asyncio.ensure_future(connection.input.next_line(60))
+    await asyncio.sleep(0.01)
+    connection.input.discard()
+    assert await waiting is None
+    assert time.monotonic() - began_s < 0.5
+    assert connection.input.pending_bytes == 0
+    connection.input.received(10)
+    assert await connection.input.next_line(1) is None
+
+
+def test_one_that_never_stops_is_given_up(monkeypatch):
+    monkeypatch.setattr("flume.server.limits.commands.EXCESS_S", 0.1)
+
+    async def flood() -> None:
+        connection = Connection(commands_per_s=100)
+        connection.receive(b"\n" * 4096)
+        with pytest.raises(ExcessError):
+            await connection.input.next_line(60)
+
+    asyncio.run(flood())
