@@ -31,6 +31,11 @@ def test_its_processes_have_no_capability_and_can_get_none_but_four(wired: Wired
         assert status["Seccomp"] == "2"  # a filter: Docker's default
 
 
+def test_it_gets_a_cpu_before_other_containers(wired: WiredLab) -> None:
+    """A frame that waits for a CPU is late."""
+    assert wired.wire._seen["HostConfig"]["CpuShares"] == 262_144
+
+
 def test_nothing_of_its_file_system_can_be_written_but_its_two_folders(wired: WiredLab) -> None:
     mounts = wired.probe.container.run_checked(["cat", f"/proc/{wired.wire.pid}/mounts"])
     flags = {words[1]: words[3].split(",") for words in map(str.split, mounts.splitlines())}

@@ -274,6 +274,7 @@ class Engine:
                 cap_add=list(service.cap_add),
                 security_opt=list(service.security_opt),
                 sysctls=dict(service.sysctls),
+                cpu_shares=service.cpu_shares,
                 init=service.init or None,
                 log_config=docker.types.LogConfig(type=log.driver, config=dict(log.options)) if log else None,
             )

@@ -80,6 +80,8 @@ class Service(FileValue, frozen=True, kw_only=True):
     cap_add: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
     sysctls: dict[str, str] = msgspec.field(default_factory=dict)
+    cpu_shares: Annotated[int, msgspec.Meta(ge=2, le=262144)] | None = None
+    """Weight among containers that wait for a CPU; the engine's default is 1024."""
     stop_grace_period: Duration = "10s"
     logging: Logging | None = None
     healthcheck: Healthcheck | None = None

@@ -45,6 +45,7 @@ def test_server_and_client_have_no_privileges(name: str) -> None:
         ("services:\n  server:\n    image: a\n    volumes: ['./here:/media']\n", "./here"),
         ("services:\n  server:\n    image: a\n    volumes: ['/etc:/media']\n", "/etc"),
         ("services:\n  server:\n    image: a\n    stop_grace_period: soon\n", "stop_grace_period"),
+        ("services:\n  server:\n    image: a\n    cpu_shares: 1\n", "cpu_shares"),
         (MINIMAL + "networks:\n  lab:\n    driver: macvlan\n", "macvlan"),
         (MINIMAL + "networks:\n  lab:\n    ipam:\n      config:\n        - subnet: 10.0.0.0/24\n", "10.0.0.0/24"),
         (MINIMAL + "networks:\n  lab:\n    ipam:\n      config:\n        - subnet: rubbish\n", "rubbish"),
