@@ -12,7 +12,7 @@ from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
 from flume.lab.link.links import Links
-from flume.lab.link.wires import wire_start
+from flume.lab.link.wires import wire_starts
 from support.labs.containers import start_lab
 from support.labs.netem_labs import profile
 
@@ -138,7 +138,7 @@ def start_wired(engine: Engine, layout: Topology, lab: str, *, clients: int) -> 
     server, hosts, box = start_lab(engine, layout, lab, clients=clients)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     output = Output(on_line=lines.put, on_error=lambda _line: None)
-    wire = engine.start_service(lab, "run-1", layout, wire_start(clients, output=output))
+    (wire,) = engine.start(lab, "run-1", layout, wire_starts(clients, output=output))
     links = Links(Probe(box), {host.index or 0: host.pid for host in hosts}, [wire.pid])
     wired = WiredLab(engine, lab, server, hosts, Probe(box), wire, lines, links)
     ready = wired.event()

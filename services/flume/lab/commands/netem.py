@@ -20,12 +20,12 @@ from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
-from flume.lab.link.wires import ensure_wires, running_wires, wire_start
+from flume.lab.link.wires import ensure_wires, running_wires, wire_starts
 
 _SLEEP = ("sleep", "infinity")
 
-SIDE_BY_SIDE = 4
-"""Containers that calibration starts: as many profiles are measured at a time, and each takes seconds to start."""
+SIDE_BY_SIDE = 20
+"""Containers that calibration starts at most: as many profiles are measured at a time."""
 
 _HEAD = ("profile", "client", "direction", "delay ms p5/p50/p95", "set", "loss % (99.9 %)", "set")
 _COLUMNS = (*_HEAD, "burst", "set", "kbit/s", "set")
@@ -117,12 +117,14 @@ def rounds(clients: Sequence[int], profiles: Sequence[Profile]) -> Iterator[Mapp
 
 
 def table(reports: Sequence[LinkReport]) -> Iterator[str]:
-    """Yield the lines of the table; below a row each figure that is out of tolerance."""
+    """Yield the lines of the table; below a row each figure that is or was out of tolerance."""
     yield _line(_COLUMNS)
     for report in reports:
         yield _line(_cells(report))
         for deviation in report.deviations:
             yield f"    ERROR: {deviation}"
+        if report.first:
+            yield f"    measured twice; first: {'; '.join(report.first)}"
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -191,7 +193,7 @@ def _able_to_shape(engine: Engine, lab: str, links: Links) -> Links:
 def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
     """Yield the links of *count* new containers that only sleep, so that no stream uses the links; then remove them.
 
-    *wire*: the links pass through a wire.
+    *wire*: the links pass through wires.
     """
     layout = topology.load_file(checkout.lab_yaml())
     lab = f"calibration-{secrets.token_hex(4)}"
@@ -201,8 +203,8 @@ def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
             Start(service="probe", role="client", index=index, network=network, command=_SLEEP)
             for index in range(1, count + 1)
         ]
-        wires = [wire_start(count)] if wire else []
-        started = engine.start(lab, lab, layout, [Start(service="probe", role="probe"), *wires, *clients])
+        wires = wire_starts(count) if wire else []
+        started = engine.start(lab, lab, layout, [*wires, Start(service="probe", role="probe"), *clients])
         probe, *hosts = (one for one in started if one.role != "wire")
         links = {host.index or 0: host.pid for host in hosts}
         yield Links(Probe(probe), links, [one.pid for one in started if one.role == "wire"])

@@ -1,7 +1,7 @@
 """From the frames of a calibration to measured figures with their uncertainty, and to deviations. Pure.
 
 A figure is compared with what the model of netem predicts for the same frames. It deviates if neither chance (one
-comparison in 100,000) nor the timers of a lab kernel explain the difference.
+comparison in 100,000) nor late timers explain the difference.
 """
 
 import math

@@ -1,7 +1,6 @@
 """The frames that calibration sends over a link, and their times: enough to judge each figure. Pure.
 
-A lab kernel has one CPU and passes about 2,400 frames a second between Python programs, both ends and netem included
-(measured on User Mode Linux 6.1). All links are measured at the same time and share that rate.
+All links are measured at the same time, by one program that sends and receives all frames.
 """
 
 import math
@@ -10,26 +9,28 @@ from typing import NamedTuple
 
 from flume.lab.link.profile import FRAME_BYTES, JITTER_EXTREME, Direction
 
-TOTAL_FRAMES_PER_S = 2000.0
+TOTAL_FRAMES_PER_S = 10_000.0
+"""Of all links together, both directions. Sound up to twice as many, measured through a wire on two CPUs, with three
+other busy programs too; from 25,000 on the sender is late."""
 SMALL_BYTES = 60
 """Ethernet's shortest frame: a slow link carries many of them, so the sample is large and the queue stays empty."""
 RATE_SHARE = 0.4
 """Share of a link's rate for small frames: a queue that builds up would be measured as delay."""
 LIMIT_SHARE = 0.5
 """Share of netem's limit for small frames in flight: a full limit would be measured as loss."""
-FRAMES_PER_S_MAX = 600.0
+FRAMES_PER_S_MAX = 2000.0
+"""Of one direction."""
 
 FRAMES_STEADY, FRAMES_JITTER, FRAMES_LOSS, FRAMES_BURST = 300, 800, 1200, 3000
 """Number of small frames for a link with nothing random, with jitter, with random loss, and with loss in bursts. 3000
 frames with 2 % loss in bursts of two have 30 bursts."""
-DURATION_MIN_S = 2.0
 
 TRAIN_S = 0.4
 TRAIN_MIN, TRAIN_MAX = 12, 150
 TRAIN_LEAD_US = 100_000
 """A train of full frames is sent as fast as possible, so it arrives at the rate of the link."""
-LATE_US = 400_000
-"""Time to wait after the last frame is due: a lab kernel may be late."""
+LATE_US = 200_000
+"""Time to wait after the last frame is due: a busy computer is late."""
 
 
 class Effort(NamedTuple):
@@ -39,15 +40,21 @@ class Effort(NamedTuple):
     """Share of the frames that each figure needs; at least :data:`FRAMES_MIN` are sent."""
     frames_per_s: float = TOTAL_FRAMES_PER_S
     """Of all links together."""
+    duration_s: float = 1.0
+    """Shortest duration, so that what holds a CPU up for a moment concerns few frames."""
     trains: bool = True
     """Whether links with a rate get a train of full frames, which fills their queue."""
+
+    def gentler(self) -> "Effort":
+        """Return the same effort with a quarter of the frames a second, for a computer that was too busy for it."""
+        return self._replace(frames_per_s=self.frames_per_s / 4)
 
 
 FRAMES_MIN = 300
 THOROUGH = Effort()
-BRIEF = Effort(share=0.2)
-"""Before each run: finds a figure that is badly wrong, without a delay of half a minute."""
-BESIDE_A_STREAM = Effort(share=0.2, frames_per_s=500, trains=False)
+BRIEF = Effort(share=0.2, duration_s=0.5)
+"""Before each run: finds a figure that is badly wrong, and delays the first picture by a second or two."""
+BESIDE_A_STREAM = Effort(share=0.2, frames_per_s=2000, duration_s=2.0, trains=False)
 """While a stream runs: the stream loses no datagram to a full queue or a busy CPU."""
 
 
@@ -91,13 +98,14 @@ def plans(directions: Mapping[str, Direction], effort: Effort = THOROUGH) -> dic
     wanted = {
         name: max(FRAMES_MIN, round(effort.share * _frames_wanted(direction))) for name, direction in directions.items()
     }
-    duration_s = max(
-        DURATION_MIN_S,
-        sum(wanted.values()) / effort.frames_per_s,
-        *(wanted[name] / _frames_per_s_max(direction) for name, direction in directions.items()),
-    )
+    least_s = {name: wanted[name] / _frames_per_s_max(direction) for name, direction in directions.items()}
+    # Each direction as fast as it can: frames further apart than the link's delay cannot show its order.
+    common_s = effort.duration_s
+    while sum(wanted[name] / max(common_s, least_s[name]) for name in directions) > effort.frames_per_s:
+        common_s *= 1.02
     return {
-        name: _plan(direction, wanted[name], duration_s, train=effort.trains) for name, direction in directions.items()
+        name: _plan(direction, wanted[name], max(common_s, least_s[name]), train=effort.trains)
+        for name, direction in directions.items()
     }
 
 

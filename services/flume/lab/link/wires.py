@@ -3,6 +3,8 @@
 A wire has a fixed number of places for links. A place serves one link once: a client that was restarted needs another.
 """
 
+import math
+
 from flume.lab.containers.container import Output
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.topology import Topology
@@ -11,14 +13,24 @@ from flume.lab.link.links import Links
 SPARE = 4
 """Places beside those for the clients that are there: for clients that restart, and for a few more."""
 
+PLACES = 40
+"""Of one wire at most: User Mode Linux takes 4096 bytes of arguments, and each place needs 84."""
 
-def wire_start(links: int, *, index: int = 1, output: Output | None = None) -> Start:
-    """Return the wire with places for so many *links*, to be started with the other containers of a lab.
 
-    >>> wire_start(5).command
-    ('wire', '9')
+def wire_starts(links: int, *, first: int = 1, output: Output | None = None) -> list[Start]:
+    """Return wires with places for so many *links* and some spare, numbered from *first*.
+
+    They are to be started with the other containers of a lab.
+
+    >>> [start.command for start in wire_starts(5)], len(wire_starts(50))
+    ([('wire', '9')], 2)
     """
-    return Start(service="wire", role="wire", index=index, command=("wire", str(links + SPARE)), output=output)
+    number = math.ceil((links + SPARE) / PLACES)
+    command = ("wire", str(math.ceil((links + SPARE) / number)))
+    return [
+        Start(service="wire", role="wire", index=index, command=command, output=output)
+        for index in range(first, first + number)
+    ]
 
 
 def running_wires(engine: Engine, lab: str) -> list[int]:
@@ -27,7 +39,7 @@ def running_wires(engine: Engine, lab: str) -> list[int]:
 
 
 def ensure_wires(engine: Engine, lab: str, run: str, layout: Topology, links: Links) -> Links:
-    """Return *links* with a wire that has room for all those that pass through none yet; start one if need be.
+    """Return *links* with wires that have room for all those that pass through none yet; start one if need be.
 
     Where the engine's kernel has netem, *links* are returned as they are. Raises :class:`LabError` where a wire has
     ended: its links are gone, and only a new lab has new ones.
@@ -35,6 +47,5 @@ def ensure_wires(engine: Engine, lab: str, run: str, layout: Topology, links: Li
     missing = links.places_missing()
     if not missing:
         return links
-    index = 1 + max((one.index or 0 for one in engine.find(lab=lab, role="wire")), default=0)
-    wire = engine.start_service(lab, run, layout, wire_start(missing, index=index))
-    return links.with_wire(wire.pid)
+    last = max((one.index or 0 for one in engine.find(lab=lab, role="wire")), default=0)
+    return links.with_wires([one.pid for one in engine.start(lab, run, layout, wire_starts(missing, first=last + 1))])

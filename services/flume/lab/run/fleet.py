@@ -11,7 +11,7 @@ from flume.lab.containers.engine import Container, Engine, Network, Output, Star
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
 from flume.lab.evidence.claims import ReportedStatistics, parse_statistics_untrusted
-from flume.lab.link.wires import wire_start
+from flume.lab.link.wires import wire_starts
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
 
@@ -168,7 +168,7 @@ def start_fleet(
 ) -> Fleet:
     """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
 
-    The first *players* of *clients* clients display the video. *wire*: start a wire with room for all links.
+    The first *players* of *clients* clients display the video. *wire*: start wires with room for all links.
     """
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
     server_log, probe_log, wire_log = EventLog("server"), EventLog("the probe"), EventLog("the wire")
@@ -195,8 +195,8 @@ def start_fleet(
         ),
         Start(service="probe", role="probe", output=_output(probe_log)),
     ]
-    wires = [wire_start(clients, output=_output(wire_log))] if wire else []
-    # The wire first: its kernel boots while the other containers are started.
+    wires = wire_starts(clients, output=_output(wire_log)) if wire else []
+    # The wires first: their kernels boot while the other containers are started.
     found = engine.start(lab, run, layout, [*wires, *starts])
     server, *started, probe = found[len(wires) :]
     return Fleet(

@@ -45,7 +45,8 @@ def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None
 def checks(reports: Sequence[LinkReport]) -> list[Check]:
     """Return a check for each link: a link out of tolerance is an ERROR of the lab, not a fault of the product."""
     return [
-        link(report.direction, report.profile, report.deviations).check("link", _name(report)) for report in reports
+        link(report.direction, report.profile, report.deviations, report.first).check("link", _name(report))
+        for report in reports
     ]
 
 

@@ -36,6 +36,8 @@ def test_the_table_has_configured_beside_measured_and_each_deviation_below_its_r
         *("far", "3", "down", "42.0/50.2/58.9", "50±5", "2.00", "(1.10–3.40)", "2", "2.10", "2", "–", "–"),
     ]
     assert deviation.strip() == "ERROR: loss_pct is 9 and should be 1 to 3"
+    *_, twice = table([report._replace(deviations=(), first=report.deviations)])
+    assert twice.strip() == "measured twice; first: loss_pct is 9 and should be 1 to 3"
 
 
 def test_what_was_not_measured_is_a_dash():

@@ -1,4 +1,4 @@
-"""The frames of a calibration: enough for each figure, few enough for the link and for a lab kernel."""
+"""The frames of a calibration: enough for each figure, few enough for the link and for one program."""
 
 import pytest
 
@@ -10,7 +10,7 @@ SLOW = Direction(delay_ms=100, rate_kbit=330, queue_bytes=20_000)
 FAST = Direction(rate_kbit=30_000, queue_ms=100)
 
 
-def test_all_directions_together_stay_within_what_a_lab_kernel_passes() -> None:
+def test_all_directions_together_stay_within_what_one_program_sends() -> None:
     """Even where each direction alone would be sent faster."""
     planned = traffic.plans({str(number): BURSTY for number in range(10)})
     seconds = max(plan.small.frames * plan.small.step_us for plan in planned.values()) / 1e6
@@ -51,7 +51,26 @@ def test_the_last_frame_is_waited_for() -> None:
     assert drained >= 1000 * (300 + 4 * 20)
     train = planned["down"].train
     assert train is not None
-    assert drained + planned["up"].end_us >= train.start_us + 8 * 1000 * train.frames * train.frame_bytes / 330
+    assert (
+        drained + max(plan.end_us for plan in planned.values())
+        >= train.start_us + 8 * 1000 * train.frames * train.frame_bytes / 330
+    )
+
+
+def test_a_slow_link_does_not_slow_down_the_others() -> None:
+    """Frames that are further apart than the link's delay would not show that it changes their order."""
+    damaged = Direction(delay_ms=10, reorder_pct=25)
+    planned = traffic.plans({"down": SLOW, "up": damaged})
+    assert planned["down"].small.step_us >= 10_000
+    assert planned["up"].small.step_us < 1_000
+
+
+def test_a_computer_that_was_too_busy_is_asked_for_less() -> None:
+    """As many frames, a quarter of them a second."""
+    links = {str(number): BURSTY for number in range(10)}
+    fast, slow = (traffic.plans(links, effort)["1"].small for effort in (traffic.BRIEF, traffic.BRIEF.gentler()))
+    assert slow.frames == fast.frames
+    assert slow.step_us == pytest.approx(4 * fast.step_us, rel=0.05)
 
 
 def test_a_brief_measurement_sends_a_part_and_never_too_little() -> None:

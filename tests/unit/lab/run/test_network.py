@@ -60,5 +60,13 @@ def test_a_link_out_of_tolerance_is_the_labs_error():
     assert (bad.verdict, bad.detail) == (Verdict.ERROR, "up, far: loss 9 % instead of 1 to 3 %")
 
 
+def test_a_link_that_was_measured_twice_is_named():
+    (check,) = network.checks([report()._replace(first=("loss 9 % instead of 1 to 3 %",))])
+    assert check.verdict is Verdict.PASS
+    assert check.detail == (
+        "down, far: as it was set; only the second measurement shows it, the first was: loss 9 % instead of 1 to 3 %"
+    )
+
+
 def test_an_unshaped_network_is_not_described():
     assert network.described(Profile(name="clean", description="", down=Direction(), up=Direction()), []) is None

@@ -27,16 +27,18 @@ def capture(facts: TapFacts, headless: int = 0) -> Finding:
     return passes(f"{tap.packets} packets, none dropped, file whole, closed cleanly")
 
 
-def link(direction: str, profile: str, deviations: Sequence[str]) -> Finding:
+def link(direction: str, profile: str, deviations: Sequence[str], first: Sequence[str] = ()) -> Finding:
     """This direction of the client's link does what its profile says.
 
-    ERROR: What the lab measured before the run is out of the profile's tolerance.
+    ERROR: What the lab measured before the run is out of the profile's tolerance, twice. A link that was out of it the
+    first time only is named here: the computer was busy.
 
     Next: Compare the network figures in the report. Run again on a less busy host.
     """
     if deviations:
         return errs(f"{direction}, {profile}: {'; '.join(deviations)}")
-    return passes(f"{direction}, {profile}: as it was set")
+    before = f"; only the second measurement shows it, the first was: {'; '.join(first)}" if first else ""
+    return passes(f"{direction}, {profile}: as it was set{before}")
 
 
 def subjects(addresses: Sequence[str]) -> Finding | None:
