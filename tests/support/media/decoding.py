@@ -125,7 +125,9 @@ def _sent(pictures: tuple[Picture, ...], tracks: Mapping[int, Track]) -> tuple[P
 
 
 def _framemd5(path: Path, options: Sequence[str], *arguments: str) -> list[str]:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "fatal", "-copyts", *options, "-i", str(path)]
+    # With several threads, what stands for a missing picture depends on how far another thread has come.
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "fatal", "-copyts", "-threads", "1"]
+    command += [*options, "-i", str(path)]
     # What ffmpeg cannot decode is missing from its output, and is found by comparing.
     done = subprocess.run(
         [*command, *arguments, "-f", "framemd5", "-"], check=False, capture_output=True, timeout=120, text=True
