@@ -21,11 +21,12 @@ def lab(engine, tmp_path) -> Iterator[LabUnderTest]:
 
 @pytest.fixture(scope="module")
 def watched(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
-    """Three clients that watch the test card on a lab left running, over UDP only and without a player."""
+    """Three clients that watch the test card on a lab left running, over UDP only, over links that netem shapes."""
     folder = tmp_path_factory.mktemp("firewalls")
     lab = LabUnderTest(f"test-{secrets.token_hex(4)}", folder / "artifacts")
     try:
-        finished = lab.run("--clients", 3, "--scenario", "steady", "--duration", 2, "--topology", udp_only(folder))
+        options = ("--clients", 3, "--profile", "lan", "--scenario", "steady", "--duration", 2)
+        finished = lab.run(*options, "--topology", udp_only(folder))
         assert "3 clients watch on" in finished.stderr, finished.stdout + finished.stderr
         yield lab
     finally:

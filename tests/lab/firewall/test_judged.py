@@ -42,7 +42,8 @@ def test_a_client_that_changes_to_tcp_behind_the_firewall_did_as_it_should(lab):
 @pytest.mark.parametrize("scenario", ["media-dropped", "fragments-dropped"])
 def test_what_a_firewall_takes_is_counted_to_the_datagram(lab, tmp_path, scenario):
     layout = udp_only(tmp_path)
-    process = lab.start("--clients", 2, "--scenario", "steady", "--duration", 9, "--topology", layout, "--players", 0)
+    options = ("--clients", 2, "--players", 0, "--profile", "lan", "--scenario", "steady", "--duration", 9)
+    process = lab.start(*options, "--topology", layout)
     assert wait_until(lambda: active(lab), timeout_s=60)
     up = lab.flume("lab", "firewall", scenario, "--client", 1)
     assert up.returncode == 0, up.stderr

@@ -139,3 +139,23 @@ def test_two_labs_at_once_do_not_disturb_each_other_and_two_runs_of_one_do_not_m
         assert len(engine.find(lab=other.name)) == 4
     finally:
         engine.remove_lab(other.name)
+
+
+def test_removing_one_lab_disturbs_no_other_that_is_just_starting(lab, engine, tmp_path):
+    """Both have shaped links. The first is removed again and again until the second has finished."""
+    first = LabUnderTest(f"{lab.name}-b", tmp_path / "first")
+    shaped = ("--profile", "lan", "--scenario", "steady")
+    try:
+        done = first.run("--clients", 1, "--players", 0, "--duration", 1, *shaped)
+        assert done.returncode == 0, done.stdout + done.stderr
+        second = lab.start("--clients", 2, "--duration", 2, *shaped)
+        removals = []
+        while second.poll() is None:
+            removals.append(first.flume("lab", "down"))
+            assert removals[-1].returncode == 0, removals[-1].stderr
+        stdout, stderr = second.communicate(timeout=60)
+        assert second.returncode == 0, stdout + stderr
+        assert "removed container" in removals[0].stdout
+        assert len(removals) > 2
+    finally:
+        engine.remove_lab(first.name)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from flume.lab.commands import status
+from flume.lab.containers.container import Container
 from flume.lab.containers.topology import Network
+from flume.lab.engines.netem import find_netem
 from flume.lab.machine.process import wait_until
 from support.labs.labs import one_line
 from support.labs.tcp_proxy import engine_on_tcp
@@ -82,6 +84,32 @@ def test_a_container_killed_during_the_run_is_named_and_the_lab_removed(lab, eng
     line = one_line(stderr)
     assert line.startswith(f"flume: {name} ended during the run (status 137, killed)")
     assert engine.objects(lab=lab.name) == []
+
+
+def is_shaped(lab, engine) -> bool:
+    """Whether the link of client 1 has been set."""
+    return 1 in status.link_names(engine, lab.name)
+
+
+@pytest.mark.parametrize("reached", [is_shaped, plays])
+def test_a_wire_killed_during_the_run_is_named_and_its_links_go_with_it(lab, engine, reached):
+    if find_netem(engine).place != "wire":
+        pytest.skip("the engine's kernel has netem, so links need no wire")
+    process = lab.start("--clients", 2, "--profile", "lan", "--duration", 60, "--scenario", "steady")
+    assert wait_until(lambda: reached(lab, engine), timeout_s=60, interval_s=0.02)
+    (wire,) = engine.find(lab=lab.name, role="wire")
+    assert ports_of(wire)
+    os.kill(wire.pid, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (3, "")
+    assert one_line(stderr).startswith("flume: the wire ended during the run (status 137, killed)")
+    assert engine.objects(lab=lab.name) == []
+    assert not ports_of(wire)
+
+
+def ports_of(wire: Container) -> list[Path]:
+    """Return the interfaces of this machine that are ends of a wire's links."""
+    return list(Path("/sys/class/net").glob(f"fw{wire.pid}-*"))
 
 
 def starts(lab, engine) -> bool:
