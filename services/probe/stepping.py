@@ -41,9 +41,9 @@ class Planned(NamedTuple):
 class Counts(NamedTuple):
     """How the steps of one link were made, in both directions."""
 
-    made: int = 0
+    due: int = 0
     late: int = 0
-    """Steps that were made when the next one was due already, and steps that were left out for that reason."""
+    """Of those: made when the next one was due already, or left out for that reason."""
     latest_ms: int = 0
     """Time between the moment of a step and the end of tc's work, at worst."""
 
@@ -129,7 +129,7 @@ class _Track:
         number = self._last or 0
         late = self._skipped + (done_s >= self._timetable.begins_s(number + 1))
         behind_ms = round(1000 * (done_s - self._timetable.begins_s(number)))
-        return Counts(counts.made + 1, counts.late + late, max(counts.latest_ms, behind_ms))
+        return Counts(counts.due + self._skipped + 1, counts.late + late, max(counts.latest_ms, behind_ms))
 
     def next_s(self) -> float:
         """Return when the next step is due."""

@@ -52,6 +52,8 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
         links = running_links(engine, lab)
         if wanted.needs_netem:
             links = _able_to_shape(engine, lab, links)
+        for number, counts in links.steps().items():
+            click.echo(f"client {number} until now: {counts}")
         links.set(wanted, clients or None)
         click.echo(f"{wanted.name}: {wanted.description}")
         present = links.present()

@@ -96,11 +96,19 @@ Answer = Mapping[tuple[str, str], str]
 class StepCounts(NamedTuple):
     """How the timed steps of a link were made since it was set, both directions together."""
 
-    made: int
+    due: int
     late: int
-    """Steps that were made when the next one was due already, and steps that were left out for that reason."""
+    """Of those: made when the next one was due already, or left out for that reason."""
     latest_ms: int
     """Time between the moment of a step and the end of its setting, at worst."""
+
+    def __str__(self) -> str:
+        """Return it in words.
+
+        >>> print(StepCounts(due=600, late=3, latest_ms=140))
+        600 steps were due, 3 came later than they last; at worst 140 ms behind
+        """
+        return f"{self.due} steps were due, {self.late} came later than they last; at worst {self.latest_ms} ms behind"
 
 
 class LinkState(NamedTuple):

@@ -92,12 +92,27 @@ def step_commands(interface: str, profile: Profile, name: str) -> tuple[tuple[fl
     """Return (seconds after the beginning of a period, commands) wherever one direction changes.
 
     *name* is ``down`` or ``up``. The interface must have its tree (:func:`set_commands` with the values at rest). Only
-    qdiscs that differ between steps are set: netem has nothing to do where the rate alone changes.
+    qdiscs that differ between steps are set: netem has nothing to do where the rate alone changes. The table of a
+    distribution that stays is left out, because it takes longer than all the rest: netem keeps it.
     """
     rest = rate_commands(interface, getattr(profile, name))
     changes = [(at_s, rate_commands(interface, values)) for at_s, values in profile.changes(name)]
+    if len({_table(commands[0]) for commands in (rest, *(commands for _, commands in changes))}) == 1:
+        rest = (_without_table(rest[0]), *rest[1:])
+        changes = [(at_s, (_without_table(netem), *others)) for at_s, (netem, *others) in changes]
     varied = [any(commands[at] != command for _, commands in changes) for at, command in enumerate(rest)]
     return tuple((at_s, tuple(itertools.compress(commands, varied))) for at_s, commands in changes if any(varied))
+
+
+def _table(netem: Command) -> Command:
+    """Return the words that name the table of a distribution; none without jitter."""
+    return netem[netem.index("distribution") :][:2] if "distribution" in netem else ()
+
+
+def _without_table(netem: Command) -> Command:
+    table = _table(netem)
+    at = netem.index("distribution") if table else 0
+    return netem[:at] + netem[at + len(table) :]
 
 
 def _filter(interface: str, protocol: str, preference: str, handle: str, band: str, *keys: str) -> Command:

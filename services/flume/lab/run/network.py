@@ -1,12 +1,14 @@
 """The links of a run's clients: set to the profile, measured, and described in the terms of the report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flume.lab.link import traffic
+from flume.lab.link.exchange import StepCounts
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Profile
 from flume.lab.run.fleet import Fleet
 from flume.lab.trial.checks.run import link
+from flume.lab.trial.checks.run import steps as timed_steps
 from flume.lab.trial.verdict import Check, LinkFigure, Network
 
 
@@ -34,6 +36,11 @@ def measure(fleet: Fleet) -> tuple[LinkReport, ...]:
     return tuple(fleet_links(fleet).calibrate(effort=traffic.BRIEF))
 
 
+def steps(fleet: Fleet) -> dict[int, StepCounts]:
+    """Return how the timed steps of each client's link were made; no entry where a link does not change with time."""
+    return fleet_links(fleet).steps()
+
+
 def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:
     """Return the network section of the report; ``None`` where nothing was shaped."""
     if not profile.needs_netem:
@@ -42,16 +49,21 @@ def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None
     return Network(profile=profile.name, description=profile.description, figures=figures)
 
 
-def checks(reports: Sequence[LinkReport]) -> list[Check]:
-    """Return a check for each link: a link out of tolerance is an ERROR of the lab, not a fault of the product."""
-    return [
-        link(report.direction, report.profile, report.deviations, report.first).check("link", _name(report))
+def checks(profile: Profile, reports: Sequence[LinkReport], counts: Mapping[int, StepCounts]) -> list[Check]:
+    """Return the checks of each link: one that is not like its profile is an ERROR of the lab, not of the product."""
+    found = [
+        link(report.direction, report.profile, report.deviations, report.first).check("link", _name(report.client))
         for report in reports
     ]
+    made = (
+        timed_steps(profile.name, count.due, count.late, str(count)).check("steps", _name(client))
+        for client, count in counts.items()
+    )
+    return [*found, *made]
 
 
-def _name(report: LinkReport) -> str:
-    return f"client-{report.client}"
+def _name(client: int) -> str:
+    return f"client-{client}"
 
 
 def _figures(report: LinkReport) -> Iterator[LinkFigure]:
@@ -83,7 +95,7 @@ def _figures(report: LinkReport) -> Iterator[LinkFigure]:
 
 def _figure(report: LinkReport, figure: str, configured: str, measured: str, problem: str | None = None) -> LinkFigure:
     return LinkFigure(
-        client=_name(report),
+        client=_name(report.client),
         direction=report.direction,
         figure=figure,
         configured=configured,

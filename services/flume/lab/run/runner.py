@@ -127,8 +127,9 @@ class _Run:
             with contextlib.closing(fleet), fleet.naming_the_cause():
                 links = self._measure_links(fleet)
                 evidence = self._measure(fleet, directory)
+                steps = network.steps(fleet) if self._spec.profile.steps else {}
             with self._watch.step("judge"):
-                report = judge(evidence, self._facts(links), network.checks(links))
+                report = judge(evidence, self._facts(links), network.checks(self._spec.profile, links, steps))
             write_report(report, directory)
             artifacts.point_latest_at(directory)
         except BaseException as error:

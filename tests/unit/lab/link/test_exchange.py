@@ -80,7 +80,7 @@ def test_the_answer_names_the_profile_that_was_set_and_how_its_steps_were_made()
     (state,) = exchange.states(answer(link))
     assert (state.number, state.pid, state.wire, state.own_loss("up")) == (3, 4711, 12, 6)
     assert state.profile == link
-    assert (state.steps_run, state.steps) == (True, StepCounts(made=40, late=2, latest_ms=130))
+    assert (state.steps_run, state.steps) == (True, StepCounts(due=40, late=2, latest_ms=130))
 
 
 def test_settings_are_compared_with_rest_and_with_every_step():

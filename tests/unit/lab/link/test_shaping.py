@@ -174,6 +174,17 @@ def test_steps_are_single_commands_in_time():
     assert shaping.step_commands("eth0", profile, "up") == (), "what does not change is not set again"
 
 
+def test_steps_leave_out_a_table_that_stays():
+    later = msgspec.structs.replace(BURSTS, delay_ms=90)
+    steps = (Step(at_s=0, down=BURSTS, up=ALL), Step(at_s=1, down=later, up=ALL), Step(at_s=2, down=later, up=BURSTS))
+    profile = Profile(name="p", description="", down=BURSTS, up=ALL, period_s=3, steps=steps)
+    down, up = (shaping.step_commands("eth0", profile, name) for name in ("down", "up"))
+    assert [text(command).count("distribution") for _, (command,) in down] == [0, 0]
+    assert "delay 90000us 8000us loss gemodel" in text(down[1][1][0])
+    # uniform and normal in turn
+    assert [text(command).count("distribution") for _, (command,) in up] == [1, 1]
+
+
 def test_a_step_that_holds_all_the_time_is_still_a_change_from_rest():
     rest, step = Direction(delay_ms=5), Direction(delay_ms=70)
     profile = Profile(

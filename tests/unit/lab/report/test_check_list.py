@@ -10,7 +10,7 @@ from flume.lab.evidence.facts import Counters, Expectations
 from flume.lab.report.check_list import PART, check_list, main
 from flume.lab.trial.checks.description import described
 from flume.lab.trial.checks.registry import CLIENT_CHECKS, RUN_CHECKS
-from flume.lab.trial.checks.run import link
+from flume.lab.trial.checks.run import link, steps
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import RunFacts, Verdict
 from support.captures.wire import Wire
@@ -26,11 +26,12 @@ def test_the_page_holds_the_list_as_the_code_makes_it():
 
 
 def test_every_check_that_a_report_names_has_an_entry():
-    """All sixteen, in a report that asks for everything and whose addresses are wrong."""
+    """All seventeen, in a report that asks for everything and whose addresses are wrong."""
     wire = Wire().connect(1).stream(1, 1).last("interrupt", 1)
     evidence = wire.evidence(1, expectations=Expectations(join_max_ms=500))
     evidence = evidence._replace(subjects=(*evidence.subjects, wire.subject(1, counters=Counters(lost_on_link=1))))
-    report = judge(evidence, RunFacts(run="all"), [link("down", "clean", ()).check("link", "client-1")])
+    links = [link("down", "clean", ()).check("link", "client-1"), steps("a", 1, 0, "").check("steps", "client-1")]
+    report = judge(evidence, RunFacts(run="all"), links)
     named = list(dict.fromkeys(check.name for check in report.checks))
     assert sorted(named) == sorted(NAMES)
     headings = [line.removeprefix("#### ") for line in check_list().splitlines() if line.startswith("#### ")]
@@ -39,7 +40,7 @@ def test_every_check_that_a_report_names_has_an_entry():
 
 def test_the_names_are_those_that_reports_have_had():
     """They are part of the report's format: a new name is added here, an old one is not changed."""
-    assert [*RUN_CHECKS] == ["capture", "link", "subjects", "strangers", "evidence"]
+    assert [*RUN_CHECKS] == ["capture", "link", "steps", "subjects", "strangers", "evidence"]
     assert [*CLIENT_CHECKS][:6] == ["promise", "commands", "reception", "silence", "sequence", "acknowledged"]
     assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join"]
 
@@ -86,6 +87,12 @@ def test_a_link_out_of_tolerance_is_an_error_of_the_lab():
     assert (good.verdict, good.detail) == (Verdict.PASS, "down, lossy-5: as it was set")
     bad = link("up", "lossy-5", ("loss 9 %", "delay 3 ms"))
     assert (bad.verdict, bad.detail) == (Verdict.ERROR, "up, lossy-5: loss 9 %; delay 3 ms")
+
+
+def test_steps_that_came_too_late_are_an_error_of_the_lab():
+    assert steps("drive", 600, 60, "600 steps, 60 late") == (Verdict.PASS, "drive: 600 steps, 60 late")
+    assert steps("drive", 600, 61, "600 steps, 61 late").verdict is Verdict.ERROR
+    assert steps("drive", 0, 0, "no step").verdict is Verdict.PASS
 
 
 def test_the_document_keeps_all_but_the_list():

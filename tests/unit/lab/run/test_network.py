@@ -1,5 +1,6 @@
 """The links in the report: configured figures beside measured ones."""
 
+from flume.lab.link.exchange import StepCounts
 from flume.lab.link.links import LinkReport
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.sampling import Interval, Measured, Percentiles
@@ -55,17 +56,25 @@ def test_a_figure_that_is_not_configured_has_no_row():
 
 
 def test_a_link_out_of_tolerance_is_the_labs_error():
-    good, bad = network.checks([report(), report("loss 9 % instead of 1 to 3 %", direction="up")])
+    good, bad = network.checks(PROFILE, [report(), report("loss 9 % instead of 1 to 3 %", direction="up")], {})
     assert (good.verdict, good.subject, good.detail) == (Verdict.PASS, "client-3", "down, far: as it was set")
     assert (bad.verdict, bad.detail) == (Verdict.ERROR, "up, far: loss 9 % instead of 1 to 3 %")
 
 
 def test_a_link_that_was_measured_twice_is_named():
-    (check,) = network.checks([report()._replace(first=("loss 9 % instead of 1 to 3 %",))])
+    (check,) = network.checks(PROFILE, [report()._replace(first=("loss 9 % instead of 1 to 3 %",))], {})
     assert check.verdict is Verdict.PASS
     assert check.detail == (
         "down, far: as it was set; only the second measurement shows it, the first was: loss 9 % instead of 1 to 3 %"
     )
+
+
+def test_steps_are_checked_for_each_client():
+    counts = {1: StepCounts(due=600, late=0, latest_ms=12), 2: StepCounts(due=600, late=300, latest_ms=900)}
+    one, two = network.checks(PROFILE, [], counts)
+    assert (one.name, one.subject, one.verdict) == ("steps", "client-1", Verdict.PASS)
+    assert one.detail == "far: 600 steps were due, 0 came later than they last; at worst 12 ms behind"
+    assert (two.subject, two.verdict) == ("client-2", Verdict.ERROR)
 
 
 def test_an_unshaped_network_is_not_described():

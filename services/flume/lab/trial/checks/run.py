@@ -6,6 +6,9 @@ from flume.lab.evidence.facts import TapFacts
 from flume.lab.trial.case import Case, active_s
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
 
+STEPS_LATE_MAX = 0.1
+"""Share of a link's timed steps that may come later than they last. Beyond it the link is not what its profile says."""
+
 SILENCE_S = 2.0
 """An active window of this length without one datagram is a failure; a stopped ingest needs up to 1.3 s to start."""
 
@@ -39,6 +42,16 @@ def link(direction: str, profile: str, deviations: Sequence[str], first: Sequenc
         return errs(f"{direction}, {profile}: {'; '.join(deviations)}")
     before = f"; only the second measurement shows it, the first was: {'; '.join(first)}" if first else ""
     return passes(f"{direction}, {profile}: as it was set{before}")
+
+
+def steps(profile: str, due: int, late: int, in_words: str) -> Finding:
+    """The link of the client changed at the moments that its profile names.
+
+    ERROR: More than a tenth of its steps came later than they last, or were left out.
+
+    Next: Run again on a less busy host, or with fewer clients.
+    """
+    return (errs if late > STEPS_LATE_MAX * due else passes)(f"{profile}: {in_words}")
 
 
 def subjects(addresses: Sequence[str]) -> Finding | None:
