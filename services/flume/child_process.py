@@ -23,6 +23,9 @@ SOCKET_BYTES = 512 << 10
 """What the pair holds in each direction: with the kernel's default of 208 KiB, a stream of 60 Mbit/s wakes both sides
 more than thirty times a second."""
 
+RECEIVED_BYTES = 128 << 10
+"""What is read at once, into the same memory each time."""
+
 KILL_WAIT_S = 2.0
 """A process that was killed is gone after milliseconds, unless the kernel itself waits for a device."""
 
@@ -70,6 +73,7 @@ class ChildProcess:
             theirs.close()
             os.close(held)
         self._socket.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        self._received = memoryview(bytearray(RECEIVED_BYTES))
         self._buffer = FrameBuffer()
         self._frames: list[tuple[int, bytes]] = []
 
@@ -122,15 +126,15 @@ class ChildProcess:
             if not waiting.poll(max(timeout_s, 0) * 1000):
                 return None
             try:
-                data = self._socket.recv(SOCKET_BYTES)
+                count = self._socket.recv_into(self._received)
             except BlockingIOError:
                 return None
             except OSError:
-                data = b""
-            if not data:
+                count = 0
+            if not count:
                 raise ChildEndedError(self._how_it_ended())
             try:
-                self._frames = self._buffer.feed(data)
+                self._frames = self._buffer.feed(self._received[:count])
             except NoFrameError:
                 raise ChildEndedError("sent bytes that are no frame") from None
             self._frames.reverse()

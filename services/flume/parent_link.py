@@ -46,7 +46,7 @@ class FrameBuffer:
         """Begin empty."""
         self._bytes = bytearray()
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+    def feed(self, data: bytes | memoryview) -> list[tuple[int, bytes]]:
         """Return the frames that *data* completes; raises :class:`NoFrameError` for bytes that are no frame."""
         self._bytes += data
         frames, at = [], 0
