@@ -2,8 +2,8 @@
 
 A datagram has an *index* that counts from 0 without end. Its RTP sequence number is the index plus a random start,
 modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them in one block is one
-``memoryview`` and one ``send`` with UDP segmentation. A block whose datagrams are all too old to begin at is filled
-anew, so the memory follows the stream's rate: 22 s at 4 Mbit/s take 14 MB, a radio station takes 2 MB.
+``memoryview`` and one ``send`` with UDP segmentation. A block whose datagrams no client needs is filled anew, so the
+memory follows the stream: 4 Mbit/s with a keyframe each second take 8 MB, with one in 20 s 15 MB, a radio station 2 MB.
 
 One thread appends, and reads by :meth:`Ring.run`. Other threads may ask where to begin and how far behind an index is,
 which reads integers, and may read by :meth:`Ring.copy`, which checks afterwards whether the copy was overwritten. There
@@ -36,6 +36,11 @@ stream's rate would show the past for a third of that time."""
 
 KEPT = 1.125
 """Datagrams are kept so much longer than a client may begin at them: one that begins now is served a little later."""
+
+CATCH_UP_S = 10.0
+"""For so long the datagrams before the last two keyframes are kept, for clients that a busy host serves late. From the
+last but one on, all are kept: a client may have begun there. It is sent twice the stream's rate at least, so it has
+caught up within one group of pictures."""
 
 MOST_BLOCK_SLOTS = 1024
 """1.4 MB. A run ends with its block, so a large block cuts fewer batches in two."""
@@ -89,6 +94,7 @@ class Ring:
         """The first index of the oldest block."""
         self._next = 0
         self._join: int | None = None
+        self._earlier_join: int | None = None
         self._begin = 0
         """The first index of the present stream: after :meth:`forget`, another one begins."""
 
@@ -123,6 +129,7 @@ class Ring:
             _PACK(memory, at, *_FIRST_BYTES, sequence + index & 0xFFFF, timestamp & 0xFFFF_FFFF, ssrc)
             memory[at + rtp.HEADER_BYTES : at + DATAGRAM_BYTES] = payload
             if random_access:
+                self._earlier_join = self._join
                 self._join = index
             index += 1
             self._next = index  # after each datagram: copy() relies on it
@@ -143,11 +150,13 @@ class Ring:
         return memory
 
     def _is_past(self, index: int) -> bool:
-        return self.behind_s(index) > KEPT * self._reach_s
+        """Whether no client needs *index* any more."""
+        behind_s, began = self.behind_s(index), self._earlier_join
+        return behind_s > KEPT * self._reach_s or (began is not None and index < began and behind_s > CATCH_UP_S)
 
     def forget(self) -> None:
         """Let no client join in the past: the stored datagrams belong to a stream that was stopped."""
-        self._join = None
+        self._join = self._earlier_join = None
         self._begin = self._next
 
     def start_after(self, last_index: int | None) -> int:

@@ -85,9 +85,11 @@ def test_no_client_begins_further_in_the_past_than_the_reach():
     assert slots_of(21) * DATAGRAM_BYTES <= 21 << 20
 
 
-def fill_at(ring: Ring, rate: int, seconds: float, *, begin_s: float = 0.0) -> None:
+def fill_at(ring: Ring, rate: int, seconds: float, *, begin_s: float = 0.0, group_s: float = 1000.0) -> None:
+    """Append datagrams; after each *group_s* seconds of them comes a keyframe."""
+    group = round(rate * group_s)
     for number in range(round(rate * seconds)):
-        ring.extend([Datagram(payload(number), begin_s + number / rate, random_access=False)])
+        ring.extend([Datagram(payload(number), begin_s + number / rate, number % group == group - 1)])
 
 
 def memory_of(ring: Ring) -> int:
@@ -95,16 +97,33 @@ def memory_of(ring: Ring) -> int:
 
 
 @pytest.mark.parametrize(
-    ("rate", "most_mib"),
-    [(10, 3), (400, 15), (2000, 21)],
-    ids=["a radio station", "the test card", "more than there is memory for"],
+    ("rate", "group_s", "kept_s", "most_mib"),
+    [(10, 0.1, 10, 3), (400, 1, 10, 8), (400, 15, 20, 15), (400, 1000, 20, 15), (2000, 1000, 20, 21)],
+    ids=["a radio station", "the test card", "long groups", "no keyframe", "more than there is memory for"],
 )
-def test_the_memory_follows_the_rate_of_the_stream(rate: int, most_mib: int):
+def test_the_memory_follows_the_stream(rate: int, group_s: float, kept_s: float, most_mib: int):
     ring = Ring(ssrc=SSRC, first_sequence=0, reach_s=20.0)
-    fill_at(ring, rate, 120)
+    fill_at(ring, rate, 120, group_s=group_s)
     assert memory_of(ring) <= most_mib << 20
     full = ring.next_index - DEFAULT_SLOTS + DEFAULT_SLOTS // 8
-    assert ring.holds(max(full, ring.next_index - 20 * rate))
+    assert ring.holds(max(full, ring.next_index - round(kept_s * rate)))
+
+
+@pytest.mark.parametrize("group_s", [0.5, 4, 9, 15, 19])
+def test_a_client_that_catches_up_at_twice_the_rate_finds_all_that_it_lacks(group_s: float):
+    rate = 100
+    ring = Ring(ssrc=SSRC, first_sequence=0, slots=1 << 16, reach_s=20.0)
+    groups_s = 5 * group_s
+    fill_at(ring, rate, groups_s, group_s=group_s)
+    before = round(group_s * rate) - 1  # a moment before the next keyframe
+    fill_at(ring, rate, before / rate, begin_s=groups_s)
+    cursor = ring.start_after(None)
+    assert ring.next_index - cursor >= before
+    for number in range(round(20 * rate)):
+        ring.extend([Datagram(payload(number), groups_s + (before + number) / rate, number % (before + 1) == 0)])
+        assert ring.oldest_index() <= cursor
+        cursor = min(cursor + 2, ring.next_index)
+    assert cursor == ring.next_index
 
 
 def test_memory_is_given_back_when_the_rate_falls_and_taken_again_when_it_rises():
