@@ -30,11 +30,12 @@ class Usage(msgspec.Struct, frozen=True):
     threads: int
 
 
-def _tree(pid: int) -> Iterator[int]:
+def tree(pid: int) -> Iterator[int]:
+    """Yield *pid* and the processes that descend from it."""
     yield pid
     for task in _entries(Path(f"/proc/{pid}/task")):
         for child in _read(task / "children").split():
-            yield from _tree(int(child))
+            yield from tree(int(child))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -55,7 +56,7 @@ def usage(pid: int, *, alone: bool = False) -> Usage:
     """Return the usage of *pid* and its descendants up to now; of the process *alone*, if set."""
     cpu_ns = waited_ns = ticks = rss_bytes = threads = 0
     time_ns = time.monotonic_ns()
-    for member in (pid,) if alone else _tree(pid):
+    for member in (pid,) if alone else tree(pid):
         folder = Path(f"/proc/{member}")
         for task in _entries(folder / "task"):
             accounted = _read(task / "schedstat").split()
