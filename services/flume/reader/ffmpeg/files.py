@@ -106,7 +106,9 @@ class MappedFile:
         done = min(self._at - self._place, self._ready)
         data = self._inner.read(IO_BYTES)
         del self._window[:done]
-        self._place, self._ready, self._looked_at = self._place + done, self._ready - done, self._looked_at - done
+        self._place, self._ready = self._place + done, self._ready - done
+        # At the end of a file, what is no whole packet is read unseen.
+        self._looked_at = max(0, self._looked_at - done)
         self._window += data
         self._looked_at = self._mapper.feed(self._window, begin=self._looked_at, place=self._place)
         held = self._mapper.held_from

@@ -164,6 +164,52 @@ def test_tables_that_come_seldom_hold_until_the_next_ones(tmp_path: Path, monkey
             assert file.read(1880) == plain[place % len(plain) :][:1880]
 
 
+@pytest.mark.parametrize("tail", [0, 1, 100, 187, 5000, 70_000])
+def test_the_end_may_be_read_again_and_again_and_the_file_may_grow(tmp_path: Path, monkeypatch, tail: int) -> None:
+    monkeypatch.setattr(files, "IO_BYTES", 7001)
+    path = tmp_path / "film.ts"
+    begin, more = recording() + random.Random(tail).randbytes(tail), recording(1)
+    path.write_bytes(begin)
+    os.utime(path, (0, 0))
+    with io.FileIO(path) as opened:
+        file = as_pyav_reads(opened, str(path))
+        got = b"".join(iter(lambda: file.read(3000), b""))
+        assert got == begin
+        assert [file.read(3000) for _ in range(3)] == [b""] * 3
+        with path.open("ab") as writer:
+            writer.write(renumbered(more, SWAPPED, {}))
+        os.utime(path, (0, 0))
+        assert b"".join(iter(lambda: file.read(3000), b"")) == more
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_file_has_every_byte_at_its_place(tmp_path: Path, monkeypatch, seed: int) -> None:
+    numbers = random.Random(seed)
+    monkeypatch.setattr(files, "IO_BYTES", numbers.randint(1000, 9000))
+    monkeypatch.setattr(files, "SEARCHED_BYTES", (2000, 9000))
+    data = b""
+    for number in range(6):
+        part = recording(number)
+        part = renumbered(part, SWAPPED, {1: numbers.randint(1, 9)}) if number % 2 else part
+        data += part[numbers.randint(0, 400) :] + numbers.randbytes(numbers.choice((0, 50, 3000)))
+    path = tmp_path / "film.ts"
+    path.write_bytes(recording() + data)
+    os.utime(path, (0, 0))
+    size = path.stat().st_size
+    with io.FileIO(path) as opened:
+        file = as_pyav_reads(opened, str(path))
+        for _ in range(200):
+            place = numbers.choice((file.tell(), numbers.randint(0, size + 100)))
+            wanted = numbers.randint(1, 20_000)
+            assert file.seek(place) == place
+            piece = file.read(wanted)
+            assert len(piece) <= wanted
+            assert bool(piece) == (place < size)
+            original = path.read_bytes()[place : place + len(piece)]
+            changed = sum(a != b for a, b in zip(piece, original, strict=True))
+            assert changed < 60 + len(piece) / 20, "PIDs and tables alone"
+
+
 def test_tracks_that_no_table_announces_any_more_are_not_mixed_with_those_that_go_on():
     data = recording() + renumbered(recording(1), {VIDEO: 0x200}, {}) + frames((VIDEO,), 10)
     assert pids_of(mapped(data)[-10 * PACKET_BYTES :]) == {NULL_PID}
