@@ -125,6 +125,8 @@ def table(reports: Sequence[LinkReport]) -> Iterator[str]:
         yield _line(_cells(report))
         for deviation in report.deviations:
             yield f"    ERROR: {deviation}"
+        if (report.configured.rate_kbit or 0) > traffic.RATE_MAX_KBIT:
+            yield f"    its rate is not measured: that is sound up to {traffic.RATE_MAX_KBIT:g} kbit/s"
         if report.first:
             yield f"    measured twice; first: {'; '.join(report.first)}"
 

@@ -38,6 +38,8 @@ def test_the_table_has_configured_beside_measured_and_each_deviation_below_its_r
     assert deviation.strip() == "ERROR: loss_pct is 9 and should be 1 to 3"
     *_, twice = table([report._replace(deviations=(), first=report.deviations)])
     assert twice.strip() == "measured twice; first: loss_pct is 9 and should be 1 to 3"
+    *_, unmeasured = table([report._replace(deviations=(), configured=Direction(rate_kbit=1e6, queue_ms=9))])
+    assert unmeasured.strip() == "its rate is not measured: that is sound up to 200000 kbit/s"
 
 
 def test_what_was_not_measured_is_a_dash():

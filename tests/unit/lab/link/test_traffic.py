@@ -40,6 +40,13 @@ def test_without_a_rate_there_is_no_train() -> None:
     assert traffic.plans({"down": BURSTY})["down"].train is None
 
 
+def test_a_rate_that_one_program_cannot_fill_is_not_measured() -> None:
+    """The sender would be the bottleneck, and the link look slow."""
+    rates = (traffic.RATE_MAX_KBIT, 2 * traffic.RATE_MAX_KBIT)
+    planned = [traffic.plans({"down": Direction(rate_kbit=rate, queue_ms=100)})["down"] for rate in rates]
+    assert [plan.train is None for plan in planned] == [False, True]
+
+
 def test_the_last_frame_is_waited_for() -> None:
     """Its delay, the extremes of the jitter, and the duration of the train on a slow link are included."""
     directions = {
