@@ -102,7 +102,7 @@ def test_a_wire_killed_during_the_run_is_named_and_its_links_go_with_it(lab, eng
     os.kill(wire.pid, signal.SIGKILL)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (3, "")
-    assert one_line(stderr).startswith("flume: the wire ended during the run (status 137, killed)")
+    assert one_line(stderr).startswith("flume: wire-1 ended during the run (status 137, killed)")
     assert engine.objects(lab=lab.name) == []
     assert not ports_of(wire)
 

@@ -6,6 +6,8 @@ import queue
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from flume.errors import EngineError
 from flume.lab.containers.container import Output
 from flume.lab.containers.engine import Container, Engine
@@ -138,7 +140,8 @@ def start_wired(engine: Engine, layout: Topology, lab: str, *, clients: int) -> 
     server, hosts, box = start_lab(engine, layout, lab, clients=clients)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     output = Output(on_line=lines.put, on_error=lambda _line: None)
-    (wire,) = engine.start(lab, "run-1", layout, wire_starts(clients, output=output))
+    (start,) = wire_starts(clients)
+    wire = engine.start_service(lab, "run-1", layout, msgspec.structs.replace(start, output=output))
     links = Links(Probe(box), {host.index or 0: host.pid for host in hosts}, [wire.pid])
     wired = WiredLab(engine, lab, server, hosts, Probe(box), wire, lines, links)
     ready = wired.event()

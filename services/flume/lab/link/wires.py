@@ -5,7 +5,6 @@ A wire has a fixed number of places for links. A place serves one link once: a c
 
 import math
 
-from flume.lab.containers.container import Output
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.topology import Topology
 from flume.lab.link.links import Links
@@ -17,7 +16,7 @@ PLACES = 40
 """Of one wire at most: User Mode Linux takes 4096 bytes of arguments, and each place needs 84."""
 
 
-def wire_starts(links: int, *, first: int = 1, output: Output | None = None) -> list[Start]:
+def wire_starts(links: int, *, first: int = 1) -> list[Start]:
     """Return wires with places for so many *links* and some spare, numbered from *first*.
 
     They are to be started with the other containers of a lab.
@@ -27,10 +26,7 @@ def wire_starts(links: int, *, first: int = 1, output: Output | None = None) -> 
     """
     number = math.ceil((links + SPARE) / PLACES)
     command = ("wire", str(math.ceil((links + SPARE) / number)))
-    return [
-        Start(service="wire", role="wire", index=index, command=command, output=output)
-        for index in range(first, first + number)
-    ]
+    return [Start(service="wire", role="wire", index=index, command=command) for index in range(first, first + number)]
 
 
 def running_wires(engine: Engine, lab: str) -> list[int]:

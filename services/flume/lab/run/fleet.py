@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from flume.control.session import Command, State
 from flume.errors import LabError
 from flume.lab.containers.engine import Container, Engine, Network, Output, Start
@@ -171,44 +173,47 @@ def start_fleet(
     The first *players* of *clients* clients display the video. *wire*: start wires with room for all links.
     """
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
-    server_log, probe_log, wire_log = EventLog("server"), EventLog("the probe"), EventLog("the wire")
-    client_logs = {number: EventLog(f"client-{number}") for number in range(1, clients + 1)}
-    playerless = without_player(layout.service("client").command)
-    starts = [
-        Start(
-            service="server",
-            role="server",
-            network=network,
-            files={f"/media/{video.name}": video},
-            output=_output(server_log),
-        ),
-        *(
-            Start(
-                service="client",
-                role="client",
-                index=number,
-                network=network,
-                output=_output(log),
-                command=None if number <= players else playerless,
-            )
-            for number, log in client_logs.items()
-        ),
-        Start(service="probe", role="probe", output=_output(probe_log)),
-    ]
-    wires = wire_starts(clients, output=_output(wire_log)) if wire else []
+    media = {f"/media/{video.name}": video}
     # The wires first: their kernels boot while the other containers are started.
-    found = engine.start(lab, run, layout, [*wires, *starts])
-    server, *started, probe = found[len(wires) :]
+    starts = [
+        *(wire_starts(clients) if wire else ()),
+        Start(service="server", role="server", network=network, files=media),
+        *_client_starts(network, layout, clients, players),
+        Start(service="probe", role="probe"),
+    ]
+    logs = [EventLog(_name(start)) for start in starts]
+    attached = [msgspec.structs.replace(start, output=_output(log)) for start, log in zip(starts, logs, strict=True)]
+    members = list(map(Member, engine.start(lab, run, layout, attached), logs))
+    wires = len(starts) - clients - 2
+    server, *watching, probe = members[wires:]
     return Fleet(
         network,
-        Member(server, server_log),
-        tuple(
-            Client(number, Member(container, client_logs[number]), watches=number <= players)
-            for number, container in enumerate(started, 1)
-        ),
-        Member(probe, probe_log),
-        tuple(Member(container, wire_log) for container in found[: len(wires)]),
+        server,
+        tuple(Client(number, member, watches=number <= players) for number, member in enumerate(watching, 1)),
+        probe,
+        tuple(members[:wires]),
     )
+
+
+def _name(start: Start) -> str:
+    """Return the name of a container for messages."""
+    if start.role in {"client", "wire"}:
+        return f"{start.role}-{start.index}"
+    return "the probe" if start.role == "probe" else start.role
+
+
+def _client_starts(network: Network, layout: Topology, clients: int, players: int) -> list[Start]:
+    playerless = without_player(layout.service("client").command)
+    return [
+        Start(
+            service="client",
+            role="client",
+            index=number,
+            network=network,
+            command=None if number <= players else playerless,
+        )
+        for number in range(1, clients + 1)
+    ]
 
 
 def without_player(command: Sequence[str]) -> tuple[str, ...]:
