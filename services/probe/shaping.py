@@ -1,5 +1,6 @@
 """Sets the qdiscs of links, and reads them back."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -62,9 +63,11 @@ def apply(request: Mapping[str, Any]) -> None:
 def read_back(work: Sequence[Shaping], wires: Sequence[int] = ()) -> None:
     """Run the tc commands of *work*; write the qdiscs of its links with their counters, and what is remembered of each.
 
-    Of *wires* write how many pairs each has left.
+    Of *wires* write how many pairs each has left. The time is that of the counters, by the clock that the taps use.
     """
-    for (link, _, _), qdiscs in zip(work, emulators.run(work), strict=True):
+    answers = emulators.run(work)
+    section("all", "time", f"{time.time():.6f}")
+    for (link, _, _), qdiscs in zip(work, answers, strict=True):
         subject = str(link.number)
         section(subject, "link", f"{link.pid} {link.wire}")
         section(subject, "down", qdiscs.down)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from flume.lab.engines import prepare
 from flume.lab.run.fleet import start_fleet
 from flume.lab.run.network import fleet_links, shape
 from flume.lab.testcard import ensure_test_card
+from support.labs.labs import LabUnderTest
 from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
 
@@ -36,3 +38,12 @@ def netem_lab(engine: Engine) -> Iterator[NetemLab]:
             fleet.close()
     finally:
         engine.remove_lab(name)
+
+
+@pytest.fixture
+def lab(engine: Engine, tmp_path: Path) -> Iterator[LabUnderTest]:
+    """A lab for one test that needs a whole run."""
+    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", tmp_path / "artifacts")
+    yield lab
+    lab.close()
+    engine.remove_lab(lab.name)

@@ -5,15 +5,15 @@ from flume.lab.evidence.facts import (
     ControlEnd,
     ControlMessage,
     ControlStart,
-    FragmentSeen,
     Headless,
     MediaDatagram,
+    OtherPacket,
     Refusal,
     Tap,
     TapFacts,
 )
 
-_Fact = MediaDatagram | ControlStart | ControlMessage | ControlEnd | Consent | Refusal | FragmentSeen | Headless
+_Fact = MediaDatagram | ControlStart | ControlMessage | ControlEnd | Consent | Refusal | OtherPacket | Headless
 
 
 class TapFactsBuilder:
@@ -36,7 +36,7 @@ class TapFactsBuilder:
         self.refusals: list[Refusal] = []
         self.sources: set[str] = set()
         self.batches = 0
-        self.fragments: list[FragmentSeen] = []
+        self.others: list[OtherPacket] = []
         self.incomplete: list[MediaDatagram] = []
         self.headless: list[Headless] = []
 
@@ -52,7 +52,7 @@ class TapFactsBuilder:
             tuple(sorted(self.refusals, key=_time_s)),
             frozenset(self.sources),
             self.batches,
-            tuple(sorted(self.fragments, key=_time_s)),
+            tuple(sorted(self.others, key=_time_s)),
             tuple(sorted(self.incomplete, key=_time_s)),
             tuple(sorted(self.headless, key=_time_s)),
         )

@@ -16,15 +16,17 @@ from flume.lab.evidence.facts import (
     ControlEnd,
     ControlStart,
     Endpoint,
-    FragmentSeen,
     Headless,
     MediaDatagram,
+    OtherPacket,
     Refusal,
     Tap,
     TapFacts,
 )
 from flume.lab.evidence.fragments import Assembly, Fragment, Reassembler
 from flume.lab.evidence.json_lines import Frame
+
+_IDENTITY_BYTES = 16
 
 
 class Collector:
@@ -62,13 +64,22 @@ class Collector:
 
     def _fragment(self, time_s: float, fragment: Fragment) -> None:
         self._facts.sources.add(fragment.source)
-        place = (fragment.protocol, fragment.identification, fragment.offset, fragment.is_last)
-        identity = blake2b(fragment.data, digest_size=16, key=repr(place).encode()).digest()
-        self._facts.fragments.append(FragmentSeen(time_s, fragment.source, fragment.destination, identity))
+        self._other(time_s, fragment)
         whole = self._reassembler.take_untrusted(time_s, fragment)
         segment = None if whole is None else _segment_of(whole)
         if segment is not None:
             self._segment(time_s, segment, is_fragmented=True)
+
+    def _other(self, time_s: float, packet: Segment | Fragment) -> None:
+        """Note a packet that is no datagram of the stream as a whole."""
+        if isinstance(packet, Fragment):
+            source, destination = packet.source, packet.destination
+        else:
+            source, destination = packet.source[0], packet.destination[0]
+        identity = blake2b(packet.data, digest_size=_IDENTITY_BYTES)
+        identity.update(repr(packet._replace(data=b"")).encode())
+        is_tcp = packet.protocol == dissect.TCP
+        self._facts.others.append(OtherPacket(time_s, source, destination, identity.digest(), is_tcp))
 
     def _give_up(self, assembly: Assembly) -> None:
         """Note what has passed of a datagram that never became whole."""
@@ -82,6 +93,8 @@ class Collector:
     def _segment(self, time_s: float, segment: Segment, *, is_fragmented: bool = False) -> None:
         self._facts.sources.add(segment.source[0])
         from_server, to_server = segment.source[1] == self._port, segment.destination[1] == self._port
+        if segment.protocol != dissect.UDP and not is_fragmented:
+            self._other(time_s, segment)
         if segment.protocol == dissect.TCP:
             if from_server or to_server:
                 self._control(time_s, segment, to_server=to_server)
@@ -94,6 +107,8 @@ class Collector:
             if self._is_media(time_s, segment, unit, from_server=from_server, to_server=to_server):
                 media = self._media(time_s, segment, unit)
                 self._facts.media += [one._replace(is_fragmented=True) for one in media] if is_fragmented else media
+            elif not is_fragmented:
+                self._other(time_s, segment)
 
     def _is_media(self, time_s: float, segment: Segment, unit: int, *, from_server: bool, to_server: bool) -> bool:
         """Whether a packet of UDP is media, on any ports: a datagram like those of the stream is, wherever it goes.

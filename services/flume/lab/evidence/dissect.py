@@ -33,6 +33,8 @@ class Segment(NamedTuple):
     acknowledgement: int
     flags: int
     data: bytes
+    identification: int = 0
+    """The IP packet's own number: it tells a repeated segment from the first one. 0 in fragments, and for IPv6."""
 
 
 def refused_untrusted(icmp: bytes) -> tuple[int, int] | None:
@@ -46,7 +48,9 @@ def refused_untrusted(icmp: bytes) -> tuple[int, int] | None:
     return ports
 
 
-def transport_untrusted(protocol: int, source: str, destination: str, data: bytes) -> Segment | None:
+def transport_untrusted(
+    protocol: int, source: str, destination: str, data: bytes, *, identification: int = 0
+) -> Segment | None:
     """Return the transport layer *data* between two addresses, or None when it is not TCP, UDP or ICMP.
 
     Raises :class:`EvidenceError`, and nothing else, for data that end within their header.
@@ -56,17 +60,17 @@ def transport_untrusted(protocol: int, source: str, destination: str, data: byte
     """
     try:
         if protocol == ICMP:
-            return Segment(ICMP, (source, 0), (destination, 0), 0, 0, 0, data)
+            return Segment(ICMP, (source, 0), (destination, 0), 0, 0, 0, data, identification)
         if protocol not in {TCP, UDP}:
             return None
         ports = struct.unpack_from("!HH", data)
         ends = (source, ports[0]), (destination, ports[1])
         if protocol == UDP:
-            return Segment(UDP, *ends, 0, 0, 0, data[8:])
+            return Segment(UDP, *ends, 0, 0, 0, data[8:], identification)
         sequence, acknowledgement, offset, flags = struct.unpack_from("!4xIIBB", data)
     except struct.error as error:
         raise EvidenceError(f"a transport layer of {len(data)} bytes ends within its header") from error
-    return Segment(TCP, *ends, sequence, acknowledgement, flags, data[4 * (offset >> 4) :])
+    return Segment(TCP, *ends, sequence, acknowledgement, flags, data[4 * (offset >> 4) :], identification)
 
 
 class Dissector:
@@ -120,4 +124,4 @@ class Dissector:
         names, data = (self._name(source), self._name(destination)), frame[begin:end]
         if place and protocol in {ICMP, TCP, UDP}:
             return Fragment(protocol, *names, identification, place & ~7, not place & 1, data)
-        return transport_untrusted(protocol, *names, data)
+        return transport_untrusted(protocol, *names, data, identification=identification)

@@ -152,14 +152,15 @@ class Refusal(NamedTuple):
     media: Endpoint
 
 
-class FragmentSeen(NamedTuple):
-    """One IP fragment, whatever it belongs to."""
+class OtherPacket(NamedTuple):
+    """One IP packet that is no datagram of the stream as a whole: a fragment, a TCP segment, anything else."""
 
     time_s: float
     source: str
     destination: str
     identity: bytes
-    """Digest of place and payload: the same fragment at another tap has the same identity."""
+    """Digest of its number, place and payload: the same packet at another tap has the same identity."""
+    is_tcp: bool = False
 
 
 class Headless(NamedTuple):
@@ -184,7 +185,7 @@ class TapFacts(NamedTuple):
     """IP addresses from which this tap saw at least one packet."""
     batches: int = 0
     """Captured frames that held several datagrams, because segmentation offload was on at the interface."""
-    fragments: tuple[FragmentSeen, ...] = ()
+    others: tuple[OtherPacket, ...] = ()
     incomplete: tuple[MediaDatagram, ...] = ()
     """Datagrams of which only the beginning passed: before a client they are lost, behind a server they have left."""
     headless: tuple[Headless, ...] = ()
@@ -203,10 +204,12 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Kernel counters for the media towards one subject, over the run. All but one count datagrams."""
+    """Kernel counters for the media towards one subject, over the run. All but the first count datagrams."""
 
     lost_on_link: int = 0
     """Drops of the shaped link's qdisc, in packets: a datagram that travels in IP fragments is several."""
+    control_until_s: float | None = None
+    """Control segments pass the shaped link too, and its drops were read at this time. None: they pass beside it."""
     damaged_on_link: int = 0
     """Arrived with a wrong checksum, so that the client's kernel dropped them."""
     dropped_by_firewall: int = 0

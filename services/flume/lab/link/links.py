@@ -30,6 +30,18 @@ class LinkReport(NamedTuple):
     """The figures out of tolerance in a first measurement, where this is the second."""
 
 
+class LinkLosses(NamedTuple):
+    """What a link has dropped towards its client since it was first set, without the frames of calibrations."""
+
+    packets: int
+    read_s: float
+    """When, in epoch seconds of the clock of the engine's host."""
+    longest_s: float
+    """The longest time for which a packet is on its way."""
+    takes_control: bool
+    """Whether control connections pass the link too, so that *packets* includes their segments."""
+
+
 class Links:
     """The links of running clients.
 
@@ -154,7 +166,12 @@ class Links:
 
         The frames of calibrations are not counted. A client whose link was never set has no entry.
         """
-        return {link.number: link.dropped("down") - link.own_loss("down") for link in self._read()}
+        return {number: losses.packets for number, losses in self.losses().items()}
+
+    def losses(self) -> dict[int, "LinkLosses"]:
+        """Return what netem has dropped towards each client whose link was set; see :meth:`lost`."""
+        found = self._read_parts()
+        return {link.number: _losses(link, float(found["all", "time"])) for link in self._states(found)}
 
     def present(self) -> dict[int, str]:
         """Return the name of the profile of each client whose link was set."""
@@ -200,6 +217,14 @@ class Links:
 
     def _run(self, action: str, **request: Any) -> dict[tuple[str, str], str]:
         return sections(self._probe.container.run_checked(exchange.command(action, request)))
+
+
+def _losses(link: LinkState, time_s: float) -> LinkLosses:
+    downs = [link.profile.down, *(step.down for step in link.profile.steps)]
+    longest_s = max(map(traffic.longest_us, downs)) / 1e6
+    return LinkLosses(
+        link.dropped("down") - link.own_loss("down"), time_s, longest_s, takes_control=not link.profile.control_exempt
+    )
 
 
 def _check(links: Sequence[LinkState]) -> None:

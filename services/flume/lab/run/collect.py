@@ -1,5 +1,6 @@
 """Collects the evidence of a run: stops the taps, reads the counters, fetches and decodes the captures."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from flume.lab.containers.probe import Tap, TapEnd
 from flume.lab.evidence.claims import ReportedStatistics
 from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
 from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
+from flume.lab.link.links import LinkLosses
 from flume.lab.run.fleet import Client, Fleet
 from flume.lab.run.network import fleet_links
 from flume.lab.run.scenario import Timetable
 
 SERVER_TAP = "server"
+_MARGIN_S = 0.1
+"""For what is on its way from a link to the tap behind it."""
 
 
 def start_taps(fleet: Fleet) -> None:
@@ -56,8 +60,8 @@ def gather(
     *started_s* is the start of the scenario in epoch seconds, *port* the server's. Raises
     :class:`~flume.errors.LabError` when the engine cannot hand the material over, or it cannot be written.
     """
+    losses = _losses(fleet)
     ends = stop_taps(fleet)
-    lost = fleet_links(fleet).lost()
     raw = fleet.probe.counters([fleet.server.container.pid, *(client.container.pid for client in fleet.clients)])
     write_counters(raw, fleet, directory / "counters")
     captures = directory / "captures"
@@ -65,10 +69,20 @@ def gather(
     taps = [_decode(end, captures, port) for end in ends]
     write_all_logs(fleet.program_containers, directory / "logs")
     subjects = [
-        _subject(client, timetable, raw[client.container.pid], lost_on_link=lost.get(client.number, 0))
-        for client in fleet.clients
+        _subject(client, timetable, raw[client.container.pid], losses.get(client.number)) for client in fleet.clients
     ]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations)
+
+
+def _losses(fleet: Fleet) -> dict[int, LinkLosses]:
+    """Return what the links have lost; what had left before has arrived when this returns.
+
+    The streams have ended. Control connections go on, and where they pass the links, the losses must be those of a time
+    at which the taps still capture.
+    """
+    losses = fleet_links(fleet).losses()
+    time.sleep(max((one.longest_s + _MARGIN_S for one in losses.values() if one.takes_control), default=0))
+    return losses
 
 
 def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
@@ -83,7 +97,7 @@ def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
     return facts._replace(tap=facts.tap._replace(problem=problem))
 
 
-def _subject(client: Client, timetable: Timetable, raw: RawCounters, *, lost_on_link: int) -> Subject:
+def _subject(client: Client, timetable: Timetable, raw: RawCounters, losses: LinkLosses | None) -> Subject:
     statistics = client.statistics
     return Subject(
         name=client.name,
@@ -93,7 +107,8 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters, *, lost_on_
         watches=client.watches,
         claims=Claims() if statistics is None else statistics.claims(),
         counters=Counters(
-            lost_on_link=lost_on_link,
+            lost_on_link=0 if losses is None else losses.packets,
+            control_until_s=losses.read_s if losses is not None and losses.takes_control else None,
             damaged_on_link=damaged(raw.snmp),
             dropped_by_firewall=firewall_drops(raw.iptables),
             dropped_by_receiver=0 if statistics is None else _receiver_drops(statistics, raw),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from flume.lab.evidence.facts import Evidence, Expectations, FragmentSeen, MediaDatagram, Subject, TapFacts
+from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, OtherPacket, Subject, TapFacts
 from flume.lab.trial.flows import Flow, classify
-from flume.lab.trial.fragments import lost_datagrams
+from flume.lab.trial.link_losses import lost_datagrams
 from flume.lab.trial.matching import Matching, match
 from flume.lab.trial.numbering import passed_over
 from flume.lab.trial.verdict import Balance
@@ -60,8 +60,8 @@ def cases_of(evidence: Evidence, server: TapFacts, sessions: Sessions) -> tuple[
         matching = None if tap is None else match(flow.sent, _towards(subject.address, tap.media))
         lost = subject.counters.lost_on_link
         if tap is not None and matching is not None:
-            left, came = (_fragments_towards(subject.address, facts) for facts in (server, tap))
-            lost = lost_datagrams(lost, left, came, matching)
+            left, came = (_others_towards(subject.address, facts) for facts in (server, tap))
+            lost = lost_datagrams(subject.counters, left, came, matching)
         cases.append(
             Case(
                 subject=subject,
@@ -83,8 +83,8 @@ def _towards(address: str, media: Iterable[MediaDatagram]) -> Sequence[MediaData
     return [datagram for datagram in media if datagram.destination[0] == address]
 
 
-def _fragments_towards(address: str, facts: TapFacts) -> Sequence[FragmentSeen]:
-    return [fragment for fragment in facts.fragments if fragment.destination == address]
+def _others_towards(address: str, facts: TapFacts) -> Sequence[OtherPacket]:
+    return [packet for packet in facts.others if packet.destination == address]
 
 
 def _balance(subject: Subject, flow: Flow, matching: Matching | None, *, lost_on_link: int) -> Balance | None:

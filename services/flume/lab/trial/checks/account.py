@@ -4,6 +4,7 @@ import math
 
 from flume.lab.trial.case import Case
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
+from flume.lab.trial.numbering import passed_over
 from flume.lab.trial.verdict import Balance
 
 CLOCK_TOLERANCE_S = 0.001
@@ -62,10 +63,15 @@ def loss(case: Case) -> Finding:
     Next: Dropped by receiver: its host is too busy. Lost on a clean link: read its counters.
     """
     b = case.balance or Balance()
-    by_link = b.lost_on_link + b.damaged_on_link if case.expectations.link_loses else 0
+    by_link = b.lost_on_link + b.damaged_on_link + _passed_over_by_link(case) if case.expectations.link_loses else 0
     by_network = by_link + b.dropped_by_firewall
     pct = 100 * max(0, case.lost - by_network) / max(1, len(case.flow.sent))
     of_those = f", {by_network} of them by link and firewall; beyond these" if by_network else ","
     allowed_pct = case.expectations.loss_max_pct
     detail = f"{case.lost} datagrams{of_those} {pct:.3f} % (allowed: {allowed_pct:g} %)"
     return fails(detail) if pct > allowed_pct else passes(detail)
+
+
+def _passed_over_by_link(case: Case) -> int:
+    """Return the datagrams that the server passed over because the link carries the client's connection too slowly."""
+    return passed_over(case.flow) if case.subject.counters.control_until_s is not None else 0
