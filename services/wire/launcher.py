@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from wire import requests
-from wire.kernel import Kernel
+from wire.kernel import MAX_LINKS, Kernel
 from wire.pairs import Pairs
 from wire.requests import WireError
 
@@ -35,8 +35,8 @@ USER = 10002
 
 def main(arguments: Sequence[str]) -> None:
     """Run until the kernel ends."""
-    if len(arguments) != 1 or not arguments[0].isdecimal() or int(arguments[0]) < 1:
-        sys.exit("usage: wire LINKS")
+    if len(arguments) != 1 or not arguments[0].isdecimal() or not 1 <= int(arguments[0]) <= MAX_LINKS:
+        sys.exit(f"usage: wire LINKS (1 to {MAX_LINKS})")
     links = int(arguments[0])
     # The first process of a container ignores signals that it does not handle.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -13,7 +13,7 @@ SPARE = 4
 """Places beside those for the clients that are there: for clients that restart, and for a few more."""
 
 PLACES = 40
-"""Of one wire at most: User Mode Linux takes 4096 bytes of arguments, and each place needs 84."""
+"""Of one wire at most: User Mode Linux takes 4096 bytes of arguments, which are 56 places."""
 
 
 def wire_starts(links: int, *, first: int = 1) -> list[Start]:
