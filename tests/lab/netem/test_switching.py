@@ -22,7 +22,7 @@ from support.labs.netem_labs import NetemLab, profile
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-ROUND = ("lte", "lossy-5", "geo", "wifi-bad", "clean")
+ROUND = ("lte", "lossy-5", "lte-shared", "geo", "wifi-bad", "clean")
 SWITCHES = 10
 
 

@@ -15,10 +15,11 @@ _COLUMNS = ("profile", "direction", "delay ms", "loss", "rate kbit/s", "queue", 
 def rows(profile: Profile) -> list[tuple[str, ...]]:
     """Return the table's rows for one profile: for each timed step one row, or two if its directions differ.
 
-    A trace has too many steps: the rows have its means, and the name says how much its rate changes.
+    A trace has too many steps for that: its rows have the means, and between which rates it changes.
     """
     if profile.traces:
-        return _rows(profile, Step(at_s=0, down=profile.down, up=profile.up), f"`{profile.name}` ({_extent(profile)})")
+        rest = Step(at_s=0, down=profile.down, up=profile.up)
+        return _rows(profile, rest, f"`{profile.name}`, trace of {profile.period_s:g} s")
     if profile.steps:
         return [
             row for step in profile.timeline() for row in _rows(profile, step, f"`{profile.name}` from {step.at_s:g} s")
@@ -32,15 +33,21 @@ def table(profiles: Sequence[Profile]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _extent(profile: Profile) -> str:
-    rates = sorted(step.down.rate_kbit for step in profile.steps if step.down.rate_kbit is not None)
-    spread = f", {rates[0]:.0f} to {rates[-1]:.0f} kbit/s down" if rates else ""
-    return f"trace of {profile.period_s:g} s{spread}; means"
-
-
 def _rows(profile: Profile, step: Step, name: str) -> list[tuple[str, ...]]:
     directions = [("both", step.down)] if step.down == step.up else [("down", step.down), ("up", step.up)]
-    return [(name, which, *_cells(one), _sources(profile, which)) for which, one in directions]
+    return [
+        (name, which, *_cells(one, _rate(profile, which, one)), _sources(profile, which)) for which, one in directions
+    ]
+
+
+def _rate(profile: Profile, which: str, direction: Direction) -> str:
+    """Return the rate, with the lowest and the highest one of a trace."""
+    if direction.rate_kbit is None:
+        return "–"
+    if not profile.traces or direction.bucket is None:
+        return f"{direction.rate_kbit:g}"
+    rates = [values.rate_kbit or 0 for _, values in profile.changes("down" if which == "both" else which)]
+    return f"{direction.rate_kbit:.0f} ({min(rates):.0f} to {max(rates):.0f})"
 
 
 def _sources(profile: Profile, which: str) -> str:
@@ -53,11 +60,11 @@ def _sources(profile: Profile, which: str) -> str:
     return "; ".join(dict.fromkeys(source.partition(",")[0].partition(":")[0].strip() for source in wanted)) or "–"
 
 
-def _cells(direction: Direction) -> tuple[str, ...]:
+def _cells(direction: Direction, rate: str) -> tuple[str, ...]:
     return (
         _delay(direction),
         _loss(direction),
-        "–" if direction.rate_kbit is None else f"{direction.rate_kbit:.7g}",
+        rate,
         _queue(direction),
         str(direction.limit_datagrams),
         _more(direction),

@@ -217,10 +217,8 @@ def test_a_trace_that_cannot_be_is_refused_with_its_key(text: str, message: str,
 def test_the_table_has_one_row_for_a_trace(tmp_path: Path):
     link = load_traced(tmp_path, TRACED, drive_csv=DRIVE)
     _, _, down, up = table([link]).splitlines()
-    assert down.startswith(
-        "| `own` (trace of 2 s, 12 to 8000 kbit/s down; means) | down | 30 | – | 4000 | 60000 bytes |"
-    )
-    assert "| up | 0 | – | 2000 | 100 ms |" in up
+    assert down.startswith("| `own`, trace of 2 s | down | 30 | – | 4000 (12 to 8000) | 60000 bytes |")
+    assert "| up | 0 | – | 2000 (1000 to 3000) | 100 ms |" in up
 
 
 def test_the_example_has_every_key_of_the_format_and_loads():
