@@ -51,7 +51,8 @@ class Recipient:
         "fallbacks",
         "payload",
         "probation",
-        "refused",
+        "refused_in_row",
+        "refused_tick",
         "segmentation",
         "segmentation_refusals",
         "served_tick",
@@ -68,8 +69,10 @@ class Recipient:
         self.drops: Counter[str] = Counter()
         self.fallbacks: Counter[str] = Counter()
         """Why its datagrams leave one by one."""
-        self.refused = False
-        """Whether ICMP port unreachable was reported."""
+        self.refused_tick = -(1 << 30)
+        """The tick in which ICMP port unreachable was last reported."""
+        self.refused_in_row = 0
+        """Attempts in a row that ended with ICMP port unreachable."""
         self.probation = 0
         """Batches that must succeed before it may join a group again."""
         self.segmentation_refusals = 0

@@ -151,8 +151,9 @@ class ClientSession:
             self._spawn(Signal.CONSENT)
 
     def on_refused(self, media: socket.socket) -> None:
-        """The client's host answered ICMP port unreachable to a datagram that was sent on *media*."""
-        self._spawn(Signal.PORT_UNREACHABLE, about=media)
+        """ICMP port unreachable came, which seems to be about a datagram that was sent on *media*."""
+        if media is self._path.socket:
+            self._consent.note_refused()
 
     def on_writable(self) -> None:
         """The control connection has room for media again."""
@@ -163,6 +164,9 @@ class ClientSession:
         if self._consent.is_expired(now_s):
             self._consent.stop_clock()
             self._spawn(Signal.CONSENT_EXPIRED)
+        if self._consent.is_refused(now_s):
+            self._consent.forget_refused()
+            self._spawn(Signal.PORT_UNREACHABLE, about=self._path.socket)
         self._outbox.keep_alive(self.state, now_s, self._services.settings.keepalive_s)
 
     def _feed(self, event: Input) -> tuple[Effect, ...]:
