@@ -1,15 +1,19 @@
 """Packets that lie, on a wire of the test's own: they end no stream, and begin none."""
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from support.attacks.forged import icmp_socket, port_unreachable
+from support.attacks.forged import icmp_socket, port_unreachable, raw_socket, udp_datagram
+from support.captures.flows import read_flows
 from support.clients.wire_client import WireClient, assert_consecutive, sequences, the_rest
-from support.namespaces import SERVER_ADDRESS, WirePair, client_address
+from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
 from support.servers.plain_server import PORT, served
+from support.servers.running_server import running_server
 
 pytestmark = pytest.mark.wire
 
@@ -28,7 +32,7 @@ def media_address(client: WireClient, number: int) -> tuple[str, int]:
 
 @pytest.mark.parametrize("sender", ["io_uring", "loop"])
 def test_icmp_messages_that_any_host_forges_end_no_session_and_cost_no_datagram(sender):
-    settings = ("--sender", sender, "--set", "token_interval_s=0.5", "--set", "consent_timeout_s=3.0")
+    settings = ("--sender", sender, "--set", "token_interval_s=1.0", "--set", "consent_timeout_s=4.0")
     with wire(2, *settings), WireClient(PORT, host=SERVER_ADDRESS, source=client_address(0)) as client:
         client.connect()
         seen = client.receive(for_s=0.3)
@@ -62,3 +66,88 @@ def test_a_client_whose_port_is_really_closed_is_told_so():
         began_s = time.monotonic()
         assert client.event("closed")["code"] == "port_unreachable"
         assert time.monotonic() - began_s < 2.5
+
+
+# -- reflection: towards a port that has not proved that it wants the stream -----------------------------------
+
+WELL_KNOWN = (7, 19, 53, 123, 161, 389, 1900, 5353, 11211)
+"""Services that answer what they are sent: echo, chargen, DNS, NTP, SNMP, LDAP, SSDP, mDNS, memcached."""
+
+
+def forge(attacker: socket.socket, payload: bytes, *, number: int, port: int, times: int = 20) -> tuple[str, int]:
+    """Send *payload* as if from *port* of client *number*; return that address."""
+    source = client_address(number), port
+    for _ in range(times):
+        attacker.sendto(udp_datagram(source, SERVER, payload), SERVER)
+    return source
+
+
+def test_no_forged_token_brings_more_than_three_times_its_bytes_to_anybody(tmp_path: Path):
+    settings = ("--set", "token_interval_s=0.5", "--set", "consent_timeout_s=3.0")
+    with WirePair(clients=3, segmentation=True) as pair, served(pair, options=settings):
+        with Tcpdump(pair, pair.server, tmp_path / "server.pcap") as tap, pair.as_client(), raw_socket() as attacker:
+            with (
+                WireClient(PORT, host=SERVER_ADDRESS, source=client_address(0)) as honest,
+                WireClient(PORT, host=SERVER_ADDRESS, source=client_address(0)) as thief,
+            ):
+                honest.connect()
+                thief.token = thief.ask("connect")["token"]
+                token = thief.token.encode()
+                victims = {forge(attacker, token, number=0, port=port) for port in (*WELL_KNOWN, 40_001)}
+                victims.add(forge(attacker, token, number=1, port=40_002))
+                victims.add(forge(attacker, honest.token.encode(), number=0, port=40_003))
+                victims.add(forge(attacker, token + b"!" + b"0" * 16, number=0, port=40_004))
+                victims.add(forge(attacker, token + b"?" + bytes(900), number=0, port=40_005))
+                victims.add(forge(attacker, token + b"?" + bytes(900), number=2, port=40_006))
+                honest.receive(for_s=1.0)
+                assert honest.ask("status")["state"] == "active"
+                assert thief.ask("status")["state"] == "connecting"
+                assert thief.event("closed")["code"] == "consent_expired", "and so it is bounded in time"
+            victims.add(forge(attacker, token, number=0, port=40_007))
+            time.sleep(0.5)
+        flows = read_flows(tap.path, SERVER)
+    assert len(victims) == len(WELL_KNOWN) + 7
+    for victim in victims:
+        assert flows.to_server[victim] >= 20 * 60, victim
+        assert flows.media[victim] == 0, victim
+        assert flows.factor(victim) <= 1.4, victim
+    assert flows.from_server[client_address(0), 40_001] > 0, "the port is asked"
+    for silent in ((client_address(1), 40_002), (client_address(2), 40_006), (client_address(0), 40_007)):
+        assert flows.from_server[silent] == 0, "neither a host without the token nor one whose session is over"
+
+
+def test_a_session_that_was_moved_by_a_forged_port_goes_on_where_it_was(tmp_path: Path):
+    with (
+        WirePair(clients=1, segmentation=True) as pair,
+        served(pair, options=("--set", "token_interval_s=0.5", "--set", "consent_timeout_s=3.0")),
+        Tcpdump(pair, pair.server, tmp_path / "server.pcap") as tap,
+        pair.as_client(),
+        raw_socket() as attacker,
+        WireClient(PORT, host=SERVER_ADDRESS, source=client_address(0)) as client,
+    ):
+        client.connect()
+        seen = client.receive(for_s=0.6)
+        victim = forge(attacker, client.token.encode(), number=0, port=40_001)
+        for _ in range(4):
+            client.send_token()
+            seen += client.receive(for_s=0.4)
+        client.ask("interrupt")
+        seen += the_rest(client)
+        assert_consecutive(sequences(seen))
+        assert "media_moved" not in {event.get("code") for event in client.events}
+    assert read_flows(tap.path, SERVER).media[victim] == 0
+
+
+@pytest.mark.parametrize("payload", ["rtp", "ts"])
+def test_over_ipv4_at_a_server_for_both_families_the_proof_is_the_same(payload):
+    with running_server(host="::") as server, WireClient(server.port, host="127.0.0.1") as client:
+        assert client.connect(payload=payload)["address"] == "::ffff:127.0.0.1"
+        assert len(client.receive(for_s=0.5)) > 20
+        client.proves = False
+        thief, client.media = client.media, client.new_media()
+        for _ in range(5):
+            client.send_token()
+        came = client.receive(for_s=0.3)
+        assert {client.is_proof_request(data) for data in came} == {True}
+        assert len(came) <= 5
+        thief.close()

@@ -18,6 +18,8 @@ class WireClient:
         self.media = self.new_media()
         self._buffer = b""
         self.token = ""
+        self.proves = True
+        """Whether requests to prove the port are answered."""
         self.events: list[dict] = []
 
     def __enter__(self) -> Self:
@@ -48,6 +50,7 @@ class WireClient:
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
             self.control.settimeout(max(0.001, deadline - time.monotonic()))
+            self._prove_until_control_is_readable(deadline)
             try:
                 data = self.control.recv(65536)
             except ConnectionResetError:
@@ -57,6 +60,24 @@ class WireClient:
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
         return json.loads(line)
+
+    def is_proof_request(self, data: bytes) -> bool:
+        """Whether the server asks by *data* if this port wants the stream."""
+        return bool(self.token) and data.startswith(self.token.encode() + b"!")
+
+    def _prove_until_control_is_readable(self, deadline: float) -> None:
+        """Answer the requests for proof that head the media socket's queue, as a client does at once."""
+        while self.proves and self.media.fileno() >= 0 and (left := deadline - time.monotonic()) > 0:
+            ready, _, _ = select.select([self.control, self.media], [], [], left)
+            if self.media not in ready:
+                return
+            try:
+                data = self.media.recv(128, socket.MSG_PEEK)
+            except OSError:
+                return
+            if not self.is_proof_request(data):
+                return
+            self.media.sendto(self.media.recv(128), self.server)
 
     def reply(self, *, timeout_s: float = 5.0) -> dict:
         """Return the next reply; events that come before it are kept in :attr:`events`."""
@@ -107,9 +128,13 @@ class WireClient:
                 break
             if select.select([self.media], [], [], left)[0]:
                 try:
-                    datagrams.append(self.media.recv(65536))
+                    data = self.media.recv(65536)
                 except ConnectionRefusedError:
                     continue
+                if self.proves and self.is_proof_request(data):
+                    self.media.sendto(data, self.server)
+                else:
+                    datagrams.append(data)
         return datagrams
 
 

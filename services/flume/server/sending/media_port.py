@@ -5,6 +5,7 @@ but its own, a closed port shows as ECONNREFUSED within milliseconds, and the ke
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import socket
@@ -62,8 +63,8 @@ class MediaPort:
             raise NetworkError(f"cannot send media to {peer[0]}:{peer[1]}: {error.strerror or error}") from error
         return media
 
-    def send_back(self, data: bytes, peer: Address, local_host: str | None) -> bool:
-        """Send *data* to *peer* from the port, and from *local_host* if it is given; return whether it left.
+    def send_back(self, data: bytes, peer: Address, local_host: str | None) -> str | None:
+        """Send *data* to *peer* from the port, and from *local_host* if it is given; return why not, ``None``: it left.
 
         The unconnected socket sends it: a client's own socket segments what is longer than a datagram of the stream.
         """
@@ -71,8 +72,8 @@ class MediaPort:
             self.listener.sendmsg([data], _from_address(local_host), 0, peer)
         except OSError as error:  # full, unreachable, or the address has gone: the client will ask again
             _log.debug("echo to %s:%d: %s", *peer, error)
-            return False
-        return True
+            return f"send_{errno.errorcode.get(error.errno or 0, 'unknown').lower()}"
+        return None
 
     def close(self) -> None:
         """Close the socket for new clients."""

@@ -10,13 +10,10 @@ from flume.control.messages import (
     Active,
     Connect,
     Continued,
-    Disconnected,
     Event,
-    Interrupted,
     Refused,
     Reply,
     Request,
-    Status,
 )
 from flume.control.session import Command, Effect, Input, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
@@ -135,10 +132,19 @@ class ClientSession:
         """Carry out *signal* in a task of its own."""
         self._tasks.spawn(self.signal(signal, about=about), f"{signal}")
 
+    def has_proved(self, source: Address) -> bool:
+        """Whether *source* is the port that media go to, or will go to."""
+        return self.state is not State.CLOSED and self._consent.knows(source)
+
+    def note_asked(self) -> bool:
+        """A port is asked for its proof; return whether one was asked before, and did not answer."""
+        return self._consent.note_asked()
+
     def consent(self, source: Address) -> None:
         """The session's token came from *source*, a port of the client's host. Called for every token.
 
-        A front whose dialect names the client's UDP port calls this itself, with that port.
+        The port has shown that it wants the stream (:mod:`.proofs`). A front whose dialect names the client's UDP port
+        calls this itself, with that port, and answers for it.
         """
         if self.leaving or self.closing:
             return
@@ -254,18 +260,7 @@ class ClientSession:
 
     def _reply(self, command: Command) -> Reply:
         """Return the reply to *command*, whose effects have been carried out."""
-        state, services = self.state, self._services
-        match command:
-            case Command.CONNECT:
-                return replies.connected(services, self._token, self._windows.payload, self._windows.transport)
-            case Command.INTERRUPT:
-                return Interrupted(state=state, **self._windows.end_window()._asdict())
-            case Command.CONTINUE:
-                raise AssertionError("its reply goes out when delivery starts")
-            case Command.DISCONNECT:
-                return Disconnected(state=state, **self._windows.end_window()._asdict())
-            case Command.STATUS:
-                return Status(state=state, session=self._windows.counters(), server=services.status())
+        return replies.answer(self._services, command, self.state, self._windows, self._token)
 
     def _say_closed(self, cause: Input, detail: str) -> None:
         last_sequence = self._windows.end_window().last_sequence
@@ -277,10 +272,6 @@ class ClientSession:
         """Answer that a request was not carried out; without a *command*, say goodbye."""
         possible = tuple(allowed_commands(self.state)) if allowed is None else allowed
         self._outbox.tell(Refused(state=self.state, command=command, code=code, message=message, allowed=possible))
-
-    def tell(self, message: Reply | Event) -> None:
-        """Queue *message* for the client."""
-        self._outbox.tell(message)
 
     def notice(self, code: str, message: str) -> None:
         """Tell the client something that changes no state, at most once a second."""

@@ -31,6 +31,8 @@ class Consent:
         self._refused_until_s: float | None = None
         """Until when a token must come, because the client's host seems to have no such port."""
         self._arrived_from: Address | None = None
+        self._asked = 0
+        """Requests for proof since a port last answered one."""
 
     # -- the clock -----------------------------------------------------------------------------------------
 
@@ -67,14 +69,24 @@ class Consent:
 
     # -- the path ------------------------------------------------------------------------------------------
 
+    def knows(self, source: Address) -> bool:
+        """Whether *source* is the present port, or waits for :meth:`follow`."""
+        return source in {self._path.address, self._arrived_from}
+
     @property
     def has_arrival(self) -> bool:
         """Whether a port waits for :meth:`follow`."""
         return self._arrived_from is not None
 
+    def note_asked(self) -> bool:
+        """Count a request for proof; return whether it is not the first one without an answer."""
+        self._asked += 1
+        return self._asked > 1
+
     def arrive(self, source: Address) -> None:
         """The token came from *source*, which is not the present port: keep it for :meth:`follow`."""
         self._arrived_from = source
+        self._asked = 0
 
     def drop_arrival(self) -> None:
         """Forget the port that waits: the session that its token belonged to has ended."""
@@ -110,5 +122,6 @@ class Consent:
         """Close the path and stop the clock; the sender thread must not use the socket any more."""
         self._expires_s = None
         self._arrived_from = None
+        self._asked = 0
         self.forget_refused()
         self._path.close()

@@ -26,8 +26,14 @@ class TokenHolder(Protocol):
     leaving: bool
     echoes: EchoAllowance
 
+    def has_proved(self, source: Address) -> bool:
+        """Whether the port *source* has shown that it wants the stream."""
+
+    def note_asked(self) -> bool:
+        """A port is asked for its proof; return whether one was asked before in this session and did not answer."""
+
     def consent(self, source: Address) -> None:
-        """The token came from *source*, a port of the client's host."""
+        """The token came from *source*, a port of the client's host that has shown that it wants the stream."""
 
     def notice(self, code: str, message: str) -> None:
         """Tell the client something that changes no state."""

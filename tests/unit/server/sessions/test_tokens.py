@@ -17,6 +17,15 @@ class Holder:
         self.local_host: str | None = None
         self.leaving = False
         self.echoes = EchoAllowance()
+        self.asked = 0
+
+    def has_proved(self, source: Address) -> bool:
+        """Nobody here."""
+        return False
+
+    def note_asked(self) -> bool:
+        self.asked += 1
+        return self.asked > 1
 
     def consent(self, source: Address) -> None:
         """Not asked here."""
