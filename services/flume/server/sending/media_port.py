@@ -11,13 +11,15 @@ import logging
 import socket
 import struct
 import sys
+from collections import Counter
 
 from flume.control.endpoint import Address
 from flume.errors import NetworkError
-from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
+from flume.linux import IP_PKTINFO, SO_MEMINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.datagrams import PAYLOAD_BYTES
 from flume.media.ring import DATAGRAM_BYTES
 from flume.server.ports import bind_media, loopback_pair
+from flume.server.sending import socket_filter
 from flume.settings import PayloadKind
 
 SEND_BUFFER_BYTES = 1 << 20
@@ -27,6 +29,8 @@ recovers. Not more: datagrams in this buffer cannot be taken back."""
 LISTENER_BUFFER_BYTES = 1 << 20
 """For the tokens of clients that have no socket of their own yet: the default holds 270, and after a restart many
 hundred clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
+
+_MEMINFO_VALUES = 9
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +47,23 @@ class MediaPort:
         """Own *listener*, which is bound to *host* (:func:`~flume.server.ports.bind_both`)."""
         self._host = host
         self.listener = listener
+        self._prefix = b""
         self.port: int = listener.getsockname()[1]
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LISTENER_BUFFER_BYTES)
+
+    def accept_only(self, prefix: bytes) -> None:
+        """Let the kernel drop all datagrams to this port that do not begin with *prefix*, where it can."""
+        if socket_filter.attach(self.listener, prefix):
+            self._prefix = prefix
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Datagrams that the kernel dropped at the port: no tokens, or without room in the queue."""
+        counts: Counter[str] = Counter()
+        with contextlib.suppress(OSError):
+            raw = self.listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO_VALUES * 4)
+            counts["dropped_at_port"] = struct.unpack(f"={_MEMINFO_VALUES}I", raw)[-1]
+        return +counts
 
     def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
         """Return a socket that is connected to *peer*, bound to *local_host* or else to the port's own address.
@@ -55,6 +74,8 @@ class MediaPort:
             media = bind_media(local_host or self._host, self.port)
             try:
                 media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                if self._prefix:
+                    socket_filter.attach(media, self._prefix)
                 media.connect(peer)
             except OSError:
                 media.close()

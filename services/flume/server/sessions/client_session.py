@@ -20,7 +20,6 @@ from flume.errors import IllegalCommandError, NetworkError
 from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions import replies
 from flume.server.sessions.consent import Consent
-from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
 from flume.server.sessions.outbox import Outbox
 from flume.server.sessions.services import SessionServices
@@ -53,7 +52,6 @@ class ClientSession:
         """
         self.peer = peer
         self.local_host = local_host
-        self.echoes = EchoAllowance()
         self.leaving = False
         """The client's side of the connection has ended: earlier commands are answered, no delivery begins."""
         self.closing = False

@@ -9,7 +9,6 @@ from flume.control.endpoint import Address
 from flume.server.ports import bind_media
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.arrivals import DATAGRAMS_AT_ONCE, Arrivals
-from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.tokens import Tokens
 
 HOST = "127.0.0.1"
@@ -20,7 +19,6 @@ class Holder:
         self.peer = peer
         self.local_host: str | None = None
         self.leaving = False
-        self.echoes = EchoAllowance()
         self.asked = 0
         self.consents: list[Address] = []
         self.notices: list[str] = []
