@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from flume.lab.link import traffic
 from flume.lab.link.exchange import StepCounts
 from flume.lab.link.links import LinkReport, Links
@@ -66,16 +68,20 @@ def _name(client: int) -> str:
     return f"client-{client}"
 
 
-def _figures(report: LinkReport) -> Iterator[LinkFigure]:
+def _figures(report: LinkReport) -> list[LinkFigure]:
+    """Return the figures of one direction; the first one has the problems of all."""
+    first, *others = _rows(report)
+    problem, before = ("; ".join(deviations) or None for deviations in (report.deviations, report.first))
+    return [msgspec.structs.replace(first, problem=problem, first_problem=before), *others]
+
+
+def _rows(report: LinkReport) -> Iterator[LinkFigure]:
     wanted, seen = report.configured, report.measured
-    problem = "; ".join(report.deviations) or None
     if seen.delay_ms is not None:
         jitter = f" ± {wanted.jitter_ms:g} {wanted.distribution}" if wanted.jitter_ms else ""
         delay = seen.delay_ms
         measured = f"{delay.p5:.1f} / {delay.p50:.1f} / {delay.p95:.1f}"
-        yield _figure(
-            report, "delay ms: 5th / 50th / 95th percentile", f"{wanted.delay_ms:g}{jitter}", measured, problem
-        )
+        yield _figure(report, "delay ms: 5th / 50th / 95th percentile", f"{wanted.delay_ms:g}{jitter}", measured)
     loss = seen.loss_pct
     yield _figure(report, "loss %", f"{wanted.loss_pct:g}", f"{loss.value:.2f} ({loss.low:.2f} to {loss.high:.2f})")
     if wanted.loss_burst_datagrams is not None and (burst := seen.burst_datagrams) is not None:
@@ -93,12 +99,11 @@ def _figures(report: LinkReport) -> Iterator[LinkFigure]:
             yield _figure(report, name, f"{configured:g}", f"{measured_pct:.2f}")
 
 
-def _figure(report: LinkReport, figure: str, configured: str, measured: str, problem: str | None = None) -> LinkFigure:
+def _figure(report: LinkReport, figure: str, configured: str, measured: str) -> LinkFigure:
     return LinkFigure(
         client=_name(report.client),
         direction=report.direction,
         figure=figure,
         configured=configured,
         measured=measured,
-        problem=problem,
     )

@@ -152,6 +152,8 @@ class LinkFigure(_Value, frozen=True, kw_only=True):
     measured: str
     problem: str | None = None
     """Why the two do not agree; None when they do."""
+    first_problem: str | None = None
+    """Why they did not agree in a first measurement, where this is the second."""
 
 
 class Network(_Value, frozen=True, kw_only=True):

@@ -47,6 +47,18 @@ def test_the_page_shows_each_link_as_set_and_as_measured():
     assert "The network between them" not in html(report())
 
 
+def test_the_page_says_which_links_were_measured_twice():
+    once = LinkFigure(client="client-1", direction="down", figure="loss %", configured="5", measured="4.1 to 6.2")
+    twice = msgspec.structs.replace(once, direction="up", first_problem="loss <9 %>")
+
+    def page(*figures: LinkFigure) -> str:
+        return html(msgspec.structs.replace(report(), network=Network(profile="lossy-5", figures=list(figures))))
+
+    assert "measured twice" not in page(once)
+    assert "1 directions were measured twice" in page(once, twice)
+    assert "measured again, the first time: loss &lt;9 %&gt;" in page(once, twice)
+
+
 def test_the_account_names_damage_only_where_there_is_some():
     clean = report()
     assert "damaged" not in account(clean)

@@ -69,6 +69,15 @@ def test_a_link_that_was_measured_twice_is_named():
     )
 
 
+def test_the_figures_say_what_both_measurements_were():
+    once = report("rate", direction="up")
+    twice = report("loss 9 % instead of 1 to 3 %")._replace(first=("delay", "loss 8 % instead of 1 to 3 %"))
+    described = network.described(PROFILE, [twice, once])
+    assert described is not None
+    found = [(figure.problem, figure.first_problem) for figure in described.figures if figure.problem]
+    assert found == [("loss 9 % instead of 1 to 3 %", "delay; loss 8 % instead of 1 to 3 %"), ("rate", None)]
+
+
 def test_steps_are_checked_for_each_client():
     counts = {1: StepCounts(due=600, late=0, latest_ms=12), 2: StepCounts(due=600, late=300, latest_ms=900)}
     one, two = network.checks(PROFILE, [], counts)
