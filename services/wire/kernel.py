@@ -37,7 +37,7 @@ def command_line(sockets: Sequence[tuple[int, int]]) -> list[str]:
     """Return the command that boots a kernel with two interfaces for each pair of file descriptors.
 
     >>> command_line([(5, 6)])[-2:]
-    ['vec0:transport=fd,fd=5,depth=64,mtu=1500', 'vec1:transport=fd,fd=6,mtu=1500']
+    ['vec0:transport=fd,fd=5,mtu=1500', 'vec1:transport=fd,fd=6,mtu=1500']
     """
     descriptors = [one for pair in sockets for one in pair]
     # Without mtu each receive buffer would be 64 KiB.
