@@ -171,15 +171,15 @@ def test_a_token_that_was_overtaken_on_its_path_moves_nothing_back(server):
         old.close()
 
 
-def test_two_ports_that_both_want_the_stream_do_not_move_it_to_and_fro(server):
-    with WireClient(server.port) as client:
+def test_two_ports_that_both_want_the_stream_do_not_move_it_to_and_fro():
+    with running_server(token_interval_s=1.0, consent_timeout_s=4.0) as server, WireClient(server.port) as client:
         client.connect()
-        client.receive(for_s=TOKEN_INTERVAL_S)
+        client.receive(for_s=0.6)
         old, client.media = client.media, client.new_media()
         client.send_token()
         client.event("notice")
         the_stream, client.media = client.media, old
-        the_rest(client)
+        client.receive(for_s=0.05)
         client.send_token()
         client.receive(for_s=0.05)
         client.media = the_stream

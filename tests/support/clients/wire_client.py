@@ -18,6 +18,8 @@ class WireClient:
         self.media = self.new_media()
         self._buffer = b""
         self.token = ""
+        self._left: list[bytes] = []
+        """Datagrams of an earlier session that :meth:`receive` has not returned yet."""
         self.proves = True
         """Whether requests to prove the port are answered."""
         self.events: list[dict] = []
@@ -114,15 +116,21 @@ class WireClient:
         reply = self.ask("connect", **fields)
         assert reply["reply"] == "connect", reply
         self.token = reply["token"]
+        # What an earlier session left in the queue would hide the request for proof, which has to be seen at once.
+        while self._has_media():
+            self._left = self.receive(for_s=0.001)
         self.send_token()
         return self.event("active")
+
+    def _has_media(self) -> bool:
+        return bool(select.select([self.media], [], [], 0)[0])
 
     # -- media ---------------------------------------------------------------------------------------------
 
     def receive(self, *, for_s: float, at_least: int | None = None) -> list[bytes]:
         """Return the datagrams of the next *for_s* seconds; return sooner when *at_least* have come."""
         deadline = time.monotonic() + for_s
-        datagrams: list[bytes] = []
+        datagrams, self._left = self._left, []
         while (left := deadline - time.monotonic()) > 0:
             if at_least is not None and len(datagrams) >= at_least:
                 break
