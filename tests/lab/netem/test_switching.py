@@ -167,6 +167,19 @@ def test_a_lossy_link_loses_single_datagrams_and_each_is_accounted_for(netem_lab
         check_pictures(client)
 
 
+@pytest.mark.parametrize("name", ["bursty", "lte"])
+def test_what_a_client_misses_is_what_its_link_lost_to_the_datagram(netem_lab: NetemLab, tmp_path, name: str) -> None:
+    """Missing between the captures = netem's drops, for each client; also in bursts, and with a bottleneck."""
+    netem_lab.links.set(profile(name))
+    report, evidence = stream(netem_lab, tmp_path, lambda: wait_for_datagrams(netem_lab.fleet.clients[0], 2000))
+    assert not [check for check in report.checks if check.verdict is not Verdict.PASS]
+    assert report.balance.unexplained == 0
+    for client, subject in zip(report.clients, evidence.subjects, strict=True):
+        taps = [evidence.facts(tap).media for tap in (evidence.server_tap, subject.tap or "")]
+        left, came = ([d.sequence for d in media if d.destination[0] == subject.address] for media in taps)
+        assert sum(missing_runs(left, set(came))) == client.balance.lost_on_link > 0
+
+
 def missing_runs(left: list[int | None], came: set[int | None]) -> list[int]:
     """Return the lengths of the runs in *left* that are not in *came*."""
     runs, length = [], 0
@@ -193,6 +206,26 @@ def test_geo_with_five_clients_loses_nothing_but_what_it_should(netem_lab: Netem
     for client in report.clients:
         assert client.datagrams_active > 1000
         check_pictures(client)
+
+
+def test_a_link_whose_setting_was_interrupted_is_completed_by_the_next_one(netem_lab: NetemLab) -> None:
+    """The probe was killed before it remembered the link: no frame is lost, and none passes twice."""
+    number = 98
+    start = Start(
+        service="probe", role="client", index=number, network=netem_lab.fleet.network, command=("sleep", "infinity")
+    )
+    container = netem_lab.engine.start_service(netem_lab.name, "run-1", load_layout(), start)
+    try:
+        wires = [wire.container.pid for wire in netem_lab.fleet.wires]
+        links = Links(netem_lab.fleet.probe, {number: container.pid}, wires)
+        links.set(profile("lan"))
+        netem_lab.fleet.probe.container.run_checked(["rm", f"/run/links/{number}.link"])
+        links.set(profile("lan"))
+        for report in links.calibrate():
+            assert report.deviations == ()
+            assert report.measured.duplicate_pct == 0
+    finally:
+        container.remove()
 
 
 def test_a_client_that_is_gone_has_no_link_any_more(netem_lab: NetemLab) -> None:
