@@ -37,14 +37,6 @@ def test_abuse_of_the_control_port_costs_the_other_clients_nothing_and_is_counte
     assert outcome.server["refused"][refused] > 0
 
 
-def test_a_flood_of_junk_at_the_udp_port_keeps_no_token_away():
-    port = free_port()
-    with attacked_server(port), Honest(port) as honest, attack("junk", port, for_s=FOR_S, count=1200):
-        outcome = honest.watch(for_s=FOR_S)
-    outcome.is_well(at_least=AT_LEAST)
-    assert outcome.server["drops"]["dropped_at_port"] > 10_000
-
-
 def test_one_that_never_stops_is_told_why_it_is_ended(monkeypatch):
     monkeypatch.setattr("flume.server.limits.commands.EXCESS_S", 1.0)
     with running_server(commands_per_s=20) as server, WireClient(server.port) as greedy:

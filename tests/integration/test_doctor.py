@@ -109,12 +109,12 @@ FIREWALLS = {
     "media_dropped": Firewalls(
         {"udp_out": "ok", "udp_back": "dropped", "path_mtu": "untested"},
         client=(f"{IN} -p udp --sport 5004 -j DROP",),
-        says="answers of the server.*-I INPUT -p udp -s 198.18.0.2 --sport 5004",
+        says="the server sent.*-I INPUT -p udp -s 198.18.0.2 --sport 5004",
     ),
     "media_rejected": Firewalls(
-        {"udp_out": "ok", "udp_back": "dropped"},
+        {"udp_out": "ok", "udp_back": "rejected"},
         client=(f"{IN} -p udp --sport 5004 -j REJECT",),
-        says="answers of the server",
+        says="ICMP port unreachable",
     ),
     "server_forbids_media": Firewalls(
         {"udp_out": "ok", "udp_back": "dropped"},
@@ -348,8 +348,7 @@ def test_a_port_that_is_not_flumes_is_told_precisely(program, finding, says):
 
 
 def test_a_full_server_says_so():
-    with running_server(max_sessions=1) as server, WireClient(server.port) as client:
-        client.connect()
+    with running_server(max_sessions=1) as server, WireClient(server.port):
         findings = {seen.leg: seen for seen in Examination("127.0.0.1", server.port).legs()}
     assert findings["control"].finding == "turned_away"
     assert "takes 1 sessions" in findings["control"].detail

@@ -66,7 +66,7 @@ class Signal(enum.StrEnum):
     CONSENT_EXPIRED = "consent_expired"
     """The token did not come in time, or stopped coming."""
     PORT_UNREACHABLE = "port_unreachable"
-    """ICMP port unreachable came for the media socket, and no token after it."""
+    """The client's host answered a datagram with ICMP port unreachable."""
     PEER_GONE = "peer_gone"
     """The control connection ended."""
     SOURCE_ENDED = "source_ended"

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -90,10 +89,6 @@ class MediaExamination:
         token, active = self._give_consent(probe)
         yield diagnosis.udp_out(token, self._path)
         if active is None:
-            if token.outcome == "arrived":  # and what the server sent there did not
-                drops = dict.fromkeys(re.findall(r"send_e\w+", token.text), 1)
-                seen = observations.StreamSeen(token.took_s, 0, 0, None, server_drops=drops)
-                yield diagnosis.udp_back(seen, self._path)
             return
         self._first_sequence = active.first_sequence
         host, port = probe.socket.getsockname()[:2]
@@ -137,7 +132,7 @@ class MediaExamination:
         """Return the outcome of a token that did not arrive, and a text beside it."""
         control = self._control
         if (notice := control.take(messages.Notice)) is not None:
-            return ("arrived" if notice.code == "proof_missing" else "other_address"), notice.message
+            return "other_address", notice.message
         if (closed := control.take(messages.Closed)) is not None:
             # consent_expired: the server has seen no token, for longer than we would have waited.
             return ("nothing" if closed.code == "consent_expired" else "closed"), closed.message

@@ -24,7 +24,7 @@ from flume.doctor.sockets import Endpoint, fragment_bytes, icmp_behind, media_so
 from flume.errors import RemoteProtocolError
 from flume.media import rtp
 from flume.media.ring import DATAGRAM_BYTES
-from flume.settings import ECHO_MARK, PROOF_MARK
+from flume.settings import ECHO_MARK
 
 READS_AT_ONCE = 256
 """Most datagrams that are read before control has its turn."""
@@ -212,9 +212,6 @@ class MediaProbe:
             self.send_error = error
 
     def _accept_untrusted(self, data: bytes, largest_fragment: int) -> None:
-        if data.startswith(self.token + PROOF_MARK):
-            self._send(data)  # the server asks whether this port wants the stream
-            return
         if data[: len(self.token)] == self.token:
             self.echoes_answered.add(len(data))
             return

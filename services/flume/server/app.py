@@ -18,7 +18,6 @@ from flume.server.limits.descriptors import Descriptors
 from flume.server.logs import LoopErrorLog
 from flume.server.loop_bridge import LoopBridge
 from flume.server.ports import bind_both
-from flume.server.public import without_secrets
 from flume.server.sending.doorbell import Doorbell
 from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import choose_sender
@@ -107,7 +106,6 @@ class Server:
             make_sender=self._sender.make,
         )
         self._tokens = Tokens()
-        self._media_port.accept_only(self._tokens.prefix.encode())
         self._arrivals = Arrivals(self._media_port, self._tokens)
         self._refused: Counter[str] = Counter()
         self._descriptors = Descriptors()
@@ -147,7 +145,7 @@ class Server:
         totals, tcp = self._fanout.statistics(), self._tcp
         return ServerStatus(
             uptime_s=round(time.monotonic() - self._started_s, 3),
-            source=without_secrets(self._source.name),
+            source=self._source.name,
             ingest=self._ingest.state,
             sessions=self.table.session_count,
             active=self._subscriptions.active_count,
@@ -157,7 +155,7 @@ class Server:
             sender=totals.sender or self._sender.kind,
             fallbacks=totals.fallbacks,
             refused=dict(self._refused),
-            drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts + self._media_port.counts),
+            drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
 
@@ -199,7 +197,7 @@ class Server:
             raise SourceError(self._left_out() or self._ingest.ended or f"{self._source.name}: nothing to send")
 
     def _on_item_broken(self, reason: str) -> None:
-        self._bridge.hand_over(self.table.notice_all, "item_failed", without_secrets(reason))
+        self._bridge.hand_over(self.table.notice_all, "item_failed", reason)
 
     def _left_out(self) -> str:
         return "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
@@ -247,10 +245,7 @@ class Server:
         self._descriptors.close()
 
     async def _say_goodbye(self) -> None:
-        ended, failed = (
-            None if reason is None else without_secrets(reason)
-            for reason in (self._ending.source_ended, self._ending.failed)
-        )
+        ended, failed = self._ending.source_ended, self._ending.failed
         if ended is not None and failed is None:
             # The sender thread has waited for the clients over UDP; clients over TCP get the end of the video here.
             await self._tcp.drain(BEHIND_S)

@@ -20,15 +20,12 @@ from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.client.reception.splicer import Splicer
 from flume.client.reception.statistics import ReceptionStatistics
 from flume.client.reception.token_timer import TokenTimer
-from flume.settings import PROOF_MARK, ClientSettings, PayloadKind, Transport
+from flume.settings import ClientSettings, PayloadKind, Transport
 
 DRAIN_AT_ONCE = 256
 """Datagrams read before the player gets its share again: at 50 Mbit/s 54 ms of stream."""
 
 LONGEST_WAIT_S = 1.0
-
-MAX_PROOF_BYTES = 64
-"""Longest datagram that is sent back to the server as a proof of this port."""
 
 
 class StreamSession(NamedTuple):
@@ -204,22 +201,13 @@ class Receiver:
         if self._session is None:
             return
         if not self._path.push_untrusted(data, now_s):
-            if not self._prove_untrusted(data):
-                self._unrelated += 1
+            self._unrelated += 1
             return
         self._datagrams += 1
         self._bytes += len(data)
         self._last_datagram_s = now_s
         if self._first_datagram_s is None:
             self._first_datagram_s = now_s
-
-    def _prove_untrusted(self, data: bytes) -> bool:
-        """Send *data* back if the server asks by it whether this port wants the stream; return whether it does."""
-        asks = self._session is not None and bool(self._session.token) and len(data) <= MAX_PROOF_BYTES
-        if not asks or self._session is None or not data.startswith(self._session.token.encode() + PROOF_MARK):
-            return False
-        self._media.send(data)
-        return True
 
     def _collect(self) -> list[Unit]:
         now_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Recognises the server's answers to ``flume doctor`` and to tokens, so that they do not count as media. Pure."""
+"""Recognises the server's answers to ``flume doctor``, so that they do not count as media. Pure."""
 
 import math
 from collections import Counter
@@ -22,8 +22,6 @@ class Echoes:
         self._tokens: dict[Endpoint, bytes] = {}
         self._ends_s: dict[tuple[str, bytes], float] = {}
         self._asked: Counter[tuple[Endpoint, bytes]] = Counter()
-        self._tokens_from: Counter[tuple[Endpoint, bytes]] = Counter()
-        """Tokens that came from each endpoint and were not answered yet by a request for proof."""
 
     def follow(self, message: ControlMessage) -> None:
         """Take a message of a control connection: replies and events begin and end sessions."""
@@ -49,23 +47,6 @@ class Echoes:
         if asks:
             self._asked[client, data] += 1
         return asks
-
-    def take_token_untrusted(self, client: Endpoint, data: bytes) -> None:
-        """Note the datagram *data* from *client* if it is a token: the server may answer it by a request for proof."""
-        if (client[0], data) in self._ends_s:
-            self._tokens_from[client, data] += 1
-
-    def take_proof_request_untrusted(self, time_s: float, client: Endpoint, data: bytes) -> bool:
-        """Use up a token of *client* for *data*, by which the server asks whether that port wants the stream.
-
-        Return whether it was one: the token, an exclamation mark and 16 characters, while the session lives.
-        """
-        token = data[:_TOKEN_BYTES]
-        is_request = data[_TOKEN_BYTES : _TOKEN_BYTES + 1] == b"!" and len(data) == _TOKEN_BYTES + 17
-        if not is_request or self._tokens_from[client, token] <= 0:
-            return False
-        self._tokens_from[client, token] -= 1
-        return time_s <= self._ends_s[client[0], token]
 
     def take_answer_untrusted(self, time_s: float, client: Endpoint, data: bytes) -> bool:
         """Use up a request for *data* by *client*; return whether there was one, of a session that lives at *time_s*.

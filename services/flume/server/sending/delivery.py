@@ -26,13 +26,6 @@ MAX_SEGMENTATION_REFUSALS = 2
 """Refusals in a row after which segmentation is given up for a client. One is not believed: an ICMP message about
 another datagram of the same ports (the doctor's echoes) shows as EMSGSIZE once."""
 
-REFUSED_TRIES = 16
-"""Attempts to send one batch while ICMP messages (port unreachable) come. Such a message is about an earlier datagram,
-and anybody can forge one; the kernel reports it once instead of sending."""
-
-REFUSED_REPORT_TICKS = 50
-"""How often ICMP port unreachable is reported for one client: twice a second at the usual tick."""
-
 PROBATION_BATCHES = 50
 """Half a second of success before a client whose send failed joins a group again."""
 
@@ -57,7 +50,7 @@ class Delivery:
         make_sender: Callable[[], GroupSender] = SendLoop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Send from *ring*; *on_refused* is called for ICMP port unreachable, at a bounded rate."""
+        """Send from *ring*; *on_refused* is called once a recipient, at its first ICMP port unreachable."""
         self.ring = ring
         self._batch = settings.batch_datagrams
         self._budget_s = SINGLES_SHARE * settings.tick_ms / 1000
@@ -194,7 +187,7 @@ class Delivery:
             else:
                 recipient.cursor += count
                 recipient.count(count, start + count - 1)
-                recipient.segmentation_refusals = recipient.refused_in_row = 0
+                recipient.segmentation_refusals = 0
                 recipient.probation = max(0, recipient.probation - 1)
                 self.datagrams += count
 
@@ -214,7 +207,6 @@ class Delivery:
         """A batch of *count* was not sent: count it as dropped.
 
         After a refusal of segmentation nothing is dropped: the batch is tried again, then sent as single datagrams.
-        After ICMP port unreachable it is tried again too.
         """
         if recipient.segmentation and number in SEGMENTATION_ERRORS:
             recipient.segmentation_refusals += 1
@@ -222,11 +214,6 @@ class Delivery:
                 self._fall_back(recipient, number)
             return
         recipient.probation = PROBATION_BATCHES
-        if number == errno.ECONNREFUSED:
-            self._report_refused(recipient)
-            if recipient.refused_in_row < REFUSED_TRIES:
-                return
-            recipient.refused_in_row = 0
         recipient.cursor += count
         match number:
             case errno.EAGAIN:
@@ -234,14 +221,11 @@ class Delivery:
                 self._drop(recipient, "send_buffer_full", count)
             case errno.ECONNREFUSED:
                 self._drop(recipient, "port_unreachable", count)
+                if not recipient.refused:
+                    recipient.refused = True
+                    self._on_refused(recipient)
             case _:
                 self._drop(recipient, f"send_{errno_name(number)}", count)
-
-    def _report_refused(self, recipient: Recipient) -> None:
-        recipient.refused_in_row += 1
-        if self._tick - recipient.refused_tick >= REFUSED_REPORT_TICKS:
-            recipient.refused_tick = self._tick
-            self._on_refused(recipient)
 
     def _fall_back(self, recipient: Recipient, number: int) -> None:
         reason = f"segmentation_{errno_name(number)}"

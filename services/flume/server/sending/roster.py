@@ -51,8 +51,7 @@ class Recipient:
         "fallbacks",
         "payload",
         "probation",
-        "refused_in_row",
-        "refused_tick",
+        "refused",
         "segmentation",
         "segmentation_refusals",
         "served_tick",
@@ -69,10 +68,8 @@ class Recipient:
         self.drops: Counter[str] = Counter()
         self.fallbacks: Counter[str] = Counter()
         """Why its datagrams leave one by one."""
-        self.refused_tick = -(1 << 30)
-        """The tick in which ICMP port unreachable was last reported."""
-        self.refused_in_row = 0
-        """Attempts in a row that ended with ICMP port unreachable."""
+        self.refused = False
+        """Whether ICMP port unreachable was reported."""
         self.probation = 0
         """Batches that must succeed before it may join a group again."""
         self.segmentation_refusals = 0

@@ -1,4 +1,4 @@
-"""What clients send to the media port: tokens, proofs, and requests for an echo. The rest is counted and dropped."""
+"""What clients send to the media port: tokens, and requests for an echo. Everything else is counted and dropped."""
 
 import logging
 import time
@@ -6,8 +6,7 @@ import time
 from flume.control.endpoint import Address
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.echo import READ_BYTES, is_echo_request
-from flume.server.sessions.proofs import Proofs, is_proof
-from flume.server.sessions.tokens import TOKEN_CHARACTERS, TokenHolder, Tokens
+from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
 
 DATAGRAMS_AT_ONCE = 64
 """Read in one callback before the event loop does other work."""
@@ -22,7 +21,6 @@ class Arrivals:
         """Read new clients' datagrams from *media_port*; find their sessions by *tokens*."""
         self._media_port = media_port
         self._tokens = tokens
-        self._proofs = Proofs()
 
     def on_listener_readable(self) -> None:
         """Read what the unconnected media socket has; called by the event loop."""
@@ -41,8 +39,7 @@ class Arrivals:
         if is_echo_request(data, token_bytes=TOKEN_CHARACTERS):
             self._echo_untrusted(data, source)
             return
-        is_answer = is_proof(data, token_bytes=TOKEN_CHARACTERS)
-        session = self._tokens.find_untrusted(data[:TOKEN_CHARACTERS] if is_answer else data)
+        session = self._tokens.find_untrusted(data)
         if session is None:
             self._tokens.counts["unknown_token"] += 1
         elif session.peer[0] != source[0]:
@@ -52,26 +49,8 @@ class Arrivals:
                 f"the token came from {source[0]}, but this control connection from {session.peer[0]}: "
                 "send it from the host that receives",
             )
-        elif session.has_proved(source):
-            session.consent(source)
-        elif not is_answer:
-            self._ask_for_proof(session, data, source)
-        elif self._proofs.is_proof_untrusted(data, source):
-            session.consent(source)
         else:
-            self._tokens.counts["proof_of_other_port"] += 1
-
-    def _ask_for_proof(self, session: TokenHolder, token: bytes, source: Address) -> None:
-        if session.leaving or not self._proofs.may_ask(source[0], time.monotonic()):
-            self._tokens.counts["proof_not_asked"] += 1
-            return
-        error = self._media_port.send_back(self._proofs.request(token, source), source, session.local_host)
-        if error is not None:
-            self._tokens.counts["proof_not_sent"] += 1
-        if session.note_asked():
-            came = f"the token came from {source[0]} port {source[1]}, "
-            problem = "and not the answer to what was sent there" if error is None else f"and no answer left: {error}"
-            session.notice("proof_missing", f"{came}{problem}: is UDP open from the server to the client?")
+            session.consent(source)
 
     def _echo_untrusted(self, data: bytes, source: Address) -> None:
         """Send *data* back to *source* if its token belongs to a session of that host, and at a bounded rate.
@@ -81,5 +60,5 @@ class Arrivals:
         changes no state.
         """
         session = self._tokens.grant_echo_untrusted(data, source, time.monotonic())
-        if session is not None and self._media_port.send_back(data, source, session.local_host):
+        if session is not None and not self._media_port.send_back(data, source, session.local_host):
             self._tokens.counts["echo_not_sent"] += 1

@@ -10,16 +10,20 @@ from flume.control.messages import (
     Active,
     Connect,
     Continued,
+    Disconnected,
     Event,
+    Interrupted,
     Refused,
     Reply,
     Request,
+    Status,
 )
 from flume.control.session import Command, Effect, Input, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
 from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions import replies
 from flume.server.sessions.consent import Consent
+from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
 from flume.server.sessions.outbox import Outbox
 from flume.server.sessions.services import SessionServices
@@ -52,6 +56,7 @@ class ClientSession:
         """
         self.peer = peer
         self.local_host = local_host
+        self.echoes = EchoAllowance()
         self.leaving = False
         """The client's side of the connection has ended: earlier commands are answered, no delivery begins."""
         self.closing = False
@@ -130,19 +135,10 @@ class ClientSession:
         """Carry out *signal* in a task of its own."""
         self._tasks.spawn(self.signal(signal, about=about), f"{signal}")
 
-    def has_proved(self, source: Address) -> bool:
-        """Whether *source* is the port that media go to, or will go to."""
-        return self.state is not State.CLOSED and self._consent.knows(source)
-
-    def note_asked(self) -> bool:
-        """A port is asked for its proof; return whether one was asked before, and did not answer."""
-        return self._consent.note_asked()
-
     def consent(self, source: Address) -> None:
         """The session's token came from *source*, a port of the client's host. Called for every token.
 
-        The port has shown that it wants the stream (:mod:`.proofs`). A front whose dialect names the client's UDP port
-        calls this itself, with that port, and answers for it.
+        A front whose dialect names the client's UDP port calls this itself, with that port.
         """
         if self.leaving or self.closing:
             return
@@ -155,9 +151,8 @@ class ClientSession:
             self._spawn(Signal.CONSENT)
 
     def on_refused(self, media: socket.socket) -> None:
-        """ICMP port unreachable came, which seems to be about a datagram that was sent on *media*."""
-        if media is self._path.socket:
-            self._consent.note_refused()
+        """The client's host answered ICMP port unreachable to a datagram that was sent on *media*."""
+        self._spawn(Signal.PORT_UNREACHABLE, about=media)
 
     def on_writable(self) -> None:
         """The control connection has room for media again."""
@@ -168,9 +163,6 @@ class ClientSession:
         if self._consent.is_expired(now_s):
             self._consent.stop_clock()
             self._spawn(Signal.CONSENT_EXPIRED)
-        if self._consent.is_refused(now_s):
-            self._consent.forget_refused()
-            self._spawn(Signal.PORT_UNREACHABLE, about=self._path.socket)
         self._outbox.keep_alive(self.state, now_s, self._services.settings.keepalive_s)
 
     def _feed(self, event: Input) -> tuple[Effect, ...]:
@@ -258,7 +250,18 @@ class ClientSession:
 
     def _reply(self, command: Command) -> Reply:
         """Return the reply to *command*, whose effects have been carried out."""
-        return replies.answer(self._services, command, self.state, self._windows, self._token)
+        state, services = self.state, self._services
+        match command:
+            case Command.CONNECT:
+                return replies.connected(services, self._token, self._windows.payload, self._windows.transport)
+            case Command.INTERRUPT:
+                return Interrupted(state=state, **self._windows.end_window()._asdict())
+            case Command.CONTINUE:
+                raise AssertionError("its reply goes out when delivery starts")
+            case Command.DISCONNECT:
+                return Disconnected(state=state, **self._windows.end_window()._asdict())
+            case Command.STATUS:
+                return Status(state=state, session=self._windows.counters(), server=services.status())
 
     def _say_closed(self, cause: Input, detail: str) -> None:
         last_sequence = self._windows.end_window().last_sequence
@@ -270,6 +273,10 @@ class ClientSession:
         """Answer that a request was not carried out; without a *command*, say goodbye."""
         possible = tuple(allowed_commands(self.state)) if allowed is None else allowed
         self._outbox.tell(Refused(state=self.state, command=command, code=code, message=message, allowed=possible))
+
+    def tell(self, message: Reply | Event) -> None:
+        """Queue *message* for the client."""
+        self._outbox.tell(message)
 
     def notice(self, code: str, message: str) -> None:
         """Tell the client something that changes no state, at most once a second."""

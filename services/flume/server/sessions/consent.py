@@ -8,9 +8,6 @@ from flume.control.session import Signal
 from flume.server.sessions.media_path import MediaPath
 from flume.settings import PayloadKind, ServerSettings
 
-REFUSAL_INTERVALS = 2.25
-"""Token intervals without a token after which ICMP port unreachable is believed: one token may be lost."""
-
 
 class Consent:
     """A client consents as long as its token comes from a media socket of its host. Runs on the event loop.
@@ -26,13 +23,8 @@ class Consent:
         self._between_moves_s = settings.token_interval_s / 2
         self._segmentation = segmentation
         self._counts = counts
-        self._refusal_s = REFUSAL_INTERVALS * settings.token_interval_s
         self._expires_s: float | None = None
-        self._refused_until_s: float | None = None
-        """Until when a token must come, because the client's host seems to have no such port."""
         self._arrived_from: Address | None = None
-        self._asked = 0
-        """Requests for proof since a port last answered one."""
 
     # -- the clock -----------------------------------------------------------------------------------------
 
@@ -45,22 +37,8 @@ class Consent:
         """Whether the token has not come for longer than the timeout, at *now_s* (monotonic)."""
         return self._expires_s is not None and now_s >= self._expires_s
 
-    def is_refused(self, now_s: float) -> bool:
-        """Whether no token has come for :data:`REFUSAL_INTERVALS` after ICMP port unreachable, at *now_s*."""
-        return self._refused_until_s is not None and now_s >= self._refused_until_s
-
-    def note_refused(self) -> None:
-        """ICMP port unreachable came. Only with the tokens staying away it means something: anybody can forge it."""
-        if self._refused_until_s is None:
-            self._refused_until_s = time.monotonic() + self._refusal_s
-
-    def forget_refused(self) -> None:
-        """ICMP port unreachable means nothing any more: a token came, or another port is used, or the end is near."""
-        self._refused_until_s = None
-
     def refresh(self) -> None:
         """Start the clock anew."""
-        self.forget_refused()
         self._expires_s = time.monotonic() + self._timeout_s
 
     def stop_clock(self) -> None:
@@ -69,24 +47,14 @@ class Consent:
 
     # -- the path ------------------------------------------------------------------------------------------
 
-    def knows(self, source: Address) -> bool:
-        """Whether *source* is the present port, or waits for :meth:`follow`."""
-        return source in {self._path.address, self._arrived_from}
-
     @property
     def has_arrival(self) -> bool:
         """Whether a port waits for :meth:`follow`."""
         return self._arrived_from is not None
 
-    def note_asked(self) -> bool:
-        """Count a request for proof; return whether it is not the first one without an answer."""
-        self._asked += 1
-        return self._asked > 1
-
     def arrive(self, source: Address) -> None:
         """The token came from *source*, which is not the present port: keep it for :meth:`follow`."""
         self._arrived_from = source
-        self._asked = 0
 
     def drop_arrival(self) -> None:
         """Forget the port that waits: the session that its token belonged to has ended."""
@@ -115,13 +83,10 @@ class Consent:
 
     def move(self, payload: PayloadKind) -> None:
         """Use the socket that :meth:`follow` has made ready, for datagrams of *payload*."""
-        self.forget_refused()
         self._path.use(segmentation=self._segmentation, payload=payload)
 
     def end(self) -> None:
         """Close the path and stop the clock; the sender thread must not use the socket any more."""
         self._expires_s = None
         self._arrived_from = None
-        self._asked = 0
-        self.forget_refused()
         self._path.close()

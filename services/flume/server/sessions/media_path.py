@@ -16,9 +16,6 @@ from flume.server.sending.media_port import MediaPort, enable_segmentation
 from flume.server.sessions.echo import READ_BYTES
 from flume.settings import PayloadKind
 
-REST_S = 0.02
-"""A token may wait so long after an ICMP message."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +72,6 @@ class MediaPath:
             return
         except ConnectionRefusedError:
             self._on_refused(media)
-            self._rest(media)
             return
         except OSError as error:
             _log.debug("media socket of %s: %s", self.address, error)
@@ -83,16 +79,6 @@ class MediaPath:
         # Between bind and connect the socket receives from any address: also a new client's token, which must not be
         # lost.
         self._on_datagram(data, (source[0], source[1]))
-
-    def _rest(self, media: socket.socket) -> None:
-        """Do not read *media* for :data:`REST_S`: ICMP messages may come as fast as the network brings them."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(media)
-        loop.call_later(REST_S, self._resume, media)
-
-    def _resume(self, media: socket.socket) -> None:
-        if media is self.socket:
-            asyncio.get_running_loop().add_reader(media, self._on_readable, media)
 
     def _close_present(self) -> None:
         if self.socket is not None:

@@ -1,10 +1,9 @@
 """Messages that name figures of the server: the reply to ``connect``, and the end of a session in words."""
 
 from flume.control.endpoint import Address
-from flume.control.messages import Closed, Connected, Disconnected, Interrupted, Refused, Reply, Status
-from flume.control.session import Command, Signal, State, allowed_commands
+from flume.control.messages import Closed, Connected, Refused
+from flume.control.session import Signal, State, allowed_commands
 from flume.server.sessions.services import SessionServices
-from flume.server.sessions.windows import DeliveryWindows
 from flume.settings import PayloadKind, Transport
 
 END_MESSAGES = {
@@ -28,23 +27,6 @@ def connected(services: SessionServices, token: str | None, payload: PayloadKind
         consent_timeout_ms=round(services.settings.consent_timeout_s * 1000),
         transport=transport,
     )
-
-
-def answer(
-    services: SessionServices, command: Command, state: State, windows: DeliveryWindows, token: str | None
-) -> Reply:
-    """Return the reply to *command*, which has led to *state*."""
-    match command:
-        case Command.CONNECT:
-            return connected(services, token, windows.payload, windows.transport)
-        case Command.INTERRUPT:
-            return Interrupted(state=state, **windows.end_window()._asdict())
-        case Command.CONTINUE:
-            raise AssertionError("its reply goes out when delivery starts")
-        case Command.DISCONNECT:
-            return Disconnected(state=state, **windows.end_window()._asdict())
-        case Command.STATUS:
-            return Status(state=state, session=windows.counters(), server=services.status())
 
 
 def goodbye(code: str, message: str) -> Refused:

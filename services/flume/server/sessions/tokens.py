@@ -1,8 +1,7 @@
 """Tokens: which hosts may be sent to. Issue, forget, find, and which echo requests are granted. Pure.
 
-A token is 32 hexadecimal characters, 96 random bits of its own among them. The server gives it to a client on the
-control connection, and the client sends it back from its media socket: so it is at that address and wants
-the stream.
+A token is 128 random bits as hexadecimal text. The server gives it to a client on the control connection, and the
+client sends it back from its media socket: that shows that the client receives at that address and wants the stream.
 """
 
 import os
@@ -10,10 +9,9 @@ from collections import Counter
 from typing import Protocol
 
 from flume.control.endpoint import Address
-from flume.server.limits.buckets import AddressBuckets
-from flume.server.sessions.echo import ECHO_RATE
+from flume.server.sessions.echo import EchoAllowance
 
-TOKEN_BYTES, PREFIX_BYTES = 16, 8
+TOKEN_BYTES = 16
 TOKEN_CHARACTERS = 2 * TOKEN_BYTES
 """Length of a token on the wire."""
 
@@ -26,15 +24,10 @@ class TokenHolder(Protocol):
     local_host: str | None
     """The address of this host that the control connection was made to."""
     leaving: bool
-
-    def has_proved(self, source: Address) -> bool:
-        """Whether the port *source* has shown that it wants the stream."""
-
-    def note_asked(self) -> bool:
-        """A port is asked for its proof; return whether one was asked before in this session and did not answer."""
+    echoes: EchoAllowance
 
     def consent(self, source: Address) -> None:
-        """The token came from *source*, a port of the client's host that has shown that it wants the stream."""
+        """The token came from *source*, a port of the client's host."""
 
     def notice(self, code: str, message: str) -> None:
         """Tell the client something that changes no state."""
@@ -52,15 +45,12 @@ class Tokens:
     def __init__(self) -> None:
         """Begin without tokens."""
         self._holders: dict[str, TokenHolder] = {}
-        self._echoes = AddressBuckets(ECHO_RATE)
-        self.prefix = os.urandom(PREFIX_BYTES // 2).hex()
-        """How all tokens of this server begin: the kernel drops datagrams that do not (:mod:`.socket_filter`)."""
         self.counts: Counter[str] = Counter()
         """Datagrams that reached the media port and had no effect, by reason."""
 
     def issue(self, holder: TokenHolder) -> str:
         """Return a fresh token that identifies *holder*."""
-        token = self.prefix + os.urandom(TOKEN_BYTES - PREFIX_BYTES // 2).hex()
+        token = os.urandom(TOKEN_BYTES).hex()
         self._holders[token] = holder
         return token
 
@@ -73,16 +63,16 @@ class Tokens:
         return self._holders.get(data.decode("ascii", "replace")) if len(data) == TOKEN_CHARACTERS else None
 
     def grant_echo_untrusted(self, data: bytes, source: Address, now_s: float) -> TokenHolder | None:
-        """Return the session that the echo request *data* from *source* belongs to, and take one echo of its host's.
+        """Return the session that the echo request *data* from *source* belongs to, and take one echo of its allowance.
 
-        ``None``, and counted, without a session of that host, or when the host's is used up at *now_s* (monotonic).
+        ``None``, and counted, without a session of that host, or when its allowance is used up at *now_s* (monotonic).
         Raises nothing.
         """
         holder = self.find_untrusted(data[:TOKEN_CHARACTERS])
         if holder is None or holder.peer[0] != source[0] or holder.leaving:
             self.counts["echo_without_session"] += 1
             return None
-        if not self._echoes.of(source[0], now_s).take(now_s):
+        if not holder.echoes.take(now_s):
             self.counts["echo_over_rate"] += 1
             return None
         return holder

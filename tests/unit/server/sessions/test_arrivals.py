@@ -9,6 +9,7 @@ from flume.control.endpoint import Address
 from flume.server.ports import bind_media
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.arrivals import DATAGRAMS_AT_ONCE, Arrivals
+from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.tokens import Tokens
 
 HOST = "127.0.0.1"
@@ -19,16 +20,9 @@ class Holder:
         self.peer = peer
         self.local_host: str | None = None
         self.leaving = False
-        self.asked = 0
+        self.echoes = EchoAllowance()
         self.consents: list[Address] = []
         self.notices: list[str] = []
-
-    def has_proved(self, source: Address) -> bool:
-        return source in self.consents
-
-    def note_asked(self) -> bool:
-        self.asked += 1
-        return self.asked > 1
 
     def consent(self, source: Address) -> None:
         self.consents.append(source)
@@ -61,53 +55,11 @@ def harness() -> Iterator[ArrivalsHarness]:
     made.close()
 
 
-def prove(harness: ArrivalsHarness) -> bytes:
-    """Send the token, and what the server answers; return that."""
+def test_a_token_is_consent_of_its_session(harness: ArrivalsHarness):
     harness.client.send(harness.token)
     harness.arrivals.on_listener_readable()
-    request = harness.client.recv(2048)
-    harness.client.send(request)
-    harness.arrivals.on_listener_readable()
-    return request
-
-
-def test_a_token_is_consent_of_its_session_once_its_port_has_proved_that_it_wants_the_stream(harness: ArrivalsHarness):
-    harness.client.send(harness.token)
-    harness.arrivals.on_listener_readable()
-    assert harness.holder.consents == []
-    harness.client.recv(2048)
-    request = prove(harness)
-    assert request.startswith(harness.token + b"!")
-    assert len(request) < 2 * len(harness.token)
     assert harness.holder.consents == [harness.client.getsockname()]
-    harness.client.send(harness.token)
-    harness.arrivals.on_listener_readable()
-    assert len(harness.holder.consents) == 2, "and then the token is enough"
     assert harness.tokens.counts == {}
-
-
-def test_a_proof_of_another_port_proves_nothing_and_is_answered_by_nothing(harness: ArrivalsHarness):
-    request = prove(harness)
-    host, port = harness.client.getsockname()
-    for forged in (request, harness.token + b"!" + b"0" * 16, harness.token + b"!" + b"\xff" * 16):
-        harness.arrivals.on_datagram_untrusted(forged, (host, port + 1))
-    assert harness.holder.consents == [(host, port)]
-    assert harness.tokens.counts == {"proof_of_other_port": 3}
-    harness.client.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        harness.client.recv(2048)
-
-
-def test_a_flood_of_tokens_is_answered_at_a_bounded_rate(harness: ArrivalsHarness):
-    for port in range(1000, 2000):
-        harness.arrivals.on_datagram_untrusted(harness.token, (HOST, port))
-    assert harness.tokens.counts["proof_not_asked"] + harness.tokens.counts["proof_not_sent"] >= 1000 - 200 - 100
-
-
-def test_of_a_client_that_leaves_no_proof_is_asked(harness: ArrivalsHarness):
-    harness.holder.leaving = True
-    harness.arrivals.on_datagram_untrusted(harness.token, (HOST, 4001))
-    assert harness.tokens.counts == {"proof_not_asked": 1}
 
 
 def test_a_token_from_another_host_is_reported_to_the_client_and_counted_and_is_no_consent(harness: ArrivalsHarness):
@@ -138,10 +90,9 @@ def test_an_echo_that_cannot_be_sent_is_counted(harness: ArrivalsHarness):
 
 
 def test_a_flood_lets_the_loop_do_other_work(harness: ArrivalsHarness):
-    prove(harness)
     for _ in range(DATAGRAMS_AT_ONCE + 5):
         harness.client.send(harness.token)
     harness.arrivals.on_listener_readable()
-    assert len(harness.holder.consents) == 1 + DATAGRAMS_AT_ONCE
+    assert len(harness.holder.consents) == DATAGRAMS_AT_ONCE
     harness.arrivals.on_listener_readable()
-    assert len(harness.holder.consents) == 1 + DATAGRAMS_AT_ONCE + 5
+    assert len(harness.holder.consents) == DATAGRAMS_AT_ONCE + 5

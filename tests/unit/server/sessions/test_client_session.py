@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 
 from flume.control.messages import (
     Active,
@@ -194,27 +193,13 @@ async def test_a_refusal_of_a_socket_that_was_replaced_means_nothing(harness: Se
     session = await active_session(harness)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old:
         session.on_refused(old)
-        session.on_time(time.monotonic() + 5)
         await let_run()
     assert session.state is State.ACTIVE
     session.on_refused(harness.recipient.socket)
-    session.on_time(time.monotonic() + 5)
     await let_run()
     closed = harness.said[-1]
     assert isinstance(closed, Closed)
     assert closed.code == "port_unreachable"
-
-
-@with_sessions
-async def test_a_refusal_means_nothing_while_tokens_come(harness: SessionHarness):
-    session = await active_session(harness)
-    for _ in range(100):
-        session.on_refused(harness.recipient.socket)
-        session.on_time(time.monotonic() + 2.2 * harness.settings.token_interval_s)
-        session.consent(PORT)
-        session.on_time(time.monotonic() + 2.3 * harness.settings.token_interval_s)
-    await let_run()
-    assert session.state is State.ACTIVE
 
 
 @with_sessions
