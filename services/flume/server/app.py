@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import os
+import secrets
 import time
 from collections import Counter
 from typing import NamedTuple
@@ -38,11 +38,6 @@ SOURCE_START_TIMEOUT_S = 15.0
 """libvlc has the first bytes of a local file in 60 ms; a cold start on a busy host took 4 s."""
 
 _log = logging.getLogger(__name__)
-
-
-def _random(bits: int) -> int:
-    # The module `secrets` does the same, and loads OpenSSL for what is not used here (4 MB).
-    return int.from_bytes(os.urandom(bits // 8), "big")
 
 
 class ServerParts(NamedTuple):
@@ -84,9 +79,9 @@ class Server:
         self._ingest = Ingest(source)
         self._demand = Demand(self._ingest)
         self._ring = Ring(
-            ssrc=_random(32),
-            first_sequence=_random(16),
-            timestamp_offset=_random(32),
+            ssrc=secrets.randbits(32),
+            first_sequence=secrets.randbits(16),
+            timestamp_offset=secrets.randbits(32),
             slots=slots_of(settings.ring_mib),
             reach_s=settings.ring_s,
         )

@@ -1,6 +1,5 @@
 """``flume serve``."""
 
-import flume.server.asyncio_without_tls  # noqa: F401, I001 - before asyncio
 import asyncio
 import logging
 import resource

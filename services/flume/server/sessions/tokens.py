@@ -4,7 +4,7 @@ A token is 128 random bits as hexadecimal text. The server gives it to a client 
 client sends it back from its media socket: that shows that the client receives at that address and wants the stream.
 """
 
-import os
+import secrets
 from collections import Counter
 from typing import Protocol
 
@@ -50,7 +50,7 @@ class Tokens:
 
     def issue(self, holder: TokenHolder) -> str:
         """Return a fresh token that identifies *holder*."""
-        token = os.urandom(TOKEN_BYTES).hex()
+        token = secrets.token_hex(TOKEN_BYTES)
         self._holders[token] = holder
         return token
 
