@@ -348,7 +348,8 @@ def test_a_port_that_is_not_flumes_is_told_precisely(program, finding, says):
 
 
 def test_a_full_server_says_so():
-    with running_server(max_sessions=1) as server, WireClient(server.port):
+    with running_server(max_sessions=1) as server, WireClient(server.port) as client:
+        client.connect()
         findings = {seen.leg: seen for seen in Examination("127.0.0.1", server.port).legs()}
     assert findings["control"].finding == "turned_away"
     assert "takes 1 sessions" in findings["control"].detail
