@@ -232,9 +232,9 @@ class Ingest:
         _log.info("%s is stopped: no client receives", self._source.name)
 
     def _read_once(self) -> None:
+        self._live_running = True  # from here on the source has an item open, also before it gives the first event
         event = self._source.read(timeout_s=READ_TIMEOUT_S)
         if event is not None and not self._closing.is_set():
-            self._live_running = True
             self._last_event_s = time.monotonic()
             self._handle(event)
             if self._source.live:

@@ -122,3 +122,32 @@ def test_counts_may_be_read_while_the_ingest_thread_feeds():
     assert not errors
     assert asked > 100
     assert ingest.source_counts()["table_changes"] == 1499
+
+
+class SlowlyOpening:
+    """A source that is known to be live some time before it gives its first event, as when its first packet is late."""
+
+    name = "channel"
+    live = False
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+
+    def read(self, *, timeout_s: float) -> None:
+        self.live = True
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_a_live_source_is_stopped_without_a_client_even_before_its_first_event():
+    source = SlowlyOpening()
+    ingest = Ingest(source)
+    ingest.start(lambda: None)
+    try:
+        assert source.stopped.wait(5), "it stays open, and what it sends meanwhile is old when a client comes"
+    finally:
+        ingest.close()
