@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import av
 import pytest
 
 from flume.reader.engine import UnplayableError
 from flume.reader.ffmpeg import second_look, whole_file
+from flume.reader.ffmpeg.cutting import within
 from flume.reader.ffmpeg.engine import FfmpegEngine
 from flume.reader.ffmpeg.opening import OpenedItem, opened
 from flume.reader.messages import Ended, Play, Promise
@@ -127,3 +129,19 @@ def test_one_that_comes_too_slowly_is_named(address: str, monkeypatch) -> None:
     monkeypatch.setattr(whole_file, "MOST_S", 0.3)
     with pytest.raises(UnplayableError, match=r"film has its index at its end.* came within 0.3 s"):
         play(address, is_path=False)
+
+
+@pytest.mark.parametrize("error", [av.error.InvalidDataError, av.error.BlockingIOError])
+def test_damage_at_which_ffmpeg_asks_to_be_called_again_costs_no_picture(folder: Path, monkeypatch, error) -> None:
+    errors = [error(0, "made by the test", "film")]
+
+    def damaged(packets, container, excerpt):
+        for packet in within(packets, container, excerpt):
+            yield packet
+            if errors:
+                raise errors.pop()
+
+    monkeypatch.setattr("flume.reader.ffmpeg.playing.within", damaged)
+    _, ended = play(str(folder / "film.mp4"))
+    assert ended.frames == {VIDEO: 50}
+    assert ended.counts["damaged_reads"] == 1

@@ -123,7 +123,8 @@ class Playing:
                 at_end = True
             except IndexError:  # PyAV, at the end of an item in which FFmpeg found further tracks meanwhile
                 at_end = True
-            except av.error.InvalidDataError as error:
+            except (av.error.InvalidDataError, av.error.BlockingIOError) as error:
+                # EAGAIN: in damaged bytes FFmpeg asks now and then to be called again.
                 damages += 1
                 self._counts["damaged_reads"] += 1
                 if damages > DAMAGES_IN_A_ROW:
