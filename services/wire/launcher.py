@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -28,6 +29,9 @@ CONTROL = "/run/wire/control"
 
 REQUEST_S = 2.0
 """Longest silence of the other side while it sends a request or takes an answer."""
+
+RETIRE_S = 0.5
+"""How often links are looked for whose interfaces have gone."""
 
 USER = 10002
 """This process, once it needs no capability any more. Not the kernel's user: that one may not trace or stop it."""
@@ -49,6 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         _end(str(error))
     _drop_privileges()
     threading.Thread(target=_serve, args=(control, pairs, kernel), name="control", daemon=True).start()
+    threading.Thread(target=_retire, args=(pairs,), name="retire", daemon=True).start()
     _say(requests.event("ready", links=links))
     _end(kernel.wait())
 
@@ -78,6 +83,14 @@ def _drop_privileges() -> None:
     os.setgroups([])
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)
+
+
+def _retire(pairs: Pairs) -> None:
+    """Look for links whose interfaces have gone, again and again."""
+    while True:
+        time.sleep(RETIRE_S)
+        with suppress(OSError):
+            pairs.retire()
 
 
 def _serve(control: socket.socket, pairs: Pairs, kernel: Kernel) -> None:

@@ -13,6 +13,9 @@ _BUFFER_BYTES = 8 << 20
 """User Mode Linux can lose a wake-up under load. A socket whose buffer is full never wakes it again; with this size
 the buffer does not fill, and the next frame is the next wake-up. Only frames that wait take memory."""
 
+_NOWHERE = "lo"
+"""Where the frames of a link go whose interfaces have gone: this namespace's own loopback, which drops them."""
+
 
 def _packet_socket() -> socket.socket:
     """Return a packet socket that is bound to no interface, and so receives nothing yet."""
@@ -34,6 +37,8 @@ class Pairs:
         """Open *links* pairs, all of them spare."""
         self.all = [(_packet_socket(), _packet_socket()) for _ in range(links)]
         self._used = 0
+        self._plugged: dict[int, tuple[tuple[str, int], tuple[str, int]]] = {}
+        """Pair → name and index of its interfaces, while both exist."""
         self._lock = threading.Lock()
 
     @property
@@ -49,11 +54,7 @@ class Pairs:
         with self._lock:
             if not self.spare:
                 raise WireError(f"all {len(self.all)} links of this wire are used up")
-            for name in (client, bridge):
-                try:
-                    socket.if_nametoindex(name)
-                except OSError as error:
-                    raise WireError(f"the wire has no interface {name}") from error
+            interfaces = _existing(client), _existing(bridge)
             pair = self._used
             self._used += 1
         try:
@@ -61,4 +62,36 @@ class Pairs:
                 one.bind((name, _ETH_P_ALL))
         except OSError as error:
             raise WireError(f"the sockets of link {pair} cannot be bound to {client} and {bridge}: {error}") from error
+        with self._lock:
+            self._plugged[pair] = interfaces
         return pair
+
+    def retire(self) -> list[int]:
+        """Lead the frames of links with an interface that has gone to nowhere; return the numbers of their pairs.
+
+        The kernel of the wire tries for ever to send a frame to an interface that has gone, and takes a whole CPU.
+        """
+        with self._lock:
+            gone = [pair for pair, interfaces in self._plugged.items() if not all(map(_is_there, interfaces))]
+            for pair in gone:
+                del self._plugged[pair]
+        for pair in gone:
+            for one in self.all[pair]:
+                one.bind((_NOWHERE, 0))  # protocol 0: it receives nothing
+        return gone
+
+
+def _existing(name: str) -> tuple[str, int]:
+    """Return an interface's name and index; raises :class:`WireError` if there is none."""
+    try:
+        return name, socket.if_nametoindex(name)
+    except OSError as error:
+        raise WireError(f"the wire has no interface {name}") from error
+
+
+def _is_there(interface: tuple[str, int]) -> bool:
+    name, index = interface
+    try:
+        return socket.if_nametoindex(name) == index
+    except OSError:
+        return False

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from flume.lab.machine.process import wait_until
+from support.cpu_time import cpu_s
 from support.labs.wired import WiredLab
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
@@ -72,3 +74,14 @@ def test_it_stops_when_it_is_asked_to(own_wired: WiredLab) -> None:
     own_wired.wire.stop(timeout_s=20)
     assert own_wired.wire.state().exit_code == 0
     assert wait_until(lambda: ports(own_wired) == set(), timeout_s=10)
+
+
+def test_a_client_that_goes_while_frames_are_on_their_way_costs_no_cpu(own_wired: WiredLab) -> None:
+    """The kernel of the wire tries for ever to send to an interface that has gone: one of two CPUs was busy with it."""
+    kernel = own_wired.kernel_processes()[0]
+    own_wired.clients[0].remove()
+    own_wired.send(rate=2000, seconds=1)
+    time.sleep(2)
+    before_s = cpu_s(kernel)
+    time.sleep(2)
+    assert cpu_s(kernel) - before_s < 0.6, "of 2 s"

@@ -53,3 +53,24 @@ def test_a_pair_that_was_bound_in_part_is_used_up(two_pairs: Pairs) -> None:
     with pytest.raises(WireError, match="link 0 cannot be bound to c1 and broken"):
         two_pairs.plug("c1", "broken")
     assert two_pairs.plug("c2", "b2") == 1
+
+
+def test_a_link_whose_interface_went_is_led_to_nowhere_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    indices = {"c1": 1, "b1": 2, "c2": 3, "b2": 4}
+
+    def index_of(name: str) -> int:
+        if name not in indices:
+            raise OSError(19, "No such device")
+        return indices[name]
+
+    monkeypatch.setattr(pairs, "_packet_socket", FakeSocket)
+    monkeypatch.setattr(socket, "if_nametoindex", index_of)
+    three = Pairs(3)
+    three.plug("c1", "b1")
+    three.plug("c2", "b2")
+    assert three.retire() == []
+    del indices["c1"]
+    indices["b2"] = 9  # gone, and another one has its name
+    assert three.retire() == [0, 1]
+    assert three.retire() == []
+    assert [[one.bound for one in pair] for pair in three.all[:2]] == [[("lo", 0)] * 2] * 2  # type: ignore[attr-defined]
