@@ -139,10 +139,12 @@ def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, number)
 
 
 def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, monkeypatch):
+    """With a link that netem shapes: what the engine's kernel has is found out by a container."""
     with engine_on_tcp() as (docker_host, connections):
         monkeypatch.setenv("DOCKER_HOST", docker_host)
-        run = lab.run("--clients", 1, "--duration", 2)
+        run = lab.run("--clients", 1, "--duration", 2, "--profile", "lan")
         assert run.returncode == 0, run.stdout + run.stderr
+        assert lab.report()["network"]["profile"] == "lan"
         assert lab.report()["engine"]["endpoint"] == docker_host
         assert lab.flume("lab", "send", 1, "interrupt").returncode == 0
         interrupted = wait_until(

@@ -6,6 +6,7 @@ import random
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Role
 from flume.lab.machine.process import wait_until
 from support.labs.labs import LabUnderTest
-from support.labs.traces import differences, traces
+from support.labs.traces import Trace, still_there, traces
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 
@@ -71,12 +72,13 @@ def test_whatever_is_killed_down_leaves_nothing_and_no_run_passes_without_its_li
     seed = secrets.randbits(32)
     dice = random.Random(seed)
     part, after_s = dice.choice(list(PARTS)), dice.uniform(0, 8)
-    before = traces(wire_engine, lab.name)
+    seen: set[Trace] = set()
     process = lab.start(*RUN)
     time.sleep(after_s)
     found: list[int] = []
 
     def kill() -> bool:
+        seen.update(traces(wire_engine, lab.name))
         pid = victim(wire_engine, lab.name, part, process.pid, dice)
         if pid is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -88,14 +90,16 @@ def test_whatever_is_killed_down_leaves_nothing_and_no_run_passes_without_its_li
     killed_s = time.monotonic()
     stdout, stderr = process.communicate(timeout=90)
     case = f"seed {seed}: {part} {found} after {after_s:.2f} s and more, status {process.returncode}"
-    print(f"{case}; ended {time.monotonic() - killed_s:.1f} s later: {stderr.splitlines()[-1:]}")
+    kinds = Counter(one.kind for one in seen)
+    print(f"{case}; seen {dict(kinds)}; ended {time.monotonic() - killed_s:.1f} s later: {stderr.splitlines()[-1:]}")
     if found and part in {"launcher", "client", "server", "probe"} and "verdict" not in stdout:
         assert process.returncode == 3, case + stdout + stderr
+    seen |= traces(wire_engine, lab.name)
     down = lab.make("down")
     assert down.returncode == 0, case + down.stderr
-    assert wait_until(lambda: not differences(before, traces(wire_engine, lab.name)), timeout_s=20), (
+    assert wait_until(lambda: not still_there(seen, wire_engine, lab.name), timeout_s=20), (
         case,
-        differences(before, traces(wire_engine, lab.name)),
+        still_there(seen, wire_engine, lab.name),
     )
     again = lab.run(*RUN)
     assert again.returncode == 0, case + again.stdout + again.stderr
