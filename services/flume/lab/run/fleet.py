@@ -24,6 +24,9 @@ QUIET_S = 0.9
 """A client is quiet when its counts have not changed for this long. Statistics come once a second and with every
 command; a buffer that still drains displays frames at shorter intervals."""
 
+CAUSE_S = 1.0
+"""The engine reports the end of a container some 0.2 s after its processes and interfaces have gone."""
+
 _KILLED_STATUS = 128 + 9
 
 
@@ -147,6 +150,7 @@ class Fleet(NamedTuple):
         try:
             yield
         except LabError:
+            wait_until(lambda: any(member.has_ended() for member in self.members), timeout_s=CAUSE_S, interval_s=0.02)
             self.check_running()
             raise
 

@@ -175,8 +175,8 @@ class _Run:
             except LabError:
                 # A program that has ended has no link and cannot be tapped; its own error explains more.
                 fleet.wait_until_ready()
-                fleet.check_running()
-                raise
+                with fleet.naming_the_cause():
+                    raise
             fleet.wait_until_ready()
         except BaseException:
             fleet.close()
