@@ -49,7 +49,7 @@ class _Fetch:
                 each.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
-        # HTTP and TLS take 7 MB of memory: most servers fetch nothing.
+        # HTTP takes 2 MB of memory: most servers fetch nothing.
         from flume.server.sources.http_get import get_untrusted  # noqa: PLC0415
 
         try:
