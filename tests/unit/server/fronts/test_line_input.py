@@ -9,6 +9,7 @@ from flume.errors import RemoteProtocolError
 from flume.server.fronts.line_input import READ_BYTES, ExcessError, LineInput
 from flume.server.limits.commands import CommandBudget
 from flume.settings import ServerSettings
+from support.async_tests import run
 
 
 class Connection:
@@ -36,14 +37,6 @@ class Connection:
             self.input.received(len(piece))
             taken += len(piece)
         return taken
-
-
-def run(test):
-    def wrapper(*arguments, **fields):
-        asyncio.run(test(*arguments, **fields))
-
-    wrapper.__name__ = test.__name__
-    return wrapper
 
 
 @run

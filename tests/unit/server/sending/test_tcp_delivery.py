@@ -9,6 +9,7 @@ from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring
 from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, TcpDelivery, TcpRecipient
+from support.async_tests import run
 
 RATE = 100
 """Datagrams a second, a keyframe each second."""
@@ -64,16 +65,6 @@ async def let_run() -> None:
     """Run all callbacks that are ready."""
     for _ in range(100):
         await asyncio.sleep(0)
-
-
-def run(test):
-    """Run an async test without a plugin."""
-
-    def wrapper(*arguments, **fields):
-        asyncio.run(test(*arguments, **fields))
-
-    wrapper.__name__ = test.__name__
-    return wrapper
 
 
 @run
