@@ -12,7 +12,7 @@ from flume.lab.engines import prepare
 from flume.lab.run.fleet import start_fleet
 from flume.lab.run.network import fleet_links, shape
 from flume.lab.testcard import ensure_test_card
-from support.labs.labs import LabUnderTest
+from support.labs.labs import LabUnderTest, new_lab
 from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
 
 
@@ -20,7 +20,7 @@ def _quiet(_line: str) -> None:
     return
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def netem_lab(engine: Engine) -> Iterator[NetemLab]:
     """A server and five clients that are not connected yet, on perfect links that netem can change."""
     name = f"test-{secrets.token_hex(4)}"
@@ -43,7 +43,5 @@ def netem_lab(engine: Engine) -> Iterator[NetemLab]:
 @pytest.fixture
 def lab(engine: Engine, tmp_path: Path) -> Iterator[LabUnderTest]:
     """A lab for one test that needs a whole run."""
-    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", tmp_path / "artifacts")
-    yield lab
-    lab.close()
-    engine.remove_lab(lab.name)
+    with new_lab(engine, tmp_path / "artifacts") as lab:
+        yield lab

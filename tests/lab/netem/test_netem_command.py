@@ -1,13 +1,12 @@
 """`make netem` as a person uses it, on a lab that runs and was started without a profile."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
 
 from flume.lab.commands import status
 from flume.lab.machine.process import wait_until
-from support.labs.labs import LabUnderTest
+from support.labs.labs import LabUnderTest, new_lab
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 
@@ -15,14 +14,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 @pytest.fixture(scope="module")
 def lab(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
     """Two clients that watch the test card on a lab left running."""
-    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", tmp_path_factory.mktemp("netem") / "artifacts")
-    try:
+    with new_lab(engine, tmp_path_factory.mktemp("netem") / "artifacts") as lab:
         finished = lab.run("--clients", 2, "--scenario", "steady", "--duration", 1)
         assert finished.returncode == 0, finished.stdout + finished.stderr
         yield lab
-    finally:
-        lab.close()
-        engine.remove_lab(lab.name)
 
 
 def test_the_link_of_one_client_is_shaped_under_its_stream_and_the_other_loses_nothing(lab, engine):

@@ -15,7 +15,7 @@ import pytest
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Role
 from flume.lab.machine.process import wait_until
-from support.labs.labs import LabUnderTest
+from support.labs.labs import LabUnderTest, new_lab
 from support.labs.traces import Trace, still_there, traces
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
@@ -38,10 +38,8 @@ KILLS = int(os.environ.get("FLUME_KILLS", "3"))
 @pytest.fixture
 def lab(wire_engine: Engine, tmp_path: Path) -> Iterator[LabUnderTest]:
     """A lab for one test."""
-    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", tmp_path / "artifacts")
-    yield lab
-    lab.close()
-    wire_engine.remove_lab(lab.name)
+    with new_lab(wire_engine, tmp_path / "artifacts") as lab:
+        yield lab
 
 
 def victim(engine: Engine, lab: str, part: str, runner: int, dice: random.Random) -> int | None:

@@ -1,12 +1,16 @@
 """Runs ``flume lab`` and ``make`` for tests, as a person does."""
 
+import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flume.lab.containers.engine import Engine
 from support.paths import ROOT
 
 
@@ -15,6 +19,17 @@ def one_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) == 1, text
     return lines[0]
+
+
+@contextlib.contextmanager
+def new_lab(engine: Engine, artifacts: Path) -> Iterator["LabUnderTest"]:
+    """A lab with a name of its own for the body; whatever is left of it then is removed from *engine*."""
+    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", artifacts)
+    try:
+        yield lab
+    finally:
+        lab.close()
+        engine.remove_lab(lab.name)
 
 
 class LabUnderTest:
