@@ -81,6 +81,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest keyframe at which a client may join."""
     token_interval_s: float = TOKEN_INTERVAL_S
     consent_timeout_s: float = CONSENT_TIMEOUT_S
+    allow: tuple[str, ...] = ()
+    """Networks from which clients may come; empty: from everywhere. See :mod:`flume.server.access.networks`."""
+    deny: tuple[str, ...] = ()
+    """Networks from which no client may come."""
     max_sessions: int = 1000
     max_sessions_per_address: int = 64
     max_sessions_per_network: int = 256

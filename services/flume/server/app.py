@@ -11,6 +11,7 @@ from flume.control.messages import ServerStatus
 from flume.control.session import Signal
 from flume.errors import ServerError, SourceError
 from flume.media.ring import Ring, slots_of
+from flume.server.access.networks import NetworkRules
 from flume.server.demand import Demand
 from flume.server.ending import Ending
 from flume.server.fronts.listening import ControlListener
@@ -64,13 +65,14 @@ class Server:
     def __init__(self, source: Source, settings: ServerSettings, *, parts: ServerParts = _REAL_PARTS) -> None:
         """Bind the ports and prepare to serve *source*; nothing is read, sent or accepted before :meth:`start`.
 
-        Raises :class:`NetworkError` when a port cannot be bound.
+        Raises :class:`NetworkError` when a port cannot be bound, and :class:`SettingsError`.
         """
         self.settings = settings
         self._source = source
         self._started_s = time.monotonic()
         self._closed = False
         self._sweeper: asyncio.Task[None] | None = None
+        self._networks = NetworkRules(allow=settings.allow, deny=settings.deny)
         self._control, media = bind_both(settings.host, settings.port)
         self._media_port = parts.media_port(settings.host, media)
         self._segmentation = settings.segmentation and probe_segmentation()
@@ -101,7 +103,7 @@ class Server:
             make_sender=self._sender.make,
         )
         self._tokens = Tokens()
-        self._arrivals = Arrivals(self._media_port, self._tokens)
+        self._arrivals = Arrivals(self._media_port, self._tokens, self._networks)
         self._refused: Counter[str] = Counter()
         self._descriptors = Descriptors()
         self.table = parts.table(
@@ -118,7 +120,7 @@ class Server:
             ),
             room=self._descriptors.room,
         )
-        self._listener = ControlListener(self.table)
+        self._listener = ControlListener(self.table, self._networks)
 
     @property
     def port(self) -> int:

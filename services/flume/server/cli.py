@@ -63,6 +63,18 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on; 0.0.0.0 is all of them.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="TCP port of control and UDP port of media.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="NETWORK",
+    help="Serve only clients of this network or address, such as 192.0.2.0/24; may be repeated.",
+)
+@click.option(
+    "--deny",
+    multiple=True,
+    metavar="NETWORK",
+    help="Turn clients of this network away; of all networks that hold an address the most specific one decides.",
+)
 @click.option("--once", is_flag=True, help="End after the last item instead of beginning again.")
 @click.option(
     "--ingest",

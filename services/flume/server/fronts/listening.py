@@ -14,6 +14,7 @@ from flume.control.endpoint import Address
 from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
 from flume.errors import NetworkError
+from flume.server.access.networks import NetworkRules
 from flume.server.fronts.json_lines import ControlConnection, idle_message
 from flume.server.limits.descriptors import Descriptors
 from flume.server.sessions import replies
@@ -38,9 +39,10 @@ _log = logging.getLogger(__name__)
 class ControlListener:
     """Accepts control connections."""
 
-    def __init__(self, table: SessionTable) -> None:
-        """Open sessions in *table*."""
+    def __init__(self, table: SessionTable, networks: NetworkRules) -> None:
+        """Open sessions in *table* for clients that *networks* admit."""
         self._table = table
+        self._networks = networks
         self._connections: set[ControlConnection] = set()
         self._silent: dict[socket.socket, _Silent] = {}
         self._making: set[asyncio.Task[None]] = set()
@@ -104,6 +106,12 @@ class ControlListener:
     def _take(self, accepted: socket.socket, peer: Address) -> None:
         """Give *accepted* a place, and let it wait for its first bytes; until then it costs no more than that."""
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        if not self._networks.admits(peer[0]):
+            self._table.refused["address_denied"] += 1
+            _log.warning("%s:%d is turned away: its network is not allowed (--allow, --deny)", *peer)
+            message = f"this server does not serve {peer[0]}"
+            self._say(accepted, Closed(state=State.CLOSED, code="address_denied", message=message))
+            return
         try:
             place = self._table.admit(peer, lambda goodbye: self._dismiss(accepted, goodbye))
         except NetworkError as error:

@@ -4,6 +4,7 @@ import logging
 import time
 
 from flume.control.endpoint import Address
+from flume.server.access.networks import NetworkRules
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.echo import READ_BYTES, is_echo_request
 from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
@@ -11,14 +12,17 @@ from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
 DATAGRAMS_AT_ONCE = 64
 """Read in one callback before the event loop does other work."""
 
+_ALL_NETWORKS = NetworkRules()
+
 _log = logging.getLogger(__name__)
 
 
 class Arrivals:
     """Passes datagrams on to the sessions that they are for. Runs on the event loop."""
 
-    def __init__(self, media_port: MediaPort, tokens: Tokens) -> None:
-        """Read new clients' datagrams from *media_port*; find their sessions by *tokens*."""
+    def __init__(self, media_port: MediaPort, tokens: Tokens, networks: NetworkRules = _ALL_NETWORKS) -> None:
+        """Read new clients' datagrams from *media_port*, if *networks* admit them; find their sessions by *tokens*."""
+        self._networks = networks
         self._media_port = media_port
         self._tokens = tokens
 
@@ -36,6 +40,9 @@ class Arrivals:
 
     def on_datagram_untrusted(self, data: bytes, source: Address) -> None:
         """Take a datagram that came to the media port, on whichever socket. Raises nothing."""
+        if not self._networks.admits(source[0]):
+            self._tokens.counts["address_denied"] += 1
+            return
         if is_echo_request(data, token_bytes=TOKEN_CHARACTERS):
             self._echo_untrusted(data, source)
             return

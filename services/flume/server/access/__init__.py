@@ -1,0 +1,1 @@
+"""Who may come in: networks that are allowed, certificates of the server, users and their secrets."""
