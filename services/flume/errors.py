@@ -13,6 +13,7 @@
     ├── ServerError            an internal fault ended the server
     └── LabError
         ├── EngineError           the Docker engine is absent, silent, or refused
+        │   └── EngineAbsentError it is absent: no program listens where it should
         ├── SetupError            the machine could not be prepared
         └── EvidenceError         a capture or counter cannot be trusted
 
@@ -90,6 +91,10 @@ class LabError(FlumeError):
 
 class EngineError(LabError):
     """The Docker engine is absent, does not answer, or refused."""
+
+
+class EngineAbsentError(EngineError):
+    """No program listens where the Docker engine should. What it keeps on disk may still be there."""
 
 
 class SetupError(LabError):

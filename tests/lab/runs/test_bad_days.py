@@ -77,7 +77,7 @@ def test_a_file_that_is_no_video_is_reported_by_the_server_and_leaves_nothing(la
     [
         ("tcp://127.0.0.1:1", "no Docker engine at tcp://127.0.0.1:1"),
         ("tcp://127.0.0.1:99999", "DOCKER_HOST=tcp://127.0.0.1:99999 is no address of a Docker engine"),
-        ("nonsense", "no Docker engine at nonsense"),
+        ("nonsense", "the Docker engine at nonsense cannot be reached"),
     ],
 )
 def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch, docker_host, message):

@@ -1,4 +1,4 @@
-"""The Docker engine: images, networks, containers. The one file that imports the Docker SDK.
+"""The Docker engine: images, networks, containers. With ``connection.py`` the one owner of the Docker SDK.
 
 Works with a local engine, a remote ``DOCKER_HOST`` and Docker Desktop alike: no path, process or interface of the
 engine's host is used here. Every failure is an :class:`~flume.errors.EngineError` of one line.
@@ -6,7 +6,6 @@ engine's host is used here. Every failure is an :class:`~flume.errors.EngineErro
 
 import contextlib
 import os
-import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,16 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import docker
-import docker.constants
 import docker.errors
 import docker.types
-import docker.utils
-import requests.exceptions
-import urllib3.exceptions
 
 from flume.errors import EngineError
 from flume.lab.containers import archive, topology
+from flume.lab.containers.connection import open_engine, translated
 from flume.lab.containers.container import Container, ExecResult, Output, State
 from flume.lab.containers.engine_values import (
     EngineInfo,
@@ -39,7 +34,7 @@ from flume.lab.containers.engine_values import (
 )
 from flume.lab.containers.image_store import ImageStore
 from flume.lab.containers.topology import LABEL_LAB, Role, Service, Topology
-from flume.lab.machine.process import one_line
+from flume.lab.machine.endpoint import Endpoint, find_endpoint
 
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 
@@ -49,69 +44,8 @@ _REQUEST_TIMEOUT_S = 60.0
 _PARALLEL = 8
 """Parallel requests; further ones only queue in the engine."""
 
-_MAX_CONNECTIONS = 32
-"""Open connections to the engine: parallel requests, and one attachment for each client."""
-
-_ANY_VERSION = docker.constants.MINIMUM_DOCKER_API_VERSION
-"""Until the engine has reported its own version."""
-
 _T = TypeVar("_T")
 _U = TypeVar("_U")
-
-
-@contextlib.contextmanager
-def _translated(what: str, endpoint: str) -> Iterator[None]:
-    """Raise :class:`EngineError` for everything that the SDK and the libraries under it raise."""
-    try:
-        yield
-    except docker.errors.APIError as error:
-        reason = error.explanation or str(error)
-        raise EngineError(f"the Docker engine could not {what}: {one_line(reason)}") from error
-    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
-        message = f"the Docker engine at {endpoint} does not answer ({what}): is it hung? restart it, then try again"
-        raise EngineError(message) from error
-    except PermissionError as error:
-        remedy = "run as root, or add yourself to the group docker"
-        raise EngineError(f"the Docker engine at {endpoint} may not be used by this user: {remedy}") from error
-    except (
-        docker.errors.DockerException,
-        requests.exceptions.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
-    ) as error:
-        if "timed out" in str(error):
-            raise EngineError(f"the Docker engine at {endpoint} does not answer ({what}): is it hung?") from error
-        raise EngineError(f"no Docker engine at {endpoint} ({what}): {one_line(str(error))}") from error
-
-
-def _check_socket(endpoint: str, *, timeout_s: float) -> None:
-    """Raise :class:`OSError` if no engine listens on a local *endpoint*: the SDK leaks a socket each time it fails."""
-    scheme, _, path = endpoint.partition("://")
-    if scheme == "unix":
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(timeout_s)
-            sock.connect(path)
-
-
-def _open(endpoint: str, environment: Mapping[str, str], *, timeout_s: float) -> tuple[Any, Mapping[str, Any]]:
-    """Return the SDK's client for the engine at *endpoint*, and the engine's answer to ``docker info``."""
-    settings: dict[str, Any] = {
-        "base_url": endpoint,
-        **docker.utils.kwargs_from_env(environment=dict(environment)),
-    }
-    settings |= {"version": _ANY_VERSION, "timeout": timeout_s, "max_pool_size": _MAX_CONNECTIONS}
-    try:
-        api: Any = docker.APIClient(**settings)
-    except ValueError as error:  # such as a port above 65535
-        raise EngineError(f"DOCKER_HOST={endpoint} is no address of a Docker engine: {error}") from error
-    try:
-        # As version="auto" does; but on failure the SDK's constructor leaks its connection.
-        api._version = api._retrieve_server_version()  # noqa: SLF001
-        seen = api.info()
-    except BaseException:
-        api.close()
-        raise
-    return api, seen
 
 
 class Engine:
@@ -123,26 +57,32 @@ class Engine:
             clients = engine.find(lab="default", role="client")
     """
 
-    def __init__(self, api: Any, info: EngineInfo) -> None:
+    def __init__(self, api: Any, info: EngineInfo, endpoint: Endpoint) -> None:
         """Use :meth:`connect` instead."""
         # Any: the published type stubs of the SDK's low-level client are incomplete.
         self._api = api
         self.info = info
+        self.endpoint = endpoint
         self.images = ImageStore(api, self._errors)
 
     @classmethod
-    def connect(cls, *, timeout_s: float = 10.0, environment: Mapping[str, str] | None = None) -> "Engine":
-        """Return the engine at ``DOCKER_HOST``, or the local one, once it has answered.
+    def connect(
+        cls,
+        endpoint: Endpoint | None = None,
+        *,
+        timeout_s: float = 10.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Engine":
+        """Return the engine at *endpoint* once it has answered.
 
-        Raises :class:`EngineError` with the endpoint if no engine is there, or it does not answer within *timeout_s*.
+        Without *endpoint* it is the one that ``docker`` would use in *environment* (None: that of this process): the
+        one of ``DOCKER_HOST``, of a context, or of this machine. Raises :class:`EngineError` with the endpoint if no
+        engine is there, or it does not answer within *timeout_s*.
         """
-        environment = os.environ if environment is None else environment
-        endpoint = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-        with _translated("ask for its version", endpoint):
-            _check_socket(endpoint, timeout_s=timeout_s)
-            api, seen = _open(endpoint, environment, timeout_s=timeout_s)
+        endpoint = endpoint or find_endpoint(os.environ if environment is None else environment)
+        api, seen = open_engine(endpoint, timeout_s=timeout_s)
         api.timeout = _REQUEST_TIMEOUT_S
-        return cls(api, info_of(seen, endpoint))
+        return cls(api, info_of(seen, endpoint.url), endpoint)
 
     def close(self) -> None:
         """Close the connections to the engine; its containers go on running."""
@@ -157,7 +97,7 @@ class Engine:
         self.close()
 
     def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
-        return _translated(what, self.info.endpoint)
+        return translated(what, self.info.endpoint)
 
     # Networks
 
@@ -247,6 +187,8 @@ class Engine:
             "stdin_open": service.stdin_open,
             # Without it the SDK sets StdinOnce, and closing the first attachment would end the program's input.
             "detach": True,
+            # A proxy in ~/.docker/config.json is for the internet, and a lab's network has no way there.
+            "use_config_proxy": False,
             "healthcheck": healthcheck_of(service),
             "host_config": self._host_config(lab, service, start.network),
         }

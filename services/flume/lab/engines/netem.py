@@ -15,11 +15,15 @@ from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, EngineInfo, Start
 from flume.lab.containers.images import WIRE_ARCHITECTURE
+from flume.lab.machine.process import last_line
 
 Place = Literal["kernel", "wire"]
 
 _TRY_NETEM = ["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
 """Adds a netem qdisc in a network namespace that ends with the command. Status 0: the kernel has netem."""
+
+_UNKNOWN = ("qdisc kind is unknown", "RTNETLINK answers: No such file or directory")
+"""tc's words for a kernel that has no netem; another failure is none of the kernel's."""
 
 _LOAD = "modprobe sch_netem"
 _REMEDIES = {
@@ -84,14 +88,20 @@ def engine_has_netem(engine: Engine) -> bool:
 
     If that kernel is this machine's, the trial takes milliseconds here; otherwise it takes a container.
     """
-    local = engine.info.endpoint.startswith("unix:") and engine.info.kernel == platform.release()
+    here = engine.info.endpoint.startswith("unix:") and engine.info.kernel == platform.release()
+    local = here and engine.info.name == platform.node()
     if local and os.geteuid() == 0 and shutil.which("tc") is not None and shutil.which("unshare") is not None:
-        tried = subprocess.run(_TRY_NETEM, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-        return tried.returncode == 0
+        tried = subprocess.run(_TRY_NETEM, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        if tried.returncode == 0 or any(text in tried.stderr for text in _UNKNOWN):
+            return tried.returncode == 0
+        # Not tried, such as in a container that may make no namespace: that shows nothing about the kernel.
     lab = f"netem-{secrets.token_hex(4)}"
     layout = topology.load_file(checkout.lab_yaml())
     try:
         probe = engine.start_service(lab, "netem", layout, Start(service="probe", role="probe"))
-        return probe.exec(_TRY_NETEM).code == 0
+        done = probe.exec(_TRY_NETEM)
     finally:
         engine.remove_lab(lab)
+    if done.code == 0 or any(text in done.stderr for text in _UNKNOWN):
+        return done.code == 0
+    raise SetupError(f"whether the engine's kernel has netem could not be tried: {last_line(done.stderr)}")

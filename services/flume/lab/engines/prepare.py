@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from flume.errors import EngineError
+from flume.errors import EngineAbsentError
 from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
@@ -49,13 +49,16 @@ def prepare_netem(engine: Engine, say: Say, *, interactive: bool = False) -> Pla
 
 
 def purge(say: Say) -> None:
-    """Remove all labs and images, and stop the engine if we started it."""
+    """Remove all labs and images, and stop the engine if we started it.
+
+    Raises :class:`EngineError` where an engine may be there and was not reached: then nothing is stopped or removed.
+    """
     for line in _left_by_earlier_versions():
         say(line)
     try:
         engine = Engine.connect()
-    except EngineError as error:
-        say(f"{error}; nothing to remove in it.")
+    except EngineAbsentError as error:
+        say(f"{error}; labs and images that it keeps, if any, are left: start it and purge again.")
         return
     with engine:
         for what in [*engine.remove_lab(None), *(f"image {name}" for name in images.remove_images(engine))]:

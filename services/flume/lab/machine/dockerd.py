@@ -1,7 +1,8 @@
 """Docker's engine on this machine: start it where none answers, and stop the one that we started.
 
-The only file that starts an engine. One named by ``DOCKER_HOST``, or one that answers already, is used as it is and
-never stopped by us.
+The only file that starts an engine. One that ``DOCKER_HOST`` or a context names, or one that answers already, is used
+as it is and never stopped by us. An engine is started only where none is there: one that may not be used, or is slow to
+answer, is there.
 """
 
 import http.client
@@ -10,16 +11,16 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from flume.errors import SetupError
 from flume.lab import progress
 from flume.lab.machine import packages
+from flume.lab.machine.endpoint import SOCKET, find_endpoint
 from flume.lab.machine.process import Daemon, last_line, start_ticks, tail, wait_until
 from flume.lab.progress import Say
-
-SOCKET = Path("/var/run/docker.sock")
 
 LOG = Path("/var/log/flumelab-dockerd.log")
 
@@ -34,6 +35,14 @@ _START_TIMEOUT_S = 60.0
 
 _PING_TIMEOUT_S = 3.0
 
+_PATIENCE_S = 30.0
+"""For an engine that accepts connections and is slow: it may just be starting, or the computer is busy."""
+
+PID_FILE = Path("/var/run/docker.pid")
+
+Reached = Literal["answers", "absent", "forbidden", "silent", "strange"]
+"""What became of a question. Only ``absent`` means that no engine is there; ``strange``: no engine answers so."""
+
 
 class StartedEngine(msgspec.Struct, frozen=True):
     """A dockerd that we started. Its start time distinguishes it from a later process with the same number."""
@@ -43,9 +52,10 @@ class StartedEngine(msgspec.Struct, frozen=True):
 
 
 def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None:
-    """Install what is missing, and start the engine of this machine if none answers. Nothing with ``DOCKER_HOST`` set.
+    """Install what is missing, and start the engine of this machine if there is none.
 
-    *tests* also installs what only the tests need. Raises :class:`SetupError` that says what a person has to do.
+    An engine that is named (:func:`find_endpoint`) is left to :meth:`Engine.connect`. *tests* also installs what only
+    the tests need. Raises :class:`SetupError` that says what a person has to do.
     """
     if tests:
         packages.install(
@@ -54,13 +64,38 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None
             say,
             interactive,
         )
-    endpoint = os.environ.get("DOCKER_HOST")
-    if endpoint:
-        return  # not an engine of ours: Engine.connect() finds out whether it answers
-    if answers():
+    if find_endpoint(os.environ).named_by or not _is_absent(say):
         return
     packages.install(ENGINE_PACKAGES, "the lab runs its server and clients in Docker containers", say, interactive)
     start_engine(say, interactive=interactive)
+
+
+def _is_absent(say: Say, *, patience_s: float | None = None) -> bool:
+    """Return whether no engine is there, and False where one answers.
+
+    Raises :class:`SetupError` where one is there and cannot be used: a second one would take its data and its networks.
+    """
+    patience_s = _PATIENCE_S if patience_s is None else patience_s
+    reached = ask()
+    if starting := reached == "absent" and _is_running(PID_FILE):
+        say("A Docker engine is just starting here: waiting for it.")
+        wait_until(answers, timeout_s=patience_s)
+        reached = ask()
+    elif reached == "silent":
+        say(f"The Docker engine is slow to answer: waiting up to {patience_s:g} s.")
+        reached = ask(timeout_s=patience_s)
+    if reached == "forbidden":
+        remedy = "run as root, or add yourself to the group docker (usermod -aG docker NAME, then log in again)"
+        raise SetupError(f"the Docker engine at {SOCKET} may not be used by this user: {remedy}")
+    if reached == "absent" and starting:
+        raise SetupError(f"a dockerd runs ({PID_FILE}) and does not listen at {SOCKET}: set DOCKER_HOST, or end it")
+    if reached in {"silent", "strange"}:
+        how = f"not within {patience_s:g} s" if reached == "silent" else "not as an engine does"
+        raise SetupError(
+            f"the Docker engine at {SOCKET} is there and answers {how}: restart it (systemctl restart docker), "
+            "then try again; no other one is started beside it"
+        )
+    return reached == "absent"
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -76,19 +111,30 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:
-    """Return whether a Docker engine answers on the local socket.
+def ask(*, timeout_s: float = _PING_TIMEOUT_S) -> Reached:
+    """Ask the engine at the local socket whether it is there.
 
     Two lines of HTTP: importing the Docker SDK for this question would take longer than all of a second run.
     """
     connection = _UnixConnection(SOCKET, timeout_s=timeout_s)
     try:
         connection.request("GET", "/_ping")
-        return connection.getresponse().status == http.client.OK
+        return "answers" if connection.getresponse().status == http.client.OK else "strange"
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return "absent"
+    except PermissionError:
+        return "forbidden"
+    except (TimeoutError, BlockingIOError):  # BlockingIOError: so many wait to be accepted that the kernel refuses more
+        return "silent"
     except (OSError, http.client.HTTPException):
-        return False
+        return "strange"
     finally:
         connection.close()
+
+
+def answers(*, timeout_s: float = _PING_TIMEOUT_S) -> bool:
+    """Return whether a Docker engine answers on the local socket; False is no proof that there is none."""
+    return ask(timeout_s=timeout_s) == "answers"
 
 
 def start_engine(say: Say, *, interactive: bool = False) -> None:
@@ -114,7 +160,7 @@ def _start_by_systemd() -> None:
 
 
 def _start_by_ourselves() -> Daemon:
-    for pid_file in (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid")):
+    for pid_file in (PID_FILE, Path("/var/run/docker/containerd/containerd.pid")):
         _remove_stale(pid_file)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
@@ -131,14 +177,19 @@ def _remove_stale(pid_file: Path) -> None:
 
     A killed dockerd leaves its file, and the next one refuses to start if *any* process has that number by then.
     """
+    if not _is_running(pid_file):
+        pid_file.unlink(missing_ok=True)
+
+
+def _is_running(pid_file: Path) -> bool:
+    """Return whether the process in *pid_file* is a dockerd or containerd that runs."""
     try:
         pid = int(pid_file.read_text())
         # A zombie has a name too. Where no init process reaps orphans, dockerd would wait for a dead containerd.
         running = "" if start_ticks(pid) is None else Path(f"/proc/{pid}/comm").read_text().strip()
     except (OSError, ValueError):
-        running = ""
-    if running not in {"dockerd", "containerd"}:
-        pid_file.unlink(missing_ok=True)
+        return False
+    return running in {"dockerd", "containerd"}
 
 
 def _mtu_option(net: Path = Path("/sys/class/net"), routes: Path = Path("/proc/net/route")) -> list[str]:

@@ -4,7 +4,6 @@ The runner only puts the steps in order. A fault of the lab itself becomes an ER
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -145,7 +144,7 @@ class _Run:
         if not isinstance(error, Exception):
             self._say(f"Removing lab {self._spec.lab!r}.")
         # On connections of its own: an interrupt may have come while a pooled connection was being handed out.
-        with Engine.connect(environment={**os.environ, "DOCKER_HOST": self._engine.info.endpoint}) as engine:
+        with Engine.connect(self._engine.endpoint) as engine:
             with contextlib.suppress(LabError):
                 collect.write_all_logs(engine.find(lab=self._spec.lab), directory / "logs")
             engine.remove_lab(self._spec.lab)

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from flume.errors import EngineError, SetupError
+from flume.errors import EngineAbsentError, EngineError, SetupError
 from flume.lab import checkout
 from flume.lab.cli import lab
 from flume.lab.containers.engine import Engine
@@ -67,13 +67,25 @@ def test_purge_names_what_an_earlier_version_left_and_how_to_end_it(
     monkeypatch.setattr(prepare, "EARLIER_KERNELS", tmp_path)
 
     def no_engine() -> None:
-        raise EngineError("no engine")
+        raise EngineAbsentError("no engine")
 
     monkeypatch.setattr(Engine, "connect", no_engine)
     said = CliRunner().invoke(lab, ["purge"]).stderr
     assert "Removed lab-disk-0123.ext4" in said
     assert not (tmp_path / "lab-disk-0123.ext4").exists()
     assert "pkill -KILL -u 60703; ip link delete flumelab3; rm -r /var/lib/flumelab/kernel-3" in said
+
+
+def test_purge_stops_nothing_where_an_engine_was_not_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not reached is not absent: its labs may run, and `make purge` must not go on."""
+
+    def not_reached() -> None:
+        raise EngineError("the Docker engine at unix:///x does not answer")
+
+    monkeypatch.setattr(checkout, "cache", lambda: tmp_path)
+    monkeypatch.setattr(Engine, "connect", not_reached)
+    monkeypatch.setattr(dockerd, "stop_engine", lambda _say: pytest.fail("stopped"))
+    assert isinstance(CliRunner().invoke(lab, ["purge"]).exception, EngineError)
 
 
 @pytest.mark.parametrize(

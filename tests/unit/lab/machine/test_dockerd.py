@@ -1,5 +1,6 @@
 """The engine on this machine: its pid files, its MTU, and which process may be stopped."""
 
+import hashlib
 import os
 import socket
 import threading
@@ -10,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from flume.lab.machine import dockerd
+from flume.errors import SetupError
+from flume.lab.machine import dockerd, packages
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,112 @@ def test_without_a_readable_record_nothing_is_stopped(
         record.write_bytes(content)
     monkeypatch.setattr(dockerd, "RECORD", record)
     assert not dockerd.stop_engine(lambda _line: None)
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket in the place of this machine's, bound and not listened to; starting an engine fails the test."""
+
+    def started(*_: object, **__: object) -> None:
+        pytest.fail("a second engine was started, or packages were installed for one")
+
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(dockerd, "SOCKET", tmp_path / "docker.sock")
+    monkeypatch.setattr(dockerd, "PID_FILE", tmp_path / "docker.pid")
+    monkeypatch.setattr(dockerd, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(dockerd, "_PING_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(dockerd, "start_engine", started)
+    monkeypatch.setattr(packages, "install", started)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "docker.sock"))
+        yield listener
+
+
+def refusal() -> str:
+    """Return the error of preparing this machine; it must be one line."""
+    with pytest.raises(SetupError) as caught:
+        dockerd.prepare(lambda _line: None)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_engine_that_accepts_and_says_nothing_is_there(local: socket.socket) -> None:
+    local.listen()
+    assert "is there and answers not within 0.3 s" in refusal()
+
+
+def test_an_engine_that_no_longer_accepts_is_there(local: socket.socket) -> None:
+    """The kernel's queue is full: connecting fails at once with EAGAIN."""
+    local.listen(0)
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        for one in (first, second):
+            one.setblocking(False)
+            one.connect_ex(local.getsockname())
+        assert "is there and answers not within 0.3 s" in refusal()
+
+
+def test_an_engine_that_is_slow_is_waited_for(local: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dockerd, "_PATIENCE_S", 20.0)
+    local.listen()
+    said: list[str] = []
+
+    def serve() -> None:
+        given_up, _ = local.accept()
+        waited_for, _ = local.accept()
+        with given_up, waited_for:
+            waited_for.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    dockerd.prepare(said.append)
+    thread.join()
+    assert said == ["The Docker engine is slow to answer: waiting up to 20 s."]
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"])
+def test_something_else_that_answers_is_there(local: socket.socket, answer: bytes) -> None:
+    with engine_that_says(answer, local):
+        assert "answers not as an engine does" in refusal()
+
+
+def test_an_engine_that_this_user_may_not_use_is_there(local: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may use every socket, so the kernel's refusal is played."""
+
+    def refuse(_self: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(dockerd._UnixConnection, "connect", refuse)
+    assert "may not be used by this user: run as root, or add yourself to the group docker" in refusal()
+
+
+def test_an_engine_that_is_starting_is_waited_for(local: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs and does not listen yet: nobody listens at its socket."""
+    monkeypatch.setattr(dockerd, "_is_running", lambda pid_file: pid_file == dockerd.PID_FILE)
+    assert "a dockerd runs" in refusal()
+
+
+@pytest.mark.parametrize("name", ["DOCKER_HOST", "DOCKER_CONTEXT"])
+def test_where_an_engine_is_named_none_is_asked_for_or_started_here(
+    local: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """Also where that engine is not there."""
+    (tmp_path / "contexts/meta" / hashlib.sha256(b"other").hexdigest()).mkdir(parents=True)
+    (tmp_path / "contexts/meta" / hashlib.sha256(b"other").hexdigest() / "meta.json").write_text(
+        '{"Name": "other", "Endpoints": {"docker": {"Host": "unix:///nowhere"}}}'
+    )
+    monkeypatch.setenv(name, "unix:///nowhere" if name == "DOCKER_HOST" else "other")
+    dockerd.prepare(lambda _line: None)
+
+
+def test_only_an_engine_that_is_absent_is_started(local: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at the socket: it was left by an engine that was killed."""
+    started: list[bool] = []
+    monkeypatch.setattr(dockerd, "start_engine", lambda *_args, **_options: started.append(True))
+    monkeypatch.setattr(packages, "install", lambda *_args: None)
+    dockerd.prepare(lambda _line: None)
+    assert started == [True]
 
 
 def test_no_engine_answers_where_there_is_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
