@@ -85,6 +85,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Networks from which clients may come; empty: from everywhere. See :mod:`flume.server.access.networks`."""
     deny: tuple[str, ...] = ()
     """Networks from which no client may come."""
+    tls_certificate: str | None = None
+    """PEM file of the certificate, and of those between it and its issuer; with it control is encrypted."""
+    tls_key: str | None = None
+    """PEM file of its key, which only its owner may read; ``None``: in the same file."""
+    tls_handshake_s: float = 10.0
+    """How long a TLS handshake may take."""
     max_sessions: int = 1000
     max_sessions_per_address: int = 64
     max_sessions_per_network: int = 256
@@ -128,6 +134,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             f"at least twice token_interval_s ({self.token_interval_s} s), or one lost datagram ends the stream",
         )
         check(1 <= self.max_sessions <= 100_000, "max_sessions", self.max_sessions, "1 to 100000")
+        check(
+            self.tls_key is None or self.tls_certificate is not None,
+            "tls_key",
+            self.tls_key,
+            "together with tls_certificate",
+        )
+        check(0.1 <= self.tls_handshake_s <= 300, "tls_handshake_s", self.tls_handshake_s, "0.1 to 300 seconds")
         check(self.idle_control_s > 0, "idle_control_s", self.idle_control_s, "above 0 seconds")
         check(self.keepalive_s > 0, "keepalive_s", self.keepalive_s, "above 0 seconds")
         self._check_limits()
@@ -147,6 +160,10 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int = DEFAULT_PORT
+    tls: bool = False
+    """Encrypt the control connection, and verify the server's certificate."""
+    ca: str | None = None
+    """PEM file of the issuers that are believed; ``None``: those of the system."""
     payload: PayloadKind = "rtp"
     transport: TransportChoice = "auto"
     """What carries the media. TCP is the second choice: it delays where UDP loses."""

@@ -18,6 +18,7 @@ from flume.client.app import Client
 from flume.client.health import check_client, check_server
 from flume.client.playback.opening import PlayerKind, open_player
 from flume.client.terminal import commands
+from flume.client.terminal.tls_options import TLS_OPTIONS, check_ca, tls_choice, tls_options
 from flume.client.terminal.views import JsonView, TextView, View
 from flume.client.terminal.watching import SIGNAL, Watching
 from flume.control.endpoint import endpoint
@@ -48,6 +49,7 @@ def _log_to_standard_error(level: int) -> None:
 
 
 _RECEPTION_OPTIONS = (
+    *TLS_OPTIONS,
     click.option("--reconnect/--no-reconnect", default=True, help="Connect again when session or server is lost."),
     click.option(
         "--receive-buffer",
@@ -157,7 +159,9 @@ def watch(
       flume watch localhost --player none --script "connect; wait 3; interrupt; wait 2; continue; wait 3; disconnect"
     """
     _log_to_standard_error(logging.DEBUG if verbose else logging.WARNING)
+    options["tls"] = options["tls"] or options["ca"] is not None
     settings = msgspec.convert({"host": host, **options}, ClientSettings)
+    check_ca(settings.ca)
     if script and commands_from:
         raise SettingsError("script", script[:80], "either --script or --commands, not both")
     steps = parse_script(script, duration_s=duration_s) if script else ()
@@ -246,9 +250,10 @@ def health_client(file: Path) -> None:
 @click.argument("host")
 @click.option("--port", default=DEFAULT_PORT, envvar="FLUME_PORT", show_default=True, help="TCP port of its control.")
 @click.option("--timeout", "timeout_s", default=3.0, show_default=True, help="Seconds to wait for its answer.")
-def health_server(*, host: str, port: int, timeout_s: float) -> None:
+@tls_options
+def health_server(*, host: str, port: int, timeout_s: float, tls: bool, ca: str | None) -> None:
     """Check that the server at HOST answers."""
-    _answer(*check_server(host, port, timeout_s=timeout_s))
+    _answer(*check_server(host, port, timeout_s=timeout_s, tls=tls_choice(tls=tls, ca=ca)))
 
 
 def _answer(is_healthy: bool, line: str) -> None:  # noqa: FBT001 - the two halves of an answer

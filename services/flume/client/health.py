@@ -7,7 +7,7 @@ import msgspec
 
 from flume.client.faults import describe_faults
 from flume.client.reception.statistics import SILENT_AFTER_S
-from flume.client.session.control_link import ControlLink
+from flume.client.session.control_link import ControlLink, TlsChoice
 from flume.client.statistics import ClientStatistics, parse_published
 from flume.control import messages
 from flume.errors import NetworkError
@@ -47,12 +47,17 @@ def _complaint(state: ClientStatistics, now_s: float) -> str | None:
     return None
 
 
-def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
+def check_server(host: str, port: int, *, timeout_s: float, tls: TlsChoice | None = None) -> tuple[bool, str]:
     """Return whether the server at *host* answers ``status``, and a line with its answer."""
     began_s = time.monotonic()
     try:
         link = ControlLink.open(
-            host, port, timeout_s=timeout_s, on_message=lambda _message: None, on_lost=lambda _link, _reason: None
+            host,
+            port,
+            timeout_s=timeout_s,
+            on_message=lambda _message: None,
+            on_lost=lambda _link, _reason: None,
+            tls=tls,
         )
     except NetworkError as error:
         return False, str(error)
@@ -62,6 +67,8 @@ def check_server(host: str, port: int, *, timeout_s: float) -> tuple[bool, str]:
         return False, str(error)
     finally:
         link.close()
+    if isinstance(reply, messages.Refused):
+        return False, f"{host} port {port}: {reply.message}"
     if not isinstance(reply, messages.Status):
         return False, f"{host} port {port} answered {reply!r:.120} to status"
     server = reply.server

@@ -33,7 +33,14 @@ PATH_LEGS: Mapping[str, Mapping[str, Weight]] = {
     "name": {"ok": "well", "unknown": "blocked"},
     "host": {"reachable": "well", "silent": "blocked"},
     "tcp": {"open": "well", "dropped": "blocked", "rejected": "blocked", "unreachable": "blocked"},
-    "control": {"ok": "well", "silent": "blocked", "not_flume": "blocked", "turned_away": "blocked"},
+    "control": {
+        "ok": "well",
+        "silent": "blocked",
+        "not_flume": "blocked",
+        "turned_away": "blocked",
+        "tls_required": "blocked",
+        "tls_failed": "blocked",
+    },
     "udp_out": {"ok": "well", "dropped": "blocked", "rejected": "blocked"},
     "nat": {"none": "well", "translated": "well"},
     "udp_back": {"ok": "well", "dropped": "blocked", "rejected": "blocked", "lossy": "blocked"},
@@ -189,6 +196,8 @@ def control(seen: ControlSeen, path: PathEnds) -> Finding:
                 detail=f"the server says: {seen.text}",
                 remedy=remedies.TURNED_AWAY,
             )
+        case "tls_required" | "tls_failed":
+            return Finding(leg="control", finding=seen.outcome, detail=seen.text, remedy=remedies.TLS[seen.outcome])
         case "silent" if seen.unacknowledged_bytes == 0:
             detail = (
                 f"the port opens and takes the question, but answers nothing within {seen.took_s:.1f} s: "

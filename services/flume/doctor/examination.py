@@ -16,13 +16,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
 from flume.client.reception.receive_buffer import ReceiveBuffer
+from flume.client.session.control_link import TlsChoice
 from flume.control import messages
 from flume.control.endpoint import without_brackets
 from flume.doctor import diagnosis, observations
 from flume.doctor.banner import describe_untrusted
 from flume.doctor.media import MediaExamination
 from flume.doctor.remedies import PathEnds
-from flume.doctor.session import ControlChannel, Poller
+from flume.doctor.session import ControlChannel, ControlConnection, Poller
 from flume.doctor.sockets import (
     ConnectAttempt,
     Endpoint,
@@ -33,6 +34,7 @@ from flume.doctor.sockets import (
     try_udp_port,
     unacknowledged_bytes,
 )
+from flume.errors import NetworkError
 from flume.settings import ClientSettings
 
 BUDGET_S = 11.0
@@ -50,8 +52,19 @@ QUIET_PORTS = (9, 1)
 class Examination:
     """One examination; :meth:`legs` may be called once."""
 
-    def __init__(self, host: str, port: int, *, on_leg: Callable[[str], None] = lambda _leg: None) -> None:
-        """Examine the path to TCP *port* of *host*; *on_leg* is called with each leg before its examination."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: TlsChoice | None = None,
+        on_leg: Callable[[str], None] = lambda _leg: None,
+    ) -> None:
+        """Examine the path to TCP *port* of *host*, with *tls* encrypted.
+
+        *on_leg* is called with each leg before its examination.
+        """
+        self._tls = tls
         self._host, self._port, self._on_leg = without_brackets(host), port, on_leg
         self._deadline_s = 0.0
         self._cleanup = contextlib.ExitStack()
@@ -97,9 +110,13 @@ class Examination:
         yield diagnosis.tcp(tcp, other, self._path, alive=host.finding == "reachable")
         if tcp.outcome != "open":
             return
-        channel = ControlChannel(attempt.socket)
-        poller = Poller(channel)
         self._on_leg("control")
+        try:
+            channel = ControlChannel(self._secure(attempt.socket))
+        except NetworkError as error:
+            yield diagnosis.control(observations.ControlSeen("tls_failed", str(error), 0.0), self._path)
+            return
+        poller = Poller(channel)
         control = self._ask_status(poller)
         yield diagnosis.control(control, self._path)
         if control.outcome == "answered":
@@ -139,6 +156,17 @@ class Examination:
 
     # -- control -----------------------------------------------------------------------------------------------
 
+    def _secure(self, connection: socket.socket) -> ControlConnection:
+        """Return *connection*, with TLS if that was asked for; raises :class:`NetworkError`."""
+        if self._tls is None:
+            return connection
+        from flume.client.session.secure_socket import SecureSocket  # noqa: PLC0415 - OpenSSL is not needed otherwise
+
+        timeout_s = max(0.1, self._until(CONTROL_S) - time.monotonic())
+        secured = SecureSocket.open(connection, self._host, ca=self._tls.ca, timeout_s=timeout_s)
+        secured.settimeout(0)
+        return secured
+
     def _ask_status(self, poller: Poller) -> observations.ControlSeen:
         began_s = time.monotonic()
         status = poller.request(messages.StatusQuery(), messages.Status, self._until(CONTROL_S))
@@ -148,6 +176,8 @@ class Examination:
             server = status.server
             return observations.ControlSeen("answered", f"it streams {server.source}, {server.active} receive", took_s)
         for refusal in (channel.take(messages.Closed), channel.take(messages.Refused)):
+            if isinstance(refusal, messages.Refused) and refusal.code == "tls_required":
+                return observations.ControlSeen("tls_required", f"the server says: {refusal.message}", took_s)
             if refusal is not None:
                 return observations.ControlSeen("turned_away", refusal.message, took_s)
         if channel.first_bytes or channel.ended:

@@ -87,7 +87,10 @@ class HostSeen(NamedTuple):
 
 
 class ControlSeen(NamedTuple):
-    """What came of the command ``status``; *outcome* is answered, silent, not_flume or turned_away."""
+    """What came of the command ``status``.
+
+    *outcome* is answered, silent, not_flume, turned_away, tls_required or tls_failed.
+    """
 
     outcome: str
     text: str

@@ -29,6 +29,14 @@ NAME_SERVER = (
     "give the server's address, or open UDP and TCP port 53 from this machine to the name servers in /etc/resolv.conf"
 )
 TURNED_AWAY = "try again when the server has room; on the server see its limits --max-sessions, or its version"
+TLS = {
+    "tls_required": "give --tls, and --ca FILE where this machine does not know the issuer of the server's certificate",
+    "tls_failed": (
+        "as it says; 'openssl s_client -connect HOST:PORT' shows the certificate that the server sends, and "
+        "'openssl x509 -noout -dates -ext subjectAltName' from when to when and for which names it is valid"
+    ),
+}
+"""By finding."""
 OTHER_ADDRESS = (
     "let TCP and UDP of this machine take the same path: with several links or a proxy for TCP, route the "
     "server's address over one of them (ip route get shows which is taken)"

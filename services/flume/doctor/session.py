@@ -14,7 +14,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes
 from flume.control import messages
@@ -44,10 +44,29 @@ AMessage = TypeVar(
 )
 
 
+class ControlConnection(Protocol):
+    """What is used of a socket that does not block, or of a :class:`.secure_socket.SecureSocket`."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, for ``select``."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Set an option of the TCP connection."""
+
+    def send(self, data: bytes, /) -> int:
+        """Send *data*."""
+
+    def recv(self, most: int, /) -> bytes:
+        """Return what has come."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
 class ControlChannel:
     """A connected control socket; messages of the server stay in :attr:`received` until they are taken."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: ControlConnection) -> None:
         """Own *connection*, which does not block."""
         self.socket = connection
         with contextlib.suppress(OSError):
@@ -245,7 +264,7 @@ class Poller:
             if left_s <= 0:
                 return
             media = self.media
-            sockets = [self.control.socket] + ([media.socket] if media is not None else [])
+            sockets = [self.control.socket, *([media.socket] if media is not None else [])]
             readable, _, _ = select.select(sockets, [], [], left_s)
             if media is not None and media.socket in readable:
                 media.read()

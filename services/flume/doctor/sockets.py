@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from flume.client.reception.media_socket import ask_for_buffer
 from flume.doctor.observations import Icmp, NameSeen, TcpSeen
@@ -30,6 +30,13 @@ _ORIGIN_ICMP = frozenset({2, 3})
 """linux/errqueue.h: SO_EE_ORIGIN_ICMP and _ICMP6."""
 
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
+
+
+class HasDescriptor(Protocol):
+    """A socket, or what has one."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
 
 
 class Endpoint(NamedTuple):
@@ -242,7 +249,7 @@ def try_udp_port(endpoint: Endpoint, *, timeout_s: float) -> bool:
     return False
 
 
-def unacknowledged_bytes(control: socket.socket) -> int | None:
+def unacknowledged_bytes(control: HasDescriptor) -> int | None:
     """Return how many bytes written to *control* the peer's kernel has not acknowledged; ``None`` except on Linux."""
     with contextlib.suppress(ImportError, OSError):
         import fcntl  # noqa: PLC0415 - not on every system

@@ -11,7 +11,7 @@ from flume.control.messages import ServerStatus
 from flume.control.session import Signal
 from flume.errors import ServerError, SourceError
 from flume.media.ring import Ring, slots_of
-from flume.server.access.networks import NetworkRules
+from flume.server.access.rules import access_of
 from flume.server.demand import Demand
 from flume.server.ending import Ending
 from flume.server.fronts.listening import ControlListener
@@ -72,7 +72,7 @@ class Server:
         self._started_s = time.monotonic()
         self._closed = False
         self._sweeper: asyncio.Task[None] | None = None
-        self._networks = NetworkRules(allow=settings.allow, deny=settings.deny)
+        self._access = access_of(settings)
         self._control, media = bind_both(settings.host, settings.port)
         self._media_port = parts.media_port(settings.host, media)
         self._segmentation = settings.segmentation and probe_segmentation()
@@ -103,7 +103,7 @@ class Server:
             make_sender=self._sender.make,
         )
         self._tokens = Tokens()
-        self._arrivals = Arrivals(self._media_port, self._tokens, self._networks)
+        self._arrivals = Arrivals(self._media_port, self._tokens, self._access.networks)
         self._refused: Counter[str] = Counter()
         self._descriptors = Descriptors()
         self.table = parts.table(
@@ -120,7 +120,7 @@ class Server:
             ),
             room=self._descriptors.room,
         )
-        self._listener = ControlListener(self.table, self._networks)
+        self._listener = ControlListener(self.table, self._access)
 
     @property
     def port(self) -> int:

@@ -37,6 +37,7 @@ class LimitsApart(click.Command):
 
 
 _LIMITS = {
+    "tls_handshake_s": "Seconds that a TLS handshake may take.",
     "max_sessions": "Most sessions in all.",
     "max_sessions_per_address": "Most sessions of one address.",
     "max_sessions_per_network": "Most sessions of one IPv4 /24 or IPv6 /64.",
@@ -54,7 +55,7 @@ _LIMITS = {
 def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     for name, text in reversed(_LIMITS.items()):
         option = "--" + name.replace("_per_s", "_per_second").removesuffix("_s").replace("_", "-")
-        option = option.replace("idle-control", "idle-seconds")
+        option = option.replace("idle-control", "idle-seconds").replace("-handshake", "-handshake-seconds")
         function = click.option(option, name, default=getattr(_DEFAULTS, name), show_default=True, help=text)(function)
     return function
 
@@ -75,6 +76,12 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     metavar="NETWORK",
     help="Turn clients of this network away; of all networks that hold an address the most specific one decides.",
 )
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    help="Encrypt control, and media over TCP, with the certificate in this PEM file.",
+)
+@click.option("--tls-key", metavar="FILE", help="PEM file of its key, if that is another one; for its owner only.")
 @click.option("--once", is_flag=True, help="End after the last item instead of beginning again.")
 @click.option(
     "--ingest",
@@ -177,11 +184,12 @@ async def _serve(source: ItemSource, settings: ServerSettings, *, as_json: bool)
 
 
 def _say_listening(server: Server, *, as_json: bool) -> None:
-    host, source = server.settings.host, server.source_name
+    host, source, has_tls = server.settings.host, server.source_name, server.settings.tls_certificate is not None
     if as_json:
-        _say_json(event="listening", host=host, port=server.port, source=source)
+        _say_json(event="listening", host=host, port=server.port, tls=has_tls, source=source)
     else:
-        click.echo(f"listening on {host} port {server.port} (TCP control, UDP media): {source}")
+        control = "TCP control with TLS" if has_tls else "TCP control"
+        click.echo(f"listening on {host} port {server.port} ({control}, UDP media): {source}")
 
 
 def _allow_descriptors(sessions: int) -> None:

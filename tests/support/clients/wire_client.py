@@ -4,6 +4,7 @@ import itertools
 import json
 import select
 import socket
+import ssl
 import time
 from typing import Self
 
@@ -11,9 +12,13 @@ from typing import Self
 class WireClient:
     """Speaks to *host*, 127.0.0.1 by default; close it, or use ``with``."""
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", source: str = "") -> None:
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", source: str = "", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.server = (host, port)
         self.control = socket.create_connection(self.server, timeout=5, source_address=(source, 0) if source else None)
+        if tls is not None:
+            self.control = tls.wrap_socket(self.control, server_hostname=host)
         self._source = source
         self.media = self.new_media()
         self._buffer = b""

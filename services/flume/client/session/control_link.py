@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from flume.control import messages
 from flume.control.codec import Line, encode, parse_from_server_untrusted
@@ -29,6 +30,46 @@ OnPackets = Callable[[Sequence[bytes]], None]
 """Takes RTP packets that came in frames (RFC 4571)."""
 
 
+class TlsChoice(NamedTuple):
+    """An encrypted connection."""
+
+    ca: str | None = None
+    """PEM file of the issuers that are believed; ``None``: those of the system."""
+
+
+class Connection(Protocol):
+    """What is used of a socket, or of a :class:`.secure_socket.SecureSocket`."""
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The address family in use."""
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Bound each wait to *value* seconds."""
+
+    def getpeername(self) -> Any:
+        """Return the server's address."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send *data*."""
+
+    def recv(self, most: int, /) -> bytes:
+        """Return what has come."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End both directions."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+def _secure(connection: socket.socket, host: str, tls: TlsChoice, *, timeout_s: float) -> Connection:
+    """Return *connection* with TLS; raises :class:`NetworkError` or :class:`SettingsError`."""
+    from flume.client.session.secure_socket import SecureSocket  # noqa: PLC0415 - OpenSSL is not needed otherwise
+
+    return SecureSocket.open(connection, host, ca=tls.ca, timeout_s=timeout_s)
+
+
 def _drop(_packets: Sequence[bytes]) -> None:
     """Media that were not asked for."""
 
@@ -38,7 +79,7 @@ class ControlLink:
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: Connection,
         *,
         on_message: Callable[[Message], None],
         on_lost: Callable[["ControlLink", str], None],
@@ -67,8 +108,9 @@ class ControlLink:
         on_lost: Callable[["ControlLink", str], None],
         on_packets: OnPackets = _drop,
         silence_s: float = SILENCE_S,
+        tls: TlsChoice | None = None,
     ) -> "ControlLink":
-        """Connect to *host*; raises :class:`NetworkError`."""
+        """Connect to *host*, encrypted with *tls*; raises :class:`NetworkError` within *timeout_s* for each of both."""
         try:
             connection = socket.create_connection((without_brackets(host), port), timeout=timeout_s)
         except (socket.gaierror, UnicodeError) as error:
@@ -85,8 +127,15 @@ class ControlLink:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-        connection.settimeout(0.5)  # how often the reader checks for silence
-        link = cls(connection, on_message=on_message, on_lost=on_lost, on_packets=on_packets, silence_s=silence_s)
+        stream: Connection = connection
+        if tls is not None:
+            try:
+                stream = _secure(connection, host, tls, timeout_s=timeout_s)
+            except BaseException:
+                connection.close()
+                raise
+        stream.settimeout(0.5)  # how often the reader checks for silence
+        link = cls(stream, on_message=on_message, on_lost=on_lost, on_packets=on_packets, silence_s=silence_s)
         link._thread.start()
         return link
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from flume.client.session.control_link import ControlLink, Message, OnPackets
+from flume.client.session.control_link import ControlLink, Message, OnPackets, TlsChoice
 from flume.control import messages
 from flume.control.session import State
 from flume.errors import NetworkError
@@ -67,6 +67,7 @@ class ControlSession:
                 on_message=self._on_message,
                 on_lost=self._on_link_lost,
                 on_packets=self._on_packets,
+                tls=TlsChoice(self._settings.ca) if self._settings.tls else None,
             )
         return self._link
 

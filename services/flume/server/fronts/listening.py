@@ -7,6 +7,7 @@ import itertools
 import logging
 import socket
 from collections import deque
+from collections.abc import Coroutine
 from typing import NamedTuple
 
 from flume.control.codec import encode
@@ -14,8 +15,12 @@ from flume.control.endpoint import Address
 from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
 from flume.errors import NetworkError
-from flume.server.access.networks import NetworkRules
+from flume.server.access.certificates import Certificates
+from flume.server.access.rules import Access
+from flume.server.fronts.beginnings import farewell, wrong_beginning
 from flume.server.fronts.json_lines import ControlConnection, idle_message
+from flume.server.fronts.tls_transport import TlsTransport
+from flume.server.limits.buckets import AddressBuckets, Rate
 from flume.server.limits.descriptors import Descriptors
 from flume.server.sessions import replies
 from flume.server.sessions.table import Place, SessionTable
@@ -28,6 +33,9 @@ RETRY_S = 1.0
 
 TEND_S = 0.25
 
+HANDSHAKES_PER_S = 10.0
+"""TLS handshakes of one address a second; as many at once as it may have sessions. One costs 0.3 to 1.5 ms."""
+
 FAREWELLS, FAREWELL_S = 32, 1.0
 """Connections that are turned away are closed after a second, or sooner when there are more of them."""
 
@@ -39,10 +47,13 @@ _log = logging.getLogger(__name__)
 class ControlListener:
     """Accepts control connections."""
 
-    def __init__(self, table: SessionTable, networks: NetworkRules) -> None:
-        """Open sessions in *table* for clients that *networks* admit."""
+    def __init__(self, table: SessionTable, access: Access) -> None:
+        """Open sessions in *table* for clients that *access* lets in."""
         self._table = table
-        self._networks = networks
+        self._access = access
+        self._has_tls = access.certificates is not None
+        self._handshakes: set[TlsTransport] = set()
+        self._handshake_rates = AddressBuckets(Rate(HANDSHAKES_PER_S, table.settings.max_sessions_per_address))
         self._connections: set[ControlConnection] = set()
         self._silent: dict[socket.socket, _Silent] = {}
         self._making: set[asyncio.Task[None]] = set()
@@ -106,7 +117,7 @@ class ControlListener:
     def _take(self, accepted: socket.socket, peer: Address) -> None:
         """Give *accepted* a place, and let it wait for its first bytes; until then it costs no more than that."""
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        if not self._networks.admits(peer[0]):
+        if not self._access.networks.admits(peer[0]):
             self._table.refused["address_denied"] += 1
             _log.warning("%s:%d is turned away: its network is not allowed (--allow, --deny)", *peer)
             message = f"this server does not serve {peer[0]}"
@@ -141,17 +152,68 @@ class ControlListener:
         silent = self._forget(accepted)
         if silent is None:
             return
-        try:
-            connection = ControlConnection(self._table, silent.place, local_host=accepted.getsockname()[0])
-        except OSError:
+        wrong = wrong_beginning(accepted, has_tls=self._has_tls)
+        if wrong is not None:
             self._table.leave(silent.place)
-            accepted.close()
-            return
+            if self._has_tls:
+                self._table.refused["tls_required"] += 1
+            else:
+                self._table.refused["no_tls"] += 1
+            self._say_bytes(accepted, encode(wrong))
+        elif self._access.certificates is not None:
+            self._secure(accepted, silent.place, self._access.certificates)
+        else:
+            try:
+                connection = self._open(silent.place, accepted)
+            except OSError:
+                self._table.leave(silent.place)
+                accepted.close()
+                return
+            self._spawn(_connect(connection, accepted))
+
+    def _open(self, place: Place, accepted: socket.socket) -> ControlConnection:
+        """Open the session of *place*; raises :class:`OSError` if the connection has ended."""
+        connection = ControlConnection(self._table, place, local_host=accepted.getsockname()[0])
         self._connections.add(connection)
         connection.on_ended = self._connections.discard
-        task = asyncio.get_running_loop().create_task(_connect(connection, accepted))
+        return connection
+
+    def _spawn(self, making: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(making)
         self._making.add(task)
         task.add_done_callback(self._making.discard)
+
+    def _secure(self, accepted: socket.socket, place: Place, certificates: Certificates) -> None:
+        """Shake hands with the client of *place*; its session is opened after that."""
+        settings, now_s = self._table.settings, asyncio.get_running_loop().time()
+        is_allowed = self._handshake_rates.of(place.peer[0], now_s).take(now_s)
+        if self._table.closing or not is_allowed:
+            self._table.leave(place)
+            if not is_allowed:
+                self._table.refused["too_many_handshakes"] += 1
+            self._say(accepted, replies.goodbye("busy", "no handshake now"))
+            return
+        secured = TlsTransport(
+            certificates.context(),
+            timeout_s=settings.tls_handshake_s,
+            on_ready=lambda done: self._on_secured(done, place, accepted),
+            on_failed=lambda failed, reason: self._on_insecure(failed, place, reason),
+        )
+        self._handshakes.add(secured)
+        place.dismiss = lambda _goodbye: secured.refuse()
+        self._spawn(_connect_secured(secured, accepted))
+
+    def _on_secured(self, secured: TlsTransport, place: Place, accepted: socket.socket) -> ControlConnection:
+        self._handshakes.discard(secured)
+        return self._open(place, accepted)
+
+    def _on_insecure(self, secured: TlsTransport, place: Place, reason: str) -> None:
+        self._handshakes.discard(secured)
+        self._table.leave(place)
+        if reason == "tls_timeout":
+            self._table.refused["tls_timeout"] += 1
+        elif reason == "tls_handshake":
+            self._table.refused["tls_handshake"] += 1
 
     def _forget(self, accepted: socket.socket) -> "_Silent | None":
         silent = self._silent.pop(accepted, None)
@@ -165,8 +227,11 @@ class ControlListener:
 
     def _say(self, accepted: socket.socket, goodbye: Reply | Event) -> None:
         """Say *goodbye*, and close a little later: see :meth:`_part`."""
+        self._say_bytes(accepted, farewell(goodbye, has_tls=self._has_tls))
+
+    def _say_bytes(self, accepted: socket.socket, data: bytes) -> None:
         with contextlib.suppress(OSError):
-            accepted.send(encode(goodbye))
+            accepted.send(data)
             accepted.shutdown(socket.SHUT_WR)
         self._farewells.append(_Farewell(accepted, asyncio.get_running_loop().time() + FAREWELL_S))
         if len(self._farewells) > FAREWELLS:
@@ -201,6 +266,8 @@ class ControlListener:
     async def close(self, *, timeout_s: float = 2.0) -> None:
         """Let the clients read what was said, then end the connections; a client that does not read is cut off."""
         await self.stop_accepting()
+        for secured in tuple(self._handshakes):
+            secured.refuse()
         for connection in tuple(self._connections):
             connection.close()
         if not await self._wait_for_ends(timeout_s):
@@ -244,3 +311,13 @@ async def _connect(connection: ControlConnection, accepted: socket.socket) -> No
         _log.debug("a connection ended as it was made: %s", error)
         accepted.close()
         await connection.fail()
+
+
+async def _connect_secured(secured: TlsTransport, accepted: socket.socket) -> None:
+    """Let the event loop read and write *accepted*, encrypted."""
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: secured, accepted)
+    except OSError as error:
+        _log.debug("a connection ended as it was made: %s", error)
+        accepted.close()
+        secured.refuse()
