@@ -49,6 +49,15 @@ def command_line(sockets: Sequence[tuple[int, int]]) -> list[str]:
     ]
 
 
+def interfaces(pair: int) -> tuple[str, str]:
+    """Return the names of the kernel's interfaces of *pair*: the client's side, then the bridge's.
+
+    >>> interfaces(2)
+    ('vec4', 'vec5')
+    """
+    return f"vec{2 * pair}", f"vec{2 * pair + 1}"
+
+
 class Kernel:
     """A kernel that was started. Thread-safe."""
 

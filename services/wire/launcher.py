@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from wire import requests
-from wire.kernel import MAX_LINKS, Kernel
+from wire.kernel import MAX_LINKS, Kernel, interfaces
 from wire.pairs import Pairs
 from wire.requests import WireError
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         _end(str(error))
     _drop_privileges()
     threading.Thread(target=_serve, args=(control, pairs, kernel), name="control", daemon=True).start()
-    threading.Thread(target=_retire, args=(pairs,), name="retire", daemon=True).start()
+    threading.Thread(target=_retire, args=(pairs, kernel), name="retire", daemon=True).start()
     _say(requests.event("ready", links=links))
     _end(kernel.wait())
 
@@ -85,12 +85,13 @@ def _drop_privileges() -> None:
     os.setresuid(USER, USER, USER)
 
 
-def _retire(pairs: Pairs) -> None:
-    """Look for links whose interfaces have gone, again and again."""
+def _retire(pairs: Pairs, kernel: Kernel) -> None:
+    """Look for links whose interfaces have gone, again and again, and close them in the kernel."""
     while True:
         time.sleep(RETIRE_S)
-        with suppress(OSError):
-            pairs.retire()
+        if gone := pairs.retire():
+            with suppress(WireError):  # it stands still: the next request says so
+                kernel.mailbox.close(name for pair in gone for name in interfaces(pair))
 
 
 def _serve(control: socket.socket, pairs: Pairs, kernel: Kernel) -> None:

@@ -18,6 +18,7 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from wire.requests import WireError, one_line
@@ -44,15 +45,17 @@ class Answer(NamedTuple):
     """In one line; empty if no line failed."""
 
 
-def script(lines: str, number: int, *, renew: int | None = None) -> str:
+def script(lines: str, number: int, *, renew: int | None = None, first: str = "") -> str:
     """Return the shell script that gives *lines* and the mark of request *number* to tc; *renew* numbers a new tc.
+
+    *first* is a command of the shell that is run before.
 
     >>> script("qdisc show\\n", 17)
     "printf '%s' 'qdisc show\\nrequest-17\\n' >&4\\n"
     """
     text = f"{lines.rstrip()}\nrequest-{number}\n".lstrip("\n").replace("'", "'\\''")
     start = "" if renew is None else f"renew_tc {renew}\n"
-    return f"{start}printf '%s' '{text}' >&4\n"
+    return f"{first}{start}printf '%s' '{text}' >&4\n"
 
 
 def take_answer(number: int, text: str) -> tuple[Answer, str] | None:
@@ -115,8 +118,19 @@ class Mailbox:
         Raises :class:`WireError` when a line fails, and when the answer does not come in time; then the lines may
         still be run later.
         """
+        return self._run(lines)
+
+    def close(self, interfaces: Iterable[str]) -> None:
+        """Set *interfaces* of the kernel down for good; raises :class:`WireError` when no answer comes in time.
+
+        A socket whose interface has gone gives errors. From the first one on, the kernel's driver polls the socket
+        without a pause (its ``vector_mmsg_rx`` says that its whole budget is used), which takes a whole CPU.
+        """
+        self._run("", first="".join(f"/sbin/ip link set {name} down\n" for name in interfaces))
+
+    def _run(self, lines: str, *, first: str = "") -> str:
         with self._changed:
-            request = self._post(lines)
+            request = self._post(lines, first)
             self._waiting.append(request)
             self._changed.notify()
         request.done.wait()
@@ -126,7 +140,7 @@ class Mailbox:
             raise WireError(f"tc in the wire: {request.answer.errors}")
         return request.answer.output
 
-    def _post(self, lines: str) -> _Request:
+    def _post(self, lines: str, first: str) -> _Request:
         """Put the script of one request into the folder."""
         self._requests += 1
         self._tables += lines.count(" distribution ")
@@ -135,7 +149,7 @@ class Mailbox:
             self._must_renew, self._tables, self._read_bytes = False, 0, 0
             self._tc = renew = self._tc + 1
         with open(f"{self._folder}/new", "w") as file:
-            file.write(script(lines, self._requests, renew=renew))
+            file.write(script(lines, self._requests, renew=renew, first=first))
         os.rename(f"{self._folder}/new", f"{self._folder}/{self._requests}")
         return _Request(self._requests, self._tc, time.monotonic() + self._deadline_s)
 

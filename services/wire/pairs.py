@@ -13,9 +13,6 @@ _BUFFER_BYTES = 8 << 20
 """User Mode Linux can lose a wake-up under load. A socket whose buffer is full never wakes it again; with this size
 the buffer does not fill, and the next frame is the next wake-up. Only frames that wait take memory."""
 
-_NOWHERE = "lo"
-"""Where the frames of a link go whose interfaces have gone: this namespace's own loopback, which drops them."""
-
 
 def _packet_socket() -> socket.socket:
     """Return a packet socket that is bound to no interface, and so receives nothing yet."""
@@ -67,17 +64,11 @@ class Pairs:
         return pair
 
     def retire(self) -> list[int]:
-        """Lead the frames of links with an interface that has gone to nowhere; return the numbers of their pairs.
-
-        The kernel of the wire tries for ever to send a frame to an interface that has gone, and takes a whole CPU.
-        """
+        """Return the numbers of the pairs of which an interface has gone since the last call."""
         with self._lock:
             gone = [pair for pair, interfaces in self._plugged.items() if not all(map(_is_there, interfaces))]
             for pair in gone:
                 del self._plugged[pair]
-        for pair in gone:
-            for one in self.all[pair]:
-                one.bind((_NOWHERE, 0))  # protocol 0: it receives nothing
         return gone
 
 

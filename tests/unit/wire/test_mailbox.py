@@ -178,4 +178,5 @@ def test_messages_are_errors_where_a_line_failed() -> None:
 
 
 def test_a_new_tc_is_started_before_the_lines() -> None:
+    assert script("", 4, first="ip link set vec0 down\n") == "ip link set vec0 down\nprintf '%s' 'request-4\n' >&4\n"
     assert script("show\n", 2, renew=3) == "renew_tc 3\nprintf '%s' 'show\nrequest-2\n' >&4\n"
