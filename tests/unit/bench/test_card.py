@@ -15,10 +15,12 @@ def test_the_proportional_size_is_read_from_the_kernels_text() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel shows page frames to root alone")
 def test_pages_are_counted_that_were_touched_and_no_others() -> None:
-    before = frames(os.getpid())
-    with mmap.mmap(-1, 64 << 20) as memory:
-        untouched = frames(os.getpid())
-        memory[: 16 << 20] = bytes(16 << 20)
-        grown = len(frames(os.getpid()) - untouched) * mmap.PAGESIZE
-    assert len(before) > 100
-    assert 15 << 20 < grown < 20 << 20
+    pid = os.getpid()
+    assert len(frames(pid)) > 100
+    with mmap.mmap(-1, 256 << 20) as memory:
+        untouched = len(frames(pid))
+        for begin in range(0, 64 << 20, mmap.PAGESIZE):
+            memory[begin] = 1
+        grown = (len(frames(pid)) - untouched) * mmap.PAGESIZE
+    # The interpreter takes and gives back some pages meanwhile, not half of 64 MiB.
+    assert 48 << 20 < grown < 96 << 20
