@@ -8,7 +8,7 @@ import pytest
 
 from flume.client.statistics import ClientStatistics
 from flume.control import table as states
-from flume.control.messages import IDLE, ClientCounters, ServerStatus
+from flume.control.messages import IDLE, TOKEN_LATE, ClientCounters, ServerStatus
 from flume.control.session import Signal
 from flume.server.sources.ingest import OWN_COUNTS, SHOWN_STATISTICS
 from support.paths import ROOT
@@ -128,7 +128,7 @@ def test_every_code_of_the_protocol_is_explained_and_no_other():
     used |= set(re.findall(r'\bcode=?(?:: \w+)? ?= ?"(\w+)"', code))
     known = set(column("docs/protocol.md", "Codes"))
     assert used <= known, "a code that the page does not explain"
-    assert known <= used | {str(signal) for signal in Signal} | {IDLE} | set(re.findall(r'"(\w+)"', code))
+    assert known <= used | {str(signal) for signal in Signal} | {IDLE, TOKEN_LATE} | set(re.findall(r'"(\w+)"', code))
 
 
 def test_every_drop_and_fallback_of_the_server_is_explained():

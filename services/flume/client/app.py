@@ -176,7 +176,7 @@ class Client:
         if isinstance(message, messages.Closed):
             self._recovery.note_closed(message)
             self._reporter.error(message.message + self._recovery.outlook, code=message.code)
-        elif isinstance(message, messages.Notice):
+        elif isinstance(message, messages.Notice) and message.code != messages.TOKEN_LATE:
             self._reporter.notice(message.message, code=message.code)
         elif isinstance(message, messages.Reply) and not isinstance(message, messages.Refused | messages.Status):
             self._commands.append(str(message.command))

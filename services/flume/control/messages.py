@@ -26,6 +26,9 @@ from flume.settings import PayloadKind, SenderKind, Transport
 IDLE = "idle"
 """Code of the goodbye to a connection that has had no session and no command for a while."""
 
+TOKEN_LATE = "token_late"  # noqa: S105 - a code, no password
+"""Code of the notice by which a server asks for a token that is late: send it again now, several times."""
+
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of what a client may ask."""
@@ -223,7 +226,7 @@ class Notice(_Event, frozen=True, kw_only=True):
     """Something the client should know that changes no state, such as a token from a wrong address.
 
     ``media_moved``: the token comes from another port now, so the delivery window goes on there, without a new
-    :class:`Active`.
+    :class:`Active`. :data:`TOKEN_LATE`: no token has come for half the consent timeout.
     """
 
     code: str

@@ -114,7 +114,10 @@ class ControlChannel:
         try:
             if isinstance(line, RemoteProtocolError):
                 raise line
-            self.received.append(parse_from_server_untrusted(line))
+            message = parse_from_server_untrusted(line)
+            # A server asks for a late token while silence is examined: that is no finding.
+            if not (isinstance(message, messages.Notice) and message.code == messages.TOKEN_LATE):
+                self.received.append(message)
         except RemoteProtocolError as error:
             self.not_flume = self.not_flume or str(error)
 

@@ -109,6 +109,12 @@ class Receiver:
                 self._accept_untrusted(packet, now_s)
         self._wake()
 
+    def repeat_token(self) -> None:
+        """The server has had no token for long: send it again now, and often for a while."""
+        with self._lock:
+            self._tokens.hurry(time.monotonic())
+        self._wake()
+
     def begin_window(self, first_sequence: int | None) -> None:
         """The server delivers from *first_sequence* on (``None`` for raw TS)."""
         with self._lock:

@@ -49,6 +49,8 @@ class WindowTracker:
             case messages.Closed():
                 self._receiver.end_session()
                 self._end_window(message.last_sequence, 1)
+            case messages.Notice(code=messages.TOKEN_LATE):
+                self._receiver.repeat_token()
             case _:
                 pass
 

@@ -70,12 +70,8 @@ class ClientSession:
         self._path = MediaPath(
             services.media_port, on_datagram=services.arrivals.on_datagram_untrusted, on_refused=self.on_refused
         )
-        self._consent = Consent(
-            self._path,
-            settings=services.settings,
-            segmentation=services.segmentation,
-            counts=services.tokens.counts,
-        )
+        segmentation, counts = services.segmentation, services.tokens.counts
+        self._consent = Consent(self._path, settings=services.settings, segmentation=segmentation, counts=counts)
         self._windows = DeliveryWindows(services.ring, services.subscriptions, self._path, sink)
         self._outbox = Outbox(send)
         self._tasks = SignalTasks()
@@ -159,10 +155,13 @@ class ClientSession:
         self._windows.pump()
 
     def on_time(self, now_s: float) -> None:
-        """End the session if its consent has expired at *now_s* (monotonic); say ``alive`` after a silence."""
+        """End the session if its consent expired by *now_s* (monotonic), or ask for its token; keep it alive."""
         if self._consent.is_expired(now_s):
             self._consent.stop_clock()
             self._spawn(Signal.CONSENT_EXPIRED)
+        elif self._consent.is_to_be_asked_for(now_s):
+            self._consent.note_asked_for()
+            self._outbox.tell(replies.token_late(self._services, self.state))
         self._outbox.keep_alive(self.state, now_s, self._services.settings.keepalive_s)
 
     def _feed(self, event: Input) -> tuple[Effect, ...]:

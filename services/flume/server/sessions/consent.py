@@ -24,6 +24,8 @@ class Consent:
         self._segmentation = segmentation
         self._counts = counts
         self._expires_s: float | None = None
+        self._is_asked_for = False
+        """Whether :meth:`is_to_be_asked_for` has said so since the clock started."""
         self._arrived_from: Address | None = None
 
     # -- the clock -----------------------------------------------------------------------------------------
@@ -37,9 +39,22 @@ class Consent:
         """Whether the token has not come for longer than the timeout, at *now_s* (monotonic)."""
         return self._expires_s is not None and now_s >= self._expires_s
 
+    def is_to_be_asked_for(self, now_s: float) -> bool:
+        """Whether half the timeout has passed without a token, at *now_s* (monotonic), and it was not asked for yet.
+
+        A lossy path takes several tokens in a row. The control connection gets through, because TCP repeats.
+        """
+        is_late = self._expires_s is not None and now_s >= self._expires_s - self._timeout_s / 2
+        return is_late and not self._is_asked_for
+
+    def note_asked_for(self) -> None:
+        """The client was asked for its token. It is not asked again before the next :meth:`refresh`."""
+        self._is_asked_for = True
+
     def refresh(self) -> None:
         """Start the clock anew."""
         self._expires_s = time.monotonic() + self._timeout_s
+        self._is_asked_for = False
 
     def stop_clock(self) -> None:
         """Stop the clock until the next :meth:`refresh`."""

@@ -1,7 +1,7 @@
 """Messages that name figures of the server: the reply to ``connect``, and the end of a session in words."""
 
 from flume.control.endpoint import Address
-from flume.control.messages import Closed, Connected, Refused
+from flume.control.messages import TOKEN_LATE, Closed, Connected, Notice, Refused
 from flume.control.session import Signal, State, allowed_commands
 from flume.server.sessions.services import SessionServices
 from flume.settings import PayloadKind, Transport
@@ -27,6 +27,13 @@ def connected(services: SessionServices, token: str | None, payload: PayloadKind
         consent_timeout_ms=round(services.settings.consent_timeout_s * 1000),
         transport=transport,
     )
+
+
+def token_late(services: SessionServices, state: State) -> Notice:
+    """Return the notice that asks the client for its token."""
+    late_s = services.settings.consent_timeout_s / 2
+    message = f"no datagram with the token has come for {late_s:g} s: send it again now, several times"
+    return Notice(state=state, code=TOKEN_LATE, message=message)
 
 
 def goodbye(code: str, message: str) -> Refused:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.client.reception.token_timer import NEVER_S, QUIET_TOKEN_S, TokenTimer
+from flume.client.reception.token_timer import HURRIED_TOKEN_S, HURRY_S, NEVER_S, QUIET_TOKEN_S, TokenTimer
 
 INTERVAL_S = 2.0
 
@@ -27,9 +27,9 @@ def test_the_first_one_is_due_at_once() -> None:
 
 def test_before_the_first_window_it_repeats_soon() -> None:
     timer = begun(sent_s=100.0)
-    assert timer.deadline_s(None) == 100.0 + QUIET_TOKEN_S
+    assert timer.deadline_s(None) == 100.0 + HURRIED_TOKEN_S
     timer.note_sent(100.5)
-    assert timer.deadline_s(None) == 100.5 + QUIET_TOKEN_S
+    assert timer.deadline_s(None) == 100.5 + HURRIED_TOKEN_S
 
 
 def test_while_datagrams_flow_it_repeats_at_the_interval() -> None:
@@ -86,3 +86,33 @@ def test_in_no_order_of_events_is_it_later_than_the_interval(events: list[str], 
                 sent_s = now_s
         if is_running:
             assert timer.deadline_s(last_datagram_s) <= sent_s + INTERVAL_S
+
+
+def test_when_the_server_asks_for_it_it_is_sent_at_once_and_often_for_a_while() -> None:
+    timer = begun(sent_s=100.0)
+    timer.begin_window(100.1)
+    timer.hurry(101.0)
+    sent_s: list[float] = []
+    while len(sent_s) < 20:
+        now_s = max(101.0, timer.deadline_s(timer._sent_s))
+        timer.note_sent(now_s)
+        sent_s.append(now_s)
+    hurried = [now_s for now_s in sent_s if now_s <= 101.0 + HURRY_S]
+    assert hurried == [101.0 + HURRIED_TOKEN_S * index for index in range(13)]
+    assert timer.deadline_s(float("inf")) == sent_s[-1] + INTERVAL_S, "and then at the interval again"
+
+
+def test_a_session_that_has_ended_hurries_no_token() -> None:
+    timer = begun()
+    timer.end_session()
+    timer.hurry(101.0)
+    assert timer.deadline_s(None) == NEVER_S
+
+
+def test_a_new_session_does_not_hurry() -> None:
+    timer = begun()
+    timer.hurry(101.0)
+    timer.begin_session(INTERVAL_S)
+    timer.note_sent(101.1)
+    timer.begin_window(101.2)
+    assert timer.deadline_s(float("inf")) == 101.1 + INTERVAL_S

@@ -101,3 +101,9 @@ def test_silence_is_counted_from_the_latest_of_datagram_window_and_session(windo
     assert windows.silence_s(103.0) == 2.0
     receiver.first_datagram_s = receiver.last_datagram_s = 102.5
     assert (windows.silence_s(103.0), windows.has_flowed, windows.first_datagram_ms()) == (0.5, True, 3000.0)
+
+
+def test_the_token_is_repeated_when_the_server_asks_for_it(windows, receiver) -> None:
+    notice = messages.Notice(state=State.ACTIVE, code=messages.TOKEN_LATE, message="send it again")
+    assert take(windows, receiver, notice) == [("repeat_token",)]
+    assert take(windows, receiver, messages.Notice(state=State.ACTIVE, code="no_route", message="no")) == []

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import time
 
 from flume.control.messages import (
+    TOKEN_LATE,
     Active,
     Alive,
     Closed,
@@ -243,3 +245,19 @@ async def test_a_silent_server_says_that_it_lives_while_there_is_a_session(harne
     session._consent.stop_clock()
     session.on_time(float("inf"))
     assert harness.said[-1] == Alive(state=State.CONNECTING)
+
+
+@with_sessions
+async def test_a_late_token_is_asked_for_over_the_control_connection(harness: SessionHarness):
+    session = await active_session(harness)
+    half_s = harness.settings.consent_timeout_s / 2
+    session.on_time(time.monotonic() + half_s - 1)
+    assert not isinstance(harness.said[-1], Notice)
+    session.on_time(time.monotonic() + half_s)
+    notice = harness.said[-1]
+    assert isinstance(notice, Notice)
+    assert (notice.code, notice.state) == (TOKEN_LATE, State.ACTIVE)
+    assert notice.message.startswith(f"no datagram with the token has come for {half_s:g} s")
+    said = len(harness.said)
+    session.on_time(time.monotonic() + half_s + 0.1)
+    assert len(harness.said) == said, "once"

@@ -132,3 +132,18 @@ async def test_the_end_closes_the_path_and_stops_the_clock(harness: ConsentHarne
     assert harness.path.address is None
     assert not harness.consent.is_running
     assert not harness.consent.has_arrival
+
+
+@with_harness
+async def test_the_token_is_asked_for_once_after_half_the_timeout(harness: ConsentHarness):
+    consent = harness.consent
+    assert not consent.is_to_be_asked_for(float("inf")), "the clock does not run"
+    consent.refresh()
+    now_s = time.monotonic()
+    half_s = SETTINGS.consent_timeout_s / 2
+    assert not consent.is_to_be_asked_for(now_s + half_s - 1)
+    assert consent.is_to_be_asked_for(now_s + half_s)
+    consent.note_asked_for()
+    assert not consent.is_to_be_asked_for(now_s + half_s + 1)
+    consent.refresh()
+    assert consent.is_to_be_asked_for(time.monotonic() + half_s), "each silence is asked about anew"
