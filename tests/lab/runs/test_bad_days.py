@@ -2,9 +2,7 @@
 
 import signal
 import socket
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -107,7 +105,7 @@ def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replace
     down = lab.make("down")
     assert down.returncode == 0, down.stderr
     assert engine.objects(lab=lab.name) == []
-    assert not Path(tempfile.gettempdir(), f"flumelab-{lab.name}.lock").exists()
+    assert engine.locks.find(lab.name) == []
     start_and_kill()
     again = lab.run("--clients", 1, "--duration", 1)
     assert again.returncode == 0, again.stdout + again.stderr

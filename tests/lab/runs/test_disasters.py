@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,10 +131,14 @@ def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, number)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
-    assert stderr.splitlines()[-2:] == [f"Removing lab {lab.name!r}.", "flume: interrupted"]
+    assert stderr.splitlines()[-3:] == [
+        f"Removing lab {lab.name!r}.",
+        f"Lab {lab.name!r} is removed.",
+        "flume: interrupted",
+    ]
     assert "Traceback" not in stderr
     assert engine.objects(lab=lab.name) == []
-    assert not Path(tempfile.gettempdir(), f"flumelab-{lab.name}.lock").exists()
+    assert engine.locks.find(lab.name) == []
 
 
 def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flume.lab.containers.engine import Engine
+from flume.lab.run.lock import remove_left_over
 from support.paths import ROOT
 
 
@@ -30,6 +31,7 @@ def new_lab(engine: Engine, artifacts: Path) -> Iterator["LabUnderTest"]:
     finally:
         lab.close()
         engine.remove_lab(lab.name)
+        remove_left_over(engine, lab.name)
 
 
 class LabUnderTest:

@@ -21,6 +21,8 @@ from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
 from flume.lab.link.wires import ensure_wires, running_wires, wire_starts
+from flume.lab.machine.interrupts import clearing_away
+from flume.lab.run import lock
 
 _SLEEP = ("sleep", "infinity")
 
@@ -213,4 +215,5 @@ def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
         links = {host.index or 0: host.pid for host in hosts}
         yield Links(Probe(probe), links, [one.pid for one in started if one.role == "wire"])
     finally:
-        engine.remove_lab(lab)
+        with clearing_away(f"removing lab {lab!r}", lambda: engine.names(lab), lock.down_command(lab)):
+            engine.remove_lab(lab)

@@ -1,11 +1,8 @@
 """``flume lab run``: start a lab, play a scenario, judge the captures."""
 
-import contextlib
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,9 +16,6 @@ from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, parse_duration_s
 from flume.lab.run.stopwatch import Stopwatch
-
-INTERRUPTED_STATUS = 128 + signal.SIGINT
-"""As in a shell: 128 + the signal. 1 would be the verdict FAIL."""
 
 
 @click.command(short_help="Start a lab, play a scenario, judge it.")
@@ -106,30 +100,13 @@ def run(
         frames_min_pct=frames_min_pct,
         players=players,
     )
-    with _interruptible():
-        watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
-        outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch)
+    watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
+    outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
     else:
         _print_outcome(outcome, spec)
     sys.exit(outcome.report.verdict.exit_code)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let the body clean up after Ctrl-C, ``kill`` or a closed terminal; then end the process with status 130."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("flume: interrupted")
-        sys.stdout.flush()
-        # At once, without the interpreter's own clean-up: a thread that was stopped while it held the lock of the HTTP
-        # library's connection pool made the pool's finalizer wait for ever. Our own clean-up is done.
-        os._exit(INTERRUPTED_STATUS)
 
 
 def _process_age_s() -> float:

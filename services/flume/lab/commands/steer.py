@@ -5,9 +5,10 @@ import click
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.errors import SettingsError
-from flume.lab.commands.common import lab_option
+from flume.lab.commands.common import lab_option, say
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
+from flume.lab.machine.interrupts import clearing_away
 from flume.lab.run import lock
 
 
@@ -42,8 +43,11 @@ def down(*, lab: str) -> None:
     """Remove the lab's containers, network and volumes, and nothing else."""
     topology.check_lab_name(lab)
     with Engine.connect() as engine:
-        removed = engine.remove_lab(lab)
-    lock.remove_left_over(lab)
+        locks, living = lock.remove_left_over(engine, lab)
+        for owner in living:
+            say(f"a run of lab {lab!r} is under way ({owner}): without its lab it will end with an error")
+        with clearing_away(f"removing lab {lab!r}", lambda: engine.names(lab), lock.down_command(lab)):
+            removed = [*engine.remove_lab(lab), *locks]
     for what in removed:
         click.echo(f"removed {what}")
     if not removed:

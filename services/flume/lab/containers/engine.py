@@ -33,8 +33,10 @@ from flume.lab.containers.engine_values import (
     network_of,
 )
 from flume.lab.containers.image_store import ImageStore
+from flume.lab.containers.lock_store import LockStore
 from flume.lab.containers.topology import LABEL_LAB, Role, Service, Topology
 from flume.lab.machine.endpoint import Endpoint, find_endpoint
+from flume.lab.machine.interrupts import GivenUp
 
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 
@@ -64,6 +66,7 @@ class Engine:
         self.info = info
         self.endpoint = endpoint
         self.images = ImageStore(api, self._errors)
+        self.locks = LockStore(api, self._errors)
 
     @classmethod
     def connect(
@@ -260,6 +263,10 @@ class Engine:
             *(found_of("volume", one["Name"], one) for one in volumes),
         ]
 
+    def names(self, lab: str | None) -> list[str]:
+        """Return the names of all objects of *lab* (None: of all labs), as ``kind name``."""
+        return [f"{one.kind} {one.name}" for one in self.objects(lab=lab)]
+
     def remove_lab(self, lab: str | None, *, timeout_s: float = 120.0) -> list[str]:
         """Remove all objects labelled as *lab* (``None``: of every lab); return them as ``kind name``.
 
@@ -277,10 +284,8 @@ class Engine:
             _in_parallel(remove, [one.name for one in found if one.kind == kind])
             while any(one.kind == kind for one in self.objects(lab=lab)) and time.monotonic() < deadline:
                 time.sleep(0.1)
-        left = self.objects(lab=lab)
-        if left:
-            names = ", ".join(f"{one.kind} {one.name}" for one in left)
-            raise EngineError(f"not removed within {timeout_s:g} s: {names}; remove them by hand with docker")
+        if left := self.names(lab):
+            raise EngineError(f"not removed within {timeout_s:g} s: {', '.join(left)}; remove them by hand with docker")
         return [f"{one.kind} {one.name}" for one in found]
 
     def _remove_container(self, name: str) -> None:
@@ -310,6 +315,15 @@ def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T]) -> list[_U]:
     """Return ``function(item)`` for each item, run in parallel; raise the first error after all have ended."""
     if not items:
         return []
-    with ThreadPoolExecutor(min(_PARALLEL, len(items)), thread_name_prefix="engine") as pool:
+    pool = ThreadPoolExecutor(min(_PARALLEL, len(items)), thread_name_prefix="engine")
+    try:
         futures = [pool.submit(function, item) for item in items]
+        pool.shutdown()
+    except GivenUp:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        # Not before the requests under way have ended: what they still make could not be cleared away.
+        pool.shutdown(cancel_futures=True)
+        raise
     return [future.result() for future in futures]

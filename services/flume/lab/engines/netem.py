@@ -15,6 +15,7 @@ from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, EngineInfo, Start
 from flume.lab.containers.images import WIRE_ARCHITECTURE
+from flume.lab.machine.interrupts import clearing_away
 from flume.lab.machine.process import last_line
 
 Place = Literal["kernel", "wire"]
@@ -101,7 +102,8 @@ def engine_has_netem(engine: Engine) -> bool:
         probe = engine.start_service(lab, "netem", layout, Start(service="probe", role="probe"))
         done = probe.exec(_TRY_NETEM)
     finally:
-        engine.remove_lab(lab)
+        with clearing_away("removing the probe for netem", lambda: engine.names(lab), f"make down LAB={lab}"):
+            engine.remove_lab(lab)
     if done.code == 0 or any(text in done.stderr for text in _UNKNOWN):
         return done.code == 0
     raise SetupError(f"whether the engine's kernel has netem could not be tried: {last_line(done.stderr)}")

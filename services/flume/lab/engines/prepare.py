@@ -9,6 +9,7 @@ from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.engines.netem import Place, find_netem
 from flume.lab.machine import dockerd
+from flume.lab.machine.interrupts import clearing_away
 from flume.lab.progress import Say
 
 EARLIER_KERNELS = Path("/run/flumelab")
@@ -61,7 +62,12 @@ def purge(say: Say) -> None:
         say(f"{error}; labs and images that it keeps, if any, are left: start it and purge again.")
         return
     with engine:
-        for what in [*engine.remove_lab(None), *(f"image {name}" for name in images.remove_images(engine))]:
+        with clearing_away("removing all labs and images", lambda: engine.names(None), "make purge"):
+            removed = engine.remove_lab(None)
+            for held in engine.locks.find():
+                engine.locks.remove(held)
+            removed += [f"image {name}" for name in images.remove_images(engine)]
+        for what in removed:
             say(f"Removed {what}.")
     dockerd.stop_engine(say)
 

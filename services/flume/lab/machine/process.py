@@ -1,5 +1,6 @@
 """Processes of this machine: daemons, start times, the end of a log, and waiting for a condition."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,27 @@ def start_ticks(pid: int) -> int | None:
         return None
     fields = text.rpartition(")")[2].split()  # the name before may contain spaces and parentheses
     return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def has_gone(pid: int, started: int) -> bool:
+    """Return whether the process *pid* that was *started* at that tick is provably no more.
+
+    A process that may not be looked at is there, and so is one whose start is not known (0).
+
+    >>> has_gone(os.getpid(), start_ticks(os.getpid()) or 0), has_gone(os.getpid(), 1)
+    (False, True)
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            pass
+        return False
+    return fields[0] in {"Z", "X"} or (bool(started) and int(fields[19]) != started)
 
 
 def tail(path: Path, size: int = 4096) -> str:

@@ -1,52 +1,174 @@
-"""One run of a lab at a time: a lock that ends with its process, so that a killed run leaves none held."""
+"""One run of a lab at a time, whoever starts it and wherever: the lock is on the engine, and names its owner.
+
+A run that was killed leaves its lock. The next run takes it over where the owner is provably dead: its process is not
+on the host that it names. Of another host that cannot be known, and a person decides (``make down``).
+"""
 
 import contextlib
-import fcntl
 import os
-import tempfile
+import platform
+import pwd
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Literal
 
-from flume.errors import LabError
-from flume.lab.containers import topology
+import msgspec
+
+from flume.errors import EngineError, LabError
+from flume.lab.containers.engine import Engine
+from flume.lab.containers.lock_store import Held
+from flume.lab.machine.process import has_gone, start_ticks
+
+_ATTEMPTS = 20
+"""Of taking a lock that is just being given up or taken over."""
+
+Life = Literal["alive", "dead", "unknown"]
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """The process that holds a lock."""
+
+    user: str
+    host: str
+    pid: int
+    since_s: float
+    """Epoch seconds."""
+    started: int = 0
+    """In clock ticks since boot: a later process with the same number has another."""
+    boot: str = ""
+    """The kernel's identity since it was booted."""
+    namespace: str = ""
+    """Of process numbers: in a container they are others."""
+    machine: str = ""
+    """The identity of the installed system, which a reboot does not change."""
+
+    def __str__(self) -> str:
+        """Return it in words.
+
+        >>> print(Owner(user="ann", host="desk", pid=7, since_s=0))
+        process 7 of ann on desk, since 1970-01-01 00:00:00 UTC
+        """
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since_s))
+        return f"process {self.pid} of {self.user} on {self.host}, since {since}"
+
+
+def this_process() -> Owner:
+    """Return this process as an owner."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # no entry for this number among the users
+        user = f"user {os.geteuid()}"
+    return Owner(
+        user=user,
+        host=platform.node(),
+        pid=os.getpid(),
+        since_s=time.time(),
+        started=start_ticks(os.getpid()) or 0,
+        boot=_text("/proc/sys/kernel/random/boot_id"),
+        namespace=_link("/proc/self/ns/pid"),
+        machine=_text("/etc/machine-id"),
+    )
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""
+
+
+def life(owner: Owner, here: Owner, *, local: bool) -> Life:
+    """Return whether *owner* lives, as far as *here*, a process on this host, can know.
+
+    *local*: the engine is reached by a socket of this host, so its locks are of processes of this host.
+    """
+    if owner.boot and owner.boot == here.boot and owner.namespace == here.namespace:
+        return "dead" if has_gone(owner.pid, owner.started) else "alive"
+    same_host = owner.host == here.host and owner.machine == here.machine and bool(owner.machine)
+    if local and same_host and owner.boot and here.boot and owner.boot != here.boot:
+        return "dead"  # this host was booted again since
+    return "unknown"
+
+
+def _owner(held: Held) -> Owner | None:
+    try:
+        return msgspec.json.decode(held.owner, type=Owner)
+    except msgspec.DecodeError:
+        return None
+
+
+def _life(held: Held, engine: Engine) -> Life:
+    owner = _owner(held)
+    return "unknown" if owner is None else life(owner, this_process(), local=bool(engine.endpoint.socket_path))
 
 
 @contextlib.contextmanager
-def only_one(lab: str) -> Iterator[None]:
-    """Hold the lock of lab *lab* in the body. Raises :class:`LabError` while another run holds it."""
-    path = Path(tempfile.gettempdir()) / f"flumelab-{topology.check_lab_name(lab)}.lock"
+def only_one(engine: Engine, lab: str, *, image: str) -> Iterator[None]:
+    """Hold the lock of *lab* on *engine* in the body; it is made of *image*, of which nothing is run.
+
+    Raises :class:`LabError` that names the owner while another run holds it, or where it may.
+    """
+    held = _take(engine, lab, image)
     try:
-        file = _open_locked(path)
-    except BlockingIOError as error:
-        raise LabError(
-            f"another run of lab {lab!r} is under way: wait for its end, or give this one another name (LAB=name)"
-        ) from error
-    except OSError as error:
-        raise LabError(f"the lock {path} cannot be taken: {error.strerror}; give the lab another name") from error
-    with file:
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
+    finally:
+        # On a connection of its own: an interrupt may have come while a pooled one was being handed out. A lock that
+        # could not be removed belongs to a dead process soon.
+        with contextlib.suppress(EngineError), Engine.connect(engine.endpoint) as again:
+            again.locks.remove(held)
 
 
-def remove_left_over(lab: str) -> None:
-    """Remove the lock file that a killed run of *lab* left; a lock that is held is not touched."""
-    with contextlib.suppress(LabError), only_one(lab):
-        pass  # releasing the lock removes its file
+def _take(engine: Engine, lab: str, image: str) -> Held:
+    for _ in range(_ATTEMPTS):
+        if held := engine.locks.create(lab, msgspec.json.encode(this_process()).decode(), image=image):
+            return held
+        for other in engine.locks.find(lab):
+            found = _life(other, engine)
+            if found != "dead":
+                raise LabError(_refusal(lab, other, found))
+            engine.locks.remove(other)
+        time.sleep(0.05)  # it may be of a name that is just being removed
+    raise EngineError(
+        f"the lock of lab {lab!r} can neither be made nor found: remove the container flumelab-{lab}-lock"
+    )
 
 
-def _open_locked(path: Path) -> TextIO:
-    """Return the file at *path*, locked; raises :class:`OSError`."""
-    while True:
-        file = path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last owner may have removed it between open and flock: then this lock excludes no other run.
-            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
+def down_command(lab: str) -> str:
+    """Return the command that removes *lab*.
+
+    >>> down_command("default"), down_command("b")
+    ('make down', 'make down LAB=b')
+    """
+    return "make down" if lab == "default" else f"make down LAB={lab}"
+
+
+def _refusal(lab: str, other: Held, found: Life) -> str:
+    whose = _owner(other) or "its owner is not known"
+    rest = f"; if it is no more: {down_command(lab)}" if found == "unknown" else ""
+    return (
+        f"another run of lab {lab!r} is under way ({whose}): wait for its end, or give this one another name "
+        f"(LAB=name){rest}"
+    )
+
+
+def remove_left_over(engine: Engine, lab: str | None) -> tuple[list[str], list[str]]:
+    """Remove the locks of *lab* (None: of all labs), except those of runs that live on this host.
+
+    Return what was removed, and who lives.
+    """
+    removed, living = [], []
+    for held in engine.locks.find(lab):
+        if _life(held, engine) == "alive":
+            living.append(str(_owner(held)))
+            continue
+        engine.locks.remove(held)
+        removed.append(f"lock of {_owner(held) or 'an unknown run'}")
+    return removed, living

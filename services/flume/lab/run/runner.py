@@ -20,11 +20,12 @@ from flume.lab.containers.topology import Topology
 from flume.lab.engines import prepare
 from flume.lab.evidence.facts import Evidence
 from flume.lab.link.links import LinkReport
+from flume.lab.machine.interrupts import clearing_away
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
 from flume.lab.run.fleet import Client, Fleet, quiesce, start_fleet
-from flume.lab.run.lock import only_one
+from flume.lab.run.lock import down_command, only_one
 from flume.lab.run.scenario import Cue, Timetable, timetable
 from flume.lab.run.spec import RunPlan, RunSpec, plan_run
 from flume.lab.run.stopwatch import Stopwatch
@@ -35,6 +36,10 @@ from flume.settings import DEFAULT_PORT
 
 _CUE_TICK_S = 0.1
 """Longest sleep between two looks at the fleet while a scenario plays."""
+
+
+_LEFT_TIMEOUT_S = 3.0
+"""For finding out what is left when clearing away was given up: a person waits for the end of the program."""
 
 
 class Outcome(NamedTuple):
@@ -57,21 +62,20 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
     """
     watch = watch or Stopwatch()
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
-    with only_one(spec.lab):
-        with watch.step("prepare"):
-            engine = prepare.prepare(say, interactive=interactive)
-        with _closing(engine):
-            wire = False
-            if spec.profile.needs_netem:
-                with watch.step("prepare"):
-                    wire = prepare.prepare_netem(engine, say, interactive=interactive) == "wire"
-            with watch.step("video"):
-                plan = plan_run(spec, cpus=engine.info.cpus)
-                video = spec.video or ensure_test_card(checkout.cache(), say=say, interactive=interactive)
-            if plan.note:
-                say(plan.note)
-            run = _Run(engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive)
-            return run.carry_out(layout)
+    with watch.step("prepare"):
+        engine = prepare.prepare(say, interactive=interactive)
+    with _closing(engine), only_one(engine, spec.lab, image=layout.service("probe").image):
+        wire = False
+        if spec.profile.needs_netem:
+            with watch.step("prepare"):
+                wire = prepare.prepare_netem(engine, say, interactive=interactive) == "wire"
+        with watch.step("video"):
+            plan = plan_run(spec, cpus=engine.info.cpus)
+            video = spec.video or ensure_test_card(checkout.cache(), say=say, interactive=interactive)
+        if plan.note:
+            say(plan.note)
+        run = _Run(engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive)
+        return run.carry_out(layout)
 
 
 @contextlib.contextmanager
@@ -118,9 +122,9 @@ class _Run:
     def carry_out(self, layout: Topology) -> Outcome:
         """Start, measure and judge; write the artefacts."""
         directory = artifacts.create_run_directory(self._spec.artifacts, self.name)
-        with self._watch.step("remove the last lab"):
-            self._engine.remove_lab(self._spec.lab)
         try:
+            with self._watch.step("remove the last lab"):
+                self._engine.remove_lab(self._spec.lab)
             with self._watch.step("start"), self._task("starting server and clients"):
                 fleet = self._start(layout)
             with contextlib.closing(fleet), fleet.naming_the_cause():
@@ -141,14 +145,23 @@ class _Run:
 
     def _clean_up(self, directory: Path, error: BaseException) -> None:
         """Remove the lab, because a lab that cannot be judged is of no use; keep its logs, which explain the error."""
-        if not isinstance(error, Exception):
-            self._say(f"Removing lab {self._spec.lab!r}.")
-        # On connections of its own: an interrupt may have come while a pooled connection was being handed out.
-        with Engine.connect(self._engine.endpoint) as engine:
-            with contextlib.suppress(LabError):
-                collect.write_all_logs(engine.find(lab=self._spec.lab), directory / "logs")
-            engine.remove_lab(self._spec.lab)
-        artifacts.remove_if_empty(directory)
+        lab = self._spec.lab
+        interrupted = not isinstance(error, Exception)
+        with clearing_away(f"removing lab {lab!r}", self._left, down_command(lab)):
+            if interrupted:
+                self._say(f"Removing lab {lab!r}.")
+            # On connections of its own: an interrupt may have come while a pooled connection was being handed out.
+            with Engine.connect(self._engine.endpoint) as engine:
+                with contextlib.suppress(LabError):
+                    collect.write_all_logs(engine.find(lab=lab), directory / "logs")
+                engine.remove_lab(lab)
+            artifacts.remove_if_empty(directory)
+        if interrupted:
+            self._say(f"Lab {lab!r} is removed.")
+
+    def _left(self) -> list[str]:
+        with Engine.connect(self._engine.endpoint, timeout_s=_LEFT_TIMEOUT_S) as engine:
+            return engine.names(self._spec.lab)
 
     def _start(self, layout: Topology) -> Fleet:
         """Return a fleet that is ready, with its links set. Its taps listen too, unless the links are measured first.
