@@ -6,18 +6,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-CLIENTS ?= 5
-PROFILE ?=
-CLIENT ?=
-PLAYERS ?=
-VIDEO ?=
-SCENARIO ?= tour
-LAB ?= default
-DURATION ?=
-FIREWALL ?=
-TESTS ?=
-WORKERS ?= 2
-BENCH ?= full
+# Settings come from make's command line. In the environment such names often have another meaning (PROFILE, LAB, VIDEO
+# of a CI system), so what it has under them is named and not used; `make -e` uses it. A make that make starts has them
+# there from the first one.
+NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS
+THERE := $(foreach name,$(NAMES),$(if $(filter environment,$(origin $(name))),$(if $(value $(name)),$(name))))
+
+CLIENTS = 5
+PROFILE =
+CLIENT =
+PLAYERS =
+VIDEO =
+SCENARIO = tour
+LAB = default
+DURATION =
+FIREWALL =
+TESTS =
+WORKERS = 2
+BENCH = full
+
+UNUSED := $(strip $(foreach name,$(THERE),$(if $(filter environment%,$(origin $(name))),,$(name))))
+ifeq ($(MAKELEVEL),0)
+ifneq ($(UNUSED),)
+$(shell echo 'make: not used from the environment: $(UNUSED); write for example: make lab PROFILE=lte' >&2)
+endif
+endif
 
 # SCENARIO once named a firewall too: `make firewall SCENARIO=nat` still works, and says what to write instead.
 OLD_FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO))

@@ -28,7 +28,7 @@ commands = "connect; wait 100%"
 name = "pauses"
 commands = "connect; wait 30%; interrupt; wait 40%; continue; wait 30%"
 """
-LAB = os.environ.get("LAB", f"example-{os.getpid()}")
+LAB = os.environ.get("FLUME_LAB", f"example-{os.getpid()}")
 """A name of its own: labs with other names are not touched."""
 
 

@@ -75,7 +75,11 @@ def read_back(work: Sequence[Shaping], wires: Sequence[int] = ()) -> None:
         section(subject, "profile", links.read(link.number, "profile"))
         section(subject, "own", links.read(link.number, "own"))
         section(subject, "steps", stepping.report(link.number))
-    for key in sorted({links.read(one.link.number, "profile") for one in work}):
+    keys = {link: links.read(link.number, "profile") for link in links.remembered_links()}
+    for link, key in keys.items():
+        if key:
+            section(str(link.number), "remembered", f"{link.pid} {key}")
+    for key in sorted(filter(None, keys.values())):
         section(key, "text", links.read(key, "text"))
     section("all", "spare", " ".join(str(wire.spare_pairs(pid)) for pid in wires))
     section("all", "ended", " ".join(str(link.number) for link in links.remembered_links() if link.lost_its_wire))

@@ -89,7 +89,9 @@ def test_firewall_names_a_firewall_and_scenario_the_labs_scenario(checkout: Chec
 def test_without_a_firewall_they_are_listed_whatever_the_environment_says_of_the_lab(checkout: Checkout):
     listed = (["lab", "firewall", "--lab", "default"], "")
     assert checkout.make("firewall") == listed
-    assert checkout.make("firewall", SCENARIO="steady") == listed
+    arguments, said = checkout.make("firewall", SCENARIO="steady")
+    assert arguments == listed[0]
+    assert "not used from the environment: SCENARIO" in said
 
 
 def test_the_old_spelling_works_and_says_what_to_write_instead(checkout: Checkout):
@@ -102,7 +104,8 @@ def test_the_old_spelling_works_and_says_what_to_write_instead(checkout: Checkou
 def test_a_setting_arrives_as_it_is(checkout: Checkout, value: str):
     for target, name in (("lab", "VIDEO"), ("firewall", "FIREWALL"), ("firewall", "SCENARIO")):
         assert value in checkout.make(target, f"{name}={value}")[0]
-    assert value in checkout.make("lab", VIDEO=value)[0]
+    assert value in checkout.make("-e", "lab", VIDEO=value)[0]
+    assert value not in checkout.make("lab", VIDEO=value)[0], "the environment is not make's command line"
 
 
 def test_help_names_every_target_that_people_call(checkout: Checkout):

@@ -31,7 +31,7 @@ def test_make_lists_applies_proves_and_opens(watched, firewalled):
     ("arguments", "status", "told"),
     [
         (["nonsense"], 2, "firewall='nonsense' is not possible: one of open, control-cut"),
-        (["nat", "--client", "9"], 2, "client=9 is not possible: 1 to 3"),
+        (["nat", "--client", "9"], 2, "client=9 is not possible: one of 1, 2, 3"),
         (["nat", "--server"], 2, "firewall='nat' is not possible: a scenario for server: it is for client, all"),
         (["nat", "--client", "1", "--all"], 2, "exclude one another"),
         (["nat", "--lab", "nowhere"], 3, "no lab 'nowhere' is running: start one with make lab"),

@@ -19,7 +19,7 @@ def test_the_lab_is_used_from_pytest_and_leaves_nothing(engine, tmp_path):
         done = subprocess.run(
             [*command, "examples/lab_in_pytest.py"],
             cwd=ROOT,
-            env={**os.environ, "LAB": lab, "PYTHONPATH": str(SERVICES)},
+            env={**os.environ, "FLUME_LAB": lab, "PYTHONPATH": str(SERVICES)},
             capture_output=True,
             text=True,
             timeout=200,

@@ -83,7 +83,7 @@ def test_the_lab_runs_on_and_obeys(shared_lab, finished):
 def test_a_client_that_does_not_exist_is_refused_by_name(shared_lab, finished):
     refused = shared_lab.flume("lab", "send", 9, "interrupt")
     assert refused.returncode == 2
-    assert refused.stderr.strip() == "flume: client=9 is not possible: 1 to 5"
+    assert refused.stderr.strip() == "flume: client=9 is not possible: one of 1, 2, 3, 4, 5"
 
 
 def test_the_containers_are_healthy_and_confined(shared_lab, finished, engine):

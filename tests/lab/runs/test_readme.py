@@ -63,7 +63,8 @@ class Shell:
     def __init__(self, folder: Path, lab: str) -> None:
         self.folder = folder
         # The commands as written, but with a tour of 6 s where they name no duration.
-        self.environment = {**os.environ, "LAB": lab, "DURATION": "6", "TERM": "xterm", "COLUMNS": "100"}
+        settings = {"FLUME_LAB": lab, "MAKEFLAGS": f"LAB={lab} DURATION=6"}
+        self.environment = {**os.environ, **settings, "TERM": "xterm", "COLUMNS": "100"}
         self.running: list[subprocess.Popen[bytes]] = []
 
     def run(self, line: str) -> None:

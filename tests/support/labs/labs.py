@@ -53,7 +53,7 @@ class LabUnderTest:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LAB": self.name, "PYTHONUNBUFFERED": "1"}
+        return {**os.environ, "FLUME_LAB": self.name, "PYTHONUNBUFFERED": "1"}
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """Start ``flume lab run`` with *arguments*; the caller waits or kills."""
@@ -83,7 +83,7 @@ class LabUnderTest:
 
     def make(self, *arguments: str, timeout_s: float = 300) -> "subprocess.CompletedProcess[str]":
         """Run ``make`` with *arguments*."""
-        return self._finished(["make", "--no-print-directory", *arguments], timeout_s)
+        return self._finished(["make", "--no-print-directory", f"LAB={self.name}", *arguments], timeout_s)
 
     def _finished(self, command: list[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -11,8 +11,8 @@ lab_option = click.option(
     "--lab",
     default="default",
     show_default=True,
-    envvar="LAB",
-    help="The lab's name (or environment variable LAB); labs with other names are not touched.",
+    envvar="FLUME_LAB",
+    help="The lab's name (or environment variable FLUME_LAB); labs with other names are not touched.",
 )
 
 

@@ -6,9 +6,10 @@ from typing import Literal
 
 import click
 
-from flume.errors import LabError, SettingsError
+from flume.errors import SettingsError
 from flume.lab import checkout
 from flume.lab.commands.common import lab_option, say
+from flume.lab.commands.running import check_running, find_client, find_probe, no_lab
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.probe import Probe
@@ -46,6 +47,8 @@ def firewall(
         raise SettingsError("client", clients[0], "alone: --client, --all and --server exclude one another")
     with Engine.connect() as engine:
         firewalls = firewalls_of(engine, topology.check_lab_name(lab))
+        for number in clients:
+            find_client(engine, lab, number, steered=False)
         if scenario == OPEN:
             some = bool(clients or scope)
             firewalls.remove(_numbers(firewalls, scope or "all", clients) if some else None)
@@ -69,13 +72,15 @@ def firewall(
 
 
 def firewalls_of(engine: Engine, lab: str) -> Firewalls:
-    """Return the firewalls of the running *lab*; raises :class:`LabError` when it does not run."""
-    hosts = {container.role: container for container in engine.find(lab=lab) if container.role != "client"}
-    if "probe" not in hosts or "server" not in hosts:
-        raise LabError(f"no lab {lab!r} is running: start one with make lab")
-    targets = [Target(SERVER_WIDE, hosts["server"].pid, hosts["server"].address)]
-    targets += [Target(one.index or 0, one.pid, one.address) for one in engine.find(lab=lab, role="client")]
-    return Firewalls(Probe(hosts["probe"]), targets)
+    """Return the firewalls of the running *lab*, of its clients that run; raises :class:`LabError` without a lab."""
+    probe = find_probe(engine, lab)
+    servers = engine.find(lab=lab, role="server")
+    if not servers:
+        raise no_lab(lab)
+    server = check_running(servers[0], steered=False)
+    targets = [Target(SERVER_WIDE, server.pid, server.address)]
+    targets += [Target(one.index or 0, one.pid, one.address) for one in engine.find(lab=lab, role="client") if one.pid]
+    return Firewalls(Probe(probe), targets)
 
 
 def _numbers(firewalls: Firewalls, scope: str, clients: Sequence[int]) -> tuple[int, ...]:

@@ -11,8 +11,9 @@ import msgspec
 from flume.errors import LabError
 from flume.lab import catalogue, checkout, progress
 from flume.lab.commands.common import lab_option, say
+from flume.lab.commands.running import find_client, find_probe, restore_links, running_links
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Container, Engine, Start
+from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.probe import Probe
 from flume.lab.engines import prepare
 from flume.lab.link import traffic
@@ -20,7 +21,7 @@ from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
-from flume.lab.link.wires import ensure_wires, running_wires, wire_starts
+from flume.lab.link.wires import ensure_wires, wire_starts
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.run import lock
 
@@ -51,12 +52,16 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
     wanted = find_profile(checkout.profiles(), profile)
     topology.check_lab_name(lab)
     with Engine.connect() as engine:
+        for number in clients:
+            find_client(engine, lab, number, steered=False)
         links = running_links(engine, lab)
         if wanted.needs_netem:
             links = _able_to_shape(engine, lab, links)
         for number, counts in links.steps().items():
             click.echo(f"client {number} until now: {counts}")
         links.set(wanted, clients or None)
+        if clients and (restored := restore_links(engine, lab)):
+            say(f"started again, and given back the links that they had: clients {', '.join(map(str, restored))}")
         click.echo(f"{wanted.name}: {wanted.description}")
         present = links.present()
         for number, name in present.items():
@@ -172,19 +177,6 @@ def as_json(report: LinkReport) -> str:
     return msgspec.json.encode({**report._asdict(), "way": report.direction}).decode()
 
 
-def running_links(engine: Engine, lab: str) -> Links:
-    """Return the links of the running *lab*; raises :class:`LabError` if it does not run."""
-    clients = {one.index or 0: one.pid for one in engine.find(lab=lab, role="client") if one.pid}
-    return Links(Probe(_probe(engine, lab)), clients, running_wires(engine, lab))
-
-
-def _probe(engine: Engine, lab: str) -> Container:
-    """Return the probe container of *lab*; raises :class:`LabError` if the lab does not run."""
-    for probe in engine.find(lab=lab, role="probe"):
-        return probe
-    raise LabError(f"no lab {lab!r} is running: start one with make lab")
-
-
 def _able_to_shape(engine: Engine, lab: str, links: Links) -> Links:
     """Return *links*, with a wire that has room for all of them where the engine's kernel has no netem."""
     interactive = sys.stderr.isatty()
@@ -192,7 +184,7 @@ def _able_to_shape(engine: Engine, lab: str, links: Links) -> Links:
         return links
     layout = topology.load_file(checkout.lab_yaml())
     with progress.task("wire", interactive=interactive):
-        return ensure_wires(engine, lab, _probe(engine, lab).run, layout, links)
+        return ensure_wires(engine, lab, find_probe(engine, lab).run, layout, links)
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flume.errors import LabError
+from flume.errors import EngineError, LabError
 from flume.lab.commands.common import console, lab_option
-from flume.lab.commands.netem import running_links
+from flume.lab.commands.running import no_lab, running_links
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.evidence.claims import parse_statistics_untrusted
@@ -55,13 +55,20 @@ def rows(engine: Engine, lab: str, links: Mapping[int, str] | None = None) -> li
 
 
 def link_names(engine: Engine, lab: str) -> dict[int, str]:
-    """Return the name of the profile of each client's link; ``ended`` for all clients where a link has ended."""
+    """Return the name of the profile of each client's link.
+
+    ``ended``: a link has ended, and the lab with it; ``lost``: the client was started again; ``?``: that is not known.
+    """
     try:
         links = running_links(engine, lab)
+    except EngineError:
+        raise
     except LabError:  # the lab is just being started, and has no probe yet
         return {}
     try:
-        return links.present()
+        return {**links.present(), **dict.fromkeys(links.lapsed().profiles, "lost")}
+    except EngineError:
+        return dict.fromkeys(links.clients, "?")
     except LabError:
         return dict.fromkeys(links.clients, "ended")
 
@@ -137,7 +144,7 @@ def show_status(*, as_json: bool, once: bool, lab: str) -> None:
     with Engine.connect() as engine:
         found = rows(engine, lab, link_names(engine, lab))
         if not found:
-            raise LabError(f"no lab {lab!r} is running: start one with make lab")
+            raise no_lab(lab)
         if as_json:
             for row in found:
                 click.echo(msgspec.json.encode(row._asdict()))

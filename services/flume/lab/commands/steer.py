@@ -4,10 +4,10 @@ import click
 
 from flume.control.script import STEERING
 from flume.control.session import Command
-from flume.errors import SettingsError
 from flume.lab.commands.common import lab_option, say
+from flume.lab.commands.running import find_client, restore_links
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Container, Engine
+from flume.lab.containers.engine import Engine
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.run import lock
 
@@ -17,24 +17,18 @@ from flume.lab.run import lock
 @click.argument("command", type=click.Choice([str(command) for command in STEERING]))
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
-    """Make client number CLIENT send COMMAND to the server."""
+    """Make client number CLIENT send COMMAND to the server.
+
+    Clients whose containers were started again since get the links back that they had.
+    """
     topology.check_lab_name(lab)
     with Engine.connect() as engine:
-        container = _client(engine, lab, client)
+        container = find_client(engine, lab, client)
+        if restored := restore_links(engine, lab):
+            say(f"started again, and given back the links that they had: clients {', '.join(map(str, restored))}")
         with container.attach() as io:
             io.write_line(Command(command))
     click.echo(f"client {client}: {command} (see: make status)")
-
-
-def _client(engine: Engine, lab: str, number: int) -> Container:
-    clients = engine.find(lab=lab, role="client")
-    for container in clients:
-        if container.index == number:
-            return container
-    known = (
-        f"1 to {len(clients)}" if clients else "the number of a client, and no lab is running: start one with make lab"
-    )
-    raise SettingsError("client", number, known)
 
 
 @click.command(short_help="Remove a lab.")

@@ -112,6 +112,21 @@ class Container:
         return int(self._seen["State"]["Pid"])
 
     @property
+    def status(self) -> str:
+        """In the engine's words: running, paused, exited, created, restarting, removing, dead."""
+        return str(self._seen["State"]["Status"])
+
+    @property
+    def exit_code(self) -> int:
+        """The exit status of its program; 0 while it runs."""
+        return int(self._seen["State"]["ExitCode"])
+
+    @property
+    def was_started_again(self) -> bool:
+        """Whether it has ended once since it was made."""
+        return not str(self._seen["State"].get("FinishedAt", "0001")).startswith("0001")
+
+    @property
     def address(self) -> str:
         """Its IPv4 address on the lab's network; empty if it has none."""
         networks = self._seen["NetworkSettings"]["Networks"].values()
@@ -196,6 +211,12 @@ class Container:
         """Send it SIGTERM; kill it after *timeout_s*."""
         with self._errors(f"stop {self.name}"):
             self._api.stop(self.id, timeout=max(0, round(timeout_s)))
+        self.refresh()
+
+    def start(self) -> None:
+        """Start it again, after it has ended."""
+        with self._errors(f"start {self.name}"):
+            self._api.start(self.id)
         self.refresh()
 
     def wait(self, *, timeout_s: float) -> int:

@@ -106,7 +106,8 @@ class Firewalls:
 
     def _host(self, number: int) -> Target:
         if number not in self._hosts:
-            known = f"1 to {len(self.clients)}" if self.clients else "the number of a client, and the lab has none"
+            known = ", ".join(map(str, self.clients))
+            known = f"one of {known}" if known else "the number of a client, and none runs"
             raise SettingsError("client", number, known)
         return self._hosts[number]
 

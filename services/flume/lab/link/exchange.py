@@ -153,6 +153,12 @@ def states(found: Answer) -> list[LinkState]:
     return [_state(str(number), found) for number in sorted(int(subject) for subject, kind in found if kind == "link")]
 
 
+def remembered(found: Answer) -> dict[int, tuple[int, Profile]]:
+    """Return for each link that was ever set the process of its client then, and its profile."""
+    rows = ((int(subject), text.split()) for (subject, kind), text in found.items() if kind == "remembered")
+    return {number: (int(pid), _profile(found[key, "text"])) for number, (pid, key) in rows}
+
+
 def _state(number: str, found: Answer) -> LinkState:
     pid, wire = map(int, found[number, "link"].split())
     down, up = map(int, found[number, "own"].split())

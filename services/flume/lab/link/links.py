@@ -42,6 +42,15 @@ class LinkLosses(NamedTuple):
     """Whether control connections pass the link too, so that *packets* includes their segments."""
 
 
+class Lapsed(NamedTuple):
+    """Clients that have no link as it was set."""
+
+    profiles: Mapping[int, Profile]
+    """Of those that were started again: what their links were set to."""
+    unknown: Sequence[int]
+    """Those of which nothing is remembered, where links can be shaped."""
+
+
 class Links:
     """The links of running clients.
 
@@ -176,6 +185,20 @@ class Links:
     def present(self) -> dict[int, str]:
         """Return the name of the profile of each client whose link was set."""
         return {link.number: link.profile.name for link in self._read()}
+
+    def lapsed(self) -> Lapsed:
+        """Return which clients no longer have the link that was set, because they were started again."""
+        found = self._read_parts()
+        shapes = bool(self._wires) or found["all", "netem"].strip() == "1"
+        remembered = exchange.remembered(found)
+        return Lapsed(
+            {
+                number: profile
+                for number, (pid, profile) in remembered.items()
+                if number in self._clients and self._clients[number] != pid
+            },
+            [number for number in self.clients if shapes and number not in remembered],
+        )
 
     def steps(self) -> dict[int, StepCounts]:
         """Return for each client whose profile changes with time how its steps were made."""

@@ -6,7 +6,7 @@ import zlib
 from array import array
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -56,6 +56,7 @@ class FakeProbe:
                 (number, "link"): f"{900 + link['number']} 77",
                 (number, "own"): "0 0",
                 (number, "steps"): "1 0 0 0",
+                (number, "remembered"): f"{900 + link['number']} {key}",
             }
             parts |= {(number, "down"): NETEM, (number, "up"): NETEM, (number, "profile"): key}
         if action == "measure":
@@ -128,3 +129,18 @@ def test_a_wire_has_to_have_a_place_for_each_link_that_passes_through_none() -> 
     probe: Any = FakeProbe()
     assert links(probe).places_missing() == 0
     assert Links(probe, {number: 900 + number for number in range(1, 9)}, [77]).places_missing() == 3
+
+
+def test_a_client_that_was_started_again_has_lost_its_link():
+    """It has another process. Its interface is new, and leads past netem."""
+    links = Links(cast("Probe", FakeProbe()), {1: 901, 2: 1902}, [77])
+    lapsed = links.lapsed()
+    assert {number: profile.name for number, profile in lapsed.profiles.items()} == {2: "lan"}
+    assert lapsed.unknown == []
+    assert set(links.present()) == {1}
+
+
+def test_a_link_of_which_nothing_is_remembered_is_unknown_where_links_can_be_shaped():
+    """As after a new start of the probe."""
+    assert Links(cast("Probe", FakeProbe()), {1: 901, 3: 903}, [77]).lapsed().unknown == [3]
+    assert Links(cast("Probe", FakeProbe()), {1: 901, 3: 903}).lapsed().unknown == [], "nothing here can shape a link"

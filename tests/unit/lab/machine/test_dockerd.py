@@ -119,6 +119,7 @@ def test_an_engine_that_is_slow_is_waited_for(local: socket.socket, monkeypatch:
         given_up, _ = local.accept()
         waited_for, _ = local.accept()
         with given_up, waited_for:
+            waited_for.recv(4096)
             waited_for.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
 
     thread = threading.Thread(target=serve)
