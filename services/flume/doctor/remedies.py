@@ -128,6 +128,7 @@ def udp_out(path: PathEnds) -> str:
     return (
         f"open UDP port {path.port} to the server: on the server '{_accept(path, 'udp')}' (or 'ufw allow "
         f"{path.port}/udp'), in a cloud its security group; then firewalls between; {udp_out_here(path)}; "
+        f"if all are open, see which programs have the port there: ss -anpu 'sport = :{path.port}'; "
         f"{_meanwhile(path)}"
     )
 

@@ -1,7 +1,7 @@
 """Bound sockets, and why binding one failed.
 
-Control (TCP) and media (UDP) share one port number. Client sockets of the media port are bound here too, because all
-sockets of one UDP port need the same options.
+Control (TCP) and media (UDP) share one port number, and the UDP port is the server's alone. Client sockets of the media
+port are bound here too, because sockets of one UDP port must agree to share it.
 """
 
 import contextlib
@@ -48,14 +48,33 @@ def bind_both(host: str, port: int) -> BoundPorts:
 
 
 def bind_media(host: str, port: int) -> socket.socket:
-    """Return a non-blocking UDP socket bound to *host*:*port*; raises :class:`OSError`."""
+    """Return a non-blocking UDP socket bound to *host*:*port*, which no other program has or can get.
+
+    Raises :class:`OSError`. Without SO_REUSEADDR and SO_REUSEPORT on this socket the kernel refuses any other socket
+    whose address overlaps, whatever its options. With them ``vlc rtp://@:5004`` would be given a part of the tokens.
+    """
+    return _bound_udp(host, port, is_shared=False)
+
+
+def bind_beside(listener: socket.socket, host: str) -> socket.socket:
+    """Return a non-blocking UDP socket on *host* and the port of *listener*, for one client. Raises :class:`OSError`.
+
+    SO_REUSEADDR admits a socket where all sockets with an overlapping address have it. Client sockets keep it, for
+    those that come after them. *listener* has it only within this call, so no other program gets the port meanwhile.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        return _bound_udp(host, listener.getsockname()[1], is_shared=True)
+    finally:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+
+def _bound_udp(host: str, port: int, *, is_shared: bool) -> socket.socket:
     bound = socket.socket(_family(host), socket.SOCK_DGRAM)
     try:
         bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        # Both are needed for many sockets on one port: SO_REUSEPORT admits them, SO_REUSEADDR lets an unconnected
-        # socket bind beside connected ones.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except OSError:
         bound.close()
@@ -101,8 +120,9 @@ def loopback_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def explain_bind_error(transport: str, host: str, port: int, error: OSError) -> str:
     """Return one line: why binding *transport* ("TCP" or "UDP") *host*:*port* failed, and what to do."""
+    look = f"ss -anp{transport[0].lower()} 'sport = :{port}'"
     fixes = {
-        errno.EADDRINUSE: f"another program has it (see: ss -lnp 'sport = :{port}'); end it or choose another --port",
+        errno.EADDRINUSE: f"another program has it (see: {look}); end it or choose another --port",
         errno.EACCES: "ports below 1024 need privileges; choose a higher --port",
         errno.EADDRNOTAVAIL: "this machine has no such address; choose another --host (0.0.0.0 is all of them)",
     }

@@ -1,5 +1,6 @@
 """The bound sockets of a server, on loopback."""
 
+import contextlib
 import errno
 import socket
 
@@ -7,7 +8,7 @@ import pytest
 
 from flume.errors import NetworkError
 from flume.server import ports
-from flume.server.ports import bind_both, bind_media, explain_bind_error, loopback_pair
+from flume.server.ports import bind_beside, bind_both, bind_media, explain_bind_error, loopback_pair
 
 
 def test_control_and_media_get_one_number():
@@ -45,9 +46,52 @@ def test_a_number_that_was_asked_for_and_is_taken_is_an_error_that_names_it(kind
 
 
 def test_sockets_for_clients_share_the_port():
-    with bind_media("127.0.0.1", 0) as first, bind_media("127.0.0.1", first.getsockname()[1]) as second:
-        assert first.getsockname() == second.getsockname()
-        assert not second.getblocking()
+    with bind_media("127.0.0.1", 0) as listener, contextlib.ExitStack() as clients:
+        for _ in range(3):
+            client = clients.enter_context(bind_beside(listener, "127.0.0.1"))
+            assert client.getsockname() == listener.getsockname()
+            assert not client.getblocking()
+
+
+OPTIONS = ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT))
+
+
+def other_program(host: str, options: tuple[int, ...]) -> socket.socket:
+    """A UDP socket as another program opens it, not bound yet."""
+    other = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    for option in options:
+        other.setsockopt(socket.SOL_SOCKET, option, 1)
+    return other
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "127.0.0.2", "::"])
+def test_no_other_program_gets_the_port(host: str, options: tuple[int, ...]):
+    with bind_media("0.0.0.0", 0) as listener, contextlib.ExitStack() as clients:
+        port = listener.getsockname()[1]
+        for number in range(3):
+            client = clients.enter_context(bind_beside(listener, "127.0.0.1"))
+            client.connect(("127.0.0.1", 40_000 + number))
+            with other_program(host, options) as other, pytest.raises(OSError, match="in use"):
+                other.bind((host, port))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_a_server_does_not_start_where_another_program_has_the_port(host: str, options: tuple[int, ...]):
+    with other_program(host, options) as other:
+        other.bind((host, 0))
+        port = other.getsockname()[1]
+        with pytest.raises(NetworkError, match=f"UDP 0.0.0.0 port {port}: another program has it .see: ss -anpu"):
+            bind_both("0.0.0.0", port)
+
+
+def test_the_port_is_closed_again_where_a_client_socket_cannot_be_bound():
+    with bind_media("127.0.0.1", 0) as listener:
+        with pytest.raises(OSError, match="Cannot assign"):
+            bind_beside(listener, "192.0.2.1")
+        with other_program("127.0.0.1", OPTIONS[1]) as other, pytest.raises(OSError, match="in use"):
+            other.bind(listener.getsockname())
 
 
 def test_an_error_without_a_known_fix_says_what_the_system_said():

@@ -16,7 +16,7 @@ from flume.errors import NetworkError
 from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.datagrams import PAYLOAD_BYTES
 from flume.media.ring import DATAGRAM_BYTES
-from flume.server.ports import bind_media, loopback_pair
+from flume.server.ports import bind_beside, loopback_pair
 from flume.settings import PayloadKind
 
 SEND_BUFFER_BYTES = 1 << 20
@@ -51,7 +51,7 @@ class MediaPort:
         Raises :class:`NetworkError` without a route to *peer*, and without a free file descriptor.
         """
         try:
-            media = bind_media(local_host or self._host, self.port)
+            media = bind_beside(self.listener, local_host or self._host)
             try:
                 media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
                 media.connect(peer)
