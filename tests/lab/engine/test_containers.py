@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,28 @@ def test_a_client_has_no_rights_and_its_own_address(engine: Engine, layout: Topo
     )
     assert [one.name for one in engine.find(lab=lab, role="client")] == [client.name]
     assert engine.find(lab=lab, run="another") == []
+
+
+def test_each_container_is_confined_as_described(engine: Engine, layout: Topology, lab: str) -> None:
+    """Read back from the engine and from the running processes: rights, memory, processes, descriptors."""
+    server, (client,), probe = start_lab(engine, layout, lab)
+    for container, service in ((server, "server"), (client, "client"), (probe, "probe")):
+        asked = layout.service(service)
+        assert asked.mem_limit is not None
+        given = engine._api.inspect_container(container.id)["HostConfig"]
+        assert given["Memory"] == int(asked.mem_limit.removesuffix("g")) << 30, service
+        assert given["PidsLimit"] == asked.pids_limit, service
+        assert given["ReadonlyRootfs"] is True
+        assert given["Privileged"] is False
+        assert {one.removeprefix("CAP_") for one in given["CapDrop"]} == {"ALL"}
+        assert {one.removeprefix("CAP_") for one in given["CapAdd"] or ()} == set(asked.cap_add), service
+        limits = container.exec(["cat", "/proc/self/limits"]).stdout
+        assert re.search(rf"^Max open files +{asked.ulimits['nofile']} +{asked.ulimits['nofile']} ", limits, re.M), (
+            limits
+        )
+        status = container.exec(["cat", "/proc/self/status"]).stdout
+        assert "NoNewPrivs:\t1\n" in status, service
+        assert "Seccomp:\t2\n" in status, service
 
 
 def test_lines_come_out_and_commands_go_in(engine: Engine, layout: Topology, lab: str) -> None:

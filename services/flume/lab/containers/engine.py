@@ -220,6 +220,11 @@ class Engine:
                 security_opt=list(service.security_opt),
                 sysctls=dict(service.sysctls),
                 cpu_shares=service.cpu_shares,
+                mem_limit=service.mem_limit,
+                pids_limit=service.pids_limit,
+                ulimits=[
+                    docker.types.Ulimit(name=name, soft=most, hard=most) for name, most in service.ulimits.items()
+                ],
                 init=service.init or None,
                 log_config=docker.types.LogConfig(type=log.driver, config=dict(log.options)) if log else None,
             )

@@ -40,6 +40,8 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 Duration = Annotated[str, msgspec.Meta(pattern=r"^\d+(ms|s|m)$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Size = Annotated[str, msgspec.Meta(pattern=r"^[1-9]\d*[bkmg]$")]
+"""Bytes, with Docker's units: ``512m`` are 512 MiB."""
 
 
 class Healthcheck(FileValue, frozen=True, kw_only=True):
@@ -82,6 +84,12 @@ class Service(FileValue, frozen=True, kw_only=True):
     sysctls: dict[str, str] = msgspec.field(default_factory=dict)
     cpu_shares: Annotated[int, msgspec.Meta(ge=2, le=262144)] | None = None
     """Weight among containers that wait for a CPU; the engine's default is 1024."""
+    mem_limit: Size | None = None
+    """The most memory that the container can take; one process of it is killed when it would take more."""
+    pids_limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """The most processes and threads."""
+    ulimits: dict[Literal["nofile"], Annotated[int, msgspec.Meta(ge=64)]] = msgspec.field(default_factory=dict)
+    """``nofile``: the most descriptors of each process."""
     stop_grace_period: Duration = "10s"
     logging: Logging | None = None
     healthcheck: Healthcheck | None = None
