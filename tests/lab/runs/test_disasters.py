@@ -123,19 +123,20 @@ def rests(lab, engine) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("reached", "number"), [(starts, signal.SIGINT), (plays, signal.SIGTERM), (rests, signal.SIGINT)]
+    ("reached", "numbers"),
+    [(starts, [signal.SIGINT, signal.SIGTERM]), (plays, [signal.SIGTERM]), (rests, [signal.SIGINT, signal.SIGHUP])],
 )
-def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, number):
+def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, numbers):
+    """Also where another signal follows at once, while the lab is being removed."""
     process = lab.start("--clients", 1, "--duration", 1 if reached is rests else 60)
     assert wait_until(lambda: reached(lab, engine), timeout_s=60, interval_s=0.01)
-    process.send_signal(number)
+    for number in numbers:
+        process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
-    assert stderr.splitlines()[-3:] == [
-        f"Removing lab {lab.name!r}.",
-        f"Lab {lab.name!r} is removed.",
-        "flume: interrupted",
-    ]
+    assert f"Removing lab {lab.name!r}." in stderr
+    assert stderr.count("flume: still ") == len(numbers) - 1
+    assert stderr.splitlines()[-2:] == [f"Lab {lab.name!r} is removed.", "flume: interrupted"]
     assert "Traceback" not in stderr
     assert engine.objects(lab=lab.name) == []
     assert engine.locks.find(lab.name) == []

@@ -213,6 +213,7 @@ class Engine:
                 binds=binds,
                 network_mode=network.name if network is not None else (service.network_mode or "none"),
                 pid_mode=service.pid,
+                userns_mode=service.userns_mode,
                 read_only=service.read_only,
                 tmpfs=dict(entry.partition(":")[::2] for entry in service.tmpfs),
                 cap_drop=list(service.cap_drop),

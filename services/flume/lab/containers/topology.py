@@ -78,6 +78,8 @@ class Service(FileValue, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
     network_mode: Literal["none", "host"] | None = None
     pid: Literal["host"] | None = None
+    userns_mode: Literal["host"] | None = None
+    """``host``: user numbers are those of the engine's host, also where the engine was started with --userns-remap."""
     cap_drop: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
