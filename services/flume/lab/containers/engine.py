@@ -165,7 +165,7 @@ class Engine:
                 self._api.create_volume(volume, driver_opts=options, labels=topology.labels(lab, run, "media"))
             created = self._api.create_container(name=name, labels=marks, **self._arguments(lab, service, start))
             container = Container(self._api, self._errors, str(created["Id"]), name)
-            self._copy_in(container, start)
+            _copy_in(self._api, container, start)
             io = container.attach(start.output) if start.output is not None else None
             try:
                 self._api.start(container.id)
@@ -230,13 +230,6 @@ class Engine:
                 log_config=docker.types.LogConfig(type=log.driver, config=dict(log.options)) if log else None,
             )
         )
-
-    def _copy_in(self, container: Container, start: Start) -> None:
-        """Copy local files into volumes of a created container."""
-        for target, path in start.files.items():
-            inside = Path(target)
-            stream = archive.pack({inside.name: path}, progress=start.progress)
-            self._api.put_archive(container.id, str(inside.parent), stream)
 
     def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:
         """Return the labs' containers, running or not, sorted by role, index and name; ``None`` means any."""
@@ -305,6 +298,14 @@ class Engine:
     def _remove_volume(self, name: str) -> None:
         with self._errors(f"remove volume {name}"), _already_gone():
             self._api.remove_volume(name, force=True)
+
+
+def _copy_in(api: Any, container: Container, start: Start) -> None:
+    """Copy local files into volumes of a created container."""
+    for target, path in start.files.items():
+        inside = Path(target)
+        stream = archive.pack({inside.name: path}, progress=start.progress)
+        api.put_archive(container.id, str(inside.parent), stream)
 
 
 @contextlib.contextmanager
