@@ -75,9 +75,8 @@ def test_each_container_is_confined_as_described(engine: Engine, layout: Topolog
         assert {one.removeprefix("CAP_") for one in given["CapDrop"]} == {"ALL"}
         assert {one.removeprefix("CAP_") for one in given["CapAdd"] or ()} == set(asked.cap_add), service
         limits = container.exec(["cat", "/proc/self/limits"]).stdout
-        assert re.search(rf"^Max open files +{asked.ulimits['nofile']} +{asked.ulimits['nofile']} ", limits, re.M), (
-            limits
-        )
+        descriptors = asked.ulimits["nofile"]
+        assert re.search(rf"^Max open files +{descriptors} +{descriptors} ", limits, re.MULTILINE), limits
         status = container.exec(["cat", "/proc/self/status"]).stdout
         assert "NoNewPrivs:\t1\n" in status, service
         assert "Seccomp:\t2\n" in status, service

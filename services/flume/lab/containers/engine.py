@@ -28,6 +28,7 @@ from flume.lab.containers.engine_values import (
     found_of,
     gateway_of,
     healthcheck_of,
+    host_config,
     info_of,
     label_filter,
     network_of,
@@ -193,43 +194,13 @@ class Engine:
             # A proxy in ~/.docker/config.json is for the internet, and a lab's network has no way there.
             "use_config_proxy": False,
             "healthcheck": healthcheck_of(service),
-            "host_config": self._host_config(lab, service, start.network),
+            "host_config": host_config(self._api, lab, service, start.network),
         }
         if start.network is not None:
             fixed = topology.address(start.network.subnet, start.role, start.index)
             endpoint = self._api.create_endpoint_config(aliases=[start.service], ipv4_address=fixed)
             arguments["networking_config"] = self._api.create_networking_config({start.network.name: endpoint})
         return arguments
-
-    def _host_config(self, lab: str, service: Service, network: Network | None) -> dict[str, Any]:
-        """Return the part of the SDK's arguments that concerns the engine's host."""
-        binds = [
-            f"{topology.object_name(lab, mount.source)}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
-            for mount in topology.mounts(service)
-        ]
-        log = service.logging
-        return dict(
-            self._api.create_host_config(
-                binds=binds,
-                network_mode=network.name if network is not None else (service.network_mode or "none"),
-                pid_mode=service.pid,
-                userns_mode=service.userns_mode,
-                read_only=service.read_only,
-                tmpfs=dict(entry.partition(":")[::2] for entry in service.tmpfs),
-                cap_drop=list(service.cap_drop),
-                cap_add=list(service.cap_add),
-                security_opt=list(service.security_opt),
-                sysctls=dict(service.sysctls),
-                cpu_shares=service.cpu_shares,
-                mem_limit=service.mem_limit,
-                pids_limit=service.pids_limit,
-                ulimits=[
-                    docker.types.Ulimit(name=name, soft=most, hard=most) for name, most in service.ulimits.items()
-                ],
-                init=service.init or None,
-                log_config=docker.types.LogConfig(type=log.driver, config=dict(log.options)) if log else None,
-            )
-        )
 
     def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:
         """Return the labs' containers, running or not, sorted by role, index and name; ``None`` means any."""

@@ -114,3 +114,32 @@ def healthcheck_of(service: Service) -> dict[str, Any] | None:
     durations = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
     nanoseconds = {key: int(topology.seconds(value) * 1_000_000_000) for key, value in durations.items()}
     return {"test": list(check.test), "retries": check.retries, **nanoseconds}
+
+
+def host_config(api: Any, lab: str, service: Service, network: Network | None) -> dict[str, Any]:
+    """Return the part of the SDK's arguments that concerns the engine's host."""
+    binds = [
+        f"{topology.object_name(lab, mount.source)}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
+        for mount in topology.mounts(service)
+    ]
+    log = service.logging
+    return dict(
+        api.create_host_config(
+            binds=binds,
+            network_mode=network.name if network is not None else (service.network_mode or "none"),
+            pid_mode=service.pid,
+            userns_mode=service.userns_mode,
+            read_only=service.read_only,
+            tmpfs=dict(entry.partition(":")[::2] for entry in service.tmpfs),
+            cap_drop=list(service.cap_drop),
+            cap_add=list(service.cap_add),
+            security_opt=list(service.security_opt),
+            sysctls=dict(service.sysctls),
+            cpu_shares=service.cpu_shares,
+            mem_limit=service.mem_limit,
+            pids_limit=service.pids_limit,
+            ulimits=[{"name": name, "soft": most, "hard": most} for name, most in service.ulimits.items()],
+            init=service.init or None,
+            log_config={"type": log.driver, "config": dict(log.options)} if log else None,
+        )
+    )
