@@ -6,6 +6,7 @@ that this file imports neither.
 
 import contextlib
 import socket
+import ssl
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 from flume.errors import EngineError
 from flume.lab.containers import archive
 from flume.lab.containers.attached import STDERR, STDOUT, AttachedIo, frames
+from flume.lab.containers.tls_pump import plain_end
 from flume.lab.containers.topology import LABEL_INDEX, LABEL_LAB, LABEL_ROLE, LABEL_RUN
 
 Errors = Callable[[str], contextlib.AbstractContextManager[None]]
@@ -27,7 +29,8 @@ def _stream_and_reader(raw: Any) -> tuple[socket.socket, BinaryIO]:
     The HTTP library's reader may have read frames together with the header of the answer. So reading must go on with
     that reader. The SDK itself reads from the socket, and now and then loses the first line.
     """
-    return raw._sock, raw._response.raw._fp.fp  # noqa: SLF001 - the SDK has no public method for this
+    reader = raw._response.raw._fp.fp  # noqa: SLF001 - the SDK has no public method for this
+    return (raw, reader) if isinstance(raw, ssl.SSLSocket) else (raw._sock, reader)  # noqa: SLF001
 
 
 @contextlib.contextmanager
@@ -183,7 +186,10 @@ class Container:
                 self.id, params={"stdin": 1, "stdout": wanted, "stderr": wanted, "stream": 1, "logs": 0}
             )
         taker = output or Output(lambda _line: None, lambda _line: None)
-        return AttachedIo(self.name, *_stream_and_reader(raw), taker.on_line, taker.on_error, input_only=output is None)
+        stream, reader = _stream_and_reader(raw)
+        if isinstance(stream, ssl.SSLSocket):
+            stream, reader = plain_end(stream, reader)
+        return AttachedIo(self.name, stream, reader, taker.on_line, taker.on_error, input_only=output is None)
 
     def fetch(self, path: str, directory: Path) -> list[Path]:
         """Copy the file *path*, or the files of the folder *path*, from its image or volumes into *directory*.
