@@ -27,6 +27,7 @@ from flume.control.endpoint import endpoint
 from flume.control.session import Command, State
 from flume.errors import FlumeError, NetworkError
 from flume.settings import ClientSettings
+from flume.sockaddr import has_address
 
 MAX_COMMANDS_KEPT = 64
 DRAIN_S = 3.0
@@ -172,6 +173,9 @@ class Client:
             try:
                 self._windows.take(message, link)
             except NetworkError as error:
+                if not has_address(link.local_host):  # over UDP no token would arrive, which would look like a firewall
+                    link.lose(f"this host no longer has the address {link.local_host}")
+                    return
                 self._reporter.error(str(error))
         if isinstance(message, messages.Closed):
             self._recovery.note_closed(message)

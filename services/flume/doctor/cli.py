@@ -62,7 +62,12 @@ def _json(finding: Finding) -> bytes:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Return *text* as a sentence begins; an address or a host's name at its beginning stays as it is.
+
+    >>> _sentence("port 5004 opens"), _sentence("fd00::2 is there")
+    ('Port 5004 opens', 'fd00::2 is there')
+    """
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].rstrip(",:;").isalpha() else text
 
 
 @click.command()

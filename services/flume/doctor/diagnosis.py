@@ -138,14 +138,14 @@ def host(tcp: TcpSeen, seen: HostSeen, path: PathEnds) -> Finding:
     proofs += [f"TCP port {a.port} opens" for a in seen.attempts if a.outcome == "open"]
     proofs += ["it answers ping"] if seen.ping else []
     if proofs:
-        return Finding(leg="host", finding="reachable", detail=f"{path.server} is there: {proofs[0]}")
+        return Finding(leg="host", finding="reachable", detail=f"{path.named} is there: {proofs[0]}")
     if tcp.icmp is not None and tcp.icmp.is_refusal and tcp.icmp.sender == path.server:
-        return Finding(leg="host", finding="reachable", detail=f"{path.server} is there: it answers {tcp.icmp.text}")
+        return Finding(leg="host", finding="reachable", detail=f"{path.named} is there: it answers {tcp.icmp.text}")
     tried = [f"TCP port {attempt.port}" for attempt in (tcp, *seen.attempts)] + (["ping"] if seen.ping is False else [])
     if tcp.outcome == "unreachable":
-        detail = f"no route to {path.server}: {tcp.icmp.text if tcp.icmp else tcp.reason}"
+        detail = f"no route to {path.named}: {tcp.icmp.text if tcp.icmp else tcp.reason}"
     else:
-        detail = f"{path.server} answers nothing at all: not {', not '.join(tried)}, for {tcp.took_s:.1f} s"
+        detail = f"{path.named} answers nothing at all: not {', not '.join(tried)}, for {tcp.took_s:.1f} s"
     return Finding(leg="host", finding="silent", detail=detail, remedy=remedies.host(path, no_route=tcp.icmp is None))
 
 
@@ -174,7 +174,7 @@ def tcp(seen: TcpSeen, other: HostSeen, path: PathEnds, *, alive: bool) -> Findi
 def _refused(seen: TcpSeen, other: HostSeen, path: PathEnds) -> Finding:
     detail = f"port {seen.port} refuses with a RST in {seen.took_s * 1000:.0f} ms"
     if other.udp_port_refused:
-        detail += f", and nothing listens on UDP port {seen.port} either: no server runs there"
+        detail += f", and nothing listens on UDP port {seen.port} either: no server listens at {path.named}"
         return Finding(leg="tcp", finding="rejected", detail=detail, remedy=remedies.start_server(path))
     if other.other_udp_refused:
         detail += f", but UDP port {seen.port} is in use there: the server seems to run behind a firewall that rejects"

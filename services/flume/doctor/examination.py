@@ -105,6 +105,7 @@ class Examination:
         tcp = attempt.give_up()
         here = plain_address(attempt.socket.getsockname()[0])
         self._path = PathEnds(tcp.address, self._port, here if here not in {"0.0.0.0", "::"} else "this machine")
+        self._path = self._path._replace(zone=attempt.endpoint.zone)
         host = diagnosis.host(tcp, other, self._path)
         yield host
         yield diagnosis.tcp(tcp, other, self._path, alive=host.finding == "reachable")

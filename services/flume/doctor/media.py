@@ -35,7 +35,7 @@ class MediaExamination:
         """Examine the path from the server at *endpoint*, until *deadline_s* (monotonic)."""
         self._poller, self._control = poller, poller.control
         self._endpoint, self._path, self._deadline_s = endpoint, path, deadline_s
-        self._settings = ClientSettings(host=path.server)
+        self._settings = ClientSettings(host=path.named)
         self._first_sequence: int | None = None
         self._token_interval_s = self._consent_s = 0.0
         self._probe: MediaProbe | None = None

@@ -12,11 +12,23 @@ from flume.settings import DEFAULT_PORT
 
 
 class PathEnds(NamedTuple):
-    """The two ends of the path: addresses without brackets, and the server's port."""
+    """The two ends of the path: addresses without brackets and interface, and the server's port."""
 
     server: str
     port: int
     here: str
+    zone: str = ""
+    """The interface of a link-local address, with a percent sign before it; rules of firewalls go without."""
+
+    @property
+    def named(self) -> str:
+        """The server's address as programs take it."""
+        return self.server + self.zone
+
+    @property
+    def route(self) -> str:
+        """What follows ``ip route get``."""
+        return f"{self.server} oif {self.zone[1:]}" if self.zone else self.server
 
     @property
     def iptables(self) -> str:
@@ -48,7 +60,7 @@ ENGINE = "'make setup' installs and starts what a lab needs, and reports what it
 
 def host(path: PathEnds, *, no_route: bool) -> str:
     """The host answers nothing."""
-    first = f"check the address, that the machine is on, and the route (ip route get {path.server})"
+    first = f"check the address, that the machine is on, and the route (ip route get {path.route})"
     if not no_route:
         return first
     return (
@@ -87,15 +99,15 @@ def refused(path: PathEnds) -> str:
 
 def start_server(path: PathEnds) -> str:
     """No server listens on the port."""
-    return (
-        f"see on the server whether 'flume serve' runs and on which port (ss -ltnp 'sport = :{path.port}'); "
-        "start it, or give its port with --port"
-    )
+    how = f"see on the server whether 'flume serve' runs and on which port (ss -ltnp 'sport = :{path.port}'); "
+    if ":" in path.server:
+        how += "if it listens on 0.0.0.0 or another IPv4 address, give that, or serve with '--host ::' for both; "
+    return how + "start it, or give its port with --port"
 
 
 def route(path: PathEnds) -> str:
     """This machine or a router has no route to the host."""
-    return f"check this machine's network and route: ip route get {path.server}; ip neigh show {path.server}"
+    return f"check this machine's network and route: ip route get {path.route}; ip neigh show {path.server}"
 
 
 def control_cut(path: PathEnds) -> str:
@@ -207,7 +219,7 @@ def _accept(path: PathEnds, protocol: str) -> str:
 
 def _meanwhile(path: PathEnds) -> str:
     port = "" if path.port == DEFAULT_PORT else f" --port {path.port}"
-    return f"until then 'flume watch {path.server}{port} --transport tcp' receives the stream over TCP"
+    return f"until then 'flume watch {path.named}{port} --transport tcp' receives the stream over TCP"
 
 
 def _where(path: PathEnds, sender: str | None) -> str:

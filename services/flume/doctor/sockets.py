@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from flume.client.reception.media_socket import ask_for_buffer
 from flume.doctor.observations import Icmp, NameSeen, TcpSeen
 from flume.linux import TIOCOUTQ
+from flume.sockaddr import address_of
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_RECVFRAGSIZE = 10, 11, 14, 25
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, IPV6_RECVFRAGSIZE = 23, 24, 25, 77
@@ -47,8 +48,14 @@ class Endpoint(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The address as text."""
-        return str(self.sockaddr[0])
+        """The address as text, with the interface of a link-local one."""
+        return address_of(self.sockaddr)[0]
+
+    @property
+    def zone(self) -> str:
+        """The interface of a link-local address, with a percent sign before it."""
+        _, percent, zone = self.host.partition("%")
+        return percent + zone
 
     def at(self, port: int) -> "Endpoint":
         """Return another port of the same host."""
@@ -93,7 +100,7 @@ def resolve(host: str, port: int, *, timeout_s: float) -> tuple[NameSeen, list[E
     if asking.is_alive():
         return NameSeen(host, (), None, took_s), []
     endpoints = [endpoint for endpoint in dict.fromkeys(found) if _is_supported(endpoint.family)]
-    addresses = tuple(plain_address(endpoint.host) for endpoint in dict.fromkeys(found))
+    addresses = tuple(plain_address(endpoint.host) + endpoint.zone for endpoint in dict.fromkeys(found))
     return NameSeen(host, addresses, "".join(reasons) or None, took_s), endpoints
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from flume.control.endpoint import without_brackets
 from flume.server.app import Server
 from flume.server.limits.descriptors import DESCRIPTORS_PER_SESSION
 from flume.server.logs import set_up_logging
@@ -157,6 +158,7 @@ def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool,
     reading = SourceOptions(
         loop=not once, **{name: options.pop(name) for name in SourceOptions._fields if name != "loop"}
     )
+    options["host"] = without_brackets(options["host"])
     settings = msgspec.convert(options, ServerSettings)
     _allow_descriptors(settings.max_sessions)
     source = ItemSource(expand(sources), reading._replace(loop=not once))

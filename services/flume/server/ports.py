@@ -10,7 +10,9 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from flume.control.endpoint import lacks_interface
 from flume.errors import NetworkError
+from flume.sockaddr import sockaddr_of
 
 PORT_TRIES = 16
 """How often the kernel's choice of a TCP port is tried for UDP as well."""
@@ -75,7 +77,7 @@ def _bound_udp(host: str, port: int, *, is_shared: bool) -> socket.socket:
         bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
         if is_shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        bound.bind(sockaddr_of((host, port)))
     except OSError:
         bound.close()
         raise
@@ -88,7 +90,7 @@ def _bind_control(host: str, port: int) -> socket.socket:
     try:
         control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CONTROL_RECEIVE_BYTES)  # the connections inherit it
-        control.bind((host, port))
+        control.bind(sockaddr_of((host, port)))
         control.listen(CONTROL_BACKLOG)
         control.setblocking(False)  # noqa: FBT003 - the standard library's signature
     except OSError as error:
@@ -126,5 +128,7 @@ def explain_bind_error(transport: str, host: str, port: int, error: OSError) -> 
         errno.EACCES: "ports below 1024 need privileges; choose a higher --port",
         errno.EADDRNOTAVAIL: "this machine has no such address; choose another --host (0.0.0.0 is all of them)",
     }
+    if lacks_interface(host):
+        fixes[errno.EINVAL] = "a link-local address needs its interface, as in fe80::1%eth0"
     fix = fixes.get(error.errno or 0, error.strerror or str(error))
     return f"cannot listen on {transport} {host} port {port}: {fix}"

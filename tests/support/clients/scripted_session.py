@@ -41,6 +41,20 @@ def status(datagrams: int) -> messages.Status:
     return messages.Status(state=State.ACTIVE, session=messages.ClientCounters(datagrams=datagrams), server=server)
 
 
+class ScriptedLink:
+    """A connection of this host with itself; *lost* are the reasons for which it was ended."""
+
+    is_open = True
+    local_host = "127.0.0.1"
+    peer = ("127.0.0.1", 5004)
+
+    def __init__(self) -> None:
+        self.lost: list[str] = []
+
+    def lose(self, reason: str) -> None:
+        self.lost.append(reason)
+
+
 class ScriptedSession(ControlSession):
     """Gives *answers*, one a request; each reply's state is entered at once, and ``connecting`` becomes active."""
 
@@ -51,6 +65,7 @@ class ScriptedSession(ControlSession):
         self.answers: list[Answer] = []
         self.asked: list[messages.Request] = []
         self.has_link = True
+        self.scripted = ScriptedLink()
         self.becomes_active = True
 
     def ask(self, request: messages.Request) -> messages.Reply:
@@ -67,7 +82,10 @@ class ScriptedSession(ControlSession):
 
     @property
     def link(self):
-        return object() if self.has_link else None
+        return self.scripted if self.has_link else None
+
+    def reach(self):
+        return self.scripted
 
 
 class QuietWindows(WindowTracker):

@@ -72,7 +72,7 @@ def test_a_host_is_there_when_anything_of_it_answers(seen, other, finding):
         (tcp("silent"), UNASKED, "dropped", "on the server 'iptables -I INPUT -p tcp --dport 5004 -j ACCEPT'"),
         (tcp("unreachable", PROHIBITED), UNASKED, "rejected", "on the router 192.0.2.1"),
         (tcp("refused", Icmp(4, 3, 3, "192.0.2.9")), UNASKED, "rejected", "on this machine"),
-        (tcp("refused"), UNASKED._replace(udp_port_refused=True), "rejected", "no server runs there"),
+        (tcp("refused"), UNASKED._replace(udp_port_refused=True), "rejected", "no server listens at 192.0.2.7"),
         (tcp("refused"), UNASKED._replace(udp_port_refused=False, other_udp_refused=True), "rejected", "on the server"),
         (tcp("refused"), UNASKED._replace(udp_port_refused=False, other_udp_refused=False), "rejected", "if it does"),
         (tcp("unreachable", Icmp(4, 3, 1, "192.0.2.1")), UNASKED, "unreachable", "host unreachable from 192.0.2.1"),

@@ -10,8 +10,10 @@ import struct
 from collections.abc import Iterator
 
 from flume.client.reception.receive_buffer import ReceiveBuffer
+from flume.control.endpoint import Address
 from flume.errors import NetworkError
 from flume.linux import SO_MEMINFO, SO_RCVBUFFORCE
+from flume.sockaddr import address_of, sockaddr_of
 
 _MEMINFO_VALUES = 9
 _MEMINFO_RCVBUF = 1
@@ -29,16 +31,19 @@ class MediaSocket:
         """Ask for *buffer_bytes* of receive buffer; nothing is opened before :meth:`open`."""
         self._buffer_bytes = buffer_bytes
         self._socket: socket.socket | None = None
-        self._server: tuple[str, int] | None = None
+        self._server: Address | None = None
         self._dropped_before = 0
 
-    def open(self, server: tuple[str, int], family: socket.AddressFamily) -> None:
-        """Connect to *server*; keep the socket that is connected to it already. Raises :class:`NetworkError`."""
-        if self._socket is not None and self._server == server:
+    def open(self, server: Address, family: socket.AddressFamily, local_host: str | None = None) -> None:
+        """Connect to *server* from *local_host*, or else from the address that the kernel chooses.
+
+        A socket that has both ends already is kept. Raises :class:`NetworkError`.
+        """
+        if self._socket is not None and self._server == server and local_host in {None, self._local_host()}:
             return
         self.close()
         try:
-            self._socket = open_media_socket(server, family, buffer_bytes=self._buffer_bytes)
+            self._socket = open_media_socket(server, family, buffer_bytes=self._buffer_bytes, local_host=local_host)
         except OSError as error:
             address, port = server
             raise NetworkError(f"cannot open a media socket to {address} port {port}: {error.strerror}") from error
@@ -82,12 +87,15 @@ class MediaSocket:
             except OSError as error:  # ECONNREFUSED: an earlier token met a closed port
                 _log.debug("media socket: %s", error)
 
-    def local_address(self) -> tuple[str, int] | None:
+    def local_address(self) -> Address | None:
         """Return the socket's own address and port, ``None`` without a socket."""
         if self._socket is None:
             return None
-        host, port = self._socket.getsockname()[:2]
-        return str(host), int(port)
+        return address_of(self._socket.getsockname())
+
+    def _local_host(self) -> str | None:
+        local = self.local_address()
+        return None if local is None else local[0]
 
     def buffer(self) -> ReceiveBuffer | None:
         """Return what became of the receive buffer asked for, ``None`` without a socket."""
@@ -104,16 +112,21 @@ class MediaSocket:
         return self._dropped_before + (0 if self._socket is None else dropped_by_kernel(self._socket))
 
 
-def open_media_socket(server: tuple[str, int], family: socket.AddressFamily, *, buffer_bytes: int) -> socket.socket:
+def open_media_socket(
+    server: Address, family: socket.AddressFamily, *, buffer_bytes: int, local_host: str | None = None
+) -> socket.socket:
     """Return a socket to *server* that never waits, with as much of *buffer_bytes* as is granted; raises ``OSError``.
 
-    It is connected: the kernel refuses other senders, and reports when the server's port is closed.
+    It is connected: the kernel refuses other senders, and reports when the server's port is closed. It is bound to
+    *local_host* if that is given: the server takes tokens only from the address of the control connection.
     """
     media = socket.socket(family, socket.SOCK_DGRAM)
     try:
         media.settimeout(0)
         ask_for_buffer(media, buffer_bytes)
-        media.connect(server)
+        if local_host is not None:
+            media.bind(sockaddr_of((local_host, 0)))
+        media.connect(sockaddr_of(server))
     except OSError:
         media.close()
         raise

@@ -41,6 +41,8 @@ class StreamSession(NamedTuple):
     payload: PayloadKind
     ssrc: int
     transport: Transport = "udp"
+    local_host: str | None = None
+    """This host's end of the control connection: the media socket is bound to the same address."""
 
 
 class Receiver:
@@ -90,7 +92,7 @@ class Receiver:
                 self._media.close()
                 self._tokens.end_session()
             else:
-                self._media.open(session.server, session.family)
+                self._media.open(session.server, session.family, session.local_host)
                 self._tokens.begin_session(session.token_interval_s)
             if self._session is not None and self._session.ssrc != session.ssrc:
                 self._splicer.forget()

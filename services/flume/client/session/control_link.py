@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 from flume.control import messages
 from flume.control.codec import Line, encode, parse_from_server_untrusted
-from flume.control.endpoint import without_brackets
+from flume.control.endpoint import Address, lacks_interface, without_brackets
 from flume.control.framing import Demultiplexer, Frame, Item
 from flume.errors import NetworkError, RemoteProtocolError
+from flume.sockaddr import address_of
 
 SILENCE_S = 15.0
 """A server sends ``alive`` to a session every 5 s. After three missed ones it counts as gone."""
@@ -49,6 +50,9 @@ class Connection(Protocol):
 
     def getpeername(self) -> Any:
         """Return the server's address."""
+
+    def getsockname(self) -> Any:
+        """Return this host's address."""
 
     def sendall(self, data: bytes, /) -> None:
         """Send *data*."""
@@ -90,6 +94,7 @@ class ControlLink:
         self._connection = connection
         self._on_message, self._on_lost, self._on_packets = on_message, on_lost, on_packets
         self._silence_s = silence_s
+        self._local_host = address_of(connection.getsockname())[0]
         self._request_lock = threading.Lock()
         self._replies: queue.SimpleQueue[messages.Reply | NetworkError] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -120,6 +125,9 @@ class ControlLink:
             ) from error
         except OSError as error:
             reason = getattr(error, "strerror", None) or str(error) or "no answer"
+            if lacks_interface(host):
+                reason, example = "a link-local address needs its interface", f"{without_brackets(host)}%eth0"
+                raise NetworkError(f"no connection to {host} port {port} (TCP): {reason}, as in {example}") from error
             raise NetworkError(
                 f"no connection to {host} port {port} (TCP): {reason}; is 'flume serve' running there, "
                 "and is the port open in its firewall?"
@@ -140,10 +148,14 @@ class ControlLink:
         return link
 
     @property
-    def peer(self) -> tuple[str, int]:
+    def peer(self) -> Address:
         """The server's address and port."""
-        host, port = self._connection.getpeername()[:2]
-        return str(host), int(port)
+        return address_of(self._connection.getpeername())
+
+    @property
+    def local_host(self) -> str:
+        """This host's address, as the server sees it where nothing on the path translates it."""
+        return self._local_host
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -168,7 +180,7 @@ class ControlLink:
                 self._connection.sendall(encode(request))
                 answer = self._replies.get(timeout=timeout_s)
             except queue.Empty:
-                self._lose(f"no reply to {request.command} within {timeout_s:g} s")
+                self._lose(f"the server did not answer for {timeout_s:g} s")
                 raise NetworkError(f"the server did not answer {request.command} within {timeout_s:g} s") from None
             except OSError as error:
                 self._lose(f"sending failed: {error}")
@@ -184,6 +196,10 @@ class ControlLink:
         self._replies.put(NetworkError("the control connection was closed"))
         if self._thread is not threading.current_thread() and self._thread.ident is not None:
             self._thread.join()
+
+    def lose(self, reason: str) -> None:
+        """End the link as if the network had, for *reason*; *on_lost* is called."""
+        self._lose(reason)
 
     def _shut(self) -> None:
         with contextlib.suppress(OSError):

@@ -58,6 +58,10 @@ class ControlSession:
             raise NetworkError("there is no connection to the server")
         return link.request(request, timeout_s=self._settings.connect_timeout_s)
 
+    def reach(self) -> ControlLink:
+        """Return the connection, opened if there is none; raises :class:`NetworkError`."""
+        return self._open_link()
+
     def _open_link(self) -> ControlLink:
         if self._link is None or not self._link.is_open:
             self._link = ControlLink.open(

@@ -35,6 +35,8 @@ class Recovery:
         self._desired: DesiredState = "closed"
         self._is_final = False
         self._is_over = False
+        self._local_host: str | None = None
+        """This host's end of the latest control connection."""
         self.reconnects = 0
         """Sessions that were begun without a command, after one that was lost."""
 
@@ -105,6 +107,7 @@ class Recovery:
             try:
                 if self._session.state is State.ACTIVE:
                     return not isinstance(self._session.request(messages.Interrupt()), messages.Refused)
+                self._note_network()
                 if self._fallback.has_failed and self._fallback.may_change:
                     self._change_to_tcp()
                 reply = self.connect()
@@ -126,7 +129,15 @@ class Recovery:
         *asked_s*: since when the stream is waited for, monotonic seconds; ``None``: from now on.
         """
         self._windows.note_asked(Command.CONNECT, asked_s or time.monotonic())
+        self._note_network()
         return self._fallback.explain(self._session.ask(self._fallback.request()))
+
+    def _note_network(self) -> None:
+        """Try the preferred transport again from another address of this host: another network blocks other things."""
+        local_host = self._session.reach().local_host
+        if self._local_host not in {None, local_host}:
+            self._fallback.begin()
+        self._local_host = local_host
 
     def _on_refused(self, reply: messages.Refused) -> None:
         self._reporter.error(reply.message, code=reply.code)

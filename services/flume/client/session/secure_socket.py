@@ -40,11 +40,8 @@ class SecureSocket:
         self._connection, self._pipe = connection, pipe
         self._lock = threading.Lock()
         self.settimeout, self.shutdown, self.close = connection.settimeout, connection.shutdown, connection.close
-        self.getpeername, self.fileno, self.setsockopt = (
-            connection.getpeername,
-            connection.fileno,
-            connection.setsockopt,
-        )
+        self.getpeername, self.getsockname = connection.getpeername, connection.getsockname
+        self.fileno, self.setsockopt = connection.fileno, connection.setsockopt
 
     @classmethod
     def open(cls, connection: socket.socket, host: str, *, ca: str | None, timeout_s: float) -> "SecureSocket":

@@ -1,4 +1,4 @@
-"""Looks from time to time whether the stream flows.
+"""Looks from time to time whether the stream flows, and whether this host still has the address that it began with.
 
 Reports a stream that is silent, and a receive buffer that is too small; has UDP given up where it is blocked.
 """
@@ -9,10 +9,14 @@ from flume.client.reception.receive_buffer import remedy_of_shortage, shortage
 from flume.client.reception.receiver import Receiver
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_session import ControlSession
+from flume.client.session.network_watch import NetworkWatch
 from flume.client.session.recovery import Recovery
 from flume.client.session.reporter import Reporter
 from flume.client.session.windows import WindowTracker
 from flume.control.session import State
+
+EXPECTING = frozenset({State.CONNECTING, State.ACTIVE})
+"""States in which datagrams are to come."""
 
 BUFFER_SMALL, BUFFER_FULL = "receive_buffer_small", "receive_buffer_full"
 
@@ -31,6 +35,7 @@ class Watchdog:
         """Watch the session's stream; *recovery* changes to TCP, *reporter* gets what a person should know."""
         self._session, self._recovery, self._reporter = session, recovery, reporter
         self._windows, self._receiver = windows, receiver
+        self._network = NetworkWatch()
         self._has_reported_silence = False
         self._reported_of_buffer: set[str] = set()
 
@@ -38,6 +43,8 @@ class Watchdog:
         """Look once."""
         self._report_shortage()
         state, silence_s = self._session.state, self._windows.silence_s(time.monotonic())
+        if self._network.has_changed(self._session.link, silence_s if state in EXPECTING else 0.0):
+            return  # the control connection has ended, and recovery begins
         if self._recovery.check_udp(state, silence_s):
             return
         self._report_silence(is_silent=state is State.ACTIVE and silence_s > SILENT_AFTER_S)

@@ -75,6 +75,7 @@ class WindowTracker:
                 payload=reply.payload,
                 ssrc=reply.ssrc,
                 transport=reply.transport,
+                local_host=link.local_host,
             )
         )
 

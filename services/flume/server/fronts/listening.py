@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import NamedTuple
 
 from flume.control.codec import encode
-from flume.control.endpoint import Address
+from flume.control.endpoint import Address, endpoint
 from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
 from flume.errors import NetworkError
@@ -24,6 +24,7 @@ from flume.server.limits.buckets import AddressBuckets, Rate
 from flume.server.limits.descriptors import Descriptors
 from flume.server.sessions import replies
 from flume.server.sessions.table import Place, SessionTable
+from flume.sockaddr import address_of
 
 ACCEPTS_AT_ONCE = 16
 """Connections accepted before the event loop does other work: 2 to 3 ms."""
@@ -87,7 +88,7 @@ class ControlListener:
                 if not self._turn_away_without_room(error):
                     return
             else:
-                self._take(accepted, (name[0], name[1]))
+                self._take(accepted, address_of(name))
 
     def _turn_away_without_room(self, error: OSError) -> bool:
         """Accept one connection by the spare descriptor, and say why it is turned away; ``False``: not even that."""
@@ -101,7 +102,7 @@ class ControlListener:
                 return False
             self._table.refused["descriptors"] += 1
             message = "this server has no file descriptor left (ulimit -n): try later"
-            _log.warning("%s:%d is turned away: %s", name[0], name[1], message)
+            _log.warning("%s is turned away: %s", endpoint(*address_of(name)), message)
             self._say(accepted, Closed(state=State.CLOSED, code="busy", message=message))
             while self._farewells:
                 self._part()
@@ -119,14 +120,14 @@ class ControlListener:
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
         if not self._access.networks.admits(peer[0]):
             self._table.refused["address_denied"] += 1
-            _log.warning("%s:%d is turned away: its network is not allowed (--allow, --deny)", *peer)
+            _log.warning("%s is turned away: its network is not allowed (--allow, --deny)", endpoint(*peer))
             message = f"this server does not serve {peer[0]}"
             self._say(accepted, Closed(state=State.CLOSED, code="address_denied", message=message))
             return
         try:
             place = self._table.admit(peer, lambda goodbye: self._dismiss(accepted, goodbye))
         except NetworkError as error:
-            _log.warning("%s:%d is turned away: %s", *peer, error)
+            _log.warning("%s is turned away: %s", endpoint(*peer), error)
             code = "shutdown" if self._table.closing else "busy"
             self._say(accepted, Closed(state=State.CLOSED, code=code, message=str(error)))
             return
@@ -173,7 +174,7 @@ class ControlListener:
 
     def _open(self, place: Place, accepted: socket.socket) -> ControlConnection:
         """Open the session of *place*; raises :class:`OSError` if the connection has ended."""
-        connection = ControlConnection(self._table, place, local_host=accepted.getsockname()[0])
+        connection = ControlConnection(self._table, place, local_host=address_of(accepted.getsockname())[0])
         self._connections.add(connection)
         connection.on_ended = self._connections.discard
         return connection

@@ -11,13 +11,14 @@ import socket
 import struct
 import sys
 
-from flume.control.endpoint import Address
+from flume.control.endpoint import Address, endpoint
 from flume.errors import NetworkError
 from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.datagrams import PAYLOAD_BYTES
 from flume.media.ring import DATAGRAM_BYTES
 from flume.server.ports import bind_beside, loopback_pair
 from flume.settings import PayloadKind
+from flume.sockaddr import sockaddr_of
 
 SEND_BUFFER_BYTES = 1 << 20
 """A client's share of kernel memory, as far as net.core.wmem_max allows: half a second at 16 Mbit/s while a link
@@ -54,12 +55,12 @@ class MediaPort:
             media = bind_beside(self.listener, local_host or self._host)
             try:
                 media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-                media.connect(peer)
+                media.connect(sockaddr_of(peer))
             except OSError:
                 media.close()
                 raise
         except OSError as error:
-            raise NetworkError(f"cannot send media to {peer[0]}:{peer[1]}: {error.strerror or error}") from error
+            raise NetworkError(f"cannot send media to {endpoint(*peer)}: {error.strerror or error}") from error
         return media
 
     def send_back(self, data: bytes, peer: Address, local_host: str | None) -> bool:
@@ -68,7 +69,7 @@ class MediaPort:
         The unconnected socket sends it: a client's own socket segments what is longer than a datagram of the stream.
         """
         try:
-            self.listener.sendmsg([data], _from_address(local_host), 0, peer)
+            self.listener.sendmsg([data], _from_address(local_host), 0, sockaddr_of(peer))
         except OSError as error:  # full, unreachable, or the address has gone: the client will ask again
             _log.debug("echo to %s:%d: %s", *peer, error)
             return False

@@ -8,6 +8,7 @@ from flume.server.access.networks import NetworkRules
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.echo import READ_BYTES, is_echo_request
 from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
+from flume.sockaddr import address_of
 
 DATAGRAMS_AT_ONCE = 64
 """Read in one callback before the event loop does other work."""
@@ -36,7 +37,7 @@ class Arrivals:
             except OSError as error:
                 _log.debug("media port: %s", error)
                 return
-            self.on_datagram_untrusted(data, (source[0], source[1]))
+            self.on_datagram_untrusted(data, address_of(source))
 
     def on_datagram_untrusted(self, data: bytes, source: Address) -> None:
         """Take a datagram that came to the media port, on whichever socket. Raises nothing."""

@@ -15,6 +15,7 @@ from flume.control.endpoint import Address
 from flume.server.sending.media_port import MediaPort, enable_segmentation
 from flume.server.sessions.echo import READ_BYTES
 from flume.settings import PayloadKind
+from flume.sockaddr import address_of
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class MediaPath:
             return
         # Between bind and connect the socket receives from any address: also a new client's token, which must not be
         # lost.
-        self._on_datagram(data, (source[0], source[1]))
+        self._on_datagram(data, address_of(source))
 
     def _close_present(self) -> None:
         if self.socket is not None:

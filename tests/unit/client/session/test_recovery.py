@@ -204,3 +204,20 @@ def test_a_server_that_does_not_answer_proves_nothing(setup: RecoverySetup) -> N
     setup.session.answers = [NetworkError("silent")] * 3
     assert not any(setup.recovery.check_udp(State.ACTIVE, silence_s) for silence_s in (1.5, 2.5, 3.5))
     assert setup.reporter.last_error is None
+
+
+def test_from_another_address_udp_is_tried_again(setup: RecoverySetup) -> None:
+    """What a network blocks says nothing about the next one."""
+    setup.recovery.desire("active")
+    setup.session.answers = [CONNECTED, DISCONNECTED, CONNECTED]
+    setup.recovery.connect()
+    setup.recovery.note_closed(closed("consent_expired"))
+    setup.session.enter(State.CLOSED)
+    setup.session.answers = [CONNECTED]
+    assert setup.recovery.recover()
+    carried = [setup.recovery.transport]
+    setup.session.enter(State.CLOSED)
+    setup.session.scripted.local_host = "192.0.2.77"
+    setup.session.answers = [CONNECTED]
+    assert setup.recovery.recover()
+    assert [*carried, setup.recovery.transport] == ["tcp", "udp"]

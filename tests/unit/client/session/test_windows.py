@@ -14,7 +14,7 @@ from flume.control import messages
 from flume.control.session import Command, State
 from support.clients.scripted_session import CONNECTED, DISCONNECTED
 
-LINK = cast("Any", SimpleNamespace(peer=("192.0.2.1", 5004), family=socket.AF_INET))
+LINK = cast("Any", SimpleNamespace(peer=("192.0.2.1", 5004), family=socket.AF_INET, local_host="192.0.2.9"))
 ACTIVE = messages.Active(state=State.ACTIVE, address="192.0.2.9", port=4000, first_sequence=7)
 CONTINUED = messages.Continued(state=State.ACTIVE, first_sequence=20)
 INTERRUPTED = messages.Interrupted(state=State.INTERRUPTED, last_sequence=9, datagrams=3)
@@ -59,7 +59,9 @@ def test_a_granted_session_has_the_address_of_the_connection_and_the_port_of_the
     windows.take(CONNECTED, LINK)
     [(name, session)] = receiver.calls
     assert name == "begin_session"
-    assert session == StreamSession(("192.0.2.1", 5004), socket.AF_INET, CONNECTED.token, 2.0, "rtp", 1, "udp")
+    assert session == StreamSession(
+        ("192.0.2.1", 5004), socket.AF_INET, CONNECTED.token, 2.0, "rtp", 1, "udp", "192.0.2.9"
+    )
     assert windows.sessions == 1
 
 
