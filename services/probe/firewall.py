@@ -5,6 +5,7 @@
     firewall apply  PID NUMBER SCENARIO RULES FORGET STATE ROUTE  [PID NUMBER ...]
     firewall remove PID NUMBER                                    [PID NUMBER ...]
     firewall show   PID                                           [PID ...]
+    firewall list
 
 A rule set is what the namespace of process PID holds because of client NUMBER (0: because of all clients). RULES is
 the input of ``iptables-restore --noflush``, with chains called FLUME-*-NUMBER. FORGET is a UDP port: connection
@@ -13,7 +14,8 @@ idle UDP flow from now on. ROUTE is "ADDRESS BYTES": the path MTU to that host. 
 
 ``apply`` first removes the rule set that is there. ``remove`` keeps the lines of the rules, with their last counts, in
 /run/firewall/PID.gone: the report after the run explains the packets that they dropped. ``show`` prints
-"=== flumelab PID NUMBER SCENARIO" and the rules as iptables-save does.
+"=== flumelab PID NUMBER SCENARIO" and the rules as iptables-save does. ``list`` prints such lines alone, also of
+processes that have ended: their rules ended with them.
 """
 
 import contextlib
@@ -49,10 +51,12 @@ def main(arguments: Sequence[str]) -> None:
             case ["show", *rest]:
                 for (pid,) in groups(rest, 1):
                     show(pid)
+            case ["list"]:
+                list_all()
             case ["timeouts", unreplied_s, replied_s]:
                 set_timeouts(int(unreplied_s), int(replied_s))
             case _:
-                raise FirewallError("usage: firewall apply ... | remove PID NUMBER ... | show PID ...")
+                raise FirewallError("usage: firewall apply ... | remove PID NUMBER ... | show PID ... | list")
     except (FirewallError, OSError, ValueError) as error:
         sys.exit(f"firewall: {error}")
 
@@ -106,6 +110,13 @@ def show(pid: str) -> None:
             sys.stdout.write(f"=== flumelab {pid} {match[1]} {read(name)}\n")
             if os.path.exists(f"/proc/{pid}/ns/net"):
                 sys.stdout.write("\n".join(_rules_in(pid, int(match[1]))[0]) + "\n")
+
+
+def list_all() -> None:
+    """Print which rule sets were applied and not removed."""
+    for name in sorted(os.listdir(STATE)):
+        if match := re.fullmatch(r"(\d+)-(\d+)\.scenario", name):
+            sys.stdout.write(f"=== flumelab {match[1]} {match[2]} {read(name)}\n")
 
 
 def set_timeouts(unreplied_s: int, replied_s: int) -> None:

@@ -21,6 +21,7 @@ def test_a_client_that_is_started_again_works_and_streams_only_over_its_link(lab
     run = lab.run("--clients", 1, "--players", 0, "--duration", 1, "--scenario", "steady", "--profile", "lan")
     assert run.returncode == 0, run.stdout + run.stderr
     (client,) = engine.find(lab=lab.name, role="client")
+    assert lab.flume("lab", "firewall", "media-dropped", "--client", 1).returncode == 0
     client.stop()
     before = len(client.logs().splitlines())
     stopped = lab.flume("lab", "send", 1, "connect")
@@ -36,7 +37,10 @@ def test_a_client_that_is_started_again_works_and_streams_only_over_its_link(lab
 
     sent = lab.flume("lab", "send", 1, "connect")
     assert sent.returncode == 0, sent.stderr
-    assert "given back the links that they had: clients 1" in one_line(sent.stderr)
+    assert "given back the links that they had: clients 1" in sent.stderr
+    assert "given back their firewalls: client 1" in sent.stderr
+    assert "client 1, media-dropped" in lab.flume("lab", "firewall", "proof").stdout
+    assert lab.flume("lab", "firewall", "open").returncode == 0
     assert json.loads(lab.flume("lab", "status", "--json").stdout)["link"] == "lan"
     assert wait_until(lambda: json.loads(lab.flume("lab", "status", "--json").stdout)["datagrams"], timeout_s=60), (
         client.logs(tail=5)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flume.lab.commands.firewall import firewalls_of
+from flume.lab.commands.running import running_firewalls
 from flume.lab.containers.container import Container, Output
 from flume.lab.containers.engine import Engine
 from flume.lab.firewall.rules import Proof
@@ -121,7 +121,7 @@ class Firewalled:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine, self.name = engine, name
-        self.firewalls = firewalls_of(engine, name)
+        self.firewalls = running_firewalls(engine, name)
         self.clients = {one.number: one for one in map(Viewer, engine.find(lab=name, role="client"))}
         (self.server,) = engine.find(lab=name, role="server")
         (self.probe,) = engine.find(lab=name, role="probe")

@@ -9,11 +9,10 @@ import click
 from flume.errors import SettingsError
 from flume.lab import checkout
 from flume.lab.commands.common import lab_option, say
-from flume.lab.commands.running import check_running, find_client, find_probe, no_lab
+from flume.lab.commands.running import find_client, running_firewalls
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
-from flume.lab.containers.probe import Probe
-from flume.lab.firewall.firewalls import Firewalls, Target
+from flume.lab.firewall.firewalls import Firewalls
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, find, find_all
 
@@ -46,7 +45,7 @@ def firewall(
     if clients and scope:
         raise SettingsError("client", clients[0], "alone: --client, --all and --server exclude one another")
     with Engine.connect() as engine:
-        firewalls = firewalls_of(engine, topology.check_lab_name(lab))
+        firewalls = running_firewalls(engine, topology.check_lab_name(lab))
         for number in clients:
             find_client(engine, lab, number, steered=False)
         if scenario == OPEN:
@@ -69,18 +68,6 @@ def firewall(
         click.echo(line_of(proof))
     if scenario == "proof" and not proofs:
         click.echo("no firewall scenario is applied")
-
-
-def firewalls_of(engine: Engine, lab: str) -> Firewalls:
-    """Return the firewalls of the running *lab*, of its clients that run; raises :class:`LabError` without a lab."""
-    probe = find_probe(engine, lab)
-    servers = engine.find(lab=lab, role="server")
-    if not servers:
-        raise no_lab(lab)
-    server = check_running(servers[0], steered=False)
-    targets = [Target(SERVER_WIDE, server.pid, server.address)]
-    targets += [Target(one.index or 0, one.pid, one.address) for one in engine.find(lab=lab, role="client") if one.pid]
-    return Firewalls(Probe(probe), targets)
 
 
 def _numbers(firewalls: Firewalls, scope: str, clients: Sequence[int]) -> tuple[int, ...]:

@@ -7,6 +7,9 @@ from flume.lab import checkout, progress
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.probe import Probe
+from flume.lab.firewall.firewalls import Firewalls, Target
+from flume.lab.firewall.rules import SERVER_WIDE
+from flume.lab.firewall.scenario import find
 from flume.lab.link.links import Links
 from flume.lab.link.wires import ensure_wires, running_wires
 
@@ -58,6 +61,48 @@ def running_links(engine: Engine, lab: str) -> Links:
     if not clients:
         raise LabError(f"no client of lab {lab!r} runs: start the lab again (make lab)")
     return Links(Probe(probe), clients, running_wires(engine, lab))
+
+
+def running_firewalls(engine: Engine, lab: str) -> Firewalls:
+    """Return the firewalls of the running *lab*, of its clients that run; raises :class:`LabError` without a lab."""
+    probe = find_probe(engine, lab)
+    servers = engine.find(lab=lab, role="server")
+    if not servers:
+        raise no_lab(lab)
+    server = check_running(servers[0], steered=False)
+    targets = [Target(SERVER_WIDE, server.pid, server.address)]
+    targets += [Target(one.index or 0, one.pid, one.address) for one in engine.find(lab=lab, role="client") if one.pid]
+    return Firewalls(Probe(probe), targets)
+
+
+def restore_firewalls(engine: Engine, lab: str) -> list[int]:
+    """Apply the firewalls of hosts that were started again once more; return their numbers, 0 for the server.
+
+    Raises :class:`LabError` for a scenario that is not one of ours: its file is not known. Without a running server
+    nothing streams, and nothing is applied.
+    """
+    if not any(one.pid for one in engine.find(lab=lab, role="server")):
+        return []
+    firewalls = running_firewalls(engine, lab)
+    lapsed = firewalls.lapsed()
+    try:
+        scenarios = {number: find(checkout.firewalls(), name) for number, name in lapsed.items()}
+    except SettingsError as error:
+        named = ", ".join(f"{name} of {host_name(number)}" for number, name in lapsed.items())
+        raise LabError(
+            f"a new start has ended these firewalls: {named}; apply them again, or write `flume lab firewall open`"
+        ) from error
+    firewalls.restore(scenarios)
+    return sorted(lapsed)
+
+
+def host_name(number: int) -> str:
+    """Return host *number* in words.
+
+    >>> host_name(0), host_name(3)
+    ('the server', 'client 3')
+    """
+    return "the server" if number == SERVER_WIDE else f"client {number}"
 
 
 def restore_links(engine: Engine, lab: str) -> list[int]:

@@ -5,7 +5,7 @@ import click
 from flume.control.script import STEERING
 from flume.control.session import Command
 from flume.lab.commands.common import lab_option, say
-from flume.lab.commands.running import find_client, restore_links
+from flume.lab.commands.running import find_client, host_name, restore_firewalls, restore_links
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.machine.interrupts import clearing_away
@@ -19,13 +19,15 @@ from flume.lab.run import lock
 def send(*, client: int, command: str, lab: str) -> None:
     """Make client number CLIENT send COMMAND to the server.
 
-    Clients whose containers were started again since get the links back that they had.
+    Clients whose containers were started again since get the links and firewalls back that they had.
     """
     topology.check_lab_name(lab)
     with Engine.connect() as engine:
         container = find_client(engine, lab, client)
         if restored := restore_links(engine, lab):
             say(f"started again, and given back the links that they had: clients {', '.join(map(str, restored))}")
+        if again := restore_firewalls(engine, lab):
+            say(f"started again, and given back their firewalls: {', '.join(map(host_name, again))}")
         with container.attach() as io:
             io.write_line(Command(command))
     click.echo(f"client {client}: {command} (see: make status)")

@@ -78,6 +78,7 @@ class Firewalls:
 
     def remove(self, numbers: Sequence[int] | None = None) -> None:
         """Remove the firewalls of *numbers*, or all: rules, chains, routes and timeouts are as before."""
+        self._forget_ended((SERVER_WIDE, *self.clients) if numbers is None else numbers)
         wanted = (SERVER_WIDE, *self.clients) if numbers is None else tuple(numbers)
         pairs = {(self._pid(number, side), number) for number in wanted for side in ("client", "server")}
         arguments = [str(value) for pair in sorted(pairs) for value in pair]
@@ -98,9 +99,31 @@ class Firewalls:
             for number, both in sorted(found.items())
         ]
 
+    def lapsed(self) -> Mapping[int, str]:
+        """Return the scenario of each host that no longer has all of its rules: a container was started again."""
+        pids = {target.pid for target in self._hosts.values()}
+        listed = self._listed(["firewall", "list"])
+        return {one.number: one.scenario for one in listed if one.pid not in pids and one.number in self._hosts}
+
+    def restore(self, scenarios: Mapping[int, Scenario]) -> None:
+        """Apply the scenario of each host again, in place of what is left of it."""
+        for number, scenario in scenarios.items():
+            self.apply(scenario, [number])
+
+    def _forget_ended(self, numbers: Sequence[int]) -> None:
+        """Forget rules of *numbers* that have ended with their containers."""
+        pids = {target.pid for target in self._hosts.values()}
+        ended = [one for one in self._listed(["firewall", "list"]) if one.pid not in pids and one.number in numbers]
+        arguments = [str(value) for one in ended for value in (one.pid, one.number)]
+        if arguments:
+            self.probe.container.run_checked(["firewall", "remove", *arguments])
+
     def _applied_rule_sets(self) -> list[AppliedRuleSet]:
         pids = [str(target.pid) for target in self._hosts.values()]
-        pieces = _HEAD.split(self.probe.container.run_checked(["firewall", "show", *pids]))
+        return self._listed(["firewall", "show", *pids])
+
+    def _listed(self, command: Sequence[str]) -> list[AppliedRuleSet]:
+        pieces = _HEAD.split(self.probe.container.run_checked(command))
         heads = zip(pieces[1::4], pieces[2::4], pieces[3::4], pieces[4::4], strict=True)
         return [AppliedRuleSet(int(pid), int(number), scenario, lines) for pid, number, scenario, lines in heads]
 

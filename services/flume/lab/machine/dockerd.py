@@ -76,7 +76,7 @@ def _is_absent(say: Say, *, patience_s: float | None = None) -> bool:
     Raises :class:`SetupError` where one is there and cannot be used: a second one would take its data and its networks.
     """
     patience_s = _PATIENCE_S if patience_s is None else patience_s
-    reached = ask()
+    reached = ask(timeout_s=_PING_TIMEOUT_S)
     if starting := reached == "absent" and _is_running(PID_FILE):
         say("A Docker engine is just starting here: waiting for it.")
         wait_until(answers, timeout_s=patience_s)
