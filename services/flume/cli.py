@@ -13,6 +13,7 @@ _COMMANDS = {
     "watch": ("flume.client.cli", "watch", "Receive and show the video of a server."),
     "doctor": ("flume.doctor.cli", "doctor", "Report which leg of the path to a server is blocked, and how."),
     "health": ("flume.client.cli", "health", "Answer a health check of a server or client."),
+    "users": ("flume.server.users", "users", "Keep the users of a server and their secrets."),
     "lab": ("flume.lab.cli", "lab", "Run server and clients on a network you control."),
 }
 

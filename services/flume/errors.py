@@ -8,6 +8,7 @@
     │   ├── RemoteProtocolError   the peer sent something that is not the protocol
     │   └── IllegalCommandError   the command is not allowed in the session's present state
     ├── NetworkError           a socket could not be opened, or the peer is gone
+    │   └── LoginError            the server wants a login, or refused this one
     ├── SourceError            a video cannot be read or carried in MPEG-TS
     ├── PlayerError            libvlc cannot play here
     ├── ServerError            an internal fault ended the server
@@ -69,6 +70,20 @@ class IllegalCommandError(ProtocolError):
 
 class NetworkError(FlumeError):
     """A socket could not be opened, or the peer is gone."""
+
+
+class LoginError(NetworkError):
+    """The server wants a login, or refused this one; :attr:`code` is its reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Keep the *code* apart from the *message*."""
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same login would be refused again."""
+        return self.code not in {"login_busy", "login_limited"}
 
 
 class SourceError(FlumeError):

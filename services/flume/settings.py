@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from flume.errors import SettingsError
+from flume.secret import Secret
 
 DEFAULT_PORT = 5004
 """RTP's registered port (IANA). Control (TCP) and media (UDP) share the number, so one number opens a firewall."""
@@ -91,6 +92,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """PEM file of its key, which only its owner may read; ``None``: in the same file."""
     tls_handshake_s: float = 10.0
     """How long a TLS handshake may take."""
+    users: str | None = None
+    """File of names and hashed secrets, one of which every client has to log in with; ``None``: no login."""
+    login_without_tls: bool = False
+    """Take secrets that come unencrypted."""
     max_sessions: int = 1000
     max_sessions_per_address: int = 64
     max_sessions_per_network: int = 256
@@ -140,6 +145,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             self.tls_key,
             "together with tls_certificate",
         )
+        check(
+            self.users is None or self.tls_certificate is not None or self.login_without_tls,
+            "users",
+            self.users,
+            "together with tls_certificate, or anyone on the path reads the secrets (login_without_tls permits that)",
+        )
         check(0.1 <= self.tls_handshake_s <= 300, "tls_handshake_s", self.tls_handshake_s, "0.1 to 300 seconds")
         check(self.idle_control_s > 0, "idle_control_s", self.idle_control_s, "above 0 seconds")
         check(self.keepalive_s > 0, "keepalive_s", self.keepalive_s, "above 0 seconds")
@@ -164,6 +175,10 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Encrypt the control connection, and verify the server's certificate."""
     ca: str | None = None
     """PEM file of the issuers that are believed; ``None``: those of the system."""
+    user: str | None = None
+    """Name to log in with; ``None``: no login."""
+    secret: Secret | None = None
+    """The user's. The settings do not care whether it is sent encrypted: that is asked where a person gives it."""
     payload: PayloadKind = "rtp"
     transport: TransportChoice = "auto"
     """What carries the media. TCP is the second choice: it delays where UDP loses."""
@@ -185,6 +200,9 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Check every range."""
         check(bool(self.host.strip()), "host", self.host, "the server's name or address")
         check_port("port", self.port)
+        check(
+            (self.user is None) is (self.secret is None), "user", self.user, "a user and a secret, or neither of them"
+        )
         check(self.payload in {"rtp", "ts"}, "payload", self.payload, "rtp or ts")
         check(self.transport in {"auto", "udp", "tcp"}, "transport", self.transport, "auto, udp or tcp")
         check(

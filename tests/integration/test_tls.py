@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from flume.client.health import check_server
-from flume.client.session.control_link import TlsChoice
+from flume.client.session.control_link import PLAIN, AccessChoice
 from flume.control import messages
 from flume.doctor.examination import Examination
 from flume.errors import NetworkError
@@ -290,14 +290,14 @@ def test_a_renewed_certificate_is_used_for_the_next_connection(files, tmp_path, 
 
 def test_the_health_check_speaks_tls(files):
     with running_server(tls_certificate=files.certificate) as server:
-        assert check_server("127.0.0.1", server.port, timeout_s=5, tls=TlsChoice(files.ca))[0]
+        assert check_server("127.0.0.1", server.port, timeout_s=5, access=AccessChoice(tls=True, ca=files.ca))[0]
         is_healthy, line = check_server("127.0.0.1", server.port, timeout_s=5)
         assert not is_healthy
         assert "this server speaks TLS and nothing else" in line
 
 
-def control_finding(port: int, tls: TlsChoice | None) -> tuple[str, str]:
-    legs = Examination("127.0.0.1", port, tls=tls).legs()
+def control_finding(port: int, access: AccessChoice) -> tuple[str, str]:
+    legs = Examination("127.0.0.1", port, access=access).legs()
     finding = next(leg for leg in legs if leg.leg == "control")
     legs.close()
     return finding.finding, f"{finding.detail} {finding.remedy}"
@@ -305,18 +305,18 @@ def control_finding(port: int, tls: TlsChoice | None) -> tuple[str, str]:
 
 def test_the_doctor_says_what_it_sees_at_a_server_with_tls(files):
     with running_server(tls_certificate=files.certificate) as server:
-        finding, says = control_finding(server.port, None)
+        finding, says = control_finding(server.port, PLAIN)
         assert finding == "tls_required"
         assert "give --tls" in says
-        finding, says = control_finding(server.port, TlsChoice())
+        finding, says = control_finding(server.port, AccessChoice(tls=True))
         assert finding == "tls_failed"
         assert "not known here: give the issuer's with --ca FILE" in says
-        legs = Examination("127.0.0.1", server.port, tls=TlsChoice(files.ca)).legs()
+        legs = Examination("127.0.0.1", server.port, access=AccessChoice(tls=True, ca=files.ca)).legs()
         weights = {leg.leg: leg.weight for leg in itertools.takewhile(lambda leg: leg.leg != "nat", legs)}
         legs.close()
         assert weights["udp_out"] == "well"
         assert set(weights.values()) == {"well"}
     with running_server() as server:
-        finding, says = control_finding(server.port, TlsChoice(files.ca))
+        finding, says = control_finding(server.port, AccessChoice(tls=True, ca=files.ca))
         assert finding == "tls_failed"
         assert "it speaks no TLS: leave --tls away" in says

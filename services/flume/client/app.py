@@ -25,7 +25,7 @@ from flume.client.statistics import ClientStatistics
 from flume.control import messages
 from flume.control.endpoint import endpoint
 from flume.control.session import Command, State
-from flume.errors import FlumeError, NetworkError
+from flume.errors import FlumeError, LoginError, NetworkError
 from flume.settings import ClientSettings
 from flume.sockaddr import has_address
 
@@ -115,6 +115,9 @@ class Client:
                 self._recovery.begin()
             try:
                 reply = self._recovery.connect()
+            except LoginError as error:
+                self._recovery.note_failure()
+                raise LoginError(error.code, f"{error}{self._recovery.outlook}") from error
             except NetworkError as error:
                 self._recovery.note_failure()
                 raise NetworkError(f"{error}{self._recovery.outlook}") from error
@@ -182,7 +185,9 @@ class Client:
             self._reporter.error(message.message + self._recovery.outlook, code=message.code)
         elif isinstance(message, messages.Notice) and message.code != messages.TOKEN_LATE:
             self._reporter.notice(message.message, code=message.code)
-        elif isinstance(message, messages.Reply) and not isinstance(message, messages.Refused | messages.Status):
+        elif isinstance(message, messages.Reply) and not isinstance(
+            message, messages.Refused | messages.Status | messages.LoggedIn
+        ):
             self._commands.append(str(message.command))
         self._enter(message.state)
 

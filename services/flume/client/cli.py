@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -18,7 +18,7 @@ from flume.client.app import Client
 from flume.client.health import check_client, check_server
 from flume.client.playback.opening import PlayerKind, open_player
 from flume.client.terminal import commands
-from flume.client.terminal.tls_options import TLS_OPTIONS, check_ca, tls_choice, tls_options
+from flume.client.terminal.access_options import access_choice, access_options
 from flume.client.terminal.views import JsonView, TextView, View
 from flume.client.terminal.watching import SIGNAL, Watching
 from flume.control.endpoint import endpoint
@@ -49,7 +49,6 @@ def _log_to_standard_error(level: int) -> None:
 
 
 _RECEPTION_OPTIONS = (
-    *TLS_OPTIONS,
     click.option("--reconnect/--no-reconnect", default=True, help="Connect again when session or server is lost."),
     click.option(
         "--receive-buffer",
@@ -112,6 +111,7 @@ def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("host", envvar="FLUME_HOST")
 @_reception_options
+@access_options
 @click.option(
     "--player",
     "player_kind",
@@ -144,7 +144,7 @@ def watch(
     duration_s: float | None,
     state_file: Path | None,
     verbose: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Receive the video of the server at HOST, show it, and steer the session.
 
@@ -159,9 +159,7 @@ def watch(
       flume watch localhost --player none --script "connect; wait 3; interrupt; wait 2; continue; wait 3; disconnect"
     """
     _log_to_standard_error(logging.DEBUG if verbose else logging.WARNING)
-    options["tls"] = options["tls"] or options["ca"] is not None
-    settings = msgspec.convert({"host": host, **options}, ClientSettings)
-    check_ca(settings.ca)
+    settings = msgspec.convert({"host": host, **options, **_access(options)}, ClientSettings)
     if script and commands_from:
         raise SettingsError("script", script[:80], "either --script or --commands, not both")
     steps = parse_script(script, duration_s=duration_s) if script else ()
@@ -184,6 +182,14 @@ def watch(
             watching.run(client, [_source(watching, steps, descriptor, interactive=interactive)])
     if (client.is_over and not client.was_played_out) or (steps and watching.failures):
         sys.exit(1)
+
+
+def _access(options: dict[str, Any]) -> dict[str, object]:
+    """Take the options of access out of *options*; return the settings that they mean, with the user's secret."""
+    names = ("tls", "ca", "user", "secret_file", "login_without_tls")
+    choice = access_choice(**{name: options.pop(name) for name in names})
+    user, secret = choice.credentials or (None, None)
+    return {"tls": choice.tls, "ca": choice.ca, "user": user, "secret": secret}
 
 
 def _on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
@@ -250,10 +256,10 @@ def health_client(file: Path) -> None:
 @click.argument("host")
 @click.option("--port", default=DEFAULT_PORT, envvar="FLUME_PORT", show_default=True, help="TCP port of its control.")
 @click.option("--timeout", "timeout_s", default=3.0, show_default=True, help="Seconds to wait for its answer.")
-@tls_options
-def health_server(*, host: str, port: int, timeout_s: float, tls: bool, ca: str | None) -> None:
+@access_options
+def health_server(*, host: str, port: int, timeout_s: float, **access: Any) -> None:
     """Check that the server at HOST answers."""
-    _answer(*check_server(host, port, timeout_s=timeout_s, tls=tls_choice(tls=tls, ca=ca)))
+    _answer(*check_server(host, port, timeout_s=timeout_s, access=access_choice(**access)))
 
 
 def _answer(is_healthy: bool, line: str) -> None:  # noqa: FBT001 - the two halves of an answer

@@ -7,7 +7,7 @@ import msgspec
 
 from flume.client.faults import describe_faults
 from flume.client.reception.statistics import SILENT_AFTER_S
-from flume.client.session.control_link import ControlLink, TlsChoice
+from flume.client.session.control_link import PLAIN, AccessChoice, ControlLink
 from flume.client.statistics import ClientStatistics, parse_published
 from flume.control import messages
 from flume.errors import NetworkError
@@ -47,7 +47,7 @@ def _complaint(state: ClientStatistics, now_s: float) -> str | None:
     return None
 
 
-def check_server(host: str, port: int, *, timeout_s: float, tls: TlsChoice | None = None) -> tuple[bool, str]:
+def check_server(host: str, port: int, *, timeout_s: float, access: AccessChoice = PLAIN) -> tuple[bool, str]:
     """Return whether the server at *host* answers ``status``, and a line with its answer."""
     began_s = time.monotonic()
     try:
@@ -57,7 +57,7 @@ def check_server(host: str, port: int, *, timeout_s: float, tls: TlsChoice | Non
             timeout_s=timeout_s,
             on_message=lambda _message: None,
             on_lost=lambda _link, _reason: None,
-            tls=tls,
+            access=access,
         )
     except NetworkError as error:
         return False, str(error)

@@ -28,6 +28,8 @@ from flume.control.messages import (
     Disconnected,
     Event,
     Interrupted,
+    LoggedIn,
+    Login,
     Message,
     Notice,
     Refused,
@@ -44,8 +46,8 @@ PROTOCOL_VERSION = 1
 Line = bytes | RemoteProtocolError
 """A line without its newline, or the reason why the bytes before the newline are not a line."""
 
-_REQUESTS: Mapping[str, type[Request]] = {kind.command: kind for kind in get_args(Request)}
-_ANSWERS = (Connected, Interrupted, Continued, Disconnected, Status)
+_REQUESTS: Mapping[str, type[Request | Login]] = {kind.command: kind for kind in (*get_args(Request), Login)}
+_ANSWERS = (Connected, Interrupted, Continued, Disconnected, Status, LoggedIn)
 _REPLIES: Mapping[str, type[Reply]] = {kind.command: kind for kind in _ANSWERS} | {"error": Refused}
 _EVENTS: Mapping[str, type[Event]] = {"active": Active, "closed": Closed, "notice": Notice, "alive": Alive}
 _HEADS: Mapping[type[Message], dict[str, object]] = {
@@ -109,7 +111,7 @@ def check_length_untrusted(line: bytes) -> None:
         raise RemoteProtocolError("oversized", message)
 
 
-def parse_request_untrusted(line: bytes) -> Request:
+def parse_request_untrusted(line: bytes) -> Request | Login:
     """Return the request in *line*, or raise :class:`RemoteProtocolError` and nothing else.
 
     Codes: ``oversized``, ``malformed`` (not a JSON object), ``unknown_command``, ``invalid`` (a field is of a

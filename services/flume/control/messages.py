@@ -16,12 +16,15 @@ server's messages. There is no token then: the connection itself shows that the 
 the order of the bytes: no frame follows the reply.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from flume.control.session import Command, State
 from flume.settings import PayloadKind, SenderKind, Transport
+
+LOGIN = "login"
+"""The command of :class:`Login`, which is no input of a session."""
 
 IDLE = "idle"
 """Code of the goodbye to a connection that has had no session and no command for a while."""
@@ -76,6 +79,18 @@ class StatusQuery(_Request, frozen=True, kw_only=True):
     """Ask for the state of the session and of the server."""
 
     command: ClassVar[Command] = Command.STATUS
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say who asks, before anything else, to a server that has users. A login is the connection's, not a session's."""
+
+    command: ClassVar[str] = LOGIN
+    user: Annotated[str, msgspec.Meta(max_length=64)]
+    secret: Annotated[str, msgspec.Meta(max_length=1024)]
+
+    def __repr__(self) -> str:
+        """Return what shows no secret."""
+        return f"Login(user={self.user!r}, secret=…)"
 
 
 Request = Connect | Interrupt | Continue | Disconnect | StatusQuery
@@ -181,6 +196,12 @@ class Status(_Reply, frozen=True, kw_only=True):
     server: ServerStatus
 
 
+class LoggedIn(_Reply, frozen=True, kw_only=True):
+    """Answer to :class:`Login`: commands are carried out from now on."""
+
+    command: ClassVar[str] = LOGIN
+
+
 class Refused(_Reply, frozen=True, kw_only=True):
     """The request was not carried out and changed nothing; *allowed* lists what is possible now.
 
@@ -194,7 +215,7 @@ class Refused(_Reply, frozen=True, kw_only=True):
     allowed: tuple[str, ...] = ()
 
 
-Reply = Connected | Interrupted | Continued | Disconnected | Status | Refused
+Reply = Connected | Interrupted | Continued | Disconnected | Status | LoggedIn | Refused
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,4 +259,4 @@ class Alive(_Event, frozen=True, kw_only=True):
 
 
 Event = Active | Closed | Notice | Alive
-Message = Request | Reply | Event
+Message = Request | Login | Reply | Event

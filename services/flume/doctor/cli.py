@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from flume.client.playback.packages import INSTALL_VLC
-from flume.client.session.control_link import TlsChoice
-from flume.client.terminal.tls_options import check_ca, tls_choice, tls_options
+from flume.client.session.control_link import AccessChoice
+from flume.client.terminal.access_options import access_choice, access_options
 from flume.control.endpoint import endpoint
 from flume.doctor import remedies
 from flume.doctor.diagnosis import LEG_NAMES, Finding, is_well, untested
@@ -75,9 +75,9 @@ def _sentence(text: str) -> str:
 @click.option(
     "--port", default=DEFAULT_PORT, envvar="FLUME_PORT", show_default=True, show_envvar=True, help="TCP port."
 )
-@tls_options
+@access_options
 @click.option("--json", "as_json", is_flag=True, help="One object a line: leg, finding, detail, remedy.")
-def doctor(*, host: str | None, port: int, tls: bool, ca: str | None, as_json: bool) -> None:
+def doctor(*, host: str | None, port: int, as_json: bool, **access: Any) -> None:
     """Report which leg of the path to the server at HOST is blocked, how, and what opens it.
 
     It examines name, machine, TCP, control, UDP there and back, size of datagrams, a pause, and the receive buffer,
@@ -93,13 +93,13 @@ def doctor(*, host: str | None, port: int, tls: bool, ca: str | None, as_json: b
       flume doctor server.example --port 6004 --json
     """
     check_port("port", port)
-    check_ca(ca)
+    choice = access_choice(**access)
     terminal = sys.stdout.isatty() and not as_json
     progress = _Progress(shown=terminal and sys.stderr.isatty())
     findings: list[Finding] = []
     if not as_json:
         click.echo(f"the path from here to {endpoint(host, port)}" if host else "this machine")
-    for finding in _findings(host, port, tls_choice(tls=tls, ca=ca), progress):
+    for finding in _findings(host, port, choice, progress):
         findings.append(finding)
         progress.clear()
         if as_json:
@@ -112,10 +112,10 @@ def doctor(*, host: str | None, port: int, tls: bool, ca: str | None, as_json: b
     sys.exit(0 if is_well(findings) else 1)
 
 
-def _findings(host: str | None, port: int, tls: TlsChoice | None, progress: _Progress) -> Iterator[Finding]:
+def _findings(host: str | None, port: int, access: AccessChoice, progress: _Progress) -> Iterator[Finding]:
     if host is None:
         return _examine_machine()
-    return Examination(host, port, tls=tls, on_leg=progress.on_leg).legs()
+    return Examination(host, port, access=access, on_leg=progress.on_leg).legs()
 
 
 def _examine_machine() -> Iterator[Finding]:

@@ -40,6 +40,7 @@ PATH_LEGS: Mapping[str, Mapping[str, Weight]] = {
         "turned_away": "blocked",
         "tls_required": "blocked",
         "tls_failed": "blocked",
+        "login_required": "blocked",
     },
     "udp_out": {"ok": "well", "dropped": "blocked", "rejected": "blocked"},
     "nat": {"none": "well", "translated": "well"},
@@ -196,8 +197,8 @@ def control(seen: ControlSeen, path: PathEnds) -> Finding:
                 detail=f"the server says: {seen.text}",
                 remedy=remedies.TURNED_AWAY,
             )
-        case "tls_required" | "tls_failed":
-            return Finding(leg="control", finding=seen.outcome, detail=seen.text, remedy=remedies.TLS[seen.outcome])
+        case "tls_required" | "tls_failed" | "login_required":
+            return Finding(leg="control", finding=seen.outcome, detail=seen.text, remedy=remedies.ACCESS[seen.outcome])
         case "silent" if seen.unacknowledged_bytes == 0:
             detail = (
                 f"the port opens and takes the question, but answers nothing within {seen.took_s:.1f} s: "

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
 from flume.client.reception.receive_buffer import ReceiveBuffer
-from flume.client.session.control_link import TlsChoice
+from flume.client.session.control_link import PLAIN, AccessChoice, login_request
 from flume.control import messages
 from flume.control.endpoint import without_brackets
 from flume.doctor import diagnosis, observations
@@ -49,6 +49,12 @@ QUIET_PORTS = (9, 1)
 """discard and tcpmux: a host without these services refuses the connection, which shows that it is on."""
 
 
+_BY_CODE = {"tls_required": "tls_required", "no_users": "login_required"} | dict.fromkeys(
+    ("login_required", "login_failed", "login_limited", "login_busy"), "login_required"
+)
+"""What a refusal of ``status`` means, by its code."""
+
+
 class Examination:
     """One examination; :meth:`legs` may be called once."""
 
@@ -57,14 +63,14 @@ class Examination:
         host: str,
         port: int,
         *,
-        tls: TlsChoice | None = None,
+        access: AccessChoice = PLAIN,
         on_leg: Callable[[str], None] = lambda _leg: None,
     ) -> None:
-        """Examine the path to TCP *port* of *host*, with *tls* encrypted.
+        """Examine the path to TCP *port* of *host*, reached by *access*.
 
         *on_leg* is called with each leg before its examination.
         """
-        self._tls = tls
+        self._access = access
         self._host, self._port, self._on_leg = without_brackets(host), port, on_leg
         self._deadline_s = 0.0
         self._cleanup = contextlib.ExitStack()
@@ -159,17 +165,19 @@ class Examination:
 
     def _secure(self, connection: socket.socket) -> ControlConnection:
         """Return *connection*, with TLS if that was asked for; raises :class:`NetworkError`."""
-        if self._tls is None:
+        if not self._access.tls:
             return connection
         from flume.client.session.secure_socket import SecureSocket  # noqa: PLC0415 - OpenSSL is not needed otherwise
 
         timeout_s = max(0.1, self._until(CONTROL_S) - time.monotonic())
-        secured = SecureSocket.open(connection, self._host, ca=self._tls.ca, timeout_s=timeout_s)
+        secured = SecureSocket.open(connection, self._host, ca=self._access.ca, timeout_s=timeout_s)
         secured.settimeout(0)
         return secured
 
     def _ask_status(self, poller: Poller) -> observations.ControlSeen:
         began_s = time.monotonic()
+        if self._access.credentials is not None:
+            poller.request(login_request(self._access.credentials), messages.LoggedIn, self._until(CONTROL_S))
         status = poller.request(messages.StatusQuery(), messages.Status, self._until(CONTROL_S))
         took_s = time.monotonic() - began_s
         channel = poller.control
@@ -177,8 +185,9 @@ class Examination:
             server = status.server
             return observations.ControlSeen("answered", f"it streams {server.source}, {server.active} receive", took_s)
         for refusal in (channel.take(messages.Closed), channel.take(messages.Refused)):
-            if isinstance(refusal, messages.Refused) and refusal.code == "tls_required":
-                return observations.ControlSeen("tls_required", f"the server says: {refusal.message}", took_s)
+            if isinstance(refusal, messages.Refused) and refusal.code in _BY_CODE:
+                text = f"the server says: {refusal.message}"
+                return observations.ControlSeen(_BY_CODE[refusal.code], text, took_s)
             if refusal is not None:
                 return observations.ControlSeen("turned_away", refusal.message, took_s)
         if channel.first_bytes or channel.ended:

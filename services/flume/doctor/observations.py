@@ -89,7 +89,7 @@ class HostSeen(NamedTuple):
 class ControlSeen(NamedTuple):
     """What came of the command ``status``.
 
-    *outcome* is answered, silent, not_flume, turned_away, tls_required or tls_failed.
+    *outcome* is answered, silent, not_flume, turned_away, tls_required, tls_failed or login_required.
     """
 
     outcome: str

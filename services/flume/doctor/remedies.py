@@ -41,12 +41,13 @@ NAME_SERVER = (
     "give the server's address, or open UDP and TCP port 53 from this machine to the name servers in /etc/resolv.conf"
 )
 TURNED_AWAY = "try again when the server has room; on the server see its limits --max-sessions, or its version"
-TLS = {
+ACCESS = {
     "tls_required": "give --tls, and --ca FILE where this machine does not know the issuer of the server's certificate",
     "tls_failed": (
         "as it says; 'openssl s_client -connect HOST:PORT' shows the certificate that the server sends, and "
         "'openssl x509 -noout -dates -ext subjectAltName' from when to when and for which names it is valid"
     ),
+    "login_required": "give --user NAME and its secret; on the server 'flume users list FILE' shows the names",
 }
 """By finding."""
 OTHER_ADDRESS = (

@@ -37,6 +37,7 @@ AMessage = TypeVar(
     messages.Continued,
     messages.Disconnected,
     messages.Status,
+    messages.LoggedIn,
     messages.Refused,
     messages.Active,
     messages.Closed,
@@ -85,7 +86,7 @@ class ControlChannel:
         """Whether the peer can still answer."""
         return self.ended is None and self.not_flume is None
 
-    def ask(self, request: messages.Request) -> None:
+    def ask(self, request: messages.Request | messages.Login) -> None:
         """Send *request*; a failure is kept in :attr:`ended`."""
         if not self.is_open:
             return
@@ -274,7 +275,9 @@ class Poller:
             if self.control.socket in readable:
                 self.control.read()
 
-    def request(self, request: messages.Request, kind: type[AMessage], until_s: float) -> AMessage | None:
+    def request(
+        self, request: messages.Request | messages.Login, kind: type[AMessage], until_s: float
+    ) -> AMessage | None:
         """Send *request* and return its reply of *kind*; ``None`` if another one or none arrives until *until_s*."""
         control = self.control
         control.ask(request)

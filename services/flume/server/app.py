@@ -240,6 +240,8 @@ class Server:
         self._control.close()
         self._media_port.close()
         self._descriptors.close()
+        if self._access.logins is not None:
+            self._access.logins.close()
 
     async def _say_goodbye(self) -> None:
         ended, failed = self._ending.source_ended, self._ending.failed

@@ -83,6 +83,12 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Encrypt control, and media over TCP, with the certificate in this PEM file.",
 )
 @click.option("--tls-key", metavar="FILE", help="PEM file of its key, if that is another one; for its owner only.")
+@click.option(
+    "--users",
+    metavar="FILE",
+    help="Let only the users in FILE watch: names and hashed secrets, made by 'flume users add FILE NAME'.",
+)
+@click.option("--login-without-tls", is_flag=True, help="Take secrets that come unencrypted.")
 @click.option("--once", is_flag=True, help="End after the last item instead of beginning again.")
 @click.option(
     "--ingest",

@@ -10,7 +10,7 @@ from flume.control.session import State
 from flume.media import rtp
 
 SSRC = 0x1234_5678
-TOKEN = "00112233445566778899aabbccddeeff"  # noqa: S105 - not a secret
+TOKEN = "00112233445566778899aabbccddeeff"
 
 
 class FakeServer:
@@ -80,7 +80,9 @@ class FakeServer:
                 return
             with self._control, self._control.makefile("rb") as lines, contextlib.suppress(OSError):
                 for line in lines:
-                    self._answer(parse_request_untrusted(line))
+                    request = parse_request_untrusted(line)
+                    assert not isinstance(request, messages.Login)
+                    self._answer(request)
             self.state = State.CLOSED
 
     def _answer(self, request: messages.Request) -> None:

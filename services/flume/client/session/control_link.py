@@ -17,7 +17,8 @@ from flume.control import messages
 from flume.control.codec import Line, encode, parse_from_server_untrusted
 from flume.control.endpoint import Address, lacks_interface, without_brackets
 from flume.control.framing import Demultiplexer, Frame, Item
-from flume.errors import NetworkError, RemoteProtocolError
+from flume.errors import LoginError, NetworkError, RemoteProtocolError
+from flume.secret import Secret
 from flume.sockaddr import address_of
 
 SILENCE_S = 15.0
@@ -26,16 +27,32 @@ SILENCE_S = 15.0
 USER_TIMEOUT_MS = 10_000
 """Unacknowledged bytes for this long end the connection (TCP_USER_TIMEOUT, RFC 5482)."""
 
+LOGIN_S = 8.0
+"""What a login may take beside the round trip: a server hashes two secrets at once, 0.25 s each."""
+
 Message = messages.Reply | messages.Event
 OnPackets = Callable[[Sequence[bytes]], None]
 """Takes RTP packets that came in frames (RFC 4571)."""
 
 
-class TlsChoice(NamedTuple):
-    """An encrypted connection."""
+class Credentials(NamedTuple):
+    """What to log in with."""
 
+    user: str
+    secret: Secret
+
+
+class AccessChoice(NamedTuple):
+    """How a connection begins."""
+
+    tls: bool = False
     ca: str | None = None
     """PEM file of the issuers that are believed; ``None``: those of the system."""
+    credentials: Credentials | None = None
+    """``None``: no login."""
+
+
+PLAIN = AccessChoice()
 
 
 class Connection(Protocol):
@@ -67,11 +84,16 @@ class Connection(Protocol):
         """Close the socket."""
 
 
-def _secure(connection: socket.socket, host: str, tls: TlsChoice, *, timeout_s: float) -> Connection:
+def login_request(credentials: Credentials) -> messages.Login:
+    """Return what to send, which holds the secret."""
+    return messages.Login(user=credentials.user, secret=credentials.secret.reveal())
+
+
+def _secure(connection: socket.socket, host: str, ca: str | None, *, timeout_s: float) -> Connection:
     """Return *connection* with TLS; raises :class:`NetworkError` or :class:`SettingsError`."""
     from flume.client.session.secure_socket import SecureSocket  # noqa: PLC0415 - OpenSSL is not needed otherwise
 
-    return SecureSocket.open(connection, host, ca=tls.ca, timeout_s=timeout_s)
+    return SecureSocket.open(connection, host, ca=ca, timeout_s=timeout_s)
 
 
 def _drop(_packets: Sequence[bytes]) -> None:
@@ -113,9 +135,12 @@ class ControlLink:
         on_lost: Callable[["ControlLink", str], None],
         on_packets: OnPackets = _drop,
         silence_s: float = SILENCE_S,
-        tls: TlsChoice | None = None,
+        access: AccessChoice = PLAIN,
     ) -> "ControlLink":
-        """Connect to *host*, encrypted with *tls*; raises :class:`NetworkError` within *timeout_s* for each of both."""
+        """Connect to *host*, and log in by *access*; raises :class:`NetworkError`, or :class:`LoginError`.
+
+        *timeout_s* holds for each step.
+        """
         try:
             connection = socket.create_connection((without_brackets(host), port), timeout=timeout_s)
         except (socket.gaierror, UnicodeError) as error:
@@ -136,16 +161,30 @@ class ControlLink:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         stream: Connection = connection
-        if tls is not None:
+        if access.tls:
             try:
-                stream = _secure(connection, host, tls, timeout_s=timeout_s)
+                stream = _secure(connection, host, access.ca, timeout_s=timeout_s)
             except BaseException:
                 connection.close()
                 raise
         stream.settimeout(0.5)  # how often the reader checks for silence
         link = cls(stream, on_message=on_message, on_lost=on_lost, on_packets=on_packets, silence_s=silence_s)
         link._thread.start()
+        if access.credentials is not None:
+            try:
+                link._log_in(access.credentials, timeout_s=timeout_s + LOGIN_S)
+            except NetworkError:
+                link.close()
+                raise
         return link
+
+    def _log_in(self, credentials: Credentials, *, timeout_s: float) -> None:
+        """Log in; raises :class:`LoginError` with the server's reason, or :class:`NetworkError`."""
+        reply = self.request(login_request(credentials), timeout_s=timeout_s)
+        if isinstance(reply, messages.Refused):
+            if reply.code == "unknown_command":
+                raise LoginError("no_users", "this server is older and has no users: connect without --user")
+            raise LoginError(reply.code, reply.message)
 
     @property
     def peer(self) -> Address:
@@ -167,7 +206,7 @@ class ControlLink:
         """Whether requests can be sent."""
         return not self._closed.is_set()
 
-    def request(self, request: messages.Request, *, timeout_s: float) -> messages.Reply:
+    def request(self, request: messages.Request | messages.Login, *, timeout_s: float) -> messages.Reply:
         """Send *request* and return its reply.
 
         Raises :class:`NetworkError` when the link ends first, or when no reply comes in time; the link is closed

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from flume.client.session.control_link import ControlLink, Message, OnPackets, TlsChoice
+from flume.client.session.control_link import AccessChoice, ControlLink, Credentials, Message, OnPackets
 from flume.control import messages
 from flume.control.session import State
 from flume.errors import NetworkError
@@ -71,7 +71,7 @@ class ControlSession:
                 on_message=self._on_message,
                 on_lost=self._on_link_lost,
                 on_packets=self._on_packets,
-                tls=TlsChoice(self._settings.ca) if self._settings.tls else None,
+                access=_access(self._settings),
             )
         return self._link
 
@@ -138,3 +138,9 @@ class ControlSession:
         """Close the connection."""
         if self._link is not None:
             self._link.close()
+
+
+def _access(settings: ClientSettings) -> AccessChoice:
+    has_login = settings.user is not None and settings.secret is not None
+    credentials = Credentials(settings.user, settings.secret) if has_login else None  # type: ignore[arg-type]
+    return AccessChoice(tls=settings.tls, ca=settings.ca, credentials=credentials)

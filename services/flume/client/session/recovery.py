@@ -9,8 +9,10 @@ from flume.client.session.reporter import Reporter
 from flume.client.session.windows import WindowTracker
 from flume.control import messages
 from flume.control.session import Command, State
-from flume.errors import FlumeError, NetworkError
+from flume.errors import FlumeError, LoginError, NetworkError
 from flume.settings import ClientSettings, Transport
+
+LOGIN_REQUIRED = "login_required"
 
 FINAL_CODES = frozenset({"source_ended"})
 """Codes of ends after which connecting again is pointless."""
@@ -37,6 +39,8 @@ class Recovery:
         self._is_over = False
         self._local_host: str | None = None
         """This host's end of the latest control connection."""
+        self._is_shut_out = False
+        """Whether the server refused the login, and would do so again."""
         self.reconnects = 0
         """Sessions that were begun without a command, after one that was lost."""
 
@@ -51,7 +55,7 @@ class Recovery:
         """A command asks for *state*: earlier ends and failures count no more."""
         with self._session.changed:
             self._desired = state
-            self._is_final = self._is_over = False
+            self._is_final = self._is_over = self._is_shut_out = False
             self._session.changed.notify_all()
 
     def begin(self) -> None:
@@ -72,7 +76,7 @@ class Recovery:
     @property
     def will_retry(self) -> bool:
         """Whether the session is begun again without a command."""
-        return self._settings.reconnect and not self._is_final and self._desired != "closed"
+        return self._settings.reconnect and not (self._is_final or self._is_shut_out) and self._desired != "closed"
 
     @property
     def outlook(self) -> str:
@@ -111,6 +115,10 @@ class Recovery:
                 if self._fallback.has_failed and self._fallback.may_change:
                     self._change_to_tcp()
                 reply = self.connect()
+            except LoginError as error:
+                self._reporter.error(str(error), code=error.code)
+                self.note_failure()
+                return False
             except FlumeError as error:
                 self._reporter.last_error = str(error)
                 return False
@@ -129,8 +137,14 @@ class Recovery:
         *asked_s*: since when the stream is waited for, monotonic seconds; ``None``: from now on.
         """
         self._windows.note_asked(Command.CONNECT, asked_s or time.monotonic())
-        self._note_network()
-        return self._fallback.explain(self._session.ask(self._fallback.request()))
+        try:
+            self._note_network()
+            reply = self._session.ask(self._fallback.request())
+        except LoginError as error:
+            self._is_shut_out = error.is_final
+            raise
+        self._is_shut_out = isinstance(reply, messages.Refused) and reply.code == LOGIN_REQUIRED
+        return self._fallback.explain(reply)
 
     def _note_network(self) -> None:
         """Try the preferred transport again from another address of this host: another network blocks other things."""
@@ -141,6 +155,7 @@ class Recovery:
 
     def _on_refused(self, reply: messages.Refused) -> None:
         self._reporter.error(reply.message, code=reply.code)
+        self.note_failure()
         if reply.code == NO_TCP:
             self._fallback.give_up()
 

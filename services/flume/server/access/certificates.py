@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flume.errors import SettingsError
-from flume.server.access.private_files import check_private
+from flume.private_files import check_private
 
 CHECK_S = 1.0
 """How often the files are looked at, while connections come."""

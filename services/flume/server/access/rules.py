@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from flume.server.access.certificates import Certificates
+from flume.server.access.logins import Logins
 from flume.server.access.networks import NetworkRules
 from flume.settings import ServerSettings
 
@@ -13,6 +14,8 @@ class Access(NamedTuple):
     networks: NetworkRules
     certificates: Certificates | None = None
     """The server's; ``None``: control is not encrypted."""
+    logins: Logins | None = None
+    """``None``: no login is needed."""
 
 
 def access_of(settings: ServerSettings) -> Access:
@@ -21,4 +24,5 @@ def access_of(settings: ServerSettings) -> Access:
     return Access(
         networks=NetworkRules(allow=settings.allow, deny=settings.deny),
         certificates=None if certificate is None else Certificates(certificate, settings.tls_key),
+        logins=None if settings.users is None else Logins(settings.users),
     )

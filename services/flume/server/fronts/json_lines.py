@@ -17,11 +17,13 @@ from collections.abc import Callable
 
 from flume.control.codec import Line, encode, parse_request_untrusted
 from flume.control.framing import frame_header
-from flume.control.messages import IDLE, Event, Reply
+from flume.control.messages import IDLE, Event, Login, Reply
 from flume.control.session import State
 from flume.errors import RemoteProtocolError
 from flume.media.ring import DATAGRAM_BYTES
+from flume.server.access.logins import Logins
 from flume.server.fronts.line_input import ExcessError, LineInput
+from flume.server.fronts.login_gate import LoginGate
 from flume.server.limits.commands import EXCESS_S
 from flume.server.sending.tcp_delivery import UNSENT_BYTES
 from flume.server.sessions.client_session import ClientSession
@@ -46,8 +48,12 @@ class ControlConnection(asyncio.BufferedProtocol):
 
     frame_header = frame_header(DATAGRAM_BYTES)
 
-    def __init__(self, table: SessionTable, place: Place, *, local_host: str) -> None:
-        """Open a session in *table* for the connection of *place* to *local_host*, which is about to be made."""
+    def __init__(self, table: SessionTable, place: Place, *, local_host: str, logins: Logins | None = None) -> None:
+        """Open a session in *table* for the connection of *place* to *local_host*, which is about to be made.
+
+        With *logins* nothing is carried out before a login.
+        """
+        self._login = LoginGate(table, logins)
         self._table = table
         self._settings = table.settings
         self._transport: asyncio.Transport | None = None
@@ -226,6 +232,11 @@ class ControlConnection(asyncio.BufferedProtocol):
             if error.code == "oversized":
                 self._table.refused["oversized"] += 1
             session.refuse(None, error.code, str(error))
+            return False
+        if isinstance(request, Login):
+            return await self._login.log_in(session, request)
+        if not self._login.is_open:
+            session.refuse(request.command, "login_required", "this server wants a login: give --user")
             return False
         await session.command(request)
         return True

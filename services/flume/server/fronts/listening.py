@@ -174,7 +174,8 @@ class ControlListener:
 
     def _open(self, place: Place, accepted: socket.socket) -> ControlConnection:
         """Open the session of *place*; raises :class:`OSError` if the connection has ended."""
-        connection = ControlConnection(self._table, place, local_host=address_of(accepted.getsockname())[0])
+        local_host = address_of(accepted.getsockname())[0]
+        connection = ControlConnection(self._table, place, local_host=local_host, logins=self._access.logins)
         self._connections.add(connection)
         connection.on_ended = self._connections.discard
         return connection
