@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flume.lab.containers.engine import Engine
-from flume.lab.run.lock import remove_left_over
+from flume.lab.engines.lock import remove_left_over
 from support.paths import ROOT
 
 

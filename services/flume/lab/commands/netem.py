@@ -1,7 +1,6 @@
 """``flume lab netem`` and ``flume lab calibrate``: switch the links of a running lab, and measure links."""
 
 import contextlib
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,14 +15,13 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.probe import Probe
 from flume.lab.engines import prepare
+from flume.lab.engines.lock import temporary_lab
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
 from flume.lab.link.wires import ensure_wires, wire_starts
-from flume.lab.machine.interrupts import clearing_away
-from flume.lab.run import lock
 
 _SLEEP = ("sleep", "infinity")
 
@@ -194,8 +192,7 @@ def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
     *wire*: the links pass through wires.
     """
     layout = topology.load_file(checkout.lab_yaml())
-    lab = f"calibration-{secrets.token_hex(4)}"
-    try:
+    with temporary_lab(engine, "calibration", image=layout.service("probe").image) as lab:
         network = engine.ensure_network(lab, lab, description=layout.networks["lab"], clients=count)
         clients = [
             Start(service="probe", role="client", index=index, network=network, command=_SLEEP)
@@ -206,6 +203,3 @@ def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
         probe, *hosts = (one for one in started if one.role != "wire")
         links = {host.index or 0: host.pid for host in hosts}
         yield Links(Probe(probe), links, [one.pid for one in started if one.role == "wire"])
-    finally:
-        with clearing_away(f"removing lab {lab!r}", lambda: engine.names(lab), lock.down_command(lab)):
-            engine.remove_lab(lab)

@@ -8,8 +8,8 @@ from flume.lab.commands.common import lab_option, say
 from flume.lab.commands.running import find_client, host_name, restore_firewalls, restore_links
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
+from flume.lab.engines import lock
 from flume.lab.machine.interrupts import clearing_away
-from flume.lab.run import lock
 
 
 @click.command(short_help="Make a client send a command.")
@@ -43,7 +43,7 @@ def down(*, lab: str) -> None:
         for owner in living:
             say(f"a run of lab {lab!r} is under way ({owner}): without its lab it will end with an error")
         with clearing_away(f"removing lab {lab!r}", lambda: engine.names(lab), lock.down_command(lab)):
-            removed = [*engine.remove_lab(lab), *locks]
+            removed = [*engine.remove_lab(lab), *locks, *lock.remove_ended(engine)]
     for what in removed:
         click.echo(f"removed {what}")
     if not removed:

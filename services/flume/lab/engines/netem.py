@@ -5,7 +5,6 @@ A wire is a container with a User Mode Linux kernel that has netem (``lab/link/w
 
 import os
 import platform
-import secrets
 import shutil
 import subprocess
 from typing import Literal, NamedTuple
@@ -15,7 +14,7 @@ from flume.lab import checkout
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, EngineInfo, Start
 from flume.lab.containers.images import WIRE_ARCHITECTURE
-from flume.lab.machine.interrupts import clearing_away
+from flume.lab.engines.lock import temporary_lab
 from flume.lab.machine.process import last_line
 
 Place = Literal["kernel", "wire"]
@@ -96,14 +95,10 @@ def engine_has_netem(engine: Engine) -> bool:
         if tried.returncode == 0 or any(text in tried.stderr for text in _UNKNOWN):
             return tried.returncode == 0
         # Not tried, such as in a container that may make no namespace: that shows nothing about the kernel.
-    lab = f"netem-{secrets.token_hex(4)}"
     layout = topology.load_file(checkout.lab_yaml())
-    try:
+    with temporary_lab(engine, "netem", image=layout.service("probe").image) as lab:
         probe = engine.start_service(lab, "netem", layout, Start(service="probe", role="probe"))
         done = probe.exec(_TRY_NETEM)
-    finally:
-        with clearing_away("removing the probe for netem", lambda: engine.names(lab), f"make down LAB={lab}"):
-            engine.remove_lab(lab)
     if done.code == 0 or any(text in done.stderr for text in _UNKNOWN):
         return done.code == 0
     raise SetupError(f"whether the engine's kernel has netem could not be tried: {last_line(done.stderr)}")

@@ -18,6 +18,7 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
 from flume.lab.engines import prepare
+from flume.lab.engines.lock import down_command, only_one
 from flume.lab.evidence.facts import Evidence
 from flume.lab.link.links import LinkReport
 from flume.lab.machine.interrupts import clearing_away
@@ -25,7 +26,6 @@ from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
 from flume.lab.run.fleet import Client, Fleet, quiesce, start_fleet
-from flume.lab.run.lock import down_command, only_one
 from flume.lab.run.scenario import Cue, Timetable, timetable
 from flume.lab.run.spec import RunPlan, RunSpec, plan_run
 from flume.lab.run.stopwatch import Stopwatch

@@ -8,6 +8,8 @@ import contextlib
 import os
 import platform
 import pwd
+import re
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +20,13 @@ import msgspec
 from flume.errors import EngineError, LabError
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.lock_store import Held
+from flume.lab.machine.interrupts import clearing_away
 from flume.lab.machine.process import has_gone, start_ticks
 
 _ATTEMPTS = 20
 """Of taking a lock that is just being given up or taken over."""
+
+_TEMPORARY = re.compile(r"(calibration|netem)-[0-9a-f]{8}")
 
 Life = Literal["alive", "dead", "unknown"]
 
@@ -124,6 +129,32 @@ def only_one(engine: Engine, lab: str, *, image: str) -> Iterator[None]:
         # could not be removed belongs to a dead process soon.
         with contextlib.suppress(EngineError), Engine.connect(engine.endpoint) as again:
             again.locks.remove(held)
+
+
+@contextlib.contextmanager
+def temporary_lab(engine: Engine, kind: str, *, image: str) -> Iterator[str]:
+    """Yield the name of a new lab for a measurement; remove the lab after the body.
+
+    It has a lock, so that what a killed process leaves is known to be its own: see :func:`remove_ended`.
+    """
+    remove_ended(engine)
+    lab = f"{kind}-{secrets.token_hex(4)}"
+    with only_one(engine, lab, image=image):
+        try:
+            yield lab
+        finally:
+            with clearing_away(f"removing lab {lab!r}", lambda: engine.names(lab), down_command(lab)):
+                engine.remove_lab(lab)
+
+
+def remove_ended(engine: Engine) -> list[str]:
+    """Remove temporary labs whose processes are provably dead; return what was removed."""
+    removed = []
+    for held in engine.locks.find():
+        if _TEMPORARY.fullmatch(held.lab) and _life(held, engine) == "dead":
+            removed += engine.remove_lab(held.lab)
+            engine.locks.remove(held)
+    return removed
 
 
 def _take(engine: Engine, lab: str, image: str) -> Held:

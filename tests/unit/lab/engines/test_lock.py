@@ -11,8 +11,17 @@ import pytest
 
 from flume.errors import LabError
 from flume.lab.containers.engine import Engine
-from flume.lab.run import lock
-from flume.lab.run.lock import Owner, life, only_one, remove_left_over, this_process
+from flume.lab.containers.topology import labels
+from flume.lab.engines import lock
+from flume.lab.engines.lock import (
+    Owner,
+    life,
+    only_one,
+    remove_ended,
+    remove_left_over,
+    temporary_lab,
+    this_process,
+)
 from support.labs.fake_docker import FakeDocker, serving
 
 IMAGE = "flumelab/probe"
@@ -128,6 +137,26 @@ def test_of_many_that_take_over_at_the_same_time_one_gets_the_lock(engine, docke
         thread.join()
     assert (most, len(refused)) == ([1], 3)
     assert docker.containers == {}
+
+
+def test_what_a_killed_measurement_left_is_removed_and_nothing_else(engine, docker):
+    """A temporary lab of a living process stays, and so does a lab with a name of its own."""
+    for name, owner in (
+        ("netem-0123abcd", dead()),
+        ("calibration-0123abcd", this_process()),
+        ("netem-x", dead()),
+        ("n", dead()),
+    ):
+        owned(engine, name, owner)
+        docker.add(f"flumelab-{name}-probe", labels=labels(name, "run", "probe"))
+    assert remove_ended(engine) == ["container flumelab-netem-0123abcd-probe"]
+    assert sorted(held.lab for held in engine.locks.find()) == ["calibration-0123abcd", "n", "netem-x"]
+    assert len(engine.objects()) == 3
+    with temporary_lab(engine, "netem", image=IMAGE) as lab:
+        docker.add(f"flumelab-{lab}-probe", labels=labels(lab, "run", "probe"))
+        assert remove_ended(engine) == []
+    assert engine.objects(lab=lab) == []
+    assert len(engine.locks.find()) == 3
 
 
 HERE = Owner(user="ann", host="desk", pid=1, since_s=0, started=5, boot="b", namespace="pid:[1]", machine="m")
