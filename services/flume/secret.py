@@ -1,4 +1,42 @@
-"""Values that no log, report or exception may show."""
+"""Values that no log, report or exception may show, and texts in which some may be: addresses, errors of engines."""
+
+import contextlib
+import re
+from urllib.parse import unquote, urlsplit
+
+LEAST_CHARACTERS = 3
+"""A shorter password is not looked for in a text: it would be found in words."""
+
+_KEY = r"(?i)([?&;](?:[a-z_-]*(?:pass|pwd|token|secret|auth|key|sig)[a-z_-]*)=)"
+_IN_ADDRESS = re.compile(_KEY + r"[^&;#]*")
+_IN_TEXT = re.compile(_KEY + r"[^&;#\s'\"]*")
+_USER = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^\s/?#]*@")
+_HIDDEN = r"\1…"
+
+
+def hide_values(rest: str) -> str:
+    """Return *rest* of an address without the values that are named like secrets.
+
+    >>> hide_values("host/a?token=abc&t=1")
+    'host/a?token=…&t=1'
+    """
+    return _IN_ADDRESS.sub(_HIDDEN, rest)
+
+
+def hide_secrets(text: str, location: str = "") -> str:
+    """Return *text* without the secrets of the addresses in it, and without the password of *location* anywhere.
+
+    >>> hide_secrets("cannot open http://ann:pw@host/a?key=1 for 'ann' (hunter2)", "rtsp://ann:hunter2@host/")
+    "cannot open http://host/a?key=… for 'ann' (…)"
+    """
+    text = _IN_TEXT.sub(_HIDDEN, _USER.sub(r"\1", text))
+    password: str | None = None
+    with contextlib.suppress(ValueError):
+        password = urlsplit(location).password
+    for spelling in (password or "", unquote(password or "")):
+        if len(spelling) >= LEAST_CHARACTERS:
+            text = text.replace(spelling, "…")
+    return text
 
 
 class Secret:

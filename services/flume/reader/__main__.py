@@ -8,6 +8,7 @@ from flume.errors import SourceError
 from flume.parent_link import DATA, MESSAGE, ParentLink
 from flume.reader.engine import Engine, UnplayableError
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise, decode_command, encode
+from flume.secret import hide_secrets
 
 
 class LinkSink:
@@ -62,13 +63,19 @@ def main() -> None:
         try:
             link.send(MESSAGE, encode(engines.get(item.engine).play(item, sink)))
         except UnplayableError as error:
-            link.send(MESSAGE, encode(Failed(reason=str(error), unreadable=error.unreadable)))
+            link.send(MESSAGE, encode(_failed(item, str(error), unreadable=error.unreadable)))
         except MissingEngineError as error:
-            link.send(MESSAGE, encode(Failed(reason=str(error), missing=True)))
+            link.send(MESSAGE, encode(_failed(item, str(error), missing=True)))
         except MemoryError:
-            link.send(MESSAGE, encode(Failed(reason=f"{item.name} needs more memory than the reader may take")))
+            link.send(MESSAGE, encode(_failed(item, f"{item.name} needs more memory than the reader may take")))
         except Exception as error:
-            link.send(MESSAGE, encode(Failed(reason=f"the reader failed: {error!r}")))
+            link.send(MESSAGE, encode(_failed(item, f"the reader failed: {error!r}")))
+
+
+def _failed(item: Play, reason: str, *, unreadable: bool = False, missing: bool = False) -> Failed:
+    """Return what is reported, without the secrets of the item's address: engines quote it in their errors."""
+    location = "" if item.is_path else item.location.decode(errors="replace")
+    return Failed(reason=hide_secrets(reason, location), unreadable=unreadable, missing=missing)
 
 
 if __name__ == "__main__":

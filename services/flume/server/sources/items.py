@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from flume.errors import SourceError
+from flume.secret import hide_values
 from flume.server.sources.suffixes import kind_of
 
 FILE_SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp", "smb"})
@@ -32,8 +33,6 @@ MAX_ADDRESS = 8192
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+)://")
-_SECRET = re.compile(r"(?i)([?&;](?:[a-z_-]*(?:pass|pwd|token|secret|auth|key|sig)[a-z_-]*)=)[^&;#]*")
-_HIDDEN = r"\1…"
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KEPT_IN_ADDRESSES = "%/:?#[]@!$&'()*+,;=~-._"
 
@@ -124,7 +123,7 @@ def shown_address(address: str) -> str:
     user = authority.rpartition("@")[0]
     if user:  # an empty one ("@") makes libvlc listen here
         rest = rest[len(user) + 1 :]
-    return printable(f"{scheme}://{_SECRET.sub(_HIDDEN, rest[: 2 * SHOWN_LENGTH])}")
+    return printable(f"{scheme}://{hide_values(rest[: 2 * SHOWN_LENGTH])}")
 
 
 def file_item(path: Path, *, title: str = "", options: tuple[str, ...] = ()) -> Item:
