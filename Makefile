@@ -41,7 +41,7 @@ $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench format docs dist
+.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench soak format docs dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -116,6 +116,9 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 
 bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'
 	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
+
+soak: $(VENV)/.stamp-dev ## load a server with random commands over paths with loss: MINUTES=10, or HOURS=8
+	@PYTHONPATH=services:tests $(BIN)/python -m soak $(if $(HOURS),--hours $(HOURS),--minutes $(or $(MINUTES),10))
 
 format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff check --fix services tests examples
