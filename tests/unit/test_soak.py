@@ -1,6 +1,7 @@
 """What a soak counts as a leak, and as growth. (The soak itself takes minutes: ``make soak``.)"""
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,14 @@ def test_a_single_datagram_outside_its_window_is_counted(events) -> None:
 def soak_with(memory: list[float], **others) -> Soak:
     times_s = [5.0 * index for index in range(len(memory))]
     flat = slope(times_s, [5.0] * len(memory))
-    values = {"seconds": times_s[-1], "clients": 100, "counts": {"datagrams": 1, "leaked": 0}, "drift_ms": 3.0}
-    values |= {"memory_mib": slope(times_s, memory), "threads": flat, "descriptors": flat, "samples": []} | others
+    values: dict[str, Any] = {"seconds": times_s[-1], "clients": 100, "counts": {"datagrams": 1, "leaked": 0}}
+    values |= {
+        "memory_mib": slope(times_s, memory),
+        "threads": flat,
+        "descriptors": flat,
+        "samples": [],
+        "drift_ms": 3.0,
+    } | others
     return Soak(**values)
 
 
