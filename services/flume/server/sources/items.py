@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from flume.errors import SourceError
-from flume.secret import hide_values
+from flume.secret import hide_secrets, hide_values
 from flume.server.sources.suffixes import kind_of
 
 FILE_SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp", "smb"})
@@ -70,10 +70,14 @@ class Item(NamedTuple):
 
 
 class UnplayableError(SourceError):
-    """A source or an entry gives no items. *predicate* is the end of the sentence that *subject* begins."""
+    """A source or an entry gives no items. *predicate* is the end of the sentence that *subject* begins.
+
+    It may quote what another program said, so the secrets of addresses are taken out.
+    """
 
     def __init__(self, subject: str, predicate: str, *, kind: str = "") -> None:
         """Name the *subject*, a path or an address; *kind* is what it is, such as "the playlist"."""
+        predicate = hide_secrets(predicate, subject)
         self.subject, self.predicate = subject, predicate
         shown = shown_address(subject) if scheme_of(subject) else printable(subject)
         super().__init__(f"{kind} {shown} {predicate}".lstrip())
