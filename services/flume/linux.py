@@ -18,6 +18,12 @@ SO_MEMINFO = 55
 linux/sock_diag.h numbers them; the last one counts the datagrams that the socket dropped.
 """
 
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
+"""linux/in.h, linux/in6.h: who minds the MTU of the path."""
+
+PMTUDISC_WANT, PMTUDISC_OMIT = 1, 5
+"""linux/in.h: learn the MTU of the path from ICMP; or believe the interface alone, and never set "don't fragment"."""
+
 IP_PKTINFO = 8
 """linux/in.h: the local address of one datagram (ip(7)). Python's socket module names it from 3.14 on."""
 

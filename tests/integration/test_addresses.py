@@ -11,6 +11,7 @@ from flume.client.app import Client
 from flume.client.events import ClientEvent
 from flume.client.playback.player import NullPlayer
 from flume.control.session import Command, State
+from flume.doctor.diagnosis import Finding
 from flume.doctor.examination import Examination
 from flume.errors import NetworkError
 from flume.lab.machine.process import wait_until
@@ -110,7 +111,6 @@ CHANGES = {
 @pytest.mark.parametrize(
     ("name", "transport"),
     [
-        ("another_address", "auto"),
         ("another_address", "udp"),
         ("another_ipv6_address", "auto"),
         ("another_way", "auto"),
@@ -160,8 +160,14 @@ def test_a_stream_between_link_local_addresses(pair: WirePair, listening: str, g
 
 
 def test_the_doctor_examines_a_link_local_address(pair: WirePair):
-    with served(pair, "::"), pair.as_client():
-        findings = {finding.leg: finding for finding in Examination(LINK_LOCAL, PORT).legs()}
+    findings: dict[str, Finding] = {}
+    examination = Examination(LINK_LOCAL, PORT)
+    with served(pair, "::"), pair.as_client(), contextlib.closing(examination.legs()) as legs:
+        for finding in legs:
+            findings[finding.leg] = finding
+            if finding.leg == "path_mtu":  # the legs after it take some seconds more
+                break
+    assert "udp_back" in findings
     blocked = [str(finding) for finding in findings.values() if finding.weight not in {"well", "advice"}]
     assert blocked == []
     assert findings["name"].detail == f"{LINK_LOCAL} is an address"

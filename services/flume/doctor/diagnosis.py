@@ -24,7 +24,6 @@ from flume.doctor.observations import (
     TokenSeen,
 )
 from flume.doctor.remedies import PathEnds
-from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import check
 
 Weight = Literal["well", "advice", "blocked", "untested"]
@@ -268,7 +267,11 @@ def udp_back(seen: StreamSeen, path: PathEnds) -> Finding:
     share = (seen.sent or seen.received) / seen.received
     mbit = seen.received_bytes * 8 / 1e6 / seen.window_s * share  # at the server
     count = f"{seen.received} of {seen.sent if seen.sent is not None else 'an unknown number of'} datagrams came"
-    if seen.lost >= LOSSY_DATAGRAMS and seen.lost_pct >= LOSSY_PCT:
+    is_lossy = seen.lost >= LOSSY_DATAGRAMS and seen.lost_pct >= LOSSY_PCT
+    if is_lossy and seen.is_cut_by_size:
+        detail = f"{count}; those that came show that the path is open, and their size decides which do"
+        return Finding(leg="udp_back", finding="ok", detail=detail)
+    if is_lossy:
         detail = f"{count}: {seen.lost_pct:.1f} % of {mbit:.1f} Mbit/s are lost, up to {seen.longest_gap} in a row"
         return Finding(leg="udp_back", finding="lossy", detail=detail, remedy=remedies.udp_lossy(path))
     detail = f"{count} in {seen.window_s:.1f} s, {mbit:.1f} Mbit/s"
@@ -277,7 +280,7 @@ def udp_back(seen: StreamSeen, path: PathEnds) -> Finding:
 
 def _nothing_came(seen: StreamSeen, path: PathEnds) -> Finding:
     stuck = [reason for reason in seen.server_drops if reason.startswith("send_e")]
-    if seen.largest_echo and (not seen.sent or seen.largest_echo < DATAGRAM_BYTES):
+    if seen.largest_echo and (not seen.sent or seen.largest_echo < seen.datagram_bytes):
         why = "the source had nothing to send" if not seen.sent else f"none of {seen.sent} long ones did"
         detail = f"datagrams of up to {seen.largest_echo} bytes come back; {why} in {seen.window_s:.1f} s"
         return Finding(leg="udp_back", finding="ok", detail=detail)
@@ -294,12 +297,18 @@ def _nothing_came(seen: StreamSeen, path: PathEnds) -> Finding:
 def path_mtu(seen: StreamSeen, path: PathEnds) -> Finding:
     """Conclude whether datagrams of the stream's size arrive, and whether in one piece."""
     overhead = UDP_OVERHEAD_BYTES[6 if ":" in path.server else 4]
-    need = DATAGRAM_BYTES + overhead
+    need = seen.datagram_bytes + overhead
     kernel = f"; this machine's kernel takes the path's MTU for {seen.kernel_mtu}" if seen.kernel_mtu else ""
-    if seen.fragment_bytes and seen.received:
+    is_cut = seen.is_cut_by_size and seen.lost >= LOSSY_DATAGRAMS and seen.lost_pct >= LOSSY_PCT
+    if seen.fragment_bytes and seen.received and not is_cut:
         detail = f"packets of {need} bytes come in pieces of at most {seen.fragment_bytes} bytes{kernel}"
-        return Finding(leg="path_mtu", finding="fragmented", detail=detail, remedy=remedies.fragmented(need))
-    if seen.received or seen.largest_echo >= DATAGRAM_BYTES:
+        return Finding(
+            leg="path_mtu",
+            finding="fragmented",
+            detail=detail,
+            remedy=remedies.fragmented(need, seen.fragment_bytes - overhead),
+        )
+    if (seen.received and not is_cut) or seen.largest_echo >= seen.datagram_bytes:
         most = max(need if seen.received else 0, seen.largest_echo + overhead if seen.largest_echo else 0)
         detail = f"packets of {most} bytes pass in one piece, the stream's have {need}{kernel}"
         return Finding(leg="path_mtu", finding="ok", detail=detail)
@@ -307,7 +316,9 @@ def path_mtu(seen: StreamSeen, path: PathEnds) -> Finding:
         detail = (
             f"packets of {seen.largest_echo + overhead} bytes pass, packets of the stream, {need} bytes, vanish{kernel}"
         )
-        return Finding(leg="path_mtu", finding="too_big", detail=detail, remedy=remedies.too_big(path, need))
+        return Finding(
+            leg="path_mtu", finding="too_big", detail=detail, remedy=remedies.too_big(path, need, seen.largest_echo)
+        )
     return untested("path_mtu", "no datagram came back, of any size")
 
 

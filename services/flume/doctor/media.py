@@ -12,6 +12,7 @@ from flume.doctor.remedies import PathEnds
 from flume.doctor.session import MediaProbe, Poller
 from flume.doctor.silence import LEAST_SILENCE_S, REPLY_S, SilenceTest
 from flume.doctor.sockets import Endpoint, known_path_mtu, plain_address
+from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import ClientSettings
 
 TOKEN_S, GOODBYE_S = 2.6, 0.5
@@ -97,8 +98,9 @@ class MediaExamination:
         stream = self._watch(probe)
         back = diagnosis.udp_back(stream, self._path)
         yield back
-        yield diagnosis.path_mtu(stream, self._path)
-        if back.weight == "blocked" and not stream.received:
+        size = diagnosis.path_mtu(stream, self._path)
+        yield size
+        if size.weight == "blocked" or (back.weight == "blocked" and not stream.received):
             return
         if stream.closed is not None or not self._control.is_open:
             yield diagnosis.untested("udp_state", f"the session ended before ({stream.closed or self._control.ended})")
@@ -191,6 +193,7 @@ class MediaExamination:
             longest_gap=probe.longest_gap,
             echoes_asked=tuple(sorted(probe.echoes_asked)),
             echoes_answered=tuple(sorted(probe.echoes_answered)),
+            datagram_bytes=probe.datagram_bytes or DATAGRAM_BYTES,
             fragment_bytes=probe.fragment_bytes,
             kernel_mtu=known_path_mtu(probe.socket),
             closed=closed.code if closed is not None else None,

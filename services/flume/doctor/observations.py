@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from flume.media.ring import DATAGRAM_BYTES
+
 _UNREACHABLE = {
     (4, 3, 0): "network unreachable",
     (4, 3, 1): "host unreachable",
@@ -123,6 +125,8 @@ class StreamSeen(NamedTuple):
     echoes_asked: tuple[int, ...] = ()
     echoes_answered: tuple[int, ...] = ()
     """Sizes of the echoes in bytes, without the headers of UDP and IP."""
+    datagram_bytes: int = DATAGRAM_BYTES
+    """Size of the stream's datagrams, without the headers of UDP and IP; the usual one where none came."""
     fragment_bytes: int = 0
     """Size of the largest fragment in which a datagram came; 0: all came in one piece."""
     kernel_mtu: int | None = None
@@ -136,6 +140,18 @@ class StreamSeen(NamedTuple):
     def largest_echo(self) -> int:
         """Size of the largest echo that came back, 0 if none did."""
         return max(self.echoes_answered, default=0)
+
+    @property
+    def is_cut_by_size(self) -> bool:
+        """Whether short echoes came back and none as long as the stream's datagrams did, although they were asked for.
+
+        Each size is asked for several times. Loss can still hit all long ones, so a single datagram of the stream that
+        came in one piece shows that it is loss.
+        """
+        if self.received and not self.fragment_bytes:
+            return False
+        asked = any(size >= self.datagram_bytes for size in self.echoes_asked)
+        return asked and 0 < self.largest_echo < self.datagram_bytes
 
     @property
     def lost(self) -> int:

@@ -8,6 +8,9 @@ Each function returns one clause without a capital letter at its beginning and w
 
 from typing import NamedTuple
 
+from flume.media.datagrams import PACKETS_PER_DATAGRAM
+from flume.media.mpegts import PACKET_BYTES
+from flume.media.rtp import HEADER_BYTES
 from flume.settings import DEFAULT_PORT
 
 
@@ -183,11 +186,12 @@ def udp_lossy(path: PathEnds) -> str:
     )
 
 
-def too_big(path: PathEnds, need: int) -> str:
-    """Packets of the stream's size, *need* bytes, do not arrive."""
+def too_big(path: PathEnds, need: int, passing: int) -> str:
+    """Packets of the stream's size, *need* bytes, do not arrive; datagrams of *passing* bytes do."""
     icmp = "icmpv6 --icmpv6-type packet-too-big" if ":" in path.server else "icmp --icmp-type fragmentation-needed"
     return (
-        f"raise the MTU to {need} or more on every link (ip link set dev eth0 mtu 1500; a VPN or tunnel takes its "
+        f"{_smaller(passing)}raise the MTU to {need} or more "
+        "on every link (ip link set dev eth0 mtu 1500; a VPN or tunnel takes its "
         f"share), or let fragments and ICMP pass on this machine, on the server and between: "
         f"'{path.iptables} -I INPUT -p {icmp} -j ACCEPT'"
         + (f", 'iptables -I INPUT -f -s {path.server} -j ACCEPT'" if ":" not in path.server else "")
@@ -195,10 +199,19 @@ def too_big(path: PathEnds, need: int) -> str:
     )
 
 
-def fragmented(need: int) -> str:
-    """Packets of the stream's size, *need* bytes, arrive in fragments."""
+def _smaller(passing: int) -> str:
+    """Return how the server makes datagrams of at most *passing* bytes, and " or " behind it; empty where it cannot."""
+    packets = min(PACKETS_PER_DATAGRAM, (passing - HEADER_BYTES) // PACKET_BYTES)
     return (
-        f"it works, but one lost piece loses the whole: raise the MTU of the narrow link to {need} or more "
+        f"let the server send shorter datagrams (flume serve --datagram-packets {packets}), or " if packets > 0 else ""
+    )
+
+
+def fragmented(need: int, passing: int) -> str:
+    """Packets of the stream's size, *need* bytes, arrive in fragments; datagrams of *passing* bytes would not."""
+    return (
+        f"it works, but one lost piece loses the whole: {_smaller(passing)}raise the MTU of the "
+        f"narrow link to {need} or more "
         "(tracepath to the server shows where it is)"
     )
 

@@ -23,7 +23,6 @@ from flume.doctor.observations import Icmp
 from flume.doctor.sockets import Endpoint, fragment_bytes, icmp_behind, media_socket
 from flume.errors import RemoteProtocolError
 from flume.media import rtp
-from flume.media.ring import DATAGRAM_BYTES
 from flume.settings import ECHO_MARK
 
 READS_AT_ONCE = 256
@@ -153,7 +152,7 @@ class MediaProbe:
         self.is_refused = False
         self.echoes_asked: set[int] = set()
         self.echoes_answered: set[int] = set()
-        self.fragment_bytes = 0
+        self.fragment_bytes = self.datagram_bytes = 0
         self.numbers: dict[int, None] = {}
         """RTP sequence numbers in the order of their arrival."""
         self.bytes = 0
@@ -245,8 +244,8 @@ class MediaProbe:
         if packet.sequence not in self.numbers:
             self.bytes += len(data)
             self.numbers[packet.sequence] = None
-        if len(data) == DATAGRAM_BYTES:
-            self.fragment_bytes = max(self.fragment_bytes, largest_fragment)
+        self.datagram_bytes = max(self.datagram_bytes, len(data))
+        self.fragment_bytes = max(self.fragment_bytes, largest_fragment)
 
     def close(self) -> None:
         """Close the socket."""

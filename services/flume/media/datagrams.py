@@ -12,10 +12,10 @@ from flume.media.rate_guard import RateGuard
 from flume.media.timeline import DEFAULT_INTERVAL_TICKS, ORIGIN_TICKS, seconds_from_origin
 
 PACKETS_PER_DATAGRAM = 7
-"""As many as fit an Ethernet frame of 1500 bytes with its IP, UDP and RTP headers."""
+"""The most, and the usual number: as many as fit an Ethernet frame of 1500 bytes with its IP, UDP and RTP headers."""
 
 PAYLOAD_BYTES = PACKETS_PER_DATAGRAM * PACKET_BYTES
-"""1316."""
+"""1316, of a datagram of the usual size."""
 
 MAX_PENDING_DATAGRAMS = 4096
 """Most datagrams that wait for the next PCR, 5.4 MB: 0.1 s, the longest interval that the standard allows between two
@@ -23,7 +23,7 @@ PCRs, at 430 Mbit/s. Beyond, due times are extrapolated at the last known rate, 
 
 
 class Datagram(NamedTuple):
-    """Seven packets, and what the sender has to know about them.
+    """Up to seven packets, and what the sender has to know about them.
 
     >>> keyframe = Datagram(bytes(PAYLOAD_BYTES), due_s=0.04, random_access=True)
     >>> keyframe.new_tables
@@ -31,7 +31,7 @@ class Datagram(NamedTuple):
     """
 
     payload: bytes
-    """:data:`PAYLOAD_BYTES` bytes of MPEG-TS."""
+    """MPEG-TS, in all datagrams of a stream the same number of packets."""
     due_s: float
     """When to send it, in seconds of stream time: 0 for the first datagram, and never less than the one before."""
     random_access: bool
@@ -61,8 +61,9 @@ class DatagramBuilder:
         datagrams = builder.collect()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, packets_per_datagram: int = PACKETS_PER_DATAGRAM) -> None:
         """Begin with the stream's first packet."""
+        self.packets_per_datagram = packets_per_datagram
         self.datagrams = self.packets = self.null_packets = self.unclocked = 0
         self._pending: deque[_Pending] = deque()
         self._undated: list[_Pending] = []
@@ -71,7 +72,7 @@ class DatagramBuilder:
         self._ticks_per_packet = DEFAULT_INTERVAL_TICKS / 100
         self._last_due = ORIGIN_TICKS
         self._is_extrapolated = False
-        self.guard = RateGuard(datagram_bytes=PAYLOAD_BYTES)
+        self.guard = RateGuard(datagram_bytes=packets_per_datagram * PACKET_BYTES)
 
     def begin_datagram(self, *, random_access: bool = False, new_tables: bool = False) -> None:
         """Let the next packet begin a datagram with these flags; see :class:`Datagram`."""
@@ -94,7 +95,7 @@ class DatagramBuilder:
             self._set_due_times(self.packets, pcr)
             self._is_extrapolated = False
         self.packets += 1
-        if len(packets) == PACKETS_PER_DATAGRAM:
+        if len(packets) == self.packets_per_datagram:
             self._open = None
             if len(self._undated) > MAX_PENDING_DATAGRAMS:
                 self._extrapolate()
@@ -151,7 +152,7 @@ class DatagramBuilder:
         ready = []
         while self._pending:
             pending = self._pending[0]
-            held = before is not None and pending.number + PACKETS_PER_DATAGRAM > before
+            held = before is not None and pending.number + self.packets_per_datagram > before
             if pending.due is None or pending is self._open or held:
                 break
             self._pending.popleft()

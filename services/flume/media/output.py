@@ -2,7 +2,7 @@
 
 from flume.media import mpegts
 from flume.media.account import ItemAccount
-from flume.media.datagrams import PACKETS_PER_DATAGRAM, DatagramBuilder
+from flume.media.datagrams import DatagramBuilder
 from flume.media.mpegts import PCR_HZ
 from flume.media.program import ProgramMap
 from flume.media.timeline import Timeline
@@ -74,7 +74,7 @@ class Output:
         self._pes = 0
         if last is None or pcr - last <= MAX_SILENCE_TICKS:
             return pcr if last is None else min(pcr, last)
-        datagrams = self._builder.packets_since_pcr // PACKETS_PER_DATAGRAM
+        datagrams = self._builder.packets_since_pcr // self._builder.packets_per_datagram
         if pes > 1 and datagrams * MAX_SILENCE_TICKS >= pcr - last:
             return last
         step, number = max(BRIDGE_TICKS, (pcr - last) // MAX_BRIDGE_DATAGRAMS), self._builder.packets

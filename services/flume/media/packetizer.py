@@ -26,7 +26,7 @@ from collections.abc import Mapping
 
 from flume.media import mpegts
 from flume.media.account import TrackAccount
-from flume.media.datagrams import Datagram, DatagramBuilder
+from flume.media.datagrams import PACKETS_PER_DATAGRAM, Datagram, DatagramBuilder
 from flume.media.item_start import ItemStart
 from flume.media.packet_writer import PacketWriter
 from flume.media.program import ProgramMap, Route
@@ -47,11 +47,11 @@ class Packetizer:
             datagrams = packetizer.feed_untrusted(clip) + packetizer.end_item()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, packets_per_datagram: int = PACKETS_PER_DATAGRAM) -> None:
         """Begin before the first item."""
         self._framer = mpegts.Framer()
         self._program = ProgramMap()
-        self._builder = DatagramBuilder()
+        self._builder = DatagramBuilder(packets_per_datagram=packets_per_datagram)
         self._writer = PacketWriter(self._program, self._builder)
         self._skipper = Skipper()
         self._items = self._damaged = 0

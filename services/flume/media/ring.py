@@ -17,10 +17,11 @@ import struct
 from collections.abc import Iterable
 
 from flume.media import rtp
-from flume.media.datagrams import PAYLOAD_BYTES, Datagram
+from flume.media.datagrams import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram
+from flume.media.mpegts import PACKET_BYTES
 
 DATAGRAM_BYTES = rtp.HEADER_BYTES + PAYLOAD_BYTES
-"""1328, header and payload. Every datagram is full, so a batch has one segment size."""
+"""1328, header and payload of a datagram of the usual size."""
 
 _PACK, _FIRST_BYTES = rtp.HEADER.pack_into, rtp.FIRST_BYTES
 
@@ -49,9 +50,18 @@ LEAST_BLOCKS = 16
 """Of a full ring: what is lost at once is a small part of it."""
 
 
-def slots_of(mebibytes: int) -> int:
-    """Return how many datagrams *mebibytes* hold."""
-    return (mebibytes << 20) // DATAGRAM_BYTES
+def datagram_bytes(packets: int) -> int:
+    """Return the size of a datagram with *packets* of MPEG-TS, RTP header included.
+
+    >>> datagram_bytes(7)
+    1328
+    """
+    return rtp.HEADER_BYTES + packets * PACKET_BYTES
+
+
+def slots_of(mebibytes: int, packets: int = PACKETS_PER_DATAGRAM) -> int:
+    """Return how many datagrams of *packets* each *mebibytes* hold."""
+    return (mebibytes << 20) // datagram_bytes(packets)
 
 
 BEGINNING_S = 2.0
@@ -77,12 +87,16 @@ class Ring:
         timestamp_offset: int = 0,
         slots: int = DEFAULT_SLOTS,
         reach_s: float = DEFAULT_REACH_S,
+        packets_per_datagram: int = PACKETS_PER_DATAGRAM,
     ) -> None:
         """Begin without a datagram. *ssrc*, *first_sequence*, *timestamp_offset* are random numbers (RFC 3550, 5.1).
 
         Clients begin at most *reach_s* seconds and at most *slots* datagrams in the past.
         """
         self.ssrc = ssrc
+        self.packets_per_datagram = packets_per_datagram
+        self.datagram_bytes = datagram_bytes(packets_per_datagram)
+        """Of each datagram, RTP header included. Every datagram is full, so a batch has one segment size."""
         self._first_sequence = first_sequence
         self._timestamp_offset = timestamp_offset
         self._slots = slots
@@ -110,24 +124,25 @@ class Ring:
     def extend(self, datagrams: Iterable[Datagram]) -> None:
         """Number and store *datagrams*; the due time of each gives its RTP timestamp.
 
-        Raises :class:`ValueError` if a payload has not :data:`PAYLOAD_BYTES` bytes.
+        Raises :class:`ValueError` if a payload has another size than this ring's.
 
         All in one loop with local names: sending to hundreds of clients has evicted the CPU's cache before each tick,
         so each look-up of a name costs several times as much here as elsewhere.
         """
-        slots, index = self._block_slots, self._next
+        slots, index, size = self._block_slots, self._next, self.datagram_bytes
+        payload_bytes = size - rtp.HEADER_BYTES
         sequence, ssrc, start = self._first_sequence, self.ssrc, self._timestamp_offset
         memory = self._blocks.get(index // slots)
         for payload, due_s, random_access, _ in datagrams:
-            if len(payload) != PAYLOAD_BYTES:
-                message = f"a datagram carries {PAYLOAD_BYTES} bytes, not {len(payload)}"
+            if len(payload) != payload_bytes:
+                message = f"a datagram carries {payload_bytes} bytes, not {len(payload)}"
                 raise ValueError(message)
             if memory is None or not index % slots:
                 memory = self._begin_block(index // slots)
-            at = index % slots * DATAGRAM_BYTES
+            at = index % slots * size
             timestamp = start + round(due_s * rtp.CLOCK_HZ)
             _PACK(memory, at, *_FIRST_BYTES, sequence + index & 0xFFFF, timestamp & 0xFFFF_FFFF, ssrc)
-            memory[at + rtp.HEADER_BYTES : at + DATAGRAM_BYTES] = payload
+            memory[at + rtp.HEADER_BYTES : at + size] = payload
             if random_access:
                 self._earlier_join = self._join
                 self._join = index
@@ -144,7 +159,7 @@ class Ring:
             oldest += 1
         self._oldest = oldest * self._block_slots  # before the memory is written: copy() relies on it
         if memory is None:
-            size = self._block_slots * DATAGRAM_BYTES
+            size = self._block_slots * self.datagram_bytes
             memory = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self._blocks[number] = memory
         return memory
@@ -203,7 +218,7 @@ class Ring:
     def _timestamp(self, index: int) -> int | None:
         number, slot = divmod(index, self._block_slots)
         block = self._blocks.get(number)
-        return None if block is None else int(_TIMESTAMP.unpack_from(block, slot * DATAGRAM_BYTES)[0])
+        return None if block is None else int(_TIMESTAMP.unpack_from(block, slot * self.datagram_bytes)[0])
 
     def copy(self, start: int, stop: int) -> bytes | None:
         """Return a copy of what :meth:`run` returns, from any thread; ``None`` if it was overwritten meanwhile.
@@ -235,9 +250,10 @@ class Ring:
         """
         number, first = divmod(start, self._block_slots)
         count = min(stop - start, self._block_slots - first)
-        return self._blocks[number].toreadonly()[first * DATAGRAM_BYTES : (first + count) * DATAGRAM_BYTES]
+        size = self.datagram_bytes
+        return self._blocks[number].toreadonly()[first * size : (first + count) * size]
 
 
-def strip_headers(run: memoryview) -> bytes:
-    """Return *run* without its RTP headers, for clients that take raw TS."""
-    return b"".join(run[at + rtp.HEADER_BYTES : at + DATAGRAM_BYTES] for at in range(0, len(run), DATAGRAM_BYTES))
+def strip_headers(run: memoryview, size: int = DATAGRAM_BYTES) -> bytes:
+    """Return *run*, datagrams of *size* bytes, without its RTP headers, for clients that take raw TS."""
+    return b"".join(run[at + rtp.HEADER_BYTES : at + size] for at in range(0, len(run), size))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from flume.control.messages import ServerStatus
 from flume.control.session import Signal
 from flume.errors import ServerError, SourceError
+from flume.media.packetizer import Packetizer
 from flume.media.ring import Ring, slots_of
 from flume.server.access.rules import access_of
 from flume.server.demand import Demand
@@ -78,13 +79,14 @@ class Server:
         self._segmentation = settings.segmentation and probe_segmentation()
         self._sender = choose_sender(None if settings.sender == "auto" else settings.sender)
         self._ending = Ending()
-        self._ingest = Ingest(source)
+        self._ingest = Ingest(source, packetizer=Packetizer(packets_per_datagram=settings.datagram_packets))
         self._demand = Demand(self._ingest)
         self._ring = Ring(
             ssrc=secrets.randbits(32),
             first_sequence=secrets.randbits(16),
             timestamp_offset=secrets.randbits(32),
-            slots=slots_of(settings.ring_mib),
+            slots=slots_of(settings.ring_mib, settings.datagram_packets),
+            packets_per_datagram=settings.datagram_packets,
             reach_s=settings.ring_s,
         )
         self._tcp = TcpDelivery(self._ring)

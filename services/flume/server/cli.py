@@ -121,6 +121,12 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Sending interval, milliseconds: shorter is less bursty, 15 or 20 reaches more clients.",
 )
 @click.option(
+    "--datagram-packets",
+    default=_DEFAULTS.datagram_packets,
+    show_default=True,
+    help="MPEG-TS packets in a datagram, 1 to 7: six fit a path with an MTU of 1280, such as a tunnel.",
+)
+@click.option(
     "--batch",
     "batch_datagrams",
     default=_DEFAULTS.batch_datagrams,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from flume.control.endpoint import lacks_interface
 from flume.errors import NetworkError
+from flume.linux import IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_OMIT, PMTUDISC_WANT
 from flume.sockaddr import sockaddr_of
 
 PORT_TRIES = 16
@@ -23,6 +24,11 @@ overflows, a SYN is dropped, and the client repeats it after one second, then th
 
 CONTROL_RECEIVE_BYTES = 16 << 10
 """SO_RCVBUF of a control connection. Commands are short: a flood fills this, and then the sender's own memory."""
+
+
+CONTROL_SEGMENT_BYTES = 1220
+"""TCP_MAXSEG of a control connection: with the headers of IPv6 and TCP 1280 bytes, which every path of IPv6 carries
+(RFC 8200, section 5). So media over TCP, the way out where UDP is blocked, need no ICMP to find the path's MTU."""
 
 
 class BoundPorts(NamedTuple):
@@ -75,6 +81,7 @@ def _bound_udp(host: str, port: int, *, is_shared: bool) -> socket.socket:
     bound = socket.socket(_family(host), socket.SOCK_DGRAM)
     try:
         bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        _set_fragmentation(bound)
         if is_shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(sockaddr_of((host, port)))
@@ -84,12 +91,21 @@ def _bound_udp(host: str, port: int, *, is_shared: bool) -> socket.socket:
     return bound
 
 
+def _set_fragmentation(media: socket.socket) -> None:
+    """Let routers fragment over IPv4, and this host over IPv6, where no router may: docs/decisions/0015-path-mtu.md."""
+    with contextlib.suppress(OSError):
+        if media.family == socket.AF_INET6:
+            media.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_WANT)
+        media.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_OMIT)  # also IPv4 on a socket of IPv6
+
+
 def _bind_control(host: str, port: int) -> socket.socket:
     """Return a listening, non-blocking TCP socket; raises :class:`NetworkError`."""
     control = socket.socket(_family(host), socket.SOCK_STREAM)
     try:
         control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CONTROL_RECEIVE_BYTES)  # the connections inherit it
+        control.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, CONTROL_SEGMENT_BYTES)
         control.bind(sockaddr_of((host, port)))
         control.listen(CONTROL_BACKLOG)
         control.setblocking(False)  # noqa: FBT003 - the standard library's signature

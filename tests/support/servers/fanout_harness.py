@@ -10,7 +10,7 @@ from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, DEFAULT_SLOTS, Ring
 from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import GroupSender, SendLoop
-from flume.server.sending.media_port import enable_segmentation
+from flume.server.sending.media_port import enable_segmentation, wire_size
 from flume.server.sending.roster import CurrentRoster, Recipient
 from flume.settings import ServerSettings
 
@@ -122,7 +122,7 @@ class FanoutHarness:
         media.connect(receiver.getsockname())
         self.sockets += [receiver, media]
         if segmentation:
-            assert enable_segmentation(media, payload)
+            assert enable_segmentation(media, wire_size(payload, 7))
         begin = self.ring.start_after(None) if start is None else start
         recipient = Recipient(media, payload=payload, start=begin, segmentation=segmentation)
         self.current.add(recipient)

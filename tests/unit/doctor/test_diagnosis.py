@@ -162,3 +162,28 @@ def test_any_beginning_is_described_in_one_line(beginning):
     said = describe_untrusted(beginning, port=5004)
     assert said.startswith("port 5004 ")
     assert said.isprintable()
+
+
+CUT = {"echoes_asked": (64, 548, 1232, 1328, 1472), "echoes_answered": (64, 548, 1232)}
+
+
+def test_loss_that_size_decides_is_no_limit_of_the_rate():
+    """A server that cuts only its batches: short datagrams and batches pass, single long ones vanish."""
+    seen = stream(received=200, fragment_bytes=1280, **CUT)
+    assert diagnosis.udp_back(seen, PATH).finding == "ok"
+    found = diagnosis.path_mtu(seen, PATH)
+    assert (found.finding, "--datagram-packets 6" in str(found.remedy)) == ("too_big", True)
+
+
+@pytest.mark.parametrize(
+    "echoes", [{}, CUT, {**CUT, "echoes_answered": (64, 1472)}, {**CUT, "echoes_asked": (64, 548, 1232)}]
+)
+def test_loss_of_all_sizes_is_loss(echoes):
+    seen = stream(received=200, **echoes)
+    assert diagnosis.udp_back(seen, PATH).finding == "lossy"
+    assert diagnosis.path_mtu(seen, PATH).finding == "ok"
+
+
+def test_a_stream_of_short_datagrams_needs_less():
+    found = diagnosis.path_mtu(stream(datagram_bytes=1140, **CUT), PATH)
+    assert (found.finding, "the stream's have 1168" in found.detail) == ("ok", True)

@@ -262,3 +262,20 @@ def test_arbitrary_packets_after_sync_never_raise(noise: bytes) -> None:
     packetizer.begin_item()
     packetizer.feed_untrusted(item(frames=2) + bytes(data) + item(frames=2))
     packetizer.end_item()
+
+
+@pytest.mark.parametrize("packets", [1, 2, 6])
+def test_shorter_datagrams_carry_the_same_stream(packets: int):
+    usual, shorter = (cut(Packetizer(packets_per_datagram=number), item(frames=50)) for number in (7, packets))
+    assert all(len(datagram.payload) == 188 * packets for datagram in shorter)
+    assert sum(datagram.random_access for datagram in shorter) == sum(datagram.random_access for datagram in usual) > 1
+    assert [datagram.due_s for datagram in shorter] == sorted(datagram.due_s for datagram in shorter)
+    streams = [
+        [data for datagram in datagrams for data in packets_of(datagram.payload) if data[1:3] != b"\x1f\xff"]
+        for datagrams in (usual, shorter)
+    ]
+    assert streams[0] == streams[1]
+
+
+def packets_of(payload: bytes) -> list[bytes]:
+    return [payload[at : at + 188] for at in range(0, len(payload), 188)]

@@ -187,3 +187,19 @@ def test_a_run_cannot_be_written_to_and_a_short_datagram_is_refused():
     assert ring.run(0, 3).readonly
     with pytest.raises(ValueError, match="1316"):
         ring.extend([Datagram(b"short", 0.0, False)])
+
+
+@pytest.mark.parametrize("packets", [1, 6, 7])
+def test_datagrams_of_another_size_lie_side_by_side(packets: int):
+    size = 188 * packets
+    ring = Ring(ssrc=7, first_sequence=65_530, slots=64, packets_per_datagram=packets)
+    ring.extend(Datagram(bytes([index]) * size, index / 100, index == 0) for index in range(40))
+    run = ring.run(0, 4)
+    assert len(run) == 4 * ring.datagram_bytes == 4 * (12 + size)
+    assert strip_headers(run, ring.datagram_bytes) == b"".join(bytes([index]) * size for index in range(4))
+    seen = [rtp.parse_untrusted(ring.run(index, index + 1)) for index in range(40)]
+    assert [packet.sequence for packet in seen] == [(65_530 + index) % 65_536 for index in range(40)]
+    assert all(bytes(packet.payload) == bytes([index]) * size for index, packet in enumerate(seen))
+    assert ring.behind_s(0) == pytest.approx(0.39)
+    with pytest.raises(ValueError, match=f"carries {size} bytes, not {size + 188}"):
+        ring.extend([Datagram(bytes(size + 188), 1.0, False)])

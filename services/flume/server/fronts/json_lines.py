@@ -20,7 +20,7 @@ from flume.control.framing import frame_header
 from flume.control.messages import IDLE, Event, Login, Reply
 from flume.control.session import State
 from flume.errors import RemoteProtocolError
-from flume.media.ring import DATAGRAM_BYTES
+from flume.media.ring import datagram_bytes
 from flume.server.access.logins import Logins
 from flume.server.fronts.line_input import ExcessError, LineInput
 from flume.server.fronts.login_gate import LoginGate
@@ -46,8 +46,6 @@ def idle_message(idle_s: float) -> str:
 class ControlConnection(asyncio.BufferedProtocol):
     """One client's control connection, which also takes its media over TCP (a :class:`.tcp_delivery.FrameSink`)."""
 
-    frame_header = frame_header(DATAGRAM_BYTES)
-
     def __init__(self, table: SessionTable, place: Place, *, local_host: str, logins: Logins | None = None) -> None:
         """Open a session in *table* for the connection of *place* to *local_host*, which is about to be made.
 
@@ -56,6 +54,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         self._login = LoginGate(table, logins)
         self._table = table
         self._settings = table.settings
+        self.frame_header = frame_header(datagram_bytes(self._settings.datagram_packets))
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._lost = False

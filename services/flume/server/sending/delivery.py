@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from flume.media.ring import DATAGRAM_BYTES, Ring, strip_headers
+from flume.media.ring import Ring, strip_headers
 from flume.server.sending.group_sender import GroupSender, SendLoop, errno_name
 from flume.server.sending.join_pacing import JoinPacing
 from flume.server.sending.live_group import LiveGroup
@@ -194,11 +194,11 @@ class Delivery:
     def _batch_at(self, start: int, stop: int, payload: PayloadKind) -> tuple[memoryview | bytes, int]:
         """Return the datagrams from *start* to *stop*, or to where the ring's memory wraps, and how many they are."""
         run = self.ring.run(start, stop)
-        count = len(run) // DATAGRAM_BYTES
+        count = len(run) // self.ring.datagram_bytes
         if payload == "rtp":
             return run, count
         if self._raw_ts[:2] != (start, count):
-            self._raw_ts = (start, count, strip_headers(run))
+            self._raw_ts = (start, count, strip_headers(run, self.ring.datagram_bytes))
         return self._raw_ts[2], count
 
     # -- failures ------------------------------------------------------------------------------------------

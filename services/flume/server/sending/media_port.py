@@ -14,8 +14,8 @@ import sys
 from flume.control.endpoint import Address, endpoint
 from flume.errors import NetworkError
 from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
-from flume.media.datagrams import PAYLOAD_BYTES
-from flume.media.ring import DATAGRAM_BYTES
+from flume.media.ring import datagram_bytes
+from flume.media.rtp import HEADER_BYTES
 from flume.server.ports import bind_beside, loopback_pair
 from flume.settings import PayloadKind
 from flume.sockaddr import sockaddr_of
@@ -31,9 +31,13 @@ hundred clients come at the same moment. The kernel grants what net.core.rmem_ma
 _log = logging.getLogger(__name__)
 
 
-def datagram_bytes(payload: PayloadKind) -> int:
-    """Return the size on the wire, above UDP, of every datagram of *payload*."""
-    return DATAGRAM_BYTES if payload == "rtp" else PAYLOAD_BYTES
+def wire_size(payload: PayloadKind, packets: int) -> int:
+    """Return the size on the wire, above UDP, of every datagram of *payload* with *packets* of MPEG-TS.
+
+    >>> wire_size("rtp", 7), wire_size("ts", 6)
+    (1328, 1128)
+    """
+    return datagram_bytes(packets) - (0 if payload == "rtp" else HEADER_BYTES)
 
 
 class MediaPort:
@@ -91,10 +95,10 @@ def _from_address(local_host: str | None) -> list[tuple[int, int, bytes]]:
     return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=I4s4s", 0, socket.inet_aton(address), bytes(4)))]
 
 
-def enable_segmentation(media: socket.socket, payload: PayloadKind) -> bool:
-    """Make one send of *media* carry a whole batch; return whether the kernel takes the option."""
+def enable_segmentation(media: socket.socket, size: int) -> bool:
+    """Make one send of *media* carry a batch of datagrams of *size* bytes; return whether the kernel takes that."""
     try:
-        media.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, datagram_bytes(payload))
+        media.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
     except OSError as error:
         _log.warning("no UDP segmentation on this socket (%s): one send a datagram", error.strerror)
         return False

@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from flume.server.sending.media_port import datagram_bytes, queued_bytes
+from flume.media.datagrams import PACKETS_PER_DATAGRAM
+from flume.server.sending.media_port import queued_bytes, wire_size
 from flume.server.sending.roster import CurrentRoster, Recipient
 from flume.server.sending.tcp_delivery import TcpDelivery, TcpRecipient
 
@@ -142,6 +143,6 @@ class Subscriptions:
             owner.on_refused(recipient.socket)
 
 
-def wire_bytes(recipient: AnyRecipient) -> int:
-    """Return the bytes that *recipient* was sent: above UDP, or inside the frames."""
-    return recipient.datagrams * datagram_bytes(recipient.payload)
+def wire_bytes(recipient: AnyRecipient, packets: int = PACKETS_PER_DATAGRAM) -> int:
+    """Return the bytes that *recipient* was sent in datagrams of *packets*: above UDP, or inside the frames."""
+    return recipient.datagrams * wire_size(recipient.payload, packets)

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from typing import Protocol
 
-from flume.media.ring import DATAGRAM_BYTES, Ring
+from flume.media.ring import Ring
 from flume.settings import PayloadKind
 
 BEHIND_S = 2.0
@@ -34,7 +34,7 @@ class FrameSink(Protocol):
 
     @property
     def frame_header(self) -> bytes:
-        """What the dialect of this connection puts before each packet of :data:`DATAGRAM_BYTES`."""
+        """What the dialect of this connection puts before each packet of a datagram's size."""
 
     @property
     def is_clear(self) -> bool:
@@ -149,14 +149,15 @@ class TcpDelivery:
             if packets is None:
                 return None
             view = memoryview(packets)
-            cut = (view[at : at + DATAGRAM_BYTES] for at in range(0, len(view), DATAGRAM_BYTES))
+            size = self._ring.datagram_bytes
+            cut = (view[at : at + size] for at in range(0, len(view), size))
             block = self._blocks[header] = (
                 start,
                 stop,
                 b"".join(piece for packet in cut for piece in (header, packet)),
             )
         frames = block[2]
-        return len(frames) // (len(header) + DATAGRAM_BYTES), frames
+        return len(frames) // (len(header) + self._ring.datagram_bytes), frames
 
     def _write(self, recipient: TcpRecipient, count: int, frames: bytes) -> None:
         recipient.sink.write_media(frames)

@@ -66,7 +66,7 @@ class DeliveryAccount:
         return ClientCounters(
             transport=transport,
             datagrams=past.datagrams + present.datagrams,
-            bytes=past.bytes + wire_bytes(present),
+            bytes=past.bytes + wire_bytes(present, self._ring.packets_per_datagram),
             batches=past.batches + present.batches,
             # Copied first, in one step: the sender thread may be counting.
             drops=dict(Counter(past.drops) + Counter(dict(present.drops))),

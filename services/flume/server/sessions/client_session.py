@@ -68,7 +68,10 @@ class ClientSession:
         self._lock = asyncio.Lock()
         self._token: str | None = None
         self._path = MediaPath(
-            services.media_port, on_datagram=services.arrivals.on_datagram_untrusted, on_refused=self.on_refused
+            services.media_port,
+            on_datagram=services.arrivals.on_datagram_untrusted,
+            on_refused=self.on_refused,
+            packets_per_datagram=services.settings.datagram_packets,
         )
         segmentation, counts = services.segmentation, services.tokens.counts
         self._consent = Consent(self._path, settings=services.settings, segmentation=segmentation, counts=counts)

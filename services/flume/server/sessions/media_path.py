@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 
 from flume.control.endpoint import Address
-from flume.server.sending.media_port import MediaPort, enable_segmentation
+from flume.media.datagrams import PACKETS_PER_DATAGRAM
+from flume.server.sending.media_port import MediaPort, enable_segmentation, wire_size
 from flume.server.sessions.echo import READ_BYTES
 from flume.settings import PayloadKind
 from flume.sockaddr import address_of
@@ -29,9 +30,11 @@ class MediaPath:
         *,
         on_datagram: Callable[[bytes, Address], None],
         on_refused: Callable[[socket.socket], None],
+        packets_per_datagram: int = PACKETS_PER_DATAGRAM,
     ) -> None:
         """Open sockets on *port*; pass on the datagrams that arrive on them, and ICMP port unreachable."""
         self._port = port
+        self._packets = packets_per_datagram
         self._on_datagram = on_datagram
         self._on_refused = on_refused
         self._next: tuple[socket.socket, Address] | None = None
@@ -57,7 +60,7 @@ class MediaPath:
         self._close_present()
         (self.socket, self.address), self._next = self._next, None
         self.since_s = time.monotonic()
-        self.segmentation = segmentation and enable_segmentation(self.socket, payload)
+        self.segmentation = segmentation and enable_segmentation(self.socket, wire_size(payload, self._packets))
         asyncio.get_running_loop().add_reader(self.socket, self._on_readable, self.socket)
 
     def close(self) -> None:
