@@ -35,7 +35,8 @@ RETRY_S = 1.0
 TEND_S = 0.25
 
 HANDSHAKES_PER_S = 10.0
-"""TLS handshakes of one address a second; as many at once as it may have sessions. One costs 0.3 to 1.5 ms."""
+"""TLS handshakes of one address a second; as many at once as it may have sessions.
+One costs 0.2 ms of CPU with a key on P-256, 0.4 ms with RSA of 2048 bits."""
 
 FAREWELLS, FAREWELL_S = 32, 1.0
 """Connections that are turned away are closed after a second, or sooner when there are more of them."""
