@@ -1,6 +1,8 @@
 """A router between server and client whose link to the client is narrow: with its ICMP, and without."""
 
 import contextlib
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 
@@ -125,3 +127,39 @@ def test_the_doctor_names_the_size_at_any_rate(version: int, options: Sequence[s
     assert found["path_mtu"].finding == finding, found
     assert says in f"{found['path_mtu'].detail} {found['path_mtu'].remedy}"
     assert found["udp_back"].weight == "well"
+
+
+def forge(pair: WirePair, address: str, port: int) -> None:
+    """Say to the server, as any host could, that its datagrams to *address* and *port* are longer than 552 bytes."""
+    ends = (socket.inet_aton(SERVERS[4]), socket.inet_aton(address))
+    quoted = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 1356, 1, 0x4000, 64, 17, 0, *ends)
+    quoted += struct.pack("!HHHH", PORT, port, 1336, 0)
+    message = struct.pack("!BBHHH", 3, 4, 0, 0, 552) + quoted
+    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~(total + (total >> 16)) & 0xFFFF
+    message = message[:2] + struct.pack("!H", checksum) + message[4:]
+    with pair.as_client(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        for _ in range(20):
+            raw.sendto(message, (SERVERS[4], 0))
+
+
+def counter(pair: WirePair, name: str, key: str) -> int:
+    """Return a counter of ``/proc/net/snmp`` in namespace *name*."""
+    text = subprocess.run(pair.inside(name, "cat", "/proc/net/snmp"), check=True, capture_output=True, text=True).stdout
+    heads, values = (line.split() for line in text.splitlines() if line.startswith(f"{key.split('.', maxsplit=1)[0]}:"))
+    return int(values[heads.index(key.split(".")[1])])
+
+
+@pytest.mark.parametrize("options", [SINGLE, ()])
+def test_forged_icmp_makes_no_datagram_shorter(options: Sequence[str]):
+    with WirePair(clients=1) as pair, served(pair, options=options), pair.as_client():
+        with Client(ClientSettings(host=SERVERS[4], port=PORT, transport="udp"), NullPlayer()) as client:
+            client.send(Command.CONNECT)
+            assert wait_until(lambda: client.statistics().datagrams > 100, timeout_s=25), client.statistics()
+            seen = client.statistics()
+            forge(pair, str(seen.address), seen.media_port or 0)
+            assert wait_until(lambda: counter(pair, pair.server, "Icmp.InDestUnreachs") >= 20, timeout_s=10)
+            more = client.statistics().datagrams + 200
+            assert wait_until(lambda: client.statistics().datagrams > more, timeout_s=25), client.statistics()
+        assert counter(pair, pair.client, "Ip.ReasmReqds") == 0
