@@ -132,4 +132,7 @@ def decode_command(data: bytes) -> Play:
 
 def decode_event_untrusted(data: bytes) -> Event:
     """Return the event in *data*, which a damaged process may have written; raises :class:`msgspec.DecodeError`."""
-    return _event_decoder.decode(data)
+    try:
+        return _event_decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:  # of text that is not UTF-8, and of deep nesting
+        raise msgspec.DecodeError(str(error)) from error

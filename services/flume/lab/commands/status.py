@@ -84,7 +84,7 @@ def last_statistics(log: str) -> Mapping[str, Any]:
     for line in reversed(log.splitlines()):
         try:
             event = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             continue
         if event.get("event") == "statistics":
             return event

@@ -106,7 +106,7 @@ def life(owner: Owner, here: Owner, *, local: bool) -> Life:
 def _owner(held: Held) -> Owner | None:
     try:
         return msgspec.json.decode(held.owner, type=Owner)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 

@@ -41,7 +41,7 @@ class EventLog:
         """Add a line of standard output. A line that is not a JSON object is kept for error messages."""
         try:
             event = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             self.on_error(line)
             return
         kind = str(event.get("event"))

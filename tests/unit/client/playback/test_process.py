@@ -11,6 +11,7 @@ from flume.client.playback import process_messages as messages
 from flume.client.playback.frame_count import FrameCount
 from flume.client.playback.vlc_options import headless_options, window_options
 from flume.errors import PlayerError
+from flume.reader import messages as reader_messages
 
 PLAY = messages.Play(windowed=False, instance_options=("--quiet",), media_options=(":x=1",), buffer_s=0.3, expected=7)
 
@@ -108,10 +109,17 @@ def test_it_says_why_no_window_can_be_opened(spoken: Fixture, monkeypatch: pytes
     assert spoken.say(messages.Examine()) == messages.Examined("no /nonexistent")
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b'{"type":"report","frames":"x"}', b'{"type":"play"}', b"\xff"])
+NO_TEXT, NESTED = b'{"type":"failed","reason":"\xff"}', b'{"type":"failed","other":' + 5000 * b"["
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b'{"type":"report","frames":"x"}', b'{"type":"play"}', b"\xff", NO_TEXT, NESTED]
+)
 def test_what_is_no_event_is_refused(data: bytes) -> None:
-    with pytest.raises(msgspec.DecodeError):
-        messages.decode_event_untrusted(data)
+    """The events of the player process and of the reader process are refused alike."""
+    for decode in (messages.decode_event_untrusted, reader_messages.decode_event_untrusted):
+        with pytest.raises(msgspec.DecodeError):
+            decode(data)
 
 
 def test_commands_are_what_they_are_called() -> None:

@@ -91,7 +91,7 @@ def test_down_removes_the_lock_of_a_killed_run(engine, docker):
     assert [held.lab for held in engine.locks.find()] == ["other"]
 
 
-@pytest.mark.parametrize("text", ["", "rubbish", '{"pid": 1}'])
+@pytest.mark.parametrize("text", ["", "rubbish", '{"pid": 1}', '{"pid":' + 5000 * "["])
 def test_a_lock_of_an_unknown_owner_is_not_taken_over_and_can_be_removed(engine, docker, text):
     assert engine.locks.create("n", text, image=IMAGE)
     said = r"its owner is not known.*if it is no more: make down LAB=n"

@@ -176,9 +176,10 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path):
 def test_what_is_no_report_is_one_clear_line(tmp_path: Path):
     with pytest.raises(LabError, match="no report at"):
         read_report(tmp_path / "report.json")
-    (tmp_path / "report.json").write_text('{"verdict":"PERHAPS"}')
-    with pytest.raises(LabError, match="is not a report of this version"):
-        read_report(tmp_path / "report.json")
+    for content in (b'{"verdict":"PERHAPS"}', b'{"verdict":"\xff"}', b'{"other":' + 5000 * b"["):
+        (tmp_path / "report.json").write_bytes(content)
+        with pytest.raises(LabError, match="is not a report of this version"):
+            read_report(tmp_path / "report.json")
 
 
 def test_the_drawing_stays_on_its_canvas():

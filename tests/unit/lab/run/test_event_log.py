@@ -38,6 +38,14 @@ def test_a_time_out_and_an_early_end_carry_the_last_output():
         log.wait_until("listen", lambda seen: False, timeout_s=30, ended=lambda: True)
 
 
+@pytest.mark.parametrize("line", ["\udcff", '{"event":"\udcff"}', '{"event":' + 5000 * "["])
+def test_a_line_that_is_no_text_or_deeply_nested_is_kept_for_error_messages(line: str) -> None:
+    log = EventLog("client-1")
+    log.on_line(line)
+    assert list(log._other_lines) == [line]
+    assert last_statistics(f'{{"event":"statistics","n":1}}\n{line}\n') == {"event": "statistics", "n": 1}
+
+
 def test_the_last_statistics_are_found_among_other_lines():
     text = (
         'starting\n{"event":"statistics","datagrams":1}\n{"event":"statistics","datagrams":7}\n{"event":"state"}\n[1]\n'

@@ -67,7 +67,7 @@ class _Reading:
     def read(self, data: bytes) -> Playlist:
         try:
             self._parser.Parse(data, True)  # noqa: FBT003 - pyexpat takes it by position only
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, DeprecationWarning) as error:  # the last: of codecs for Python's own source
             raise SourceError(f"is in an encoding that is not read ({error}): save it as UTF-8") from error
         return self._found.playlist()
 
