@@ -41,7 +41,7 @@ $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench soak format docs dist
+.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench soak fuzz format docs dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -119,6 +119,9 @@ bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=qu
 
 soak: $(VENV)/.stamp-dev ## load a server with random commands over paths with loss: MINUTES=10, or HOURS=8
 	@PYTHONPATH=services:tests $(BIN)/python -m soak $(if $(HOURS),--hours $(HOURS),--minutes $(or $(MINUTES),10))
+
+fuzz: $(VENV)/.stamp-dev ## fuzz the parsers of untrusted bytes: SECONDS=60 for each, FUZZ='playlist framer' for some of them
+	@PYTHONPATH=services:tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(FUZZ)
 
 format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff check --fix services tests examples

@@ -1,0 +1,172 @@
+"""Lines and frames of the control connection, the messages of child processes, and datagrams at the media port."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from flume.client.playback import process_messages
+from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted, parse_request_untrusted
+from flume.control.endpoint import Address
+from flume.control.framing import MAX_FRAME_BYTES, Demultiplexer, Frame
+from flume.doctor.banner import describe_untrusted
+from flume.doctor.sockets import _icmp_untrusted
+from flume.errors import RemoteProtocolError
+from flume.parent_link import FrameBuffer, NoFrameError
+from flume.reader import messages as reader_messages
+from flume.server.sessions.arrivals import Arrivals
+from flume.server.sessions.echo import MAX_ECHO_BYTES, EchoAllowance
+from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
+from flume.settings import MAX_LINE_BYTES
+from fuzz.reading import Reading, pieces
+
+HOST = "198.18.0.2"
+
+
+def _comparable(item: bytes | Frame | RemoteProtocolError) -> object:
+    return str(item) if isinstance(item, RemoteProtocolError) else item
+
+
+def control_request(data: bytes) -> None:
+    """A server reads what a client sends: lines, whatever their pieces, and requests that read back the same."""
+    reading = Reading(data)
+    size, text = reading.byte(), reading.rest()
+    lines, in_pieces = LineAssembler().feed_untrusted(text), []
+    assembler = LineAssembler()
+    for piece in pieces(text, size):
+        in_pieces += assembler.feed_untrusted(piece)
+        assert assembler.pending_bytes < MAX_LINE_BYTES
+    assert [*map(_comparable, lines)] == [*map(_comparable, in_pieces)]
+    for line in lines:
+        if isinstance(line, RemoteProtocolError):
+            continue
+        try:
+            request = parse_request_untrusted(line)
+        except RemoteProtocolError:
+            continue
+        assert parse_request_untrusted(encode(request)) == request
+
+
+def control_answer(data: bytes) -> None:
+    """A client reads what a server sends: lines and frames, whatever their pieces; messages that read back the same."""
+    reading = Reading(data)
+    size, stream = reading.byte(), reading.rest()
+    items, in_pieces = Demultiplexer().feed_untrusted(stream), []
+    demultiplexer = Demultiplexer()
+    for piece in pieces(stream, size):
+        in_pieces += demultiplexer.feed_untrusted(piece)
+        assert demultiplexer._lines.pending_bytes < MAX_LINE_BYTES
+        assert len(demultiplexer._frame) <= 2 + MAX_FRAME_BYTES
+    assert [*map(_comparable, items)] == [*map(_comparable, in_pieces)]
+    for line in items:
+        if not isinstance(line, bytes):
+            continue
+        try:
+            message = parse_from_server_untrusted(line)
+        except RemoteProtocolError:
+            continue
+        if len(encoded := encode(message)) <= MAX_LINE_BYTES:
+            assert parse_from_server_untrusted(encoded) == message
+
+
+def process_frames(data: bytes) -> None:
+    """A child process writes frames; each piece of them adds the same."""
+    reading = Reading(data)
+    size, stream = reading.byte(), reading.rest()
+    at_once, in_pieces = FrameBuffer(), FrameBuffer()
+    frames: list[tuple[int, bytes]] = []
+    try:
+        for piece in pieces(stream, size):
+            frames += in_pieces.feed(piece)
+    except NoFrameError:
+        frames.clear()
+    try:
+        assert at_once.feed(stream) == frames
+    except NoFrameError:
+        assert not frames
+
+
+def reader_event(data: bytes) -> None:
+    """The reader process reports an event."""
+    try:
+        event = reader_messages.decode_event_untrusted(data)
+    except msgspec.DecodeError:
+        return
+    assert reader_messages.decode_event_untrusted(reader_messages.encode(event)) == event
+
+
+def player_event(data: bytes) -> None:
+    """The player process reports an event."""
+    try:
+        event = process_messages.decode_event_untrusted(data)
+    except msgspec.DecodeError:
+        return
+    assert process_messages.decode_event_untrusted(process_messages.encode(event)) == event
+
+
+class Holder:
+    """A session, as far as the media port knows it."""
+
+    def __init__(self, peer: Address) -> None:
+        """Begin without consent; the client's end of the control connection is *peer*."""
+        self.peer, self.local_host, self.leaving = peer, None, False
+        self.echoes = EchoAllowance()
+        self.consents: list[Address] = []
+
+    local_host: str | None
+
+    def consent(self, source: Address) -> None:
+        """Keep *source*."""
+        self.consents.append(source)
+
+    def notice(self, code: str, message: str) -> None:
+        """Take a notice, which changes nothing."""
+
+
+class Sent(NamedTuple):
+    """A datagram that the media port sent back."""
+
+    data: bytes
+    destination: Address
+
+
+class Port:
+    """A media port without a socket."""
+
+    def __init__(self) -> None:
+        """Begin with nothing sent."""
+        self.sent: list[Sent] = []
+
+    def send_back(self, data: bytes, destination: Address, source_host: str | None) -> bool:
+        """Keep what is sent."""
+        self.sent.append(Sent(data, destination))
+        return True
+
+
+def media_port(data: bytes) -> None:
+    """Anyone sends datagrams to the media port: only a token of that host is consent, and no answer is longer."""
+    reading = Reading(data)
+    port, tokens, holder = Port(), Tokens(), Holder((HOST, 4000))
+    token = tokens.issue(holder).encode()
+    arrivals = Arrivals(port, tokens)  # type: ignore[arg-type]
+    while reading:
+        choice, block = reading.byte(), reading.block()
+        source = (HOST if choice & 1 else "203.0.113.9", reading.word())
+        datagram = (token if choice & 2 else b"") + block
+        if choice & 4:
+            datagram = datagram.ljust(MAX_ECHO_BYTES + (choice >> 3), b".")
+        consents, sent = len(holder.consents), len(port.sent)
+        arrivals.on_datagram_untrusted(datagram, source)
+        assert (len(holder.consents) > consents) == (datagram == token and source[0] == HOST)
+        if len(port.sent) > sent:
+            assert port.sent[-1] == (datagram, source)
+            assert datagram.startswith(token + b"?")
+            assert source[0] == HOST
+    assert tokens.find_untrusted(token) is holder
+    assert len(token) == TOKEN_CHARACTERS
+
+
+def doctor(data: bytes) -> None:
+    """A doctor describes what another program answers, and reads what the kernel keeps of an ICMP message."""
+    assert describe_untrusted(data, port=5004).isprintable()
+    icmp = _icmp_untrusted(data)
+    assert icmp is None or icmp.version in {4, 6}
