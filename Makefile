@@ -41,7 +41,7 @@ $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench soak fuzz format docs dist
+.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench soak fuzz format docs promises dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -131,6 +131,9 @@ docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are gener
 	@$(BIN)/python -m flume.control.table
 	@$(BIN)/python -m flume.lab.report.check_list
 	@$(BIN)/python -m flume.lab.link.table
+
+promises: $(VENV)/.stamp-dev ## make docs/promises.md from the results of the last whole test run
+	@PYTHONPATH=tests $(BIN)/python -m support.promises
 
 dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dist/
 	@$(BIN)/python -m hatchling build --clean
