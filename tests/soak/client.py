@@ -14,6 +14,7 @@ from support.clients.random_client import REPLY_TIMEOUT_S, LightClient
 from support.namespaces import WirePair
 
 TOKEN_S = 2.0
+CLOCK_KHZ = 90
 
 PAUSE_S = 3.0
 """Mean time between two commands of a client."""
@@ -31,15 +32,22 @@ class SoakClient(LightClient):
         self._check = WindowCheck()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.state = "closed"
-        self.clock: tuple[float, int] | None = None
-        """Arrival in monotonic seconds and RTP timestamp of the latest datagram."""
+        self.ahead_ms: float | None = None
+        """How far the stream is ahead of the wall clock, by the latest datagram, counted from the first one."""
+        self._clock: tuple[float, int] | None = None
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             while data := self.media.recv(65536):
                 _, _, number, timestamp = _RTP.unpack_from(data)
                 self._check.take(number)
-                self.clock = time.monotonic(), timestamp
+                self._follow(time.monotonic(), timestamp)
+
+    def _follow(self, now_s: float, timestamp: int) -> None:
+        before_s, before = self._clock or (now_s, timestamp)
+        ticks = (timestamp - before + (1 << 31)) % (1 << 32) - (1 << 31)  # 32 bits, which wrap after 13 hours
+        self.ahead_ms = (self.ahead_ms or 0.0) + ticks / CLOCK_KHZ - (now_s - before_s) * 1000
+        self._clock = now_s, timestamp
 
     async def listen(self) -> None:
         """Take the server's messages until the connection ends."""

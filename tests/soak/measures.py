@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
 
 from bench.process import tree, usage
@@ -18,6 +19,8 @@ class Sample(NamedTuple):
     memory_mib: float
     threads: float
     descriptors: float
+    ahead_ms: float | None = None
+    """How far the stream is ahead of the wall clock, by the latest datagram of a client; from any origin."""
 
 
 class Slope(NamedTuple):
@@ -32,7 +35,7 @@ class Slope(NamedTuple):
         return (self.an_hour - self.plus_minus) * hours > share * self.mean
 
 
-def sample(pid: int, time_s: float) -> Sample:
+def sample(pid: int, time_s: float, *, ahead_ms: float | None = None) -> Sample:
     """Return what process *pid* and its descendants use; a process that has just ended counts as nothing."""
     used = usage(pid)
     descriptors = 0
@@ -41,7 +44,20 @@ def sample(pid: int, time_s: float) -> Sample:
             descriptors += len(os.listdir(f"/proc/{member}/fd"))  # noqa: PTH208
         except OSError:
             continue
-    return Sample(time_s, used.rss_bytes / 2**20, used.threads, descriptors)
+    return Sample(time_s, used.rss_bytes / 2**20, used.threads, descriptors, ahead_ms)
+
+
+def drift_ms(samples: Sequence[Sample]) -> float:
+    """Return by how much the stream got ahead of the wall clock from the first to the last tenth of *samples*.
+
+    The medians are compared: a datagram that is read late on a busy host is no drift.
+
+    >>> drift_ms([Sample(float(n), 0, 0, 0, 2.0 * n) for n in range(30)])
+    54.0
+    """
+    known = [one.ahead_ms for one in samples if one.ahead_ms is not None]
+    tenth = max(1, len(known) // 10)
+    return median(known[-tenth:]) - median(known[:tenth]) if known else math.nan
 
 
 def slope(times_s: Sequence[float], values: Sequence[float]) -> Slope:

@@ -11,14 +11,13 @@ from random import Random
 from typing import NamedTuple
 
 from soak.client import SoakClient, consent_always, live
-from soak.measures import Sample, Slope, sample, slope
+from soak.measures import Sample, Slope, drift_ms, sample, slope
 from sources.catalogue.clips import film
 from support.media.recipes import make
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.servers.program import ENVIRONMENT
 
 PORT = 5004
-CLOCK_HZ = 90_000
 LIFE_S = 60.0
 """How long a connection of a client lives; the next one follows at once."""
 
@@ -123,27 +122,21 @@ async def _load(
     tasks = [asyncio.create_task(lives(number)) for number in range(clients)]
     listening = [asyncio.create_task(watcher.listen()), asyncio.create_task(consent_always(watcher))]
     await watcher.command("connect")
-    first: tuple[float, int] | None = None
     said_s = began_s
     while (now_s := time.monotonic()) < until_s:
         assert server.poll() is None, "the server has ended"
-        samples.append(sample(server.pid, now_s - began_s))
-        if now_s - began_s > SETTLE_SHARE * seconds:
-            first = first or watcher.clock
+        samples.append(sample(server.pid, now_s - began_s, ahead_ms=watcher.ahead_ms))
         if now_s - said_s >= 60:
             said_s = now_s
             say(f"{now_s - began_s:.0f} s: {samples[-1].memory_mib:.1f} MiB, {dict(counts)}")
         await asyncio.sleep(min(5.0, max(0.2, seconds / 60)))
-    last = watcher.clock
     await asyncio.gather(*tasks)
     await watcher.command("disconnect")
     for task in listening:
         task.cancel()
     await asyncio.gather(*listening, return_exceptions=True)
     await watcher.close()
-    assert first is not None, "the watching client received nothing"
-    assert last is not None
-    ticks = (last[1] - first[1]) % (1 << 32)
+    assert watcher.ahead_ms is not None, "the watching client received nothing"
     measured = [one for one in samples if one.time_s > SETTLE_SHARE * seconds]
     times_s = [one.time_s for one in measured]
     return Soak(
@@ -153,7 +146,7 @@ async def _load(
         memory_mib=slope(times_s, [one.memory_mib for one in measured]),
         threads=slope(times_s, [one.threads for one in measured]),
         descriptors=slope(times_s, [one.descriptors for one in measured]),
-        drift_ms=round(1000 * (ticks / CLOCK_HZ - (last[0] - first[0])), 1),
+        drift_ms=round(drift_ms(measured), 1),
         samples=samples,
     )
 

@@ -7,7 +7,8 @@ datagram outside is one that should not have left, however late it comes.
 from collections import deque
 
 HALF = 1 << 15
-"""RTP numbers have 16 bits and wrap (RFC 3550): one less than this ahead of another comes after it."""
+"""RTP numbers have 16 bits and wrap (RFC 3550): one less than this ahead of another comes after it. A window can be
+longer than that, so numbers are counted on from the latest one."""
 
 KEPT = 4096
 
@@ -37,18 +38,27 @@ class WindowCheck:
         """Begin outside a window."""
         self.leaked = 0
         self.received = 0
+        self._latest: int | None = None
+        """The latest number, counted on over every wrap."""
         self._first: int | None = None
         self._in_window: deque[int] = deque(maxlen=KEPT)
         self._last_window: tuple[int, int] | None = None
         self._early: list[int] = []
         """Came while no window was open: before the message that opens one, or too late."""
 
+    def _counted_on(self, number: int) -> int:
+        if self._latest is not None:
+            number = self._latest + distance(number, self._latest % (2 * HALF))
+        self._latest = number if self._latest is None else max(number, self._latest)
+        return number
+
     def take(self, number: int) -> None:
         """A datagram with the RTP number *number* arrived."""
         self.received += 1
+        number = self._counted_on(number)
         if self._belongs_to_last(number):
             return
-        if self._first is not None and distance(number, self._first) >= 0:
+        if self._first is not None and number >= self._first:
             self._in_window.append(number)
         else:
             self._early.append(number)
@@ -57,15 +67,15 @@ class WindowCheck:
         if self._last_window is None:
             return False
         first, last = self._last_window
-        return distance(number, first) >= 0 and distance(number, last) <= 0
+        return first <= number <= last
 
     def open(self, first: int) -> None:
         """A window begins with *first*."""
-        self._first = first
+        self._first = first = self._counted_on(first)
         self._in_window.clear()
         early, self._early = self._early, []
         for number in early:
-            if distance(number, first) >= 0:
+            if number >= first:
                 self._in_window.append(number)
             else:
                 self.leaked += 1
@@ -74,8 +84,8 @@ class WindowCheck:
         """The window has ended with *last*; ``None``: nothing was sent in it."""
         if self._first is None:
             return
-        end = self._first - 1 if last is None else last
-        self.leaked += sum(distance(number, end) > 0 for number in self._in_window)
+        end = self._first - 1 if last is None else self._counted_on(last)
+        self.leaked += sum(number > end for number in self._in_window)
         self._last_window = (self._first, end)
         self._first = None
         self._in_window.clear()

@@ -28,6 +28,16 @@ def test_datagrams_of_the_window_are_none_that_leaked_early_late_or_over_the_wra
     assert (check.leaked, check.received) == (0, 5)
 
 
+def test_a_window_longer_than_half_the_numbers_is_one_window() -> None:
+    check = WindowCheck()
+    check.open(100)
+    for number in range(100, 200_000):
+        check.take(number % 65_536)
+    check.close(199_999 % 65_536)
+    check.end()
+    assert (check.leaked, check.received) == (0, 199_900)
+
+
 @pytest.mark.parametrize(
     "events",
     [
