@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flume.errors import SourceError
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise
 from flume.server.sources.expand import items_behind
-from flume.server.sources.items import Item, problem_of
+from flume.server.sources.items import Item, problem_of, scheme_of
 from flume.server.sources.reader_process import ReaderProcess
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 
@@ -39,6 +39,10 @@ VLC_SCHEMES = frozenset(
     }
 )
 """Devices, which libvlc opens and the FFmpeg of PyAV does not."""
+
+WEB_SCHEMES = frozenset({"http", "https"})
+"""A web server can redirect to ``file://``, which libvlc follows. So it opens such an address only where the user asks
+for libvlc; FFmpeg obeys a list of the protocols that an item may lead to."""
 
 IngestChoice = Literal["auto", "ffmpeg", "vlc"]
 """``auto``: FFmpeg, and libvlc for devices and for what FFmpeg cannot open."""
@@ -206,7 +210,8 @@ class ItemSource:
         if failed.unreadable and not self._started and self._expand_item():
             return
         # libvlc takes any file for something: a page of the web for sound. What FFmpeg calls no video, is none.
-        if is_first and (failed.missing or (failed.unreadable and not self._item.is_path)):
+        is_other = not self._item.is_path and scheme_of(self._item.location) not in WEB_SCHEMES
+        if is_first and (failed.missing or (failed.unreadable and is_other)):
             self._first_reason = failed.reason
             self._play("vlc")
             return
