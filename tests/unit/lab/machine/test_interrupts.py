@@ -11,19 +11,25 @@ from flume.lab.machine.interrupts import GivenUp, clearing_away, interruptible
 from support.paths import ROOT
 
 PROGRAM = """
-import signal, sys, time
+import os, select, sys
 from flume.lab.machine.interrupts import clearing_away, interruptible
+def wait():
+    # A signal that comes just before a read is taken only after it: so the read begins when there is a line.
+    while not select.select([0], [], [], 0.05)[0]:
+        pass
+    os.read(0, 1)
+
 try:
     with interruptible():
         try:
             print("ready", flush=True)
-            sys.stdin.readline()
+            wait()
         finally:
             print("stopping", flush=True)
-            sys.stdin.readline()  # between the interrupt and the clearing away
+            wait()  # between the interrupt and the clearing away
             with clearing_away("removing lab 'y'", lambda: ["container a"], "make down LAB=y"):
                 print("clearing", flush=True)
-                sys.stdin.readline()
+                wait()
                 print("cleared", flush=True)
 except KeyboardInterrupt as error:
     print(f"interrupted {error}", flush=True)
