@@ -247,7 +247,7 @@ class JitterBuffer(Generic[Item]):
                 del self._windows[0]
                 continue
             since_s = window.waiting_since_s()
-            full = len(window.pending) > self._capacity
+            full = sum(len(each.pending) for each in self._windows) > self._capacity  # one window, nearly always
             if since_s is None or (now_s < since_s + self._reorder_s and not full):
                 return
             window.started = True

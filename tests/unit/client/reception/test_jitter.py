@@ -187,3 +187,16 @@ def test_jitter_follows_rfc_3550() -> None:
     before = subject.jitter_ms
     subject.add(5, 1000.0)
     assert subject.jitter_ms == before, "a pause is not jitter"
+
+
+def test_the_capacity_is_of_all_windows_together() -> None:
+    """The end of a window overtook its last datagrams, and the next one begins while they are awaited."""
+    subject = buffer(capacity=8)
+    for first in (0, 100):
+        subject.begin_window(first, 0.0)
+        for number in range(first + 1, first + 6):
+            subject.push(number, number, 0.0)
+        assert subject.take(0.0) == ([] if first == 0 else [1, 2, 3, 4, 5])
+        subject.end_window(first + 9, 0.0)
+    assert subject.statistics().lost == 1
+    assert subject.take(1.0) == [101, 102, 103, 104, 105]
