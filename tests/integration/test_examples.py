@@ -125,7 +125,7 @@ def test_a_source_of_ones_own_is_streamed_rests_without_clients_and_ends(path_wi
             assert_consecutive(sequences(datagrams))
             assert client.ask("status")["server"]["source"] == "ffmpeg"
             client.ask("interrupt")
-            wait_until("it rests", lambda: client.ask("status")["server"]["ingest"] == "paused")
+            wait_until("it rests", lambda: client.ask("status")["server"]["ingest"] == "stopped")
             client.ask("continue")
             assert len(client.receive(for_s=6, at_least=40)) >= 40, "the program was started again"
         process.send_signal(signal.SIGINT)

@@ -12,7 +12,7 @@ from fuzz.targets import TARGETS
 
 pytest.importorskip("atheris", reason="there is no wheel of atheris for this Python and machine")
 
-RUNS = 5_000
+RUNS = 2_000
 
 
 def seeds(folder: Path) -> Path:
