@@ -21,7 +21,7 @@ linux/sock_diag.h numbers them; the last one counts the datagrams that the socke
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 10, 23
 """linux/in.h, linux/in6.h: who minds the MTU of the path."""
 
-PMTUDISC_WANT, PMTUDISC_OMIT = 1, 5
+PMTUDISC_DONT, PMTUDISC_WANT = 0, 1
 """linux/in.h: learn the MTU of the path from ICMP; or believe the interface alone, and never set "don't fragment"."""
 
 IP_PKTINFO = 8

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flume.control.endpoint import lacks_interface
 from flume.errors import NetworkError
-from flume.linux import IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_OMIT, PMTUDISC_WANT
+from flume.linux import IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_WANT
 from flume.sockaddr import sockaddr_of
 
 PORT_TRIES = 16
@@ -96,7 +96,7 @@ def _set_fragmentation(media: socket.socket) -> None:
     with contextlib.suppress(OSError):
         if media.family == socket.AF_INET6:
             media.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_WANT)
-        media.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_OMIT)  # also IPv4 on a socket of IPv6
+        media.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DONT)  # also IPv4 on a socket of IPv6
 
 
 def _bind_control(host: str, port: int) -> socket.socket:

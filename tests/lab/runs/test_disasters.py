@@ -129,7 +129,8 @@ def rests(lab, engine) -> bool:
 def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, numbers):
     """Also where another signal follows at once, while the lab is being removed."""
     process = lab.start("--clients", 1, "--duration", 1 if reached is rests else 60)
-    assert wait_until(lambda: reached(lab, engine), timeout_s=60, interval_s=0.01)
+    is_reached = wait_until(lambda: reached(lab, engine) or process.poll() is not None, timeout_s=60, interval_s=0.01)
+    assert is_reached and process.poll() is None, process.communicate(timeout=60) if is_reached else "not within 60 s"  # noqa: PT018
     for number in numbers:
         process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
