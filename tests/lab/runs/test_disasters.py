@@ -124,7 +124,7 @@ def rests(lab, engine) -> bool:
 
 @pytest.mark.parametrize(
     ("reached", "numbers"),
-    [(starts, [signal.SIGINT, signal.SIGTERM]), (plays, [signal.SIGTERM]), (rests, [signal.SIGINT, signal.SIGHUP])],
+    [(starts, [signal.SIGINT, signal.SIGTERM]), (plays, [signal.SIGTERM]), (rests, [signal.SIGINT, signal.SIGTERM])],
 )
 def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, numbers):
     """Also where another signal follows at once, while the lab is being removed."""

@@ -11,8 +11,10 @@ from flume.lab.machine.interrupts import GivenUp, clearing_away, interruptible
 from support.paths import ROOT
 
 PROGRAM = """
-import os, select, sys
+import os, select, signal, sys
 from flume.lab.machine.interrupts import clearing_away, interruptible
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which ignores it
+
 def wait():
     # A signal that comes just before a read is taken only after it: so the read begins when there is a line.
     while not select.select([0], [], [], 0.05)[0]:
