@@ -61,7 +61,10 @@ def saturate(lab: NetemLab, client: int) -> Passed:
     step_us = round(FRAME_BYTES * 8000 / OFFERED_KBIT)
     pid = next(one.container.pid for one in lab.fleet.clients if one.number == client)
     down = [[0, PLAYED_S * 1_000_000 // step_us, step_us, FRAME_BYTES]]
-    request = {"links": [{"number": client, "pid": pid, "down": down, "up": []}], "drain_us": 2_000_000}
+    request = {
+        "links": [{"number": client, "pid": pid, "down": down, "up": []}],
+        "drain_us": 5_000_000,
+    }  # a period: what waits in an outage leaves after it
     found = sections(lab.fleet.probe.container.run_checked(exchange.command("measure", request)))
     _, _, numbers, came_ns, _ = found[f"{client}.down", "samples"].split()
     unpacked = [array(kind, zlib.decompress(base64.b64decode(text))) for kind, text in (("i", numbers), ("q", came_ns))]
