@@ -95,7 +95,8 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(["auto", "ffmpeg", "vlc"]),
     default="auto",
     show_default=True,
-    help="What reads SOURCE; auto: FFmpeg, and libvlc for devices, for --transcode and for what FFmpeg cannot open.",
+    help="What reads SOURCE; auto: FFmpeg, and libvlc for devices, for --transcode and for addresses that FFmpeg "
+    "cannot open, but for those of the web.",
 )
 @click.option("--transcode", metavar="CHAIN", help="libvlc transcode options, such as vcodec=h264,vb=2000,scale=0.5.")
 @click.option(

@@ -45,7 +45,7 @@ WEB_SCHEMES = frozenset({"http", "https"})
 for libvlc; FFmpeg obeys a list of the protocols that an item may lead to."""
 
 IngestChoice = Literal["auto", "ffmpeg", "vlc"]
-"""``auto``: FFmpeg, and libvlc for devices and for what FFmpeg cannot open."""
+"""``auto``: FFmpeg, and libvlc for devices and for addresses that FFmpeg cannot open, but for those of the web."""
 
 
 class SourceOptions(NamedTuple):
@@ -210,8 +210,8 @@ class ItemSource:
         if failed.unreadable and not self._started and self._expand_item():
             return
         # libvlc takes any file for something: a page of the web for sound. What FFmpeg calls no video, is none.
-        is_other = not self._item.is_path and scheme_of(self._item.location) not in WEB_SCHEMES
-        if is_first and (failed.missing or (failed.unreadable and is_other)):
+        may_be_known = not self._item.is_path and scheme_of(self._item.location) not in WEB_SCHEMES
+        if is_first and (failed.missing or (failed.unreadable and may_be_known)):
             self._first_reason = failed.reason
             self._play("vlc")
             return
