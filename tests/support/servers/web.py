@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import ssl
 import threading
 from collections.abc import Iterator
 
@@ -16,13 +17,15 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def web_server(handler: object) -> Iterator[str]:
-    """Run a web server on loopback and return its address, without a slash at the end."""
+def web_server(handler: object, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Run a web server on loopback, with *tls* over HTTPS; return its address, without a slash at the end."""
     server = QuietServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -3,6 +3,7 @@
 import http.client
 import socket
 from base64 import b64encode
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import (
@@ -44,7 +45,6 @@ def _get(address: str, timeout_s: float, sockets: list[socket.socket]) -> Fetche
         HTTPErrorProcessor(),
         HTTPRedirectHandler(),
         _Handler(sockets),
-        _TlsHandler(sockets),
     ):
         opener.add_handler(handler)
     with opener.open(_request(address), timeout=timeout_s) as response:
@@ -54,40 +54,34 @@ def _get(address: str, timeout_s: float, sockets: list[socket.socket]) -> Fetche
         return Fetched(response.geturl(), content_type, data)
 
 
-class _Handler(HTTPHandler):
-    """Opens connections over HTTP, and keeps their sockets in a list."""
+class _Connection(http.client.HTTPConnection):
+    """Adds its socket to *opened* once it is connected."""
+
+    def __init__(self, host: str, *, opened: list[socket.socket], **options: Any) -> None:
+        super().__init__(host, **options)
+        self._opened = opened
+
+    def connect(self) -> None:
+        super().connect()
+        self._opened.append(self.sock)
+
+
+class _TlsConnection(_Connection, http.client.HTTPSConnection):
+    """The same, and the socket is that of TLS."""
+
+
+class _Handler(HTTPHandler, HTTPSHandler):
+    """Opens connections over HTTP and HTTPS, and keeps their sockets in a list."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         super().__init__()
         self._sockets = sockets
 
     def http_open(self, req: Request) -> http.client.HTTPResponse:
-        sockets = self._sockets
-
-        class Connection(http.client.HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                sockets.append(self.sock)
-
-        return self.do_open(Connection, req)
-
-
-class _TlsHandler(HTTPSHandler):
-    """Opens connections over HTTPS, and keeps their sockets in a list."""
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        super().__init__()
-        self._sockets = sockets
+        return self.do_open(_Connection, req, opened=self._sockets)  # type: ignore[arg-type]
 
     def https_open(self, req: Request) -> http.client.HTTPResponse:
-        sockets = self._sockets
-
-        class Connection(http.client.HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                sockets.append(self.sock)
-
-        return self.do_open(Connection, req)
+        return self.do_open(_TlsConnection, req, opened=self._sockets)  # type: ignore[arg-type]
 
 
 def _request(address: str) -> Request:

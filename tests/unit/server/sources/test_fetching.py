@@ -2,18 +2,22 @@
 
 import http.server
 import socket
+import ssl
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from flume.server.sources.expand import expand
 from flume.server.sources.fetching import fetch_untrusted
+from flume.server.sources.http_get import get_untrusted
 from flume.server.sources.items import UnplayableError
 from flume.server.sources.playlists import formats
+from support.servers.certificates import write
 from support.servers.web import web_server
 
 
@@ -55,11 +59,28 @@ class Web(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    without_proxies(monkeypatch)
     Web.seen = []
     with web_server(Web) as address:
         yield address
+
+
+@pytest.fixture
+def tls_web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    without_proxies(monkeypatch)
+    Web.seen = []
+    files = write(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", files.ca)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate)
+    with web_server(Web, tls=context) as address:
+        yield address
+
+
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def test_a_playlist_is_fetched_and_its_entries_are_relative_to_where_it_is(web: str) -> None:
@@ -71,6 +92,23 @@ def test_a_user_and_password_are_sent_and_not_to_where_it_redirects(web: str) ->
     expand([web.replace("//", "//me:p%40ss@") + "/moved.m3u"])
     sent = [request.get("authorization") for request in Web.seen]
     assert sent == [f"Basic {b64encode(b'me:p@ss').decode()}", None]
+
+
+@pytest.mark.parametrize(("scheme", "kind"), [("web", socket.socket), ("tls_web", ssl.SSLSocket)])
+def test_each_socket_is_kept_so_that_another_thread_can_shut_it_down(
+    scheme: str, kind: type, request: pytest.FixtureRequest
+) -> None:
+    address = request.getfixturevalue(scheme)
+    opened: list[socket.socket] = []
+    assert get_untrusted(f"{address}/moved.m3u", 5.0, opened).data is not None
+    assert [type(each) for each in opened] == [kind, kind], "one for the address, one for where it redirects"
+
+
+def test_a_certificate_of_an_unknown_issuer_is_refused(tls_web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fetch_untrusted(f"{tls_web}/list.m3u").data is not None
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(UnplayableError, match=r"cannot be fetched \(.*certificate verify failed"):
+        fetch_untrusted(f"{tls_web}/list.m3u")
 
 
 def test_a_stream_is_not_read(web: str) -> None:
