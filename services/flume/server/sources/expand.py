@@ -100,7 +100,7 @@ def items_behind(item: Item, *, fetch: Fetch = fetch_untrusted) -> tuple[Item, .
     For an address that an engine cannot read: radio stations give playlists under any name. It may take
     :data:`BEHIND_TIMEOUT_S`.
     """
-    if item.is_path or scheme_of(item.location) not in HTTP_SCHEMES:
+    if not item.is_web:
         return ()
     try:
         return tuple(islice(_Expansion(fetch, BEHIND_TIMEOUT_S).items_behind(item), MAX_ITEMS))

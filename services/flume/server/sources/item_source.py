@@ -7,12 +7,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from flume.errors import SourceError
 from flume.reader.messages import EngineName, Failed, Opened, Play, Promise
 from flume.server.sources.expand import items_behind
-from flume.server.sources.items import Item, problem_of, scheme_of
+from flume.server.sources.items import Item, problem_of
 from flume.server.sources.reader_process import ReaderProcess
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEnded, SourceEvent, TsBytes
 
@@ -39,10 +38,6 @@ VLC_SCHEMES = frozenset(
     }
 )
 """Devices, which libvlc opens and the FFmpeg of PyAV does not."""
-
-WEB_SCHEMES = frozenset({"http", "https"})
-"""A web server can redirect to ``file://``, which libvlc follows. So it opens such an address only where the user asks
-for libvlc; FFmpeg obeys a list of the protocols that an item may lead to."""
 
 IngestChoice = Literal["auto", "ffmpeg", "vlc"]
 """``auto``: FFmpeg, and libvlc for devices and for addresses that FFmpeg cannot open, but for those of the web."""
@@ -157,8 +152,7 @@ class ItemSource:
         options, item = self._options, self._item
         if options.ingest != "auto":
             return options.ingest
-        is_device = not item.is_path and urlsplit(item.location).scheme.lower() in VLC_SCHEMES
-        return "vlc" if options.transcode or is_device else "ffmpeg"
+        return "vlc" if options.transcode or item.scheme in VLC_SCHEMES else "ffmpeg"
 
     def _play(self, engine: EngineName) -> None:
         if self._reader is None:
@@ -210,7 +204,7 @@ class ItemSource:
         if failed.unreadable and not self._started and self._expand_item():
             return
         # libvlc takes any file for something: a page of the web for sound. What FFmpeg calls no video, is none.
-        may_be_known = not self._item.is_path and scheme_of(self._item.location) not in WEB_SCHEMES
+        may_be_known = not self._item.is_path and not self._item.is_web
         if is_first and (failed.missing or (failed.unreadable and may_be_known)):
             self._first_reason = failed.reason
             self._play("vlc")

@@ -20,6 +20,8 @@ FILE_SCHEMES = frozenset({"http", "https", "ftp", "ftps", "sftp", "smb"})
 """Schemes by which both files and live streams come. Any other scheme is live."""
 
 HTTP_SCHEMES = frozenset({"http", "https"})
+"""A web server can redirect to ``file://``, which libvlc follows. So libvlc opens such an address only where the user
+asks for libvlc; FFmpeg obeys a list of the protocols that an item may lead to."""
 
 V4L2_MAJOR = 81
 """The major number of cameras and tuners (Linux, ``Documentation/admin-guide/devices.txt``)."""
@@ -62,6 +64,16 @@ class Item(NamedTuple):
     def location_bytes(self) -> bytes:
         """The path as the file system has it, or the address in UTF-8."""
         return os.fsencode(self.location) if self.is_path else self.location.encode(errors="surrogateescape")
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of its address in small letters; empty for a path. All decisions on an item use this one."""
+        return "" if self.is_path else scheme_of(self.location)
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is an address of the web."""
+        return self.scheme in HTTP_SCHEMES
 
     @property
     def shown(self) -> str:

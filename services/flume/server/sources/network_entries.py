@@ -42,9 +42,10 @@ def address_of(entry: Entry, base: str) -> str:
     try:
         address = urljoin(base, written)
         parts = urlsplit(address)
-        scheme, host, query = parts.scheme.lower(), parts.hostname or "", parse_qs(parts.query, keep_blank_values=True)
+        host, query = parts.hostname or "", parse_qs(parts.query, keep_blank_values=True)
     except ValueError as error:
         raise UnplayableError(written, "is no address: check its spelling") from error
+    scheme = scheme_of(address)  # urlsplit also finds one with tabs in it, which no engine knows
     if scheme in _OUTGOING:
         if not host or "listen" in query or query.get("mode", [""])[0] in {"listener", "rendezvous"}:
             raise UnplayableError(written, "would open a port here, which a playlist from the network may not")

@@ -48,6 +48,7 @@ def test_a_playlist_over_http_names_addresses_relative_to_itself() -> None:
             "srt://host:1?mode=listener",
             "rtmp://h/?listen=1",
         ),
+        *("rt\tsp://cam/1", "ud\tp://@239.1.2.3:1234", "\x01rtsp://cam/1"),
         *("http://[::1", "http://host:99999/", "javascript:alert(1)", "tcp://host:1?listen"),
     ],
 )
