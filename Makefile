@@ -117,8 +117,8 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'
 	@PYTHONPATH=services:tests $(BIN)/python -m bench $$BENCH
 
-soak: $(VENV)/.stamp-dev ## load a server with random commands over paths with loss: MINUTES=10, or HOURS=8
-	@PYTHONPATH=services:tests $(BIN)/python -m soak $(if $(HOURS),--hours $(HOURS),--minutes $(or $(MINUTES),10))
+soak: $(VENV)/.stamp-dev ## load a server with random commands over paths with loss: MINUTES=10, or HOURS=8; again: continue
+	@PYTHONPATH=services:tests $(BIN)/python -m soak $(if $(HOURS),--hours $(HOURS),--minutes $(or $(MINUTES),10)) $(if $(NEW),--new)
 
 fuzz: $(VENV)/.stamp-dev ## fuzz the parsers of untrusted bytes: SECONDS=60 for each, FUZZ='playlist framer' for some of them
 	@PYTHONPATH=services:tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(FUZZ)

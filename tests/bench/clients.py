@@ -15,8 +15,8 @@ from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS
 
 RECEIVE_BUFFER_BYTES = 4 << 20
-_TOKENS_AT_ONCE = 64
-"""Tokens sent at once: a socket buffer of the default size holds about 270 of them."""
+_AT_ONCE = 64
+"""Clients that join at once: a socket buffer of the default size holds about 270 tokens."""
 
 _TOKEN_REPEAT_S = 1.0
 
@@ -54,7 +54,8 @@ class MediaSockets:
 class Sessions:
     """Clients of flume's server, each with its own address. Use ``with``: in the block, all are active.
 
-    All clients take each step before any takes the next one. A thousand clients then join in one or two seconds.
+    In groups, all clients of a group take each step before any takes the next one. A thousand clients then join in one
+    or two seconds, and few are half-open at a time: the server's limit for those is lower than that for all.
     """
 
     def __init__(self, network: BenchNetwork, addresses: Sequence[str], *, timeout_s: float) -> None:
@@ -69,20 +70,25 @@ class Sessions:
     def __enter__(self) -> Self:
         deadline_s = time.monotonic() + self._timeout_s
         with self._stack:
-            for address in self._addresses:
-                client = self._stack.enter_context(self._open(address, deadline_s))
-                self.clients.append(client)
-                client.send_raw(b'{"command":"connect"}\n')
-            for client in self.clients:
-                reply = client.reply(timeout_s=left_s(deadline_s))
-                if reply.get("reply") != "connect":
-                    raise BenchError(f"the server answered connect with {reply or 'the end of the connection'}")
-                client.token = reply["token"]
             self._tokens_sent_s = time.monotonic()
-            for start in range(0, len(self.clients), _TOKENS_AT_ONCE):
-                _consent(self.clients[start : start + _TOKENS_AT_ONCE], deadline_s)
+            for start in range(0, len(self._addresses), _AT_ONCE):
+                self.clients += self._join(self._addresses[start : start + _AT_ONCE], deadline_s)
             self._stack = self._stack.pop_all()
         return self
+
+    def _join(self, addresses: Sequence[str], deadline_s: float) -> list[WireClient]:
+        clients = []
+        for address in addresses:
+            client = self._stack.enter_context(self._open(address, deadline_s))
+            clients.append(client)
+            client.send_raw(b'{"command":"connect"}\n')
+        for client in clients:
+            reply = client.reply(timeout_s=left_s(deadline_s))
+            if reply.get("reply") != "connect":
+                raise BenchError(f"the server answered connect with {reply or 'the end of the connection'}")
+            client.token = reply["token"]
+        _consent(clients, deadline_s)
+        return clients
 
     def _open(self, address: str, deadline_s: float) -> WireClient:
         while True:

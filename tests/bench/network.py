@@ -36,8 +36,6 @@ table netdev bench {{
 """
 """A drop by tc would need modules that small kernels lack. nft requires the line break after a chain's type."""
 
-_OWNED = re.compile(rf"{STEM}-(\d+)-\d+-[sc]")
-
 
 def client_addresses(clients: int) -> list[str]:
     """Return the addresses of *clients* live clients, the samples first.
@@ -73,11 +71,12 @@ def _is_alive(pid: int) -> bool:
     return Path("/proc", str(pid)).exists()
 
 
-def remove_stale() -> list[str]:
-    """Remove the namespaces that a killed run left behind; return their names."""
+def remove_stale(stem: str = STEM) -> list[str]:
+    """Remove the namespaces that killed runs left behind, with names of *stem*; return the names."""
+    owned = re.compile(rf"{stem}-(\d+)-\d+-[sc]")
     folder = Path("/run/netns")
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    stale = [name for name in names if (owned := _OWNED.fullmatch(name)) and not _is_alive(int(owned[1]))]
+    stale = [name for name in names if (found := owned.fullmatch(name)) and not _is_alive(int(found[1]))]
     for name in stale:
         subprocess.run(("ip", "netns", "del", name), check=False, capture_output=True, timeout=20)
     return stale

@@ -7,8 +7,8 @@ import msgspec
 
 from bench.values import BATCH, RATES_MBIT, Cell, Outcome, PathKind
 
-Part = Literal["alone", "cost", "large", "dead", "steering", "idle", "ladder", "rates", "custom"]
-PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "ladder", "rates")
+Part = Literal["alone", "cost", "large", "dead", "steering", "idle", "sessions", "ladder", "rates", "custom"]
+PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "sessions", "ladder", "rates")
 
 RUNGS = (1, 10, 100, 200, 400, 1000)
 CUT_RUNGS = (1, 100, 400, 1000)
@@ -22,6 +22,10 @@ DEAD = (0, 2, 8, 40)
 DEAD_LIVE = 20
 STEERED = (20, 400)
 IDLE_CLIENTS = 20
+CONNECTED, CONNECTED_ACTIVE, CONNECTED_RATE = 1000, 400, 2
+"""Sessions that are connected, those of them that receive, and the stream's rate in Mbit/s."""
+
+ANSWER_MS = 50.0
 LARGE = ((400, 8, 15.0), (1000, 2, 17.0))
 """Clients, rate in Mbit/s, and flume's tick in ms. For so many clients flume's help advises a longer tick than the
 usual one; these keep the lateness below 20 ms."""
@@ -89,6 +93,8 @@ def rates_used(options: Options) -> list[int]:
     needed = {COST_RATE} if any(map(options.wants, ("cost", "large", "dead", "steering", "idle", "ladder"))) else set()
     if options.wants("large"):
         needed |= {rate for _, rate, _ in LARGE}
+    if options.wants("sessions"):
+        needed |= {CONNECTED_RATE}
     if options.wants("rates"):
         needed |= set(RATES_MBIT)
     return sorted(needed)

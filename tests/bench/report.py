@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench import plan
 from bench.analysis import Spread
+from bench.answers import Answers
 from bench.idle import Idle
 from bench.machine import Machine
 from bench.plan import Options
@@ -42,6 +43,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     climbs: list[Climb]
     steering: list[Steering]
     idle: list[Idle]
+    answers: list[Answers]
     skipped: list[Skipped]
     measured: list[Measured]
 
@@ -64,6 +66,7 @@ def make_report(
         climbs=run.climbs,
         steering=run.steering,
         idle=run.idle,
+        answers=run.answers,
         skipped=run.skipped,
         measured=run.measured,
     )

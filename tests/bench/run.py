@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from bench import plan
+from bench.answers import Answers, measure_answers
 from bench.idle import Idle, measure_idle
 from bench.measure import measure
 from bench.network import BenchNetwork
@@ -15,7 +16,7 @@ from bench.steering import Steering, steer
 from bench.summary import Results
 from bench.values import Cell, Measured, Outcome, Skipped
 
-STEERING_S, IDLE_S = 22.0, 9.0
+STEERING_S, IDLE_S, ANSWERS_S = 22.0, 9.0, 40.0
 """About how long these take; used to estimate the remaining time."""
 
 PROJECTED_FROM = 10
@@ -51,6 +52,7 @@ class Run:
         self.skipped: list[Skipped] = []
         self.steering: list[Steering] = []
         self.idle: list[Idle] = []
+        self.answers: list[Answers] = []
         self.climbs: list[Climb] = []
         self._alone, self._fixed = plan.alone_steps(options), plan.fixed_steps(options)
         self._ladders = plan.ladders(options)
@@ -58,13 +60,14 @@ class Run:
     @property
     def results(self) -> Results:
         """The measurements up to now."""
-        return Results(measured=self.measured, steering=self.steering, idle=self.idle)
+        return Results(measured=self.measured, steering=self.steering, idle=self.idle, answers=self.answers)
 
     def execute(self) -> None:
         """Measure all of the plan, within the time limit of the options."""
         for step in [*self._alone, *self._fixed]:
             self._step(step)
         self._steer()
+        self._ask()
         for ladder in self._ladders:
             self._climb(ladder)
 
@@ -104,6 +107,8 @@ class Run:
         )
         if self._options.wants("steering"):
             left_s += STEERING_S * (len(plan.STEERED) - len(self.steering))
+        if self._options.wants("sessions"):
+            left_s += ANSWERS_S * (1 - len(self.answers))
         return min(left_s, max(0.0, self._deadline_s - time.monotonic()))
 
     def _steer(self) -> None:
@@ -123,6 +128,16 @@ class Run:
                 after = sum(each.datagrams_after_reply for each in steering.acknowledged)
                 seen = f"{len(steering.acknowledged)} interruptions, {after} datagrams after the acknowledgement"
                 self._progress(f"flume, {clients} clients, steering", steering.failure or seen)
+
+    def _ask(self) -> None:
+        sender = self._senders.get(plan.FLUME)
+        if sender is None or not self._options.wants("sessions"):
+            return
+        cell = msgspec.structs.replace(self._steered_cell(plan.CONNECTED, wire=False), rate_mbit=plan.CONNECTED_RATE)
+        answers = measure_answers(self._network, sender, cell, active=plan.CONNECTED_ACTIVE)
+        self.answers.append(answers)
+        seen = f"{sum(map(len, answers.replies_ms.values()))} commands, {answers.cores:.2f} cores"
+        self._progress(f"flume, {cell.clients} sessions, {answers.active} active", answers.failure or seen)
 
     def _steered_cell(self, clients: int, *, wire: bool) -> Cell:
         options = self._options

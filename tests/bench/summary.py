@@ -6,6 +6,7 @@ import msgspec
 
 from bench import plan
 from bench.analysis import Spread, memory_per_client, percentile, spread
+from bench.answers import Answers
 from bench.idle import Idle
 from bench.plan import FLUME, LIMIT, NAIVE, PEER
 from bench.steering import Steering
@@ -14,6 +15,9 @@ from bench.values import Cell, Measured, Outcome
 FULL_SHARE = 0.99
 """A share from here on counts as 100 %, if the samples also saw no gap. The window cuts off up to a tick's datagrams at
 either end, and the wire's counter is read some milliseconds before or after the edge."""
+
+LEAST_DELIVERED = 0.97
+"""Of the clip's rate, while clients come and go: flume leaves out null packets, up to 2 % of the clip."""
 
 NOISY_CORES = 0.25
 """With more other load than this, a measurement counts as noisy."""
@@ -61,6 +65,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     measured: list[Measured] = []
     steering: list[Steering] = []
     idle: list[Idle] = []
+    answers: list[Answers] = []
 
     def good(self, cell: Cell) -> list[Outcome]:
         """Return the outcomes of *cell* that are neither failed nor invalid."""
@@ -140,6 +145,8 @@ def criteria(results: Results, options: plan.Options) -> list[Criterion]:
         found += [line for clients in plan.STEERED for line in _steering(results, clients)]
     if options.wants("idle"):
         found += _idle(results)
+    if options.wants("sessions"):
+        found += _answers(results)
     return found
 
 
@@ -261,6 +268,29 @@ def _idle(results: Results) -> Iterable[Criterion]:
                 seen=f"{each.datagrams}, at {each.core_percent:.2f} % of a core",
                 met=each.datagrams == 0,
             )
+
+
+def _answers(results: Results) -> Iterable[Criterion]:
+    for each in results.answers:
+        what = f"{each.clients} sessions, {each.active} active at {each.rate_mbit} Mbit/s"
+        if each.failure is not None:
+            yield Criterion(what=what, bound="–", seen=each.failure, met=None)
+            continue
+        for command, times in each.replies_ms.items():
+            if times:
+                p50, p99 = percentile(times, 50), percentile(times, 99)
+                yield Criterion(
+                    what=f"{what}: reply to {command}, median, 99th percentile and slowest of {len(times)}",
+                    bound=f"≤ {plan.ANSWER_MS:g} ms",
+                    seen=f"{p50:.1f}, {p99:.1f} and {times[-1]:.1f} ms",
+                    met=p99 <= plan.ANSWER_MS,
+                )
+        yield Criterion(
+            what=f"{what}: share delivered meanwhile",
+            bound="≥ 97 %",
+            seen=f"{each.delivered_share:.1%}, with {each.cores:.2f} cores and {each.memory_mib:.0f} MiB",
+            met=each.delivered_share >= LEAST_DELIVERED,
+        )
 
 
 def noise(rows: Sequence[Row]) -> tuple[int, int]:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.answers import COMMANDS, measure_answers
+from bench.network import BenchNetwork
+from bench.senders import all_senders
+from bench.values import Cell
 from support.paths import ROOT
 
 CLIENTS = 5
@@ -39,3 +43,15 @@ def test_a_tiny_plan_yields_figures_and_leaves_no_namespace(tmp_path: Path) -> N
         assert sender in shown
     left = [path.name for path in Path("/run/netns").iterdir() if path.name.startswith(f"flume-bench-{process.pid}-")]
     assert left == []
+
+
+@pytest.mark.wire
+def test_commands_are_answered_while_most_of_the_sessions_wait(record_property) -> None:
+    cell = Cell(sender="flume", clients=150, rate_mbit=2, offload=True)
+    with BenchNetwork() as network:
+        answers = measure_answers(network, all_senders("-")["flume"], cell, active=60, seconds=3, per_s=60)
+    assert answers.failure is None
+    assert all(len(answers.replies_ms[command]) >= 5 for command in COMMANDS)
+    assert answers.cores > 0
+    assert answers.delivered_share > 0.8, "clients that come and go miss some"
+    record_property("measured", f"{sum(map(len, answers.replies_ms.values()))} commands of 150 sessions, all answered")

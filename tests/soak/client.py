@@ -22,6 +22,31 @@ PAUSE_S = 3.0
 _RTP = struct.Struct("!BBHI")
 
 
+class Until:
+    """An end that may come sooner: what waits for it is woken then."""
+
+    def __init__(self, end_s: float) -> None:
+        """End at *end_s* (monotonic)."""
+        self.end_s = end_s
+        self._ended = asyncio.Event()
+
+    def end_now(self) -> None:
+        """End at once."""
+        self._ended.set()
+
+    @property
+    def over(self) -> bool:
+        """Whether the end has come."""
+        return self._ended.is_set() or time.monotonic() >= self.end_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for *seconds*, or until the end."""
+        left_s = min(seconds, self.end_s - time.monotonic())
+        if left_s > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), left_s)
+
+
 class SoakClient(LightClient):
     """One connection of client *number*, with one session after another."""
 
@@ -32,9 +57,9 @@ class SoakClient(LightClient):
         self._check = WindowCheck()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.state = "closed"
-        self.ahead_ms: float | None = None
-        """How far the stream is ahead of the wall clock, by the latest datagram, counted from the first one."""
         self._clock: tuple[float, int] | None = None
+        self._ahead_ms = 0.0
+        self._most_ahead_ms: float | None = None
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
@@ -46,8 +71,18 @@ class SoakClient(LightClient):
     def _follow(self, now_s: float, timestamp: int) -> None:
         before_s, before = self._clock or (now_s, timestamp)
         ticks = (timestamp - before + (1 << 31)) % (1 << 32) - (1 << 31)  # 32 bits, which wrap after 13 hours
-        self.ahead_ms = (self.ahead_ms or 0.0) + ticks / CLOCK_KHZ - (now_s - before_s) * 1000
+        self._ahead_ms += ticks / CLOCK_KHZ - (now_s - before_s) * 1000
+        if self._most_ahead_ms is None or self._ahead_ms > self._most_ahead_ms:
+            self._most_ahead_ms = self._ahead_ms
         self._clock = now_s, timestamp
+
+    def take_ahead_ms(self) -> float | None:
+        """Return how far the stream was ahead of the clock since the last call; ``None``: no datagram came.
+
+        It counts from the first datagram. The earliest one decides, because others wait for a busy host.
+        """
+        most, self._most_ahead_ms = self._most_ahead_ms, None
+        return most
 
     async def listen(self) -> None:
         """Take the server's messages until the connection ends."""
@@ -89,10 +124,19 @@ class SoakClient(LightClient):
         self._counts["leaked"] += self._check.leaked
         self._check = WindowCheck()
 
-    def close_sockets(self) -> None:
-        """Give up before the connection was open."""
-        self._control.close()
-        self.media.close()
+    def unanswered(self) -> None:
+        """Count a command that got no reply in time."""
+        self._counts["unanswered"] += 1
+
+    async def open(self) -> "SoakClient":
+        """Open the connection; raises :class:`OSError`, and has closed its sockets then."""
+        try:
+            await super().open()
+        except OSError:
+            self._control.close()
+            self.media.close()
+            raise
+        return self
 
     async def command(self, name: str) -> dict[str, Any]:
         """Send the command *name* and return the reply; ``{}`` if the server has closed the connection."""
@@ -108,18 +152,21 @@ async def consent_always(client: SoakClient) -> None:
         await asyncio.sleep(0.25 if client.state == "connecting" else TOKEN_S)
 
 
-async def live(client: SoakClient, random: Random, *, until_s: float) -> None:
-    """Send random commands, legal or not, until *until_s* (monotonic); then disconnect."""
+async def live(client: SoakClient, random: Random, *, until: Until, life_s: float) -> None:
+    """Send random commands, legal or not, for *life_s* or until *until*; then disconnect."""
+    life = Until(min(until.end_s, time.monotonic() + life_s))
     await client.open()
     tasks = [asyncio.create_task(client.listen()), asyncio.create_task(consent_always(client))]
     try:
-        while time.monotonic() < until_s and not client.gone:
+        while not until.over and not life.over and not client.gone:
             usual = {"closed": "connect", "active": "interrupt", "interrupted": "continue", "connecting": "status"}
             others = ("status", "connect", "interrupt", "continue", "disconnect")
             await client.command(usual[client.state] if random.random() < 0.8 else random.choice(others))
-            await asyncio.sleep(max(0.0, min(random.expovariate(1 / PAUSE_S), until_s - time.monotonic())))
+            await until.sleep(min(random.expovariate(1 / PAUSE_S), life.end_s - time.monotonic()))
         if not client.gone and client.state != "closed":
             await client.command("disconnect")
+    except TimeoutError:
+        client.unanswered()
     finally:
         for task in tasks:
             task.cancel()

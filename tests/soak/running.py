@@ -1,58 +1,35 @@
-"""Runs a server under load for a time and returns what was seen."""
+"""Runs a server under load for a time, and says line by line what is seen: one slice of a soak."""
 
 import asyncio
 import contextlib
+import datetime as dt
+import resource
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import NamedTuple
 
-from soak.client import SoakClient, consent_always, live
-from soak.measures import Sample, Slope, drift_ms, sample, slope
+from bench.network import remove_stale
+from soak.client import SoakClient, Until, consent_always, live
+from soak.measures import Sample, sample
+from soak.slices import End, Slice, Start
 from sources.catalogue.clips import film
 from support.media.recipes import make
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.paths import ROOT
 from support.servers.program import ENVIRONMENT
 
 PORT = 5004
+STEM = "flume-soak"
 LIFE_S = 60.0
 """How long a connection of a client lives; the next one follows at once."""
 
-SETTLE_SHARE = 0.2
-"""Share of the time at the beginning that is not measured: caches fill."""
-
+SAMPLE_S = 5.0
 LOSS = 0.03
 """Share of the datagrams that are lost on the path, each way."""
-
-
-class Soak(NamedTuple):
-    """What was seen. *drift_ms*: how much the stream was ahead of the wall clock at the end, counted from the start."""
-
-    seconds: float
-    clients: int
-    counts: dict[str, int]
-    memory_mib: Slope
-    threads: Slope
-    descriptors: Slope
-    drift_ms: float
-    samples: list[Sample]
-
-    def faults(self) -> list[str]:
-        """Return what is wrong, each in one line."""
-        hours = self.seconds / 3600
-        found = [f"{self.counts['leaked']} datagrams leaked"] if self.counts.get("leaked") else []
-        for name in ("memory_mib", "threads", "descriptors"):
-            measured: Slope = getattr(self, name)
-            if measured.grows(hours):
-                found.append(f"{name} grows by {measured.an_hour:.2f} ± {measured.plus_minus:.2f} an hour")
-        if abs(self.drift_ms) > 100:
-            found.append(f"the stream is {self.drift_ms:.0f} ms off the wall clock")
-        if not self.counts.get("datagrams"):
-            found.append("no client received anything")
-        return found
 
 
 @contextlib.contextmanager
@@ -63,7 +40,11 @@ def lossy_server(pair: WirePair, program: Sequence[str]) -> Iterator[subprocess.
         subprocess.run(pair.inside(host, "iptables", "-A", "INPUT", *rule), check=True, timeout=20)
     environment = ENVIRONMENT | {"MALLOC_ARENA_MAX": "2"}
     with subprocess.Popen(
-        pair.inside(pair.server, *program), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        pair.inside(pair.server, "setpriv", "--pdeathsig", "KILL", *program),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C reaches only the soak, which then lets its clients leave
     ) as process:
         try:
             yield process
@@ -84,71 +65,124 @@ def serving() -> list[str]:
     ]
 
 
+def revision() -> str:
+    """Return what git calls this checkout; empty where it is none."""
+    command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    return done.stdout.strip()
+
+
 def run(
     seconds: float,
     *,
     clients: int = 100,
     seed: int = 1,
+    wanted_s: float | None = None,
     say: Callable[[str], None] = print,
+    keep: Callable[[Start | Sample | End], None] = lambda _: None,
     program: Sequence[str] | None = None,
-) -> Soak:
-    """Load the server, or *program* in its place, for *seconds*; *say* gets a line of progress each minute."""
-    with WirePair(clients=clients + 1) as pair, lossy_server(pair, program or serving()) as server:
-        return asyncio.run(_load(pair, server, seconds, clients=clients, seed=seed, say=say))
+) -> Slice:
+    """Load the server, or *program* in its place, for *seconds*, or until SIGINT or SIGTERM.
 
-
-async def _load(
-    pair: WirePair,
-    server: subprocess.Popen[bytes],
-    seconds: float,
-    *,
-    clients: int,
-    seed: int,
-    say: Callable[[str], None],
-) -> Soak:
-    counts: Counter[str] = Counter()
-    samples: list[Sample] = []
-    watcher = await _connected(lambda: SoakClient(pair, clients, PORT, counts))
-    began_s = time.monotonic()
-    until_s = began_s + seconds
-
-    async def lives(number: int) -> None:
-        random = Random(seed * 1000 + number)
-        await asyncio.sleep(random.uniform(0, 3))
-        while time.monotonic() < until_s - 1:
-            end_s = min(until_s, time.monotonic() + random.uniform(0.2, 1.8) * LIFE_S)
-            await live(SoakClient(pair, number, PORT, counts), random, until_s=end_s)
-
-    tasks = [asyncio.create_task(lives(number)) for number in range(clients)]
-    listening = [asyncio.create_task(watcher.listen()), asyncio.create_task(consent_always(watcher))]
-    await watcher.command("connect")
-    said_s = began_s
-    while (now_s := time.monotonic()) < until_s:
-        assert server.poll() is None, "the server has ended"
-        samples.append(sample(server.pid, now_s - began_s, ahead_ms=watcher.ahead_ms))
-        if now_s - said_s >= 60:
-            said_s = now_s
-            say(f"{now_s - began_s:.0f} s: {samples[-1].memory_mib:.1f} MiB, {dict(counts)}")
-        await asyncio.sleep(min(5.0, max(0.2, seconds / 60)))
-    await asyncio.gather(*tasks)
-    await watcher.command("disconnect")
-    for task in listening:
-        task.cancel()
-    await asyncio.gather(*listening, return_exceptions=True)
-    await watcher.close()
-    assert watcher.ahead_ms is not None, "the watching client received nothing"
-    measured = [one for one in samples if one.time_s > SETTLE_SHARE * seconds]
-    times_s = [one.time_s for one in measured]
-    return Soak(
-        seconds=round(seconds, 1),
+    *keep* gets each line of the slice as soon as it is known, *say* a line of progress each minute.
+    """
+    start = Start(
+        began=dt.datetime.now(dt.UTC).astimezone().isoformat(timespec="seconds"),
+        wanted_s=seconds if wanted_s is None else wanted_s,
         clients=clients,
-        counts=dict(sorted(counts.items())),
-        memory_mib=slope(times_s, [one.memory_mib for one in measured]),
-        threads=slope(times_s, [one.threads for one in measured]),
-        descriptors=slope(times_s, [one.descriptors for one in measured]),
-        drift_ms=round(drift_ms(measured), 1),
-        samples=samples,
+        seed=seed,
+        loss=LOSS,
+        revision=revision(),
     )
+    remove_stale(STEM)
+    with WirePair(clients=clients + 1, stem=STEM) as pair:
+        load, failure = Load(pair, start, say, keep), ""
+        with lossy_server(pair, program or serving()) as server:
+            keep(start)
+            try:
+                asyncio.run(load.run(server, seconds))
+            except (AssertionError, OSError) as error:
+                failure = f"{type(error).__name__}: {error}"
+        counts = dict(sorted(load.counts.items()))
+        end = End(seconds=round(load.lasted_s, 3), counts=counts, status=server.returncode, failure=failure)
+        keep(end)
+        return Slice(start, load.samples, end)
+
+
+class Load:
+    """The clients of one slice, and one that watches all the time."""
+
+    def __init__(
+        self,
+        pair: WirePair,
+        start: Start,
+        say: Callable[[str], None],
+        keep: Callable[[Sample], None],
+    ) -> None:
+        """Begin nothing."""
+        self._pair, self._start, self._say, self._keep = pair, start, say, keep
+        self.counts: Counter[str] = Counter()
+        self.samples: list[Sample] = []
+        self.lasted_s = 0.0
+
+    async def run(self, server: subprocess.Popen[bytes], seconds: float) -> None:
+        """Load *server* for *seconds*, or until a signal."""
+        watcher = await _connected(lambda: self._client(self._start.clients))
+        try:
+            await self._run(server, watcher, seconds)
+        finally:
+            await watcher.close()
+
+    async def _run(self, server: subprocess.Popen[bytes], watcher: SoakClient, seconds: float) -> None:
+        began_s = time.monotonic()
+        until = Until(began_s + seconds)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, until.end_now)
+        lives = [asyncio.create_task(self._lives(number, until)) for number in range(self._start.clients)]
+        listening = [asyncio.create_task(watcher.listen()), asyncio.create_task(consent_always(watcher))]
+        await watcher.command("connect")
+        interval_s = min(SAMPLE_S, max(0.2, seconds / 60))
+        while not until.over:
+            self._look(server, watcher, lives, time.monotonic() - began_s)
+            await until.sleep(interval_s)
+        self.lasted_s = time.monotonic() - began_s
+        await asyncio.gather(*lives)
+        await watcher.command("disconnect")
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
+
+    def _client(self, number: int) -> SoakClient:
+        return SoakClient(self._pair, number, PORT, self.counts)
+
+    async def _lives(self, number: int, until: Until) -> None:
+        random = Random(self._start.seed * 1000 + number)
+        await until.sleep(random.uniform(0, 3))
+        while not until.over and until.end_s - time.monotonic() > 1:
+            await live(self._client(number), random, until=until, life_s=random.uniform(0.2, 1.8) * LIFE_S)
+
+    def _look(
+        self, server: subprocess.Popen[bytes], watcher: SoakClient, lives: Sequence[asyncio.Task[None]], time_s: float
+    ) -> None:
+        """Take a sample. Raises what ended a client, or that the server has ended."""
+        self.lasted_s = time_s
+        assert server.poll() is None, f"the server has ended with {server.returncode}"
+        for task in lives:
+            if task.done() and not task.cancelled():
+                task.result()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        taken = sample(
+            server.pid,
+            time_s,
+            ahead_ms=watcher.take_ahead_ms(),
+            clients_cpu_s=used.ru_utime + used.ru_stime,
+            counts=dict(self.counts),
+        )
+        before_s = self.samples[-1].time_s if self.samples else 0.0
+        self.samples.append(taken)
+        self._keep(taken)
+        if time_s // 60 > before_s // 60:
+            self._say(f"{time_s:.0f} s: {taken.memory_mib:.1f} MiB, {taken.counts}")
 
 
 async def _connected(make_client: Callable[[], SoakClient]) -> SoakClient:
@@ -160,7 +194,6 @@ async def _connected(make_client: Callable[[], SoakClient]) -> SoakClient:
             await client.open()
         except ConnectionError:
             assert time.monotonic() < until_s, "the server did not start within 30 s"
-            client.close_sockets()
             await asyncio.sleep(0.1)
         else:
             return client

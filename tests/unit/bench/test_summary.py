@@ -5,6 +5,7 @@ import pytest
 
 from bench import plan, summary
 from bench.analysis import Spread
+from bench.answers import Answers
 from bench.plan import Options
 from bench.steering import Acknowledged, Joined, Steering
 from bench.summary import Criterion, Results
@@ -128,3 +129,31 @@ def test_an_empty_run_has_a_table_all_the_same() -> None:
 def test_all_bounds_of_the_cost_are_there() -> None:
     cost = [line for line in summary.criteria(Results(), OPTIONS) if "÷" in line.what]
     assert len(cost) == 2 * (len(plan.JUDGED) - 1)
+
+
+@pytest.mark.parametrize(("slow", "verdict"), [(2, "met"), (3, "not met")])
+def test_the_99th_percentile_of_each_command_is_judged(slow: int, verdict: str) -> None:
+    times = [3.0] * (200 - slow) + [80.0] * slow
+    answers = Answers(
+        clients=1000,
+        active=400,
+        rate_mbit=2,
+        replies_ms={"status": times, "connect": []},
+        cores=0.3,
+        memory_mib=90.0,
+        delivered_share=0.985,
+    )
+    lines = verdicts(Results(answers=[answers]), Options(parts=("sessions",), senders=("flume",)))
+    status, delivered = lines.values()
+    assert "reply to status" in status.what
+    assert status.verdict == verdict
+    assert status.seen == f"3.0, {3.0 if verdict == 'met' else 80.0} and 80.0 ms"
+    assert delivered.seen == "98.5%, with 0.30 cores and 90 MiB"
+    assert delivered.verdict == "met"
+
+
+def test_commands_that_could_not_be_measured_have_no_verdict() -> None:
+    failed = Answers(clients=1000, active=400, rate_mbit=2, failure="1 commands were not answered within 10 s: status")
+    (line,) = verdicts(Results(answers=[failed]), Options(parts=("sessions",), senders=("flume",))).values()
+    assert line.verdict == "not measured"
+    assert "not answered" in line.seen
