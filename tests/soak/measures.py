@@ -49,7 +49,12 @@ class Slope(NamedTuple):
         return (self.an_hour - self.plus_minus) * hours > share * self.mean
 
     def __str__(self) -> str:
-        return f"mean {self.mean:.1f}, {self.an_hour:+.2f} ± {self.plus_minus:.2f} an hour"
+        return f"mean {self.mean:.1f}, {self.growth}"
+
+    @property
+    def growth(self) -> str:
+        """The growth and its interval, for people."""
+        return f"{self.an_hour:+.2f} ± {self.plus_minus:.2f} an hour"
 
 
 class Series(NamedTuple):

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from soak.measures import Sample
-from soak.report import QUANTITIES, Report
+from soak.report import QUANTITIES, Report, title
 from soak.slices import Slice
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def draw(made: Report, slices: Sequence[Slice], path: Path) -> None:
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "soak", "font.size": 9, "font.family": "sans-serif"}):
         figure, axes = plt.subplots(len(QUANTITIES), 1, figsize=(8, 8), sharex=True, layout="constrained")
-        for axis, (name, label) in zip(axes, QUANTITIES.items(), strict=True):
+        for axis, name in zip(axes, QUANTITIES, strict=True):
             _panel(axis, slices, name)
-            axis.set_title(f"{label}: {getattr(made, name)}", loc="left", fontsize=9)
+            axis.set_title(title(made, name), loc="left", fontsize=9)
         axes[-1].set_xlabel("hours of load; a vertical line: a slice with a server of its own begins")
         _name_starts(axes[0], slices)
         figure.suptitle(f"{made.clients} clients, {made.counts.get('commands', 0):,} commands", fontsize=10)

@@ -134,6 +134,12 @@ def _ends(slices: Sequence[Slice]) -> list[str]:
     return found
 
 
+def title(made: Report, name: str) -> str:
+    """Return what a quantity is and how it grows; the origin of the stream's time is any, so its mean says nothing."""
+    measured: Slope = getattr(made, name)
+    return f"{QUANTITIES[name]}: {measured if name in FLAT else measured.growth}"
+
+
 def lines(made: Report) -> list[str]:
     """Return *made* for people."""
     found = [f"{made.seconds / 3600:.2f} of {made.wanted_s / 3600:.2f} hours, {made.clients} clients"]
@@ -144,6 +150,6 @@ def lines(made: Report) -> list[str]:
             f"drift {part.drift_ms:+.1f} ms; CPU of a core: server {part.server_cpu_percent:.1f} %, "
             f"clients {part.clients_cpu_percent:.1f} %{end}"
         )
-    found += [f"{label}: {getattr(made, name)}" for name, label in QUANTITIES.items()]
+    found += [title(made, name) for name in QUANTITIES]
     found.append(", ".join(f"{name} {count:,}" for name, count in made.counts.items()))
     return found
