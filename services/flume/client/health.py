@@ -25,7 +25,7 @@ def check_client(path: Path, *, now_s: float) -> tuple[bool, str]:
         state = parse_published(path.read_bytes())
     except OSError as error:
         return False, f"no state file {path}: {error.strerror}"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         return False, f"the state file {path} cannot be read: {error}"
     complaint = _complaint(state, now_s)
     if complaint is not None:

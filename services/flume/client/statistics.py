@@ -6,6 +6,7 @@ import msgspec
 
 from flume.client.playback.player import PlayerStatistics
 from flume.client.reception.statistics import ReceptionStatistics
+from flume.untrusted_json import decode_untrusted
 
 FORMER_KEYS = {"desired": "wished", "unrelated": "foreign"}
 """JSON keys of version 0.1 by their new names. For one release both are written; readers accept either."""
@@ -46,11 +47,8 @@ def to_published(statistics: ClientStatistics) -> dict[str, Any]:
 
 
 def parse_published(data: bytes) -> ClientStatistics:
-    """Return the statistics in the JSON object *data*.
-
-    Raises :class:`msgspec.DecodeError` or :class:`UnicodeDecodeError`.
-    """
-    values = msgspec.json.decode(data, type=dict[str, Any])
+    """Return the statistics in the JSON object *data*; raises :class:`msgspec.DecodeError`."""
+    values = decode_untrusted(data, dict[str, Any])
     for key, former in FORMER_KEYS.items():
         if former in values:
             values.setdefault(key, values[former])

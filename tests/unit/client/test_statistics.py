@@ -45,7 +45,7 @@ def test_a_file_with_the_former_keys_alone_is_read() -> None:
     assert parse_published(json.dumps(published).encode()) == STATISTICS
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"state":7}', b"\xff\xfe"])
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"state":7}', b"\xff\xfe", b'{"state":' + 5000 * b"["])
 def test_what_is_no_such_object_is_refused(data: bytes) -> None:
-    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+    with pytest.raises(msgspec.DecodeError):
         parse_published(data)

@@ -19,6 +19,7 @@ from flume.lab.commands.running import no_lab, running_links
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.evidence.claims import parse_statistics_untrusted
+from flume.untrusted_json import decode_untrusted
 
 STATUS_INTERVAL_S = 1.0
 LINKS_EVERY = 5
@@ -83,8 +84,8 @@ def last_statistics(log: str) -> Mapping[str, Any]:
     """Return the latest statistics event in a client's *log*; empty if there is none."""
     for line in reversed(log.splitlines()):
         try:
-            event = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            event = decode_untrusted(line, dict[str, Any])
+        except msgspec.DecodeError:
             continue
         if event.get("event") == "statistics":
             return event

@@ -22,6 +22,7 @@ from flume.lab.containers.engine import Engine
 from flume.lab.containers.lock_store import Held
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.machine.process import has_gone, start_ticks
+from flume.untrusted_json import decode_untrusted
 
 _ATTEMPTS = 20
 """Of taking a lock that is just being given up or taken over."""
@@ -105,8 +106,8 @@ def life(owner: Owner, here: Owner, *, local: bool) -> Life:
 
 def _owner(held: Held) -> Owner | None:
     try:
-        return msgspec.json.decode(held.owner, type=Owner)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return decode_untrusted(held.owner, Owner)
+    except msgspec.DecodeError:
         return None
 
 

@@ -242,7 +242,7 @@ def check_filters(tc_json: str | bytes, *, control_port: int = DEFAULT_PORT, exe
 def _entries(tc_json: str | bytes) -> list[dict[str, Any]]:
     try:
         entries = json.loads(tc_json)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvidenceError(f"reading a qdisc back: {error} in what tc printed: {str(tc_json)[:120]!r}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise EvidenceError(f"reading a qdisc back: not a list of qdiscs: {str(tc_json)[:120]!r}")

@@ -21,6 +21,7 @@ from flume.lab.machine import packages
 from flume.lab.machine.endpoint import SOCKET, find_endpoint
 from flume.lab.machine.process import Daemon, last_line, start_ticks, tail, wait_until
 from flume.lab.progress import Say
+from flume.untrusted_json import decode_untrusted
 
 LOG = Path("/var/log/flumelab-dockerd.log")
 
@@ -221,7 +222,7 @@ def _wait_until_engine_answers(process: Daemon | None, *, timeout_s: float) -> N
 def stop_engine(say: Say, *, timeout_s: float = 30.0) -> bool:
     """Stop the dockerd that we started, if it still runs; return whether it was stopped."""
     try:
-        ours = msgspec.json.decode(RECORD.read_bytes(), type=StartedEngine)
+        ours = decode_untrusted(RECORD.read_bytes(), StartedEngine)
     except (OSError, msgspec.DecodeError):
         return False
     RECORD.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from flume.errors import EngineError
+from flume.untrusted_json import decode_untrusted
 
 SOCKET = Path("/var/run/docker.sock")
 
@@ -110,8 +111,8 @@ def _unreadable(path: Path, why: object) -> str:
 
 def _current_context(path: Path) -> str:
     try:
-        return msgspec.json.decode(_read(path) or b"{}", type=_Config).current_context
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_untrusted(_read(path) or b"{}", _Config).current_context
+    except msgspec.DecodeError as error:
         raise EngineError(_unreadable(path, error)) from error
 
 
@@ -125,8 +126,8 @@ def _endpoint_of_context(name: str, source: str, folder: Path) -> Endpoint:
             "then `docker context use NAME`, or set DOCKER_HOST"
         )
     try:
-        meta = msgspec.json.decode(content, type=_Meta)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        meta = decode_untrusted(content, _Meta)
+    except msgspec.DecodeError as error:
         raise EngineError(_unreadable(path, error)) from error
     found = meta.endpoints.get("docker", _DockerEndpoint())
     url = found.host or f"unix://{SOCKET}"

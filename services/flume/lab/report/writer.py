@@ -12,6 +12,7 @@ from rich.text import Text
 from flume.errors import LabError
 from flume.lab.report.timeline import HEIGHT, TOP, WIDTH, draw
 from flume.lab.trial.verdict import Check, ClientReport, Report, Verdict
+from flume.untrusted_json import decode_untrusted
 
 JSON_NAME, HTML_NAME, JUNIT_NAME = "report.json", "report.html", "junit.xml"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -45,10 +46,10 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
 def read_report(path: Path) -> Report:
     """Return the report in the JSON file *path*. Raises :class:`LabError` when the file cannot be read as a report."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Report)
+        return decode_untrusted(path.read_bytes(), Report)
     except OSError as error:
         raise LabError(f"no report at {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise LabError(f"{path} is not a report of this version: {error}") from error
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from flume.errors import LabError
+from flume.untrusted_json import decode_untrusted
 
 _LAST_LINES = 5
 _WAKE_S = 0.5
@@ -40,8 +41,8 @@ class EventLog:
     def on_line(self, line: str) -> None:
         """Add a line of standard output. A line that is not a JSON object is kept for error messages."""
         try:
-            event = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            event = decode_untrusted(line, dict[str, Any])
+        except msgspec.DecodeError:
             self.on_error(line)
             return
         kind = str(event.get("event"))

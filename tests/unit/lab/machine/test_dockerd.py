@@ -54,7 +54,7 @@ def test_a_process_that_only_has_the_engines_number_is_not_stopped(
     assert not record.exists()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b'{"pid":"x"}'])
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"pid":"x"}', b'{"a":' + 5000 * b"[", b'{"a":"\xff"}'])
 def test_without_a_readable_record_nothing_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:

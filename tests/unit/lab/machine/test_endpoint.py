@@ -70,6 +70,7 @@ def test_docker_config_names_another_folder(tmp_path):
         ('{"currentContext": 7}', "config.json"),
         ('{"currentContext": "gone"}', "no Docker context 'gone'"),
         ('{"currentContext": "broken"}', "meta.json"),
+        ('{"auths": ' + 5000 * "[", "config.json"),
     ],
 )
 def test_a_context_that_cannot_be_read_is_an_error_and_never_the_local_engine(tmp_path, config, names):
@@ -79,6 +80,16 @@ def test_a_context_that_cannot_be_read_is_an_error_and_never_the_local_engine(tm
     (folder / "config.json").write_text(config)
     next(folder.rglob("meta.json")).write_text("rubbish")
     with pytest.raises(EngineError, match=names) as caught:
+        find_endpoint({"HOME": str(tmp_path)})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b'{"Other": ' + 5000 * b"[", b'{"Endpoints": {"\xff": {}}}'])
+def test_a_damaged_context_is_one_line_that_names_its_file(tmp_path, content):
+    folder = tmp_path / ".docker"
+    configure(folder, current="broken", contexts={"broken": {}})
+    next(folder.rglob("meta.json")).write_bytes(content)
+    with pytest.raises(EngineError, match=r"meta\.json cannot be read") as caught:
         find_endpoint({"HOME": str(tmp_path)})
     assert "\n" not in str(caught.value)
 
