@@ -23,8 +23,14 @@ Begin = Callable[[str], VlcPlayer]
 
 @pytest.fixture
 def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    """Return a player whose process does what FAKE_PLAYER says."""
+    """Return a player whose process does what FAKE_PLAYER says.
+
+    It is replaced for what the test is about alone: where a busy host gave it no CPU, it would be replaced as one that
+    hangs before it has grown.
+    """
     monkeypatch.setattr(vlc_process, "PROGRAM", "support.children.fake_player")
+    monkeypatch.setattr(vlc_process, "START_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(vlc_process, "ANSWER_TIMEOUT_S", 60.0)
     players = []
 
     def begin(mode: str) -> VlcPlayer:
@@ -59,7 +65,7 @@ def poll_until(what: str, player: VlcPlayer, condition: Callable[[], object]) ->
         player.poll()
         return condition()
 
-    wait_until(what, polled)
+    wait_until(what, polled, timeout_s=60)
 
 
 def test_what_it_displayed_is_counted_over_all_its_lives(begin: Begin, caplog: pytest.LogCaptureFixture) -> None:
