@@ -23,10 +23,12 @@ from flume.server.ports import bind_both
 from flume.server.sending.doorbell import Doorbell
 from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import choose_sender
+from flume.server.sending.join_pacing import join_pacing
 from flume.server.sending.media_port import MediaPort, probe_segmentation
 from flume.server.sending.roster import CurrentRoster
 from flume.server.sending.subscriptions import Subscriptions
 from flume.server.sending.tcp_delivery import BEHIND_S, TcpDelivery
+from flume.server.sending.tcp_pacing import TcpPacing
 from flume.server.sessions.arrivals import Arrivals
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.table import SessionTable
@@ -81,15 +83,9 @@ class Server:
         self._ending = Ending()
         self._ingest = Ingest(source, packetizer=Packetizer(packets_per_datagram=settings.datagram_packets))
         self._demand = Demand(self._ingest)
-        self._ring = Ring(
-            ssrc=secrets.randbits(32),
-            first_sequence=secrets.randbits(16),
-            timestamp_offset=secrets.randbits(32),
-            slots=slots_of(settings.ring_mib, settings.datagram_packets),
-            packets_per_datagram=settings.datagram_packets,
-            reach_s=settings.ring_s,
-        )
-        self._tcp = TcpDelivery(self._ring)
+        self._ring = _new_ring(settings)
+        pacing = join_pacing(settings)
+        self._tcp = TcpDelivery(self._ring, TcpPacing(self._ring, pacing))
         current, doorbell = CurrentRoster(), Doorbell()
         self._subscriptions = parts.subscriptions(
             current, self._tcp, wake_sender=doorbell.ring, on_active_change=self._demand.update
@@ -103,6 +99,7 @@ class Server:
             settings=settings,
             doorbell=doorbell,
             make_sender=self._sender.make,
+            pacing=pacing,
         )
         self._tokens = Tokens()
         self._arrivals = Arrivals(self._media_port, self._tokens, self._access.networks)
@@ -264,3 +261,14 @@ class Server:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the sweep of the sessions failed", exc_info=error)
             self._ending.fail(f"the sweep of the sessions failed: {error!r}")
+
+
+def _new_ring(settings: ServerSettings) -> Ring:
+    return Ring(
+        ssrc=secrets.randbits(32),
+        first_sequence=secrets.randbits(16),
+        timestamp_offset=secrets.randbits(32),
+        slots=slots_of(settings.ring_mib, settings.datagram_packets),
+        packets_per_datagram=settings.datagram_packets,
+        reach_s=settings.ring_s,
+    )

@@ -11,12 +11,12 @@ from flume.server.ports import bind_media
 from flume.server.sending.media_port import MediaPort
 from flume.server.sending.roster import CurrentRoster, Recipient
 from flume.server.sending.subscriptions import Subscriptions
-from flume.server.sending.tcp_delivery import TcpDelivery
 from flume.server.sessions.arrivals import Arrivals
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.table import SessionTable
 from flume.server.sessions.tokens import Tokens
 from flume.settings import ServerSettings
+from support.servers.unpaced import unpaced_delivery
 
 FIRST_SEQUENCE = 1000
 STATUS = ServerStatus(
@@ -32,7 +32,7 @@ class SessionHarness:
         self.settings = ServerSettings(host="127.0.0.1", port=0, **settings)  # type: ignore[arg-type]
         self.ring = Ring(ssrc=7, first_sequence=FIRST_SEQUENCE)
         self.current = CurrentRoster()
-        self.tcp = TcpDelivery(self.ring)
+        self.tcp = unpaced_delivery(self.ring)
         self.media_port = MediaPort("127.0.0.1", bind_media("127.0.0.1", 0))
         self.tokens = Tokens()
         self.arrivals = Arrivals(self.media_port, self.tokens)

@@ -8,16 +8,19 @@ from flume.media.ring import Ring
 from flume.server.ending import Ending
 from flume.server.loop_bridge import LoopBridge
 from flume.server.sending.doorbell import Doorbell
+from flume.server.sending.join_pacing import JoinPacing
 from flume.server.sending.roster import CurrentRoster, Recipient
 from flume.server.sending.subscriptions import Subscriptions
 from flume.server.sending.tcp_delivery import TcpDelivery
+from flume.server.sending.tcp_pacing import TcpPacing
 
 
 class Noted(TcpDelivery):
     """Notes when it is pumped, and on which thread."""
 
     def __init__(self) -> None:
-        super().__init__(Ring(ssrc=1, first_sequence=0))
+        ring = Ring(ssrc=1, first_sequence=0)
+        super().__init__(ring, TcpPacing(ring, JoinPacing(factor=4.0, tick_s=0.01)))
         self.pumped: list[threading.Thread] = []
 
     def pump_all(self) -> None:

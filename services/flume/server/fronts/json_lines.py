@@ -54,6 +54,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         self._login = LoginGate(table, logins)
         self._table = table
         self._settings = table.settings
+        self.peer_host = place.peer[0]
         self.frame_header = frame_header(datagram_bytes(self._settings.datagram_packets))
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from flume.media.ring import Ring, strip_headers
 from flume.server.sending.group_sender import GroupSender, SendLoop, errno_name
-from flume.server.sending.join_pacing import JoinPacing
+from flume.server.sending.join_pacing import JoinPacing, join_pacing
 from flume.server.sending.live_group import LiveGroup
 from flume.server.sending.media_port import disable_segmentation
 from flume.server.sending.roster import Recipient, Roster
@@ -48,13 +48,14 @@ class Delivery:
         settings: ServerSettings,
         on_refused: Callable[[Recipient], None],
         make_sender: Callable[[], GroupSender] = SendLoop,
+        pacing: JoinPacing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send from *ring*; *on_refused* is called once a recipient, at its first ICMP port unreachable."""
         self.ring = ring
         self._batch = settings.batch_datagrams
         self._budget_s = SINGLES_SHARE * settings.tick_ms / 1000
-        self._pacing = JoinPacing(factor=settings.catch_up_factor, tick_s=settings.tick_ms / 1000)
+        self._pacing = pacing or join_pacing(settings)
         self._on_refused = on_refused
         self._make_sender = make_sender
         self._clock = clock

@@ -19,6 +19,7 @@ from flume.media.ring import Ring
 from flume.server.sending.delivery import Delivery
 from flume.server.sending.doorbell import Doorbell
 from flume.server.sending.group_sender import GroupSender, SendLoop
+from flume.server.sending.join_pacing import JoinPacing
 from flume.server.sending.roster import CurrentRoster, Recipient, Roster
 from flume.server.sending.send_clock import SendClock
 from flume.settings import SenderKind, ServerSettings
@@ -106,19 +107,25 @@ class Fanout:
         settings: ServerSettings,
         doorbell: Doorbell | None = None,
         make_sender: Callable[[], GroupSender] = SendLoop,
+        pacing: JoinPacing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send from *supply* through *ring* to the recipients in *current*.
 
         Ring *doorbell* after a change of the roster or of the supply. *make_sender* makes what sends one payload to
-        many clients (:mod:`flume.server.sending.group_sender`).
+        many clients (:mod:`flume.server.sending.group_sender`). *pacing* learns the stream's rate.
         """
         self._ring = ring
         self._current = current
         self._supply = supply
         self._listener = listener
         self._delivery = Delivery(
-            ring, settings=settings, on_refused=listener.on_refused, make_sender=make_sender, clock=clock
+            ring,
+            settings=settings,
+            on_refused=listener.on_refused,
+            make_sender=make_sender,
+            pacing=pacing,
+            clock=clock,
         )
         self._tick_s = settings.tick_ms / 1000
         self._clock = clock

@@ -1,5 +1,6 @@
 """Rates, at any pace."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +40,12 @@ def test_an_address_that_is_not_full_again_is_not_forgotten():
     for number in range(3 * ADDRESSES_KEPT):
         buckets.of(f"other {number}", 0.5)
     assert not buckets.of("198.18.0.1", 0.5).take(0.5)
+
+
+def test_what_is_available_is_what_can_be_taken():
+    bucket = Bucket(Rate(10, 20))
+    assert bucket.available(0.0) == pytest.approx(20)
+    bucket.reserve(0.0, 25)
+    assert bucket.available(0.0) == 0
+    assert bucket.available(1.0) == pytest.approx(5)
+    assert bucket.take(1.0, bucket.available(1.0))

@@ -11,7 +11,8 @@ from flume.media.ring import DATAGRAM_BYTES, Ring
 from flume.server.sending import subscriptions as module
 from flume.server.sending.roster import CurrentRoster, Recipient
 from flume.server.sending.subscriptions import Subscriptions, wire_bytes
-from flume.server.sending.tcp_delivery import TcpDelivery, TcpRecipient
+from flume.server.sending.tcp_delivery import TcpRecipient
+from support.servers.unpaced import unpaced_delivery
 
 
 class Owner:
@@ -28,6 +29,7 @@ class Sink:
     """A connection that always has room."""
 
     is_clear = True
+    peer_host = "127.0.0.1"
     frame_header = b"$\0\0\0"
 
     def __init__(self) -> None:
@@ -46,7 +48,7 @@ class Harness:
     def __init__(self) -> None:
         self.current = CurrentRoster()
         self.ring = Ring(ssrc=1, first_sequence=0)
-        self.tcp = TcpDelivery(self.ring)
+        self.tcp = unpaced_delivery(self.ring)
         self.wakes = 0
         self.active: list[int] = []
         self.queued_bytes = 0
@@ -216,7 +218,7 @@ async def test_over_tcp_remove_is_done_without_the_sender_and_no_frame_follows(h
     harness.subscriptions.add(recipient, owner=harness.owner)
     assert (harness.current.roster.tcp_count, harness.active) == (1, [1])
     harness.ring.extend([Datagram(bytes(PAYLOAD_BYTES), 0.0, True)])
-    harness.subscriptions.pump(recipient)
+    harness.tcp.pump_all()
     assert len(sink.written) == 1
     removal = harness.subscriptions.remove(recipient)
     with pytest.raises(StopIteration):

@@ -8,8 +8,9 @@ from flume.control.framing import Demultiplexer, Frame, frame_header
 from flume.media import rtp
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES, Ring
-from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, TcpDelivery, TcpRecipient
+from flume.server.sending.tcp_delivery import BEHIND_S, FRAMES_AT_ONCE, WRITES_AT_ONCE, TcpRecipient
 from support.async_tests import run
+from support.servers.unpaced import unpaced_delivery
 
 RATE = 100
 """Datagrams a second, a keyframe each second."""
@@ -19,6 +20,7 @@ class Pipe:
     """A connection with room for *room* writes."""
 
     frame_header = frame_header(DATAGRAM_BYTES)
+    peer_host = "192.0.2.1"
 
     def __init__(self, room: int = 1 << 30) -> None:
         self.room = room
@@ -46,13 +48,14 @@ class Pipe:
 class TcpHarness:
     def __init__(self, *, slots: int = 16_384) -> None:
         self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
-        self.tcp = TcpDelivery(self.ring)
+        self.tcp = unpaced_delivery(self.ring)
 
     def fill(self, seconds: float, *, keyframes: bool = True) -> None:
         for _ in range(round(seconds * RATE)):
             index = self.ring.next_index
             random_access = keyframes and index % RATE == 0
             self.ring.extend([Datagram(bytes(PAYLOAD_BYTES), index / RATE, random_access)])
+        self.tcp.pump_all()
 
     async def join(self, pipe: Pipe) -> TcpRecipient:
         recipient = TcpRecipient(pipe, start=self.ring.start_after(None))

@@ -31,6 +31,7 @@ class WordFront:
     """``SETUP udp PORT``, ``SETUP tcp``, ``PLAY``, ``PAUSE`` and ``TEARDOWN``, each on a line."""
 
     is_clear = True
+    peer_host = PEER[0]
     frame_header = b"$\0" + DATAGRAM_BYTES.to_bytes(2, "big")
 
     def __init__(self, table: SessionTable) -> None:
