@@ -38,6 +38,10 @@ from flume.server.sources.source import Source
 from flume.settings import ServerSettings
 
 SWEEP_S = 0.25
+GOODBYE_S = 0.5
+"""A server that was asked to end waits so long for datagrams that this host still holds, and again so long for clients
+that do not read its goodbye. With what else there is to end it is gone within two seconds."""
+
 SOURCE_START_TIMEOUT_S = 15.0
 """libvlc has the first bytes of a local file in 60 ms; a cold start on a busy host took 4 s."""
 
@@ -232,7 +236,7 @@ class Server:
             await asyncio.gather(self._sweeper, return_exceptions=True)
         asyncio.get_running_loop().remove_reader(self._media_port.listener)
         await self._say_goodbye()
-        await self._listener.close()
+        await self._listener.close(timeout_s=GOODBYE_S if self._ending.source_ended is None else BEHIND_S)
         await asyncio.to_thread(self._fanout.stop)
         self._demand.close()
         await asyncio.to_thread(self._ingest.close)
@@ -249,6 +253,7 @@ class Server:
             await self._tcp.drain(BEHIND_S)
             await self.table.signal_all(Signal.SOURCE_ENDED, ended)
         else:
+            self._subscriptions.end_by(time.monotonic() + GOODBYE_S)
             await self.table.signal_all(Signal.SHUTDOWN, failed or "it was asked to")
 
     async def _sweep(self) -> None:

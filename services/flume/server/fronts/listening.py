@@ -266,8 +266,11 @@ class ControlListener:
         if self._making:
             await asyncio.wait(self._making)
 
-    async def close(self, *, timeout_s: float = 2.0) -> None:
-        """Let the clients read what was said, then end the connections; a client that does not read is cut off."""
+    async def close(self, *, timeout_s: float) -> None:
+        """Let the clients read what was said, then end the connections.
+
+        A client that does not read for *timeout_s* is cut off.
+        """
         await self.stop_accepting()
         for secured in tuple(self._handshakes):
             secured.refuse()

@@ -13,6 +13,7 @@ All of it runs on the event loop. The sender thread's reports come through :mod:
 """
 
 import asyncio
+import math
 import socket
 import sys
 import time
@@ -67,6 +68,7 @@ class Subscriptions:
         self._on_active_change = on_active_change
         self._queued = queued
         self._owners: dict[Recipient, RecipientOwner] = {}
+        self._ends_s = math.inf
         self._epoch_done = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -115,8 +117,12 @@ class Subscriptions:
 
     async def _drain(self, media: socket.socket) -> None:
         until_s = time.monotonic() + DRAIN_TIMEOUT_S
-        while self._queued(media) and time.monotonic() < until_s:
+        while self._queued(media) and time.monotonic() < min(until_s, self._ends_s):
             await asyncio.sleep(DRAIN_POLL_S)
+
+    def end_by(self, at_s: float) -> None:
+        """The server ends: after *at_s* (monotonic) wait for no datagram that this host still holds."""
+        self._ends_s = at_s
 
     def pump(self, recipient: AnyRecipient | None) -> None:
         """Write frames to *recipient*, whose connection has room again; nothing over UDP, and nothing after removal."""

@@ -189,6 +189,23 @@ def test_a_queue_that_never_empties_is_not_waited_for_longer_than_the_timeout(mo
 
 
 @with_harness
+async def test_a_server_that_ends_waits_for_no_queue_that_does_not_empty_also_where_it_waits_already(harness: Harness):
+    loop = asyncio.get_running_loop()
+    first, second = harness.add(), harness.add()
+    harness.queued_bytes = 1
+    began_s = loop.time()
+    waiting = harness.begin_removal(first)
+    await let_run()
+    harness.sender_adopts_the_roster()
+    harness.subscriptions.end_by(began_s + 0.05)
+    removal = harness.begin_removal(second)
+    await let_run()
+    harness.sender_adopts_the_roster()
+    await asyncio.wait_for(asyncio.gather(waiting, removal), module.DRAIN_TIMEOUT_S)
+    assert loop.time() - began_s >= 0.05
+
+
+@with_harness
 async def test_a_sender_that_has_ended_releases_all_waits_and_is_not_waited_for_again(harness: Harness):
     recipients = [harness.add() for _ in range(3)]
     removals = [harness.begin_removal(recipient) for recipient in recipients[:2]]
