@@ -20,7 +20,7 @@ from flume.server.access.hashing import make_hash
 from flume.settings import ClientSettings, ServerSettings
 from support.clients.players import wait_until
 from support.clients.watcher import Watcher
-from support.clients.wire_client import WireClient
+from support.clients.wire_client import WireClient, the_rest
 from support.paths import ROOT
 from support.servers import certificates
 from support.servers.running_server import running_server
@@ -132,6 +132,79 @@ def test_users_without_tls_are_refused_unless_that_is_permitted(users):
         WireClient(server.port) as client,
     ):
         assert client.ask("login", user="ann", secret=SECRET)["reply"] == "login"
+
+
+# -- users who are removed while they watch ---------------------------------------------------------------------------
+
+
+def write_users(path: str, **secrets: str) -> None:
+    lines = [f"{name}:{make_hash(secret)}\n" for name, secret in secrets.items()]
+    fresh = Path(path).with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text("".join(lines))
+    fresh.replace(path)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("left", [{}, {"ann": "another secret"}], ids=["removed", "another secret"])
+def test_a_user_who_is_removed_or_gets_another_secret_is_told_and_watches_no_more(files, users, transport, left):
+    write_users(users, ann=SECRET, bob=SECRET)
+    with (
+        running_server(tls_certificate=files.certificate, users=users) as server,
+        WireClient(server.port, tls=files.client) as other,
+        Watcher(server.port, **access(files), transport=transport) as watcher,
+    ):
+        other.ask("login", user="bob", secret=SECRET)
+        other.connect()
+        watcher.connect()
+        wait_until("the stream comes", lambda: watcher.client.statistics().datagrams > 50)
+        lines = [line for line in Path(users).read_text().splitlines() if line.startswith("bob:")]
+        changed = [f"{name}:{make_hash(secret)}" for name, secret in left.items()]
+        Path(users).write_text("".join(f"{line}\n" for line in lines + changed))
+        wait_until("it has ended", lambda: watcher.client.is_over, timeout_s=20)
+        said = watcher.messages()
+        assert "the user of this login was removed, or has another secret now" in said
+        assert "no user of this name has this secret" in said, "it tried once more"
+        assert server.server.status().refused == {"login_revoked": 1, "login_failed": 1}
+        assert server.server.table.session_count == 1
+        other.send_token()
+        assert other.ask("status")["state"] == "active", "the other user goes on"
+
+
+def test_nothing_follows_the_goodbye_to_a_removed_user_and_one_without_a_session_is_told_too(users):
+    write_users(users, ann=SECRET, bob=SECRET)
+    with (
+        running_server(users=users, login_without_tls=True) as server,
+        WireClient(server.port) as watching,
+        WireClient(server.port) as idle,
+    ):
+        for client in (watching, idle):
+            assert client.ask("login", user="ann", secret=SECRET)["reply"] == "login"
+        watching.connect()
+        watching.receive(for_s=5, at_least=20)
+        write_users(users, bob=SECRET)
+        closed = watching.event("closed", timeout_s=20)
+        assert (closed["code"], closed["state"]) == ("login_revoked", "closed")
+        the_rest(watching)
+        watching.send_token()
+        assert watching.receive(for_s=0.3) == []
+        goodbye = idle.line(timeout_s=20)
+        assert (goodbye["reply"], goodbye["code"], goodbye["command"]) == ("error", "login_revoked", None)
+        assert watching.line() == idle.line() == {}, "both connections have ended"
+
+
+def test_a_file_that_cannot_be_used_or_has_more_users_ends_no_session(users, caplog):
+    with running_server(users=users, login_without_tls=True) as server, WireClient(server.port) as client:
+        assert client.ask("login", user="ann", secret=SECRET)["reply"] == "login"
+        client.connect()
+        kept = Path(users).read_text()
+        Path(users).write_text("half a line")
+        wait_until("it was looked at", lambda: "the users as they were before stay" in caplog.text)
+        Path(users).write_text(f"{kept}bob:{make_hash(SECRET)}\n")
+        caplog.set_level(logging.INFO)
+        wait_until("bob may log in", lambda: "2 users" in caplog.text)
+        client.send_token()
+        assert client.ask("status")["state"] == "active"
 
 
 # -- no secret shows ------------------------------------------------------------------------------------------------

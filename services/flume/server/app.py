@@ -260,6 +260,8 @@ class Server:
         while True:
             await asyncio.sleep(SWEEP_S)
             self.table.sweep(time.monotonic())
+            if self._access.logins is not None:
+                self._access.logins.refresh()
 
     def _on_sweeper_done(self, task: asyncio.Task[None]) -> None:
         # Without the sweep no consent would expire, and the server would stream to clients that are gone.

@@ -116,6 +116,7 @@ class Recovery:
                     self._change_to_tcp()
                 reply = self.connect()
             except LoginError as error:
+                self._is_shut_out = error.is_final
                 self._reporter.error(str(error), code=error.code)
                 self.note_failure()
                 return False

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from flume.errors import SettingsError
 from flume.server.access.hashing import Hash, make_hash, matches, parse_hash
@@ -27,9 +28,16 @@ FAILURES = Rate(per_s=1 / 6, burst=10)
 """Failed logins of one address, or of one /64 of IPv6: ten, then one every six seconds."""
 
 CHECK_S = 1.0
-"""How often the file is looked at, while logins come."""
+"""How often the file is looked at."""
 
 _log = logging.getLogger(__name__)
+
+
+class Grant(NamedTuple):
+    """A login that was granted, and what it rests on."""
+
+    user: str
+    hash: Hash
 
 
 class LoginRefusedError(Exception):
@@ -60,14 +68,16 @@ class Logins:
         """What is compared with for a name that does not exist."""
         self._failures = AddressBuckets(FAILURES)
         self._waiting = 0
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called when other users than before may log in, or with other secrets: ask :meth:`holds` again."""
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="flume-login", initializer=_give_way)
 
-    async def check(self, user: str, secret: str, address: str) -> None:
-        """Return if *secret* is that of *user*; raises :class:`LoginRefusedError` for a client of *address*.
+    async def check(self, user: str, secret: str, address: str) -> Grant:
+        """Return the grant if *secret* is that of *user*; raises :class:`LoginRefusedError` for a client of *address*.
 
         Its codes: ``login_failed``, ``login_limited`` (too many failures of this address) and ``login_busy``.
         """
-        self._refresh()
+        self.refresh()
         where = network_of(address) if ":" in address else address
         wait_s = self._failures.of(where, self._clock()).wait_s(self._clock())
         if wait_s > 0:
@@ -76,12 +86,18 @@ class Logins:
         seal = hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
         proved = self._proved.get(user)
         if proved is not None and proved[0] == known and hmac.compare_digest(proved[1], seal):
-            return
-        if not await self._hash(secret, self._unknown if known is None else known) or known is None:
+            return Grant(user, proved[0])
+        is_right = await self._hash(secret, self._unknown if known is None else known)
+        if not is_right or known is None or self._users.get(user) != known:  # it may have been removed meanwhile
             now_s = self._clock()
             self._failures.of(where, now_s).reserve(now_s)
             raise LoginRefusedError("login_failed", "no user of this name has this secret")
         self._proved[user] = (known, seal)
+        return Grant(user, known)
+
+    def holds(self, grant: Grant) -> bool:
+        """Whether the user of *grant* is still there, with the same secret."""
+        return self._users.get(grant.user) == grant.hash
 
     async def _hash(self, secret: str, known: Hash) -> bool:
         if self._waiting >= MOST_WAITING:
@@ -94,8 +110,11 @@ class Logins:
         finally:
             self._waiting -= 1
 
-    def _refresh(self) -> None:
-        """Read the file again if it has changed; one that cannot be used is logged, and the users before stay."""
+    def refresh(self) -> None:
+        """Read the file again if it has changed, and report that.
+
+        The file is looked at once in :data:`CHECK_S`. One that cannot be used is logged, and the users before stay.
+        """
         now_s = self._clock()
         if now_s - self._checked_s < CHECK_S:
             return
@@ -110,6 +129,7 @@ class Logins:
             else:
                 self._proved = {name: proof for name, proof in self._proved.items() if name in self._users}
                 _log.info("%s was read again: %d users", self._path, len(self._users))
+                self.on_changed()
 
     def _read_stamp(self) -> tuple[int, ...]:
         with contextlib.suppress(OSError):

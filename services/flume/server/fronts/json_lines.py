@@ -17,8 +17,8 @@ from collections.abc import Callable
 
 from flume.control.codec import Line, encode, parse_request_untrusted
 from flume.control.framing import frame_header
-from flume.control.messages import IDLE, Event, Login, Reply
-from flume.control.session import State
+from flume.control.messages import IDLE, Closed, Event, Login, Reply
+from flume.control.session import Signal, State
 from flume.errors import RemoteProtocolError
 from flume.media.ring import datagram_bytes
 from flume.server.access.logins import Logins
@@ -34,6 +34,9 @@ MAX_PROTOCOL_ERRORS = 16
 
 USER_TIMEOUT_MS = 15_000
 """TCP_USER_TIMEOUT: data unacknowledged for so long means that the peer is gone (RFC 5482)."""
+
+LOGIN_REVOKED = "login_revoked"
+_REVOKED = "the user of this login was removed, or has another secret now: goodbye"
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.frame_header = frame_header(datagram_bytes(self._settings.datagram_packets))
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._revocation: asyncio.Task[None] | None = None
         self._lost = False
         self.on_ended: Callable[[ControlConnection], None] = lambda _connection: None
         """Called when the connection is closed and its session has ended."""
@@ -240,6 +244,22 @@ class ControlConnection(asyncio.BufferedProtocol):
             return False
         await session.command(request)
         return True
+
+    def end_if_revoked(self) -> None:
+        """End the session and the connection if its user may not log in any more."""
+        if self._login.close_if_revoked():
+            _log.warning("%s:%d: its user was removed, or has another secret", *self._session.peer)
+            self._session.leaving = True  # a token that comes now starts nothing
+            self._revocation = asyncio.get_running_loop().create_task(self._revoke())
+
+    async def _revoke(self) -> None:
+        had_session = self._session.state is not State.CLOSED
+        await self._session.signal(Signal.PEER_GONE)  # no datagram follows what is said
+        if had_session:
+            self.send(Closed(state=State.CLOSED, code=LOGIN_REVOKED, message=_REVOKED))
+        else:
+            self._session.refuse(None, LOGIN_REVOKED, _REVOKED)
+        self.close()
 
     def _dismiss(self, goodbye: Reply | Event) -> None:
         self.send(goodbye)

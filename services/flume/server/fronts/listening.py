@@ -7,7 +7,8 @@ import itertools
 import logging
 import socket
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
+from functools import partial
 from typing import NamedTuple
 
 from flume.control.codec import encode
@@ -68,6 +69,8 @@ class ControlListener:
     def start(self, sock: socket.socket, descriptors: Descriptors) -> None:
         """Accept connections on *sock*, which listens; *descriptors* has one to spare."""
         self._listening, self._descriptors = sock, descriptors
+        if self._access.logins is not None:
+            self._access.logins.on_changed = partial(_end_revoked, self._connections)
         self._listen()
         self._tend()
 
@@ -307,6 +310,11 @@ class _Farewell(NamedTuple):
 
     accepted: socket.socket
     until_s: float
+
+
+def _end_revoked(connections: Collection[ControlConnection]) -> None:
+    for connection in tuple(connections):
+        connection.end_if_revoked()
 
 
 async def _connect(connection: ControlConnection, accepted: socket.socket) -> None:

@@ -3,7 +3,7 @@
 import logging
 
 from flume.control.messages import LOGIN, LoggedIn, Login
-from flume.server.access.logins import LoginRefusedError, Logins
+from flume.server.access.logins import Grant, LoginRefusedError, Logins
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.table import SessionTable
 
@@ -16,6 +16,7 @@ class LoginGate:
     def __init__(self, table: SessionTable, logins: Logins | None) -> None:
         """Ask *logins*; what is refused is counted in *table*."""
         self._table, self._logins = table, logins
+        self._grant: Grant | None = None
         self.is_open = logins is None
         """Whether commands are carried out."""
 
@@ -25,7 +26,7 @@ class LoginGate:
             session.refuse(LOGIN, "no_users", "this server has no users: connect without --user")
             return False
         try:
-            await self._logins.check(request.user, request.secret, session.peer[0])
+            self._grant = await self._logins.check(request.user, request.secret, session.peer[0])
         except LoginRefusedError as error:
             self._count(error.code)
             # Not the name: people type their secret in its place.
@@ -35,6 +36,14 @@ class LoginGate:
         self.is_open = True
         _log.info("%s:%d is %s", *session.peer, request.user)
         session.tell(LoggedIn(state=session.state))
+        return True
+
+    def close_if_revoked(self) -> bool:
+        """Close for a user who was removed, or whose secret was changed; return whether that was so."""
+        if self._logins is None or self._grant is None or self._logins.holds(self._grant):
+            return False
+        self._grant, self.is_open = None, False
+        self._table.refused["login_revoked"] += 1
         return True
 
     def _count(self, code: str) -> None:

@@ -170,3 +170,55 @@ def test_another_secret_of_the_same_user_replaces_the_one_before(logins: Logins,
         assert await outcome(logins, secret="another secret") == "granted"
 
     asyncio.run(main())
+
+
+def test_a_grant_holds_while_its_user_is_there_with_the_same_secret(path: Path, clock: Clock, logins: Logins):
+    changes: list[int] = []
+    logins.on_changed = lambda: changes.append(len(logins._users))
+
+    async def main() -> None:
+        first = await logins.check("ann", SECRET, "192.0.2.1")
+        path.write_text(f"{path.read_text()}bob:{make_hash('another')}\n")
+        logins.refresh()
+        assert changes == [], "the file is looked at once a second"
+        clock.now_s += module.CHECK_S
+        logins.refresh()
+        assert logins.holds(first)
+        bob = await logins.check("bob", "another", "192.0.2.1")
+        path.write_text(f"ann:{make_hash('a new secret')}\n")
+        clock.now_s += module.CHECK_S
+        logins.refresh()
+        assert not logins.holds(first)
+        assert not logins.holds(bob)
+        again = await logins.check("ann", "a new secret", "192.0.2.1")
+        path.write_text("half a line")
+        clock.now_s += module.CHECK_S
+        logins.refresh()
+        assert logins.holds(again), "a file that cannot be used ends nothing"
+
+    asyncio.run(main())
+    assert changes == [2, 1]
+
+
+def test_a_user_who_is_removed_while_the_secret_is_hashed_gets_nothing(
+    path: Path, clock: Clock, logins: Logins, monkeypatch: pytest.MonkeyPatch
+):
+    hashing, may_end = threading.Event(), threading.Event()
+
+    def slow(secret: str, known: Hash) -> bool:
+        hashing.set()
+        assert may_end.wait(20)
+        return matches(secret, known)
+
+    monkeypatch.setattr(module, "matches", slow)
+
+    async def main() -> None:
+        login = asyncio.create_task(outcome(logins))
+        assert await asyncio.to_thread(hashing.wait, 20)
+        path.write_text("")
+        clock.now_s += module.CHECK_S
+        logins.refresh()
+        may_end.set()
+        assert await login == "login_failed"
+
+    asyncio.run(main())
