@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +18,7 @@ from flume.errors import NetworkError
 from flume.lab.machine.process import wait_until
 from flume.settings import ClientSettings, TransportChoice
 from support.namespaces import SERVER_ADDRESS, WirePair, client_address
+from support.servers import certificates
 from support.servers.plain_server import PORT, served
 
 pytestmark = pytest.mark.wire
@@ -157,6 +159,34 @@ def test_a_stream_between_link_local_addresses(pair: WirePair, listening: str, g
     with served(pair, listening), watching(pair, given, transport="udp") as seen:
         seen.wait_until_flowing("fe80::10%eth0")
         assert seen.client.statistics().server == f"[{LINK_LOCAL}]:{PORT}"
+
+
+@pytest.mark.parametrize(("given", "transport"), [(LINK_LOCAL, "udp"), ("[fe80::5004%25eth0]", "tcp")])
+def test_tls_between_link_local_addresses_verifies_the_address_without_its_interface(
+    pair: WirePair, tmp_path: Path, given: str, transport: TransportChoice
+):
+    files = certificates.write(tmp_path, "fe80::5004")
+    options = ("--set", f'tls_certificate="{files.certificate}"')
+    settings = ClientSettings(host=given, port=PORT, transport=transport, tls=True, ca=files.ca)
+    with served(pair, "::", options=options), pair.as_client(), Client(settings, NullPlayer()) as client:
+        client.send(Command.CONNECT)
+        assert client.wait_until_state(State.ACTIVE, timeout_s=20)
+        assert wait_until(lambda: client.statistics().datagrams > 100, timeout_s=25)
+
+
+def test_tls_to_a_link_local_address_that_the_certificate_does_not_name_is_one_line(pair: WirePair, tmp_path: Path):
+    files = certificates.write(tmp_path, "fe80::1")
+    options = ("--set", f'tls_certificate="{files.certificate}"')
+    settings = ClientSettings(host=LINK_LOCAL, port=PORT, tls=True, ca=files.ca, reconnect=False)
+    with (
+        served(pair, "::", options=options),
+        pair.as_client(),
+        Client(settings, NullPlayer()) as client,
+        pytest.raises(NetworkError, match="its certificate is for another name") as raised,
+    ):
+        client.connect()
+    assert str(raised.value).startswith("no TLS with fe80::5004%eth0: ")
+    assert "\n" not in str(raised.value)
 
 
 def test_the_doctor_examines_a_link_local_address(pair: WirePair):

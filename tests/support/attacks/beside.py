@@ -3,12 +3,15 @@
 import contextlib
 import dataclasses
 import json
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from support.clients.stream_client import StreamClient
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
 from support.servers.program import ENVIRONMENT, running
 
@@ -33,10 +36,13 @@ def attack(name: str, port: int, *, for_s: float, count: int) -> Iterator[subpro
 
 
 @contextlib.contextmanager
-def attacked_server(port: int, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server of a synthetic source with *settings* as a program; the log is in ``said`` afterwards."""
+def attacked_server(port: int, *, options: Sequence[str] = (), **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server of a synthetic source with *settings* as a program; the log is in ``said`` afterwards.
+
+    *options* are those of :mod:`support.servers.plain_server`.
+    """
     chosen = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
-    command = (sys.executable, "-m", "support.servers.plain_server", HOST, str(port), *chosen)
+    command = (sys.executable, "-m", "support.servers.plain_server", HOST, str(port), *options, *chosen)
     with running(command, stderr=subprocess.PIPE) as process:
         yield process
 
@@ -66,10 +72,10 @@ class Outcome:
 class Honest:
     """A client that watches from the beginning of the block on, and newcomers every half second while it runs."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        self._port, self._tls = port, tls
         self.outcome = Outcome()
-        self._watching = WireClient(port)
+        self._watching = WireClient(port, tls=tls)
         self._stop = threading.Event()
         self._newcomers = threading.Thread(target=self._join_again_and_again)
 
@@ -105,9 +111,33 @@ class Honest:
         while not self._stop.wait(0.4):
             began_s = time.monotonic()
             try:
-                with WireClient(self._port, source="127.0.0.2") as client:
+                with WireClient(self._port, source="127.0.0.2", tls=self._tls) as client:
                     client.connect()
                     client.receive(for_s=5, at_least=1)
                     self.outcome.joins_s.append(time.monotonic() - began_s)
             except (OSError, AssertionError) as error:
                 self.outcome.failures.append(f"after {time.monotonic() - began_s:.1f} s: {error!r}")
+
+
+@contextlib.contextmanager
+def watching_over_tcp(port: int, *, tls: ssl.SSLContext | None = None) -> Iterator[StreamClient]:
+    """Watch over TCP in the body; the client has all that came after it, and fails if a packet is missing."""
+    connection = socket.socket()
+    if tls is not None:
+        connection = tls.wrap_socket(connection, server_hostname=HOST)
+    stop = threading.Event()
+    with StreamClient(port, host=HOST, connection=connection) as client:
+
+        def read() -> None:
+            while not stop.is_set():
+                client.read()
+
+        client.connect()
+        reading = threading.Thread(target=read)
+        reading.start()
+        try:
+            yield client
+        finally:
+            stop.set()
+            reading.join(20)
+    assert_consecutive(client.packets())

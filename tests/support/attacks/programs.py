@@ -4,12 +4,16 @@ Each attacks for SECONDS and ends. It says ``begun`` as soon as the attack is at
 """
 
 import contextlib
+import itertools
 import os
 import resource
 import selectors
 import socket
+import ssl
+import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 STATUS = b'{"command":"status"}\n'
@@ -105,6 +109,71 @@ def never_reads(server: tuple[str, int], until_s: float, count: int) -> None:
     _write_all(connections, STATUS * 20, until_s, pause_s=0.01, reading=False)
 
 
+CONNECT, DISCONNECT = b'{"command":"connect","transport":"tcp"}\n', b'{"command":"disconnect"}\n'
+CONTINUE = b'{"command":"interrupt"}\n{"command":"continue"}\n'
+
+
+class _Drawing:
+    """Connections that draw as much as can be had by commands. Each begins with *first* and repeats *again*."""
+
+    def __init__(self, server: tuple[str, int], count: int, first: bytes, again: bytes) -> None:
+        self._server, self._count, self._first, self._again = server, count, first, again
+        self._waiting = selectors.DefaultSelector()
+        self.sent = self.received = 0
+
+    def fill(self) -> None:
+        """Make connections until there are *count*."""
+        for _ in range(self._count - len(self._waiting.get_map())):
+            with contextlib.suppress(OSError):
+                connection = connect(self._server)
+                self.sent += connection.send(self._first)
+                connection.setblocking(False)
+                self._waiting.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE, time.monotonic())
+
+    def end_old(self) -> None:
+        """End the connections that are 50 ms old."""
+        for key in tuple(self._waiting.get_map().values()):
+            if key.data < time.monotonic() - 0.05:
+                self._end(key)
+
+    def _end(self, key: selectors.SelectorKey) -> None:
+        self._waiting.unregister(key.fileobj)
+        key.fileobj.close()  # type: ignore[union-attr]
+
+    def go_on(self) -> None:
+        """Read and write what can be read and written now."""
+        for key, events in self._waiting.select(0.05):
+            try:
+                if events & selectors.EVENT_READ:
+                    came = len(key.fileobj.recv(1 << 18))  # type: ignore[union-attr]
+                    self.received += came
+                    if not came:
+                        raise ConnectionResetError
+                if events & selectors.EVENT_WRITE and self._again:
+                    self.sent += key.fileobj.send(self._again)  # type: ignore[union-attr]
+            except BlockingIOError:
+                continue
+            except OSError:
+                self._end(key)
+
+
+def _draw(first: bytes, again: bytes, *, anew: bool = False) -> Callable[[tuple[str, int], float, int], None]:
+    """Draw on *count* connections; with *anew* on new ones all the time. Print the bytes sent and received."""
+
+    def attack(server: tuple[str, int], until_s: float, count: int) -> None:
+        drawing = _Drawing(server, count, first, again)
+        begun()
+        while time.monotonic() < until_s:
+            if anew:
+                drawing.end_old()
+            drawing.fill()
+            drawing.go_on()
+            time.sleep(0.002)
+        print(drawing.sent, drawing.received, flush=True)
+
+    return attack
+
+
 def junk(server: tuple[str, int], until_s: float, count: int) -> None:
     """Send datagrams of *count* bytes that are no token to the UDP port, as fast as one process can."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
@@ -121,6 +190,75 @@ def junk(server: tuple[str, int], until_s: float, count: int) -> None:
         print(sent, flush=True)
 
 
+HELLO = bytes.fromhex("160301020001fc0303")
+"""How a record with a client's first message begins: 512 bytes in all."""
+
+
+def _again_and_again(greet: Callable[[socket.socket], None]) -> Callable[[tuple[str, int], float, int], None]:
+    """Connect from *count* addresses in turn, without end, and let each connection *greet* the server."""
+
+    def attack(server: tuple[str, int], until_s: float, count: int) -> None:
+        sources = itertools.cycle(addresses(count))
+        begun()
+        while time.monotonic() < until_s:
+            with contextlib.suppress(OSError), connect(server, next(sources)) as connection:
+                greet(connection)
+
+    return attack
+
+
+_believing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_believing.check_hostname, _believing.verify_mode = False, ssl.CERT_NONE
+
+
+def _shake_hands(connection: socket.socket) -> None:
+    _believing.wrap_socket(connection).close()
+
+
+def _send_garbage(connection: socket.socket) -> None:
+    connection.sendall(HELLO + os.urandom(508))
+    connection.recv(100)
+
+
+def tls_stalled(server: tuple[str, int], until_s: float, count: int) -> None:
+    """Begin *count* handshakes from many addresses, 60 each, and go on with none of them; again when all are there."""
+    kept: deque[socket.socket] = deque(maxlen=count)
+    begun()
+    for source in itertools.cycle(addresses(-(-count // 60))):
+        for _ in range(60):
+            if time.monotonic() > until_s:
+                return
+            with contextlib.suppress(OSError):
+                kept.append(connect(server, source))
+                kept[-1].sendall(HELLO)
+
+
+def storm(server: tuple[str, int], until_s: float, count: int) -> None:
+    """Connect and close at once, from *count* addresses, as fast as one process can; every other one by a reset."""
+    begun()
+    for number, source in enumerate(itertools.cycle(addresses(count))):
+        if time.monotonic() > until_s:
+            print(number, flush=True)
+            return
+        with contextlib.suppress(OSError), socket.socket() as connection:
+            connection.setblocking(False)
+            connection.bind((source, 0))
+            if number % 2:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.connect_ex(server)
+
+
+def storm_of_commands(server: tuple[str, int], until_s: float, count: int) -> None:
+    """Connect from *count* addresses, ask for the stream over TCP and close at once, as fast as one process can."""
+    begun()
+    for number, source in enumerate(itertools.cycle(addresses(count))):
+        if time.monotonic() > until_s:
+            print(number, flush=True)
+            return
+        with contextlib.suppress(OSError), connect(server, source) as connection:
+            connection.send(CONNECT)
+
+
 ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "silent": silent,
     "slow_writers": slow_writers,
@@ -130,6 +268,15 @@ ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "no_newline": _flood(b"x" * 65_536, reading=True),
     "never_reads": never_reads,
     "junk": junk,
+    "connect_again": _draw(CONNECT, DISCONNECT + CONNECT),
+    "continue_again": _draw(CONNECT, CONTINUE),
+    "connect_anew": _draw(CONNECT, b"", anew=True),
+    "watch": _draw(CONNECT, b""),
+    "tls_handshakes": _again_and_again(_shake_hands),
+    "tls_garbage": _again_and_again(_send_garbage),
+    "tls_stalled": tls_stalled,
+    "storm": storm,
+    "storm_of_commands": storm_of_commands,
 }
 
 

@@ -37,7 +37,8 @@ def _packet(*, start: bool, counter: int, payload: bytes, pcr: int | None = None
 class TsWriter:
     """Writes numbered frames that look like H.264, and hold no picture."""
 
-    def __init__(self, *, bitrate_kbit: int = 2000) -> None:
+    def __init__(self, *, bitrate_kbit: int = 2000, gop_frames: int = GOP_FRAMES) -> None:
+        self._gop_frames = gop_frames
         self._bytes_per_frame = bitrate_kbit * 1000 // 8 // FPS
         self._counter = 0
         self._frame = 0
@@ -52,7 +53,7 @@ class TsWriter:
     def frame(self) -> bytes:
         """Return the packets of the next frame, tables before each keyframe."""
         number, self._frame = self._frame, self._frame + 1
-        keyframe = number % GOP_FRAMES == 0
+        keyframe = number % self._gop_frames == 0
         pts = round(number / FPS * 90_000) + 90_000
         head = b"\0\0\1\xe0\0\0\x80\x80\x05" + _timestamp(2, pts)
         units = b"\0\0\0\1\x09\xf0" + (b"\0\0\0\1\x67\x42\0\x1e\0\0\0\1\x65" if keyframe else b"\0\0\0\1\x41")
@@ -71,8 +72,15 @@ class TsWriter:
 class SyntheticSource:
     """Implements the server's ``Source``: *frames* frames, then the end; ``None``: without end."""
 
-    def __init__(self, *, bitrate_kbit: int = 2000, frames: int | None = None, live: bool = False) -> None:
-        self._writer = TsWriter(bitrate_kbit=bitrate_kbit)
+    def __init__(
+        self,
+        *,
+        bitrate_kbit: int = 2000,
+        frames: int | None = None,
+        live: bool = False,
+        gop_frames: int = GOP_FRAMES,
+    ) -> None:
+        self._writer = TsWriter(bitrate_kbit=bitrate_kbit, gop_frames=gop_frames)
         self._left = frames
         self._started = False
         self._closed = threading.Event()

@@ -1,7 +1,7 @@
 """A server with the settings that people have, as a program.
 
 ``python -m support.servers.plain_server HOST PORT [OPTION…]``; the options are ``--sender KIND``, ``--bitrate KBIT``,
-``--set KEY=JSON`` for any other setting.
+``--gop FRAMES`` of a group of pictures, ``--set KEY=JSON`` for any other setting.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from flume.server.app import Server
 from flume.settings import ServerSettings
-from support.media.synthetic import SyntheticSource
+from support.media.synthetic import GOP_FRAMES, SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.servers.program import running
 
@@ -33,7 +33,7 @@ async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM; say ``ready`` once clients are accepted."""
     others = {key: json.loads(value) for key, _, value in (word.partition("=") for word in options.set)}
     settings = ServerSettings(host=options.host, port=options.port, sender=options.sender, **others)
-    server = Server(SyntheticSource(bitrate_kbit=options.bitrate), settings)
+    server = Server(SyntheticSource(bitrate_kbit=options.bitrate, gop_frames=options.gop), settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()
     print("ready", flush=True)
@@ -46,5 +46,6 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--sender", default="auto")
     parser.add_argument("--bitrate", type=int, default=2000)
+    parser.add_argument("--gop", type=int, default=GOP_FRAMES)
     parser.add_argument("--set", action="append", default=[])
     asyncio.run(serve(parser.parse_args()))

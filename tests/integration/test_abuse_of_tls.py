@@ -1,0 +1,36 @@
+"""While clients abuse the TLS handshake, viewers over UDP and TLS receive everything and a new one joins in time."""
+
+from pathlib import Path
+
+import pytest
+
+from support.attacks.beside import Honest, attack, attacked_server, watching_over_tcp
+from support.ports import free_port
+from support.servers import certificates
+
+FOR_S = 4.0
+AT_LEAST = 500
+"""Datagrams of a watching client: the stream has 190 a second."""
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "refused"),
+    [
+        ("tls_handshakes", 3, "too_many_handshakes"),
+        ("tls_garbage", 40, "tls_handshake"),
+        ("tls_stalled", 600, "gave_way"),
+    ],
+)
+def test_a_flood_of_handshakes_costs_the_viewers_nothing_and_is_counted(tmp_path: Path, name, count, refused):
+    files, port = certificates.write(tmp_path), free_port()
+    with (
+        attacked_server(port, tls_certificate=files.certificate, max_sessions_per_address=8) as server,
+        Honest(port, tls=files.client) as honest,
+        watching_over_tcp(port, tls=files.client) as over_tls,
+        attack(name, port, for_s=FOR_S, count=count),
+    ):
+        outcome = honest.watch(for_s=FOR_S)
+    outcome.is_well(at_least=AT_LEAST)
+    assert len(over_tls.packets()) >= AT_LEAST
+    assert outcome.server["refused"][refused] > 0
+    assert b"Traceback" not in server.said  # type: ignore[attr-defined]
