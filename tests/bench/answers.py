@@ -13,7 +13,7 @@ import msgspec
 
 from bench.measure import CellSetup, clip_of
 from bench.network import BenchNetwork
-from bench.process import usage
+from bench.process import machine_busy_s, usage
 from bench.senders import Sender
 from bench.sink import Sink
 from bench.values import TS_BYTES, BenchError, Cell
@@ -50,8 +50,11 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: float = 0.0
     clients_cores: float = 0.0
     """What the bench used: its commands, and the sink that reads the datagrams."""
+    other_load_cores: float = 0.0
+    """Cores of this host that neither the server nor the bench used. With other load, replies wait for a CPU."""
     delivered_share: float = 0.0
-    """Datagrams at the clients ÷ what the clip's rate makes for those that are active."""
+    """Datagrams at the clients ÷ what the clip's rate makes for those that are active. It is above 1, because a client
+    that joins also gets what was sent since the last keyframe."""
     failure: str | None = None
 
 
@@ -206,23 +209,26 @@ def _measure(
             talk.run(SETTLE_S, per_s)
             for times in talk.replies_ms.values():
                 times.clear()
-            before, ours_before_ns = usage(setup.process.pid), _ours_ns(sink)
+            before, ours_before_ns, busy_before_s = usage(setup.process.pid), _ours_ns(sink), machine_busy_s()
             sink.set_window(begin_ns := time.time_ns(), begin_ns + round(seconds * 1e9))
             talk.run(seconds, per_s)
             after, ours_ns = usage(setup.process.pid), _ours_ns(sink) - ours_before_ns
+            busy_ns = (machine_busy_s() - busy_before_s) * 1e9
             setup.process.require_alive()
             sink.wait_until_drained()
             datagrams = sum(count.datagrams for count in sink.counts())
     lasted_ns = after.time_ns - before.time_ns
+    cpu_ns = after.cpu_ns - before.cpu_ns
     due = clip_of(cell.rate_mbit).bytes_per_s / TS_BYTES * known.active * seconds
     return msgspec.structs.replace(
         known,
         seconds=seconds,
         replies_ms={command: sorted(times) for command, times in talk.replies_ms.items()},
         joined_s=joined_s,
-        cores=(after.cpu_ns - before.cpu_ns) / lasted_ns,
+        cores=cpu_ns / lasted_ns,
         memory_mib=after.rss_bytes / 2**20,
         clients_cores=ours_ns / lasted_ns,
+        other_load_cores=max(0.0, (busy_ns - cpu_ns - ours_ns) / lasted_ns),
         delivered_share=datagrams / due,
     )
 
