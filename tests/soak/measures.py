@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from bench.process import tree, usage
+from flume.server.sending.send_clock import STALL_S
 
 _Z_95 = 1.96
 """Half the width of an interval that holds 95 % of a normal distribution, in standard deviations."""
@@ -35,6 +36,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag="sample"):
     clients_cpu_s: float = 0.0
     """The same of the process that all clients run in."""
     counts: dict[str, int] = {}
+    stalls: int | None = None
+    """How often the server says that its source was late, and that it moved the stream."""
 
 
 class Slope(NamedTuple):
@@ -64,7 +67,9 @@ class Series(NamedTuple):
     values: Sequence[float]
 
 
-def sample(pid: int, time_s: float, *, ahead_ms: float | None, clients_cpu_s: float, counts: dict[str, int]) -> Sample:
+def sample(
+    pid: int, time_s: float, *, ahead_ms: float | None, clients_cpu_s: float, counts: dict[str, int], stalls: int
+) -> Sample:
     """Return what process *pid* and its descendants use; a process that has just ended counts as nothing."""
     used = usage(pid)
     descriptors = 0
@@ -82,7 +87,31 @@ def sample(pid: int, time_s: float, *, ahead_ms: float | None, clients_cpu_s: fl
         server_cpu_s=round(used.cross_check_s, 2),
         clients_cpu_s=round(clients_cpu_s, 2),
         counts=counts,
+        stalls=stalls,
     )
+
+
+def steps_ms(samples: Sequence[Sample]) -> list[float]:
+    """Return by how much the stream fell behind the clock at once: what the server does when its source stalls.
+
+    >>> blank = {"memory_mib": 0, "threads": 0, "descriptors": 0}
+    >>> steps_ms([Sample(time_s=float(n), ahead_ms=ahead, **blank) for n, ahead in enumerate((0.0, 2.0, -300.0))])
+    [-302.0]
+    """
+    known = [one.ahead_ms for one in samples if one.ahead_ms is not None]
+    return [after - before for before, after in pairwise(known) if after - before < -STALL_S * 1000]
+
+
+def without_steps(samples: Sequence[Sample]) -> list[Sample]:
+    """Return *samples* as if the stream had made none of its :func:`steps_ms`."""
+    found, moved_ms, before_ms = [], 0.0, None
+    for one in samples:
+        if one.ahead_ms is not None:
+            if before_ms is not None and one.ahead_ms - before_ms < -STALL_S * 1000:
+                moved_ms += one.ahead_ms - before_ms
+            before_ms = one.ahead_ms
+        found.append(one if one.ahead_ms is None else msgspec.structs.replace(one, ahead_ms=one.ahead_ms - moved_ms))
+    return found
 
 
 def drift_ms(samples: Sequence[Sample]) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from soak.measures import Sample, Series, Slope, drift_ms, slope
+from soak.measures import Sample, Series, Slope, drift_ms, slope, steps_ms, without_steps
 from soak.slices import Slice
 
 SETTLE_SHARE, SETTLE_MOST_S = 0.2, 300.0
@@ -30,6 +30,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     revision: str
     drift_ms: float
+    """Without the steps of stalls."""
+    stalls: int
+    """Steps by which the stream fell behind at once, more than 250 ms each: the server got nothing from its source for
+    so long, or no CPU."""
+    stalls_ms: float
+    """By how much in all."""
+    stalls_counted: int | None
+    """As the server counts them."""
     server_cpu_percent: float
     """Of one core."""
     clients_cpu_percent: float
@@ -56,7 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def measured(one: Slice) -> list[Sample]:
     """Return the samples of a slice that count: not those from before it has settled."""
     settle_s = min(SETTLE_SHARE * one.seconds, SETTLE_MOST_S)
-    return [each for each in one.samples if each.time_s > settle_s]
+    return [each for each in without_steps(one.samples) if each.time_s > settle_s]
 
 
 def series(slices: Sequence[Slice], name: str) -> list[Series]:
@@ -92,12 +100,15 @@ def report(slices: Sequence[Slice]) -> Report:
 
 
 def _part(one: Slice) -> Part:
-    samples = measured(one)
+    samples, steps = measured(one), steps_ms(one.samples)
     return Part(
         began=one.start.began,
         seconds=round(one.seconds, 1),
         revision=one.start.revision,
         drift_ms=round(drift_ms(samples), 1),
+        stalls=len(steps),
+        stalls_ms=round(-sum(steps), 1),
+        stalls_counted=max((each.stalls for each in one.samples if each.stalls is not None), default=None),
         server_cpu_percent=_cpu_percent(samples, "server_cpu_s"),
         clients_cpu_percent=_cpu_percent(samples, "clients_cpu_s"),
         is_whole=one.end is not None,
@@ -119,6 +130,10 @@ def _faults(counts: Counter[str], parts: Sequence[Part], slopes: dict[str, Slope
     for number, part in enumerate(parts, start=1):
         if abs(part.drift_ms) > MOST_DRIFT_MS:
             found.append(f"slice {number}: the stream drifted by {part.drift_ms:+.0f} ms from the clock")
+        if part.stalls_counted is not None and part.stalls > part.stalls_counted:
+            found.append(
+                f"slice {number}: the stream stalled {part.stalls} times, and {part.stalls_counted} are counted"
+            )
     if not counts["datagrams"]:
         found.append("no client received anything")
     return found
@@ -147,8 +162,8 @@ def lines(made: Report) -> list[str]:
         end = "" if part.is_whole else "; killed: the sessions that were open then are not in the counts"
         found.append(
             f"slice {number}: {part.began}, {part.seconds / 60:.1f} min, {part.revision or 'revision unknown'}; "
-            f"drift {part.drift_ms:+.1f} ms; CPU of a core: server {part.server_cpu_percent:.1f} %, "
-            f"clients {part.clients_cpu_percent:.1f} %{end}"
+            f"drift {part.drift_ms:+.1f} ms beside {part.stalls} stalls of {part.stalls_ms:.0f} ms in all; "
+            f"CPU of a core: server {part.server_cpu_percent:.1f} %, clients {part.clients_cpu_percent:.1f} %{end}"
         )
     found += [title(made, name) for name in QUANTITIES]
     found.append(", ".join(f"{name} {count:,}" for name, count in made.counts.items()))

@@ -143,7 +143,9 @@ class Load:
         await watcher.command("connect")
         interval_s = min(SAMPLE_S, max(0.2, seconds / 60))
         while not until.over:
-            self._look(server, watcher, lives, time.monotonic() - began_s)
+            status = await watcher.command("status")
+            stalls = int(status["server"]["source_counts"].get("stalls", 0)) if status else 0
+            self._look(server, watcher, lives, time.monotonic() - began_s, stalls)
             await until.sleep(interval_s)
         self.lasted_s = time.monotonic() - began_s
         await asyncio.gather(*lives)
@@ -162,7 +164,12 @@ class Load:
             await live(self._client(number), random, until=until, life_s=random.uniform(0.2, 1.8) * LIFE_S)
 
     def _look(
-        self, server: subprocess.Popen[bytes], watcher: SoakClient, lives: Sequence[asyncio.Task[None]], time_s: float
+        self,
+        server: subprocess.Popen[bytes],
+        watcher: SoakClient,
+        lives: Sequence[asyncio.Task[None]],
+        time_s: float,
+        stalls: int,
     ) -> None:
         """Take a sample. Raises what ended a client, or that the server has ended."""
         self.lasted_s = time_s
@@ -177,6 +184,7 @@ class Load:
             ahead_ms=watcher.take_ahead_ms(),
             clients_cpu_s=used.ru_utime + used.ru_stime,
             counts=dict(self.counts),
+            stalls=stalls,
         )
         before_s = self.samples[-1].time_s if self.samples else 0.0
         self.samples.append(taken)

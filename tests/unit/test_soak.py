@@ -61,9 +61,17 @@ def test_a_single_datagram_outside_its_window_is_counted(events) -> None:
 # --- growth ------------------------------------------------------------------------------------------------------
 
 
-def taken(time_s: float, *, memory_mib: float = 70.0, ahead_ms: float | None = 3.0, cpu_s: float = 0.0) -> Sample:
+def taken(
+    time_s: float, *, memory_mib: float = 70.0, ahead_ms: float | None = 3.0, cpu_s: float = 0.0, stalls: int = 0
+) -> Sample:
     return Sample(
-        time_s=time_s, memory_mib=memory_mib, threads=5, descriptors=300, ahead_ms=ahead_ms, server_cpu_s=cpu_s
+        time_s=time_s,
+        memory_mib=memory_mib,
+        threads=5,
+        descriptors=300,
+        ahead_ms=ahead_ms,
+        server_cpu_s=cpu_s,
+        stalls=stalls,
     )
 
 
@@ -137,12 +145,33 @@ def test_leaks_drift_silence_and_a_server_that_fails_are_faults() -> None:
     assert report([slice_of(samples)._replace(end=end)]).faults == ["slice 1 broke off: TimeoutError: "]
 
 
+def stalling(*, counted: int, by_ms: float = -342.0) -> Slice:
+    """Return a slice whose stream falls behind the clock after ten samples; *counted* is what the server says."""
+    flat = [taken(5.0 * index, ahead_ms=0.0) for index in range(10)]
+    return slice_of([*flat, *(taken(5.0 * n, ahead_ms=by_ms, stalls=counted) for n in range(10, 30))])
+
+
+def test_a_stall_that_the_server_counts_is_said_and_is_no_drift() -> None:
+    made = report([stalling(counted=1)])
+    assert made.faults == []
+    assert "drift +0.0 ms beside 1 stalls of 342 ms" in "\n".join(lines(made))
+    assert made.ahead_ms.an_hour == 0.0
+
+
+def test_a_stall_that_is_not_counted_and_a_step_that_is_none_are_faults() -> None:
+    (fault,) = report([stalling(counted=0)]).faults
+    assert fault == "slice 1: the stream stalled 1 times, counted 0"
+    for by_ms in (-200.0, 300.0):  # too small for a stall, and the wrong way
+        (fault,) = report([stalling(counted=1, by_ms=by_ms)]).faults
+        assert "drifted by" in fault
+
+
 def test_the_counts_and_the_cpu_time_of_all_slices() -> None:
     samples = [taken(5.0 * index, cpu_s=0.5 * index) for index in range(30)]
     made = report([slice_of(samples, counts={"datagrams": 9, "leaked": 0}), slice_of(samples)])
     assert made.counts == {"datagrams": 10, "leaked": 0}
     assert [part.server_cpu_percent for part in made.slices] == [10.0, 10.0]
-    assert "slice 2: 2026-01-01T12:00:00+00:00, 2.4 min, abc; drift +0.0 ms" in "\n".join(lines(made))
+    assert "slice 2: 2026-01-01T12:00:00+00:00, 2.4 min, abc; drift +0.0 ms beside 0 stalls" in "\n".join(lines(made))
 
 
 # --- slices ------------------------------------------------------------------------------------------------------
