@@ -16,6 +16,9 @@ def test_five_clients_at_4_mbit_lose_nothing_and_see_the_picture(lab):
     for client in report["clients"]:
         assert client["datagrams_leaked"] == 0
         assert client["datagrams_lost"] == 0
-        assert client["datagrams_active"] > 30 * 350, "4 Mbit/s are 380 datagrams a second"
-        assert client["frames_due"] == pytest.approx(30 * 25, abs=25)
+        # On a busy computer a client connects later, and its window is shorter.
+        window_s = sum(closed_s - opened_s for opened_s, closed_s in client["active_windows"])
+        assert window_s > 20
+        assert client["datagrams_active"] > window_s * 350, "4 Mbit/s are 380 datagrams a second"
+        assert client["frames_due"] == pytest.approx(window_s * 25, abs=25)
         assert client["frames_displayed"] >= client["frames_due"] * FRAMES_MIN_PCT / 100
