@@ -131,9 +131,7 @@ def _faults(counts: Counter[str], parts: Sequence[Part], slopes: dict[str, Slope
         if abs(part.drift_ms) > MOST_DRIFT_MS:
             found.append(f"slice {number}: the stream drifted by {part.drift_ms:+.0f} ms from the clock")
         if part.stalls_counted is not None and part.stalls > part.stalls_counted:
-            found.append(
-                f"slice {number}: the stream stalled {part.stalls} times, and {part.stalls_counted} are counted"
-            )
+            found.append(f"slice {number}: the stream stalled {part.stalls} times, counted {part.stalls_counted}")
     if not counts["datagrams"]:
         found.append("no client received anything")
     return found
