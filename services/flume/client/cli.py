@@ -25,6 +25,7 @@ from flume.control.endpoint import endpoint
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError
+from flume.lasting_output import lasting_output
 from flume.settings import DEFAULT_PORT, ClientSettings, PayloadKind, TransportChoice
 
 _DEFAULTS = ClientSettings(host="localhost")
@@ -133,6 +134,7 @@ def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), help="For 'flume health client'.")
 @click.option("-v", "--verbose", is_flag=True, help="Write more to standard error.")
+@lasting_output()
 def watch(
     *,
     host: str,

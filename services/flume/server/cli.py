@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from flume.control.endpoint import without_brackets
+from flume.lasting_output import lasting_output
 from flume.server.app import Server
 from flume.server.limits.descriptors import DESCRIPTORS_PER_SESSION
 from flume.server.logs import set_up_logging
@@ -158,6 +159,7 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
 @_limit_options
 @click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
+@lasting_output()
 def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool, **options: Any) -> None:
     """Stream SOURCE… (files, folders, playlists, devices, network addresses) to every host that connects.
 
@@ -225,4 +227,4 @@ def _allow_descriptors(sessions: int) -> None:
 
 
 def _say_json(**fields: object) -> None:
-    click.echo(msgspec.json.encode(fields))
+    click.echo(msgspec.json.encode(fields).decode())

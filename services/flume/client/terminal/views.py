@@ -49,8 +49,8 @@ class JsonView:
         self._stream = stream
 
     def _write(self, event: str, **fields: Any) -> None:
-        # A reader that has closed its end must not stop the client from ending in order.
-        with contextlib.suppress(BrokenPipeError):
+        # Neither a reader that has closed its end nor a full disk may stop the client.
+        with contextlib.suppress(OSError):
             self._stream.write(json.dumps({"event": event, "time_s": round(time.time(), 6), **fields}) + "\n")
             self._stream.flush()
 

@@ -59,6 +59,7 @@ class Watching:
         self._state_file = state_file
         self._duration_s = duration_s
         self._interval_s = statistics_interval_s
+        self._state_is_written = True
         # SimpleQueue.put is reentrant: signal handlers may call it.
         self._ends: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._client: Client | None = None
@@ -139,7 +140,11 @@ class Watching:
             try:
                 write_state(self._state_file, statistics)
             except FlumeError as error:  # a full disk: the stream goes on, and the health check sees an old file
-                _log.warning("%s", error)
+                if self._state_is_written:
+                    _log.warning("%s; tried again every second", error)
+                self._state_is_written = False
+            else:
+                self._state_is_written = True
 
 
 class Stoppable(Protocol):
@@ -156,4 +161,6 @@ def write_state(path: Path, statistics: ClientStatistics) -> None:
         beside.write_bytes(msgspec.json.encode(to_published(statistics)))
         beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise FlumeError(f"cannot write the state file {path}: {error.strerror}") from error
