@@ -37,6 +37,8 @@ def _complaint(state: ClientStatistics, now_s: float) -> str | None:
     age_s = now_s - state.time_s
     if age_s > FRESH_S:
         return f"the state file is {age_s:.1f} s old: the client has stopped writing it"
+    if age_s < -FRESH_S:  # a client that lives has written it anew since
+        return f"the state file is {-age_s:.1f} s ahead of the clock, which was set back: has the client stopped?"
     if state.desired != "closed" and not state.linked:
         return f"no control connection to {state.server}: {state.last_error or 'not yet tried'}"
     if state.desired == "active" and state.state != "active":
