@@ -26,6 +26,8 @@ class Channel:
         self.begun_s = time.monotonic()
         self.connections = 0
         """How many connections receive now."""
+        self.is_off = False
+        """Nothing is sent, and connections end; what is on the air goes on."""
         self._times = self._send_times()
 
     def _send_times(self) -> list[float]:
@@ -54,12 +56,13 @@ class Channel:
                     yield bytes(pending)
                     pending.clear()
                 time.sleep(max(0.0, min(due_s - self.now_s + 0.02, 0.1)))
-            pending += packet
+            if not self.is_off:
+                pending += packet
         yield bytes(pending)
 
 
 @contextlib.contextmanager
-def over_http(channel: Channel, *, headers: tuple[tuple[str, str], ...] = ()) -> Iterator[str]:
+def over_http(channel: Channel, *, headers: tuple[tuple[str, str], ...] = (), port: int = 0) -> Iterator[str]:
     """Serve *channel* over http, without an end; return its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -73,6 +76,8 @@ def over_http(channel: Channel, *, headers: tuple[tuple[str, str], ...] = ()) ->
             try:
                 with contextlib.suppress(OSError):
                     for piece in channel.pieces(from_s=channel.now_s - LATE_S):
+                        if channel.is_off:
+                            return
                         self.wfile.write(piece)
             finally:
                 channel.connections -= 1
@@ -80,7 +85,7 @@ def over_http(channel: Channel, *, headers: tuple[tuple[str, str], ...] = ()) ->
         def log_message(self, *_: object) -> None:
             pass
 
-    with web_server(Handler) as address:
+    with web_server(Handler, port=port) as address:
         yield f"{address}/live.ts"
 
 

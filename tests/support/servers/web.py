@@ -17,9 +17,12 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def web_server(handler: object, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Run a web server on loopback, with *tls* over HTTPS; return its address, without a slash at the end."""
-    server = QuietServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+def web_server(handler: object, *, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[str]:
+    """Run a web server on loopback, with *tls* over HTTPS; return its address, without a slash at the end.
+
+    *port* 0: any that is free.
+    """
+    server = QuietServer(("127.0.0.1", port), handler)  # type: ignore[arg-type]
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
