@@ -1,9 +1,13 @@
 """What the judge reads: captured frames, the control connections in them, and what clients report."""
 
+import contextlib
 import json
 import struct
 from collections.abc import Iterator
 
+import msgspec
+
+from flume.client.statistics import parse_published
 from flume.errors import EvidenceError
 from flume.lab.evidence.claims import parse_statistics_untrusted
 from flume.lab.evidence.collector import Collector
@@ -134,7 +138,9 @@ def _fragments(reading: Reading, whole: bytes) -> Iterator[tuple[Fragment, float
 
 
 def statistics(data: bytes) -> None:
-    """A client's own statistics, any JSON object."""
+    """A client's own statistics, any bytes in its file, and any JSON object in its output."""
+    with contextlib.suppress(msgspec.DecodeError):
+        assert parse_published(data).datagrams is not None
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):

@@ -52,12 +52,12 @@ class ReportedStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_statistics_untrusted(statistics: Mapping[str, Any]) -> ReportedStatistics:
-    """Return the statistics event as a value. Raises :class:`EvidenceError` for a field of a wrong type.
+    """Return the statistics event as a value. Raises :class:`EvidenceError` for what is none.
 
     >>> parse_statistics_untrusted({"state": "active", "datagrams": 900}).claims().datagrams
     900
     """
     try:
         return msgspec.convert(statistics, ReportedStatistics)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:  # a key with half a surrogate pair cannot be encoded
         raise EvidenceError(f"a client's statistics cannot be used: {error}") from error

@@ -31,7 +31,8 @@ def test_what_is_not_said_is_not_claimed():
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"state": 1}, {"state": "active", "datagrams": "many"}, {"state": "x", "player": []}]
+    "event",
+    [{}, {"state": 1}, {"state": "active", "datagrams": "many"}, {"state": "x", "player": []}, {"sta\ud800te": "x"}],
 )
 def test_wrong_types_are_an_error_of_the_evidence(event):
     with pytest.raises(EvidenceError, match="statistics"):
