@@ -336,3 +336,17 @@ def test_a_restarted_server_is_found_again() -> None:
             before = watcher.client.statistics().datagrams
             wait_until("it receives again", lambda: watcher.client.statistics().datagrams > before + 20)
             assert watcher.client.statistics().reconnects == 1
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_client_whose_host_slept_begins_another_session_at_once(transport: str) -> None:
+    """The connection is there as it was: on this host no time has passed, and what the server said has gone by."""
+    with RunningServer() as server, Watcher(server.port, transport=transport) as watcher:
+        watcher.connect()
+        wait_until("it receives", lambda: watcher.client.statistics().datagrams > 20)
+        watcher.client._supervisor._watchdog._network._read_asleep_s = lambda: 3600.0
+        wait_until("another session", lambda: watcher.client.statistics().reconnects == 1)
+        before = watcher.client.statistics().datagrams
+        wait_until("it receives again", lambda: watcher.client.statistics().datagrams > before + 20)
+        assert "this host slept for 3600 s, in which the server got no token" in watcher.messages()
+        assert watcher.client.statistics().transport == transport
