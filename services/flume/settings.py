@@ -105,6 +105,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of one IPv4 /24 or IPv6 /64, or as many as one address may have if that is more."""
     max_half_open: int = 500
     """Control connections whose client does not receive, and has not been interrupted: the oldest give way."""
+    connections_per_s_per_address: float = 50.0
+    """Control connections that are taken a second; as many at once as twice its sessions."""
+    connections_per_s_per_network: float = 200.0
+    """Of one IPv4 /24 or IPv6 /64, or as many as one address may make if that is more."""
     idle_control_s: float = 60.0
     """Time without a line after which a control connection without a session is closed."""
     commands_per_s: float = 50.0
@@ -164,6 +168,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         # They may be above max_sessions, so that a person can lower max_sessions alone.
         for key in ("max_sessions_per_address", "max_sessions_per_network", "max_half_open"):
             check(1 <= getattr(self, key) <= 100_000, key, getattr(self, key), "1 to 100000")
+        for key in ("connections_per_s_per_address", "connections_per_s_per_network"):
+            check(1 <= getattr(self, key) <= 1_000_000, key, getattr(self, key), "1 to 1000000 a second")
         for key in ("commands_per_s", "commands_per_s_per_address", "commands_per_s_in_all"):
             check(1 <= getattr(self, key) <= 1_000_000, key, getattr(self, key), "1 to 1000000 a second")
         check(512 <= self.max_line_bytes <= 65_536, "max_line_bytes", self.max_line_bytes, "512 to 65536 bytes")

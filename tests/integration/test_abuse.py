@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flume.server.limits.catch_up import PER_ADDRESS
-from support.attacks.beside import Honest, attack, attacked_server
+from support.attacks.beside import Honest, attack, attacked_server, watching_over_tcp
 from support.clients.wire_client import WireClient
 from support.ports import free_port
 from support.servers.running_server import running_server
@@ -29,7 +29,7 @@ AT_LEAST = 500
         ("blank_lines", 60, "commands"),
         ("no_newline", 60, "commands"),
         ("status", 60, "commands"),
-        ("connect_anew", 60, "commands"),
+        ("connect_anew", 60, "connections"),
     ],
 )
 def test_abuse_of_the_control_port_costs_the_other_clients_nothing_and_is_counted(name, count, refused):
@@ -38,6 +38,23 @@ def test_abuse_of_the_control_port_costs_the_other_clients_nothing_and_is_counte
         outcome = honest.watch(for_s=FOR_S)
     outcome.is_well(at_least=AT_LEAST)
     assert outcome.server["refused"][refused] > 0
+
+
+@pytest.mark.parametrize(("name", "count"), [("storm", 400), ("storm_of_commands", 400)])
+def test_a_storm_of_connections_keeps_no_newcomer_waiting(name, count):
+    """Of many addresses, and so fast that the kernel's queue of connections would overflow if it were short."""
+    port = free_port()
+    with (
+        attacked_server(port) as server,
+        Honest(port) as honest,
+        watching_over_tcp(port) as over_tcp,
+        attack(name, port, for_s=FOR_S, count=count),
+    ):
+        outcome = honest.watch(for_s=FOR_S)
+    outcome.is_well(at_least=AT_LEAST)
+    assert outcome.server["refused"]["connections"] > 0
+    assert len(over_tcp.packets()) >= AT_LEAST
+    assert b"Traceback" not in server.said  # type: ignore[attr-defined]
 
 
 # -- what commands draw -----------------------------------------------------------------------------------------

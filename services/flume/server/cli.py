@@ -43,6 +43,8 @@ _LIMITS = {
     "max_sessions": "Most sessions in all.",
     "max_sessions_per_address": "Most sessions of one address.",
     "max_sessions_per_network": "Most sessions of one IPv4 /24 or IPv6 /64.",
+    "connections_per_s_per_address": "Most connections of one address that are taken a second.",
+    "connections_per_s_per_network": "Most connections of one IPv4 /24 or IPv6 /64 that are taken a second.",
     "max_half_open": "Most connections whose client receives nothing yet; with more, the oldest give way.",
     "idle_control_s": "Seconds without a command after which a connection without a session is ended.",
     "commands_per_s": "Most commands a second of one connection; more wait, and after 10 s the connection is ended.",

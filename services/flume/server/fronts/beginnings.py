@@ -12,11 +12,14 @@ from flume.tls import ACCESS_DENIED, HANDSHAKE_BYTE, INTERNAL_ERROR, alert
 def wrong_beginning(accepted: socket.socket, *, has_tls: bool) -> Refused | None:
     """Return what to say to a client that speaks TLS to a server without, or none to a server with it.
 
-    The bytes that have come stay where they are. Without any the beginning is not wrong.
+    The bytes that have come stay where they are. Without any yet the beginning is not wrong. Raises :class:`OSError`
+    where the client has closed or reset the connection before it said anything.
     """
     first = b""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(BlockingIOError):
         first = accepted.recv(1, socket.MSG_PEEK)
+        if not first:
+            raise ConnectionAbortedError
     if has_tls and first not in {b"", HANDSHAKE_BYTE}:
         return goodbye("tls_required", "this server speaks TLS and nothing else: connect with --tls")
     if not has_tls and first == HANDSHAKE_BYTE:

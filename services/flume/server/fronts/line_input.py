@@ -9,9 +9,13 @@ from collections.abc import Callable
 
 from flume.control.codec import Line, LineBuffer
 from flume.server.limits.commands import ConnectionBudget
+from flume.server.limits.turns import Turns
 
 READ_BYTES = 4096
 """Most bytes of one connection that are read at once. When so many wait to be cut into lines, no more is read."""
+
+LEAST_WAIT_S = 0.005
+"""Lines that wait for their turn among all are let go so often at most."""
 
 _shared = memoryview(bytearray(READ_BYTES))
 """Where the event loop reads to. One for all: it is copied from before anything else runs."""
@@ -46,6 +50,8 @@ class LineInput:
         self._is_reading = True
         self._has_arrived = self._has_ended = self._is_discarded = False
         self._waiter: asyncio.Future[bool] | None = None
+        self._turn: asyncio.Future[bool] | None = None
+        """Done when the line may be carried out, as far as the budget of all is concerned."""
 
     @property
     def pending_bytes(self) -> int:
@@ -78,6 +84,8 @@ class LineInput:
         self._is_discarded = True
         self._buffer.clear()
         self._wake()
+        if self._turn is not None:
+            _set(self._turn, False)  # noqa: FBT003 - the result
 
     async def next_line(self, timeout_s: float) -> Line | None:
         """Return the next line that is not blank, in its time; ``None`` at the end.
@@ -91,32 +99,54 @@ class LineInput:
                 await self._pay()
             if line and not self._is_discarded:
                 return line
-            is_new = line is None
+            is_new = False
             if line is None:
                 if self._has_ended:
                     return None
-                await self._wait_for_bytes(timeout_s)
+                is_new = await self._wait_for_bytes(timeout_s)
         return None
 
     async def _pay(self) -> None:
         now_s = self._loop.time()
         delay_s = self._budget.delay_s(now_s)
-        if delay_s == 0:
+        if delay_s > 0:
+            self._read(on=False)
+            if self._budget.is_excessive(now_s):
+                raise ExcessError
+            self._on_delayed()
+            until_s = now_s + delay_s
+            while not self._is_discarded and (left_s := until_s - self._loop.time()) > 0:
+                await self._sleep(left_s)
+        if not self._is_discarded:
+            await self._wait_for_turn(is_known=delay_s > 0)
+        if self._is_discarded:
+            self._budget.give_back(self._loop.time())
+
+    async def _wait_for_turn(self, *, is_known: bool) -> None:
+        """Wait until the budget of all has room; *is_known*: the client has been told that its line waits."""
+        turns, network = self._budget.turns, self._budget.network
+        turn: asyncio.Future[bool] = self._loop.create_future()
+        if turns.enter(network, turn, self._loop.time()):
             return
         self._read(on=False)
-        if self._budget.is_excessive(now_s):
-            raise ExcessError
-        self._on_delayed()
-        until_s = now_s + delay_s
-        while not self._is_discarded and (left_s := until_s - self._loop.time()) > 0:
-            await self._sleep(left_s)
+        if not is_known:
+            self._on_delayed()
+        _plan(turns, self._loop)
+        self._turn = turn
+        try:
+            await turn
+        finally:
+            self._turn = None
+            turns.leave(network, turn)
 
-    async def _wait_for_bytes(self, timeout_s: float) -> None:
+    async def _wait_for_bytes(self, timeout_s: float) -> bool:
+        """Return whether more has come than the end, or raise :class:`TimeoutError`."""
         self._unread = 0
         self._read(on=True)
         if not self._has_arrived and not await self._sleep(timeout_s):
             raise TimeoutError
-        self._has_arrived = False
+        has_arrived, self._has_arrived = self._has_arrived, False
+        return has_arrived
 
     async def _sleep(self, timeout_s: float) -> bool:
         """Return ``True`` as soon as something has come or ended, ``False`` after *timeout_s*."""
@@ -137,6 +167,19 @@ class LineInput:
         if on is not self._is_reading:
             self._is_reading = on
             self._set_reading(on)
+
+
+def _plan(turns: Turns[asyncio.Future[bool]], loop: asyncio.AbstractEventLoop) -> None:
+    if turns.has_waiters and not turns.is_planned:
+        turns.is_planned = True
+        loop.call_later(max(LEAST_WAIT_S, turns.wait_s(loop.time())), _go_on, turns, loop)
+
+
+def _go_on(turns: Turns[asyncio.Future[bool]], loop: asyncio.AbstractEventLoop) -> None:
+    turns.is_planned = False
+    for turn in turns.due(loop.time()):
+        _set(turn, True)  # noqa: FBT003 - the result
+    _plan(turns, loop)
 
 
 def _set(waiter: asyncio.Future[bool], result: bool) -> None:  # noqa: FBT001 - a future's result

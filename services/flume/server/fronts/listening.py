@@ -1,12 +1,10 @@
 """The listening TCP socket: a bounded number of connections a turn, and one line for a client that is turned away."""
 
 import asyncio
-import contextlib
 import errno
 import itertools
 import logging
 import socket
-from collections import deque
 from collections.abc import Collection, Coroutine
 from functools import partial
 from typing import NamedTuple
@@ -18,17 +16,19 @@ from flume.control.session import State
 from flume.errors import NetworkError
 from flume.server.access.certificates import Certificates
 from flume.server.access.rules import Access
-from flume.server.fronts.beginnings import farewell, wrong_beginning
+from flume.server.fronts.beginnings import wrong_beginning
+from flume.server.fronts.farewells import Farewells
 from flume.server.fronts.json_lines import ControlConnection, idle_message
 from flume.server.fronts.tls_transport import TlsTransport
 from flume.server.limits.buckets import AddressBuckets, Rate
 from flume.server.limits.descriptors import Descriptors
+from flume.server.limits.newcomers import Newcomers
 from flume.server.sessions import replies
 from flume.server.sessions.table import Place, SessionTable
 from flume.sockaddr import address_of
 
-ACCEPTS_AT_ONCE = 16
-"""Connections accepted before the event loop does other work: 2 to 3 ms."""
+ACCEPTS_AT_ONCE, LOOKS_AT_ONCE = 16, 128
+"""Connections taken, and those accepted in all, before the event loop does other work: 2 to 5 ms."""
 
 RETRY_S = 1.0
 """How long nothing is accepted when the kernel has no descriptor or no memory for a connection."""
@@ -38,9 +38,6 @@ TEND_S = 0.25
 HANDSHAKES_PER_S = 10.0
 """TLS handshakes of one address a second; as many at once as it may have sessions.
 One costs 0.2 ms of CPU with a key on P-256, 0.4 ms with RSA of 2048 bits."""
-
-FAREWELLS, FAREWELL_S = 32, 1.0
-"""Connections that are turned away are closed after a second, or sooner when there are more of them."""
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -57,10 +54,11 @@ class ControlListener:
         self._has_tls = access.certificates is not None
         self._handshakes: set[TlsTransport] = set()
         self._handshake_rates = AddressBuckets(Rate(HANDSHAKES_PER_S, table.settings.max_sessions_per_address))
+        self._newcomers = Newcomers(table.settings)
         self._connections: set[ControlConnection] = set()
         self._silent: dict[socket.socket, _Silent] = {}
         self._making: set[asyncio.Task[None]] = set()
-        self._farewells: deque[_Farewell] = deque()
+        self._farewells = Farewells(has_tls=self._has_tls)
         self._listening: socket.socket | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._descriptors: Descriptors | None = None
@@ -79,8 +77,9 @@ class ControlListener:
             asyncio.get_running_loop().add_reader(self._listening, self._on_acceptable)
 
     def _on_acceptable(self) -> None:
-        for _ in range(ACCEPTS_AT_ONCE):
-            if self._listening is None:
+        taken = 0
+        for _ in range(LOOKS_AT_ONCE):
+            if self._listening is None or taken == ACCEPTS_AT_ONCE:
                 return
             try:
                 accepted, name = self._listening.accept()
@@ -92,7 +91,7 @@ class ControlListener:
                 if not self._turn_away_without_room(error):
                     return
             else:
-                self._take(accepted, address_of(name))
+                taken += self._take(accepted, address_of(name))
 
     def _turn_away_without_room(self, error: OSError) -> bool:
         """Accept one connection by the spare descriptor, and say why it is turned away; ``False``: not even that."""
@@ -107,9 +106,8 @@ class ControlListener:
             self._table.refused["descriptors"] += 1
             message = "this server has no file descriptor left (ulimit -n): try later"
             _log.warning("%s is turned away: %s", endpoint(*address_of(name)), message)
-            self._say(accepted, Closed(state=State.CLOSED, code="busy", message=message))
-            while self._farewells:
-                self._part()
+            self._farewells.say(accepted, Closed(state=State.CLOSED, code="busy", message=message))
+            self._farewells.part(all_of_them=True)
         return True
 
     def _pause(self, error: OSError) -> None:
@@ -119,21 +117,35 @@ class ControlListener:
             loop.remove_reader(self._listening)
             self._retry = loop.call_later(RETRY_S, self._listen)
 
-    def _take(self, accepted: socket.socket, peer: Address) -> None:
-        """Give *accepted* a place, and let it wait for its first bytes; until then it costs no more than that."""
+    def _take(self, accepted: socket.socket, peer: Address) -> bool:
+        """Let *accepted* in, or say why not; return ``False`` where it has cost next to nothing."""
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        now_s = asyncio.get_running_loop().time()
+        if not self._newcomers.admits(peer[0], now_s):
+            self._table.refused["connections"] += 1
+            if not self._newcomers.may_tell(now_s):
+                accepted.close()
+                return False
+            message = f"{peer[0]}, or its network, makes more connections a second than are taken: try later"
+            self._farewells.say(accepted, Closed(state=State.CLOSED, code="busy", message=message))
+            return True
+        self._admit(accepted, peer)
+        return True
+
+    def _admit(self, accepted: socket.socket, peer: Address) -> None:
+        """Give *accepted* a place, and let it wait for its first bytes; until then it costs no more than that."""
         if not self._access.networks.admits(peer[0]):
             self._table.refused["address_denied"] += 1
             _log.warning("%s is turned away: its network is not allowed (--allow, --deny)", endpoint(*peer))
             message = f"this server does not serve {peer[0]}"
-            self._say(accepted, Closed(state=State.CLOSED, code="address_denied", message=message))
+            self._farewells.say(accepted, Closed(state=State.CLOSED, code="address_denied", message=message))
             return
         try:
             place = self._table.admit(peer, lambda goodbye: self._dismiss(accepted, goodbye))
         except NetworkError as error:
             _log.warning("%s is turned away: %s", endpoint(*peer), error)
             code = "shutdown" if self._table.closing else "busy"
-            self._say(accepted, Closed(state=State.CLOSED, code=code, message=str(error)))
+            self._farewells.say(accepted, Closed(state=State.CLOSED, code=code, message=str(error)))
             return
         loop = asyncio.get_running_loop()
         self._silent[accepted] = _Silent(place, loop.time() + self._table.settings.idle_control_s)
@@ -147,9 +159,8 @@ class ControlListener:
             self._forget(accepted)
             self._table.leave(silent.place)
             self._table.refused["idle"] += 1
-            self._say(accepted, replies.goodbye(IDLE, idle_message(idle_s)))
-        while self._farewells and self._farewells[0].until_s <= now_s:
-            self._part()
+            self._farewells.say(accepted, replies.goodbye(IDLE, idle_message(idle_s)))
+        self._farewells.part()
         self._tending = loop.call_later(TEND_S, self._tend)
 
     def _make(self, accepted: socket.socket) -> None:
@@ -157,24 +168,26 @@ class ControlListener:
         silent = self._forget(accepted)
         if silent is None:
             return
+        try:
+            self._begin(accepted, silent.place)
+        except OSError:  # the client has gone
+            self._table.leave(silent.place)
+            accepted.close()
+
+    def _begin(self, accepted: socket.socket, place: Place) -> None:
+        """Do what the first bytes from *accepted* ask for; raises :class:`OSError` if the connection has ended."""
         wrong = wrong_beginning(accepted, has_tls=self._has_tls)
         if wrong is not None:
-            self._table.leave(silent.place)
+            self._table.leave(place)
             if self._has_tls:
                 self._table.refused["tls_required"] += 1
             else:
                 self._table.refused["no_tls"] += 1
-            self._say_bytes(accepted, encode(wrong))
+            self._farewells.say_bytes(accepted, encode(wrong))
         elif self._access.certificates is not None:
-            self._secure(accepted, silent.place, self._access.certificates)
+            self._secure(accepted, place, self._access.certificates)
         else:
-            try:
-                connection = self._open(silent.place, accepted)
-            except OSError:
-                self._table.leave(silent.place)
-                accepted.close()
-                return
-            self._spawn(_connect(connection, accepted))
+            self._spawn(_connect(self._open(place, accepted), accepted))
 
     def _open(self, place: Place, accepted: socket.socket) -> ControlConnection:
         """Open the session of *place*; raises :class:`OSError` if the connection has ended."""
@@ -197,7 +210,7 @@ class ControlListener:
             self._table.leave(place)
             if not is_allowed:
                 self._table.refused["too_many_handshakes"] += 1
-            self._say(accepted, replies.goodbye("busy", "no handshake now"))
+            self._farewells.say(accepted, replies.goodbye("busy", "no handshake now"))
             return
         secured = TlsTransport(
             certificates.context(),
@@ -229,31 +242,7 @@ class ControlListener:
 
     def _dismiss(self, accepted: socket.socket, goodbye: Reply | Event) -> None:
         if self._forget(accepted) is not None:
-            self._say(accepted, goodbye)
-
-    def _say(self, accepted: socket.socket, goodbye: Reply | Event) -> None:
-        """Say *goodbye*, and close a little later: see :meth:`_part`."""
-        self._say_bytes(accepted, farewell(goodbye, has_tls=self._has_tls))
-
-    def _say_bytes(self, accepted: socket.socket, data: bytes) -> None:
-        with contextlib.suppress(OSError):
-            accepted.send(data)
-            accepted.shutdown(socket.SHUT_WR)
-        self._farewells.append(_Farewell(accepted, asyncio.get_running_loop().time() + FAREWELL_S))
-        if len(self._farewells) > FAREWELLS:
-            self._part()
-
-    def _part(self) -> None:
-        """Close the oldest connection that has had its goodbye.
-
-        What the client has sent is read first: for bytes unread the kernel would reset the connection.
-        """
-        accepted, _ = self._farewells.popleft()
-        with contextlib.suppress(OSError):
-            for _ in range(4):
-                if not accepted.recv(4096):
-                    break
-        accepted.close()
+            self._farewells.say(accepted, goodbye)
 
     async def stop_accepting(self) -> None:
         """Accept no more connections; the open ones go on."""
@@ -283,8 +272,7 @@ class ControlListener:
             for connection in tuple(self._connections):
                 connection.abort()
             await self._wait_for_ends(timeout_s)
-        while self._farewells:
-            self._part()
+        self._farewells.part(all_of_them=True)
         if self._tending is not None:
             self._tending.cancel()
 
@@ -303,13 +291,6 @@ class _Silent(NamedTuple):
     place: Place
     until_s: float
     """When it is ended as idle, by the clock of the event loop."""
-
-
-class _Farewell(NamedTuple):
-    """A connection that has had its goodbye."""
-
-    accepted: socket.socket
-    until_s: float
 
 
 def _end_revoked(connections: Collection[ControlConnection]) -> None:

@@ -44,6 +44,10 @@ class Bucket:
         self._full_s = max(self._full_s, now_s) + count * self._step_s
         return max(0.0, round(self._full_s - now_s - self._reach_s, 9))
 
+    def give_back(self) -> None:
+        """One that was taken or reserved was not used."""
+        self._full_s -= self._step_s
+
     def available(self, now_s: float) -> float:
         """Return how much could be taken at *now_s*, 0 at least."""
         return max(0.0, (self._reach_s - max(0.0, self._full_s - now_s)) / self._step_s)

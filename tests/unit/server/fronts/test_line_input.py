@@ -15,10 +15,12 @@ from support.async_tests import run
 class Connection:
     """The test is the transport."""
 
-    def __init__(self, *, commands_per_s: float = 1000) -> None:
+    def __init__(
+        self, *, commands_per_s: float = 1000, all_of: CommandBudget | None = None, address: str = "192.0.2.1"
+    ) -> None:
         self.reading = True
         self.delayed = 0
-        budget = CommandBudget(ServerSettings(commands_per_s=commands_per_s)).open("192.0.2.1")
+        budget = (all_of or CommandBudget(ServerSettings(commands_per_s=commands_per_s))).open(address)
         self.input = LineInput(budget, max_line_bytes=4096, set_reading=self._set_reading, on_delayed=self._on_delayed)
 
     def _set_reading(self, on: bool) -> None:
@@ -121,3 +123,56 @@ def test_one_that_never_stops_is_given_up(monkeypatch):
             await connection.input.next_line(60)
 
     asyncio.run(flood())
+
+
+@run
+async def test_an_end_without_a_byte_is_no_line():
+    budget = CommandBudget(ServerSettings(commands_per_s=1, commands_per_s_per_address=1, commands_per_s_in_all=1))
+    for _ in range(100):
+        connection = Connection(all_of=budget)
+        waiting = asyncio.ensure_future(connection.input.next_line(60))
+        await asyncio.sleep(0)
+        connection.input.end()
+        assert await asyncio.wait_for(waiting, 5) is None
+        assert connection.delayed == 0
+
+
+@run
+async def test_a_flood_of_one_network_keeps_no_line_of_another_one_waiting():
+    """The flood alone would take ten minutes."""
+    budget = CommandBudget(ServerSettings(commands_per_s_in_all=20))
+    flood = [Connection(all_of=budget, address=f"198.18.0.{number}") for number in range(200)]
+    for connection in flood:
+        connection.receive(b"a\n" * 60)
+    taking = [asyncio.ensure_future(_take_all(connection)) for connection in flood]
+    await asyncio.sleep(0.01)
+    assert sum(connection.delayed for connection in flood) > 100
+    honest = Connection(all_of=budget, address="203.0.113.1")
+    honest.receive(b"connect\n")
+    assert await asyncio.wait_for(honest.input.next_line(60), 20) == b"connect"
+    for connection in flood:
+        connection.input.discard()
+    await asyncio.wait_for(asyncio.gather(*taking), 20)
+    assert not budget.turns.has_waiters, "nobody waits for lines of connections that have gone"
+
+
+async def _take_all(connection: Connection) -> None:
+    while await connection.input.next_line(60):
+        pass
+
+
+@run
+async def test_lines_of_connections_that_have_gone_are_given_back_to_their_address():
+    budget = CommandBudget(ServerSettings(commands_per_s_per_address=5))
+    gone = [Connection(all_of=budget) for _ in range(500)]
+    taking = []
+    for connection in gone:
+        connection.receive(b"a\n")
+        taking.append(asyncio.ensure_future(connection.input.next_line(60)))
+    await asyncio.sleep(0.01)
+    for connection in gone:
+        connection.input.discard()
+    await asyncio.wait_for(asyncio.gather(*taking), 20)
+    honest = Connection(all_of=budget)
+    honest.receive(b"connect\n")
+    assert await asyncio.wait_for(honest.input.next_line(60), 20) == b"connect", "it would have to wait 98 s"

@@ -22,10 +22,23 @@ def test_many_connections_of_one_address_share_its_budget_and_another_address_do
     assert budget.open("198.18.0.2").delay_s(0.0) == 0
 
 
-def test_all_together_share_one_budget():
+def test_all_together_share_one_budget_and_take_turns_by_network():
     budget = CommandBudget(RATES)
-    delays = [budget.open(f"198.18.0.{number}").delay_s(0.0) for number in range(250)]
-    assert delays[199:202] == [0.0, 0.01, 0.02]
+    clients = [budget.open(f"198.18.{number % 2}.{number}") for number in range(250)]
+    went = [one.turns.enter(one.network, number, 0.0) for number, one in enumerate(clients)]
+    assert went == [True] * 200 + [False] * 50
+    late = budget.open("203.0.113.1")
+    assert not late.turns.enter(late.network, "late", 0.0)
+    assert "late" in late.turns.due(0.03)
+
+
+def test_a_line_that_is_not_carried_out_is_given_back():
+    budget = CommandBudget(RATES)
+    for _ in range(1000):
+        gone = budget.open("198.18.0.1")
+        gone.delay_s(0.0)
+        gone.give_back(0.0)
+    assert budget.open("198.18.0.1").delay_s(0.0) == 0
 
 
 def test_one_that_exceeds_its_own_budget_without_a_pause_is_excessive():
