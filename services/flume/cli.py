@@ -1,12 +1,19 @@
 """The command ``flume``: imports a subcommand when it is used, so that each image needs only its own packages."""
 
+import contextlib
+import errno
 import importlib
 import sys
+from typing import NoReturn
 
 import click
 
 from flume import __version__
 from flume.errors import FlumeError
+from flume.lasting_output import drop_unwritten
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk answers that takes no more."""
 
 _COMMANDS = {
     "serve": ("flume.server.cli", "serve", "Stream a video to many hosts."),
@@ -54,12 +61,26 @@ def flume() -> None:
 
 
 def main() -> None:
-    """Run the command. A :class:`FlumeError` becomes one line on standard error and its own exit status."""
+    """Run the command. A :class:`FlumeError` becomes one line on standard error and its own exit status.
+
+    So does an output that cannot be written: an answer that is not complete is no success.
+    """
     try:
         flume(prog_name="flume", standalone_mode=True)
     except FlumeError as error:
-        click.echo(f"flume: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        _end(f"the output cannot be written: {error.strerror}", 1)
+
+
+def _end(line: str, status: int) -> NoReturn:
+    with contextlib.suppress(OSError):
+        click.echo(f"flume: {line}", err=True)
+    for stream in (sys.stdout, sys.stderr):
+        drop_unwritten(stream)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

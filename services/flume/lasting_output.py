@@ -86,12 +86,20 @@ class LastingOutput:
                 _log.warning("%s cannot be written: %s; what it does not take is left out", self._name, error.strerror)
 
     def give_up(self) -> None:
-        """Drop what could not be written: Python writes it again when it exits, and would end with status 120."""
+        """Drop what could not be written."""
         self.flush()
         if self._has_failed:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            drop_unwritten(self._stream)
+
+
+def drop_unwritten(stream: TextIO) -> None:
+    """Drop what *stream* cannot write: Python tries again when it exits, and the exit status would be 120."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _raw_of(stream: TextIO) -> io.RawIOBase | None:

@@ -102,6 +102,17 @@ def test_all_else_is_as_with_the_stream_inside(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "a\n"
 
 
+@pytest.mark.parametrize("arguments", ["--version", "--help", "health client /nonexistent"])
+def test_an_answer_that_cannot_be_written_is_one_line_and_no_success(arguments: str) -> None:
+    command = [sys.executable, "-m", "flume.cli", *arguments.split()]
+    environment = {**os.environ, "PYTHONPATH": str(SERVICES)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+        silent = subprocess.run(command, stdout=full, stderr=full, env=environment, check=False)
+    assert done.stderr == "flume: the output cannot be written: No space left on device\n"
+    assert (done.returncode, silent.returncode) == (1, 1)
+
+
 @pytest.mark.parametrize("ending", ["print('the end')", "raise SystemExit(3)"])
 def test_a_program_ends_with_its_own_status_though_all_its_output_failed(ending: str) -> None:
     lines = (
