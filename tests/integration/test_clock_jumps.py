@@ -20,10 +20,17 @@ JUMPS_H = ((7, -5), (-5, 7))
 FPS = 25
 
 
-def start(*command: str, out: Path, clock: WallClock) -> "subprocess.Popen[bytes]":
+def start(*command: str, out: Path, clock: WallClock, first: str) -> "subprocess.Popen[bytes]":
+    """Start *command*; return it once it has reported the event *first*."""
     with out.open("wb") as file:
         environment = {**watch_environment(), **clock.environment}
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
+    try:
+        wait_until(first, lambda: events(out, first) or process.poll() is not None, timeout_s=60)
+    except BaseException:
+        process.kill()
+        raise
+    return process
 
 
 def events(out: Path, kind: str = "statistics") -> list[dict]:
@@ -52,8 +59,8 @@ def test_a_wall_clock_that_jumps_by_hours_costs_no_datagram_no_picture_and_no_se
         return events(watched)[-1]["player"]["frames_displayed"] if events(watched) else 0
 
     with (
-        start(*serve, out=served, clock=clocks["server"]) as server,
-        start(*watch, out=watched, clock=clocks["client"]) as client,
+        start(*serve, out=served, clock=clocks["server"], first="listening") as server,
+        start(*watch, out=watched, clock=clocks["client"], first="statistics") as client,
     ):
         try:
             wait_until("pictures", lambda: frames() > 10, timeout_s=30)
