@@ -63,15 +63,15 @@ def test_a_wall_clock_that_jumps_by_hours_costs_no_datagram_no_picture_and_no_se
         start(*watch, out=watched, clock=clocks["client"], first="statistics") as client,
     ):
         try:
-            wait_until("pictures", lambda: frames() > 10, timeout_s=30)
+            wait_until("pictures", lambda: frames() > 10, timeout_s=60)
             for server_h, client_h in JUMPS_H:
                 clocks["server"].set_to(server_h)
                 clocks["client"].set_to(client_h)
                 before = frames()
-                wait_until("more pictures", lambda before=before: frames() > before + FPS)  # type: ignore[misc]
+                wait_until("more pictures", lambda before=before: frames() > before + FPS, timeout_s=60)  # type: ignore[misc]
                 ahead_s = events(watched)[-1]["time_s"] - time.time()
                 assert abs(ahead_s - client_h * 3600) < 60, "the clock did jump"
-                wait_until("healthy", lambda: health(state, clocks["client"]).returncode == 0)
+                wait_until("healthy", lambda: health(state, clocks["client"]).returncode == 0, timeout_s=60)
         finally:
             for process in (client, server):
                 process.terminate()

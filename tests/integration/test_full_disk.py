@@ -1,6 +1,7 @@
 """Logs, events and state files on a full disk: the stream goes on, and all is well again once there is room."""
 
 import contextlib
+import functools
 import json
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from support.ports import free_port
 from support.servers.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.wire
+
+
+within_a_minute = functools.partial(wait_until, timeout_s=60)
 
 
 @contextlib.contextmanager
@@ -61,12 +65,12 @@ def test_a_client_none_of_whose_output_can_be_written_watches_on_and_ends_in_ord
     with running_server() as server, Path("/dev/full").open("w") as full:
         command = watch_command("127.0.0.1", "--port", str(server.port), "--player", "none", *options)
         with unheard(command, full) as process:
-            wait_until("it receives", lambda: active(server) or process.poll() is not None)
+            within_a_minute("it receives", lambda: active(server) or process.poll() is not None)
             time.sleep(1.5)  # its statistics come once a second
             assert process.poll() is None
             assert active(server) == 1
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 def test_a_server_whose_log_cannot_be_written_serves_on_and_ends_in_order(card):
@@ -83,14 +87,14 @@ def test_a_server_whose_log_cannot_be_written_serves_on_and_ends_in_order(card):
                 return True
             return False
 
-        wait_until("it listens", listens)
+        within_a_minute("it listens", listens)
         with WireClient(port) as client:
             client.connect()
             numbers = sequences(client.receive(for_s=10, at_least=200))
         assert len(numbers) == 200
         assert_consecutive(numbers)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_events_and_state_file_come_again_once_there_is_room(tmp_path, record_property):
@@ -113,18 +117,18 @@ def test_events_and_state_file_come_again_once_there_is_room(tmp_path, record_pr
 
         with process:
             try:
-                wait_until("it receives", lambda: len(statistics()) > 1 and statistics()[-1]["state"] == "active")
+                within_a_minute("it receives", lambda: len(statistics()) > 1 and statistics()[-1]["state"] == "active")
                 filler = fill(disk)
                 seen = len(statistics())
                 assert process.stderr is not None
                 told = [process.stderr.readline() for _ in range(2)]
                 filler.unlink()
-                wait_until("events again", lambda: len(statistics()) > seen + 1)
+                within_a_minute("events again", lambda: len(statistics()) > seen + 1)
                 last = statistics()[-1]
-                wait_until("the state again", lambda: json.loads(state.read_text())["time_s"] >= last["time_s"])
+                within_a_minute("the state again", lambda: json.loads(state.read_text())["time_s"] >= last["time_s"])
             finally:
                 process.terminate()
-                _, more = process.communicate(timeout=10)
+                _, more = process.communicate(timeout=60)
         assert process.returncode == 0
         assert sorted(line.partition(" ")[0] for line in told) == ["WARNING", "WARNING"], told
         assert any("standard output cannot be written: No space left on device" in line for line in told)

@@ -41,7 +41,7 @@ class WatchProgram:
         os.kill(self.process.pid, number)
 
     def wait_for(
-        self, what: str, is_it: Callable[[Event], object], *, since_s: float = 0.0, timeout_s: float = 20.0
+        self, what: str, is_it: Callable[[Event], object], *, since_s: float = 0.0, timeout_s: float = 60.0
     ) -> tuple[float, Event]:
         """Return the first event after *since_s* that *is_it*, and when it came. Each event is asked about once."""
         seen, deadline_s = 0, time.monotonic() + timeout_s
@@ -55,7 +55,7 @@ class WatchProgram:
                 assert left_s > 0, f"not {what} in {timeout_s} s: {self.events[-4:]}"
                 self._changed.wait(left_s)
 
-    def wait_until_flowing(self, *, since_s: float = 0.0, timeout_s: float = 20.0) -> tuple[float, Event]:
+    def wait_until_flowing(self, *, since_s: float = 0.0, timeout_s: float = 60.0) -> tuple[float, Event]:
         """Return the second statistics in a row, after *since_s*, of a stream that flows.
 
         The first may be of datagrams that waited in the socket while the program stood still.
