@@ -158,6 +158,24 @@ def test_one_that_asks_and_asks_and_never_reads_is_cut_off_and_nothing_fails(cap
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
+def test_clients_that_reset_their_connection_in_the_middle_of_media_fail_nothing(caplog: pytest.LogCaptureFixture):
+    """A write that fails within the report that there is room again ended the connection twice."""
+    source = SyntheticSource(bitrate_kbit=20_000)
+    with (
+        RunningServer(source, ServerSettings(host="127.0.0.1", port=0)) as server,
+        StreamClient(server.port) as other,
+    ):
+        other.connect()
+        for number in range(60):
+            other.read_packets(20)
+            with StreamClient(server.port, receive_buffer_bytes=8192) as client:
+                client.send("connect", transport="tcp")
+                for _ in range(number % 12):
+                    client.read(4096)
+        wait_until("their sessions are over", lambda: server.server.table.session_count == 1, timeout_s=30)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 def test_the_end_of_the_video_comes_to_a_slow_reader_as_well():
     source = SyntheticSource(frames=50, bitrate_kbit=8000)
     with (

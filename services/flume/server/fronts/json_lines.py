@@ -168,7 +168,8 @@ class ControlConnection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         """All bytes that were written have gone to the kernel: more media may follow."""
-        self._session.on_writable()
+        # Not now: asyncio's transport, which is in the middle of a write, would end twice if the next one failed.
+        asyncio.get_running_loop().call_soon(self._session.on_writable)
 
     # -- commands ------------------------------------------------------------------------------------------
 
