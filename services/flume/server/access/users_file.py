@@ -91,6 +91,9 @@ def _replace(path: Path, lines: list[str]) -> None:
             file.flush()
             os.fsync(descriptor)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk: the users are those that they were
+            allowed = f"a file that can be written ({error.strerror}); it is as it was"
+            raise SettingsError("users", str(path), allowed) from error
         raise

@@ -1,6 +1,7 @@
 """The file of users, its hashes, and ``flume users``."""
 
 import base64
+import errno
 import os
 import stat
 from pathlib import Path
@@ -158,3 +159,19 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path):
     with pytest.raises(KeyError):
         fail()
     assert path.read_text() == before
+
+
+def test_on_a_full_disk_the_file_stays_as_it_was_and_one_line_says_so(tmp_path: Path, monkeypatch):
+    path = tmp_path / "users"
+    run("add", path, "ann", secret=SECRET)
+    before = path.read_bytes()
+
+    def fsync(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    _, _, error = run("add", path, "ben", secret=SECRET)
+    said = f"users='{path}' is not possible: a file that can be written (No space left on device); it is as it was"
+    assert str(error) == said
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["users"]
