@@ -141,6 +141,17 @@ dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dis
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "flumelab needs Python 3.11 or later: make PYTHON=python3.11 …" >&2; exit 1; }
+# The lab's packages are a part of the tests', and the images' are a part of the lab's: the same versions, the same hashes.
+LOCK_FILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' pyproject.toml --output-file
+
+lock: $(VENV)/.stamp-dev ## write requirements/ anew after a change of pyproject.toml; UPGRADE=rich or UPGRADE=all: newer versions
+	@$(LOCK_FILE) requirements/dev.lock --all-extras --group build \
+		$(if $(filter all,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
+	@$(LOCK_FILE) requirements/lab.lock --upgrade --constraint requirements/dev.lock \
+		--extra server --extra client --extra lab --group build
+	@$(LOCK_FILE) requirements/images.lock --upgrade --constraint requirements/lab.lock --extra server --extra client
+
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		echo "Installing the Debian package python3-venv: this Python cannot make a virtual environment without it." >&2; \
 		[ "$$(id -u)" = 0 ] || { echo "flume: run 'sudo apt-get install python3-venv', then try again" >&2; exit 3; }; \

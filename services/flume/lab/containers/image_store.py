@@ -13,6 +13,7 @@ import msgspec
 from flume.errors import EngineError
 from flume.lab.containers.container import Errors
 from flume.lab.machine.process import one_line
+from flume.lab.containers.image_removal import Removal, plan_removal
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest time without output from a build: unpacking 280 MB of packages on a slow disk prints nothing."""
@@ -69,16 +70,20 @@ class ImageStore:
         with self._errors(f"tag image {source} as {tag}"):
             self._api.tag(source, repository, version or "latest", force=True)
 
-    def remove(self, *, label: str, tags: Sequence[str] = ()) -> list[str]:
-        """Remove all images with *label* and all images named in *tags*; return their names.
+    def remove(self, *, label: str, prefix: str) -> Removal:
+        """Remove all images whose name begins with *prefix*, and those with *label* and without a name.
 
-        What an interrupted build left on top of them goes first: without a name or label it would keep them.
+        What a person's own image or container needs is kept. What an interrupted build left on ours goes too: without
+        a name or label it would keep them.
         """
         with self._errors("remove images"):
-            found = {one["Id"]: one for one in self._api.images(filters={"label": [label]})}
-            for tag in tags:
-                found |= {one["Id"]: one for one in self._api.images(name=tag)}
-            for identity in (*_unfinished(self._api.images(all=True), found), *found):
+            plan = plan_removal(
+                self._api.images(all=True),
+                self._api.containers(all=True),
+                labelled=self._api.images(filters={"label": [label]}),
+                prefix=prefix,
+            )
+            for identity in plan.ids:
                 self._api.remove_image(identity, force=True)
         return sorted((one["RepoTags"] or [identity])[0] for identity, one in found.items())
 

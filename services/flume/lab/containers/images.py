@@ -24,11 +24,15 @@ from flume.errors import EngineError, SetupError
 from flume.lab import progress
 from flume.lab.checkout import project_root
 from flume.lab.containers.engine import Engine
+from flume.lab.containers.image_removal import Removal
 from flume.lab.containers.topology import LABEL_INPUTS
 from flume.lab.machine.debian_base import bootstrap_base
 from flume.lab.progress import Say
 
-BASE_TAG = "flumelab/base:bookworm"
+PREFIX = "flumelab/"
+"""What the name of each of our images begins with."""
+
+BASE_TAG = f"{PREFIX}base:bookworm"
 TARGETS = ("server", "client", "probe")
 WIRE = "wire"
 """The target that is built only where links need it."""
@@ -84,7 +88,7 @@ class Inputs(msgspec.Struct, frozen=True):
 
 def tag_of(target: str) -> str:
     """Return the image's name, as ``compose/lab.yaml`` writes it."""
-    return f"flumelab/{target}"
+    return f"{PREFIX}{target}"
 
 
 def ensure_images(
@@ -111,9 +115,20 @@ def ensure_images(
     return [tag_of(target) for target in stale]
 
 
-def remove_images(engine: Engine) -> list[str]:
-    """Remove every image that flumelab made, the base included; return their names."""
-    return engine.images.remove(label=LABEL_INPUTS, tags=[BASE_TAG])
+def remove_images(engine: Engine) -> Removal:
+    """Remove every image that flumelab made, the base included, unless something of a person's needs it."""
+    return engine.images.remove(label=LABEL_INPUTS, prefix=PREFIX)
+
+
+def may_have_built(root: Path) -> bool:
+    """Return whether images were built from the checkout at *root* that :func:`remove_images` has not removed since."""
+    return any(Inputs(root).cache.glob("site-*"))
+
+
+def forget_builds(root: Path) -> None:
+    """Remove what shows :func:`may_have_built`: the images' Python packages, which can be fetched again."""
+    for folder in Inputs(root).cache.glob("site-*"):
+        shutil.rmtree(folder)
 
 
 def _label(engine: Engine, tag: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from flume.errors import EngineAbsentError
+from flume.errors import EngineAbsentError, SetupError
 from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
@@ -52,23 +52,32 @@ def prepare_netem(engine: Engine, say: Say, *, interactive: bool = False) -> Pla
 def purge(say: Say) -> None:
     """Remove all labs and images, and stop the engine if we started it.
 
-    Raises :class:`EngineError` where an engine may be there and was not reached: then nothing is stopped or removed.
+    What a person's own image or container needs is kept, and said. Raises :class:`EngineError` where an engine may be
+    there and was not reached, and :class:`SetupError` where it is stopped and may keep images of ours: then nothing is
+    stopped or removed, so that it can be done again.
     """
     for line in _left_by_earlier_versions():
         say(line)
     try:
         engine = Engine.connect()
     except EngineAbsentError as error:
-        say(f"{error}; labs and images that it keeps, if any, are left: start it and purge again.")
+        if images.may_have_built(checkout.project_root()):
+            raise SetupError(
+                f"{error}, and it may keep images and labs of this checkout: start it (systemctl start docker, or "
+                "make setup), then purge again; to remove only what is in this folder: rm -rf .venv .cache"
+            ) from error
         return
     with engine:
         with clearing_away("removing all labs and images", lambda: engine.names(None), "make purge"):
             removed = engine.remove_lab(None)
             for held in engine.locks.find():
                 engine.locks.remove(held)
-            removed += [f"image {name}" for name in images.remove_images(engine)]
-        for what in removed:
+            plan = images.remove_images(engine)
+        images.forget_builds(checkout.project_root())
+        for what in (*removed, *(f"image {name}" for name in plan.names)):
             say(f"Removed {what}.")
+        for name, why in plan.kept.items():
+            say(f"Kept the image {name}: {why}.")
     dockerd.stop_engine(say)
 
 

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 from flume.errors import EngineAbsentError, EngineError, SetupError
 from flume.lab import checkout
 from flume.lab.cli import lab
+from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
+from flume.lab.containers.image_removal import Removal
 from flume.lab.engines import prepare
 from flume.lab.machine import dockerd
 from support.paths import ROOT
@@ -74,6 +76,63 @@ def test_purge_names_what_an_earlier_version_left_and_how_to_end_it(
     assert "Removed lab-disk-0123.ext4" in said
     assert not (tmp_path / "lab-disk-0123.ext4").exists()
     assert "pkill -KILL -u 60703; ip link delete flumelab3; rm -r /var/lib/flumelab/kernel-3" in said
+
+
+def test_purge_with_the_engine_stopped_is_an_error_where_images_were_built_and_else_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The error keeps `make purge` from removing the environment, without which it could not be done again."""
+
+    def no_engine() -> None:
+        raise EngineAbsentError("no Docker engine at unix:///x")
+
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(Engine, "connect", no_engine)
+    done = CliRunner().invoke(lab, ["purge"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    (tmp_path / ".cache" / "site-0123").mkdir(parents=True)
+    error = CliRunner().invoke(lab, ["purge"]).exception
+    assert isinstance(error, SetupError)
+    assert "start it (systemctl start docker, or make setup), then purge again" in str(error)
+    assert error.exit_code == 3
+
+
+class WithImages(Prepared):
+    """An engine that has images of ours, one of which is needed."""
+
+    @property
+    def locks(self) -> "WithImages":
+        return self
+
+    def find(self) -> list[object]:
+        return []
+
+    def names(self, _lab: object) -> list[str]:
+        return []
+
+    def remove_lab(self, _lab: object) -> list[str]:
+        return ["container flumelab-x-server"]
+
+
+def test_purge_names_what_it_keeps_and_why_and_the_next_one_has_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".cache" / "site-0123").mkdir(parents=True)
+    plan = Removal(("1",), ("flumelab/probe:latest",), {"flumelab/base:bookworm": "the image my/own:1 is built on it"})
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(Engine, "connect", WithImages)
+    monkeypatch.setattr(images, "remove_images", lambda _engine: plan)
+    monkeypatch.setattr(dockerd, "stop_engine", lambda _say: False)
+    done = CliRunner().invoke(lab, ["purge"])
+    assert (done.exit_code, done.stderr.splitlines()) == (
+        0,
+        [
+            "Removed container flumelab-x-server.",
+            "Removed image flumelab/probe:latest.",
+            "Kept the image flumelab/base:bookworm: the image my/own:1 is built on it.",
+        ],
+    )
+    assert not images.may_have_built(tmp_path)
 
 
 def test_purge_stops_nothing_where_an_engine_was_not_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
