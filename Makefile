@@ -82,6 +82,9 @@ setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none an
 doctor: $(VENV)/.stamp-lab ## say what this machine has for a lab, where its links would meet netem, what is missing
 	@$(BIN)/flume doctor
 
+sbom: $(VENV)/.stamp-dev ## list what is in the images, with versions and licences, in CycloneDX: artifacts/sbom
+	@$(BIN)/flume lab sbom
+
 engine-stop: ## stop the Docker engine, if it is one that we started
 	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab stop-engine; fi
 

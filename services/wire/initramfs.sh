@@ -1,7 +1,8 @@
 #!/bin/sh
 # Packs the file system of the wire's kernel into the file $2: init and agent from the folder $1, busybox, ip, tc, modules.
+# Below the folder $3, dpkg's record and the copyright files of the Debian packages that it and the kernel are from.
 set -eu
-folder=$1 packed=$2
+folder=$1 packed=$2 record=$3
 cd "$(mktemp -d)"
 mkdir -p bin sbin proc sys tmp box dev modules
 install "$folder/init" "$folder/agent" .
@@ -21,3 +22,15 @@ done
 mknod dev/console c 5 1
 mknod dev/null c 1 3
 find . | cpio --quiet --create --format=newc >"$packed"
+
+mkdir -p "$record/var/lib/dpkg"
+{
+    echo user-mode-linux busybox-static iproute2 | tr ' ' '\n'
+    for program in /sbin/tc /bin/ip; do ldd "$program" | grep -o '/[^ ]*'; done | sort -u | while read -r library; do
+        dpkg-query --search "*/${library##*/}" | cut -d: -f1 # found by its name: dpkg's path may lack the /usr of ldd's
+    done
+} | sort -u | while read -r package; do
+    dpkg-query --status "$package" && echo
+    mkdir -p "$record/usr/share/doc/$package"
+    cp "/usr/share/doc/$package/copyright" "$record/usr/share/doc/$package/"
+done >"$record/var/lib/dpkg/status"

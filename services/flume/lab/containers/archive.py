@@ -4,6 +4,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 _CHUNK_BYTES = 1 << 20
 _BLOCK_BYTES = 512  # of the tar format (POSIX ustar)
@@ -59,6 +60,11 @@ class _Reader(io.RawIOBase):
         return count
 
 
+def stream(chunks: Iterable[bytes]) -> IO[bytes]:
+    """Return a file to read the bytes of *chunks* from, once and from the beginning."""
+    return io.BufferedReader(_Reader(chunks), _CHUNK_BYTES)
+
+
 def unpack_files(chunks: Iterable[bytes], directory: Path) -> list[Path]:
     """Write the regular files of a tar archive flat into *directory*; return them.
 
@@ -67,7 +73,7 @@ def unpack_files(chunks: Iterable[bytes], directory: Path) -> list[Path]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    with tarfile.open(fileobj=io.BufferedReader(_Reader(chunks), _CHUNK_BYTES), mode="r|") as archive:
+    with tarfile.open(fileobj=stream(chunks), mode="r|") as archive:
         for member in archive:
             source = archive.extractfile(member) if member.isfile() else None
             if source is None:

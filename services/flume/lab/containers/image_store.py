@@ -4,13 +4,14 @@ Available as ``engine.images``. The SDK's client and the translation of its erro
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from flume.errors import EngineError
+from flume.lab.containers import archive
 from flume.lab.containers.container import Errors
 from flume.lab.machine.process import one_line
 from flume.lab.containers.image_removal import Removal, plan_removal
@@ -85,7 +86,20 @@ class ImageStore:
             )
             for identity in plan.ids:
                 self._api.remove_image(identity, force=True)
-        return sorted((one["RepoTags"] or [identity])[0] for identity, one in found.items())
+        return plan
+
+    @contextlib.contextmanager
+    def opened(self, tag: str) -> Iterator[Callable[[str], IO[bytes]]]:
+        """Yield a function that returns the tar archive of a folder of image *tag*, as a file to read once.
+
+        The engine reads images through containers only, so there is one meanwhile, which never runs.
+        """
+        with self._errors(f"read image {tag}"):
+            container = self._api.create_container(tag, command=["true"])
+            try:
+                yield lambda folder: archive.stream(self._api.get_archive(container, folder)[0])
+            finally:
+                self._api.remove_container(container, force=True)
 
     def prune(self, *, label: str) -> None:
         """Remove images with *label* whose name belongs to a newer build now and that no container uses.

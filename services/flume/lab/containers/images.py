@@ -37,6 +37,8 @@ TARGETS = ("server", "client", "probe")
 WIRE = "wire"
 """The target that is built only where links need it."""
 
+ALL = (*TARGETS, WIRE)
+
 WIRE_ARCHITECTURE = "x86_64"
 """Of the engines that can have it: Debian builds User Mode Linux for no other."""
 
