@@ -28,8 +28,12 @@ def _stream_and_reader(raw: Any) -> tuple[socket.socket, BinaryIO]:
 
     The HTTP library's reader may have read frames together with the header of the answer. So reading must go on with
     that reader. The SDK itself reads from the socket, and now and then loses the first line.
+
+    The answer no longer has its reader then: it would flush it when it is collected, after we have closed it, and
+    Python 3.13 prints such an error.
     """
-    reader = raw._response.raw._fp.fp  # noqa: SLF001 - the SDK has no public method for this
+    answer = raw._response.raw._fp  # noqa: SLF001 - the SDK has no public method for this
+    reader, answer.fp = answer.fp, None
     return (raw, reader) if isinstance(raw, ssl.SSLSocket) else (raw._sock, reader)  # noqa: SLF001
 
 
