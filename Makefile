@@ -41,7 +41,7 @@ $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab status netem firewall calibrate down setup doctor engine-stop purge unit check test bench soak fuzz format docs promises dist
+.PHONY: help lab status netem firewall calibrate down setup doctor sbom engine-stop purge unit check test bench soak fuzz fresh format docs promises lock dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -125,6 +125,9 @@ soak: $(VENV)/.stamp-dev ## load a server with random commands over paths with l
 
 fuzz: $(VENV)/.stamp-dev ## fuzz the parsers of untrusted bytes: SECONDS=60 for each, FUZZ='playlist framer' for some of them
 	@PYTHONPATH=services:tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(FUZZ)
+
+fresh: $(VENV)/.stamp-dev ## run the README's command on a fresh Debian, as root and as a user of the group docker: DEBIAN=13
+	@PYTHONPATH=services:tests $(BIN)/python -m fresh --debian $(or $(DEBIAN),13) $(FRESH)
 
 format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff check --fix services tests examples

@@ -1,0 +1,1 @@
+"""The README's commands on a fresh Debian, beside this system: ``make fresh DEBIAN=13``."""
