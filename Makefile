@@ -141,12 +141,6 @@ docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are gener
 promises: $(VENV)/.stamp-dev ## make docs/promises.md from the results of the last whole test run
 	@PYTHONPATH=tests $(BIN)/python -m support.promises
 
-dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dist/
-	@$(BIN)/python -m hatchling build --clean
-
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "flumelab needs Python 3.11 or later: make PYTHON=python3.11 …" >&2; exit 1; }
 # The lab's packages are a part of the tests', and the images' are a part of the lab's: the same versions, the same hashes.
 LOCK_FILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' pyproject.toml --output-file
@@ -158,6 +152,12 @@ lock: $(VENV)/.stamp-dev ## write requirements/ anew after a change of pyproject
 		--extra server --extra client --extra lab --group build
 	@$(LOCK_FILE) requirements/images.lock --upgrade --constraint requirements/lab.lock --extra server --extra client
 
+dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dist/
+	@$(BIN)/python -m hatchling build --clean
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "flumelab needs Python 3.11 or later: make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		echo "Installing the Debian package python3-venv: this Python cannot make a virtual environment without it." >&2; \
 		[ "$$(id -u)" = 0 ] || { echo "flume: run 'sudo apt-get install python3-venv', then try again" >&2; exit 3; }; \
@@ -167,17 +167,20 @@ lock: $(VENV)/.stamp-dev ## write requirements/ anew after a change of pyproject
 	@$(PYTHON) -m venv $(VENV)
 
 # pip draws its progress bars at a terminal; in a log they would be a hundred lines.
-# The constraints come by the environment, so that pip hands them on to where it builds flumelab itself.
-INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-	$(BIN)/python -m pip install --disable-pip-version-check $$([ -t 1 ] || echo --quiet)
+PIP = $(BIN)/python -m pip install --disable-pip-version-check $$([ -t 1 ] || echo --quiet) --no-deps
+# Everything from a package index is a wheel that is checked by its hash. flumelab itself is built by what is locked beside it.
+FROM_LOCK = $(PIP) --require-hashes --only-binary :all: --requirement
+ITSELF = $(PIP) --no-index --no-build-isolation --editable .
 
 # `touch` last: an interrupted installation is done again.
-$(VENV)/.stamp-lab: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.stamp-lab: pyproject.toml requirements/lab.lock | $(BIN)/python
 	@echo "Installing flumelab and the Python packages of its lab into $(VENV)." >&2
-	@$(INSTALL) --editable '.[server,client,lab]'
+	@$(FROM_LOCK) requirements/lab.lock
+	@$(ITSELF)
 	@touch $@
 
-$(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.stamp-dev: pyproject.toml requirements/dev.lock | $(BIN)/python
 	@echo "Installing flumelab and the Python packages of its tests into $(VENV)." >&2
-	@$(INSTALL) --editable '.[dev]'
+	@$(FROM_LOCK) requirements/dev.lock
+	@$(ITSELF)
 	@touch $(VENV)/.stamp-lab $@

@@ -84,7 +84,7 @@ def test_the_source_distribution_holds_what_people_build_and_test_with(sdist: Pa
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
         "pyproject.toml",
-        "constraints.txt",
+        "requirements/dev.lock",
         "Makefile",
         "LICENSE",
         "README.md",

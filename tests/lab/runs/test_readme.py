@@ -51,7 +51,7 @@ def checkout(tmp_path):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", *(path.relative_to(copy) for path in copy.glob("requirements/*.lock"))):
         os.utime(copy / name, (0, 0))  # older than the environment: make must not install the copy into it
     shutil.copy2(bunny_clip(), copy / "film.mp4")
     return copy

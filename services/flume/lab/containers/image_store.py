@@ -13,8 +13,8 @@ import msgspec
 from flume.errors import EngineError
 from flume.lab.containers import archive
 from flume.lab.containers.container import Errors
-from flume.lab.machine.process import one_line
 from flume.lab.containers.image_removal import Removal, plan_removal
+from flume.lab.machine.process import one_line
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest time without output from a build: unpacking 280 MB of packages on a slow disk prints nothing."""
@@ -147,18 +147,3 @@ class ImageStore:
                     if line.strip():
                         last = [*last[-2:], line.strip()]
                         yield line.strip()
-
-
-def _unfinished(images: Sequence[Mapping[str, Any]], bases: Collection[str]) -> list[str]:
-    """Return the ids of those *images* without a name that were built on one of *bases*, and on which none is built."""
-    parent = {one["Id"]: one["ParentId"] for one in images}
-    named = {one["Id"] for one in images if set(one["RepoTags"] or ()) - {"<none>:<none>"}}
-
-    def is_built_on_bases(identity: str) -> bool:
-        while identity := parent.get(identity, ""):
-            if identity in bases:
-                return True
-        return False
-
-    leaves = set(parent) - set(parent.values()) - named - set(bases)
-    return sorted(filter(is_built_on_bases, leaves))

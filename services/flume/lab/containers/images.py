@@ -68,6 +68,11 @@ class Inputs(msgspec.Struct, frozen=True):
         return self.root / "compose" / "images"
 
     @property
+    def lock(self) -> Path:
+        """The list of the images' Python packages, with versions and hashes."""
+        return self.root / "requirements" / "images.lock"
+
+    @property
     def source(self) -> Path:
         """The import package."""
         return self.root / "services" / "flume"
@@ -167,7 +172,7 @@ def digest(inputs: Inputs, target: str) -> str:
     elif target == WIRE:
         files += [*(inputs.folder / name for name in WIRE_LAUNCHERS), *files_of(inputs.wire)]
     else:
-        files += [inputs.folder / name for name in (*PROGRAM_LAUNCHERS, "requirements.lock")]
+        files += [*(inputs.folder / name for name in PROGRAM_LAUNCHERS), inputs.lock]
         files += source_files(inputs)
     for path in files:
         content = path.read_bytes()
@@ -275,19 +280,18 @@ def platform_of(architecture: str) -> tuple[str, str]:
 
 
 def ensure_site(inputs: Inputs, architecture: str, *, say: Say, interactive: bool) -> Path:
-    """Return a folder with the packages of ``requirements.lock``: for the images' Python, checked by hash."""
-    lock = inputs.folder / "requirements.lock"
+    """Return a folder with the packages of ``requirements/images.lock``: for the images' Python, checked by hash."""
     _, wheels = platform_of(architecture)
-    name = hashlib.sha256(lock.read_bytes() + wheels.encode()).hexdigest()[:16]
+    name = hashlib.sha256(inputs.lock.read_bytes() + wheels.encode()).hexdigest()[:16]
     target = inputs.cache / f"site-{name}"
     if target.is_dir():
         return target
-    say("Fetching the images' Python packages (requirements.lock).")
+    say("Fetching the images' Python packages (requirements/images.lock).")
     inputs.cache.mkdir(exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-site-", dir=inputs.cache))
     try:
         with progress.task("Python packages", interactive=interactive):
-            _pip(lock, unfinished, wheels)
+            _pip(inputs.lock, unfinished, wheels)
         for script in unfinished.glob("bin"):
             shutil.rmtree(script)  # entry points with this machine's interpreter in their first line
         _move_into_place(unfinished, target)
