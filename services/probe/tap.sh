@@ -2,7 +2,7 @@
 # Captures packets in the network namespaces of other containers. One call serves many taps, because starting a process
 # in a container from outside costs more than all work that it does here.
 #
-#   tap start DIRECTORY SECONDS BYTES FILTER  NAME PID INTERFACE [NAME PID INTERFACE ...]
+#   tap start DIRECTORY SECONDS BYTES FILTER  NAME PID INTERFACE KIBIBYTES [NAME PID INTERFACE KIBIBYTES ...]
 #   tap stop  DIRECTORY SECONDS               NAME [NAME ...]     the last tap ends after all earlier ones
 #
 # Each tap writes DIRECTORY/NAME.pcap. The output of tcpdump goes to $STATE/NAME.log on another file system: there it can
@@ -52,16 +52,15 @@ has_read_all() {
 
 start() {
     names=
-    while [ $# -ge 3 ]; do
-        name=$1 subject=$2 interface=$3
-        shift 3
+    while [ $# -ge 4 ]; do
+        name=$1 subject=$2 interface=$3 kibibytes=$4
+        shift 4
         rm -f "$directory/$name.pcap" "$STATE/$name.log" "$STATE/$name.pid"
-        # -U and --immediate-mode: a packet is in the file at once. -B: 16 MiB of kernel buffer. --immediate-mode
-        # divides it into slots of the snapshot length, whatever the length of a packet: at 2048 bytes 8192 slots,
-        # enough for 4 s without CPU; at tcpdump's default of 262144 bytes only 256. -Z root: no other user may write
-        # to DIRECTORY.
+        # -U and --immediate-mode: a packet is in the file at once. -B: the kernel's buffer. --immediate-mode divides it
+        # into slots of the snapshot length, whatever the length of a packet. -Z root: no other user may write to
+        # DIRECTORY.
         # shellcheck disable=SC2086 # the filter is several words
-        nsenter --target "$subject" --net -- tcpdump -Z root -n -U --immediate-mode -B 16384 -s "$bytes" \
+        nsenter --target "$subject" --net -- tcpdump -Z root -n -U --immediate-mode -B "$kibibytes" -s "$bytes" \
             -i "$interface" -w "$directory/$name.pcap" $filter \
             >/dev/null 2>"$STATE/$name.log" </dev/null &
         echo $! >"$STATE/$name.pid"
