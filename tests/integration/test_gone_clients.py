@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from support.clients.wire_client import WireClient
 from support.clients.witness import Witnesses
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
 from support.servers.plain_server import PORT, plain_server
+from support.servers.program import ENVIRONMENT
 
 pytestmark = pytest.mark.wire
 
@@ -237,3 +239,22 @@ def test_what_slept_longer_than_every_timeout_streams_again_by_itself(day, recor
 def test_whatever_happens_to_them_the_other_clients_lose_nothing(day, record_property):
     assert day.sessions == 4, "nothing is kept for those that have gone"
     record_property("measured", day.witnesses.lost_nothing(at_least=int(40 * STOPPED_S)))
+
+
+def test_clients_of_a_server_that_was_killed_stream_again_once_it_is_back(record_property):
+    with WirePair(clients=1) as pair, contextlib.ExitStack() as stack:
+        command = (sys.executable, "-m", "support.servers.plain_server", SERVER_ADDRESS, str(PORT), *OPTIONS)
+        first = subprocess.Popen(pair.inside(pair.server, *command), stdout=subprocess.PIPE, env=ENVIRONMENT)
+        stack.enter_context(first)
+        stack.callback(first.kill)
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"ready\n"
+        udp, tcp = stack.enter_context(watch_programs(pair, (), ("--transport", "tcp")))
+        first.kill()
+        for program in (udp, tcp):
+            program.wait_for("the loss", lambda event: event.get("code") == "link_lost")
+        with plain_server(pair, options=OPTIONS):
+            back_s = time.monotonic()
+            took_s = [one.wait_until_flowing(since_s=back_s)[0] - back_s for one in (udp, tcp)]
+    assert max(took_s) < BACK_WITHIN_S + LATE_S
+    record_property("measured", f"at most {took_s[0]:.1f} s after it listens over UDP, {took_s[1]:.1f} s over TCP")
