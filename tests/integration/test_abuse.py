@@ -18,6 +18,8 @@ FOR_S = 4.0
 AT_LEAST = 500
 """Datagrams of the watching client: the stream has 190 a second."""
 
+SHORTER_S, FEWER = 2.0, 200
+
 
 @pytest.mark.parametrize(
     ("name", "count", "refused"),
@@ -29,7 +31,6 @@ AT_LEAST = 500
         ("blank_lines", 60, "commands"),
         ("no_newline", 60, "commands"),
         ("status", 60, "commands"),
-        ("connect_anew", 60, "connections"),
     ],
 )
 def test_abuse_of_the_control_port_costs_the_other_clients_nothing_and_is_counted(name, count, refused):
@@ -48,12 +49,12 @@ def test_a_storm_of_connections_keeps_no_newcomer_waiting(name, count):
         attacked_server(port) as server,
         Honest(port) as honest,
         watching_over_tcp(port) as over_tcp,
-        attack(name, port, for_s=FOR_S, count=count),
+        attack(name, port, for_s=SHORTER_S, count=count),
     ):
-        outcome = honest.watch(for_s=FOR_S)
-    outcome.is_well(at_least=AT_LEAST)
+        outcome = honest.watch(for_s=SHORTER_S)
+    outcome.is_well(at_least=FEWER)
     assert outcome.server["refused"]["connections"] > 0
-    assert len(over_tcp.packets()) >= AT_LEAST
+    assert len(over_tcp.packets()) >= FEWER
     assert b"Traceback" not in server.said  # type: ignore[attr-defined]
 
 
@@ -63,7 +64,7 @@ MEAN_KBIT = 4000
 CONNECTIONS = 30
 
 
-@pytest.mark.parametrize("name", ["connect_again", "continue_again", "connect_anew"])
+@pytest.mark.parametrize("name", ["connect_again", "connect_anew"])
 def test_commands_over_tcp_draw_little_more_than_watching_does(name, record_property):
     """Groups of ten seconds. Without pacing, 1.25 Mbit/s of commands drew 3.6 Gbit/s."""
     port = free_port()
@@ -71,12 +72,14 @@ def test_commands_over_tcp_draw_little_more_than_watching_does(name, record_prop
         attacked_server(port, options=("--bitrate", str(MEAN_KBIT), "--gop", "250")),
         Honest(port) as honest,
     ):
-        honest.watch(for_s=3.0)  # so much of the past there is to draw
+        time.sleep(2.0)  # so much of the past there is to draw, at least
         began_s = time.monotonic()
-        with attack(name, port, for_s=FOR_S, count=CONNECTIONS) as attacker:
+        with attack(name, port, for_s=SHORTER_S, count=CONNECTIONS) as attacker:
+            outcome = honest.watch(for_s=SHORTER_S)
             assert attacker.stdout is not None
             sent, received = map(int, attacker.stdout.readline().split())
         took_s = time.monotonic() - began_s
+    outcome.is_well(at_least=FEWER)
     watching_s = CONNECTIONS * took_s
     of_the_past_s = PER_ADDRESS.burst + PER_ADDRESS.per_s * took_s
     stream_s = received * 8 / (1000 * MEAN_KBIT)
@@ -128,13 +131,15 @@ def end_s(process: subprocess.Popen[bytes]) -> float:
 
 
 @pytest.mark.parametrize(("name", "count"), [("never_reads", 60), ("storm_of_commands", 400), ("connect_again", 60)])
-def test_a_server_ends_within_two_seconds_in_a_flood(name, count):
+def test_a_server_ends_within_two_seconds_in_a_flood(name, count, record_property):
     """Of clients that read nothing, of connections that come and go, of commands that are carried out."""
     port = free_port()
     with attacked_server(port) as process, attack(name, port, for_s=10, count=count):
-        time.sleep(1.0)
-        assert end_s(process) < 2
+        time.sleep(0.5)
+        took_s = end_s(process)
+    assert took_s < 2
     assert b"Traceback" not in process.said  # type: ignore[attr-defined]
+    record_property("measured", f"{name}: {took_s:.1f} s")
 
 
 @pytest.mark.parametrize("name", ["commands_at_once", "status"])
@@ -143,7 +148,7 @@ def test_a_server_ends_within_two_seconds_after_a_flood(name):
     port = free_port()
     with attacked_server(port) as process:
         with attack(name, port, for_s=10, count=60_000 if name == "commands_at_once" else 60):
-            time.sleep(1.0)
+            time.sleep(0.5)
         assert end_s(process) < 2
     assert b"Traceback" not in process.said  # type: ignore[attr-defined]
 

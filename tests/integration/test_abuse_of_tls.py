@@ -8,8 +8,8 @@ from support.attacks.beside import Honest, attack, attacked_server, watching_ove
 from support.ports import free_port
 from support.servers import certificates
 
-FOR_S = 4.0
-AT_LEAST = 500
+FOR_S = 2.0
+AT_LEAST = 200
 """Datagrams of a watching client: the stream has 190 a second."""
 
 
