@@ -13,6 +13,7 @@ import msgspec
 from flume.control.endpoint import without_brackets
 from flume.lasting_output import lasting_output
 from flume.server.app import Server
+from flume.server.fronts.garbage import spare_what_stays
 from flume.server.limits.descriptors import DESCRIPTORS_PER_SESSION
 from flume.server.logs import set_up_logging
 from flume.server.sources.expand import expand
@@ -196,6 +197,7 @@ async def _serve(source: ItemSource, settings: ServerSettings, *, as_json: bool)
         loop.add_signal_handler(number, server.stop)
     try:
         if await server.start():
+            spare_what_stays()
             _say_listening(server, as_json=as_json)
         return await server.run()
     finally:

@@ -18,6 +18,7 @@ from flume.server.access.certificates import Certificates
 from flume.server.access.rules import Access
 from flume.server.fronts.beginnings import wrong_beginning
 from flume.server.fronts.farewells import Farewells
+from flume.server.fronts.garbage import Garbage
 from flume.server.fronts.json_lines import ControlConnection, idle_message
 from flume.server.fronts.tls_transport import TlsTransport
 from flume.server.limits.buckets import AddressBuckets, Rate
@@ -56,6 +57,7 @@ class ControlListener:
         self._handshake_rates = AddressBuckets(Rate(HANDSHAKES_PER_S, table.settings.max_sessions_per_address))
         self._newcomers = Newcomers(table.settings)
         self._connections: set[ControlConnection] = set()
+        self._garbage = Garbage()
         self._silent: dict[socket.socket, _Silent] = {}
         self._making: set[asyncio.Task[None]] = set()
         self._farewells = Farewells(has_tls=self._has_tls)
@@ -194,8 +196,14 @@ class ControlListener:
         local_host = address_of(accepted.getsockname())[0]
         connection = ControlConnection(self._table, place, local_host=local_host, logins=self._access.logins)
         self._connections.add(connection)
-        connection.on_ended = self._connections.discard
+        connection.on_ended = self._on_ended
         return connection
+
+    def _on_ended(self, connection: ControlConnection) -> None:
+        self._connections.discard(connection)
+        # Not now: the connection and its task are still in use.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._garbage.connection_ended, loop.time())
 
     def _spawn(self, making: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(making)
