@@ -26,13 +26,13 @@ print(found)
 
 
 def test_the_second_time_there_is_nothing_to_do(engine: Engine) -> None:
-    """Finding that out takes less than 0.3 s and prints nothing."""
+    """Finding that out takes less than 0.3 s of CPU, whatever else the host does, and prints nothing."""
     messages: list[str] = []
     images.ensure_images(engine, say=messages.append)
     messages.clear()
-    began = time.monotonic()
+    began_s = time.process_time()
     assert images.ensure_images(engine, say=messages.append) == []
-    assert time.monotonic() - began < 0.3
+    assert time.process_time() - began_s < 0.3
     assert messages == []
 
 
