@@ -28,13 +28,12 @@ def main(*, debian: str, person: tuple[str, ...], commands: tuple[str, ...], fol
     """
     packages.require_root("a fresh system has mounts of its own", "make fresh")
     packages.install(TOOLS, "a fresh Debian system is made and run here", click.echo, sys.stdout.isatty())
-    archive = ROOT / ".cache" / f"fresh-debian-{debian}.tar"
-    if not archive.exists():
+    if not archive_of(debian).exists():
         click.echo(f"Making the root file system of Debian {debian}.")
-        system.bootstrap(debian, archive)
+        system.bootstrap(debian, archive_of(debian))
     failed = False
     for each in person or steps.PERSONS:
-        ended = try_as(each, commands or COMMANDS, archive, folder, keep=keep)
+        ended = try_as(each, commands or COMMANDS, debian, folder, keep=keep)
         for step in ended:
             click.echo(f"Debian {debian}, {each}: {step.name}: status {step.status}, {step.seconds:.0f} s")
         wanted = [step for step in ended if step.name in (commands or COMMANDS)]
@@ -42,15 +41,18 @@ def main(*, debian: str, person: tuple[str, ...], commands: tuple[str, ...], fol
     sys.exit(failed)
 
 
-def try_as(
-    person: str, commands: tuple[str, ...], archive: Path, folder: Path | None, *, keep: bool
-) -> list[steps.Step]:
-    """Run *commands* as *person* in a new system of *archive*; show the output; return the steps that ended."""
+def archive_of(debian: str) -> Path:
+    """Return the file of the root file system of *debian*, which is made once."""
+    return ROOT / ".cache" / f"fresh-debian-{debian}.tar"
+
+
+def try_as(person: str, commands: tuple[str, ...], debian: str, folder: Path | None, *, keep: bool) -> list[steps.Step]:
+    """Run *commands* as *person* in a new system of *debian*; show the output; return the steps that ended."""
     root = Path(tempfile.mkdtemp(prefix="flumelab-fresh-", dir=folder)) / "root"
     lines: list[str] = []
     try:
-        system.unpack(archive, root)
-        with system.running(root, steps.script(person, commands)) as process:
+        system.unpack(archive_of(debian), root)
+        with system.running(root, steps.script(person, commands, debian=debian)) as process:
             for line in process.stdout or ():
                 lines.append(line)
                 click.echo(line, nl=False)

@@ -42,19 +42,19 @@ class Step(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def script(person: str, commands: Sequence[str], *, registry: bool = False) -> str:
-    """Return the steps of *person*, who runs *commands* in a clone; a *registry* of images saves mmdebstrap."""
+def script(person: str, commands: Sequence[str], *, debian: str = "13") -> str:
+    """Return the steps of *person*, who runs *commands* in a clone."""
     if person == "root":
         lines = ["mv /srv/flumelab /root/flumelab", "cd /root/flumelab"]
         lines += [f"step {shlex.quote(command)} sh -c {shlex.quote(command)}" for command in commands]
         return "\n".join((_HEAD, *lines, "step 'make engine-stop' make engine-stop", ""))
-    names = {**ENGINE_PACKAGES, **({} if registry else BASE_IMAGE_PACKAGES), "ensurepip": "python3-venv"}
-    wanted = [*names.values(), *(() if registry else ("uidmap",))]
+    release = {"ID": "debian", "VERSION_ID": debian}
+    wanted = list({**ENGINE_PACKAGES, **packages.docker_command(release), **BASE_IMAGE_PACKAGES}.values())
+    wanted += ["python3-venv", "uidmap"]  # uidmap: without a registry of images, mmdebstrap makes the base as this user
     if any("test" in command for command in commands):
-        wanted += dict.fromkeys(packages.test_packages().values())
-    install = (
-        f"apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends {' '.join(wanted)} >/dev/null"
-    )
+        wanted += packages.test_packages().values()
+    apt = "apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends >/dev/null"
+    install = " ".join((apt, *dict.fromkeys(wanted)))
     lines = [
         f"step 'the administrator installs Debian packages' sh -c {shlex.quote(install)}",
         "step 'the administrator starts the engine' engine",

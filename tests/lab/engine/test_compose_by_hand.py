@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from flume.lab.machine.process import wait_until
 from support.paths import LAB_YAML
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
+
+
+CLIENT = "client[_-]"
+"""docker-compose 1, of Debian 12, joins the parts of a name by an underscore; version 2, of Debian 13, by a dash."""
 
 
 class ByHand:
@@ -29,8 +34,10 @@ class ByHand:
 
     @contextlib.contextmanager
     def attached(self, container: str) -> "Iterator[subprocess.Popen[str]]":
-        """Attach to a container as a person does, and detach afterwards."""
-        command = ["docker", "attach", "--sig-proxy=false", f"{self.project}_{container}"]
+        """Attach to a container as a person does, and detach afterwards; *container* matches the end of its name."""
+        names = self._run(["docker", "ps", "--format", "{{.Names}}", "--filter", f"name={self.project}"]).stdout.split()
+        [name] = [each for each in names if re.search(container, each)]
+        command = ["docker", "attach", "--sig-proxy=false", name]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
             try:
@@ -71,12 +78,13 @@ def test_compose_starts_the_same_lab(by_hand: ByHand, tmp_path: Path) -> None:
         return by_hand.compose("exec", "-T", "server", "flume", "health", "server", "127.0.0.1").returncode == 0
 
     assert wait_until(healthy, timeout_s=20), by_hand.compose("logs", "server").stdout
-    with by_hand.attached("client_1") as client:
+    with by_hand.attached(f"{CLIENT}1$") as client:
         assert client.stdin is not None
         assert client.stdout is not None
         client.stdin.write("connect\n")
         client.stdin.flush()
         assert any('"first_frame"' in line for line in client.stdout), "the client ended without a picture"
     others = by_hand.compose("logs", "--no-color", "client").stdout.splitlines()
-    assert [line for line in others if "client_2" in line]
-    assert not [line for line in others if "client_2" in line and '"first_frame"' in line]
+    of_the_other = [line for line in others if re.match(rf"\S*{CLIENT}2\b", line)]
+    assert of_the_other
+    assert not [line for line in of_the_other if '"first_frame"' in line]

@@ -67,7 +67,8 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> None
         )
     if find_endpoint(os.environ).named_by or not _is_absent(say):
         return
-    packages.install(ENGINE_PACKAGES, "the lab runs its server and clients in Docker containers", say, interactive)
+    wanted = {**ENGINE_PACKAGES, **packages.docker_command()}
+    packages.install(wanted, "the lab runs its server and clients in Docker containers", say, interactive)
     start_engine(say, interactive=interactive)
 
 

@@ -4,6 +4,7 @@ Each message says what is about to be installed, and why, before it is done. The
 """
 
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -33,7 +34,26 @@ def test_packages() -> Mapping[str, str]:
         "/usr/include/stdio.h": "libc6-dev",
     }
     libraries = {library: "libvlc5", plugins: "vlc-plugin-base", windows: "vlc-plugin-video-output"}
-    return programs | libraries | {cache: "libvlc-bin"}
+    return {**programs, **libraries, cache: "libvlc-bin", **docker_command()}
+
+
+def docker_command(release: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """Return the program ``docker`` → its package on this Debian, or on that of *release* (``/etc/os-release``).
+
+    From Debian 13 on it is in a package of its own, which the engine's only recommends. People look into containers
+    with it, and some tests do.
+
+    >>> docker_command({"ID": "debian", "VERSION_ID": "12"}), docker_command({"ID": "debian", "VERSION_ID": "13"})
+    ({'docker': 'docker.io'}, {'docker': 'docker-cli'})
+    """
+    if release is None:
+        try:
+            release = platform.freedesktop_os_release()
+        except OSError:
+            release = {}
+    version = release.get("VERSION_ID", "")
+    is_older = release.get("ID") != "debian" or (version.isdigit() and int(version) < 13)
+    return {"docker": "docker.io" if is_older else "docker-cli"}
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
