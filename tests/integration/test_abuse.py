@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flume.server.limits.catch_up import PER_ADDRESS
-from support.attacks.beside import Honest, attack, attacked_server, watching_over_tcp
+from support.attacks.beside import Honest, attack, attacked_server, wait_until_counted, watching_over_tcp
 from support.clients.wire_client import WireClient
 from support.ports import free_port
 from support.servers.running_server import running_server
@@ -42,20 +42,21 @@ def test_abuse_of_the_control_port_costs_the_other_clients_nothing_and_is_counte
 
 
 @pytest.mark.parametrize(("name", "count"), [("storm", 400), ("storm_of_commands", 400)])
-def test_a_storm_of_connections_keeps_no_newcomer_waiting(name, count):
+def test_a_storm_of_connections_keeps_no_newcomer_waiting(name, count, record_property):
     """Of many addresses, and so fast that the kernel's queue of connections would overflow if it were short."""
     port = free_port()
     with (
         attacked_server(port) as server,
         Honest(port) as honest,
         watching_over_tcp(port) as over_tcp,
-        attack(name, port, for_s=SHORTER_S, count=count),
+        attack(name, port, for_s=90, count=count),
     ):
         outcome = honest.watch(for_s=SHORTER_S)
-    outcome.is_well(at_least=FEWER)
-    assert outcome.server["refused"]["connections"] > 0
+        wait_until_counted(port, "connections")
+    outcome.is_well(at_least=FEWER, slowest_s=5)
     assert len(over_tcp.packets()) >= FEWER
     assert b"Traceback" not in server.said  # type: ignore[attr-defined]
+    record_property("measured", f"{name}: slowest join {max(outcome.joins_s):.2f} s")
 
 
 # -- what commands draw -----------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ def test_commands_over_tcp_draw_little_more_than_watching_does(name, record_prop
             assert attacker.stdout is not None
             sent, received = map(int, attacker.stdout.readline().split())
         took_s = time.monotonic() - began_s
-    outcome.is_well(at_least=FEWER)
+    outcome.is_well(at_least=FEWER, slowest_s=5)
     watching_s = CONNECTIONS * took_s
     of_the_past_s = PER_ADDRESS.burst + PER_ADDRESS.per_s * took_s
     stream_s = received * 8 / (1000 * MEAN_KBIT)

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import socket
 import ssl
+import statistics
 import subprocess
 import sys
 import threading
@@ -60,13 +61,17 @@ class Outcome:
     server: dict = dataclasses.field(default_factory=dict)
     """What ``status`` said of the server at the end."""
 
-    def is_well(self, *, at_least: int) -> None:
-        """Fail if the watching client lost anything, or a newcomer waited too long."""
+    def is_well(self, *, at_least: int, slowest_s: float = JOIN_WITHIN_S) -> None:
+        """Fail if the watching client lost anything, or newcomers waited too long.
+
+        With a longer *slowest_s* one of them may wait for the CPU of a busy host; half of them must be in time.
+        """
         assert len(self.datagrams) >= at_least
         assert_consecutive(self.datagrams)
         assert not self.failures, self.failures
         assert self.joins_s
-        assert max(self.joins_s) < JOIN_WITHIN_S, self.joins_s
+        assert statistics.median(self.joins_s) < JOIN_WITHIN_S, self.joins_s
+        assert max(self.joins_s) < slowest_s, self.joins_s
 
 
 class Honest:
@@ -117,6 +122,15 @@ class Honest:
                     self.outcome.joins_s.append(time.monotonic() - began_s)
             except (OSError, AssertionError) as error:
                 self.outcome.failures.append(f"after {time.monotonic() - began_s:.1f} s: {error!r}")
+
+
+def wait_until_counted(port: int, reason: str, *, tls: ssl.SSLContext | None = None) -> None:
+    """Return when the server has refused something for *reason*: on a busy host an attacker takes its time."""
+    with WireClient(port, source="127.0.0.2", tls=tls) as client:
+        until_s = time.monotonic() + 60
+        while reason not in client.ask("status")["server"]["refused"]:
+            assert time.monotonic() < until_s, f"nothing was refused for {reason}"
+            time.sleep(0.2)
 
 
 @contextlib.contextmanager
