@@ -25,6 +25,8 @@ def test_packages() -> Mapping[str, str]:
     programs = {
         "tcpdump": "tcpdump",
         "ip": "iproute2",
+        "sysctl": "procps",
+        "ping": "iputils-ping",
         "nc": "netcat-openbsd",
         "ethtool": "ethtool",
         "docker-compose": "docker-compose",
