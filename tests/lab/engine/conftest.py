@@ -1,5 +1,6 @@
 """What the tests of the engine share."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ import pytest
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
 from support.labs.containers import load_layout
+from support.residue.docker_objects import LabWatch
 
 _numbers = itertools.count(1)
 
@@ -31,6 +33,13 @@ def new_lab(engine: Engine) -> Iterator[Callable[[], str]]:
     yield make
     for name in names:
         engine.remove_lab(name)
+
+
+@pytest.fixture
+def watch(engine: Engine) -> Iterator[Callable[[str], LabWatch]]:
+    """Return a function that watches the lab of a name from now on, to say what is left of it."""
+    with contextlib.ExitStack() as stack:
+        yield lambda name: stack.enter_context(LabWatch(engine, name))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from flume.lab.containers.engine import Engine, Output, Start
 from flume.lab.containers.topology import Topology
 from support.labs.containers import ECHO, load_layout, send, start_lab
 from support.paths import ROOT, SERVICES
+from support.residue.docker_objects import LabWatch
 
 pytestmark = pytest.mark.docker
 
@@ -118,9 +119,10 @@ def test_quick_commands_lose_no_output(engine: Engine, layout: Topology, lab: st
         client.run_checked(["no-such-program"])
 
 
-def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab: Callable[[], str]) -> None:
+def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab: Callable[[], str], watch) -> None:
     """Started in parallel they get different subnets and cannot reach each other; removing one leaves the other."""
     names = [new_lab(), new_lab()]
+    watched = watch(names[0])
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda name: start_lab(engine, layout, name), names)
     assert first[0].address.rpartition(".")[0] != second[0].address.rpartition(".")[0]
@@ -131,7 +133,7 @@ def test_two_labs_at_once_do_not_meet(engine: Engine, layout: Topology, new_lab:
     assert own.code == 0, own.stderr
     assert other.code != 0
     engine.remove_lab(names[0])
-    assert engine.objects(lab=names[0]) == []
+    watched.assert_nothing_left()
     assert {one.state().status for one in engine.find(lab=names[1])} == {"running"}
 
 
@@ -152,9 +154,12 @@ def test_a_lab_keeps_its_network(engine: Engine, layout: Topology, lab: str) -> 
     assert first.gateway == first.subnet.replace("0/24", "1")
 
 
-def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, new_lab: Callable[[], str]) -> None:
+def test_clean_up_after_the_runner_was_killed(
+    engine: Engine, layout: Topology, new_lab: Callable[[], str], watch: Callable[[str], LabWatch]
+) -> None:
     """A runner that was killed by SIGKILL leaves a lab, which is removed by its labels; another lab is not touched."""
     killed, bystander = new_lab(), new_lab()
+    watched = watch(killed)
     engine.ensure_network(bystander, "run-1", description=layout.networks["lab"])
     program = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
@@ -173,7 +178,7 @@ def test_clean_up_after_the_runner_was_killed(engine: Engine, layout: Topology, 
     assert {one.kind for one in engine.objects(lab=killed)} == {"container", "network", "volume"}
     removed = engine.remove_lab(killed)
     assert f"container flumelab-{killed}-client-2" in removed
-    assert engine.objects(lab=killed) == []
+    watched.assert_nothing_left()
     assert engine.remove_lab(killed) == []
     assert [one.kind for one in engine.objects(lab=bystander)] == ["network"]
 
@@ -195,12 +200,13 @@ def test_a_container_that_goes_while_all_are_listed_is_left_out(
     assert [one.role for one in engine.find(lab=lab)] == ["probe", "server"]
 
 
-def test_two_clean_ups_at_the_same_time_both_succeed(engine: Engine, layout: Topology, lab: str) -> None:
+def test_two_clean_ups_at_the_same_time_both_succeed(engine: Engine, layout: Topology, lab: str, watch) -> None:
     """A second `make down` while the first still runs succeeds too."""
+    watched = watch(lab)
     start_lab(engine, layout, lab, clients=2)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(engine.remove_lab, [lab, lab]))
-    assert engine.objects(lab=lab) == []
+    watched.assert_nothing_left()
 
 
 def test_a_failed_start_names_the_container_and_leaves_it_to_be_found(

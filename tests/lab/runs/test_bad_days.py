@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from flume.lab.machine.process import wait_until
-from support.labs.labs import LabUnderTest, one_line
+from support.labs.labs import LabUnderTest, new_lab, one_line
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
@@ -35,7 +35,7 @@ def test_bad_input_is_one_line_and_starts_nothing(lab, engine, arguments, names)
     refused = lab.run(*arguments, timeout_s=30)
     assert refused.returncode == 2
     assert names in one_line(refused.stderr)
-    assert engine.objects(lab=lab.name) == []  # other labs may start and end meanwhile
+    lab.assert_nothing_left()
 
 
 def test_a_scenario_that_is_not_text_is_one_line(lab, tmp_path):
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_video_is_reported_by_the_server_and_leaves_nothing(la
     assert "server ended while it should listen" in line
     assert "letter.mp4 is not a video that FFmpeg can read" in line
     assert len(line) < 400
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,7 @@ def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replace
     start_and_kill()
     down = lab.make("down")
     assert down.returncode == 0, down.stderr
-    assert engine.objects(lab=lab.name) == []
-    assert engine.locks.find(lab.name) == []
+    lab.assert_nothing_left()
     start_and_kill()
     again = lab.run("--clients", 1, "--duration", 1)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -113,13 +112,12 @@ def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replace
 
 
 def test_two_labs_at_once_do_not_disturb_each_other_and_two_runs_of_one_do_not_mix(lab, engine, tmp_path):
-    other = LabUnderTest(f"{lab.name}-b", tmp_path / "other")
     results = {}
 
     def run(which: LabUnderTest) -> None:
         results[which.name] = which.run("--clients", 2, "--duration", 4)
 
-    try:
+    with new_lab(engine, tmp_path / "other") as other:
         threads = [threading.Thread(target=run, args=(which,)) for which in (lab, other)]
         for thread in threads:
             thread.start()
@@ -134,16 +132,14 @@ def test_two_labs_at_once_do_not_disturb_each_other_and_two_runs_of_one_do_not_m
         subnets = {which.report()["clients"][0]["address"].rpartition(".")[0] for which in (lab, other)}
         assert len(subnets) == 2
         assert lab.flume("lab", "down").returncode == 0
+        lab.assert_nothing_left()
         assert len(engine.find(lab=other.name)) == 4
-    finally:
-        engine.remove_lab(other.name)
 
 
 def test_removing_one_lab_disturbs_no_other_that_is_just_starting(lab, engine, tmp_path):
     """Both have shaped links. The first is removed again and again until the second has finished."""
-    first = LabUnderTest(f"{lab.name}-b", tmp_path / "first")
     shaped = ("--profile", "lan", "--scenario", "steady")
-    try:
+    with new_lab(engine, tmp_path / "first") as first:
         done = first.run("--clients", 1, "--players", 0, "--duration", 1, *shaped)
         assert done.returncode == 0, done.stdout + done.stderr
         second = lab.start("--clients", 2, "--duration", 2, *shaped)
@@ -155,5 +151,4 @@ def test_removing_one_lab_disturbs_no_other_that_is_just_starting(lab, engine, t
         assert second.returncode == 0, stdout + stderr
         assert "removed container" in removals[0].stdout
         assert len(removals) > 2
-    finally:
-        engine.remove_lab(first.name)
+        first.assert_nothing_left()

@@ -41,7 +41,7 @@ def test_a_full_disk_for_captures_is_one_line_and_leaves_nothing(lab, engine, tm
     assert line.startswith("flume: the disk for captures is full, and ")
     assert "server" in line
     assert "make room" in line
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()
     assert not (lab.artifacts / "latest").exists()
 
 
@@ -52,7 +52,7 @@ def test_a_full_disk_for_artefacts_is_one_line_and_leaves_no_lab(lab, engine, tm
     line = one_line(run.stderr)
     assert str(folder) in line
     assert "No space left on device" in line
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()
 
 
 def test_artefacts_that_cannot_be_written_are_reported_before_anything_is_changed(lab, engine, tmp_path):
@@ -82,7 +82,7 @@ def test_a_container_killed_during_the_run_is_named_and_the_lab_removed(lab, eng
     assert (process.returncode, stdout) == (3, "")
     line = one_line(stderr)
     assert line.startswith(f"flume: {name} ended during the run (status 137, killed)")
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()
 
 
 def is_shaped(lab, engine) -> bool:
@@ -102,7 +102,7 @@ def test_a_wire_killed_during_the_run_is_named_and_its_links_go_with_it(lab, eng
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (3, "")
     assert one_line(stderr).startswith("flume: wire-1 ended during the run (status 137, killed)")
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()
     assert not ports_of(wire)
 
 
@@ -139,8 +139,7 @@ def test_a_run_that_is_interrupted_removes_its_lab(lab, engine, reached, numbers
     assert stderr.count("flume: still ") == len(numbers) - 1
     assert stderr.splitlines()[-2:] == [f"Lab {lab.name!r} is removed.", "flume: interrupted"]
     assert "Traceback" not in stderr
-    assert engine.objects(lab=lab.name) == []
-    assert engine.locks.find(lab.name) == []
+    lab.assert_nothing_left()
 
 
 def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, monkeypatch):
@@ -158,4 +157,4 @@ def test_the_whole_lab_works_on_an_engine_that_is_reached_by_tcp(lab, engine, mo
         assert interrupted, engine.find(lab=lab.name, role="client")[0].logs(tail=40)
         assert lab.make("down").returncode == 0
     assert len(connections) > 10
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()

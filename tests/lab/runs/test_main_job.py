@@ -119,7 +119,7 @@ def test_a_second_run_with_a_film_replaces_the_first_cleanly_and_builds_nothing(
 def test_down_leaves_nothing_and_is_calm_the_second_time(shared_lab, finished, engine):
     down = shared_lab.make("down")
     assert down.returncode == 0, down.stderr
-    assert engine.objects(lab=shared_lab.name) == []
+    shared_lab.assert_nothing_left()
     assert "nothing to remove" in shared_lab.make("down").stdout
     status = shared_lab.make("status")
     assert status.returncode != 0

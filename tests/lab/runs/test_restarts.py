@@ -46,4 +46,4 @@ def test_a_client_that_is_started_again_works_and_streams_only_over_its_link(lab
         client.logs(tail=5)
     )
     assert lab.make("down").returncode == 0
-    assert engine.objects(lab=lab.name) == []
+    lab.assert_nothing_left()

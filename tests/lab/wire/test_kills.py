@@ -6,7 +6,6 @@ import random
 import secrets
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Role
 from flume.lab.machine.process import wait_until
 from support.labs.labs import LabUnderTest, new_lab
-from support.labs.traces import Trace, still_there, traces
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 
@@ -70,13 +68,11 @@ def test_whatever_is_killed_down_leaves_nothing_and_no_run_passes_without_its_li
     seed = secrets.randbits(32)
     dice = random.Random(seed)
     part, after_s = dice.choice(list(PARTS)), dice.uniform(0, 8)
-    seen: set[Trace] = set()
     process = lab.start(*RUN)
     time.sleep(after_s)
     found: list[int] = []
 
     def kill() -> bool:
-        seen.update(traces(wire_engine, lab.name))
         pid = victim(wire_engine, lab.name, part, process.pid, dice)
         if pid is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -88,16 +84,11 @@ def test_whatever_is_killed_down_leaves_nothing_and_no_run_passes_without_its_li
     killed_s = time.monotonic()
     stdout, stderr = process.communicate(timeout=90)
     case = f"seed {seed}: {part} {found} after {after_s:.2f} s and more, status {process.returncode}"
-    kinds = Counter(one.kind for one in seen)
-    print(f"{case}; seen {dict(kinds)}; ended {time.monotonic() - killed_s:.1f} s later: {stderr.splitlines()[-1:]}")
+    print(f"{case}; ended {time.monotonic() - killed_s:.1f} s later: {stderr.splitlines()[-1:]}")
     if found and part in {"launcher", "client", "server", "probe"} and "verdict" not in stdout:
         assert process.returncode == 3, case + stdout + stderr
-    seen |= traces(wire_engine, lab.name)
     down = lab.make("down")
     assert down.returncode == 0, case + down.stderr
-    assert wait_until(lambda: not still_there(seen, wire_engine, lab.name), timeout_s=20), (
-        case,
-        still_there(seen, wire_engine, lab.name),
-    )
+    lab.assert_nothing_left(case)
     again = lab.run(*RUN)
     assert again.returncode == 0, case + again.stdout + again.stderr

@@ -13,6 +13,7 @@ from typing import Any
 from flume.lab.containers.engine import Engine
 from flume.lab.engines.lock import remove_left_over
 from support.paths import ROOT
+from support.residue.docker_objects import LabWatch
 
 
 def one_line(text: str) -> str:
@@ -25,21 +26,24 @@ def one_line(text: str) -> str:
 @contextlib.contextmanager
 def new_lab(engine: Engine, artifacts: Path) -> Iterator["LabUnderTest"]:
     """A lab with a name of its own for the body; whatever is left of it then is removed from *engine*."""
-    lab = LabUnderTest(f"test-{secrets.token_hex(4)}", artifacts)
-    try:
-        yield lab
-    finally:
-        lab.close()
-        engine.remove_lab(lab.name)
-        remove_left_over(engine, lab.name)
+    name = f"test-{secrets.token_hex(4)}"
+    with LabWatch(engine, name) as watch:
+        lab = LabUnderTest(name, artifacts, watch)
+        try:
+            yield lab
+        finally:
+            lab.close()
+            engine.remove_lab(lab.name)
+            remove_left_over(engine, lab.name)
 
 
 class LabUnderTest:
     """A lab with a name and a folder of artefacts of its own, steered by ``flume lab`` and ``make``."""
 
-    def __init__(self, name: str, artifacts: Path) -> None:
+    def __init__(self, name: str, artifacts: Path, watch: LabWatch) -> None:
         self.name = name
         self.artifacts = artifacts
+        self.assert_nothing_left = watch.assert_nothing_left
         self._started: list[subprocess.Popen[str]] = []
 
     def close(self) -> None:

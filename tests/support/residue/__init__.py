@@ -1,0 +1,8 @@
+"""What is on a machine before and after: the difference is what a run has left.
+
+By hand, from the top of the checkout, as root (the rules of the firewall are not shown to other users)::
+
+    PYTHONPATH=services:tests .venv/bin/python -m support.residue >before.json
+    make lab; make down
+    PYTHONPATH=services:tests .venv/bin/python -m support.residue before.json
+"""
