@@ -77,6 +77,7 @@ class LabWatch:
 
     def left(self) -> tuple[str, ...]:
         """Return what is left of the lab now, each in words, and what could not be read."""
+        assert self._thread.is_alive(), "the engine's events have ended, so what the lab was made of is not known"
         difference = compare(self._before, self._take())
         return (
             *map(str, named_by(set(self.marks), difference.left)),
