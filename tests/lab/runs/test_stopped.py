@@ -11,6 +11,7 @@ from flume.lab.commands import status
 from flume.lab.containers.container import Container
 from flume.lab.machine.process import wait_until
 from support.labs.labs import one_line
+from support.labs.tcp_proxy import EngineProxy
 from support.processes import name_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
@@ -64,6 +65,26 @@ def test_a_run_whose_captures_runner_and_engine_stand_still_in_turn_judges_as_ev
     assert lab.make("down").returncode == 0
     lab.assert_nothing_left()
     record_property("measured", f"each for {STOPPED_S:g} s: {balance['sent']:,} datagrams sent, as many captured")
+
+
+def test_an_engine_that_dies_under_a_run_is_named_and_down_removes_the_lab_once_it_is_back(lab, engine, monkeypatch):
+    with EngineProxy() as proxy:
+        monkeypatch.setenv("DOCKER_HOST", proxy.url)
+        process = lab.start("--clients", 2, "--players", 0, "--duration", 60, "--scenario", "steady")
+        assert wait_until(lambda: plays(lab, engine) or process.poll() is not None, timeout_s=60)
+        proxy.die()
+        stdout, stderr = process.communicate(timeout=60)
+        assert (process.returncode, stdout) == (3, "")
+        assert f"no Docker engine at {proxy.url}" in stderr
+        assert "Traceback" not in stderr
+        down = lab.make("down")
+        assert down.returncode != 0, "the engine is still away"
+        assert f"no Docker engine at {proxy.url}" in down.stderr
+    monkeypatch.delenv("DOCKER_HOST")
+    down = lab.make("down")
+    assert down.returncode == 0, down.stderr
+    assert "removed container" in down.stdout
+    lab.assert_nothing_left()
 
 
 @pytest.mark.parametrize(("role", "name"), [("server", "server"), ("client", "client-1")])
