@@ -17,7 +17,7 @@ from typing import NamedTuple
 from flume.errors import SettingsError
 from flume.server.access.hashing import Hash, make_hash, matches, parse_hash
 from flume.server.access.users_file import read_users
-from flume.server.limits.admission import network_of
+from flume.server.limits.admission import host_of
 from flume.server.limits.buckets import AddressBuckets, Rate
 
 THREADS = 2
@@ -78,7 +78,7 @@ class Logins:
         Its codes: ``login_failed``, ``login_limited`` (too many failures of this address) and ``login_busy``.
         """
         self.refresh()
-        where = network_of(address) if ":" in address else address
+        where = host_of(address)
         wait_s = self._failures.of(where, self._clock()).wait_s(self._clock())
         if wait_s > 0:
             raise LoginRefusedError("login_limited", f"too many logins failed from here: try again in {wait_s:.0f} s")

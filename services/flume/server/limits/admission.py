@@ -34,6 +34,18 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
+def host_of(address: str) -> str:
+    """Return the host that *address* counts for: itself, in either notation, or its /64 of IPv6.
+
+    >>> host_of("192.0.2.7"), host_of("::ffff:192.0.2.7"), host_of("2001:db8::7")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::/64')
+    """
+    if ":" not in address:
+        return address
+    without_zone = address.partition("%")[0]
+    return without_zone.rpartition(":")[2] if "." in without_zone else network_of(address)
+
+
 class _Home(NamedTuple):
     """Where a member comes from."""
 

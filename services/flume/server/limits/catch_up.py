@@ -6,7 +6,6 @@ counts against a budget of its address, and what it gets at once also against on
 seconds of stream, so they mean the same at every rate. With an empty budget a client gets the stream as it comes.
 """
 
-from flume.server.limits.admission import network_of
 from flume.server.limits.buckets import AddressBuckets, Bucket, Rate
 
 PER_ADDRESS = Rate(per_s=8, burst=64)
@@ -34,22 +33,13 @@ class CatchUpBudget:
     def take(self, payer: str, most: int, *, per_s: float, now_s: float) -> int:
         """Take up to *most* datagrams of a stream of *per_s* datagrams a second for *payer*; return how many.
 
-        *payer* is what :func:`payer_of` returns for the client's address.
+        *payer* is what :func:`.admission.host_of` returns for the client's address.
         """
         return _take([self._addresses.of(payer, now_s)], most, per_s, now_s)
 
     def take_at_once(self, payer: str, most: int, *, per_s: float, now_s: float) -> int:
         """Do the same for datagrams that are sent without pacing."""
         return _take([self._addresses.of(payer, now_s), self._at_once], most, per_s, now_s)
-
-
-def payer_of(address: str) -> str:
-    """Return what *address* counts as: itself, or its /64, of which one host of IPv6 has all addresses.
-
-    >>> payer_of("192.0.2.7"), payer_of("2001:db8::7")
-    ('192.0.2.7', '2001:db8::/64')
-    """
-    return network_of(address) if ":" in address else address
 
 
 def _take(buckets: list[Bucket], most: int, per_s: float, now_s: float) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from flume.media.ring import Ring
-from flume.server.limits.catch_up import payer_of
+from flume.server.limits.admission import host_of
 from flume.server.sending.tcp_pacing import TcpPacing
 from flume.settings import PayloadKind
 
@@ -75,7 +75,7 @@ class TcpRecipient:
         """Deliver from ring index *start* to *sink*."""
         self.sink = sink
         self.header = sink.frame_header
-        self.payer = payer_of(sink.peer_host)
+        self.payer = host_of(sink.peer_host)
         """Whose budget is charged for what it gets of the past."""
         self.payload: PayloadKind = "rtp"
         self.cursor = start

@@ -172,6 +172,16 @@ def test_another_secret_of_the_same_user_replaces_the_one_before(logins: Logins,
     asyncio.run(main())
 
 
+def test_a_server_of_ipv6_does_not_count_a_network_of_ipv4_as_one_address(logins: Logins):
+    async def main() -> None:
+        for _ in range(int(FAILURES.burst)):
+            assert await outcome(logins, secret="wrong", address="::ffff:192.0.2.66") == "login_failed"
+        assert await outcome(logins, address="::ffff:192.0.2.66") == "login_limited"
+        assert await outcome(logins, address="::ffff:192.0.2.1") == "granted"
+
+    asyncio.run(main())
+
+
 def test_a_grant_holds_while_its_user_is_there_with_the_same_secret(path: Path, clock: Clock, logins: Logins):
     changes: list[int] = []
     logins.on_changed = lambda: changes.append(len(logins._users))

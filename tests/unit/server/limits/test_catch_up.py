@@ -1,12 +1,13 @@
 """Budgets of what is sent of the past."""
 
-from flume.server.limits.catch_up import AT_ONCE_IN_ALL, PER_ADDRESS, CatchUpBudget, payer_of
+from flume.server.limits.admission import host_of
+from flume.server.limits.catch_up import AT_ONCE_IN_ALL, PER_ADDRESS, CatchUpBudget
 
 
 def test_the_addresses_of_one_ipv6_network_pay_together_and_those_of_ipv4_each():
-    assert payer_of("2001:db8::1") == payer_of("2001:db8::2") != payer_of("2001:db8:0:1::1")
-    assert payer_of("192.0.2.1") != payer_of("192.0.2.2")
-    assert payer_of("fe80::1%eth0") == payer_of("fe80::2%eth1")
+    assert host_of("2001:db8::1") == host_of("2001:db8::2") != host_of("2001:db8:0:1::1")
+    assert host_of("192.0.2.1") == host_of("::ffff:192.0.2.1") != host_of("::ffff:192.0.2.2")
+    assert host_of("fe80::1%eth0") == host_of("fe80::2%eth1.100")
 
 
 def test_what_one_address_takes_is_bounded_over_any_time_and_costs_no_other_address():
