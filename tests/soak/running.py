@@ -139,13 +139,16 @@ class Load:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, until.end_now)
         lives = [asyncio.create_task(self._lives(number, until)) for number in range(self._start.clients)]
+        for task in lives:  # the first failure is enough to say: the others follow from it
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
         listening = [asyncio.create_task(watcher.listen()), asyncio.create_task(consent_always(watcher))]
         await watcher.command("connect")
         interval_s = min(SAMPLE_S, max(0.2, seconds / 60))
         while not until.over:
-            status = await watcher.command("status")
+            time_s, ahead_ms = time.monotonic() - began_s, watcher.take_ahead_ms()
+            status = await watcher.command("status")  # after the look: it counts each stall that was seen
             stalls = int(status["server"]["source_counts"].get("stalls", 0)) if status else 0
-            self._look(server, watcher, lives, time.monotonic() - began_s, stalls)
+            self._look(server, lives, time_s, ahead_ms=ahead_ms, stalls=stalls)
             await until.sleep(interval_s)
         self.lasted_s = time.monotonic() - began_s
         await asyncio.gather(*lives)
@@ -166,9 +169,10 @@ class Load:
     def _look(
         self,
         server: subprocess.Popen[bytes],
-        watcher: SoakClient,
         lives: Sequence[asyncio.Task[None]],
         time_s: float,
+        *,
+        ahead_ms: float | None,
         stalls: int,
     ) -> None:
         """Take a sample. Raises what ended a client, or that the server has ended."""
@@ -181,7 +185,7 @@ class Load:
         taken = sample(
             server.pid,
             time_s,
-            ahead_ms=watcher.take_ahead_ms(),
+            ahead_ms=ahead_ms,
             clients_cpu_s=used.ru_utime + used.ru_stime,
             counts=dict(self.counts),
             stalls=stalls,
