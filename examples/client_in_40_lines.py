@@ -2,10 +2,11 @@
 
     python3 examples/client_in_40_lines.py localhost 5004 3
 
-connects, proves that it wants the stream by sending the token from its UDP socket, counts RTP datagrams for 3 seconds,
-interrupts, and compares its count with the server's.
+connects, proves that it wants the stream by sending the token and what the server answers, counts RTP datagrams for 3
+seconds, interrupts, and compares its count with the server's.
 """
 
+import contextlib
 import json
 import socket
 import sys
@@ -24,15 +25,15 @@ def read_message(lines, key):
     sys.exit("the server closed the control connection")
 
 
-def count_datagrams(media, until_s):
-    """Return how many RTP datagrams arrive before *until_s*."""
+def count_datagrams(media, token, until_s):
+    """Return how many RTP datagrams arrive before *until_s*; send back what asks whether this port wants them."""
     datagrams = 0
-    while (left_s := until_s - time.monotonic()) > 0:
-        media.settimeout(left_s)
-        try:
-            datagrams += media.recv(2048)[0] >> 6 == 2  # RTP version 2 (RFC 3550, section 5.1)
-        except TimeoutError:
-            break
+    with contextlib.suppress(TimeoutError):
+        while (left_s := until_s - time.monotonic()) > 0:
+            media.settimeout(left_s)
+            if (data := media.recv(2048)).startswith(token):
+                media.send(data)
+            datagrams += data[0] >> 6 == 2  # RTP version 2 (RFC 3550, section 5.1)
     return datagrams
 
 
@@ -44,13 +45,13 @@ def main(host, port, seconds):
     session = read_message(lines, "reply")
     media = socket.socket(control.family, socket.SOCK_DGRAM)
     media.connect((control.getpeername()[0], session["port"]))
-    datagrams, end_s = 0, time.monotonic() + seconds
+    token, datagrams, end_s = session["token"].encode(), 0, time.monotonic() + seconds
     while time.monotonic() < end_s:  # the token repeats: without it the server stops sending after some seconds
-        media.send(session["token"].encode())
-        datagrams += count_datagrams(media, min(end_s, time.monotonic() + session["token_interval_ms"] / 1000))
+        media.send(token)
+        datagrams += count_datagrams(media, token, min(end_s, time.monotonic() + session["token_interval_ms"] / 1000))
     control.sendall(b'{"command":"interrupt"}\n')
     window = read_message(lines, "reply")
-    datagrams += count_datagrams(media, time.monotonic() + 0.2)  # the last ones may still be on their way
+    datagrams += count_datagrams(media, token, time.monotonic() + 0.2)  # the last ones may still be on their way
     print(f"received {datagrams} datagrams of {window['datagrams']} sent")
 
 

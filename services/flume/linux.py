@@ -6,6 +6,9 @@ Only numbers: the modules that use them say what for.
 UDP_SEGMENT = 103
 """linux/udp.h, since Linux 4.18: one send carries many datagrams of this size."""
 
+SO_ATTACH_FILTER = 26
+"""asm-generic/socket.h: a classic BPF program decides which datagrams a socket takes."""
+
 SO_RCVBUFFORCE = 33
 """asm-generic/socket.h: SO_RCVBUF beyond net.core.rmem_max, for processes with CAP_NET_ADMIN."""
 

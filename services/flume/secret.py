@@ -1,4 +1,8 @@
-"""Values that no log, report or exception may show, and texts in which some may be: addresses, errors of engines."""
+"""Values that no log, report or exception may show, and texts in which some may be: addresses, errors of engines.
+
+Logs and errors show an address with its query, of which the values that are named like secrets are hidden
+(:func:`hide_secrets`). What goes to clients, who are strangers, has no query at all (:func:`hide_queries`).
+"""
 
 import contextlib
 import re
@@ -12,6 +16,9 @@ _IN_ADDRESS = re.compile(_KEY + r"[^&;#]*")
 _IN_TEXT = re.compile(_KEY + r"[^&;#\s'\"]*")
 _USER = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^\s/?#]*@")
 _HIDDEN = r"\1…"
+_ADDRESS = re.compile(
+    r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?:[^\s/?#@'"]*@)?(?P<place>[^\s?#'"]*)(?:[?#][^\s'"]*)?""", re.IGNORECASE
+)
 
 
 def hide_values(rest: str) -> str:
@@ -37,6 +44,22 @@ def hide_secrets(text: str, location: str = "") -> str:
         if len(spelling) >= LEAST_CHARACTERS:
             text = text.replace(spelling, "…")
     return text
+
+
+def hide_queries(text: str) -> str:
+    """Return *text* with the addresses in it cut down to scheme, host and path, for clients.
+
+    A key in a query has any name, and a client needs none to know what plays.
+
+    >>> hide_queries("http://me:secret@cam.lan/live.ts?k=42#t=1: timed out")
+    'http://cam.lan/live.ts: timed out'
+    """
+    return _ADDRESS.sub(_cut, text)
+
+
+def _cut(match: re.Match[str]) -> str:
+    colon = ":" if match[0].endswith(":") and not match["place"].endswith(":") else ""
+    return match["scheme"] + match["place"] + colon
 
 
 class Secret:

@@ -43,11 +43,15 @@ TOKEN_INTERVAL_S = 2.0
 CONSENT_TIMEOUT_S = 7.0
 """Time without a token after which consent ends: three lost tokens and one second more."""
 
+PROOF_MARK = b"!"
+"""Follows the token in the datagram by which the server asks a new port whether it wants the stream. The datagram has
+to come back as it is, from that port."""
+
 ECHO_MARK = b"?"
 """Follows the token in a datagram that the server is asked to send back unchanged (``flume doctor``)."""
 
 ECHOES_PER_S, ECHO_BURST = 20, 60
-"""Most echoes for one session. An examination asks for about thirty; 20 a second of 1472 bytes are 236 kbit/s."""
+"""Most echoes for one address. An examination asks for about thirty; 20 a second of 1472 bytes are 236 kbit/s."""
 
 
 def check(condition: bool, key: str, value: object, allowed: str) -> None:  # noqa: FBT001 - reads as a sentence

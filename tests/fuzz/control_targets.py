@@ -1,5 +1,8 @@
 """Lines and frames of the control connection, the messages of child processes, and datagrams at the media port."""
 
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +17,8 @@ from flume.errors import RemoteProtocolError
 from flume.parent_link import FrameBuffer, NoFrameError
 from flume.reader import messages as reader_messages
 from flume.server.sessions.arrivals import Arrivals
-from flume.server.sessions.echo import MAX_ECHO_BYTES, EchoAllowance
+from flume.server.sessions.echo import MAX_ECHO_BYTES
+from flume.server.sessions.proofs import is_proof
 from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
 from flume.settings import MAX_LINE_BYTES
 from fuzz.reading import Reading, pieces
@@ -109,10 +113,22 @@ class Holder:
     def __init__(self, peer: Address) -> None:
         """Begin without consent; the client's end of the control connection is *peer*."""
         self.peer, self.local_host, self.leaving = peer, None, False
-        self.echoes = EchoAllowance()
+        self.port_check = self
+        self.icmp_error: str | None = None
         self.consents: list[Address] = []
 
     local_host: str | None
+
+    def has_proved(self, source: Address) -> bool:
+        """Whether *source* has answered."""
+        return source in self.consents
+
+    def await_proof(self, source: Address) -> bool:
+        """Miss proofs always, so that each token makes a notice."""
+        return True
+
+    def note_proof(self, source: Address) -> None:
+        """Take a proof; consent follows."""
 
     def consent(self, source: Address) -> None:
         """Keep *source*."""
@@ -136,33 +152,77 @@ class Port:
         """Begin with nothing sent."""
         self.sent: list[Sent] = []
 
-    def send_back(self, data: bytes, destination: Address, source_host: str | None) -> bool:
+    def accept_only(self, prefix: bytes) -> None:
+        """Filter nothing."""
+
+    def send_back(self, data: bytes, destination: Address, source_host: str | None) -> str | None:
         """Keep what is sent."""
         self.sent.append(Sent(data, destination))
-        return True
+        return None
+
+
+class MediaPortHarness:
+    """What came from where, and what the server made of it."""
+
+    def __init__(self) -> None:
+        """Begin with one session, of :data:`HOST`."""
+        self.port, self.tokens, self.holder = Port(), Tokens(), Holder((HOST, 4000))
+        self.token = self.tokens.issue(self.holder).encode()
+        self._later: list[Callable[[], None]] = []
+        self._arrivals = Arrivals(
+            self.port,  # type: ignore[arg-type]
+            self.tokens,
+            call_later=lambda _s, call, *arguments: self._later.append(partial(call, *arguments)),
+        )
+        self._received: Counter[Address] = Counter()
+
+    def take(self, datagram: bytes, source: Address) -> None:
+        """Let *datagram* come from *source*, and check what came of it."""
+        consents, sent = len(self.holder.consents), len(self.port.sent)
+        has_proved = source in self.holder.consents
+        is_answer = is_proof(datagram, token_bytes=TOKEN_CHARACTERS) and Sent(datagram, source) in self.port.sent
+        self._received[source] += len(datagram)
+        self._arrivals.on_datagram_untrusted(datagram, source)
+        assert (len(self.holder.consents) > consents) == (is_answer or (has_proved and datagram == self.token))
+        assert all(one == (datagram, source) or self._is_question(one) for one in self.port.sent[sent:])
+
+    def let_time_pass(self) -> None:
+        """Make the calls that are due later."""
+        due, self._later = self._later, []
+        for call in due:
+            call()
+
+    def _is_question(self, sent: Sent) -> bool:
+        return sent.data.startswith(self.token + b"!") and is_proof(sent.data, token_bytes=TOKEN_CHARACTERS)
+
+    def check_factor(self) -> None:
+        """No port has been sent more than three times the bytes that came from it, and no other host a byte."""
+        sent: Counter[Address] = Counter()
+        for data, destination in self.port.sent:
+            assert destination[0] == HOST
+            sent[destination] += len(data)
+        assert all(count < 3 * self._received[address] for address, count in sent.items())
 
 
 def media_port(data: bytes) -> None:
-    """Anyone sends datagrams to the media port: only a token of that host is consent, and no answer is longer."""
-    reading = Reading(data)
-    port, tokens, holder = Port(), Tokens(), Holder((HOST, 4000))
-    token = tokens.issue(holder).encode()
-    arrivals = Arrivals(port, tokens)  # type: ignore[arg-type]
+    """Anyone sends datagrams to the media port: only a proof of that port is consent, and no answer is much longer."""
+    reading, harness = Reading(data), MediaPortHarness()
     while reading:
         choice, block = reading.byte(), reading.block()
         source = (HOST if choice & 1 else "203.0.113.9", reading.word())
-        datagram = (token if choice & 2 else b"") + block
+        datagram = (harness.token if choice & 2 else b"") + block
         if choice & 4:
             datagram = datagram.ljust(MAX_ECHO_BYTES + (choice >> 3), b".")
-        consents, sent = len(holder.consents), len(port.sent)
-        arrivals.on_datagram_untrusted(datagram, source)
-        assert (len(holder.consents) > consents) == (datagram == token and source[0] == HOST)
-        if len(port.sent) > sent:
-            assert port.sent[-1] == (datagram, source)
-            assert datagram.startswith(token + b"?")
-            assert source[0] == HOST
-    assert tokens.find_untrusted(token) is holder
-    assert len(token) == TOKEN_CHARACTERS
+        if choice & 8 and harness.port.sent:  # the answer to the latest question, perhaps from another port
+            datagram, asked = harness.port.sent[-1]
+            source = asked if choice & 16 else source
+        harness.take(datagram, source)
+        if choice & 32:
+            harness.let_time_pass()
+    harness.let_time_pass()
+    harness.check_factor()
+    assert harness.tokens.find_untrusted(harness.token) is harness.holder
+    assert len(harness.token) == TOKEN_CHARACTERS
 
 
 def doctor(data: bytes) -> None:

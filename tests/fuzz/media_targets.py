@@ -1,5 +1,6 @@
 """MPEG-TS and RTP: what a source sends to the server, and what the server sends to a client."""
 
+from flume.client.reception.media_socket import MAX_PROOF_BYTES, MediaSocket
 from flume.client.reception.payload_path import RawTsPath, RtpPath
 from flume.errors import RemoteProtocolError
 from flume.media import keyframes, mpegts, psi, rtp
@@ -12,6 +13,7 @@ from fuzz.reading import Reading, pieces
 
 DATAGRAM_PACKETS = 7
 CAPACITY = 32
+TOKEN = "0123456789abcdef" * 2
 
 
 def rtp_packet(data: bytes) -> None:
@@ -104,6 +106,7 @@ def reception(data: bytes) -> None:
     reading = Reading(data)
     path, raw, now_s = RtpPath(reorder_ms=60, capacity=CAPACITY), RawTsPath(), 0.0
     path.begin_session(7, now_s)
+    media = MediaSocket(buffer_bytes=0)
     pushed = taken = 0
     while reading:
         choice, sequence = reading.byte(), reading.word()
@@ -115,12 +118,15 @@ def reception(data: bytes) -> None:
         elif choice & 7 == 2:
             path.abandon_window(now_s)
         else:
-            datagram = bytearray(rtp.HEADER_BYTES) + reading.block()
+            block = reading.block()
+            datagram = bytearray(rtp.HEADER_BYTES) + block
             rtp.pack_header_into(datagram, 0, sequence=sequence, timestamp=reading.word() << 16, ssrc=7)
             if choice & 7 == 3:
                 datagram[0] = reading.byte()
             pushed += path.push_untrusted(bytes(datagram), now_s)
             raw.push_untrusted(bytes(datagram[rtp.HEADER_BYTES :]), now_s)
+            is_sent_back = media.prove_untrusted(TOKEN.encode() + block, TOKEN)
+            assert is_sent_back == (block[:1] == b"!" and len(TOKEN) + len(block) <= MAX_PROOF_BYTES)
         taken += len(path.take(now_s))
         assert sum(len(window.pending) for window in path._buffer._windows) <= CAPACITY
         assert taken <= pushed

@@ -92,6 +92,25 @@ def test_commands_over_tcp_draw_little_more_than_watching_does(name, record_prop
     )
 
 
+def test_a_flood_of_junk_at_the_udp_port_keeps_no_token_away():
+    port = free_port()
+    with attacked_server(port), Honest(port) as honest, attack("junk", port, for_s=FOR_S, count=1200):
+        outcome = honest.watch(for_s=FOR_S)
+    outcome.is_well(at_least=AT_LEAST)
+    assert outcome.server["drops"]["dropped_at_port"] > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"), [("tokens_alike", "unknown_token"), ("answers_alike", "proof_of_other_port")]
+)
+def test_nor_does_one_of_what_looks_like_tokens_or_answers(name, counted):
+    port = free_port()
+    with attacked_server(port), Honest(port) as honest, attack(name, port, for_s=FOR_S, count=4):
+        outcome = honest.watch(for_s=FOR_S)
+    outcome.is_well(at_least=AT_LEAST)
+    assert outcome.server["drops"][counted] > 10_000
+
+
 def test_one_that_never_stops_is_told_why_it_is_ended(monkeypatch):
     monkeypatch.setattr("flume.server.limits.commands.EXCESS_S", 1.0)
     with running_server(commands_per_s=20) as server, WireClient(server.port) as greedy:

@@ -109,12 +109,17 @@ FIREWALLS = {
     "media_dropped": Firewalls(
         {"udp_out": "ok", "udp_back": "dropped", "path_mtu": "untested"},
         client=(f"{IN} -p udp --sport 5004 -j DROP",),
-        says="the server sent.*-I INPUT -p udp -s 198.18.0.2 --sport 5004",
+        says="answers of the server.*-I INPUT -p udp -s 198.18.0.2 --sport 5004",
     ),
     "media_rejected": Firewalls(
         {"udp_out": "ok", "udp_back": "rejected"},
         client=(f"{IN} -p udp --sport 5004 -j REJECT",),
         says="ICMP port unreachable",
+    ),
+    "media_prohibited": Firewalls(
+        {"udp_out": "ok", "udp_back": "rejected"},
+        client=(f"{IN} -p udp --sport 5004 -j REJECT --reject-with icmp-admin-prohibited",),
+        says="send_ehostunreach",
     ),
     "server_forbids_media": Firewalls(
         {"udp_out": "ok", "udp_back": "dropped"},

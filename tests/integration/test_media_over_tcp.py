@@ -289,7 +289,8 @@ def test_where_udp_is_blocked_auto_changes_to_tcp_once_and_says_so(rule: str):
                 assert isinstance(client.continue_(), messages.Continued)
                 seen = client.statistics()
     assert took_s < 10, "3 s of patience, a round of the supervisor, and a second of stream"
-    assert [event.code for event in events if event.event == "notice"] == ["udp_blocked"]
+    notices = [event.code for event in events if event.event == "notice"]
+    assert [code for code in notices if code != "proof_missing"] == ["udp_blocked"], "the server may say what it misses"
     assert seen.lost == lost
 
 

@@ -22,7 +22,7 @@ from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import Report, RunFacts, Verdict
 from flume.lab.trial.windows import Sessions
 from flume.settings import ServerSettings
-from support.clients.random_client import LightClient, hectic_pause_s, play_random_sequence
+from support.clients.random_client import LightClient, answers, hectic_pause_s, play_random_sequence
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
 from support.servers.plain_server import served
 from support.servers.program import running
@@ -234,6 +234,9 @@ async def fall_silent(pair: WirePair) -> None:
             steady.consent()
             elsewhere.sendto((moving.token or "").encode(), moving.server)
             await asyncio.sleep(0.3)
+            with contextlib.suppress(BlockingIOError):
+                while data := elsewhere.recv(65536):
+                    answers(elsewhere, data, moving.server)
     for client in (steady, moving):
         await client.ask("disconnect")
     for client in (steady, silent, moving):

@@ -167,6 +167,23 @@ def test_a_token_that_was_overtaken_on_its_path_moves_nothing_back(server):
         old.sendto(client.token.encode(), client.server)
         client.receive(for_s=0.05)
         assert len(client.receive(for_s=0.2)) > 20
+        assert client.ask("status")["server"]["drops"] == {}, "the old port is asked, and does not answer"
+        old.close()
+
+
+def test_two_ports_that_both_want_the_stream_do_not_move_it_to_and_fro():
+    with running_server(token_interval_s=1.0, consent_timeout_s=4.0) as server, WireClient(server.port) as client:
+        client.connect()
+        client.receive(for_s=0.6)
+        old, client.media = client.media, client.new_media()
+        client.send_token()
+        client.event("notice")
+        the_stream, client.media = client.media, old
+        client.receive(for_s=0.05)
+        client.send_token()
+        client.receive(for_s=0.05)
+        client.media = the_stream
+        assert len(client.receive(for_s=0.2)) > 20
         assert client.ask("status")["server"]["drops"] == {"token_from_other_port": 1}
         old.close()
 
@@ -194,7 +211,7 @@ def test_a_token_that_reached_a_socket_on_its_way_to_another_client_is_not_lost(
     """Between bind and connect, the kernel may give another client's token to a client's socket: both have one port."""
     with WireClient(server.port) as client, WireClient(server.port) as newcomer:
         client.connect()
-        token = newcomer.ask("connect")["token"]
+        token = newcomer.token = newcomer.ask("connect")["token"]
         (session,) = (s for s in server.server.table._sessions if s.state == "active")
         source = ("127.0.0.1", newcomer.media.getsockname()[1])
         server.loop.call_soon_threadsafe(session._path._on_datagram, token.encode(), source)

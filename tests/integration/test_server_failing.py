@@ -171,7 +171,7 @@ def test_a_fault_in_one_session_ends_that_connection_with_a_reason(server, caplo
         good.connect()
         bad.connect()
         (session,) = (s for s in server.server.table._sessions if s.peer[1] == bad.control.getsockname()[1])
-        session._reply = fail
+        session._windows.counters = fail
         bad.send_raw(b'{"command":"status"}\n')
         assert bad.reply()["code"] == "internal_error"
         assert bad.line() == {}

@@ -4,7 +4,10 @@ import http.server
 
 import pytest
 
+from support.clients.wire_client import WireClient
+from support.media.synthetic import SyntheticSource
 from support.ports import free_port
+from support.servers.running_server import RunningServer
 from support.servers.serving import serving
 from support.servers.web import web_server
 
@@ -22,6 +25,22 @@ def test_no_password_or_token_of_a_source_is_written(engine, scheme):
     assert "film.mp4" in errors, "the source is named"
     for secret in (PASSWORD, TOKEN, f"viewer:{PASSWORD}"):
         assert secret not in said + errors
+
+
+def test_a_client_is_shown_no_query_at_all():
+    """A key in it may have any name, such as ``k``."""
+    address = f"http://viewer:{PASSWORD}@cam.example/film.ts?k={TOKEN}#t=1"
+
+    class Camera(SyntheticSource):
+        name = address
+
+    with RunningServer(Camera()) as server, WireClient(server.port) as client:
+        client.connect()
+        assert client.ask("status")["server"]["source"] == "http://cam.example/film.ts"
+        server.loop.call_soon_threadsafe(server.server._on_item_broken, f"{address}: timed out")
+        assert client.event("notice")["message"] == "http://cam.example/film.ts: timed out"
+        server.loop.call_soon_threadsafe(server.server._ending.on_source_ended, f"reading {address} failed")
+        assert client.event("closed")["message"].endswith("reading http://cam.example/film.ts failed")
 
 
 class _Redirecting(http.server.BaseHTTPRequestHandler):

@@ -64,6 +64,8 @@ class SoakClient(LightClient):
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             while data := self.media.recv(65536):
+                if self.proves(data):
+                    continue
                 _, _, number, timestamp = _RTP.unpack_from(data)
                 self._check.take(number)
                 self._follow(time.monotonic(), timestamp)

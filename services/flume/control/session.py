@@ -66,7 +66,7 @@ class Signal(enum.StrEnum):
     CONSENT_EXPIRED = "consent_expired"
     """The token did not come in time, or stopped coming."""
     PORT_UNREACHABLE = "port_unreachable"
-    """The client's host answered a datagram with ICMP port unreachable."""
+    """ICMP port unreachable came for the media port, and no proof that the port wants the stream after it."""
     PEER_GONE = "peer_gone"
     """The control connection ended."""
     SOURCE_ENDED = "source_ended"
@@ -129,7 +129,7 @@ TABLE: Mapping[tuple[State, Input], Transition | None] = {
     (_CONNECTING, Signal.CONSENT): Transition(_ACTIVE, (Effect.REFRESH, Effect.START)),
     (_CONNECTING, Signal.CONSENT_MOVED): Transition(_ACTIVE, (Effect.MOVE, Effect.REFRESH, Effect.START)),
     (_CONNECTING, Signal.CONSENT_EXPIRED): Transition(_CLOSED, _END),
-    (_CONNECTING, Signal.PORT_UNREACHABLE): Transition(_CONNECTING),
+    (_CONNECTING, Signal.PORT_UNREACHABLE): Transition(_CLOSED, _END),
     (_CONNECTING, Signal.PEER_GONE): Transition(_CLOSED, (Effect.RELEASE,)),
     (_CONNECTING, Signal.SOURCE_ENDED): Transition(_CLOSED, _END),
     (_CONNECTING, Signal.SHUTDOWN): Transition(_CLOSED, _END),

@@ -2,8 +2,9 @@
 
 import contextlib
 import errno
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.control import messages
@@ -23,6 +24,7 @@ FIRST_S = 2.0
 """Without a datagram for this long the window is cut short: there is nothing to measure."""
 DRAIN_S, QUIET_S = 1.2, 0.4
 """Datagrams that were on their way when the stream stopped arrive within DRAIN_S, with gaps shorter than QUIET_S."""
+PORT_UNREACHABLE = "port_unreachable"
 ECHO_SIZES = (64, 548, 1232, 1328, 1372, 1452, 1472)
 """UDP payloads: a small one, then the largest for MTUs of 576, 1280 with IPv6, 1356 (the stream), 1400, 1480, 1500."""
 ECHO_AT_S = (0.1, 0.6, 1.2)
@@ -40,6 +42,7 @@ class MediaExamination:
         self._first_sequence: int | None = None
         self._token_interval_s = self._consent_s = 0.0
         self._probe: MediaProbe | None = None
+        self._is_rejected = False
 
     def _until(self, seconds: float) -> float:
         return min(time.monotonic() + seconds, self._deadline_s)
@@ -90,6 +93,11 @@ class MediaExamination:
         token, active = self._give_consent(probe)
         yield diagnosis.udp_out(token, self._path)
         if active is None:
+            if token.outcome == "arrived":  # and what the server sent there did not
+                drops = dict.fromkeys(re.findall(r"send_e\w+", token.text), 1)
+                closed = PORT_UNREACHABLE if self._is_rejected else None
+                seen = observations.StreamSeen(token.took_s, 0, 0, None, server_drops=drops, closed=closed)
+                yield diagnosis.udp_back(seen, self._path)
             return
         self._first_sequence = active.first_sequence
         host, port = probe.socket.getsockname()[:2]
@@ -116,9 +124,14 @@ class MediaExamination:
         """Send the token until the server answers; return what came of it, and the server's event if it arrived."""
         began_s, until_s = time.monotonic(), self._until(TOKEN_S)
         control = self._control
+        notices: list[messages.Notice] = []
 
         def answered() -> bool:
-            return control.has(messages.Active, messages.Closed, messages.Notice)
+            # Notices about the server's questions are no answer: whether these are dropped or rejected shows later.
+            while (notice := control.take(messages.Notice)) is not None:
+                notices.append(notice)
+            is_other = any(notice.code != "proof_missing" for notice in notices)
+            return is_other or control.has(messages.Active, messages.Closed)
 
         while time.monotonic() < until_s and control.is_open and not answered():
             if probe.tokens_sent >= 2 and (probe.is_refused or probe.send_error is not None):
@@ -127,17 +140,20 @@ class MediaExamination:
             self._poller.poll(min(until_s, time.monotonic() + TOKEN_EVERY_S), answered)
         took_s = time.monotonic() - began_s
         active = control.take(messages.Active)
-        outcome, text = ("arrived", "") if active is not None else self._why_no_consent(probe)
+        outcome, text = ("arrived", "") if active is not None else self._why_no_consent(probe, notices)
         return observations.TokenSeen(outcome, probe.tokens_sent, took_s, probe.refused, text), active
 
-    def _why_no_consent(self, probe: MediaProbe) -> tuple[str, str]:
-        """Return the outcome of a token that did not arrive, and a text beside it."""
+    def _why_no_consent(self, probe: MediaProbe, notices: Sequence[messages.Notice]) -> tuple[str, str]:
+        """Return the outcome of a token without effect, and a text beside it."""
         control = self._control
-        if (notice := control.take(messages.Notice)) is not None:
-            return "other_address", notice.message
         if (closed := control.take(messages.Closed)) is not None:
             # consent_expired: the server has seen no token, for longer than we would have waited.
-            return ("nothing" if closed.code == "consent_expired" else "closed"), closed.message
+            self._is_rejected = closed.code == PORT_UNREACHABLE  # the server's questions, after a token had come
+            is_unanswered = any(notice.code == "proof_missing" for notice in notices)
+            outcomes = {"consent_expired": "arrived" if is_unanswered else "nothing", PORT_UNREACHABLE: "arrived"}
+            return outcomes.get(closed.code, "closed"), closed.message
+        if notices:
+            return ("arrived" if notices[-1].code == "proof_missing" else "other_address"), notices[-1].message
         if probe.is_refused:
             return "refused", ""
         if probe.send_error is not None:

@@ -23,7 +23,7 @@ from flume.doctor.observations import Icmp
 from flume.doctor.sockets import Endpoint, fragment_bytes, icmp_behind, media_socket
 from flume.errors import RemoteProtocolError
 from flume.media import rtp
-from flume.settings import ECHO_MARK
+from flume.settings import ECHO_MARK, PROOF_MARK
 
 READS_AT_ONCE = 256
 """Most datagrams that are read before control has its turn."""
@@ -234,6 +234,9 @@ class MediaProbe:
             self.send_error = error
 
     def _accept_untrusted(self, data: bytes, largest_fragment: int) -> None:
+        if data.startswith(self.token + PROOF_MARK):
+            self._send(data)  # the server asks whether this port wants the stream
+            return
         if data[: len(self.token)] == self.token:
             self.echoes_answered.add(len(data))
             return

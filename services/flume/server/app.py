@@ -12,6 +12,7 @@ from flume.control.session import Signal
 from flume.errors import ServerError, SourceError
 from flume.media.packetizer import Packetizer
 from flume.media.ring import Ring, slots_of
+from flume.secret import hide_queries
 from flume.server.access.rules import access_of
 from flume.server.demand import Demand
 from flume.server.ending import Ending
@@ -145,7 +146,7 @@ class Server:
         totals, tcp = self._fanout.statistics(), self._tcp
         return ServerStatus(
             uptime_s=round(time.monotonic() - self._started_s, 3),
-            source=self._source.name,
+            source=hide_queries(self._source.name),
             ingest=self._ingest.state,
             sessions=self.table.session_count,
             active=self._subscriptions.active_count,
@@ -155,7 +156,7 @@ class Server:
             sender=totals.sender or self._sender.kind,
             fallbacks=totals.fallbacks,
             refused=dict(self._refused),
-            drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts),
+            drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts + self._media_port.counts),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
 
@@ -197,7 +198,7 @@ class Server:
             raise SourceError(self._left_out() or self._ingest.ended or f"{self._source.name}: nothing to send")
 
     def _on_item_broken(self, reason: str) -> None:
-        self._bridge.hand_over(self.table.notice_all, "item_failed", reason)
+        self._bridge.hand_over(self.table.notice_all, "item_failed", hide_queries(reason))
 
     def _left_out(self) -> str:
         return "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
@@ -247,7 +248,10 @@ class Server:
             self._access.logins.close()
 
     async def _say_goodbye(self) -> None:
-        ended, failed = self._ending.source_ended, self._ending.failed
+        ended, failed = (
+            None if reason is None else hide_queries(reason)
+            for reason in (self._ending.source_ended, self._ending.failed)
+        )
         if ended is not None and failed is None:
             # The sender thread has waited for the clients over UDP; clients over TCP get the end of the video here.
             await self._tcp.drain(BEHIND_S)

@@ -16,8 +16,8 @@ name = "all"
 commands = "connect; wait 40%; interrupt; wait 20%; continue; wait 40%"
 """
 ONCE = "wait 40%; interrupt; wait 20%; continue; wait 40%"
-OFTEN = SCENARIO.replace(ONCE, 8 * "interrupt; wait 5%; continue; wait 5%; ")
-"""Its clients are interrupted eight times."""
+OFTEN = SCENARIO.replace(ONCE, "wait 10%; " + 8 * "interrupt; wait 5%; continue; wait 5%; ")
+"""Its clients are interrupted eight times. They have 0.8 s to become active: six questions of the server and more."""
 
 LINK = """
 description = "a path that loses a little of everything, the control connection included"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from flume.client.reception.token_timer import HURRIED_TOKEN_S
 from support.clients.stream_client import StreamClient
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
 from support.servers.program import ENVIRONMENT, running
@@ -117,7 +118,7 @@ class Honest:
             began_s = time.monotonic()
             try:
                 with WireClient(self._port, source="127.0.0.2", tls=self._tls) as client:
-                    client.connect()
+                    client.connect(token_every_s=HURRIED_TOKEN_S)
                     client.receive(for_s=5, at_least=1)
                     self.outcome.joins_s.append(time.monotonic() - began_s)
             except (OSError, AssertionError) as error:

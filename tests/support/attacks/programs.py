@@ -5,6 +5,7 @@ Each attacks for SECONDS and ends. It says ``begun`` as soon as the attack is at
 
 import contextlib
 import itertools
+import json
 import os
 import resource
 import selectors
@@ -190,6 +191,35 @@ def junk(server: tuple[str, int], until_s: float, count: int) -> None:
         print(sent, flush=True)
 
 
+def _alike(server: tuple[str, int], token: str, *, are_answers: bool) -> list[bytes]:
+    """Datagrams that the kernel's filter lets pass: of the form and with the beginning of tokens, or of answers."""
+    if are_answers:  # of a session that lives: each has to be compared with what was asked
+        return [f"{token}!{os.urandom(6).hex()}".encode() for _ in range(1000)]
+    return [f"{token[:8]}{os.urandom(12).hex()}".encode() for _ in range(1000)]
+
+
+def _flood_alike(*, are_answers: bool) -> Callable[[tuple[str, int], float, int], None]:
+    """Flood the UDP port with what looks like tokens, or like answers, from *count* ports in turn."""
+
+    def attack(server: tuple[str, int], until_s: float, count: int) -> None:
+        control = connect(server)
+        control.sendall(b'{"command":"connect"}\n')
+        token = json.loads(control.makefile().readline())["token"]
+        ports = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+        for media in ports:
+            media.bind((control.getsockname()[0], 0))
+            media.connect(server)
+        data = _alike(server, token, are_answers=are_answers)
+        begun()
+        while time.monotonic() < until_s:
+            for media in ports:
+                for datagram in data:
+                    with contextlib.suppress(OSError):
+                        media.send(datagram)
+
+    return attack
+
+
 HELLO = bytes.fromhex("160301020001fc0303")
 """How a record with a client's first message begins: 512 bytes in all."""
 
@@ -277,6 +307,8 @@ ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "tls_stalled": tls_stalled,
     "storm": storm,
     "storm_of_commands": storm_of_commands,
+    "tokens_alike": _flood_alike(are_answers=False),
+    "answers_alike": _flood_alike(are_answers=True),
 }
 
 

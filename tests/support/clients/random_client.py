@@ -17,6 +17,14 @@ COMMANDS = ("connect", "interrupt", "continue", "disconnect", "status")
 REPLY_TIMEOUT_S = 10.0
 
 
+def answers(media: socket.socket, data: bytes, server: tuple[str, int]) -> bool:
+    """Send *data* back from *media* if *server* asks by it whether that port wants the stream, and return that."""
+    asks = data[32:33] == b"!" and data[:32].isalnum()
+    if asks:
+        media.sendto(data, server)
+    return asks
+
+
 class LightClient:
     """One control connection and one media socket of client *number*."""
 
@@ -38,8 +46,12 @@ class LightClient:
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-            while self.media.recv(65536):
-                self.datagrams += 1
+            while data := self.media.recv(65536):
+                self.datagrams += not self.proves(data)
+
+    def proves(self, data: bytes) -> bool:
+        """Send *data* back if the server asks by it whether this port wants the stream; return whether it does."""
+        return answers(self.media, data, self.server)
 
     def write(self, *commands: str) -> None:
         """Send *commands* in one segment."""

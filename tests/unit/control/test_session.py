@@ -43,7 +43,7 @@ EXPECTED = {
         "consent": (S.ACTIVE, [C.REFRESH, C.START]),
         "consent_moved": (S.ACTIVE, [C.MOVE, C.REFRESH, C.START]),
         "consent_expired": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
-        "port_unreachable": (S.CONNECTING, []),
+        "port_unreachable": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
         "peer_gone": (S.CLOSED, [C.RELEASE]),
         "source_ended": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),
         "shutdown": (S.CLOSED, [C.RELEASE, C.SAY_CLOSED]),

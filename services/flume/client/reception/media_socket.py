@@ -13,6 +13,7 @@ from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.control.endpoint import Address
 from flume.errors import NetworkError
 from flume.linux import SO_MEMINFO, SO_RCVBUFFORCE
+from flume.settings import PROOF_MARK
 from flume.sockaddr import address_of, sockaddr_of
 
 _MEMINFO_VALUES = 9
@@ -20,6 +21,9 @@ _MEMINFO_RCVBUF = 1
 _MEMINFO_DROPS = 8
 
 MAX_DATAGRAM_BYTES = 65_535
+
+MAX_PROOF_BYTES = 64
+"""Longest datagram that is sent back to the server as a proof of this port."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +77,13 @@ class MediaSocket:
             self._socket.send(data)
         except OSError as error:  # refused, unreachable, no route
             _log.debug("sending to %s: %s", self._server, error)
+
+    def prove_untrusted(self, data: bytes, token: str) -> bool:
+        """Send *data* back if the server of *token* asks by it whether this port wants the stream; that is returned."""
+        asks = bool(token) and len(data) <= MAX_PROOF_BYTES and data.startswith(token.encode() + PROOF_MARK)
+        if asks:
+            self.send(data)
+        return asks
 
     def read_untrusted(self, *, most: int) -> Iterator[bytes]:
         """Yield at most *most* of the datagrams in the socket buffer; never waits."""

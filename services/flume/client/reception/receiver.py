@@ -209,7 +209,8 @@ class Receiver:
         if self._session is None:
             return
         if not self._path.push_untrusted(data, now_s):
-            self._unrelated += 1
+            if not self._media.prove_untrusted(data, self._session.token):
+                self._unrelated += 1
             return
         self._datagrams += 1
         self._bytes += len(data)

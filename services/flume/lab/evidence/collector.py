@@ -120,7 +120,10 @@ class Collector:
             return False
         if from_server and self._echoes.take_answer_untrusted(time_s, segment.destination, data):
             return False
+        if from_server and self._echoes.take_proof_request_untrusted(time_s, segment.destination, data):
+            return False
         if to_server and not (from_server and unit):
+            self._echoes.take_token_untrusted(segment.source, data)
             self._facts.consents.append(Consent(time_s, segment.source, data))
             return False
         return from_server or unit > 0

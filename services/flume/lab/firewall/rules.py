@@ -54,8 +54,13 @@ class Proof(NamedTuple):
 
     @property
     def acted(self) -> bool:
-        """Whether every purpose that blocks or changes has met packets."""
-        return all(count.is_proof for count in self.counts if count.kind in {"blocked", "changed"})
+        """Whether every purpose that blocks or changes has met packets.
+
+        Where the server's questions to a media port were blocked, no media come that could be.
+        """
+        asked = self.packets("also questions") > 0
+        acting = (count for count in self.counts if count.kind in {"blocked", "changed"})
+        return all(count.is_proof or (asked and count.name == "media") for count in acting)
 
     @property
     def stayed_open(self) -> bool:

@@ -26,6 +26,30 @@ MAX_SEGMENTATION_REFUSALS = 2
 """Refusals in a row after which segmentation is given up for a client. One is not believed: an ICMP message about
 another datagram of the same ports (the doctor's echoes) shows as EMSGSIZE once."""
 
+ICMP_ERRORS = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EPROTO,
+        errno.EACCES,
+        errno.EMSGSIZE,
+    }
+)
+"""What Linux makes of ICMP and ICMPv6 messages: port, host, network, protocol unreachable, prohibited, bad header, too
+big. Such a message is about an earlier datagram, any host can forge one, and the kernel reports it once *instead of*
+sending. So the batch is sent again."""
+
+REFUSED_TRIES = 16
+"""Attempts to send one batch while such errors come. When all have failed, each batch has one attempt until one
+succeeds: without a route, for example, the kernel itself gives these errors."""
+
+REFUSED_REPORT_TICKS = 50
+"""How often ICMP port unreachable is reported for one client: twice a second at the usual tick."""
+
 PROBATION_BATCHES = 50
 """Half a second of success before a client whose send failed joins a group again."""
 
@@ -51,7 +75,7 @@ class Delivery:
         pacing: JoinPacing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Send from *ring*; *on_refused* is called once a recipient, at its first ICMP port unreachable."""
+        """Send from *ring*; *on_refused* is called for ICMP port unreachable, at a bounded rate."""
         self.ring = ring
         self._batch = settings.batch_datagrams
         self._budget_s = SINGLES_SHARE * settings.tick_ms / 1000
@@ -208,6 +232,7 @@ class Delivery:
         """A batch of *count* was not sent: count it as dropped.
 
         After a refusal of segmentation nothing is dropped: the batch is tried again, then sent as single datagrams.
+        After an error that an ICMP message can cause it is tried again too.
         """
         if recipient.segmentation and number in SEGMENTATION_ERRORS:
             recipient.segmentation_refusals += 1
@@ -215,6 +240,10 @@ class Delivery:
                 self._fall_back(recipient, number)
             return
         recipient.probation = PROBATION_BATCHES
+        if number == errno.ECONNREFUSED:
+            self._report_refused(recipient)
+        if number in ICMP_ERRORS and self._may_try_again(recipient, count):
+            return
         recipient.cursor += count
         match number:
             case errno.EAGAIN:
@@ -222,11 +251,22 @@ class Delivery:
                 self._drop(recipient, "send_buffer_full", count)
             case errno.ECONNREFUSED:
                 self._drop(recipient, "port_unreachable", count)
-                if not recipient.refused:
-                    recipient.refused = True
-                    self._on_refused(recipient)
             case _:
                 self._drop(recipient, f"send_{errno_name(number)}", count)
+
+    def _may_try_again(self, recipient: Recipient, count: int) -> bool:
+        """Count one more failure of the batch of *count* at the cursor; return whether it has attempts left."""
+        if recipient.refused_cursor != recipient.cursor:  # another batch has succeeded since
+            recipient.refused_in_row = 0
+        recipient.refused_in_row += 1
+        may = recipient.refused_in_row < REFUSED_TRIES
+        recipient.refused_cursor = recipient.cursor if may else recipient.cursor + count
+        return may
+
+    def _report_refused(self, recipient: Recipient) -> None:
+        if self._tick - recipient.refused_tick >= REFUSED_REPORT_TICKS:
+            recipient.refused_tick = self._tick
+            self._on_refused(recipient)
 
     def _fall_back(self, recipient: Recipient, number: int) -> None:
         reason = f"segmentation_{errno_name(number)}"

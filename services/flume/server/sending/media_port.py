@@ -5,18 +5,21 @@ but its own, a closed port shows as ECONNREFUSED within milliseconds, and the ke
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import socket
 import struct
 import sys
+from collections import Counter
 
 from flume.control.endpoint import Address, endpoint
 from flume.errors import NetworkError
-from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
+from flume.linux import IP_PKTINFO, SO_MEMINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.ring import datagram_bytes
 from flume.media.rtp import HEADER_BYTES
 from flume.server.ports import bind_beside, loopback_pair
+from flume.server.sending import socket_filter
 from flume.settings import PayloadKind
 from flume.sockaddr import sockaddr_of
 
@@ -27,6 +30,8 @@ recovers. Not more: datagrams in this buffer cannot be taken back."""
 LISTENER_BUFFER_BYTES = 1 << 20
 """For the tokens of clients that have no socket of their own yet: the default holds 270, and after a restart many
 hundred clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
+
+_MEMINFO_VALUES = 9
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +52,23 @@ class MediaPort:
         """Own *listener*, which is bound to *host* (:func:`~flume.server.ports.bind_both`)."""
         self._host = host
         self.listener = listener
+        self._prefix = b""
         self.port: int = listener.getsockname()[1]
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LISTENER_BUFFER_BYTES)
+
+    def accept_only(self, prefix: bytes) -> None:
+        """Let the kernel drop all datagrams to this port that do not begin with *prefix*, where it can."""
+        if socket_filter.attach(self.listener, prefix):
+            self._prefix = prefix
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Datagrams that the kernel dropped at the port: no tokens, or without room in the queue."""
+        counts: Counter[str] = Counter()
+        with contextlib.suppress(OSError):
+            raw = self.listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO_VALUES * 4)
+            counts["dropped_at_port"] = struct.unpack(f"={_MEMINFO_VALUES}I", raw)[-1]
+        return +counts
 
     def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
         """Return a socket that is connected to *peer*, bound to *local_host* or else to the port's own address.
@@ -59,6 +79,8 @@ class MediaPort:
             media = bind_beside(self.listener, local_host or self._host)
             try:
                 media.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                if self._prefix:
+                    socket_filter.attach(media, self._prefix)
                 media.connect(sockaddr_of(peer))
             except OSError:
                 media.close()
@@ -67,8 +89,8 @@ class MediaPort:
             raise NetworkError(f"cannot send media to {endpoint(*peer)}: {error.strerror or error}") from error
         return media
 
-    def send_back(self, data: bytes, peer: Address, local_host: str | None) -> bool:
-        """Send *data* to *peer* from the port, and from *local_host* if it is given; return whether it left.
+    def send_back(self, data: bytes, peer: Address, local_host: str | None) -> str | None:
+        """Send *data* to *peer* from the port, and from *local_host* if it is given; return why not, ``None``: it left.
 
         The unconnected socket sends it: a client's own socket segments what is longer than a datagram of the stream.
         """
@@ -76,8 +98,8 @@ class MediaPort:
             self.listener.sendmsg([data], _from_address(local_host), 0, sockaddr_of(peer))
         except OSError as error:  # full, unreachable, or the address has gone: the client will ask again
             _log.debug("echo to %s:%d: %s", *peer, error)
-            return False
-        return True
+            return f"send_{errno.errorcode.get(error.errno or 0, 'unknown').lower()}"
+        return None
 
     def close(self) -> None:
         """Close the socket for new clients."""

@@ -51,7 +51,9 @@ class Recipient:
         "fallbacks",
         "payload",
         "probation",
-        "refused",
+        "refused_cursor",
+        "refused_in_row",
+        "refused_tick",
         "segmentation",
         "segmentation_refusals",
         "served_tick",
@@ -68,8 +70,12 @@ class Recipient:
         self.drops: Counter[str] = Counter()
         self.fallbacks: Counter[str] = Counter()
         """Why its datagrams leave one by one."""
-        self.refused = False
-        """Whether ICMP port unreachable was reported."""
+        self.refused_tick = -(1 << 30)
+        """The tick in which ICMP port unreachable was last reported."""
+        self.refused_in_row = 0
+        """Attempts in a row that ended with an error of an ICMP message."""
+        self.refused_cursor = -1
+        """Index of the next datagram to send after the latest of them; the cursor is another one after a success."""
         self.probation = 0
         """Batches that must succeed before it may join a group again."""
         self.segmentation_refusals = 0

@@ -10,22 +10,19 @@ from flume.control.messages import (
     Active,
     Connect,
     Continued,
-    Disconnected,
     Event,
-    Interrupted,
     Refused,
     Reply,
     Request,
-    Status,
 )
 from flume.control.session import Command, Effect, Input, Session, Signal, State, allowed_commands
 from flume.errors import IllegalCommandError, NetworkError
 from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions import replies
 from flume.server.sessions.consent import Consent
-from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.media_path import MediaPath
 from flume.server.sessions.outbox import Outbox
+from flume.server.sessions.port_check import PortCheck, PortReports
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.tasks import SignalTasks
 from flume.server.sessions.windows import DeliveryWindows
@@ -56,7 +53,6 @@ class ClientSession:
         """
         self.peer = peer
         self.local_host = local_host
-        self.echoes = EchoAllowance()
         self.leaving = False
         """The client's side of the connection has ended: earlier commands are answered, no delivery begins."""
         self.closing = False
@@ -78,6 +74,8 @@ class ClientSession:
         self._windows = DeliveryWindows(services.ring, services.subscriptions, self._path, sink)
         self._outbox = Outbox(send)
         self._tasks = SignalTasks()
+        reports = PortReports(self._ask_port, self._on_port_closed, self._say_no_route)
+        self.port_check = PortCheck(self._consent, local_host, reports)
 
     @property
     def state(self) -> State:
@@ -107,7 +105,7 @@ class ClientSession:
                 self._windows.payload, self._windows.transport = request.payload, request.transport
             await self._carry_out(effects, command)
             if Effect.START not in effects:  # it has sent the reply, before the first datagram
-                self._outbox.tell(self._reply(command))
+                self._outbox.tell(replies.answer(self._services, command, self.state, self._windows, self._token))
             if command is Command.CONNECT and self._windows.transport == "tcp" and not self.leaving:
                 # The media go where the command came from: no token has to prove that address.
                 await self._carry_out(self._feed(Signal.CONSENT), Signal.CONSENT)
@@ -122,13 +120,14 @@ class ClientSession:
             else:
                 current = signal
             if current is not None:
+                detail = detail or ("proof" if self._consent.lacks_proof else "")  # before the end forgets it
                 await self._carry_out(self._feed(current), current, detail)
 
     def _is_outdated(self, signal: Signal, about: socket.socket | None) -> bool:
         """Whether *signal* has lost its meaning while it waited for the lock."""
         if signal is Signal.CONSENT_EXPIRED:
             return self._consent.is_running  # a token has come after all, or another session has begun
-        return about is not None and about is not self._path.socket
+        return about is not None and not self._path.owns(about)
 
     def _spawn(self, signal: Signal, *, about: socket.socket | None = None) -> None:
         """Carry out *signal* in a task of its own."""
@@ -137,7 +136,8 @@ class ClientSession:
     def consent(self, source: Address) -> None:
         """The session's token came from *source*, a port of the client's host. Called for every token.
 
-        A front whose dialect names the client's UDP port calls this itself, with that port.
+        The port has shown that it wants the stream (:mod:`.proofs`). A front whose dialect names the client's UDP port
+        calls this itself, with that port, and answers for it.
         """
         if self.leaving or self.closing:
             return
@@ -150,8 +150,17 @@ class ClientSession:
             self._spawn(Signal.CONSENT)
 
     def on_refused(self, media: socket.socket) -> None:
-        """The client's host answered ICMP port unreachable to a datagram that was sent on *media*."""
+        """ICMP port unreachable came for *media*. Any host can forge it: the port is asked again for its proof."""
+        if self._token is not None:
+            self._services.arrivals.note_refused(self.peer[0])
+            self.port_check.begin(media)
+
+    def _on_port_closed(self, media: socket.socket) -> None:
         self._spawn(Signal.PORT_UNREACHABLE, about=media)
+
+    def _ask_port(self) -> None:  # without an address only tokens are answered by questions, two for each
+        if self._path.address is not None and self._token is not None:
+            self._services.arrivals.request_proof(self._token.encode(), self._path.address, self.local_host)
 
     def on_writable(self) -> None:
         """The control connection has room for media again."""
@@ -215,9 +224,12 @@ class ClientSession:
         try:
             return self._consent.follow(self.local_host, self._windows.payload)
         except NetworkError as error:
-            _log.warning("%s", error)
-            self.notice("no_route", str(error))
+            self._say_no_route(error)
             return None
+
+    def _say_no_route(self, error: NetworkError) -> None:
+        _log.warning("%s", error)
+        self.notice("no_route", str(error))
 
     def _move(self) -> None:
         old = self._path.address
@@ -249,21 +261,6 @@ class ClientSession:
         self._consent.end()
 
     # -- messages ------------------------------------------------------------------------------------------
-
-    def _reply(self, command: Command) -> Reply:
-        """Return the reply to *command*, whose effects have been carried out."""
-        state, services = self.state, self._services
-        match command:
-            case Command.CONNECT:
-                return replies.connected(services, self._token, self._windows.payload, self._windows.transport)
-            case Command.INTERRUPT:
-                return Interrupted(state=state, **self._windows.end_window()._asdict())
-            case Command.CONTINUE:
-                raise AssertionError("its reply goes out when delivery starts")
-            case Command.DISCONNECT:
-                return Disconnected(state=state, **self._windows.end_window()._asdict())
-            case Command.STATUS:
-                return Status(state=state, session=self._windows.counters(), server=services.status())
 
     def _say_closed(self, cause: Input, detail: str) -> None:
         last_sequence = self._windows.end_window().last_sequence

@@ -4,10 +4,14 @@ A request is the session's token, a question mark and padding; the answer is the
 datagrams of any size along the path of the media, without media.
 """
 
+from flume.server.limits.buckets import Rate
 from flume.settings import ECHO_BURST, ECHO_MARK, ECHOES_PER_S
 
 MAX_ECHO_BYTES = 2048
 """A longer request is not answered: it was cut short in reading, and the answer would be other bytes."""
+
+ECHO_RATE = Rate(ECHOES_PER_S, ECHO_BURST)
+"""Of one address, whatever the number of its sessions."""
 
 READ_BYTES = MAX_ECHO_BYTES + 1
 """Bytes to read of a datagram that may be a request: the one byte more shows that it was longer."""
@@ -20,25 +24,3 @@ def is_echo_request(data: bytes, *, token_bytes: int) -> bool:
     True
     """
     return data[token_bytes : token_bytes + 1] == ECHO_MARK and len(data) <= MAX_ECHO_BYTES
-
-
-class EchoAllowance:
-    """The echoes that one session may still ask for: a bucket that fills at :data:`ECHOES_PER_S` to
-    :data:`ECHO_BURST`."""
-
-    __slots__ = ("_left", "_since_s")
-
-    def __init__(self) -> None:
-        """Begin full."""
-        self._left = float(ECHO_BURST)
-        self._since_s: float | None = None
-
-    def take(self, now_s: float) -> bool:
-        """Take one echo at *now_s* (monotonic); return whether there was one left."""
-        if self._since_s is not None:
-            self._left = min(float(ECHO_BURST), self._left + (now_s - self._since_s) * ECHOES_PER_S)
-        self._since_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True

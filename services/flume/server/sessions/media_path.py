@@ -6,19 +6,23 @@ stops the stream before the socket is closed, so no descriptor is used again und
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from collections.abc import Callable
 
 from flume.control.endpoint import Address
 from flume.media.datagrams import PACKETS_PER_DATAGRAM
+from flume.server.sending.group_sender import errno_name
 from flume.server.sending.media_port import MediaPort, enable_segmentation, wire_size
 from flume.server.sessions.echo import READ_BYTES
 from flume.settings import PayloadKind
 from flume.sockaddr import address_of
 
-_log = logging.getLogger(__name__)
+READS_AT_ONCE = 16
+"""Reads in one callback, of datagrams and of ICMP messages."""
+
+REST_S = 0.02
+"""A token may wait so long after an ICMP message."""
 
 
 class MediaPath:
@@ -43,15 +47,27 @@ class MediaPath:
         self.since_s = float("-inf")
         """When the present address was taken into use, monotonic."""
         self.segmentation = False
+        self.icmp_error: str | None = None
+        """The latest error that was read from a socket of :meth:`prepare`, such as ``send_ehostunreach``."""
+
+    def owns(self, media: socket.socket | None) -> bool:
+        """Whether *media* is the present socket, or the one to be used next."""
+        return media is not None and (media is self.socket or (self._next is not None and media is self._next[0]))
 
     def prepare(self, address: Address, local_host: str | None) -> None:
         """Connect a socket to *address*, to be used next. Raises :class:`NetworkError`, and changes nothing then.
 
+        It is read from now on: ICMP messages about what is sent to *address* come to it.
+
         The socket is bound to *local_host*, the address of this host that the client called: a firewall or NAT on the
         path would not let datagrams from another address in.
         """
+        if self._next is not None and self._next[1] == address:
+            return
         self._drop_next()
-        self._next = (self._port.open_for(address, local_host), address)
+        media = self._port.open_for(address, local_host)
+        self._next, self.icmp_error = (media, address), None
+        asyncio.get_running_loop().add_reader(media, self._on_readable, media)
 
     def use(self, *, segmentation: bool, payload: PayloadKind) -> None:
         """Close the present socket, if there is one, and use the prepared one."""
@@ -61,7 +77,6 @@ class MediaPath:
         (self.socket, self.address), self._next = self._next, None
         self.since_s = time.monotonic()
         self.segmentation = segmentation and enable_segmentation(self.socket, wire_size(payload, self._packets))
-        asyncio.get_running_loop().add_reader(self.socket, self._on_readable, self.socket)
 
     def close(self) -> None:
         """Close all sockets; the sender thread must not use them any more."""
@@ -69,29 +84,50 @@ class MediaPath:
         self._close_present()
 
     def _on_readable(self, media: socket.socket) -> None:
-        # One datagram: a client that sends more is read again after the others. Most send one in two seconds.
-        try:
-            data, source = media.recvfrom(READ_BYTES)
-        except BlockingIOError:
-            return
-        except ConnectionRefusedError:
+        # A few datagrams: a client that sends more is read again after the others. Most send one in two seconds. The
+        # kernel reports an ICMP message before what waits in the queue, and another one may come before each read.
+        refused = failed = False
+        for _ in range(READS_AT_ONCE):
+            try:
+                data, source = media.recvfrom(READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                failed, refused = True, refused or isinstance(error, ConnectionRefusedError)
+                self.icmp_error = f"send_{errno_name(error.errno or 0)}"
+                continue
+            # Between bind and connect the socket receives from any address: also a new client's token, which must
+            # not be lost.
+            self._on_datagram(data, address_of(source))
+            if not self.owns(media):
+                return
+        if refused:
             self._on_refused(media)
-            return
-        except OSError as error:
-            _log.debug("media socket of %s: %s", self.address, error)
-            return
-        # Between bind and connect the socket receives from any address: also a new client's token, which must not be
-        # lost.
-        self._on_datagram(data, address_of(source))
+        if failed:
+            self._rest(media)
+
+    def _rest(self, media: socket.socket) -> None:
+        """Do not read *media* for :data:`REST_S`: ICMP messages may come as fast as the network brings them."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(media)
+        loop.call_later(REST_S, self._resume, media)
+
+    def _resume(self, media: socket.socket) -> None:
+        if self.owns(media):
+            asyncio.get_running_loop().add_reader(media, self._on_readable, media)
 
     def _close_present(self) -> None:
         if self.socket is not None:
-            with contextlib.suppress(ValueError):
-                asyncio.get_running_loop().remove_reader(self.socket)
-            self.socket.close()
+            _close(self.socket)
         self.socket = self.address = None
 
     def _drop_next(self) -> None:
         if self._next is not None:
-            self._next[0].close()
+            _close(self._next[0])
         self._next = None
+
+
+def _close(media: socket.socket) -> None:
+    with contextlib.suppress(ValueError):
+        asyncio.get_running_loop().remove_reader(media)
+    media.close()

@@ -1,9 +1,20 @@
 """Messages that name figures of the server: the reply to ``connect``, and the end of a session in words."""
 
 from flume.control.endpoint import Address
-from flume.control.messages import TOKEN_LATE, Closed, Connected, Notice, Refused
-from flume.control.session import Signal, State, allowed_commands
+from flume.control.messages import (
+    TOKEN_LATE,
+    Closed,
+    Connected,
+    Disconnected,
+    Interrupted,
+    Notice,
+    Refused,
+    Reply,
+    Status,
+)
+from flume.control.session import Command, Signal, State, allowed_commands
 from flume.server.sessions.services import SessionServices
+from flume.server.sessions.windows import DeliveryWindows
 from flume.settings import PayloadKind, Transport
 
 END_MESSAGES = {
@@ -13,6 +24,12 @@ END_MESSAGES = {
     Signal.SOURCE_ENDED: "the video is over: {detail}",
     Signal.SHUTDOWN: "the server is shutting down: {detail}",
 }
+
+UNPROVED = (
+    "the token came from {address}, but within {timeout_s:g} s no answer to what the server sent there: is UDP open "
+    "from the server to the client, and is the client as new as the server?"
+)
+"""Also ``consent_expired``. Clients that were written before ports had to prove anything do not answer."""
 
 
 def connected(services: SessionServices, token: str | None, payload: PayloadKind, transport: Transport) -> Connected:
@@ -36,6 +53,23 @@ def token_late(services: SessionServices, state: State) -> Notice:
     return Notice(state=state, code=TOKEN_LATE, message=message)
 
 
+def answer(
+    services: SessionServices, command: Command, state: State, windows: DeliveryWindows, token: str | None
+) -> Reply:
+    """Return the reply to *command*, which has led to *state*."""
+    match command:
+        case Command.CONNECT:
+            return connected(services, token, windows.payload, windows.transport)
+        case Command.INTERRUPT:
+            return Interrupted(state=state, **windows.end_window()._asdict())
+        case Command.CONTINUE:
+            raise AssertionError("its reply goes out when delivery starts")
+        case Command.DISCONNECT:
+            return Disconnected(state=state, **windows.end_window()._asdict())
+        case Command.STATUS:
+            return Status(state=state, session=windows.counters(), server=services.status())
+
+
 def goodbye(code: str, message: str) -> Refused:
     """Return the last message to a connection that has no session."""
     allowed = tuple(allowed_commands(State.CLOSED))
@@ -45,8 +79,12 @@ def goodbye(code: str, message: str) -> Refused:
 def closed(
     services: SessionServices, signal: Signal, peer: Address, *, detail: str, last_sequence: int | None
 ) -> Closed:
-    """Return the event that tells the client at *peer* that *signal* has ended its session."""
-    message = END_MESSAGES[signal].format(
+    """Return the event that tells the client at *peer* that *signal* has ended its session.
+
+    *detail* is why the source or the server ended; with ``consent_expired``: what did not come, if tokens came.
+    """
+    template = UNPROVED if signal is Signal.CONSENT_EXPIRED and detail else END_MESSAGES[signal]
+    message = template.format(
         address=peer[0],
         port=services.media_port.port,
         timeout_s=services.settings.consent_timeout_s,

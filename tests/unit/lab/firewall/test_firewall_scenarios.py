@@ -5,6 +5,7 @@ import re
 import pytest
 
 from flume.errors import SettingsError
+from flume.lab.evidence.counters import firewall_drops
 from flume.lab.firewall.rules import SERVER_WIDE, Proof, counts, rule_sets
 from flume.lab.firewall.scenario import Scenario, find, find_all, load
 from support.paths import FIREWALLS
@@ -155,6 +156,19 @@ def test_the_proof_is_in_the_counters():
     assert (later.acted, later.stayed_open) == (True, True)
     unused = Proof(3, "mine", tuple(counts(SAVED.replace("[7:900]", "[0:0]").replace("[2:90]", "[0:0]"), 3)))
     assert not unused.acted
+
+
+QUESTIONS = """\
+[2:146] -A FLUME-IN-3 -p udp -m length --length 0:100 -m comment --comment "flumelab also questions" -j DROP
+[0:0] -A FLUME-IN-3 -p udp -m comment --comment "flumelab blocked media" -j DROP
+"""
+
+
+def test_questions_that_were_blocked_are_no_media_and_show_that_none_come():
+    proof = Proof(3, "mine", tuple(counts(QUESTIONS, 3)))
+    assert proof.acted
+    assert proof.packets("blocked media") == firewall_drops(QUESTIONS) == 0
+    assert not Proof(3, "mine", tuple(counts(QUESTIONS.replace("[2:146]", "[0:0]"), 3))).acted
 
 
 def test_the_scenarios_are_listed_by_name():

@@ -95,3 +95,47 @@ def test_a_server_that_has_not_noticed_that_the_client_left_may_answer(pcap: Pca
     assert len(read(pcap).media) == 0
     pcap.now_s += END_GRACE_S
     assert len(read(pcap.media(ASKED)).media) == 1
+
+
+# -- requests for proof ----------------------------------------------------------------------------------------
+
+PROOF = TOKEN + b"!0123456789ab"
+
+
+def test_a_request_for_proof_is_no_media_and_its_answer_no_consent(pcap: Pcap):
+    pcap.token(TOKEN).media(PROOF).token(PROOF)
+    pcap.reply({"event": "active", "state": "active", "first_sequence": 1}).media(rtp(1))
+    facts = read(pcap)
+    assert [datagram.sequence for datagram in facts.media] == [1]
+    assert len(reconstruct(facts).windows) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "media"),
+    [
+        ([PROOF, PROOF], 0),
+        ([PROOF, PROOF, PROOF], 1),
+        ([PROOF + b"0"], 1),
+        ([TOKEN + b"!"], 1),
+        ([rtp(1)], 1),
+        ([b"f" * 32 + PROOF[32:]], 1),
+    ],
+    ids=["twice", "three times", "longer", "shorter", "media", "another token"],
+)
+def test_what_is_not_one_of_two_short_answers_to_one_token_is_media(pcap: Pcap, sent: list[bytes], media: int):
+    pcap.token(TOKEN)
+    for data in sent:
+        pcap.media(data)
+    assert len(read(pcap).media) == media
+
+
+def test_a_request_for_proof_to_another_host_is_media(pcap: Pcap):
+    assert len(read(pcap.token(TOKEN).media(PROOF, client=OTHER)).media) == 1
+
+
+def test_a_port_that_has_sent_its_proof_may_be_asked_again(pcap: Pcap):
+    pcap.token(TOKEN).media(PROOF).token(PROOF)
+    for _ in range(5):
+        pcap.media(PROOF)
+    assert read(pcap).media == ()
+    assert len(read(pcap.udp(SERVER, CLIENT, PROOF, dport=50_001)).media) == 1, "and another port may not"

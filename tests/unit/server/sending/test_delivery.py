@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from flume.media.ring import DATAGRAM_BYTES
+from flume.server.sending.delivery import ICMP_ERRORS, REFUSED_TRIES
 from flume.settings import ServerSettings
 from support.servers.fanout_harness import BUFFER_BYTES, RATE, FanoutHarness, ReceivingSocket, numbers, received
 
@@ -31,8 +32,67 @@ def test_a_closed_port_is_reported_once_and_costs_other_clients_nothing(harness)
     _, other = harness.client()
     harness.run(0.5)
     assert harness.listener.refused == [recipient]
-    assert recipient.drops["port_unreachable"] > 0
+    assert recipient.drops == {}
     assert numbers(received(other)) == list(range(harness.ring.next_index))
+
+
+class BesiegedSocket:
+    """A socket for which forged ICMP messages come: before *count* sends of every *period*, the kernel reports one."""
+
+    def __init__(self, inner: socket.socket, count: int, *, period: int = 20, number: int = errno.ECONNREFUSED) -> None:
+        self._inner, self._number = inner, number
+        self.count, self._period = count, period
+        self.sends = 0
+
+    def send(self, data) -> int:
+        self.sends += 1
+        if self.sends % self._period < self.count:
+            raise OSError(self._number, "forged")
+        return self._inner.send(data)
+
+    def fileno(self) -> int:
+        return self._inner.fileno()
+
+
+@pytest.mark.parametrize("count", [1, 10, REFUSED_TRIES - 1])
+def test_forged_icmp_messages_cost_no_datagram_and_are_reported_at_a_bounded_rate(loop_harness, count):
+    harness = loop_harness
+    recipient, receiver = harness.client()
+    recipient.socket = BesiegedSocket(recipient.socket, count)
+    harness.run(2.0)
+    assert numbers(received(receiver)) == list(range(harness.ring.next_index))
+    assert recipient.drops == {}
+    assert 1 < len(harness.listener.refused) <= 2.0 * 2 + 1
+
+
+@pytest.mark.parametrize("segmentation", [True, False])
+@pytest.mark.parametrize("number", sorted(ICMP_ERRORS - {errno.ECONNREFUSED}), ids=errno.errorcode.get)
+def test_nor_do_other_messages_than_port_unreachable(loop_harness, number, segmentation):
+    harness = loop_harness
+    recipient, receiver = harness.client(segmentation=segmentation)
+    recipient.socket = BesiegedSocket(recipient.socket, 1 if number == errno.EMSGSIZE else 15, number=number)
+    harness.run(1.0)
+    assert numbers(received(receiver)) == list(range(harness.ring.next_index))
+    assert (recipient.drops, harness.listener.refused) == ({}, [])
+
+
+def test_a_port_that_refuses_everything_costs_one_attempt_a_batch_until_one_succeeds(loop_harness):
+    harness = loop_harness
+    recipient, receiver = harness.client(segmentation=False)
+    besieged = recipient.socket = BesiegedSocket(recipient.socket, 20)
+    _, other = harness.client()
+    harness.run(0.5)
+    assert besieged.sends == harness.ring.next_index + REFUSED_TRIES - 1
+    assert recipient.drops == {"port_unreachable": harness.ring.next_index}
+    assert numbers(received(other)) == list(range(harness.ring.next_index))
+    before = harness.ring.next_index
+    besieged.count = 0
+    harness.run(0.5)
+    besieged.count = REFUSED_TRIES - 1
+    harness.run(0.5)
+    assert numbers(received(receiver)) == list(range(before, harness.ring.next_index)), (
+        "and then it has all attempts again"
+    )
 
 
 class RefusingSocket:

@@ -190,18 +190,43 @@ async def test_consent_that_expires_ends_the_session_and_a_token_meanwhile_keeps
     assert closed.code == "consent_expired"
 
 
+async def wait_until_closed(harness: SessionHarness, *, for_s: float) -> bool:
+    """Whether the client is told so within *for_s*."""
+    until_s = time.monotonic() + for_s
+    while not (is_closed := isinstance(harness.said[-1], Closed)) and time.monotonic() < until_s:
+        await asyncio.sleep(0.01)
+    return is_closed
+
+
 @with_sessions
 async def test_a_refusal_of_a_socket_that_was_replaced_means_nothing(harness: SessionHarness):
     session = await active_session(harness)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old:
         session.on_refused(old)
-        await let_run()
-    assert session.state is State.ACTIVE
+        assert not session._consent.is_in_doubt
     session.on_refused(harness.recipient.socket)
-    await let_run()
+    assert await wait_until_closed(harness, for_s=10)
     closed = harness.said[-1]
     assert isinstance(closed, Closed)
     assert closed.code == "port_unreachable"
+
+
+@with_sessions
+async def test_a_refusal_means_nothing_where_the_port_answers(harness: SessionHarness):
+    session = await active_session(harness)
+    token = str(session._token).encode()
+    asked: list[bytes] = []
+    harness.media_port.send_back = lambda data, _peer, _local: asked.append(data)  # type: ignore[method-assign,assignment]
+    session.on_refused(harness.recipient.socket)
+    assert len(asked) == 1, "at once"
+    assert asked[0].startswith(token + b"!")
+    session.consent(PORT)
+    assert session._consent.is_in_doubt, "a token is no answer"
+    harness.arrivals.on_datagram_untrusted(asked[0], PORT)
+    assert not session._consent.is_in_doubt
+    session.on_refused(harness.recipient.socket)
+    assert not await wait_until_closed(harness, for_s=0.3)
+    assert len(asked) == 1
 
 
 @with_sessions

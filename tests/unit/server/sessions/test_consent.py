@@ -1,6 +1,7 @@
 """Consent: the clock, and the moves of the media path."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -147,3 +148,76 @@ async def test_the_token_is_asked_for_once_after_half_the_timeout(harness: Conse
     assert not consent.is_to_be_asked_for(now_s + half_s + 1)
     consent.refresh()
     assert consent.is_to_be_asked_for(time.monotonic() + half_s), "each silence is asked about anew"
+
+
+# -- ICMP ------------------------------------------------------------------------------------------------------
+
+
+def refuse(harness: ConsentHarness, now_s: float) -> bool:
+    assert harness.path.socket is not None
+    return harness.consent.note_refused(harness.path.socket, now_s)
+
+
+@with_harness
+async def test_icmp_is_believed_when_no_proof_comes_for_a_second(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    assert refuse(harness, 100.0)
+    assert not refuse(harness, 100.1), "one question is under way"
+    assert harness.consent.is_in_doubt
+    harness.consent.refresh()
+    assert harness.consent.believed_refusal(100.9) is None
+    assert harness.consent.believed_refusal(101.0) is harness.path.socket, "whatever tokens came meanwhile"
+
+
+@with_harness
+async def test_a_proof_refutes_icmp_and_gives_rest(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    refuse(harness, 100.0)
+    harness.consent.note_proof(SECOND, 100.1)
+    assert harness.consent.is_in_doubt, "another port proves nothing"
+    harness.consent.note_proof(FIRST, 100.1)
+    assert not harness.consent.is_in_doubt
+    assert harness.consent.believed_refusal(1000.0) is None
+    assert not refuse(harness, 102.0)
+    assert refuse(harness, 102.2)
+
+
+@with_harness
+async def test_a_long_round_trip_gets_more_time(harness: ConsentHarness):
+    harness.consent.await_proof(FIRST, None)
+    harness.consent.note_proof(FIRST, time.monotonic() + 1.0)
+    harness.token_from(FIRST)
+    refuse(harness, 100.0)
+    assert harness.consent.believed_refusal(102.9) is None
+    assert harness.consent.believed_refusal(104.0) is not None
+
+
+@with_harness
+async def test_icmp_about_another_socket_means_nothing(harness: ConsentHarness):
+    harness.token_from(FIRST)
+    first = harness.path.socket
+    assert first is not None
+    refuse(harness, 100.0)
+    harness.let_time_pass()
+    harness.token_from(SECOND)
+    harness.consent.move("rtp")
+    assert not harness.consent.is_in_doubt, "it was about the port before"
+    assert not harness.consent.note_refused(first, 100.0)
+
+
+@with_harness
+async def test_a_question_before_the_first_window_has_a_socket_that_sees_its_rejection(harness: ConsentHarness):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind((HOST, 0))
+        port = closed.getsockname()
+    seen: list[socket.socket] = []
+    harness.path._on_refused = seen.append
+    assert [harness.consent.await_proof(port, HOST) for _ in range(4)] == [False, False, False, True]
+    harness.port.send_back(b"?", port, HOST)
+    until_s = time.monotonic() + 5
+    while not seen and time.monotonic() < until_s:
+        await asyncio.sleep(0.01)
+    assert harness.path.socket is None
+    assert harness.consent.note_refused(seen[0], 100.0)
+    assert harness.consent.believed_refusal(101.4) is None, "it is asked only as its tokens come"
+    assert harness.consent.believed_refusal(101.6) is seen[0]

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from flume.control.endpoint import Address
 from flume.control.messages import (
     Closed,
     Connect,
@@ -26,7 +27,7 @@ from flume.control.messages import (
     Status,
     StatusQuery,
 )
-from flume.server.sessions import consent, media_path, outbox
+from flume.server.sessions import arrivals, consent, media_path, outbox, port_check
 from support.servers.session_harness import SessionHarness, let_run
 
 HOST, STRANGER = "127.0.0.1", "127.0.0.9"
@@ -42,7 +43,7 @@ LEGAL: dict[tuple[str, Any], tuple[str, Any]] = {
 """The commands that are possible: written out again here, so that a wrong row of the product's table is found."""
 
 
-VISITED = ("connecting", "active", "interrupted", "expired", "moved", "kept")
+VISITED = ("connecting", "active", "interrupted", "expired", "moved", "kept", "unproved", "replayed")
 """What the random runs must have met often, or they show nothing. Kept: a token from another port, too soon to move."""
 
 
@@ -58,9 +59,13 @@ class SessionMachine(RuleBasedStateMachine):
         self.now_s = 1000.0
         clock = SimpleNamespace(monotonic=lambda: self.now_s)
         self.patch = pytest.MonkeyPatch()
-        for module in (consent, media_path, outbox):
+        for module in (arrivals, consent, media_path, outbox, port_check):
             self.patch.setattr(module, "time", clock)
         self.harness = SessionHarness()
+        self.patch.setattr(self.harness.arrivals, "_call_later", lambda *_: None)  # no port is asked a second time
+        self.questions: list[tuple[bytes, Address]] = []
+        """What ports were asked to send back."""
+        self.patch.setattr(self.harness.media_port, "send_back", lambda data, to, _: self.questions.append((data, to)))
         self.session = self.harness.table.open((HOST, 40_000), self.harness.send)
         self.state, self.token, self.old_tokens = "closed", b"", [b"0" * 32]
         self.port: int | None = None
@@ -126,7 +131,13 @@ class SessionMachine(RuleBasedStateMachine):
         self.let_time_pass(after_s)
         if self.state == "closed":
             return
+        asked = len(self.questions)
         self.arrive(self.token, HOST, port)
+        if port != self.port:
+            ((question, address),) = self.questions[asked:]
+            assert address == (HOST, port)
+            self.arrive(question, HOST, port)
+        assert len(self.questions) == asked + (port != self.port)
         is_new = self.port is not None and port != self.port
         if is_new and self.now_s - self.moved_s < self.harness.settings.token_interval_s / 2:
             self.visited["kept"] += 1
@@ -137,6 +148,25 @@ class SessionMachine(RuleBasedStateMachine):
         if self.state == "connecting":
             self.state = "active"
         self.expires_s = self.now_s + self.harness.settings.consent_timeout_s
+
+    @precondition(lambda self: self.state != "closed")
+    @rule(port=st.sampled_from(PORTS))
+    def send_token_and_no_answer(self, port: int) -> None:
+        """Somebody has named a port that is not theirs, or the path back is blocked."""
+        self.arrive(self.token, HOST, port)
+        if port == self.port:
+            self.expires_s = self.now_s + self.harness.settings.consent_timeout_s
+        else:
+            self.visited["unproved"] += 1
+
+    @precondition(lambda self: self.questions)
+    @rule(data=st.data(), port=st.sampled_from(PORTS))
+    def replay_an_answer(self, data: st.DataObject, port: int) -> None:
+        """An answer of another port, of another session, or too old, is no consent."""
+        answer, (_, asked_port) = data.draw(st.sampled_from(self.questions))
+        if port != asked_port or not answer.startswith(self.token):
+            self.visited["replayed"] += 1
+            self.arrive(answer, HOST, port)
 
     @rule(port=st.sampled_from(PORTS))
     def send_token_from_another_host(self, port: int) -> None:

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flume.control.endpoint import Address
-from flume.server.sessions.echo import EchoAllowance
 from flume.server.sessions.tokens import TOKEN_CHARACTERS, Tokens
 from flume.settings import ECHO_BURST
 
@@ -16,7 +15,19 @@ class Holder:
         self.peer = peer
         self.local_host: str | None = None
         self.leaving = False
-        self.echoes = EchoAllowance()
+        self.port_check = self
+        self.icmp_error: str | None = None
+
+    def has_proved(self, source: Address) -> bool:
+        """Nobody here."""
+        return False
+
+    def await_proof(self, source: Address) -> bool:
+        """Nobody here."""
+        return False
+
+    def note_proof(self, source: Address) -> None:
+        """Not asked here."""
 
     def consent(self, source: Address) -> None:
         """Not asked here."""
@@ -63,3 +74,22 @@ def test_echoes_beyond_the_allowance_are_counted():
     granted = sum(tokens.grant_echo_untrusted(request, HOST, 0.0) is not None for _ in range(ECHO_BURST + 7))
     assert granted == ECHO_BURST
     assert tokens.counts == {"echo_over_rate": 7}
+    assert tokens.grant_echo_untrusted(request, HOST, 0.05) is not None, "and more with time"
+
+
+def test_all_sessions_of_one_host_share_its_allowance_and_another_host_has_its_own():
+    tokens = Tokens()
+    requests = [tokens.issue(Holder()).encode() + b"?" for _ in range(60)]
+    granted = sum(tokens.grant_echo_untrusted(request, HOST, 0.0) is not None for request in requests * 60)
+    assert granted == ECHO_BURST
+    other = tokens.issue(Holder(STRANGER)).encode() + b"?"
+    assert tokens.grant_echo_untrusted(other, STRANGER, 0.0) is not None
+
+
+def test_all_tokens_of_a_server_begin_alike_and_differ_from_those_of_another():
+    tokens = Tokens()
+    issued = [tokens.issue(Holder()) for _ in range(100)]
+    assert {token[: len(tokens.prefix)] for token in issued} == {tokens.prefix}
+    assert len(set(issued)) == 100
+    assert {len(token) for token in issued} == {32}
+    assert Tokens().prefix != tokens.prefix
