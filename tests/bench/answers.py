@@ -55,6 +55,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     delivered_share: float = 0.0
     """Datagrams at the clients ÷ what the clip's rate makes for those that are active. It is above 1, because a client
     that joins also gets what was sent since the last keyframe."""
+    left_active: int = 0
+    """Clients that receive at the end."""
     failure: str | None = None
 
 
@@ -110,6 +112,13 @@ class Talk:
             self._turn(min(due_s, end_s))
         while self._pending:
             self._turn(time.monotonic() + 0.1)
+
+    def settle(self) -> int:
+        """Wait until clients that are about to receive do, 2 s at most; return how many receive."""
+        until_s = time.monotonic() + 2.0
+        while "connecting" in self._state and time.monotonic() < until_s:
+            self._turn(time.monotonic() + 0.1)
+        return self._state.count("active")
 
     def _choose(self) -> tuple[int, str]:
         """Return a client and its next command, so that the number of active ones stays."""
@@ -215,6 +224,7 @@ def _measure(
             after, ours_ns = usage(setup.process.pid), _ours_ns(sink) - ours_before_ns
             busy_ns = (machine_busy_s() - busy_before_s) * 1e9
             setup.process.require_alive()
+            left_active = talk.settle()
             sink.wait_until_drained()
             datagrams = sum(count.datagrams for count in sink.counts())
     lasted_ns = after.time_ns - before.time_ns
@@ -230,6 +240,7 @@ def _measure(
         clients_cores=ours_ns / lasted_ns,
         other_load_cores=max(0.0, (busy_ns - cpu_ns - ours_ns) / lasted_ns),
         delivered_share=datagrams / due,
+        left_active=left_active,
     )
 
 

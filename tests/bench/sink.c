@@ -1,4 +1,4 @@
-/* Drains many UDP sockets and counts the datagrams, by the kernel's time of arrival.
+/* Drains many UDP sockets and counts the datagrams, by the kernel's time of arrival. Answers requests for proof.
  *
  * usage: sink COUNTERS RECORDS SAMPLES DEADLINE_S SOCKET...    COUNTERS, RECORDS and each SOCKET are open descriptors
  *
@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BATCH = 64, HEAD = 16, FULL = 2048, PACKET = 188, RTP = 12, REST_NS = 1000000 };
+enum { BATCH = 64, HEAD = 64, FULL = 2048, PROOF = 45, TOKEN = 32, PACKET = 188, RTP = 12, REST_NS = 1000000 };
 #define NO_PCR UINT64_MAX
 
 struct header { volatile uint64_t begin_ns, end_ns; uint64_t spare[6]; };
@@ -34,6 +34,7 @@ static struct mmsghdr messages[BATCH];
 static struct iovec vectors[BATCH];
 static uint8_t data[BATCH][FULL];
 static char control[BATCH][128];
+static struct sockaddr_storage sources[BATCH];
 
 static void stop(int number) { (void)number; stopping = 1; }
 
@@ -114,6 +115,13 @@ static void count(struct state *s, const uint8_t *datagram, unsigned length, uin
     }
 }
 
+/* A server of ours asks a new port whether it wants the stream: the token, a mark and a code (docs/protocol.md). The port
+ * sends that back. Datagrams of the stream do not begin with a letter or a digit. */
+static int is_proof_request(const uint8_t *datagram, unsigned length)
+{
+    return length == PROOF && datagram[0] < 0x80 && datagram[TOKEN] == '!';
+}
+
 static void drain(struct state *s, uint32_t client)
 {
     int got;
@@ -121,10 +129,16 @@ static void drain(struct state *s, uint32_t client)
         for (int i = 0; i < BATCH; i++) {
             vectors[i].iov_len = s->sample ? FULL : HEAD;
             messages[i].msg_hdr.msg_controllen = sizeof control[i];
+            messages[i].msg_hdr.msg_name = &sources[i];
+            messages[i].msg_hdr.msg_namelen = sizeof sources[i];
         }
         got = recvmmsg(s->fd, messages, BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
-        for (int i = 0; i < got; i++)
-            count(s, data[i], messages[i].msg_len, arrival_ns(&messages[i].msg_hdr), client);
+        for (int i = 0; i < got; i++) {
+            if (is_proof_request(data[i], messages[i].msg_len))
+                sendto(s->fd, data[i], PROOF, 0, (struct sockaddr *)&sources[i], messages[i].msg_hdr.msg_namelen);
+            else
+                count(s, data[i], messages[i].msg_len, arrival_ns(&messages[i].msg_hdr), client);
+        }
     } while (got == BATCH);
 }
 

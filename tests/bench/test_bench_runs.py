@@ -54,4 +54,5 @@ def test_commands_are_answered_while_most_of_the_sessions_wait(record_property) 
     assert all(len(answers.replies_ms[command]) >= 5 for command in COMMANDS)
     assert answers.cores > 0
     assert answers.delivered_share > 0.8, "clients that come and go miss some"
+    assert answers.left_active > 50, "those that connect anew receive"
     record_property("measured", f"{sum(map(len, answers.replies_ms.values()))} commands of 150 sessions, all answered")
