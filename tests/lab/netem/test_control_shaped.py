@@ -15,9 +15,10 @@ duration_s = 8
 name = "all"
 commands = "connect; wait 40%; interrupt; wait 20%; continue; wait 40%"
 """
-ONCE = "wait 40%; interrupt; wait 20%; continue; wait 40%"
-OFTEN = SCENARIO.replace(ONCE, "wait 10%; " + 8 * "interrupt; wait 5%; continue; wait 5%; ")
-"""Its clients are interrupted eight times. They have 0.8 s to become active: six questions of the server and more."""
+PATIENT = SCENARIO.replace("duration_s = 8", "duration_s = 12").replace(
+    "wait 40%; interrupt; wait 20%; continue; wait 40%", "wait 50%; " + 4 * "interrupt; wait 6%; continue; wait 6%; "
+)
+"""Its clients have 6 s to become active: of two, one loses three answers to its SYN in a row once in 500 runs."""
 
 LINK = """
 description = "a path that loses a little of everything, the control connection included"
@@ -61,12 +62,14 @@ def test_what_a_narrow_link_has_no_room_for_is_passed_over_and_never_sent(lab, t
 
 
 def test_lost_control_segments_are_no_lost_datagrams(lab, tmp_path):
-    """Both are in netem's one counter. Of about forty segments to the clients none is lost once in 8000 runs."""
-    link = LINK.replace("loss_pct = 1\n[up]", "loss_pct = 20\n[up]")
-    report = run(lab, tmp_path, "udp", link, scenario=OFTEN)
-    lost = report["balance"]["lost_on_link"]
-    assert 0.15 < lost / report["balance"]["sent"] < 0.25
-    assert repeated(lab) > 0, "the link did lose segments"
+    """Both are in netem's one counter."""
+    link = LINK.replace("loss_pct = 1\n[up]", "loss_pct = 10\n[up]")
+    for _ in range(4):  # of about twenty control segments none is lost in one run of eight
+        report = run(lab, tmp_path, "udp", link, scenario=PATIENT)
+        assert 0.07 < report["balance"]["lost_on_link"] / report["balance"]["sent"] < 0.13
+        if repeated(lab) > 0:
+            return
+    pytest.fail("the link lost no control segment in four runs")
 
 
 def repeated(lab) -> int:
