@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from flume.client.reception.media_socket import dropped_by_kernel, granted_bytes
+from flume.client.reception.media_socket import granted_bytes
 from flume.control import messages
 from flume.control.codec import LineAssembler, encode, parse_from_server_untrusted
 from flume.doctor.observations import Icmp
@@ -24,6 +24,7 @@ from flume.doctor.sockets import Endpoint, fragment_bytes, icmp_behind, media_so
 from flume.errors import RemoteProtocolError
 from flume.media import rtp
 from flume.settings import ECHO_MARK, PROOF_MARK
+from flume.socket_memory import dropped_by_kernel
 
 READS_AT_ONCE = 256
 """Most datagrams that are read before control has its turn."""

@@ -263,13 +263,19 @@ def tls_stalled(server: tuple[str, int], until_s: float, count: int) -> None:
                 kept[-1].sendall(HELLO)
 
 
-def storm(server: tuple[str, int], until_s: float, count: int) -> None:
-    """Connect and close at once, from *count* addresses, as fast as one process can; every other one by a reset."""
+def _sources_until(until_s: float, count: int) -> Iterator[str]:
+    """Yield *count* addresses again and again until *until_s*, then print how many there were."""
     begun()
     for number, source in enumerate(itertools.cycle(addresses(count))):
         if time.monotonic() > until_s:
             print(number, flush=True)
             return
+        yield source
+
+
+def storm(server: tuple[str, int], until_s: float, count: int) -> None:
+    """Connect and close at once, from *count* addresses, as fast as one process can; every other one by a reset."""
+    for number, source in enumerate(_sources_until(until_s, count)):
         with contextlib.suppress(OSError), socket.socket() as connection:
             connection.setblocking(False)
             connection.bind((source, 0))
@@ -280,11 +286,7 @@ def storm(server: tuple[str, int], until_s: float, count: int) -> None:
 
 def storm_of_commands(server: tuple[str, int], until_s: float, count: int) -> None:
     """Connect from *count* addresses, ask for the stream over TCP and close at once, as fast as one process can."""
-    begun()
-    for number, source in enumerate(itertools.cycle(addresses(count))):
-        if time.monotonic() > until_s:
-            print(number, flush=True)
-            return
+    for source in _sources_until(until_s, count):
         with contextlib.suppress(OSError), connect(server, source) as connection:
             connection.send(CONNECT)
 

@@ -6,19 +6,15 @@ Reading is one ``recv`` a datagram, and UDP_GRO stays off: see "Receiving" in se
 import contextlib
 import logging
 import socket
-import struct
 from collections.abc import Iterator
 
 from flume.client.reception.receive_buffer import ReceiveBuffer
 from flume.control.endpoint import Address
 from flume.errors import NetworkError
-from flume.linux import SO_MEMINFO, SO_RCVBUFFORCE
+from flume.linux import SO_RCVBUFFORCE
 from flume.settings import PROOF_MARK
 from flume.sockaddr import address_of, sockaddr_of
-
-_MEMINFO_VALUES = 9
-_MEMINFO_RCVBUF = 1
-_MEMINFO_DROPS = 8
+from flume.socket_memory import dropped_by_kernel, kernel_buffer_bytes
 
 MAX_DATAGRAM_BYTES = 65_535
 
@@ -116,7 +112,7 @@ class MediaSocket:
 
     def kernel_buffer_bytes(self) -> int:
         """Return the receive buffer in the kernel's count; 0 without a socket, or where the system does not say."""
-        return 0 if self._socket is None else _meminfo(self._socket, _MEMINFO_RCVBUF)
+        return 0 if self._socket is None else kernel_buffer_bytes(self._socket)
 
     def dropped(self) -> int:
         """Return the datagrams that had no room in the buffer, of this socket and all before it."""
@@ -155,17 +151,3 @@ def ask_for_buffer(media: socket.socket, buffer_bytes: int) -> None:
 def granted_bytes(media: socket.socket) -> int:
     """Return the receive buffer of *media*, counted as it was asked for (Linux doubles that for its book-keeping)."""
     return media.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-
-
-def dropped_by_kernel(media: socket.socket) -> int:
-    """Return the datagrams that had no room in the buffer of *media*; 0 where the system does not say."""
-    return _meminfo(media, _MEMINFO_DROPS)
-
-
-def _meminfo(media: socket.socket, index: int) -> int:
-    try:
-        raw = media.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO_VALUES * 4)
-    except OSError:
-        return 0
-    counters = struct.unpack(f"={len(raw) // 4}I", raw[: len(raw) // 4 * 4])
-    return int(counters[index]) if index < len(counters) else 0

@@ -5,7 +5,6 @@ but its own, a closed port shows as ECONNREFUSED within milliseconds, and the ke
 """
 
 import contextlib
-import errno
 import fcntl
 import logging
 import socket
@@ -15,13 +14,15 @@ from collections import Counter
 
 from flume.control.endpoint import Address, endpoint
 from flume.errors import NetworkError
-from flume.linux import IP_PKTINFO, SO_MEMINFO, TIOCOUTQ, UDP_SEGMENT
+from flume.linux import IP_PKTINFO, TIOCOUTQ, UDP_SEGMENT
 from flume.media.ring import datagram_bytes
 from flume.media.rtp import HEADER_BYTES
 from flume.server.ports import bind_beside, loopback_pair
 from flume.server.sending import socket_filter
+from flume.server.sending.group_sender import errno_name
 from flume.settings import PayloadKind
 from flume.sockaddr import sockaddr_of
+from flume.socket_memory import dropped_by_kernel
 
 SEND_BUFFER_BYTES = 1 << 20
 """A client's share of kernel memory, as far as net.core.wmem_max allows: half a second at 16 Mbit/s while a link
@@ -30,8 +31,6 @@ recovers. Not more: datagrams in this buffer cannot be taken back."""
 LISTENER_BUFFER_BYTES = 1 << 20
 """For the tokens of clients that have no socket of their own yet: the default holds 270, and after a restart many
 hundred clients come at the same moment. The kernel grants what net.core.rmem_max allows."""
-
-_MEMINFO_VALUES = 9
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +64,7 @@ class MediaPort:
     def counts(self) -> Counter[str]:
         """Datagrams that the kernel dropped at the port: no tokens, or without room in the queue."""
         counts: Counter[str] = Counter()
-        with contextlib.suppress(OSError):
-            raw = self.listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO_VALUES * 4)
-            counts["dropped_at_port"] = struct.unpack(f"={_MEMINFO_VALUES}I", raw)[-1]
+        counts["dropped_at_port"] = dropped_by_kernel(self.listener)
         return +counts
 
     def open_for(self, peer: Address, local_host: str | None = None) -> socket.socket:
@@ -98,7 +95,7 @@ class MediaPort:
             self.listener.sendmsg([data], _from_address(local_host), 0, sockaddr_of(peer))
         except OSError as error:  # full, unreachable, or the address has gone: the client will ask again
             _log.debug("echo to %s:%d: %s", *peer, error)
-            return f"send_{errno.errorcode.get(error.errno or 0, 'unknown').lower()}"
+            return f"send_{errno_name(error.errno)}"
         return None
 
     def close(self) -> None:

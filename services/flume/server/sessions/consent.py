@@ -76,6 +76,15 @@ class Consent:
         """The client was asked for its token. It is not asked again before the next :meth:`refresh`."""
         self._is_asked_for = True
 
+    def refresh(self) -> None:
+        """Start the clock anew."""
+        self._expires_s = time.monotonic() + self._timeout_s
+        self._is_asked_for = False
+
+    def stop_clock(self) -> None:
+        """Stop the clock until the next :meth:`refresh`."""
+        self._expires_s = None
+
     # -- ICMP: any host can send it, so only with a proof that stays away it means something ---------------------
 
     @property
@@ -107,17 +116,6 @@ class Consent:
     def forget_refused(self) -> None:
         """ICMP port unreachable means nothing any more: a proof came, or another port is used, or the end is near."""
         self._refused = None
-
-    # -- the clock, continued ----------------------------------------------------------------------------------
-
-    def refresh(self) -> None:
-        """Start the clock anew."""
-        self._expires_s = time.monotonic() + self._timeout_s
-        self._is_asked_for = False
-
-    def stop_clock(self) -> None:
-        """Stop the clock until the next :meth:`refresh`."""
-        self._expires_s = None
 
     # -- the path ------------------------------------------------------------------------------------------
 
