@@ -79,9 +79,12 @@ def test_no_other_program_gets_the_port(host: str, options: tuple[int, ...]):
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
 def test_a_server_does_not_start_where_another_program_has_the_port(host: str, options: tuple[int, ...]):
+    both = bind_both("0.0.0.0", 0)
+    port = both.media.getsockname()[1]  # TCP has it free too: tests beside this one hold thousands of its ports
+    for each in both:
+        each.close()
     with other_program(host, options) as other:
-        other.bind((host, 0))
-        port = other.getsockname()[1]
+        other.bind((host, port))
         with pytest.raises(NetworkError, match=f"UDP 0.0.0.0 port {port}: another program has it .see: ss -anpu"):
             bind_both("0.0.0.0", port)
 
