@@ -8,7 +8,8 @@
 # Each tap writes DIRECTORY/NAME.pcap. The output of tcpdump goes to $STATE/NAME.log on another file system: there it can
 # still report that DIRECTORY is full.
 #
-# `start` returns when every tap listens. When one tap does not listen, it ends all of them.
+# `start` returns when every tap listens. When one tap does not listen, it ends all of them. Before the first one it saves
+# the kernel's counts of its queues (/proc/net/softnet_stat) in $STATE/softnet_stat.
 # `stop` lets each tap read all packets that it has seen and finish its file. Then it prints
 # "=== flumelab NAME ok|died|behind PACKETS FREE" and the log:
 #   ok, died, behind   tcpdump ran until it was told to end; ended before; had not read everything by then
@@ -51,6 +52,7 @@ has_read_all() {
 }
 
 start() {
+    cat /proc/net/softnet_stat >"$STATE/softnet_stat"
     names=
     while [ $# -ge 4 ]; do
         name=$1 subject=$2 interface=$3 kibibytes=$4

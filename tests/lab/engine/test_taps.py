@@ -12,6 +12,7 @@ from flume.errors import EngineError
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.probe import Probe, Tap
 from flume.lab.containers.topology import Topology
+from flume.lab.evidence.counters import backlog_drops
 from support.labs.containers import send, start_lab
 
 pytestmark = pytest.mark.docker
@@ -87,6 +88,24 @@ def test_counters_are_those_of_the_namespace(engine: Engine, layout: Topology, l
     assert "drops" in counters[first.pid].udp
     assert "eth0" in counters[first.pid].dev
     assert {"lo", "eth0"} == {one["dev"] for one in msgspec.json.decode(counters[first.pid].qdisc)}
+
+
+def test_the_kernels_drops_between_interfaces_are_counted_from_the_taps_start_on(
+    engine: Engine, layout: Topology, lab: str
+) -> None:
+    """By the engine's kernel, which is this one: the counts of before and after enclose what this test reads."""
+    server, _, box = start_lab(engine, layout, lab)
+    assert engine.info.endpoint.startswith("unix:"), "this test reads the engine's own /proc"
+    here = Path("/proc/net/softnet_stat")
+    early = here.read_text()
+    probe = Probe(box)
+    probe.start_taps([Tap("server", server.pid)])
+    between = here.read_text()
+    probe.stop_taps(["server"])
+    found = probe.backlog()
+    whole = backlog_drops(early, here.read_text())
+    assert 0 <= backlog_drops(found.before, between) <= backlog_drops(found.before, found.after) <= whole < 1 << 31
+    assert found.limit == int(Path("/proc/sys/net/core/netdev_max_backlog").read_text())
 
 
 def test_a_full_disk_is_noticed_and_named(engine: Engine, layout: Topology, lab: str) -> None:

@@ -61,6 +61,10 @@ def test_the_artefacts_are_complete(shared_lab, finished):
     assert captures == {"server.pcap", *(f"{name}.pcap" for name in WINDOWS)}
     assert len(list((latest / "logs").glob("*.log"))) == 6
     assert "Udp:" in (latest / "counters" / "client-1" / "snmp.txt").read_text()
+    kernel = latest / "counters" / "kernel"
+    before, after = ((kernel / f"softnet_{when}.txt").read_text() for when in ("before", "after"))
+    assert before != after, "packets were counted"
+    assert "backlog" in {check["name"] for check in shared_lab.report()["checks"]}
 
 
 def statuses(lab) -> dict[int, str]:

@@ -23,6 +23,7 @@ BALANCE_FIELDS = {
     "damaged_on_link",
     "dropped_by_firewall",
     "dropped_by_receiver",
+    "dropped_by_backlog",
     "unexplained",
 }
 """All keys of an account in ``report.json``."""

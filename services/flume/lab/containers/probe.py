@@ -45,6 +45,10 @@ for subject; do
         [ ! -e "/run/firewall/$1.gone" ] || show "/run/firewall/$1.gone"' sh "$subject" "$nft"
 done"""
 """It starts few processes, because it runs in the namespace of every client."""
+_BACKLOG = f"""echo '{_SECTION}backlog before'; cat /run/taps/softnet_stat
+echo '{_SECTION}backlog after'; cat /proc/net/softnet_stat
+echo '{_SECTION}backlog limit'; cat /proc/sys/net/core/netdev_max_backlog 2>/dev/null || echo 0"""
+"""The counts are of the whole kernel, whatever the namespace; the limit can be read in the first namespace only."""
 
 
 class Tap(msgspec.Struct, frozen=True):
@@ -84,6 +88,18 @@ class Counters(msgspec.Struct, frozen=True):
     qdisc: str
     iptables: str
     """Of both kinds of iptables, and the last counts of the rules that ``firewall`` has removed."""
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """The queues in which the engine's kernel keeps packets that pass from one interface to another, one for each CPU.
+
+    *before* and *after* are the texts of ``/proc/net/softnet_stat`` when the taps were started, and now.
+    """
+
+    before: str
+    after: str
+    limit: int
+    """``net.core.netdev_max_backlog``: how many packets one queue holds; 0: not known."""
 
 
 class Probe:
@@ -143,6 +159,12 @@ class Probe:
             pid: Counters(**{name: found[str(pid), name] for name in Counters.__struct_fields__})
             for pid in dict.fromkeys(pids)
         }
+
+    def backlog(self) -> Backlog:
+        """Return the kernel's counts of its queues since the taps were started."""
+        found = sections(self.container.run_checked(["sh", "-c", _BACKLOG]))
+        before, after, limit = (found["backlog", kind] for kind in Backlog.__struct_fields__)
+        return Backlog(before, after, int(limit))
 
     def enter(self, pid: int, arguments: Sequence[str]) -> str:
         """Run a command of the probe in the network namespace of *pid*; return its output."""

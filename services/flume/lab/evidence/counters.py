@@ -28,6 +28,35 @@ def socket_drops(proc_net_udp: str, port: int) -> int:
     return sum(drops)
 
 
+def backlog_drops(before: str, after: str) -> int:
+    """Return how many packets a kernel dropped between two texts of its ``/proc/net/softnet_stat``.
+
+    Each line has one CPU's counts, in hexadecimal digits of 32 bits; the second is that of packets for which its queue
+    had no room (``net.core.netdev_max_backlog``; Linux, net/core/net-procfs.c). A CPU that was not there before began
+    with 0. Raises :class:`EvidenceError` for another text.
+
+    >>> backlog_drops("00000010 00000001 00000000\\n", "00000080 0000000b 00000000\\n")
+    10
+    """
+    earlier, later = _backlog_counts(before), _backlog_counts(after)
+    return sum((count - earlier.get(cpu, 0)) % (1 << 32) for cpu, count in later.items())
+
+
+_CPU_COLUMN = 12
+"""Kernels since 5.10 name the CPU there; lines of CPUs that are off are missing."""
+
+
+def _backlog_counts(text: str) -> dict[int, int]:
+    """Return CPU → packets dropped."""
+    rows = [line.split() for line in text.splitlines()]
+    try:
+        return {
+            int(row[_CPU_COLUMN], 16) if len(row) > _CPU_COLUMN else n: int(row[1], 16) for n, row in enumerate(rows)
+        }
+    except (IndexError, ValueError) as error:
+        raise EvidenceError(f"/proc/net/softnet_stat has an unknown form: {text[:80]!r}") from error
+
+
 _DAMAGED = {"Udp": ("InCsumErrors",), "Ip": ("InHdrErrors", "InAddrErrors")}
 
 

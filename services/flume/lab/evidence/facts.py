@@ -250,6 +250,15 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
         check(self.join_max_ms is None or self.join_max_ms > 0, "join_max_ms", self.join_max_ms, "above 0 ms")
 
 
+class Backlog(NamedTuple):
+    """The queues in which the engine's kernel keeps packets that pass from one interface to another."""
+
+    dropped: int
+    """Packets of the whole host for which there was no room, while the taps captured."""
+    limit: int
+    """How many packets the queue of one CPU holds (``net.core.netdev_max_backlog``); 0: not known."""
+
+
 class Evidence(NamedTuple):
     """All that one verdict rests on. Times in the report are relative to *started_s*."""
 
@@ -258,6 +267,8 @@ class Evidence(NamedTuple):
     taps: tuple[TapFacts, ...]
     subjects: tuple[Subject, ...]
     expectations: Expectations = Expectations()
+    backlog: Backlog | None = None
+    """None: the kernel's counts are not known."""
 
     def facts(self, tap: str) -> TapFacts:
         """Return what *tap* saw, or raise :class:`EvidenceError` when there is no such tap."""

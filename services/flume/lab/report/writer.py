@@ -147,8 +147,9 @@ def account(report: Report) -> str:
     """Return the account of all clients as one line: where every datagram went."""
     b = report.balance
     damaged = f" + damaged {b.damaged_on_link}" if b.damaged_on_link else ""
+    backlog = f" + the engine's host {b.dropped_by_backlog}" if b.dropped_by_backlog else ""
     return (
         f"sent {b.sent} = received {b.received} + lost on link {b.lost_on_link}{damaged}"
         f" + firewall {b.dropped_by_firewall}"
-        f" + receiver {b.dropped_by_receiver} + unexplained {b.unexplained}"
+        f" + receiver {b.dropped_by_receiver}{backlog} + unexplained {b.unexplained}"
     )

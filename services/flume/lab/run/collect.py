@@ -10,8 +10,8 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.evidence.claims import ReportedStatistics
-from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
-from flume.lab.evidence.facts import Claims, Counters, Evidence, Expectations, Subject, TapFacts
+from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, socket_drops
+from flume.lab.evidence.facts import Backlog, Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.link.links import LinkLosses
 from flume.lab.run.fleet import Client, Fleet
 from flume.lab.run.network import fleet_links
@@ -71,6 +71,7 @@ def gather(
     ends = stop_taps(fleet)
     raw = fleet.probe.counters([fleet.server.container.pid, *(client.container.pid for client in fleet.clients)])
     write_counters(raw, fleet, directory / "counters")
+    backlog = _backlog(fleet, directory / "counters" / "kernel")
     captures = directory / "captures"
     fleet.probe.fetch(captures)
     taps = [_decode(end, captures, port) for end in ends]
@@ -78,7 +79,15 @@ def gather(
     subjects = [
         _subject(client, timetable, raw[client.container.pid], losses.get(client.number)) for client in fleet.clients
     ]
-    return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations)
+    return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations, backlog)
+
+
+def _backlog(fleet: Fleet, directory: Path) -> Backlog:
+    """Return what the engine's kernel dropped between its interfaces; write the raw counts into *directory*."""
+    raw = fleet.probe.backlog()
+    _write(directory / "softnet_before.txt", raw.before)
+    _write(directory / "softnet_after.txt", raw.after)
+    return Backlog(backlog_drops(raw.before, raw.after), raw.limit)
 
 
 def _losses(fleet: Fleet) -> dict[int, LinkLosses]:

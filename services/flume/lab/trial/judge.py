@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from flume.lab.evidence.facts import Evidence, TapFacts
+from flume.lab.trial.backlog import explained
 from flume.lab.trial.case import Case, cases_of
 from flume.lab.trial.checks import run as run_checks
 from flume.lab.trial.checks.registry import CLIENT_CHECKS
@@ -28,7 +29,7 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
         report = judge(Evidence(started_s, "server", (facts,), (subject,)), RunFacts(run="mine"))
     """
     server = _with_incomplete(evidence.facts(evidence.server_tap))
-    cases = cases_of(evidence, server, reconstruct(server))
+    cases = explained(cases_of(evidence, server, reconstruct(server)), evidence.backlog)
     checks = [*extra_checks, *_check_run(evidence, server, cases)]
     for case in cases:
         checks += _check_client(case)
@@ -67,6 +68,8 @@ def _check_run(evidence: Evidence, server: TapFacts, cases: Sequence[Case]) -> I
         # At a client's tap the link has lost the rest. Before the link, at the server's, nothing may be missing.
         strays = _left_headless(facts, addresses) if facts.tap.name == evidence.server_tap else 0
         yield run_checks.capture(facts, strays).check("capture", facts.tap.name)
+    if evidence.backlog is not None:
+        yield run_checks.backlog(evidence.backlog, cases).check("backlog", "run")
     if (finding := run_checks.subjects(addresses)) is not None:
         yield finding.check("subjects", "run")
     yield run_checks.strangers(addresses, server).check("strangers", "run")

@@ -57,7 +57,8 @@ class Check(_Value, frozen=True, kw_only=True):
 class Balance(_Value, frozen=True, kw_only=True):
     """The account of the datagrams towards one client, or towards all.
 
-    sent = received + lost_on_link + damaged_on_link + dropped_by_firewall + dropped_by_receiver + unexplained.
+    sent = received + lost_on_link + damaged_on_link + dropped_by_firewall + dropped_by_receiver + dropped_by_backlog
+    + unexplained.
     """
 
     sent: int = 0
@@ -68,6 +69,8 @@ class Balance(_Value, frozen=True, kw_only=True):
     damaged_on_link: int = 0
     dropped_by_firewall: int = 0
     dropped_by_receiver: int = 0
+    dropped_by_backlog: int = 0
+    """Dropped by the engine's own kernel, in its queue between two interfaces."""
     unexplained: int = 0
 
     def __add__(self, other: "Balance") -> "Balance":

@@ -3,7 +3,7 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.counters import damaged, firewall_drops, socket_drops
+from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, socket_drops
 
 UDP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
@@ -50,3 +50,28 @@ Udp: 78 0 40 79 5 0 40
 """
     assert damaged(snmp) == 43
     assert damaged("") == 0
+
+
+def softnet(*counts: tuple[int, int, int]) -> str:
+    """Return the file as Linux 6 prints it, for (CPU, packets, dropped)."""
+    return "".join(f"{packets:08x} {dropped:08x} {'00000018 ' * 10}{cpu:08x} 0 0\n" for cpu, packets, dropped in counts)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "dropped"),
+    [
+        (softnet((0, 5, 987), (1, 6, 812)), softnet((0, 9, 989), (1, 9, 852)), 42),
+        (softnet((0, 5, 987), (1, 6, 812)), softnet((0, 9, 987), (1, 9, 812)), 0),
+        (softnet((0, 5, 3), (2, 6, 8)), softnet((0, 9, 4), (1, 9, 2), (2, 6, 8)), 3),
+        (softnet((0, 5, 2**32 - 1)), softnet((0, 5, 6)), 7),
+        ("0000000a 00000001 00000000\n", "0000000b 0000000c 00000000\n", 11),
+    ],
+    ids=["two CPUs", "none", "a CPU that was off", "32 bits", "Linux before 5.10"],
+)
+def test_what_the_kernel_dropped_between_interfaces_is_the_second_count_of_each_cpu(before, after, dropped):
+    assert backlog_drops(before, after) == dropped
+
+
+def test_counts_of_an_unknown_form_are_an_error():
+    with pytest.raises(EvidenceError, match="softnet_stat has an unknown form: 'No such file"):
+        backlog_drops("No such file\n", softnet((0, 5, 3)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flume.errors import FlumeError
-from flume.lab.evidence.facts import Counters, Expectations
+from flume.lab.evidence.facts import Backlog, Counters, Expectations
 from flume.lab.report.check_list import PART, check_list, main
 from flume.lab.trial.checks.description import described
 from flume.lab.trial.checks.registry import CLIENT_CHECKS, RUN_CHECKS
@@ -26,9 +26,9 @@ def test_the_page_holds_the_list_as_the_code_makes_it():
 
 
 def test_every_check_that_a_report_names_has_an_entry():
-    """All seventeen, in a report that asks for everything and whose addresses are wrong."""
+    """All of them, in a report that asks for everything and whose addresses are wrong."""
     wire = Wire().connect(1).stream(1, 1).last("interrupt", 1)
-    evidence = wire.evidence(1, expectations=Expectations(join_max_ms=500))
+    evidence = wire.evidence(1, expectations=Expectations(join_max_ms=500))._replace(backlog=Backlog(0, 1000))
     evidence = evidence._replace(subjects=(*evidence.subjects, wire.subject(1, counters=Counters(lost_on_link=1))))
     links = [link("down", "clean", ()).check("link", "client-1"), steps("a", 1, 0, "").check("steps", "client-1")]
     report = judge(evidence, RunFacts(run="all"), links)
@@ -40,7 +40,7 @@ def test_every_check_that_a_report_names_has_an_entry():
 
 def test_the_names_are_those_that_reports_have_had():
     """They are part of the report's format: a new name is added here, an old one is not changed."""
-    assert [*RUN_CHECKS] == ["capture", "link", "steps", "subjects", "strangers", "evidence"]
+    assert [*RUN_CHECKS] == ["capture", "link", "steps", "backlog", "subjects", "strangers", "evidence"]
     assert [*CLIENT_CHECKS][:6] == ["promise", "commands", "reception", "silence", "sequence", "acknowledged"]
     assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join"]
 

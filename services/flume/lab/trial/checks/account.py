@@ -50,13 +50,14 @@ def balance(case: Case) -> Finding:
         return fails(f"{b.unexplained} of {b.sent} datagrams are unexplained (received {b.received}{where})")
     # A damaged datagram is at the client's tap, but unlike any that left.
     missing = 0 if case.matching is None else len(case.matching.missing) - len(case.matching.unmatched)
-    if case.matching is not None and missing != (counted := case.balance.lost_on_link):
+    counted = case.balance.lost_on_link + case.balance.dropped_by_backlog
+    if case.matching is not None and missing != counted:
         return errs(f"{missing} datagrams are missing between the taps, the link's counter says {counted}")
     return passes(f"{case.balance.sent} sent, 0 unexplained")
 
 
 def loss(case: Case) -> Finding:
-    """No more datagrams were lost than allowed, beyond what link and firewall under study took.
+    """No more datagrams were lost than allowed, beyond what link and firewall under study and the engine's host took.
 
     FAIL: More were lost.
 
@@ -64,9 +65,10 @@ def loss(case: Case) -> Finding:
     """
     b = case.balance or Balance()
     by_link = b.lost_on_link + b.damaged_on_link + _passed_over_by_link(case) if case.expectations.link_loses else 0
-    by_network = by_link + b.dropped_by_firewall
+    by_network = by_link + b.dropped_by_firewall + b.dropped_by_backlog
     pct = 100 * max(0, case.lost - by_network) / max(1, len(case.flow.sent))
-    of_those = f", {by_network} of them by link and firewall; beyond these" if by_network else ","
+    by = "link, firewall and the engine's host" if b.dropped_by_backlog else "link and firewall"
+    of_those = f", {by_network} of them by {by}; beyond these" if by_network else ","
     allowed_pct = case.expectations.loss_max_pct
     detail = f"{case.lost} datagrams{of_those} {pct:.3f} % (allowed: {allowed_pct:g} %)"
     return fails(detail) if pct > allowed_pct else passes(detail)

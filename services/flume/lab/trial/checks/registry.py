@@ -32,6 +32,7 @@ RUN_CHECKS: Mapping[str, Callable[..., Finding | None]] = MappingProxyType(
         "capture": run.capture,
         "link": run.link,
         "steps": run.steps,
+        "backlog": run.backlog,
         "subjects": run.subjects,
         "strangers": run.strangers,
         "evidence": run.evidence,

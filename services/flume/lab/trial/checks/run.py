@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
-from flume.lab.evidence.facts import TapFacts
+from flume.lab.evidence.facts import Backlog, TapFacts
+from flume.lab.trial.backlog import astray
 from flume.lab.trial.case import Case, active_s
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
 
 STEPS_LATE_MAX = 0.1
 """Share of a link's timed steps that may come later than they last. Beyond it the link is not what its profile says."""
+
+_BACKLOG_FACTOR, _BACKLOG_MIN = 16, 16_000
+"""How long a queue is advised, in packets: Linux has 1000 by default. It takes memory only while it is full."""
 
 SILENCE_S = 2.0
 """An active window of this length without one datagram is a failure; a stopped ingest needs up to 1.3 s to start."""
@@ -52,6 +56,26 @@ def steps(profile: str, due: int, late: int, in_words: str) -> Finding:
     Next: Run again on a less busy host, or with fewer clients.
     """
     return (errs if late > STEPS_LATE_MAX * due else passes)(f"{profile}: {in_words}")
+
+
+def backlog(queues: Backlog, cases: Sequence[Case]) -> Finding:
+    """The Docker engine's host lost no datagram between two of its own interfaces.
+
+    ERROR: Its kernel dropped packets because the queue of a CPU was full, and datagrams that no link lost are missing
+    between the captures.
+
+    Next: Make the queue longer there, by the command in the detail, or use fewer clients. Run again.
+    """
+    missing = sum(case.balance.dropped_by_backlog + astray(case) for case in cases if case.balance is not None)
+    dropped = f"the engine's host dropped {queues.dropped} packets between its interfaces"
+    if not queues.dropped or not missing:
+        return passes(f"{dropped}, no datagram of the stream among them" if queues.dropped else f"{dropped}")
+    size = max(_BACKLOG_MIN, _BACKLOG_FACTOR * queues.limit)
+    held = f", which holds {queues.limit} packets," if queues.limit else ""
+    return errs(
+        f"{dropped}, and {missing} datagrams are missing: the queue of a CPU{held} was full. "
+        f"Fix: sudo sysctl -w net.core.netdev_max_backlog={size}"
+    )
 
 
 def subjects(addresses: Sequence[str]) -> Finding | None:
