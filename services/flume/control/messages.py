@@ -133,10 +133,11 @@ class Interrupted(_Reply, frozen=True, kw_only=True):
 
 
 class Continued(_Reply, frozen=True, kw_only=True):
-    """The next datagram will carry *first_sequence*."""
+    """The next datagram will carry *first_sequence* and *first_timestamp*, the latter ``None`` if it is not known."""
 
     command: ClassVar[Command] = Command.CONTINUE
     first_sequence: int | None
+    first_timestamp: int | None = None
 
 
 class Disconnected(_Reply, frozen=True, kw_only=True):
@@ -163,6 +164,17 @@ class ClientCounters(msgspec.Struct, frozen=True, kw_only=True):
     """Why its datagrams left one by one instead of in batches."""
 
 
+class ReceiverClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """What one player reports of itself by RTCP (RFC 3550, 6.4.1): a claim, which the server cannot check."""
+
+    lost: int
+    """Datagrams, since it began; negative where it received some twice."""
+    fraction_lost: float
+    """0 to 1, in its last report."""
+    jitter_ms: float
+    """Interarrival jitter."""
+
+
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The server as a whole. *ingest* is starting, running, stalled, paused, stopped or ended.
 
@@ -186,6 +198,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     source_counts: dict[str, int] = {}
     refused: dict[str, int] = {}
     """What was refused, or made to wait, because of a limit, by reason."""
+    receivers: dict[str, ReceiverClaim] = {}
+    """What players that speak RTSP report, by address and port of their connection; of sixteen at most."""
 
 
 class Status(_Reply, frozen=True, kw_only=True):
@@ -225,7 +239,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Active(_Event, frozen=True, kw_only=True):
-    """Consent arrived from *address*:*port*; the first datagram will carry *first_sequence*.
+    """Consent arrived from *address*:*port*; the first datagram: see :class:`Continued`.
 
     Over TCP these are address and port of the client's end of the control connection.
     """
@@ -233,6 +247,7 @@ class Active(_Event, frozen=True, kw_only=True):
     address: str
     port: int
     first_sequence: int | None
+    first_timestamp: int | None = None
 
 
 class Closed(_Event, frozen=True, kw_only=True):
