@@ -103,6 +103,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """File of names and hashed secrets, one of which every client has to log in with; ``None``: no login."""
     login_without_tls: bool = False
     """Take secrets that come unencrypted."""
+    rtsp: bool = True
+    """Serve players that speak RTSP, on the same port; RTCP on the next one."""
+    rtsp_udp: bool = True
+    """Send media to such players over UDP; else they are told to take them on their connection (status 461)."""
     max_sessions: int = 1000
     max_sessions_per_address: int = 64
     max_sessions_per_network: int = 256

@@ -21,7 +21,7 @@ import pytest
 
 from flume.client.session.control_link import SILENCE_S
 from flume.lab.machine.process import wait_until
-from flume.server.fronts.json_lines import USER_TIMEOUT_MS
+from flume.server.fronts.connection import USER_TIMEOUT_MS
 from flume.settings import CONSENT_TIMEOUT_S, TOKEN_INTERVAL_S
 from support.captures.traffic import Seen, read_traffic
 from support.clients.stream_client import StreamClient

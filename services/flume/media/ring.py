@@ -121,6 +121,12 @@ class Ring:
         """Return the RTP sequence number of *index*."""
         return (self._first_sequence + index) % rtp.SEQUENCE_MODULUS
 
+    def newest(self) -> tuple[int, int] | None:
+        """Return number and timestamp of the newest datagram, ``None`` before the first; from any thread."""
+        index = self._next - 1
+        timestamp = self.timestamp(index)
+        return None if timestamp is None else (self.sequence(index), timestamp)
+
     def extend(self, datagrams: Iterable[Datagram]) -> None:
         """Number and store *datagrams*; the due time of each gives its RTP timestamp.
 
@@ -212,10 +218,13 @@ class Ring:
 
         Infinite if *index* is stored no longer.
         """
-        newest, oldest = self._timestamp(self._next - 1), self._timestamp(index)
+        newest, oldest = self.timestamp(self._next - 1), self.timestamp(index)
         return math.inf if oldest is None or newest is None else rtp.timestamp_distance(newest, oldest) / rtp.CLOCK_HZ
 
-    def _timestamp(self, index: int) -> int | None:
+    def timestamp(self, index: int) -> int | None:
+        """Return the RTP timestamp of *index*, ``None`` unless it is stored; from any thread."""
+        if not 0 <= index < self._next:
+            return None
         number, slot = divmod(index, self._block_slots)
         block = self._blocks.get(number)
         return None if block is None else int(_TIMESTAMP.unpack_from(block, slot * self.datagram_bytes)[0])

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
+from flume.control.endpoint import endpoint
 from flume.control.messages import ServerStatus
 from flume.control.session import Signal
 from flume.errors import ServerError, SourceError
@@ -17,16 +18,19 @@ from flume.server.access.rules import access_of
 from flume.server.demand import Demand
 from flume.server.ending import Ending
 from flume.server.fronts.listening import ControlListener
+from flume.server.fronts.number_wrap import NumberWrapGuard
+from flume.server.fronts.rtsp import ENDLESS_S, RtspStream
 from flume.server.limits.descriptors import Descriptors
 from flume.server.logs import LoopErrorLog
 from flume.server.loop_bridge import LoopBridge
-from flume.server.ports import bind_both
+from flume.server.ports import bind_both, reached_at
 from flume.server.sending.doorbell import Doorbell
 from flume.server.sending.fanout import Fanout
 from flume.server.sending.group_sender import choose_sender
 from flume.server.sending.join_pacing import join_pacing
 from flume.server.sending.media_port import MediaPort, probe_segmentation
 from flume.server.sending.roster import CurrentRoster
+from flume.server.sending.rtcp_port import open_rtcp
 from flume.server.sending.subscriptions import Subscriptions
 from flume.server.sending.tcp_delivery import BEHIND_S, TcpDelivery
 from flume.server.sending.tcp_pacing import TcpPacing
@@ -124,12 +128,30 @@ class Server:
             ),
             room=self._descriptors.room,
         )
-        self._listener = ControlListener(self.table, self._access)
+        self._serves_rtsp = settings.rtsp and settings.tls_certificate is None
+        self._rtcp = open_rtcp(settings.host, self.port) if self._serves_rtsp else None
+        self._listener = ControlListener(self.table, self._access, self._rtsp_stream() if self._serves_rtsp else None)
+
+    def _rtsp_stream(self) -> RtspStream:
+        return RtspStream(
+            title=self._source.name,
+            seconds=None if self._source.live else ENDLESS_S,
+            ssrc=self._ring.ssrc,
+            port=self.port,
+            rtcp=self._rtcp,
+            newest=self._ring.newest,
+            wrap_guard=NumberWrapGuard(self._ring.newest, ssrc=self._ring.ssrc, packets=self.settings.datagram_packets),
+        )
 
     @property
     def port(self) -> int:
         """The port of both control and media."""
         return self._media_port.port
+
+    @property
+    def rtsp_address(self) -> str | None:
+        """What a person types into a player on another host; ``None`` without RTSP."""
+        return f"rtsp://{endpoint(reached_at(self.settings.host), self.port)}/" if self._serves_rtsp else None
 
     @property
     def source_name(self) -> str:
@@ -157,6 +179,7 @@ class Server:
             fallbacks=totals.fallbacks,
             refused=dict(self._refused),
             drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts + self._media_port.counts),
+            receivers=self.table.claims(),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
 
@@ -177,6 +200,8 @@ class Server:
             return False
         self._fanout.start()
         loop.add_reader(self._media_port.listener, self._arrivals.on_listener_readable)
+        if self._rtcp is not None:
+            loop.add_reader(self._rtcp.socket, self._rtcp.on_readable)
         self._descriptors.begin()
         self._listener.start(self._control, self._descriptors)
         self._sweeper = loop.create_task(self._sweep())
@@ -243,6 +268,9 @@ class Server:
         await asyncio.to_thread(self._ingest.close)
         self._control.close()
         self._media_port.close()
+        if self._rtcp is not None:
+            asyncio.get_running_loop().remove_reader(self._rtcp.socket)
+            self._rtcp.close()
         self._descriptors.close()
         if self._access.logins is not None:
             self._access.logins.close()

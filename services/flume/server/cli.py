@@ -93,6 +93,18 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Let only the users in FILE watch: names and hashed secrets, made by 'flume users add FILE NAME'.",
 )
 @click.option("--login-without-tls", is_flag=True, help="Take secrets that come unencrypted.")
+@click.option(
+    "--rtsp/--no-rtsp",
+    default=_DEFAULTS.rtsp,
+    show_default=True,
+    help="Serve other players too, such as VLC and ffplay: RTSP on the same port, RTCP on the next UDP port.",
+)
+@click.option(
+    "--rtsp-udp/--no-rtsp-udp",
+    default=_DEFAULTS.rtsp_udp,
+    show_default=True,
+    help="Send media to such players over UDP. Without it they take them on their RTSP connection.",
+)
 @click.option("--once", is_flag=True, help="End after the last item instead of beginning again.")
 @click.option(
     "--ingest",
@@ -207,10 +219,12 @@ async def _serve(source: ItemSource, settings: ServerSettings, *, as_json: bool)
 def _say_listening(server: Server, *, as_json: bool) -> None:
     host, source, has_tls = server.settings.host, server.source_name, server.settings.tls_certificate is not None
     if as_json:
-        _say_json(event="listening", host=host, port=server.port, tls=has_tls, source=source)
-    else:
-        control = "TCP control with TLS" if has_tls else "TCP control"
-        click.echo(f"listening on {host} port {server.port} ({control}, UDP media): {source}")
+        _say_json(event="listening", host=host, port=server.port, tls=has_tls, source=source, rtsp=server.rtsp_address)
+        return
+    control = "TCP control with TLS" if has_tls else "TCP control"
+    click.echo(f"listening on {host} port {server.port} ({control}, UDP media): {source}")
+    if server.rtsp_address is not None:
+        click.echo(f"for other players, such as VLC: {server.rtsp_address}")
 
 
 def _allow_descriptors(sessions: int) -> None:

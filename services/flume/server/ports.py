@@ -6,6 +6,7 @@ port are bound here too, because sockets of one UDP port must agree to share it.
 
 import contextlib
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def _bound_udp(host: str, port: int, *, is_shared: bool) -> socket.socket:
         if is_shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(sockaddr_of((host, port)))
-    except OSError:
+    except (OSError, OverflowError):  # the latter for port 65536, above the last one
         bound.close()
         raise
     return bound
@@ -117,6 +118,22 @@ def _bind_control(host: str, port: int) -> socket.socket:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def reached_at(host: str) -> str:
+    """Return an address at which other hosts reach a server on *host*: *host* itself, unless that is all addresses.
+
+    Then it is the address from which this host would send to the world; no datagram is sent.
+    """
+    if not ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        return host
+    there = "2001:db8::1" if ":" in host else "192.0.2.1"  # for documentation (RFC 5737, RFC 3849)
+    with socket.socket(_family(host), socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect((there, 9))
+        except OSError:  # without a route this host is its whole world
+            return "::1" if ":" in host else "127.0.0.1"
+        return str(asking.getsockname()[0])
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The real server, and seven that break their promises, each by one service or session of its own. They live in tests.
+"""The real server, and ten that break their promises, each by one service or session of its own. They live in tests.
 
 As a program it serves a synthetic source until SIGTERM: ``python -m support.servers.broken_server KIND HOST PORT``.
 It says ``ready`` once it accepts clients.
@@ -23,6 +23,7 @@ from flume.server.sessions.services import SessionServices
 from flume.server.sessions.table import SessionTable
 from flume.settings import ServerSettings
 from support.media.synthetic import SyntheticSource
+from support.servers.broken_rtsp import ForgetsToEnd, use_front
 
 EARLY_S = 0.05
 """How long the hasty server goes on after its acknowledgement: five ticks."""
@@ -152,6 +153,7 @@ class OneFrameTooMany(ClientSession):
         *,
         local_host: str | None = None,
         sink: FrameSink | None = None,
+        has_tokens: bool = True,
     ) -> None:
         def send_too_much(message: Reply | Event) -> None:
             send(message)
@@ -159,14 +161,14 @@ class OneFrameTooMany(ClientSession):
                 ring = services.ring
                 sink.write_media(sink.frame_header + bytes(ring.run(ring.next_index - 1, ring.next_index)))
 
-        super().__init__(services, peer, send_too_much, local_host=local_host, sink=sink)
+        super().__init__(services, peer, send_too_much, local_host=local_host, sink=sink, has_tokens=has_tokens)
 
 
 class NeverExpires(ClientSession):
     """Goes on when the token no longer comes."""
 
     def on_time(self, now_s: float) -> None:
-        self._consent.stop_clock()
+        self._media.consent.stop_clock()
         super().on_time(now_s)
 
 
@@ -174,7 +176,7 @@ class StaysAtItsPort(ClientSession):
     """Takes a token from another port for one from the port that it sends to."""
 
     def consent(self, source: Address) -> None:
-        super().consent(self._path.address or source)
+        super().consent(self._media.path.address or source)
 
 
 class TableOfUnasked(SessionTable):
@@ -219,12 +221,16 @@ PARTS = {
     "one_frame_too_many": ServerParts(table=OneFrameTable),
     "streams_without_tokens": ServerParts(table=NeverExpiresTable),
     "ignores_moves": ServerParts(table=StayingTable),
+    "streams_to_destination": ServerParts(),
+    "streams_before_play": ServerParts(),
+    "forgets_to_end": ServerParts(table=ForgetsToEnd),
 }
 
 
 async def serve(kind: str, host: str, port: int, *, ready: str = "ready") -> None:
     """Serve until SIGTERM; say *ready* once clients are accepted."""
     settings = ServerSettings(host=host, port=port, token_interval_s=0.3, consent_timeout_s=1.5)
+    use_front(kind)
     server = Server(SyntheticSource(bitrate_kbit=2000), settings, parts=PARTS[kind])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from flume.server.app import Server
-from flume.server.fronts import json_lines
+from flume.server.fronts import connection
 from flume.settings import ServerSettings
 from support.media.synthetic import GOP_FRAMES, SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
@@ -63,5 +63,5 @@ if __name__ == "__main__":
     parser.add_argument("--unread", type=float, metavar="SECONDS")
     chosen = parser.parse_args()
     if chosen.unread is not None:
-        json_lines.USER_TIMEOUT_MS = round(chosen.unread * 1000)
+        connection.USER_TIMEOUT_MS = round(chosen.unread * 1000)
     asyncio.run(serve(chosen))

@@ -1,4 +1,4 @@
-"""The first bytes of a connection: whether its client speaks TLS, and what to say where the server does not."""
+"""The first byte of a connection: whether it is encrypted, and what to say if it is not."""
 
 import contextlib
 import socket
@@ -9,17 +9,24 @@ from flume.server.sessions.replies import goodbye
 from flume.tls import ACCESS_DENIED, HANDSHAKE_BYTE, INTERNAL_ERROR, alert
 
 
-def wrong_beginning(accepted: socket.socket, *, has_tls: bool) -> Refused | None:
-    """Return what to say to a client that speaks TLS to a server without, or none to a server with it.
+def first_byte(accepted: socket.socket) -> bytes:
+    """Return the first byte that has come, which stays where it is; empty if there is none yet.
 
-    The bytes that have come stay where they are. Without any yet the beginning is not wrong. Raises :class:`OSError`
-    where the client has closed or reset the connection before it said anything.
+    Raises :class:`OSError` where the client has closed or reset the connection before it said anything.
     """
     first = b""
     with contextlib.suppress(BlockingIOError):
         first = accepted.recv(1, socket.MSG_PEEK)
         if not first:
             raise ConnectionAbortedError
+    return first
+
+
+def wrong_beginning(first: bytes, *, has_tls: bool) -> Refused | None:
+    """Return what to say to a client that speaks TLS to a server without, or none to a server with it.
+
+    Without any byte in *first* the beginning is not wrong.
+    """
     if has_tls and first not in {b"", HANDSHAKE_BYTE}:
         return goodbye("tls_required", "this server speaks TLS and nothing else: connect with --tls")
     if not has_tls and first == HANDSHAKE_BYTE:

@@ -16,10 +16,12 @@ from flume.control.session import State
 from flume.errors import NetworkError
 from flume.server.access.certificates import Certificates
 from flume.server.access.rules import Access
-from flume.server.fronts.beginnings import wrong_beginning
+from flume.server.fronts.beginnings import first_byte, wrong_beginning
+from flume.server.fronts.connection import idle_message
+from flume.server.fronts.dialects import AnyConnection, Dialects
 from flume.server.fronts.farewells import Farewells
 from flume.server.fronts.garbage import Garbage
-from flume.server.fronts.json_lines import ControlConnection, idle_message
+from flume.server.fronts.rtsp import RtspStream
 from flume.server.fronts.tls_transport import TlsTransport
 from flume.server.limits.buckets import AddressBuckets, Rate
 from flume.server.limits.descriptors import Descriptors
@@ -48,15 +50,16 @@ _log = logging.getLogger(__name__)
 class ControlListener:
     """Accepts control connections."""
 
-    def __init__(self, table: SessionTable, access: Access) -> None:
-        """Open sessions in *table* for clients that *access* lets in."""
+    def __init__(self, table: SessionTable, access: Access, rtsp: RtspStream | None = None) -> None:
+        """Open sessions in *table* for clients that *access* lets in, and for players if there is *rtsp*."""
+        self._dialects = Dialects(table, access.logins, rtsp)
         self._table = table
         self._access = access
         self._has_tls = access.certificates is not None
         self._handshakes: set[TlsTransport] = set()
         self._handshake_rates = AddressBuckets(Rate(HANDSHAKES_PER_S, table.settings.max_sessions_per_address))
         self._newcomers = Newcomers(table.settings)
-        self._connections: set[ControlConnection] = set()
+        self._connections: set[AnyConnection] = set()
         self._garbage = Garbage()
         self._silent: dict[socket.socket, _Silent] = {}
         self._making: set[asyncio.Task[None]] = set()
@@ -178,7 +181,8 @@ class ControlListener:
 
     def _begin(self, accepted: socket.socket, place: Place) -> None:
         """Do what the first bytes from *accepted* ask for; raises :class:`OSError` if the connection has ended."""
-        wrong = wrong_beginning(accepted, has_tls=self._has_tls)
+        first = first_byte(accepted)
+        wrong = wrong_beginning(first, has_tls=self._has_tls)
         if wrong is not None:
             self._table.leave(place)
             if self._has_tls:
@@ -189,17 +193,17 @@ class ControlListener:
         elif self._access.certificates is not None:
             self._secure(accepted, place, self._access.certificates)
         else:
-            self._spawn(_connect(self._open(place, accepted), accepted))
+            self._spawn(_connect(self._open(place, accepted, first=first), accepted))
 
-    def _open(self, place: Place, accepted: socket.socket) -> ControlConnection:
+    def _open(self, place: Place, accepted: socket.socket, *, first: bytes = b"") -> AnyConnection:
         """Open the session of *place*; raises :class:`OSError` if the connection has ended."""
         local_host = address_of(accepted.getsockname())[0]
-        connection = ControlConnection(self._table, place, local_host=local_host, logins=self._access.logins)
+        connection = self._dialects.open(place, local_host=local_host, first=first)
         self._connections.add(connection)
         connection.on_ended = self._on_ended
         return connection
 
-    def _on_ended(self, connection: ControlConnection) -> None:
+    def _on_ended(self, connection: AnyConnection) -> None:
         self._connections.discard(connection)
         # Not now: the connection and its task are still in use.
         loop = asyncio.get_running_loop()
@@ -230,7 +234,7 @@ class ControlListener:
         place.dismiss = lambda _goodbye: secured.refuse()
         self._spawn(_connect_secured(secured, accepted))
 
-    def _on_secured(self, secured: TlsTransport, place: Place, accepted: socket.socket) -> ControlConnection:
+    def _on_secured(self, secured: TlsTransport, place: Place, accepted: socket.socket) -> AnyConnection:
         self._handshakes.discard(secured)
         return self._open(place, accepted)
 
@@ -301,12 +305,12 @@ class _Silent(NamedTuple):
     """When it is ended as idle, by the clock of the event loop."""
 
 
-def _end_revoked(connections: Collection[ControlConnection]) -> None:
+def _end_revoked(connections: Collection[AnyConnection]) -> None:
     for connection in tuple(connections):
         connection.end_if_revoked()
 
 
-async def _connect(connection: ControlConnection, accepted: socket.socket) -> None:
+async def _connect(connection: AnyConnection, accepted: socket.socket) -> None:
     """Let the event loop read and write *accepted*."""
     try:
         await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)

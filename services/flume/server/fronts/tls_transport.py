@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from flume.server.fronts.line_input import READ_BYTES
+from flume.server.fronts.paced_input import READ_BYTES
 from flume.tls import INTERNAL_ERROR, TlsPipe, alert
 
 _log = logging.getLogger(__name__)

@@ -20,6 +20,14 @@ class WindowEnd(NamedTuple):
     datagrams: int
 
 
+class WindowStart(NamedTuple):
+    """The first datagram of a window that begins; both are ``None`` for raw TS, which has no RTP header."""
+
+    first_sequence: int | None
+    first_timestamp: int | None
+    """RTP timestamp; ``None`` also if the datagram has not come yet."""
+
+
 class DeliveryAccount:
     """Counts delivery windows. A window is one recipient, or several in a row if the client moved meanwhile."""
 
@@ -53,9 +61,11 @@ class DeliveryAccount:
         window, self._window = self._window, WindowEnd(None, 0)
         return window
 
-    def first_sequence(self, recipient: AnyRecipient) -> int | None:
-        """Return the sequence number that *recipient*, to which nothing was sent yet, begins with."""
-        return self._sequence(recipient, recipient.cursor)
+    def first(self, recipient: AnyRecipient) -> WindowStart:
+        """Return the datagram that *recipient*, to which nothing was sent yet, begins with."""
+        is_rtp = recipient.payload == "rtp"
+        timestamp = self._ring.timestamp(recipient.cursor) if is_rtp else None
+        return WindowStart(self._sequence(recipient, recipient.cursor), timestamp)
 
     def counters(self, transport: Transport, present: AnyRecipient | None) -> ClientCounters:
         """Return the totals of past windows and of the *present* recipient."""

@@ -29,6 +29,31 @@ class PortReports(NamedTuple):
     """There is no socket to be had for a new port."""
 
 
+REFUSALS, REFUSAL_INTERVAL_S, REFUSALS_WITHIN_S = 3, 0.9, 10.0
+"""A port that cannot be asked is believed closed after so many ICMP messages, so far apart: hosts send one a second."""
+
+
+class Refusals:
+    """ICMP port unreachable about a port that cannot be asked for a proof. Pure.
+
+    >>> refusals = Refusals()
+    >>> [refusals.note(now_s) for now_s in (0.0, 0.1, 1.0, 2.0)]
+    [False, False, False, True]
+    """
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._times_s: list[float] = []
+
+    def note(self, now_s: float) -> bool:
+        """One came at *now_s* (monotonic); return whether the port is believed closed."""
+        times_s = [time_s for time_s in self._times_s if now_s - time_s < REFUSALS_WITHIN_S]
+        if not times_s or now_s - times_s[-1] >= REFUSAL_INTERVAL_S:
+            times_s.append(now_s)
+        self._times_s = times_s
+        return len(times_s) >= REFUSALS
+
+
 class PortCheck:
     """The checks of one session's media port. Runs on the event loop."""
 

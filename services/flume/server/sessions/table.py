@@ -1,11 +1,12 @@
 """All sessions of a server: opened by a front for each control connection, within caps, and dropped with it."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 
-from flume.control.endpoint import Address
-from flume.control.messages import IDLE, Closed, Event, Reply
+from flume.control.endpoint import Address, endpoint
+from flume.control.messages import IDLE, Closed, Event, ReceiverClaim, Reply
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
 from flume.server.limits.admission import Admission
@@ -15,6 +16,9 @@ from flume.server.sessions import replies
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.services import SessionServices
 from flume.settings import ServerSettings
+
+MOST_CLAIMS = 16
+"""In one reply to ``status``, which has to fit in a line of the protocol."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +84,7 @@ class SessionTable:
         local_host: str | None = None,
         sink: FrameSink | None = None,
         place: Place | None = None,
+        has_tokens: bool = True,
     ) -> ClientSession:
         """Return a session for a control connection; raises :class:`NetworkError` beyond the limits without a *place*.
 
@@ -87,7 +92,9 @@ class SessionTable:
         """
         if place is None:
             place = self.admit(peer, lambda _goodbye: None)
-        session = self.session_class(self._services, peer, send, local_host=local_host, sink=sink)
+        session = self.session_class(
+            self._services, peer, send, local_host=local_host, sink=sink, has_tokens=has_tokens
+        )
         session.closing = self.closing
         session.on_settled = self._on_settled
         place.session = session
@@ -119,6 +126,11 @@ class SessionTable:
     def session_count(self) -> int:
         """How many sessions are not closed."""
         return sum(session.state is not State.CLOSED for session in self._sessions)
+
+    def claims(self) -> dict[str, ReceiverClaim]:
+        """Return what clients report of their reception, by address and port; of :data:`MOST_CLAIMS` at most."""
+        claims = ((session.peer, session.claim) for session in self._sessions if session.claim is not None)
+        return {endpoint(*peer): claim for peer, claim in itertools.islice(claims, MOST_CLAIMS)}
 
     def begin_closing(self) -> None:
         """Refuse new sessions from now on; open sessions continue until they are signalled."""

@@ -6,7 +6,7 @@ from flume.media.ring import Ring
 from flume.server.sending.roster import Recipient
 from flume.server.sending.subscriptions import AnyRecipient, RecipientOwner, Subscriptions
 from flume.server.sending.tcp_delivery import FrameSink, TcpRecipient
-from flume.server.sessions.account import DeliveryAccount, WindowEnd
+from flume.server.sessions.account import DeliveryAccount, WindowEnd, WindowStart
 from flume.server.sessions.media_path import MediaPath
 from flume.settings import PayloadKind, Transport
 
@@ -32,16 +32,16 @@ class DeliveryWindows:
         """Let the next window begin at a keyframe, whatever was sent before."""
         self._account.begin_session()
 
-    def prepare(self, *, same_window: bool) -> tuple[AnyRecipient, int | None]:
-        """Return the next recipient and the sequence number it begins with, which is fixed by this.
+    def prepare(self, *, same_window: bool) -> tuple[AnyRecipient, WindowStart]:
+        """Return the next recipient and the datagram that it begins with, which is fixed by this.
 
-        The number is ``None`` for raw TS. Counting begins anew unless it is the *same_window*. Raises
+        Counting begins anew unless it is the *same_window*. Raises
         :class:`NetworkError` without a media socket.
         """
         recipient = self._next_recipient()
         if not same_window:
             self._account.begin_window()
-        return recipient, self._account.first_sequence(recipient)
+        return recipient, self._account.first(recipient)
 
     def without_keyframe_s(self) -> float | None:
         """Return for how long no keyframe came, if the next recipient would have to wait for one; else ``None``."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from flume.server.fronts.garbage import COLLECT_EVERY, COLLECT_INTERVAL_S, Garbage, spare_what_stays
-from flume.server.fronts.json_lines import ControlConnection
+from flume.server.fronts.json_lines import JsonConnection
 from support.clients.players import wait_until
 from support.clients.wire_client import WireClient
 from support.servers.running_server import running_server
@@ -21,7 +21,7 @@ def no_collection_of_python() -> Iterator[None]:
 
 
 def connections() -> int:
-    return sum(isinstance(each, ControlConnection) for each in gc.get_objects())
+    return sum(isinstance(each, JsonConnection) for each in gc.get_objects())
 
 
 @pytest.mark.usefixtures("no_collection_of_python")

@@ -46,7 +46,7 @@ def test_raw_ts_has_no_numbers_and_is_counted_in_its_own_bytes():
     account = DeliveryAccount(RING)
     account.add(recipient(5, 4, payload="ts"))
     assert account.end_window() == WindowEnd(None, 5)
-    assert account.first_sequence(recipient(0, 0, payload="ts")) is None
+    assert account.first(recipient(0, 0, payload="ts")) == (None, None)
     assert account.counters("udp", None).bytes == 5 * (DATAGRAM_BYTES - 12)
 
 

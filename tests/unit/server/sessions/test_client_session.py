@@ -115,7 +115,7 @@ async def test_disconnect_reports_the_window_and_forgets_the_token(harness: Sess
 async def test_the_token_from_another_port_moves_the_same_window(harness: SessionHarness):
     session = await active_session(harness)
     harness.deliver(2)
-    session._path.since_s -= harness.settings.token_interval_s
+    session._media.path.since_s -= harness.settings.token_interval_s
     session.consent(OTHER_PORT)
     await let_run()
     notice = harness.said[-1]
@@ -203,7 +203,7 @@ async def test_a_refusal_of_a_socket_that_was_replaced_means_nothing(harness: Se
     session = await active_session(harness)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old:
         session.on_refused(old)
-        assert not session._consent.is_in_doubt
+        assert not session._media.consent.is_in_doubt
     session.on_refused(harness.recipient.socket)
     assert await wait_until_closed(harness, for_s=10)
     closed = harness.said[-1]
@@ -214,16 +214,16 @@ async def test_a_refusal_of_a_socket_that_was_replaced_means_nothing(harness: Se
 @with_sessions
 async def test_a_refusal_means_nothing_where_the_port_answers(harness: SessionHarness):
     session = await active_session(harness)
-    token = str(session._token).encode()
+    token = str(session._media.token).encode()
     asked: list[bytes] = []
     harness.media_port.send_back = lambda data, _peer, _local: asked.append(data)  # type: ignore[method-assign,assignment]
     session.on_refused(harness.recipient.socket)
     assert len(asked) == 1, "at once"
     assert asked[0].startswith(token + b"!")
     session.consent(PORT)
-    assert session._consent.is_in_doubt, "a token is no answer"
+    assert session._media.consent.is_in_doubt, "a token is no answer"
     harness.arrivals.on_datagram_untrusted(asked[0], PORT)
-    assert not session._consent.is_in_doubt
+    assert not session._media.consent.is_in_doubt
     session.on_refused(harness.recipient.socket)
     assert not await wait_until_closed(harness, for_s=0.3)
     assert len(asked) == 1
@@ -267,7 +267,7 @@ async def test_a_silent_server_says_that_it_lives_while_there_is_a_session(harne
     session.on_time(float("inf"))
     assert harness.said == []
     await session.command(Connect())
-    session._consent.stop_clock()
+    session._media.consent.stop_clock()
     session.on_time(float("inf"))
     assert harness.said[-1] == Alive(state=State.CONNECTING)
 

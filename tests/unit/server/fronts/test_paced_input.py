@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from flume.control.codec import LineBuffer
 from flume.errors import RemoteProtocolError
-from flume.server.fronts.line_input import READ_BYTES, ExcessError, LineInput
+from flume.server.fronts.paced_input import READ_BYTES, ExcessError, PacedInput
 from flume.server.limits.commands import CommandBudget
 from flume.settings import ServerSettings
 from support.async_tests import run
@@ -21,7 +22,8 @@ class Connection:
         self.reading = True
         self.delayed = 0
         budget = (all_of or CommandBudget(ServerSettings(commands_per_s=commands_per_s))).open(address)
-        self.input = LineInput(budget, max_line_bytes=4096, set_reading=self._set_reading, on_delayed=self._on_delayed)
+        lines = LineBuffer(max_line_bytes=4096)
+        self.input = PacedInput(budget, lines, set_reading=self._set_reading, on_delayed=self._on_delayed)
 
     def _set_reading(self, on: bool) -> None:
         assert on is not self.reading
@@ -45,8 +47,8 @@ class Connection:
 async def test_lines_come_in_their_order_and_blank_ones_do_not():
     connection = Connection()
     connection.receive(b"one\r\n\n  \ntwo\nthr")
-    assert [await connection.input.next_line(1) for _ in range(2)] == [b"one", b"two"]
-    waiting = asyncio.ensure_future(connection.input.next_line(1))
+    assert [await connection.input.next_item(1) for _ in range(2)] == [b"one", b"two"]
+    waiting = asyncio.ensure_future(connection.input.next_item(1))
     await asyncio.sleep(0)
     connection.receive(b"ee\n")
     assert await waiting == b"three"
@@ -58,7 +60,7 @@ async def test_a_flood_is_not_read_and_blank_lines_count():
     connection = Connection(commands_per_s=50)
     assert connection.receive(b"\n" * 262_144) == READ_BYTES, "reading pauses before a line is cut"
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(connection.input.next_line(60), 0.3)
+        await asyncio.wait_for(connection.input.next_item(60), 0.3)
     assert connection.delayed > 5
     assert connection.input.pending_bytes > READ_BYTES - 150
     assert not connection.reading
@@ -77,10 +79,10 @@ async def test_a_flood_without_a_newline_is_read_at_a_bounded_rate_and_kept_nowh
             await asyncio.sleep(0)
 
     flooding = asyncio.ensure_future(flood())
-    line = await connection.input.next_line(60)
+    line = await connection.input.next_item(60)
     assert isinstance(line, RemoteProtocolError)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(connection.input.next_line(60), 0.5)
+        await asyncio.wait_for(connection.input.next_item(60), 0.5)
     flooding.cancel()
     assert taken < (100 + 50) * READ_BYTES * 2
 
@@ -89,11 +91,11 @@ async def test_a_flood_without_a_newline_is_read_at_a_bounded_rate_and_kept_nowh
 async def test_silence_is_a_timeout_and_the_end_is_none():
     connection = Connection()
     with pytest.raises(TimeoutError):
-        await connection.input.next_line(0.02)
+        await connection.input.next_item(0.02)
     connection.receive(b"last\nhal")
     connection.input.end()
-    assert await connection.input.next_line(1) == b"last"
-    assert await connection.input.next_line(1) is None
+    assert await connection.input.next_item(1) == b"last"
+    assert await connection.input.next_item(1) is None
 
 
 @run
@@ -101,16 +103,16 @@ async def test_what_is_discarded_is_not_carried_out_and_a_wait_for_it_ends_at_on
     connection = Connection(commands_per_s=1)
     connection.receive(b"a\n" * 2000)
     for _ in range(2):
-        assert await connection.input.next_line(1) == b"a"
+        assert await connection.input.next_item(1) == b"a"
     began_s = time.monotonic()
-    waiting = asyncio.ensure_future(connection.input.next_line(60))
+    waiting = asyncio.ensure_future(connection.input.next_item(60))
     await asyncio.sleep(0.01)
     connection.input.discard()
     assert await waiting is None
     assert time.monotonic() - began_s < 0.5
     assert connection.input.pending_bytes == 0
     connection.input.received(10)
-    assert await connection.input.next_line(1) is None
+    assert await connection.input.next_item(1) is None
 
 
 def test_one_that_never_stops_is_given_up(monkeypatch):
@@ -120,7 +122,7 @@ def test_one_that_never_stops_is_given_up(monkeypatch):
         connection = Connection(commands_per_s=100)
         connection.receive(b"\n" * 4096)
         with pytest.raises(ExcessError):
-            await connection.input.next_line(60)
+            await connection.input.next_item(60)
 
     asyncio.run(flood())
 
@@ -130,7 +132,7 @@ async def test_an_end_without_a_byte_is_no_line():
     budget = CommandBudget(ServerSettings(commands_per_s=1, commands_per_s_per_address=1, commands_per_s_in_all=1))
     for _ in range(100):
         connection = Connection(all_of=budget)
-        waiting = asyncio.ensure_future(connection.input.next_line(60))
+        waiting = asyncio.ensure_future(connection.input.next_item(60))
         await asyncio.sleep(0)
         connection.input.end()
         assert await asyncio.wait_for(waiting, 5) is None
@@ -149,7 +151,7 @@ async def test_a_flood_of_one_network_keeps_no_line_of_another_one_waiting():
     assert sum(connection.delayed for connection in flood) > 100
     honest = Connection(all_of=budget, address="203.0.113.1")
     honest.receive(b"connect\n")
-    assert await asyncio.wait_for(honest.input.next_line(60), 20) == b"connect"
+    assert await asyncio.wait_for(honest.input.next_item(60), 20) == b"connect"
     for connection in flood:
         connection.input.discard()
     await asyncio.wait_for(asyncio.gather(*taking), 20)
@@ -157,7 +159,7 @@ async def test_a_flood_of_one_network_keeps_no_line_of_another_one_waiting():
 
 
 async def _take_all(connection: Connection) -> None:
-    while await connection.input.next_line(60):
+    while await connection.input.next_item(60):
         pass
 
 
@@ -168,11 +170,11 @@ async def test_lines_of_connections_that_have_gone_are_given_back_to_their_addre
     taking = []
     for connection in gone:
         connection.receive(b"a\n")
-        taking.append(asyncio.ensure_future(connection.input.next_line(60)))
+        taking.append(asyncio.ensure_future(connection.input.next_item(60)))
     await asyncio.sleep(0.01)
     for connection in gone:
         connection.input.discard()
     await asyncio.wait_for(asyncio.gather(*taking), 20)
     honest = Connection(all_of=budget)
     honest.receive(b"connect\n")
-    assert await asyncio.wait_for(honest.input.next_line(60), 20) == b"connect", "it would have to wait 98 s"
+    assert await asyncio.wait_for(honest.input.next_item(60), 20) == b"connect", "it would have to wait 98 s"

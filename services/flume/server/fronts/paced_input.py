@@ -1,21 +1,22 @@
-"""Lines of one connection, read no faster than they are carried out and within its budget.
+"""What one connection asks, read no faster than it is carried out and within its budget.
 
-Bytes are kept as they come, and cut when a line is asked for. While lines wait, nothing more is read. So a flood stays
-in the sender's own buffers, and one turn of the event loop reads at most :data:`READ_BYTES` of it.
+Bytes are kept as they come, and cut when the next item, a line or a message of the dialect, is asked for. While items
+wait, nothing more is read. So a flood stays in the sender's own buffers, and one turn of the event loop reads at most
+:data:`READ_BYTES` of it.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
-from flume.control.codec import Line, LineBuffer
 from flume.server.limits.commands import ConnectionBudget
 from flume.server.limits.turns import Turns
 
 READ_BYTES = 4096
-"""Most bytes of one connection that are read at once. When so many wait to be cut into lines, no more is read."""
+"""Most bytes of one connection that are read at once. When so many wait to be cut, no more is read."""
 
 LEAST_WAIT_S = 0.005
-"""Lines that wait for their turn among all are let go so often at most."""
+"""Items that wait for their turn among all are let go so often at most."""
 
 _shared = memoryview(bytearray(READ_BYTES))
 """Where the event loop reads to. One for all: it is copied from before anything else runs."""
@@ -25,38 +26,59 @@ class ExcessError(Exception):
     """The connection has sent more than its budget for too long."""
 
 
-class LineInput:
-    """The lines that one client sends. Everything here runs on the event loop."""
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Cutter(Protocol[T_co]):
+    """Cuts the bytes of one client into the items of its dialect."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes have come and were not taken."""
+
+    def append_untrusted(self, data: bytes | memoryview) -> None:
+        """Keep *data*. Raises nothing."""
+
+    def take_untrusted(self) -> T_co | None:
+        """Return the next item, an empty one if it means nothing; ``None`` until it is complete. Raises nothing."""
+
+    def clear(self) -> None:
+        """Forget what has come."""
+
+
+class PacedInput(Generic[T]):
+    """The items that one client sends. Everything here runs on the event loop."""
 
     def __init__(
         self,
         budget: ConnectionBudget,
+        cutter: Cutter[T],
         *,
-        max_line_bytes: int,
         set_reading: Callable[[bool], None],
         on_delayed: Callable[[], None],
     ) -> None:
-        """Count lines in *budget*; *set_reading* lets the connection read or not.
+        """Count the items of *cutter* in *budget*; *set_reading* lets the connection read or not.
 
-        *on_delayed* is called for each line that waits for its budget.
+        *on_delayed* is called for each item that waits for its budget.
         """
         self._loop = asyncio.get_running_loop()
         self._budget = budget
         self._set_reading = set_reading
         self._on_delayed = on_delayed
-        self._buffer = LineBuffer(max_line_bytes=max_line_bytes)
+        self._cutter = cutter
         self._unread = 0
-        """Bytes that have come since the lines before them were all taken."""
+        """Bytes that have come since the items before them were all taken."""
         self._is_reading = True
         self._has_arrived = self._has_ended = self._is_discarded = False
         self._waiter: asyncio.Future[bool] | None = None
         self._turn: asyncio.Future[bool] | None = None
-        """Done when the line may be carried out, as far as the budget of all is concerned."""
+        """Done when the item may be carried out, as far as the budget of all is concerned."""
 
     @property
     def pending_bytes(self) -> int:
         """How many bytes have come and were not taken."""
-        return self._buffer.pending_bytes
+        return self._cutter.pending_bytes
 
     @staticmethod
     def space() -> memoryview:
@@ -67,7 +89,7 @@ class LineInput:
         """Take the first *count* bytes of :meth:`space`."""
         if self._is_discarded:
             return
-        self._buffer.append_untrusted(_shared[:count])
+        self._cutter.append_untrusted(_shared[:count])
         self._unread += count
         if self._unread >= READ_BYTES:
             self._read(on=False)
@@ -75,32 +97,32 @@ class LineInput:
         self._wake()
 
     def end(self) -> None:
-        """No more comes; the lines that have come are still given out."""
+        """No more comes; the items that have come are still given out."""
         self._has_ended = True
         self._wake()
 
     def discard(self) -> None:
         """Forget what has come: nobody waits for the replies any more."""
         self._is_discarded = True
-        self._buffer.clear()
+        self._cutter.clear()
         self._wake()
         if self._turn is not None:
             _set(self._turn, False)  # noqa: FBT003 - the result
 
-    async def next_line(self, timeout_s: float) -> Line | None:
-        """Return the next line that is not blank, in its time; ``None`` at the end.
+    async def next_item(self, timeout_s: float) -> T | None:
+        """Return the next item that is not empty, in its time; ``None`` at the end.
 
         Raises :class:`TimeoutError` when nothing has come for *timeout_s*, and :class:`ExcessError`.
         """
         is_new = False
         while not self._is_discarded:
-            line = self._buffer.take_untrusted()
-            if line is not None or is_new:  # a piece of a line counts too
+            item = self._cutter.take_untrusted()
+            if item is not None or is_new:  # a piece of an item counts too
                 await self._pay()
-            if line and not self._is_discarded:
-                return line
+            if item and not self._is_discarded:
+                return item
             is_new = False
-            if line is None:
+            if item is None:
                 if self._has_ended:
                     return None
                 is_new = await self._wait_for_bytes(timeout_s)
@@ -123,7 +145,7 @@ class LineInput:
             self._budget.give_back(self._loop.time())
 
     async def _wait_for_turn(self, *, is_known: bool) -> None:
-        """Wait until the budget of all has room; *is_known*: the client has been told that its line waits."""
+        """Wait until the budget of all has room; *is_known*: the client has been told that its item waits."""
         turns, network = self._budget.turns, self._budget.network
         turn: asyncio.Future[bool] = self._loop.create_future()
         if turns.enter(network, turn, self._loop.time()):

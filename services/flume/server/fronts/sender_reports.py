@@ -1,0 +1,93 @@
+"""RTCP of one RTSP session: sender reports while it plays, and what its player reports."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from flume.control.endpoint import Address
+from flume.control.messages import ReceiverClaim
+from flume.control.rtsp.headers import Transport, UdpTransport
+from flume.control.rtsp.rtcp import receiver_reports_untrusted, sender_report
+from flume.media.rtp import CLOCK_HZ, HEADER_BYTES
+from flume.server.sending.rtcp_port import RtcpPort
+from flume.server.sessions.client_session import ClientSession
+
+INTERVAL_S = 5.0
+"""RFC 3550, section 6.2."""
+
+
+class SenderReports:
+    """Runs on the event loop."""
+
+    def __init__(
+        self,
+        session: ClientSession,
+        port: RtcpPort | None,
+        write: Callable[[bytes], None],
+        *,
+        ssrc: int,
+        newest: Callable[[], tuple[int, int] | None],
+    ) -> None:
+        """Report by *port*, or by *write* where the media go over TCP.
+
+        *newest* returns number and timestamp of the newest datagram.
+        """
+        self._session, self._port, self._write = session, port, write
+        self._ssrc, self._newest = ssrc, newest
+        self._target: Address | None = None
+        self._is_over_tcp = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, chosen: Transport | None) -> None:
+        """Report from now on."""
+        self.stop()
+        self._is_over_tcp = chosen is not None and not isinstance(chosen, UdpTransport)
+        if isinstance(chosen, UdpTransport) and chosen.rtcp_port is not None and self._port is not None:
+            self._target = (self._session.peer[0], chosen.rtcp_port)
+            self._port.listen(self._target, self.take_untrusted)
+        self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._report)
+
+    def stop(self, *, bye: bool = False, is_paused: bool = False) -> None:
+        """Report no more, after *bye* if it says so. A session that *is_paused* may still end, and with BYE."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._target is not None and self._port is not None:
+            self._port.forget(self._target, self.take_untrusted)
+        if bye:
+            self._send(is_bye=True)
+        if not is_paused:
+            self._target, self._is_over_tcp = None, False
+
+    def take_untrusted(self, data: bytes) -> None:
+        """Keep what the player reports of this stream. Raises nothing."""
+        for report in receiver_reports_untrusted(data):
+            if report.ssrc == self._ssrc:
+                self._session.claim = ReceiverClaim(
+                    lost=report.lost,
+                    fraction_lost=round(report.fraction_lost, 4),
+                    jitter_ms=round(report.jitter / CLOCK_HZ * 1000, 3),
+                )
+
+    def _report(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._report)
+        self._send(is_bye=False)
+
+    def _send(self, *, is_bye: bool) -> None:
+        newest = self._newest()
+        if newest is None:
+            return
+        counters = self._session.counters
+        data = sender_report(
+            self._ssrc,
+            wall_s=time.time(),
+            rtp_time=newest[1],
+            datagrams=counters.datagrams,
+            octets=counters.bytes - counters.datagrams * HEADER_BYTES,
+            cname="flumelab",
+            is_bye=is_bye,
+        )
+        if self._is_over_tcp:
+            self._write(data)
+        elif self._target is not None and self._port is not None:
+            self._port.send(data, self._target)

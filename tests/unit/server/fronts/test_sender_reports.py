@@ -1,0 +1,169 @@
+"""RTCP of one player: reports while it plays and not otherwise, BYE at the end, and what it reports itself."""
+
+import asyncio
+import struct
+from typing import Any
+
+import pytest
+
+from flume.control.session import Signal
+from flume.media.rtp import HEADER_BYTES
+from flume.server.sending.rtcp_port import RtcpPort
+from support.async_tests import run
+from support.clients.rtsp_reading import Interleaved, packet
+from support.servers.front_harness import SSRC, TCP, PaperPlayer, paper_player
+from support.servers.session_harness import let_run
+
+BYE = struct.pack("!BBHI", 0x81, 203, 1, SSRC)
+PLAYER = ("127.0.0.1", 40_011)
+
+
+class PaperPort:
+    """A port of RTCP that keeps what is sent."""
+
+    port = 5005
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, object]] = []
+        self.listeners: dict[object, Any] = {}
+
+    def listen(self, player: object, take: object) -> None:
+        self.listeners[player] = take
+
+    def forget(self, player: object, take: object) -> None:
+        assert self.listeners.pop(player, take) == take
+
+    def send(self, data: bytes, player: object) -> None:
+        self.sent.append((data, player))
+
+
+def of(port: PaperPort) -> RtcpPort:
+    return port  # type: ignore[return-value]
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flume.server.fronts.sender_reports.INTERVAL_S", 0.01)
+
+
+def report_of(fraction: int, ssrc: int = SSRC) -> bytes:
+    return struct.pack("!BBHIIIIIII", 0x81, 201, 7, 99, ssrc, fraction << 24 | 3, 70, 5, 0, 0)
+
+
+async def until(condition: Any) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come")
+
+
+@run
+async def test_reports_go_to_the_player_s_second_port_while_it_plays():
+    port = PaperPort()
+    async with paper_player(rtcp=of(port), newest=lambda: (9, 4_500)) as player:
+        assert f"server_port={player.harness.media_port.port}-5005" in (await player.setup()).headers["transport"]
+        await asyncio.sleep(0.05)
+        assert port.sent == [], "nothing before PLAY"
+        await player.ask("PLAY")
+        player.harness.deliver(3)
+        await until(lambda: len(port.sent) >= 2)
+        data, destination = port.sent[-1]
+        assert destination == PLAYER
+        _, _, _, ssrc, _, _, rtp_time, datagrams, octets = struct.unpack_from("!BBHIIIIII", data)
+        assert (ssrc, rtp_time, datagrams, octets) == (SSRC, 4_500, 3, 3 * (1328 - HEADER_BYTES))
+        for method in ("PAUSE", "TEARDOWN"):
+            await player.ask(method)
+            sent = len(port.sent)
+            await asyncio.sleep(0.05)
+            assert len(port.sent) == sent
+            assert port.listeners == {}
+            if method == "PAUSE":
+                await player.ask("PLAY")
+                await until(lambda: len(port.sent) > sent)  # noqa: B023 - awaited here
+
+
+@run
+async def test_on_the_connection_they_have_the_second_channel():
+    async with paper_player(newest=lambda: (9, 4_500)) as player:
+        await player.setup(TCP)
+        await player.ask("PLAY")
+        found: list[object] = []
+
+        def came() -> bool:
+            found.extend(player.received())
+            return len(found) > 1
+
+        await until(came)
+        assert {(item.channel, item.data[:2]) for item in found if isinstance(item, Interleaved)} == {(5, b"\x80\xc8")}
+        assert (await player.ask("TEARDOWN")).status == 200
+        await asyncio.sleep(0.05)
+        assert player.received() == []
+
+
+@pytest.mark.parametrize("state", ["playing", "paused"])
+@run
+async def test_a_session_that_the_server_ends_has_a_bye(state: str):
+    port = PaperPort()
+    async with paper_player(rtcp=of(port), newest=lambda: (9, 4_500)) as player:
+        await player.setup()
+        await player.ask("PLAY")
+        if state == "paused":
+            await player.ask("PAUSE")
+        await player.harness.table.signal_all(Signal.SOURCE_ENDED, "over")
+        data, destination = port.sent[-1]
+        assert destination == PLAYER
+        assert data.endswith(BYE)
+        assert port.listeners == {}
+        sent = len(port.sent)
+        await asyncio.sleep(0.05)
+        assert len(port.sent) == sent
+
+
+@run
+async def test_nothing_is_reported_before_the_first_datagram_or_to_a_player_without_a_port_for_it():
+    port = PaperPort()
+    async with paper_player(rtcp=of(port), newest=lambda: None) as player:
+        await player.setup()
+        await player.ask("PLAY")
+        await asyncio.sleep(0.05)
+    async with paper_player(rtcp=of(port), newest=lambda: (9, 1)) as player:
+        await player.setup("RTP/AVP;unicast;client_port=40010")
+        await player.ask("PLAY")
+        await asyncio.sleep(0.05)
+    assert port.sent == []
+
+
+@run
+async def test_the_end_of_the_connection_ends_the_reports():
+    port = PaperPort()
+    async with paper_player(rtcp=of(port), newest=lambda: (9, 1)) as player:
+        await player.setup()
+        await player.ask("PLAY")
+        player.connection.connection_lost(None)
+        await let_run()
+        sent = len(port.sent)
+        await asyncio.sleep(0.05)
+        assert (len(port.sent), port.listeners) == (sent, {})
+
+
+@run
+async def test_what_the_player_reports_of_this_stream_is_kept_as_its_last_claim():
+    port = PaperPort()
+    async with paper_player(rtcp=of(port), newest=lambda: (9, 1)) as player:
+        await player.setup()
+        await player.ask("PLAY")
+        take = port.listeners[PLAYER]
+        for data in (report_of(64), report_of(128, ssrc=8), b"", b"\x81\xc9\0\x07", report_of(32)[:-1]):
+            take(data)
+        assert latest(player) == 0.25
+    async with paper_player(newest=lambda: (9, 1)) as player:
+        await player.setup(TCP)
+        await player.ask("PLAY")
+        await player.receive(packet(5, report_of(32)))
+        assert latest(player) == 0.125
+
+
+def latest(player: PaperPlayer) -> float | None:
+    claim = player.connection._session.claim
+    return None if claim is None else claim.fraction_lost
