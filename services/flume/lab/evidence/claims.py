@@ -32,13 +32,15 @@ class ReportedStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Local port of the media socket, while there is one."""
     join_ms: float | None = None
     """From the command ``connect`` to the first displayed frame."""
-    datagrams: int = 0
-    """Received from the media socket, duplicates included."""
+    datagrams: int | None = None
+    """Received from the media socket, duplicates included; None: it does not say, as other people's players do not."""
     lost: int = 0
     duplicates: int = 0
     jitter_ms: float = 0.0
     dropped_by_receiver: int = 0
     player: Playback = Playback()
+    unsupported: tuple[str, ...] = ()
+    """What another player was told and cannot do, each with the reason."""
 
     def claims(self) -> Claims:
         """Return what the judge compares with the captures."""
@@ -48,6 +50,7 @@ class ReportedStatistics(msgspec.Struct, frozen=True, kw_only=True):
             frames_displayed=self.player.frames_displayed,
             join_ms=self.join_ms,
             player=self.player.kind,
+            unsupported=self.unsupported,
         )
 
 

@@ -6,6 +6,7 @@ from flume.lab.evidence.dissect import Segment
 from flume.lab.evidence.facts import ControlMessage, Endpoint
 from flume.lab.evidence.json_lines import Frame, JsonLines
 from flume.lab.evidence.reassembly import SegmentStream
+from flume.lab.evidence.rtsp import Rtsp, begins_untrusted
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 """Flags of TCP (RFC 9293)."""
@@ -18,7 +19,9 @@ class ControlConnection:
         """Begin with the client's SYN, numbered *initial*; None: the capture began later."""
         self.initial = initial
         self._to_server, self._to_client = SegmentStream(), SegmentStream()
-        self._dialect = JsonLines(client)
+        self._client = client
+        self._dialect: JsonLines | Rtsp | None = None
+        """Known with the first byte of either side."""
 
     @property
     def missing_bytes(self) -> int:
@@ -37,6 +40,10 @@ class ControlConnection:
         data = mine.feed_untrusted(sequence % (1 << 32), segment.data)
         if segment.flags & FIN:
             mine.finish()
+        if self._dialect is None:
+            if not data:
+                return ()
+            self._dialect = (Rtsp if begins_untrusted(data) else JsonLines)(self._client)
         if to_server:
             return self._dialect.from_client_untrusted(time_s, data)
         return self._dialect.from_server_untrusted(time_s, data, has_begin=mine.has_begin)

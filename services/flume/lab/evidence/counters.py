@@ -66,12 +66,25 @@ def damaged(proc_net_snmp: str) -> int:
     *proc_net_snmp* is the text of ``/proc/net/snmp`` (counters of RFC 1213). A changed bit shows in the checksum of UDP
     or IP; or it changed the destination address, so that the packet is for another host.
     """
+    tables = _snmp(proc_net_snmp)
+    return sum(int(tables.get(table, {}).get(key, 0)) for table, keys in _DAMAGED.items() for key in keys)
+
+
+def receive_buffer_errors(proc_net_snmp: str) -> int:
+    """Return how many datagrams the kernel dropped at all UDP sockets of a host, because one had no room.
+
+    *proc_net_snmp* is the text of ``/proc/net/snmp``. It keeps the count of sockets that are closed.
+    """
+    return int(_snmp(proc_net_snmp).get("Udp", {}).get("RcvbufErrors", 0))
+
+
+def _snmp(proc_net_snmp: str) -> dict[str, dict[str, str]]:
+    """Return the tables of ``/proc/net/snmp``: a line of names and one of values each."""
     lines = [line.partition(": ")[::2] for line in proc_net_snmp.splitlines()]
-    tables = {
+    return {
         name: dict(zip(keys.split(), values.split(), strict=True))
         for (name, keys), (_, values) in zip(lines[::2], lines[1::2], strict=True)
     }
-    return sum(int(tables.get(table, {}).get(key, 0)) for table, keys in _DAMAGED.items() for key in keys)
 
 
 def firewall_drops(iptables_save: str) -> int:

@@ -14,6 +14,8 @@ _PAT = frozenset({b"\x40\x00", b"\x00\x00"})
 """What follows the sync byte of a packet of the PAT: PID 0, usually with payload_unit_start."""
 _IDENTITY_BYTES = 16
 """A digest of 128 bits: among 2^20 datagrams two share one by chance once in 2^89 captures."""
+_MARKER = 0x80
+"""Of RTP. Datagrams of the stream have none."""
 
 
 class DatagramDecoder:
@@ -37,6 +39,8 @@ class DatagramDecoder:
         if _is_rtp(data):
             sequence, ssrc = struct.unpack_from("!xxHxxxxI", data)
             start = RTP_HEADER_BYTES
+            if data[1] & _MARKER and _is_stuffing(data[start:]):
+                sequence = None  # it repeats a number so that a player goes on counting, and is no part of the stream
         frames = self._frames_of.get(identity)
         if frames is None:
             frames = self._frames_of[identity] = self._frames.count_untrusted(memoryview(data)[start:])
@@ -60,3 +64,9 @@ def _is_rtp(data: bytes) -> bool:
     return (
         len(data) > RTP_HEADER_BYTES and data[0] >> 6 == 2 and data[1] & 0x7F == 33 and data[RTP_HEADER_BYTES] == 0x47
     )
+
+
+def _is_stuffing(packets: bytes) -> bool:
+    """Whether *packets* of MPEG-TS are null packets alone (ISO/IEC 13818-1, 2.4.3.3)."""
+    heads = (packets[at + 1 : at + 3] for at in range(0, len(packets), TS_PACKET_BYTES))
+    return all(head == b"\x1f\xff" for head in heads)

@@ -110,6 +110,8 @@ class Reply(NamedTuple):
     """Of connect: whether the media come on the control connection itself."""
     consent_timeout_s: float | None = None
     """Of connect: how long the server sends without another token."""
+    media: Endpoint | None = None
+    """Of connect, in a dialect without a token: where the media may go, once the client asks for them."""
 
 
 class Event(NamedTuple):
@@ -201,6 +203,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     join_ms: float | None = None
     """From the command ``connect`` to the first displayed frame."""
     player: str = "none"
+    unsupported: tuple[str, ...] = ()
+    """What another player was told and cannot do, each with the reason."""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,8 +231,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """The commands it was told to send, in order; None: not planned, so not compared."""
     watches: bool = True
     """Whether it was started with a player; one without counts datagrams alone."""
+    program: str = "flume"
+    """What runs on it: our own client, or another player, which speaks RTSP and says little about itself."""
     claims: Claims = Claims()
     counters: Counters = Counters()
+
+    @property
+    def is_flume(self) -> bool:
+        """Whether our own client runs on it."""
+        return self.program == "flume"
 
 
 class Expectations(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ def client_report(case: Case, checks: Iterable[Check], end_s: float) -> ClientRe
         frames_cut=frames.cut,
         frames_displayed=subject.claims.frames_displayed,
         player=subject.claims.player,
+        program=subject.program,
         balance=case.balance or Balance(sent=len(flow.sent)),
         timeline=Timeline(
             bin_s=BIN_S,

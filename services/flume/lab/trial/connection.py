@@ -35,16 +35,22 @@ class _Session:
         over_tcp: bool = False,
         asked_s: float = 0.0,
         consent_timeout_s: float = CONSENT_TIMEOUT_S,
+        named: Endpoint | None = None,
     ) -> None:
         """Begin with the *token* of the reply to ``connect``; empty over TCP, and where there is no session.
 
-        *asked_s* is the time of that reply. *consent_timeout_s* is what it says.
+        *asked_s* is the time of that reply. *consent_timeout_s* is what it says. *named* is the endpoint that a reply
+        without a token names. Such a session lasts as long as its connection, and any datagram from the client's host
+        consents to its port.
         """
         self.token = token
+        self.has_named_port = named is not None
         self.over_tcp = over_tcp
         self.awaits_active = over_tcp
         """Over TCP: the ``active`` that belongs to the reply to ``connect`` has not been sent yet."""
-        self.media: Endpoint | None = None
+        self.has_begun = False
+        """Whether a window has opened: the first one of a session is that of its ``connect``, whatever opened it."""
+        self.media: Endpoint | None = named
         self._moved_s = self._asked_s = asked_s
         self._timeout_s = consent_timeout_s
         self._tokens_s: dict[Endpoint, float] = {}
@@ -133,7 +139,7 @@ class ConnectionFollower:
         self._follow_consent(event.time_s)
         self._learn(event.time_s, event.state)
         if event.name == "active" and self._session.awaits_active:
-            self._session.awaits_active = False
+            self._session.awaits_active, self._session.has_begun = False, True
             self._windows.open(event.time_s, self.control, "connect", first=event.first_sequence, at=event.offset)
         elif event.name == "active":
             self._windows.announce(event.first_sequence)
@@ -151,6 +157,7 @@ class ConnectionFollower:
                     over_tcp=self._asks_over_tcp and reply.over_tcp,
                     asked_s=reply.time_s,
                     consent_timeout_s=reply.consent_timeout_s or CONSENT_TIMEOUT_S,
+                    named=None if self._asks_over_tcp else reply.media,
                 )
             case "continue" if request is not None:
                 self._continued(request, reply)
@@ -161,11 +168,12 @@ class ConnectionFollower:
                 self._session = _Session()
 
     def _continued(self, request: Command, reply: Reply) -> None:
-        first = reply.first_sequence
+        first, by = reply.first_sequence, "continue" if self._session.has_begun else "connect"
+        self._session.has_begun = True
         if self._session.over_tcp:
-            self._windows.open(reply.time_s, self.control, "continue", first=first, at=reply.offset)
+            self._windows.open(reply.time_s, self.control, by, first=first, at=reply.offset)
         elif self._session.media is not None:
-            self._windows.open(request.time_s, self._session.media, "continue", first=first)
+            self._windows.open(request.time_s, self._session.media, by, first=first)
 
     # -- outside of it
 
@@ -175,7 +183,7 @@ class ConnectionFollower:
             return False
         if isinstance(event, PathSwitch):
             return self._session.may_move_to(event.media, event.time_s)
-        is_token = bool(self._session.token) and event.payload == self._session.token
+        is_token = self._session.has_named_port or (bool(self._session.token) and event.payload == self._session.token)
         return is_token and event.client[0] == self.control[0] and self._late_s(event.time_s) <= END_GRACE_S
 
     def media_event(self, event: Consent | PathSwitch) -> None:
@@ -189,6 +197,7 @@ class ConnectionFollower:
         session.consent(event.client, event.time_s)
         if session.media is None:
             session.move(event.client, event.time_s)
+            session.has_begun = True
             self._windows.open(event.time_s, event.client, "connect")
             if self._ended is not None:  # The server may not have noticed yet that the client has left.
                 grace_s = END_GRACE_S - self._late_s(event.time_s)

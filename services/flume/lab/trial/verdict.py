@@ -97,7 +97,10 @@ class Timeline(_Value, frozen=True, kw_only=True):
 
 
 class ClientReport(_Value, frozen=True, kw_only=True):
-    """One client. *player* is the kind of player that displayed the video, as the client reports it."""
+    """One client. *player* is the kind of player that displayed the video, as the client reports it.
+
+    *program* is what ran on it: ``flume``, or another player.
+    """
 
     name: str
     address: str
@@ -126,6 +129,7 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     """
     frames_displayed: int | None
     player: str
+    program: str = "flume"
     balance: Balance
     timeline: Timeline
 

@@ -30,6 +30,12 @@ def test_what_is_not_said_is_not_claimed():
     assert (reported.media_port, reported.join_ms, reported.claims().frames_displayed) == (None, None, None)
 
 
+def test_another_player_claims_what_it_counts_and_what_it_cannot_do():
+    said = {"state": "active", "player": {"kind": "vlc", "frames_displayed": 3}, "unsupported": ["play: UDP alone"]}
+    claims = parse_statistics_untrusted(said).claims()
+    assert (claims.datagrams, claims.frames_displayed, claims.unsupported) == (None, 3, ("play: UDP alone",))
+
+
 @pytest.mark.parametrize(
     "event",
     [{}, {"state": 1}, {"state": "active", "datagrams": "many"}, {"state": "x", "player": []}, {"sta\ud800te": "x"}],

@@ -3,7 +3,13 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, socket_drops
+from flume.lab.evidence.counters import (
+    backlog_drops,
+    damaged,
+    firewall_drops,
+    receive_buffer_errors,
+    socket_drops,
+)
 
 UDP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
@@ -75,3 +81,16 @@ def test_what_the_kernel_dropped_between_interfaces_is_the_second_count_of_each_
 def test_counts_of_an_unknown_form_are_an_error():
     with pytest.raises(EvidenceError, match="softnet_stat has an unknown form: 'No such file"):
         backlog_drops("No such file\n", softnet((0, 5, 3)))
+
+
+def test_the_drops_of_all_sockets_of_a_host_are_those_of_its_udp():
+    snmp = """\
+Ip: Forwarding InHdrErrors
+Ip: 1 0
+Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
+Udp: 900 1 40 3 39 0
+UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
+UdpLite: 0 0 0 0 5 0
+"""
+    assert receive_buffer_errors(snmp) == 39
+    assert receive_buffer_errors("") == 0

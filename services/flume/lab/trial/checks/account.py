@@ -59,15 +59,21 @@ def balance(case: Case) -> Finding:
 def loss(case: Case) -> Finding:
     """No more datagrams were lost than allowed, beyond what link and firewall under study and the engine's host took.
 
+    What another player leaves in its socket is its own affair: one that pauses without asking the server reads nothing.
+
     FAIL: More were lost.
 
     Next: Dropped by receiver: its host is too busy. Lost on a clean link: read its counters.
     """
     b = case.balance or Balance()
     by_link = b.lost_on_link + b.damaged_on_link + _passed_over_by_link(case) if case.expectations.link_loses else 0
-    by_network = by_link + b.dropped_by_firewall + b.dropped_by_backlog
+    by_player = 0 if case.subject.is_flume else b.dropped_by_receiver
+    by_network = by_link + b.dropped_by_firewall + b.dropped_by_backlog + by_player
     pct = 100 * max(0, case.lost - by_network) / max(1, len(case.flow.sent))
-    by = "link, firewall and the engine's host" if b.dropped_by_backlog else "link and firewall"
+    takers = ["link", "firewall"]
+    takers += ["the engine's host"] if b.dropped_by_backlog else []
+    takers += [] if case.subject.is_flume else ["the player itself"]
+    by = f"{', '.join(takers[:-1])} and {takers[-1]}"
     of_those = f", {by_network} of them by {by}; beyond these" if by_network else ","
     allowed_pct = case.expectations.loss_max_pct
     detail = f"{case.lost} datagrams{of_those} {pct:.3f} % (allowed: {allowed_pct:g} %)"

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from flume.lab.evidence.facts import MediaDatagram
 from flume.lab.trial.case import Case
-from flume.lab.trial.checks.finding import Finding, errs, fails, passes
+from flume.lab.trial.checks import players
+from flume.lab.trial.checks.finding import Finding, errs, fails, passes, unsupported
 from flume.lab.trial.checks.run import SILENCE_S
 from flume.lab.trial.numbering import holes, passed_over, repeated
 from flume.lab.trial.windows import ActiveWindow, CommandOutcome
@@ -36,12 +37,18 @@ def promise(case: Case) -> Finding:
 def commands(case: Case) -> Finding:
     """The planned commands reached the server, in their order, and each was granted.
 
-    Where a firewall took its media, a client may change to TCP by itself.
+    Where a firewall took its media, a client may change to TCP by itself. Of another player the RTSP requests are
+    compared: SETUP and PLAY for connect, PAUSE for interrupt, PLAY for continue, TEARDOWN
+    or the end of the connection for disconnect.
 
     FAIL: Other commands arrived; or one was refused or not answered.
 
+    UNSUPPORTED: Another player cannot do what the scenario asks of it, such as to pause the server.
+
     Next: Compare the report's commands with the scenario, then read the client's log.
     """
+    if not case.subject.is_flume:
+        return players.commands(case)
     seen = [command for command in case.commands if command.command != "status"]
     names = tuple(command.command for command in seen)
     if case.subject.commands is None:
@@ -93,10 +100,14 @@ def silence(case: Case) -> Finding:
 
     ERROR: The client got none, and the tap saw no packet of its host, or no other client got any.
 
+    UNSUPPORTED: The client got none, because it is another player that cannot do what the scenario asks.
+
     Next: Read the client's log: did it run? Keep another client active meanwhile.
     """
     if case.flow.sent:
         return passes("the tap saw this client's datagrams in its windows, so it would have seen others")
+    if cannot := case.subject.claims.unsupported:
+        return unsupported(f"it asked for nothing: {'; '.join(cannot)}")
     address = case.subject.address
     if address not in case.server.sources:
         return errs(f"not one packet from {address} at the server: was the host there at all?")

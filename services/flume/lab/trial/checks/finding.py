@@ -21,6 +21,11 @@ def passes(detail: str) -> Finding:
     return Finding(Verdict.PASS, detail)
 
 
+def unsupported(detail: str) -> Finding:
+    """Return that what was asked for is not possible here, so that the statement was not examined."""
+    return Finding(Verdict.UNSUPPORTED, detail)
+
+
 def fails(detail: str) -> Finding:
     """Return that the product broke the statement."""
     return Finding(Verdict.FAIL, detail)

@@ -1,12 +1,15 @@
 """Checks of what the viewer saw. They rest on the client's claims: only its player knows what it displayed. Pure."""
 
 from flume.lab.trial.case import Case
+from flume.lab.trial.checks import players
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
 from flume.lab.trial.numbering import frames_begun
 
 
 def frames(case: Case) -> Finding | None:
     """The client displayed the video frames that arrived in full. Asked only of clients with a player.
+
+    Of another player only one frame is asked, in a window of 8 s: at each stop it throws away what it has read ahead.
 
     FAIL: It displayed too few of them.
 
@@ -15,6 +18,8 @@ def frames(case: Case) -> Finding | None:
     Next: A busy host displays less: use fewer players, or a smaller ``--frames-min``.
     """
     least_pct = case.expectations.frames_min_pct
+    if _watched(case) and not case.subject.is_flume:
+        return players.frames(case)
     if least_pct is None or not _watched(case):
         return None
     due, cut = frames_begun(case.flow, () if case.matching is None else case.matching.missing)
