@@ -1,5 +1,6 @@
 # Everything flumelab does, by name. Each target does its own set-up; the second call finds it done.
 # Settings: make lab CLIENTS=5 PROFILE=lte VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60 PLAYERS=1
+#           make lab CLIENTS=6 PLAYERS=flume,vlc,ffplay,mpv,gstreamer
 #           make firewall FIREWALL=nat CLIENT=1
 
 PYTHON ?= python3
@@ -41,7 +42,7 @@ $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab status netem firewall calibrate down setup doctor sbom engine-stop purge unit check test bench soak fuzz fresh format docs promises lock dist
+.PHONY: help lab status netem firewall calibrate down setup doctor sbom engine-stop purge unit check test bench soak fuzz fresh format players docs promises lock dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -132,6 +133,9 @@ fresh: $(VENV)/.stamp-dev ## run the README's command on a fresh Debian, as root
 format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff check --fix services tests examples
 	@$(BIN)/ruff format services tests examples
+
+players: $(VENV)/.stamp-dev ## make docs/players.md: what VLC, ffplay, mpv and GStreamer do here; five minutes, or TRIALS='TCP restart'
+	@PYTHONPATH=services:tests $(BIN)/python -m matrix $(TRIALS)
 
 docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are generated from code and profiles
 	@$(BIN)/python -m flume.control.table

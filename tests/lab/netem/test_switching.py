@@ -44,7 +44,7 @@ def counted(client: Client) -> Counted:
     seen = client.statistics
     if seen is None:
         return Counted()
-    return Counted(seen.datagrams, seen.dropped_by_receiver, seen.player.frames_displayed or 0)
+    return Counted(seen.datagrams or 0, seen.dropped_by_receiver, seen.player.frames_displayed or 0)
 
 
 def received(client: Client) -> int:

@@ -12,6 +12,7 @@ from flume.lab import catalogue, checkout
 from flume.lab.commands.common import console, lab_option, say
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
+from flume.lab.run.programs import parse_players
 from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, parse_duration_s
@@ -41,9 +42,9 @@ from flume.lab.run.stopwatch import Stopwatch
 )
 @click.option(
     "--players",
-    type=int,
-    metavar="N",
-    help="The first N clients display the video; the others count datagrams. Default: all.",
+    metavar="N|NAMES",
+    help="The first N clients display the video; the others count datagrams. Default: all. Or what the clients are, in "
+    "turn: flume,vlc,ffplay,mpv,gstreamer; mpv:tcp takes the media over TCP.",
 )
 @click.option(
     "--artifacts",
@@ -75,7 +76,7 @@ def run(
     duration: str | None,
     profile: str,
     frames_min_pct: float | None,
-    players: int | None,
+    players: str | None,
     artifacts: Path,
     topology_file: Path | None,
     as_json: bool,
@@ -89,6 +90,7 @@ def run(
     """
     if engine in {"local", "kernel"}:
         say(f"ENGINE={engine} is no longer needed: a lab runs on the Docker engine, and only its links need netem.")
+    displaying, programs = parse_players(players)
     spec = RunSpec(
         clients=parse_clients(clients),
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
@@ -98,7 +100,8 @@ def run(
         artifacts=artifacts,
         topology=topology_file,
         frames_min_pct=frames_min_pct,
-        players=players,
+        players=displaying,
+        programs=programs,
     )
     watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
     outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch)

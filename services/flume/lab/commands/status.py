@@ -43,9 +43,12 @@ class Row(NamedTuple):
     """What carries the media: udp, or tcp where UDP is blocked or TCP was chosen."""
     datagrams: int | None
     lost: int | None
+    """With datagrams and jitter ``None`` for other players, which count none."""
     jitter_ms: float | None
     frames: int | None
     join_ms: float | None
+    program: str = "flume"
+    """Our own client, or another player."""
 
 
 def rows(engine: Engine, lab: str, links: Mapping[int, str] | None = None) -> list[Row]:
@@ -97,16 +100,18 @@ def _row(container: Container, link: str | None) -> Row:
     fixed = (container.index or 0, container.address, link, state.status, state.health)
     statistics = parse_statistics_untrusted(event) if event else None
     if statistics is None:
-        return Row(*fixed, "?", None, None, None, None, None, None)
+        return Row(*fixed, "?", None, None, None, None, None, None, container.program)
+    counts = statistics.datagrams is not None
     return Row(
         *fixed,
         statistics.state,
         statistics.transport,
         statistics.datagrams,
-        statistics.lost,
-        statistics.jitter_ms,
+        statistics.lost if counts else None,
+        statistics.jitter_ms if counts else None,
         statistics.player.frames_displayed,
         statistics.join_ms,
+        container.program,
     )
 
 
@@ -114,7 +119,7 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
     """Return the rows as a table, with the line of the *server* below it."""
     caption = Text(server, style="dim") if server else None
     result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
-    for name in ("client", "address", "link", "container", "health", "state", "media"):
+    for name in ("client", "program", "address", "link", "container", "health", "state", "media"):
         result.add_column(name)
     for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):
         result.add_column(name, justify="right")
@@ -122,6 +127,7 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
         numbers = (row.datagrams, row.lost, row.jitter_ms, row.frames, row.join_ms)
         result.add_row(
             str(row.number),
+            row.program,
             row.address,
             row.link or "–",
             row.container,

@@ -10,6 +10,7 @@ from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import lock
 from flume.lab.machine.interrupts import clearing_away
+from flume.lab.run.programs import word
 
 
 @click.command(short_help="Make a client send a command.")
@@ -17,7 +18,8 @@ from flume.lab.machine.interrupts import clearing_away
 @click.argument("command", type=click.Choice([str(command) for command in STEERING]))
 @lab_option
 def send(*, client: int, command: str, lab: str) -> None:
-    """Make client number CLIENT send COMMAND to the server.
+    """Make client number CLIENT send COMMAND to the server. Other players do what a person does for it: play, pause,
+    resume, stop.
 
     Clients whose containers were started again since get the links and firewalls back that they had.
     """
@@ -29,8 +31,8 @@ def send(*, client: int, command: str, lab: str) -> None:
         if again := restore_firewalls(engine, lab):
             say(f"started again, and given back their firewalls: {', '.join(map(host_name, again))}")
         with container.attach() as io:
-            io.write_line(Command(command))
-    click.echo(f"client {client}: {command} (see: make status)")
+            io.write_line(spoken := word(container.program, Command(command)))
+    click.echo(f"client {client}: {spoken} (see: make status)")
 
 
 @click.command(short_help="Remove a lab.")

@@ -18,7 +18,7 @@ from flume.errors import EngineError
 from flume.lab.containers import archive
 from flume.lab.containers.attached import STDERR, STDOUT, AttachedIo, frames
 from flume.lab.containers.tls_pump import plain_end
-from flume.lab.containers.topology import LABEL_INDEX, LABEL_LAB, LABEL_ROLE, LABEL_RUN
+from flume.lab.containers.topology import LABEL_INDEX, LABEL_LAB, LABEL_PROGRAM, LABEL_ROLE, LABEL_RUN
 
 Errors = Callable[[str], contextlib.AbstractContextManager[None]]
 
@@ -106,6 +106,11 @@ class Container:
     def role(self) -> str:
         """server, client, probe or wire."""
         return self._label(LABEL_ROLE)
+
+    @property
+    def program(self) -> str:
+        """Of a client: ``flume``, or the name of another player."""
+        return self._label(LABEL_PROGRAM) or "flume"
 
     @property
     def index(self) -> int | None:

@@ -158,7 +158,7 @@ class Engine:
         """Create a container as described in *layout*, copy its files in, attach, start; return it running."""
         service = layout.service(start.service)
         name = topology.object_name(lab, start.service, start.index)
-        marks = topology.labels(lab, run, start.role, start.index)
+        marks = topology.labels(lab, run, start.role, start.index, program=start.program)
         with self._errors(f"start {name}"):
             for mount in topology.mounts(service):
                 volume = topology.object_name(lab, mount.source)

@@ -51,6 +51,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """Replaces the command in the topology."""
     entrypoint: Sequence[str] | None = None
     """Replaces the entry point of the image."""
+    program: str = ""
+    """For the label of a client that is another player."""
     output: Output | None = None
     """Takes the container's lines from the first one on. None: the lines go to the log only."""
 

@@ -37,7 +37,10 @@ TARGETS = ("server", "client", "probe")
 WIRE = "wire"
 """The target that is built only where links need it."""
 
-ALL = (*TARGETS, WIRE)
+PLAYERS = "players"
+"""The target that is built only where a run asks for other people's players."""
+
+ALL = (*TARGETS, WIRE, PLAYERS)
 
 WIRE_ARCHITECTURE = "x86_64"
 """Of the engines that can have it: Debian builds User Mode Linux for no other."""
@@ -45,6 +48,7 @@ WIRE_ARCHITECTURE = "x86_64"
 PROGRAM_LAUNCHERS = ("flume", "slim-av")
 PROBE_LAUNCHERS = ("link-probe", "firewall")
 WIRE_LAUNCHERS = ("start-wire",)
+PLAYERS_LAUNCHERS = ("player",)
 """Beside the Dockerfile: the commands in the images, each of which starts a module."""
 
 PULL_TIMEOUT_S = 10.0
@@ -88,6 +92,11 @@ class Inputs(msgspec.Struct, frozen=True):
         return self.root / "services" / "wire"
 
     @property
+    def players(self) -> Path:
+        """The programs of the image of other people's players."""
+        return self.root / "services" / "players"
+
+    @property
     def cache(self) -> Path:
         """The folder of files that can be fetched or made again."""
         return self.root / ".cache"
@@ -99,16 +108,24 @@ def tag_of(target: str) -> str:
 
 
 def ensure_images(
-    engine: Engine, *, say: Say, interactive: bool = False, root: Path | None = None, wire: bool = False
+    engine: Engine,
+    *,
+    say: Say,
+    interactive: bool = False,
+    root: Path | None = None,
+    wire: bool = False,
+    players: bool = False,
 ) -> list[str]:
-    """Build the images that are missing or out of date, that of the wire only if *wire*; return their names.
+    """Build the images that are missing or out of date; return their names.
 
-    Raises :class:`SetupError` or :class:`EngineError`.
+    Those of the wire and of other people's players are built only if *wire* and *players*. Raises :class:`SetupError`
+    or :class:`EngineError`.
     """
     if wire and engine.info.architecture != WIRE_ARCHITECTURE:
         raise SetupError(f"no image of the wire for {engine.info.architecture} engines: its kernel is for x86-64")
     inputs = Inputs(root or project_root())
-    wanted = {target: digest(inputs, target) for target in (*TARGETS, *((WIRE,) if wire else ()))}
+    targets = (*TARGETS, *([WIRE] if wire else ()), *([PLAYERS] if players else ()))
+    wanted = {target: digest(inputs, target) for target in targets}
     stale = [target for target in wanted if _label(engine, tag_of(target)) != wanted[target]]
     if not stale:
         return []
@@ -171,6 +188,8 @@ def digest(inputs: Inputs, target: str) -> str:
         files += [*(inputs.folder / name for name in PROBE_LAUNCHERS), *files_of(inputs.probe)]
     elif target == WIRE:
         files += [*(inputs.folder / name for name in WIRE_LAUNCHERS), *files_of(inputs.wire)]
+    elif target == PLAYERS:
+        files += [*(inputs.folder / name for name in PLAYERS_LAUNCHERS), *files_of(inputs.players)]
     else:
         files += [*(inputs.folder / name for name in PROGRAM_LAUNCHERS), inputs.lock]
         files += source_files(inputs)
@@ -200,9 +219,10 @@ def pack_context(inputs: Inputs, site: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile(prefix="flumelab-context-")  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=file, mode="w") as archive:
-            for name in ("Dockerfile", *PROGRAM_LAUNCHERS, *PROBE_LAUNCHERS, *WIRE_LAUNCHERS):
+            launchers = (*PROGRAM_LAUNCHERS, *PROBE_LAUNCHERS, *WIRE_LAUNCHERS, *PLAYERS_LAUNCHERS)
+            for name in ("Dockerfile", *launchers):
                 _add(archive, inputs.folder / name, name, executable=name != "Dockerfile")
-            for folder in (inputs.probe, inputs.wire):
+            for folder in (inputs.probe, inputs.wire, inputs.players):
                 for path in files_of(folder):
                     _add(archive, path, f"{folder.name}/{path.relative_to(folder)}")
             for path in sorted(site.rglob("*")):

@@ -22,6 +22,9 @@ LABEL_LAB = "flumelab.lab"
 LABEL_RUN = "flumelab.run"
 LABEL_ROLE = "flumelab.role"
 LABEL_INDEX = "flumelab.index"
+LABEL_PROGRAM = "flumelab.program"
+"""On clients that are other people's players: the player's name."""
+
 LABEL_INPUTS = "flumelab.inputs"
 """On images: a digest of all inputs of the build. An image whose inputs have not changed is not built again."""
 
@@ -267,9 +270,10 @@ def object_name(lab: str, what: str, index: int | None = None) -> str:
     return f"flumelab-{check_lab_name(lab)}-{what}" + ("" if index is None else f"-{index}")
 
 
-def labels(lab: str, run: str, role: Role, index: int | None = None) -> dict[str, str]:
+def labels(lab: str, run: str, role: Role, index: int | None = None, *, program: str = "") -> dict[str, str]:
     """Return the labels that mark an object as a part of *lab* and *run*."""
     marks = {LABEL_LAB: check_lab_name(lab), LABEL_RUN: run, LABEL_ROLE: role}
+    marks |= {LABEL_PROGRAM: program} if program else {}
     return marks if index is None else {**marks, LABEL_INDEX: str(index)}
 
 

@@ -16,11 +16,11 @@ EARLIER_KERNELS = Path("/run/flumelab")
 """Earlier versions ran labs in kernels of their own, and recorded here which process each one is."""
 
 
-def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> Engine:
+def prepare(say: Say, *, interactive: bool = False, tests: bool = False, players: bool = False) -> Engine:
     """Return an engine that answers and has the images. What is missing for that is installed, started and built.
 
-    *tests* also installs what only the tests need. *say* takes each message, and *interactive* allows progress bars.
-    The caller closes the engine::
+    *tests* also installs what only the tests need, *players* also builds the image of other people's players. *say*
+    takes each message, and *interactive* allows progress bars. The caller closes the engine::
 
         with prepare(print) as engine:
             engine.objects()
@@ -31,7 +31,7 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False) -> Engi
     engine = Engine.connect()
     try:
         wire = tests and engine.info.architecture == images.WIRE_ARCHITECTURE
-        images.ensure_images(engine, say=say, interactive=interactive, wire=wire)
+        images.ensure_images(engine, say=say, interactive=interactive, wire=wire, players=players or tests)
     except BaseException:
         engine.close()
         raise

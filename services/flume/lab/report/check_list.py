@@ -38,6 +38,8 @@ def _entry(check: Description) -> Iterator[str]:
         yield f"- FAIL: {_markdown(check.fails)}"
     if check.errs is not None:
         yield f"- ERROR: {_markdown(check.errs)}"
+    if check.lacks is not None:
+        yield f"- UNSUPPORTED: {_markdown(check.lacks)}"
     yield f"- Next: {_markdown(check.next_step)}"
 
 

@@ -80,6 +80,8 @@ def junit(report: Report) -> bytes:
     """Return the checks as JUnit XML: a test case each, in one suite. Its class is the check's subject."""
     suite = TestSuite(f"flumelab.{report.run}")
     suite.timestamp = report.started
+    for client in report.clients:
+        suite.add_property(client.name, client.program)
     for check in report.checks:
         case = TestCase(name=check.name, classname=f"flumelab.{check.subject}")
         match check.verdict:
@@ -123,6 +125,9 @@ def table(report: Report) -> Table:
         padding=(0, 1, 0, 0),
     )
     made.add_column("client", no_wrap=True)
+    names_programs = any(client.program != "flume" for client in report.clients)
+    if names_programs:
+        made.add_column("program", no_wrap=True)
     made.add_column("commands", min_width=14)
     for header in ("received\nactive", "not\nactive", "lost", "join\nms", "frames\nshown/due"):
         made.add_column(header, justify="right", no_wrap=True)
@@ -132,6 +137,7 @@ def table(report: Report) -> Table:
         lost = Text(f"{client.datagrams_lost}", style="red" if client.datagrams_lost else "")
         made.add_row(
             client.name,
+            *((client.program,) if names_programs else ()),
             _commands(client),
             _number(client.datagrams_active),
             leaked,

@@ -9,8 +9,7 @@ from flume.errors import EvidenceError, LabError
 from flume.lab.containers.container import Container
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
-from flume.lab.evidence.claims import ReportedStatistics
-from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, socket_drops
+from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, receive_buffer_errors, socket_drops
 from flume.lab.evidence.facts import Backlog, Claims, Counters, Evidence, Expectations, Subject, TapFacts
 from flume.lab.link.links import LinkLosses
 from flume.lab.run.fleet import Client, Fleet
@@ -121,19 +120,28 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters, losses: Lin
         tap=client.name,
         commands=tuple(str(command) for command in timetable.commands_of(client.number)),
         watches=client.watches,
+        program=str(client.program),
         claims=Claims() if statistics is None else statistics.claims(),
         counters=Counters(
             lost_on_link=0 if losses is None else losses.packets,
             control_until_s=losses.read_s if losses is not None and losses.takes_control else None,
             damaged_on_link=damaged(raw.snmp),
             dropped_by_firewall=firewall_drops(raw.iptables),
-            dropped_by_receiver=0 if statistics is None else _receiver_drops(statistics, raw),
+            dropped_by_receiver=_receiver_drops(client, raw),
         ),
     )
 
 
-def _receiver_drops(statistics: ReportedStatistics, raw: RawCounters) -> int:
-    """Return the drops at the client's media socket: by the kernel's count, or the client's if the socket is closed."""
+def _receiver_drops(client: Client, raw: RawCounters) -> int:
+    """Return the drops at the client's media socket: by the kernel's count, or the client's if the socket is closed.
+
+    Other players do not name their socket: theirs are those of all UDP sockets of the host.
+    """
+    if not client.program.is_flume:
+        return receive_buffer_errors(raw.snmp)
+    statistics = client.statistics
+    if statistics is None:
+        return 0
     try:
         return socket_drops(raw.udp, statistics.media_port or 0)
     except EvidenceError:

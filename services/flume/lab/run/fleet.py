@@ -16,6 +16,7 @@ from flume.lab.evidence.claims import ReportedStatistics, parse_statistics_untru
 from flume.lab.link.wires import wire_starts
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
+from flume.lab.run.programs import OURS, Program, word
 
 READY_TIMEOUT_S = 60.0
 """Until the server listens and each client has sent statistics: 3 s on an idle computer."""
@@ -64,6 +65,7 @@ class Client(NamedTuple):
     member: Member
     watches: bool = True
     """Whether it has a player; a client without one only counts datagrams."""
+    program: Program = OURS
 
     @property
     def name(self) -> str:
@@ -76,11 +78,11 @@ class Client(NamedTuple):
         return self.member.container
 
     def send(self, command: Command) -> None:
-        """Write *command* to its standard input; returns before the client has read it."""
+        """Write *command* to its standard input in its words; returns before the client has read it."""
         io = self.container.io
         if io is None:
             raise LabError(f"{self.name} takes no commands: its standard input is not attached")
-        io.write_line(str(command))
+        io.write_line(word(self.program.name, command))
 
     @property
     def statistics(self) -> ReportedStatistics | None:
@@ -93,6 +95,13 @@ class Client(NamedTuple):
         """The state of its session, according to its statistics."""
         statistics = self.statistics
         return State.CLOSED if statistics is None else statistics.state
+
+    @property
+    def last_command(self) -> Command | None:
+        """The command that ends its delivery, None without one under way: a player that pauses may be sent media."""
+        if self.program.is_flume:
+            return Command.INTERRUPT if self.state == State.ACTIVE else None
+        return None if self.state == State.CLOSED else Command.DISCONNECT
 
 
 class Fleet(NamedTuple):
@@ -170,19 +179,22 @@ def start_fleet(
     clients: int,
     players: int,
     video: Path,
+    programs: Sequence[Program] = (),
     wire: bool = False,
 ) -> Fleet:
     """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
 
-    The first *players* of *clients* clients display the video. *wire*: start wires with room for all links.
+    The first *players* of *clients* clients display the video. *programs*: what each client runs; empty: flume.
+    *wire*: start wires with room for all links.
     """
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
     media = {f"/media/{video.name}": video}
+    programs = tuple(programs) or (OURS,) * clients
     # The wires first: their kernels boot while the other containers are started.
     starts = [
         *(wire_starts(clients) if wire else ()),
         Start(service="server", role="server", network=network, files=media),
-        *_client_starts(network, layout, clients, players),
+        *_client_starts(network, layout, programs, players),
         Start(service="probe", role="probe"),
     ]
     logs = [EventLog(_name(start)) for start in starts]
@@ -193,7 +205,10 @@ def start_fleet(
     return Fleet(
         network,
         server,
-        tuple(Client(number, member, watches=number <= players) for number, member in enumerate(watching, 1)),
+        tuple(
+            Client(number, member, watches=number <= players, program=program)
+            for number, (member, program) in enumerate(zip(watching, programs, strict=True), 1)
+        ),
         probe,
         tuple(members[:wires]),
     )
@@ -206,18 +221,21 @@ def _name(start: Start) -> str:
     return "the probe" if start.role == "probe" else start.role
 
 
-def _client_starts(network: Network, layout: Topology, clients: int, players: int) -> list[Start]:
+def _client_starts(network: Network, layout: Topology, programs: Sequence[Program], players: int) -> Iterator[Start]:
     playerless = without_player(layout.service("client").command)
-    return [
-        Start(
-            service="client",
-            role="client",
-            index=number,
-            network=network,
-            command=None if number <= players else playerless,
-        )
-        for number in range(1, clients + 1)
-    ]
+    for number, program in enumerate(programs, 1):
+        if program.is_flume:
+            command = None if number <= players else playerless
+            yield Start(service="client", role="client", index=number, network=network, command=command)
+        else:
+            yield Start(
+                service="player",
+                role="client",
+                index=number,
+                network=network,
+                command=program.command,
+                program=str(program),
+            )
 
 
 def without_player(command: Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from flume.control.session import Command, State
+from flume.control.session import Command
 from flume.errors import LabError
 from flume.lab import checkout
 from flume.lab.containers import topology
@@ -63,7 +63,8 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
     watch = watch or Stopwatch()
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
     with watch.step("prepare"):
-        engine = prepare.prepare(say, interactive=interactive)
+        foreign = any(not program.is_flume for program in spec.dealt)
+        engine = prepare.prepare(say, interactive=interactive, players=foreign)
     with _closing(engine), only_one(engine, spec.lab, image=layout.service("probe").image):
         wire = False
         if spec.profile.needs_netem:
@@ -177,6 +178,7 @@ class _Run:
             clients=spec.clients,
             players=self._plan.players,
             video=self._video,
+            programs=spec.dealt,
             wire=self._wire,
         )
         try:
@@ -214,25 +216,25 @@ class _Run:
         with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
             for elapsed_s in self._play(fleet):
                 bar.update(completed=elapsed_s)
-            active = [client for client in fleet.clients if client.state == State.ACTIVE]
-            for client in active:
-                client.send(Command.INTERRUPT)
+            last = [(client, command) for client in fleet.clients if (command := client.last_command) is not None]
+            for client, command in last:
+                client.send(command)
         with self._watch.step("come to rest"):
             quiesce(fleet.clients, check=fleet.check_running)
         with self._watch.step("collect"), self._task("fetching captures"):
             fleet.check_running()
             evidence = collect.gather(
                 fleet,
-                _with_last_interrupt(self._timetable, active),
+                _with_last_commands(self._timetable, last),
                 self._plan.expectations,
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
             )
-        for client in active:
-            client.send(Command.CONTINUE)
-        if active:
-            self._say(f"Measured; {len(active)} clients watch on.")
+        for client, command in last:
+            client.send(Command.CONTINUE if command is Command.INTERRUPT else Command.CONNECT)
+        if last:
+            self._say(f"Measured; {len(last)} clients watch on.")
         return evidence
 
     def _play(self, fleet: Fleet) -> Iterator[float]:
@@ -268,7 +270,7 @@ class _Run:
         )
 
 
-def _with_last_interrupt(played: Timetable, active: list[Client]) -> Timetable:
-    """Return *played* with the interrupts that ended the measurement."""
-    last = tuple(Cue(played.end_s, client.number, Command.INTERRUPT) for client in active)
-    return played._replace(cues=(*played.cues, *last))
+def _with_last_commands(played: Timetable, last: Sequence[tuple[Client, Command]]) -> Timetable:
+    """Return *played* with the commands that ended the measurement."""
+    cues = tuple(Cue(played.end_s, client.number, command) for client, command in last)
+    return played._replace(cues=(*played.cues, *cues))

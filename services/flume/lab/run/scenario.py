@@ -14,6 +14,7 @@ import msgspec
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
 from flume.errors import SettingsError
+from flume.lab.run.programs import parse_program
 from flume.lab.strict import FileValue
 from flume.settings import check
 
@@ -26,6 +27,8 @@ class Part(FileValue, frozen=True, kw_only=True):
 
     name: str
     commands: str
+    player: str | None = None
+    """The program of the client that plays this part, such as ``mpv``; None: the one that is dealt to it."""
 
 
 class Scenario(FileValue, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class Scenario(FileValue, frozen=True, kw_only=True):
         check(bool(self.part), "part", self.part, "at least one [[part]]")
         for part in self.part:
             self.steps(part)
+            if part.player is not None:
+                parse_program(part.player, key="part.player")
 
     def steps(self, part: Part) -> tuple[Step, ...]:
         """Return the steps of *part*; a wait in percent is a share of this scenario's duration."""

@@ -16,6 +16,7 @@ from flume.errors import SettingsError
 from flume.lab.containers import topology
 from flume.lab.evidence.facts import Expectations
 from flume.lab.link.profile import Direction, Profile
+from flume.lab.run.programs import OURS, Program, deal
 from flume.lab.run.scenario import Scenario
 from flume.lab.testcard import CARD
 from flume.settings import check
@@ -49,6 +50,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """None: the test card."""
     players: int | None = None
     """Number of clients, the first ones, that display the video; the others count datagrams. None: all."""
+    programs: tuple[Program, ...] = (OURS,)
+    """What the clients run, dealt out in turn: flume's client, or other people's players."""
     frames_min_pct: float | None = None
     """Share of the frames due that must be displayed. None: the plan decides."""
     profile: Profile = CLEAN
@@ -61,11 +64,19 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         check(1 <= self.clients <= MAX_CLIENTS, "clients", self.clients, f"1 to {MAX_CLIENTS}")
         players = self.clients if self.players is None else self.players
         check(0 <= players <= self.clients, "players", self.players, f"0 to {self.clients}, the number of clients")
+        check(bool(self.programs), "players", "none", "at least one name")
+        foreign = any(not program.is_flume for program in self.dealt)
+        check(self.players is None or not foreign, "players", self.players, "names or a number, not both")
         topology.check_lab_name(self.lab)
         if self.video is not None:
             allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
             check(self.video.is_file(), "video", str(self.video), f"{allowed}; give the path of your video")
             check(self.video.stat().st_size > 0, "video", str(self.video), "not an empty file: this one has 0 bytes")
+
+    @property
+    def dealt(self) -> tuple[Program, ...]:
+        """The program of each client, in the order of their numbers."""
+        return deal(self.clients, self.programs, [part.player for part in self.scenario.part])
 
 
 class RunPlan(NamedTuple):

@@ -1,6 +1,7 @@
 """The table of a running lab, from the statistics of its clients."""
 
 import io
+import json
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from flume.errors import LabError
 from flume.lab.commands import status
 from flume.lab.commands.status import Row, last_statistics, server_line, table
-from flume.lab.containers.container import State
+from flume.lab.containers.container import Container, State
 from flume.lab.containers.engine import Engine
 
 LOG = """\
@@ -39,6 +40,22 @@ def test_the_transport_of_the_media_is_shown_because_a_firewall_may_have_changed
 def test_the_profile_of_each_link_is_shown():
     row = Row(1, "198.18.0.11", "geo", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
     assert " geo " in shown(row)
+
+
+def container_of(program: str, event: dict) -> Container:
+    fields = {"index": 2, "address": "198.18.0.12", "program": program}
+    answers = {"state": lambda: State("running", 0, "none"), "logs": lambda tail: json.dumps(event)}
+    return cast("Container", SimpleNamespace(**fields, **answers))
+
+
+def test_another_player_is_named_and_shown_without_the_counts_that_it_does_not_have():
+    player = {"kind": "mpv", "frames_displayed": 70, "position_s": 2.8}
+    said = {"event": "statistics", "state": "active", "transport": "udp", "join_ms": 700.0, "player": player}
+    row = status._row(container_of("mpv", said), None)
+    assert (row.program, row.datagrams, row.lost, row.jitter_ms, row.frames) == ("mpv", None, None, None, 70)
+    assert " mpv " in shown(row)
+    ours = status._row(container_of("flume", {**said, "datagrams": 900, "lost": 1}), None)
+    assert (ours.program, ours.datagrams, ours.lost) == ("flume", 900, 1)
 
 
 class NoLinks:

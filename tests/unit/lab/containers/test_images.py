@@ -19,7 +19,7 @@ def inputs(tmp_path: Path) -> Inputs:
     root = project_root()
     for folder in ("compose", "requirements"):
         shutil.copytree(root / folder, tmp_path / folder)
-    for folder in ("flume", "probe", "wire"):
+    for folder in ("flume", "probe", "wire", "players"):
         shutil.copytree(root / "services" / folder, tmp_path / "services" / folder)
     return Inputs(tmp_path)
 
@@ -45,7 +45,9 @@ def _append(*parts: str) -> Callable[[Path], None]:
         (_append("services", "wire", "init"), {"wire"}),
         (_append("services", "wire", "launcher.py"), {"wire"}),
         (_append("compose", "images", "start-wire"), {"wire"}),
-        (_append("compose", "images", "Dockerfile"), {"server", "client", "probe", "wire"}),
+        (_append("services", "players", "vlc.py"), {"players"}),
+        (_append("compose", "images", "player"), {"players"}),
+        (_append("compose", "images", "Dockerfile"), {"server", "client", "probe", "wire", "players"}),
         (_append("services", "flume", "lab", "engine.py"), set()),
         (_append("compose", "lab.yaml"), set()),
     ],
@@ -54,7 +56,7 @@ def test_a_change_makes_stale_what_it_goes_into(
     inputs: Inputs, change: Callable[[Path], None], stale: set[str]
 ) -> None:
     """And nothing else: the lab's own code is in no image."""
-    before = {target: images.digest(inputs, target) for target in (*images.TARGETS, images.WIRE)}
+    before = {target: images.digest(inputs, target) for target in (*images.TARGETS, images.WIRE, images.PLAYERS)}
     change(inputs.root)
     assert {target for target, digest in before.items() if images.digest(inputs, target) != digest} == stale
 
@@ -85,11 +87,19 @@ def test_the_context_carries_nothing_of_this_machine(inputs: Inputs, tmp_path: P
     (site / "package" / "module.py").write_text("x = 1\n")
     with images.pack_context(inputs, site) as context, tarfile.open(fileobj=context) as tar:
         members = {member.name: member for member in tar}
-    expected = {"Dockerfile", "probe/tap.sh", "wire/init", "flume", "site/package/module.py", "source/flume/errors.py"}
+    expected = {
+        "Dockerfile",
+        "players/vlc.py",
+        "probe/tap.sh",
+        "wire/init",
+        "flume",
+        "site/package/module.py",
+        "source/flume/errors.py",
+    }
     assert expected <= set(members)
     assert not [name for name in members if "/lab/" in name or "__pycache__" in name]
     assert {(member.mtime, member.uid, member.uname) for member in members.values()} == {(0, 0, "")}
-    assert {members[name].mode for name in ("flume", "link-probe", "firewall", "start-wire")} == {0o755}
+    assert {members[name].mode for name in ("flume", "link-probe", "firewall", "start-wire", "player")} == {0o755}
 
 
 def test_the_base_is_pinned_by_digest() -> None:

@@ -17,7 +17,7 @@ MINIMAL = "services:\n  server:\n    image: a\n"
 def test_our_own_description_loads() -> None:
     """The file that docker compose reads is inside the subset."""
     layout = topology.load(LAB_YAML.read_text())
-    assert set(layout.services) == {"server", "client", "probe", "wire"}
+    assert set(layout.services) == {"server", "client", "player", "probe", "wire"}
     assert list(topology.mounts(layout.service("server"))) == [topology.Mount("media", "/media", read_only=False)]
 
 

@@ -63,6 +63,15 @@ def test_a_description_has_a_form():
         Next: Look.
         """
 
+    def lacking(_: object) -> None:
+        """It holds.
+
+        UNSUPPORTED: It cannot be
+        done here.
+
+        Next: Go on.
+        """
+
     def no_next_step(_: object) -> None:
         """It holds.
 
@@ -75,7 +84,8 @@ def test_a_description_has_a_form():
         Next: Look.
         """
 
-    assert described("good", good) == ("good", "It holds.", "It does not.", None, "Look.")
+    assert described("good", good) == ("good", "It holds.", "It does not.", None, None, "Look.")
+    assert described("lacking", lacking) == ("lacking", "It holds.", None, None, "It cannot be done here.", "Go on.")
     with pytest.raises(ValueError, match="check no_next_step: its docstring needs"):
         described("no_next_step", no_next_step)
     with pytest.raises(ValueError, match="check no_verdict: its docstring says neither"):

@@ -211,3 +211,18 @@ def test_the_axis_has_round_marks(duration_s: float):
     marks = ticks(duration_s)
     assert 1 <= len(marks) <= 25
     assert all(0 <= mark.x <= WIDTH for mark in marks)
+
+
+def test_each_client_is_named_with_its_program_and_ours_only_where_there_is_another():
+    plain = report()
+    first, second = plain.clients
+    mixed = msgspec.structs.replace(plain, clients=[first, msgspec.structs.replace(second, program="mpv:tcp")])
+    assert "mpv:tcp" in html(mixed)
+    (suite,) = JUnitXml.fromstring(junit(mixed))
+    assert {one.name: one.value for one in suite.properties()} == {"client-1": "flume", "client-2": "mpv:tcp"}
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(table(mixed))
+    assert "program" in shown.getvalue()
+    assert "mpv:tcp" in shown.getvalue()
+    Console(file=(without := io.StringIO()), width=120).print(table(plain))
+    assert "program" not in without.getvalue()

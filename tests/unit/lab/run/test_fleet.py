@@ -8,11 +8,13 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from flume.control.script import STEERING
 from flume.control.session import Command, State
 from flume.errors import EngineError, LabError
 from flume.lab.containers.engine import Network
 from flume.lab.run.event_log import EventLog
 from flume.lab.run.fleet import QUIET_S, Client, Fleet, Member, quiesce
+from flume.lab.run.programs import OURS, Program
 
 
 class FakeIo:
@@ -28,9 +30,9 @@ class FakeIo:
         self.lines.append(line)
 
 
-def client(io: FakeIo | None = None, exit_code: int = 0) -> Client:
+def client(io: FakeIo | None = None, exit_code: int = 0, program: Program = OURS) -> Client:
     container: Any = SimpleNamespace(io=io, state=lambda: SimpleNamespace(exit_code=exit_code))
-    return Client(3, Member(container, EventLog("client-3")))
+    return Client(3, Member(container, EventLog("client-3")), program=program)
 
 
 def report(one: Client, *, time_s: float, datagrams: int, state: str = "interrupted") -> None:
@@ -44,6 +46,31 @@ def test_a_command_is_one_line_of_input_and_an_unattached_client_is_refused():
     assert io.lines == ["interrupt"]
     with pytest.raises(LabError, match="client-3 takes no commands"):
         client().send(Command.INTERRUPT)
+
+
+def test_another_player_is_told_in_the_words_of_its_driver():
+    io = FakeIo()
+    for command in STEERING:
+        client(io, program=Program("gstreamer")).send(command)
+    assert io.lines == ["play", "pause", "resume", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("state", "ours", "another"),
+    [
+        ("closed", None, None),
+        ("active", Command.INTERRUPT, Command.DISCONNECT),
+        ("interrupted", None, Command.DISCONNECT),
+    ],
+)
+def test_a_measurement_ends_with_an_interrupt_or_with_the_stop_of_another_player(
+    state: str, ours: Command | None, another: Command | None
+):
+    """A pause is not enough there: some players halt only what they display."""
+    for program, expected in ((OURS, ours), (Program("vlc"), another)):
+        one = client(program=program)
+        report(one, time_s=1, datagrams=7, state=state)
+        assert one.last_command is expected
 
 
 def test_the_state_is_that_of_the_latest_statistics_and_closed_before_any():

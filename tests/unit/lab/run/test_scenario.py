@@ -74,3 +74,10 @@ def test_the_tour_shows_every_command_in_every_order_that_matters():
         "connect disconnect connect",
         "connect interrupt continue interrupt continue disconnect",
     }
+
+
+def test_a_part_may_name_its_player_and_no_other_name():
+    named = GOOD.replace('name = "pauses"', 'name = "pauses"\nplayer = "mpv:tcp"')
+    assert [part.player for part in load_scenario(named, name="named").part] == [None, "mpv:tcp"]
+    with pytest.raises(SettingsError, match=r"part\.player.*winamp.*gstreamer"):
+        load_scenario(named.replace("mpv:tcp", "winamp"), name="named")

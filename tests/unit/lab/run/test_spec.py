@@ -7,6 +7,7 @@ import pytest
 from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.fleet import without_player
+from flume.lab.run.programs import OURS, Program
 from flume.lab.run.scenario import Part, Scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, plan_run
 
@@ -78,3 +79,19 @@ def test_a_client_without_a_player_keeps_the_rest_of_its_command():
         "watch", "server", "--player", "none", "--json",
     )  # fmt: skip
     assert without_player(("watch", "server")) == ("watch", "server", "--player", "none")
+
+
+def test_clients_are_dealt_the_programs_and_a_part_takes_its_own():
+    named = Scenario(
+        description="", duration_s=5, part=(SCENARIO.part[0], Part(name="x", commands="connect", player="vlc"))
+    )
+    made = spec(clients=4, scenario=named, programs=(OURS, Program("ffplay"), Program("mpv", "tcp")))
+    assert [str(program) for program in made.dealt] == ["flume", "vlc", "mpv:tcp", "vlc"]
+
+
+def test_the_number_of_clients_that_display_goes_with_our_own_clients_alone():
+    assert spec(players=2, programs=(OURS,)).players == 2
+    with pytest.raises(SettingsError, match="names or a number, not both"):
+        spec(players=2, programs=(OURS, Program("vlc")))
+    with pytest.raises(SettingsError, match="at least one name"):
+        spec(programs=())

@@ -1,0 +1,104 @@
+"""The programs that clients of a lab are: flume's own, or another player. Pure.
+
+Players are dealt out in turn; a scenario's part may name its own. The scenario's commands are flume's, and each player
+is told them in the words of its driver (``compose/README.md``).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flume.control.session import Command
+from flume.errors import SettingsError
+
+FLUME = "flume"
+"""Our own client."""
+
+PLAYERS = ("vlc", "ffplay", "mpv", "gstreamer")
+"""Other people's players, in the image ``flumelab/players``."""
+
+TRANSPORTS = ("udp", "tcp")
+
+URL = "rtsp://server:5004/"
+"""The stream, as a player in a lab is given it."""
+
+WORDS = {
+    Command.CONNECT: "play",
+    Command.INTERRUPT: "pause",
+    Command.CONTINUE: "resume",
+    Command.DISCONNECT: "stop",
+}
+"""Commands of a scenario → what a player is told."""
+
+
+class Program(NamedTuple):
+    """What one client runs. *transport* is what a player is to take the media by."""
+
+    name: str = FLUME
+    transport: str = "udp"
+
+    @property
+    def is_flume(self) -> bool:
+        """Whether it is our own client."""
+        return self.name == FLUME
+
+    def __str__(self) -> str:
+        """Return its name as a person writes it: ``mpv``, ``mpv:tcp``."""
+        return self.name if self.transport == "udp" else f"{self.name}:{self.transport}"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The arguments of its driver."""
+        return (self.name, URL, "--transport", self.transport)
+
+
+OURS = Program()
+
+
+def word(program: str, command: Command) -> str:
+    """Return *command* as the client *program* takes it on its standard input.
+
+    >>> word("mpv", Command.INTERRUPT), word("flume", Command.INTERRUPT)
+    ('pause', 'interrupt')
+    """
+    return str(command) if program == FLUME else WORDS[command]
+
+
+def parse_program(text: str, *, key: str = "players") -> Program:
+    """Return the program that *text* names. Raises :class:`SettingsError` that lists those there are.
+
+    >>> parse_program("gstreamer:tcp")
+    Program(name='gstreamer', transport='tcp')
+    """
+    name, _, transport = text.strip().partition(":")
+    if name == FLUME and not transport:
+        return OURS
+    if name not in PLAYERS or transport not in {"", *TRANSPORTS}:
+        raise SettingsError(key, text, f"{FLUME}, {', '.join(PLAYERS)}, or one of the last four with :tcp")
+    return Program(name, transport or "udp")
+
+
+def parse_players(text: str | None) -> tuple[int | None, tuple[Program, ...]]:
+    """Return the number of clients with a player, None for all; and the programs to deal out.
+
+    >>> parse_players("2"), parse_players("flume,vlc")[1]
+    ((2, (Program(name='flume', transport='udp'),)), (Program(name='flume', transport='udp'), Program(name='vlc', \
+transport='udp')))
+    """
+    if text is None:
+        return None, (OURS,)
+    if text.strip().lstrip("-").isdecimal():
+        return int(text), (OURS,)
+    return None, tuple(parse_program(name) for name in text.split(","))
+
+
+def deal(clients: int, programs: Sequence[Program], named: Sequence[str | None] = (None,)) -> tuple[Program, ...]:
+    """Return the program of each client, in turn; *named* are the players that the scenario's parts name, in turn too.
+
+    >>> [str(one) for one in deal(3, [OURS, Program("mpv")], [None, None, "vlc"])]
+    ['flume', 'mpv', 'vlc']
+    """
+    dealt = []
+    for number in range(clients):
+        name = named[number % len(named)]
+        dealt.append(programs[number % len(programs)] if name is None else parse_program(name, key="part.player"))
+    return tuple(dealt)

@@ -1,0 +1,109 @@
+"""The page of players: what each cell says, from reports and events."""
+
+from typing import Any
+
+import pytest
+
+from matrix import page
+
+
+def report(
+    *,
+    commands: str = "connect continue interrupt continue disconnect",
+    windows: tuple[tuple[float, float], ...] = ((0.1, 9.0), (11.0, 20.0)),
+    verdicts: dict[str, tuple[str, str]] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """The report on one client."""
+    asked = [{"command": name, "answer": "ok", "answer_ms": 1.25} for name in ("status", *commands.split())]
+    balance = {"lost_on_link": 0, "dropped_by_receiver": 0, "sent": 900}
+    client = {
+        "name": "client-1",
+        "verdict": "PASS",
+        "commands": asked,
+        "active_windows": windows,
+        "datagrams_active": 900,
+        "datagrams_leaked": 0,
+        "join_ms": 812.0,
+        "first_datagram_ms": 51.4,
+        "frames_displayed": 400,
+        "frames_due": 449,
+        "frames_cut": 1,
+        "balance": balance,
+        **fields,
+    }
+    found = {"commands": ("PASS", "as planned"), "balance": ("PASS", "0 unexplained"), **(verdicts or {})}
+    checks = [
+        {"name": name, "subject": "client-1", "verdict": verdict, "detail": detail}
+        for name, (verdict, detail) in found.items()
+    ]
+    return {"clients": [client], "checks": checks, "balance": balance}
+
+
+def seen(**fields: Any) -> page.Seen:
+    found = page.seen(report(**fields), 0)
+    assert found is not None
+    return found
+
+
+NO_PAUSE = {"commands": ("UNSUPPORTED", "its pause halts what it displays, and asks the server for nothing (1 pauses)")}
+NO_TCP = {"commands": ("UNSUPPORTED", "vlc:tcp cannot do: play: its SAT>IP module takes media over UDP alone")}
+
+
+def test_a_pause_names_the_answer_and_the_silence():
+    assert page.pause(seen()) == "PASS: answered in 1.2 ms, then 2.0 s without a datagram"
+    assert page.resume(seen()) == "PASS: answered in 1.2 ms"
+    assert page.pause(seen(verdicts=NO_PAUSE)) == "UNSUPPORTED: halts the display alone"
+    assert page.resume(seen(verdicts=NO_PAUSE)) == "UNSUPPORTED"
+    assert page.pause(seen(datagrams_leaked=7)) == "FAIL: 7 datagrams outside the windows"
+
+
+def test_a_join_names_frame_and_datagram():
+    assert page.join(seen()) == "PASS: first frame 0.8 s, first datagram 51 ms"
+    assert page.join(seen(join_ms=None, verdict="FAIL")) == "FAIL: displays nothing"
+
+
+def test_a_stop_says_how_the_player_left():
+    assert page.stop(seen()) == "PASS: answered in 1.2 ms"
+    assert page.stop(seen(commands="connect continue")) == "PASS: closes the connection, without TEARDOWN"
+    active = {"balance": ("ERROR", "client-1 was still active")}
+    assert page.stop(seen(verdicts=active, verdict="ERROR")) == "ERROR: client-1 was still active"
+
+
+def test_a_network_is_judged_by_all_checks_but_what_the_player_cannot_do():
+    assert page.carried(seen()) == "PASS: 900 datagrams, 400 of 450 frames"
+    lossy = {"lost_on_link": 9, "dropped_by_receiver": 2, "sent": 911}
+    lost = page.carried(seen(balance=lossy, frames_displayed=None))
+    assert lost == "PASS: 900 datagrams, 9 lost on the link, 2 left in its socket"
+    bad = page.carried(seen(verdicts={"loss": ("FAIL", "9 datagrams")}, verdict="FAIL"))
+    assert bad == "FAIL: loss: 9 datagrams"
+    cannot = page.carried(seen(verdicts=NO_TCP, windows=()))
+    assert cannot == "UNSUPPORTED: play: its SAT>IP module takes media over UDP alone"
+
+
+def statistics(frames: int | None, state: str = "active") -> dict[str, Any]:
+    return {"event": "statistics", "state": state, "player": {"frames_displayed": frames}}
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([statistics(100 + 25 * second) for second in range(20)], "plays again by itself"),
+        ([statistics(100 + min(second, 3)) for second in range(20)], "waits, without the stream"),
+        ([statistics(None)] * 20, "does not end, and does not say whether it displays"),
+        ([{"event": "end", "reason": "refused"}, statistics(9, "closed")], "ends: refused"),
+        ([], "says nothing"),
+        (None, "not run"),
+    ],
+)
+def test_after_a_restart_of_the_server(events: list[dict[str, Any]] | None, said: str):
+    assert page.restarted(events) == said
+
+
+def test_what_was_not_run_is_said_and_the_page_is_a_table():
+    made = page.page(["vlc"], {"pause 2 s": report()}, {}, {"vlc": "VLC 3.0.23"})
+    (row,) = [line for line in made.splitlines() if line.startswith("| vlc | PASS")]
+    assert row.count("|") == len(page.COLUMNS) + 2
+    assert row.count("not run") == 4
+    assert "In 1 runs 900 datagrams left the server, 0 of them outside the windows." in made
+    assert "| vlc | VLC 3.0.23 |" in made
