@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from fuzz import control_targets, evidence_targets, media_targets, source_targets
+from fuzz import control_targets, evidence_targets, media_targets, rtsp_targets, source_targets
 from support.paths import ROOT
 
 Target = Callable[[bytes], None]
@@ -27,6 +27,9 @@ TARGETS: Mapping[str, Target] = {
         evidence_targets.segments,
         evidence_targets.fragments,
         evidence_targets.statistics,
+        rtsp_targets.rtsp_request,
+        rtsp_targets.rtcp,
+        rtsp_targets.rtsp_evidence,
         source_targets.playlist,
         source_targets.programs,
     )

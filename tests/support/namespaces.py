@@ -20,6 +20,12 @@ SERVER_ADDRESS = "198.18.0.2"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def enter(name: str) -> None:
+    """Let this thread belong to namespace *name*, and the sockets that it opens from now on."""
+    with Path("/run/netns", name).open("rb") as there:
+        _enter(there.fileno())
+
+
 def client_address(number: int) -> str:
     """The address of client *number*, from 0."""
     return str(ipaddress.ip_address("198.18.0.10") + number)

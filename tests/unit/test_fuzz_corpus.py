@@ -21,6 +21,8 @@ Parser = tuple[str, str]
 UNREACHED: dict[Parser, str] = {
     ("flume/client/reception/media_socket.py", "MediaSocket.read_untrusted"): "it reads a socket and parses nothing",
     ("flume/client/reception/payload_path.py", "PayloadPath.push_untrusted"): "it is a protocol without a body",
+    ("flume/server/fronts/paced_input.py", "Cutter.append_untrusted"): "it is a protocol without a body",
+    ("flume/server/fronts/paced_input.py", "Cutter.take_untrusted"): "it is a protocol without a body",
     ("flume/server/sources/fetching.py", "fetch_untrusted"): "it opens an address, in a thread of its own",
     ("flume/server/sources/http_get.py", "get_untrusted"): "it opens an address; http.client parses",
 }

@@ -291,6 +291,20 @@ def storm_of_commands(server: tuple[str, int], until_s: float, count: int) -> No
             connection.send(CONNECT)
 
 
+def rtsp_half_open(server: tuple[str, int], until_s: float, count: int) -> None:
+    """Be *count* players of *count* addresses that set up and do not play; half of them stop within a request."""
+    setup = b"SETUP * RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;unicast;client_port=9000-9001\r\n\r\n"
+    kept: list[socket.socket] = []
+    for number, source in enumerate(addresses(count)):
+        if time.monotonic() > until_s:
+            break
+        with contextlib.suppress(OSError):
+            kept.append(connect(server, source))
+            kept[-1].sendall(setup if number % 2 else setup[:-2])
+    begun()
+    time.sleep(max(0.0, until_s - time.monotonic()))
+
+
 ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "silent": silent,
     "slow_writers": slow_writers,
@@ -309,6 +323,8 @@ ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "tls_stalled": tls_stalled,
     "storm": storm,
     "storm_of_commands": storm_of_commands,
+    "rtsp_requests": _flood(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n$\0\0\0HELLO\r\n\r\n" * 50, reading=True),
+    "rtsp_half_open": rtsp_half_open,
     "tokens_alike": _flood_alike(are_answers=False),
     "answers_alike": _flood_alike(are_answers=True),
 }

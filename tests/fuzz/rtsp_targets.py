@@ -1,0 +1,132 @@
+"""RTSP: what players send on their connection and to the port of RTCP, and how the judge reads both directions."""
+
+from types import SimpleNamespace
+
+from flume.control.rtsp import headers
+from flume.control.rtsp.messages import MAX_BODY_BYTES, MAX_HEAD_BYTES, Fault, Item, MessageBuffer, Request
+from flume.control.rtsp.rtcp import receiver_reports_untrusted
+from flume.lab.evidence.facts import Command, Reply
+from flume.lab.evidence.json_lines import Frame
+from flume.lab.evidence.rtsp import Rtsp, begins_untrusted
+from flume.server.fronts.sender_reports import SenderReports
+from flume.server.sending.rtcp_port import READ_BYTES, RtcpPort
+from flume.sockaddr import sockaddr_of
+from fuzz.reading import Reading, pieces
+
+HOST = "198.18.0.2"
+PLAYER = (HOST, 9001)
+SSRC = 7
+LONGEST = max(MAX_HEAD_BYTES + MAX_BODY_BYTES, 65_539)
+
+
+def _items(buffer: MessageBuffer, data: bytes, size: int) -> list[Item]:
+    items = []
+    for piece in pieces(data, size):
+        buffer.append_untrusted(piece)
+        while (item := buffer.take_untrusted()) is not None:
+            items.append(item)
+        assert buffer.pending_bytes <= LONGEST
+    return items
+
+
+def rtsp_request(data: bytes) -> None:
+    """A server reads what a player sends: the same requests in any pieces, and media to no other host or low port."""
+    reading = Reading(data)
+    size, stream = reading.byte(), reading.rest()
+    items = _items(MessageBuffer(), stream, len(stream))
+    assert items == _items(MessageBuffer(), stream, size)
+    assert not any(isinstance(item, Fault) and item.is_last for item in items[:-1])
+    for item in items:
+        if isinstance(item, Request):
+            _read_headers(item)
+
+
+def _read_headers(request: Request) -> None:
+    values = request.headers
+    assert request.uri.isprintable()
+    chosen = headers.choose_transport_untrusted(
+        values.get("transport", ""), udp=len(request.body) % 2 == 0, own_addresses=(HOST,)
+    )
+    if isinstance(chosen, headers.UdpTransport):
+        assert headers.LOWEST_PORT <= chosen.port < 65_536
+        assert chosen.rtcp_port is None or headers.LOWEST_PORT <= chosen.rtcp_port < 65_536
+    elif isinstance(chosen, headers.TcpTransport):
+        assert chosen.channel != chosen.rtcp_channel
+        assert max(chosen.channel, chosen.rtcp_channel) < 256
+    if not isinstance(chosen, headers.TransportRefusal):
+        written = headers.transport_header(chosen, port=5004, rtcp_port=5005, ssrc=SSRC)
+        assert headers.choose_transport_untrusted(written, udp=True, own_addresses=()) == chosen
+    credentials = headers.credentials_untrusted(values.get("authorization"))
+    assert credentials is None or ":" not in credentials[0]
+    headers.is_playable_range(values.get("range"))
+    assert "\n" not in (headers.session_id(values.get("session")) or "")
+
+
+class _Datagrams:
+    """A socket on which datagrams wait."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.waiting: list[tuple[bytes, tuple[str, int]]] = []
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+        """Return the next one."""
+        if not self.waiting:
+            raise BlockingIOError
+        data, source = self.waiting.pop(0)
+        return data[:size], source
+
+
+def rtcp(data: bytes) -> None:
+    """Anyone sends datagrams to the port of RTCP: only a player's own change what is known of it."""
+    reading, waiting = Reading(data), _Datagrams()
+    port = RtcpPort.__new__(RtcpPort)
+    port.socket, port.port, port._listeners = waiting, 5005, {}  # type: ignore[assignment]
+    session = SimpleNamespace(peer=PLAYER, claim=None)
+    reports = SenderReports(session, port, lambda _data: None, ssrc=SSRC, newest=lambda: None)  # type: ignore[arg-type]
+    port.listen(PLAYER, reports.take_untrusted)
+    while reading:
+        choice = reading.byte()
+        source = PLAYER if choice & 1 else ("203.0.113.9", 9001)
+        count, block = choice >> 3, reading.block()
+        if choice & 2:  # a report block of this stream
+            block = bytes([0x81, 201, 0, 7]) + bytes(4) + SSRC.to_bytes(4, "big") + block.ljust(20, b"\0")[:20]
+        if choice & 4:
+            block += reading.take(count)
+        before = session.claim
+        waiting.waiting.append((block, sockaddr_of(source)))
+        port.on_readable()
+        assert not waiting.waiting
+        if source is not PLAYER:
+            assert session.claim is before
+    for report in receiver_reports_untrusted(data[:READ_BYTES]):
+        assert 0 <= report.fraction_lost < 1
+        assert -(1 << 23) <= report.lost < 1 << 23
+
+
+def rtsp_evidence(data: bytes) -> None:
+    """The judge reads both directions: nothing of the server's is lost, and little is kept."""
+    reading = Reading(data)
+    choice, client = reading.byte(), ("198.18.0.11", 40_000)
+    dialect, last_offset = Rtsp(client), -1
+    while reading:
+        way, block = reading.byte(), reading.block()
+        begins_untrusted(block)
+        if way & 1:
+            block = b"RTSP/1.0 200 OK\r\nCSeq: %d\r\n" % (way >> 2 & 3) + block
+        elif way & 2:
+            block = b"$\0" + len(block).to_bytes(2, "big") + block
+        if way & 0x80:
+            commands = dialect.from_client_untrusted(0.0, block)
+            assert all(isinstance(command, Command) for command in commands)
+            continue
+        for item in dialect.from_server_untrusted(0.0, block, has_begin=bool(choice & 1)):
+            assert item.offset is not None
+            assert item.offset > last_offset
+            last_offset = item.offset
+            if isinstance(item, Reply) and item.media is not None:
+                assert item.media[0] == client[0]
+            if isinstance(item, Frame):
+                assert choice & 1
+    assert len(dialect._from_client._rest) <= 2 * LONGEST
+    assert len(dialect._from_server._rest) <= 2 * LONGEST
