@@ -190,10 +190,10 @@ def test_one_that_was_stopped_with_the_client_is_not_at_fault(begin: Begin, monk
 def test_one_that_grows_is_replaced(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(vlc_process, "MEMORY_NEAR_BYTES", 150 << 20)
-    monkeypatch.setattr(vlc_process, "MEMORY_INTERVAL_S", 0.1)
     player = begin("grows")
     player.start()
+    monkeypatch.setattr(vlc_process, "MEMORY_NEAR_BYTES", 150 << 20)  # only now: growing while it starts is a failure
+    monkeypatch.setattr(vlc_process, "MEMORY_INTERVAL_S", 0.1)
     poll_until("it was started again", player, lambda: player.statistics().restarts)
     assert "libvlc has grown to 0.2 GiB of memory: starting it again" in caplog.text
 
