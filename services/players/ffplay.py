@@ -13,7 +13,7 @@ from players.keyboard import Keyboard
 from players.readings import ffplay_error, ffplay_position_s
 
 _QUIT_S = 2.0
-_WINDOW_S = 5.0
+_WINDOW_S = 15.0
 """How long a key waits for the window, which comes with the first frame: a person does not press it before either."""
 
 

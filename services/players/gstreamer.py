@@ -3,6 +3,7 @@
 PAUSED sends RTSP's PAUSE, and so does NULL, before TEARDOWN.
 """
 
+import time
 from typing import Any
 
 import gi
@@ -15,6 +16,11 @@ from gi.repository import Gst  # noqa: E402 - its version must be asked for firs
 
 _TCP = 4
 """GstRTSPLowerTrans: TCP."""
+
+_FRAME_S = 15.0
+"""How long a pause waits for the first frame: a person does not pause before it either. Until then the pipeline is on
+its way to PLAYING, and PAUSED may be lost on the way: no PAUSE is sent."""
+_POLL_S = 0.05
 
 
 def version() -> str:
@@ -31,17 +37,18 @@ class Gstreamer:
         self._url, self._transport = url, transport
         self._pipeline: Any = None
         self._sink: Any = None
+        self._audio_sink: Any = None
 
     def play(self) -> None:
         """Open the stream."""
         self._pipeline = Gst.ElementFactory.make("playbin")
-        self._sink, audio = (Gst.ElementFactory.make("fakesink") for _ in range(2))
-        for sink in (self._sink, audio):
+        self._sink, self._audio_sink = (Gst.ElementFactory.make("fakesink") for _ in range(2))
+        for sink in (self._sink, self._audio_sink):
             sink.set_property("sync", True)
             sink.set_property("qos", True)
         self._pipeline.set_property("uri", self._url)
         self._pipeline.set_property("video-sink", self._sink)
-        self._pipeline.set_property("audio-sink", audio)
+        self._pipeline.set_property("audio-sink", self._audio_sink)
         self._pipeline.connect("source-setup", self._set_up_source)
         self._pipeline.set_state(Gst.State.PLAYING)
 
@@ -50,7 +57,15 @@ class Gstreamer:
             source.set_property("protocols", _TCP)
 
     def pause(self) -> None:
-        """Set the state PAUSED."""
+        """Set the state PAUSED, once a frame is displayed."""
+        deadline_s = time.monotonic() + _FRAME_S
+        while not self._rendered() and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
+        # By default a sink that is paused waits for one more frame, and the pipeline for the sink before it goes on.
+        # But the datagrams have stopped: where no frame was left on the way, PLAYING would never be reached again, and
+        # no PLAY sent. rtspsrc of 1.22 does not say that a paused stream has no frame to wait for (NO_PREROLL).
+        for sink in (self._sink, self._audio_sink):
+            sink.set_property("async", False)
         self._pipeline.set_state(Gst.State.PAUSED)
 
     def resume(self) -> None:
@@ -67,7 +82,7 @@ class Gstreamer:
         """Return what it displays."""
         if self._pipeline is None:
             return Seen()
-        frames = gstreamer_rendered(self._sink.get_property("stats").to_string())
+        frames = self._rendered()
         kinds = Gst.MessageType.ERROR | Gst.MessageType.EOS
         message = self._pipeline.get_bus().pop_filtered(kinds)
         ended = None
@@ -75,6 +90,9 @@ class Gstreamer:
             ended = str(message.parse_error()[0].message) if message.type == Gst.MessageType.ERROR else "end of stream"
             self.stop()
         return Seen(frames, None, bool(frames), ended)
+
+    def _rendered(self) -> int | None:
+        return gstreamer_rendered(self._sink.get_property("stats").to_string())
 
     def close(self) -> None:
         """End the stream."""
