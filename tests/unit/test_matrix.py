@@ -46,7 +46,8 @@ def seen(**fields: Any) -> page.Seen:
     return found
 
 
-NO_PAUSE = {"commands": ("UNSUPPORTED", "its pause halts what it displays, and asks the server for nothing (1 pauses)")}
+HALTS = "mpv halts its display at a pause, and asks the server for nothing (pauses: 1)"
+NO_PAUSE = {"commands": ("UNSUPPORTED", HALTS)}
 NO_TCP = {"commands": ("UNSUPPORTED", "vlc:tcp cannot do: play: its SAT>IP module takes media over UDP alone")}
 
 

@@ -19,7 +19,7 @@ class Verdict(enum.StrEnum):
 
     PASS = "PASS"  # noqa: S105 - not a secret
     UNSUPPORTED = "UNSUPPORTED"
-    """This machine cannot do what the run asks for."""
+    """This machine, or another player, cannot do what the run asks for; the rest is proved."""
     FAIL = "FAIL"
     """The product broke a promise."""
     ERROR = "ERROR"

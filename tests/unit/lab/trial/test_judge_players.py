@@ -61,7 +61,8 @@ def test_a_player_whose_pause_asks_for_nothing_is_unsupported_and_no_pass():
     wire = opened().ask_for("connect", "continue", "disconnect")
     report = judged(wire, "connect", "interrupt", "continue", "disconnect")
     assert report.verdict is Verdict.UNSUPPORTED
-    assert "asks the server for nothing (1 pauses)" in detail(report, "commands", "client-1")
+    wanted = "mpv halts its display at a pause, and asks the server for nothing (pauses: 1)"
+    assert detail(report, "commands", "client-1") == wanted
     assert commands_verdict(wire, "connect", "interrupt", "disconnect") is Verdict.UNSUPPORTED
     assert commands_verdict(wire, "connect", "disconnect") is Verdict.PASS
 
@@ -71,6 +72,14 @@ def test_a_step_that_the_driver_reports_as_impossible_is_unsupported():
     report = judged(wire, "connect", "disconnect", unsupported=("play: UDP alone",))
     assert report.verdict is Verdict.UNSUPPORTED
     assert "play: UDP alone" in detail(report, "commands", "client-1")
+
+
+def test_what_the_server_refuses_fails_beside_a_step_that_is_impossible():
+    wire = opened().ask_for("connect", "continue")
+    wire.request(1, "continue").refuse(1, "continue", "455", state="x").ask_for("disconnect")
+    report = judged(wire, "connect", "continue", "disconnect", unsupported=("pause: has no button",))
+    assert verdicts(report, "commands")["client-1"] is Verdict.FAIL
+    assert "continue: 455" in detail(report, "commands", "client-1")
 
 
 def test_a_player_that_could_ask_for_nothing_is_unsupported_and_no_error():

@@ -45,7 +45,8 @@ def commands(case: Case) -> Finding:
 
     UNSUPPORTED: Another player cannot do what the scenario asks of it, such as to pause the server.
 
-    Next: Compare the report's commands with the scenario, then read the client's log.
+    Next: Compare the report's commands with the scenario, then read the client's log. UNSUPPORTED: give that part of
+    the scenario to a player that can, by ``player = "ffplay"``.
     """
     if not case.subject.is_flume:
         return players.commands(case)

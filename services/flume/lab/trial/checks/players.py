@@ -60,8 +60,6 @@ def commands(case: Case) -> Finding:
     """Return what the check *commands* finds for another player: its requests are those of its steps, all granted."""
     seen = [command for command in case.commands if command.command != "status"]
     steps = case.subject.commands or ()
-    if cannot := case.subject.claims.unsupported:
-        return unsupported(f"{case.subject.program} cannot do: {'; '.join(cannot)}")
     wanted = _without_stops(requests(steps))
     # The pause just before a stop may be a step, or a player's farewell.
     possible = {_without_stops(one.command for one in some) for some in (seen, without_farewells(seen))}
@@ -72,10 +70,13 @@ def commands(case: Case) -> Finding:
         return fails(f"not answered: {', '.join(unanswered)}")
     if steps[-1:] == ("disconnect",) and any(math.isinf(window.closed_s) for window in case.flow.windows):
         return fails("its session did not end with its last step")
+    if (cannot := case.subject.claims.unsupported) and not refused:
+        return unsupported(f"{case.subject.program} cannot do: {'; '.join(cannot)}")
     if wanted not in possible and not case.subject.counters.dropped_by_firewall:
         if not refused and without_pauses(wanted) in possible:
             pauses = sum(step == "interrupt" for step in steps)
-            return unsupported(f"its pause halts what it displays, and asks the server for nothing ({pauses} pauses)")
+            halts = f"{case.subject.program} halts its display at a pause"
+            return unsupported(f"{halts}, and asks the server for nothing (pauses: {pauses})")
         return fails(f"steps {', '.join(steps) or 'none'}; on the wire: {', '.join(names) or 'none'}")
     return fails(f"not granted: {', '.join(refused)}") if refused else passes(", ".join(names) or "none")
 
