@@ -2,6 +2,7 @@
 
 import pytest
 
+from flume.lab import testcard
 from support.labs.trial import broken_server_program, topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -18,38 +19,50 @@ PLAYERLESS = [
     "/run/flume/state.json",
 ]
 SCENARIO = """
-description = "one stays, one is interrupted, one opens a connection late"
-duration_s = 4
+description = "one stays, the others are interrupted"
+duration_s = {duration_s}
 [[part]]
 name = "steady"
 commands = "connect; wait 100%"
 [[part]]
 name = "pauses"
 commands = "connect; wait 50%; interrupt; wait 50%"
+[[part]]
+name = "pauses, in words of its own"
+commands = "connect; wait 50%; interrupt; wait 50%"
 """
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
-    [("keeps_streaming", "while_interrupted"), ("streams_to_everyone", "wrong_address")],
+    ("kind", "reason", "programs"),
+    [
+        ("keeps_streaming", "while_interrupted", ("flume", "flume", "gstreamer")),
+        ("streams_to_everyone", "wrong_address", ("flume", "flume")),
+    ],
 )
-def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp_path, kind, reason):
-    program = broken_server_program(tmp_path / "broken.pyz")
-    (tmp_path / "short.toml").write_text(SCENARIO)
+def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp_path, kind, reason, programs):
+    film = testcard.generate(tmp_path / "film.mp4", duration_s=10, width=320, height=180, bitrate_kbit=800)
+    program = broken_server_program(tmp_path / "broken.pyz", film)
+    duration_s = 10 if "gstreamer" in programs else 4  # it shows its first frame after 3 s, and pauses no earlier
+    (tmp_path / "short.toml").write_text(SCENARIO.format(duration_s=duration_s))
     services = topology(
         tmp_path / "lab.yaml",
         services__server={"entrypoint": ["python3"], "command": [f"/media/{program.name}", kind]},
         services__client={"command": PLAYERLESS},
     )
     run = lab.run(
-        *("--clients", 2, "--video", program, "--topology", services, "--scenario", tmp_path / "short.toml"),
+        *("--clients", len(programs), "--players", ",".join(programs)),
+        *("--video", program, "--topology", services, "--scenario", tmp_path / "short.toml"),
     )
     report = lab.report()
     clients = {client["name"]: client for client in report["clients"]}
     assert (run.returncode, report["verdict"]) == (1, "FAIL"), run.stdout + run.stderr
-    assert clients["client-2"]["leak_reasons"].get(reason, 0) > 20
-    assert clients["client-2"]["datagrams_leaked"] == sum(clients["client-2"]["leak_reasons"].values())
-    assert f"FAIL: client-2: promise: {clients['client-2']['datagrams_leaked']} datagrams left" in run.stdout
+    for name in list(clients)[1:]:
+        caught = clients[name]
+        assert caught["leak_reasons"].get(reason, 0) > 20, name
+        assert caught["datagrams_leaked"] == sum(caught["leak_reasons"].values())
+        assert f"FAIL: {name}: promise: {caught['datagrams_leaked']} datagrams left" in run.stdout
+    assert [client["program"] for client in report["clients"]] == list(programs)
     assert "verdict: FAIL" in run.stdout
     # The checks that the broken server passes are PASS.
     wrong = {check["name"] for check in report["checks"] if check["verdict"] != "PASS"}

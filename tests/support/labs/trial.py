@@ -9,19 +9,28 @@ import yaml
 from support.paths import ROOT
 
 MAIN = """
-import asyncio, sys
+import asyncio, sys, zipfile
+from flume.server.sources.item_source import ItemSource
+from flume.server.sources.expand import expand
 from support.servers import broken_server
-asyncio.run(broken_server.serve(sys.argv[1], "0.0.0.0", 5004, ready='{"event": "listening"}'))
+with zipfile.ZipFile(sys.argv[0]) as archive:
+    film = archive.extract("film.mp4", "/tmp")
+source = ItemSource(expand([film]))
+asyncio.run(broken_server.serve(sys.argv[1], "0.0.0.0", 5004, ready='{"event": "listening"}', source=source))
 """
 
 
-def broken_server_program(path: Path) -> Path:
-    """Write the broken servers as one file that Python runs; the lab carries it to the container as its video."""
+def broken_server_program(path: Path, film: Path) -> Path:
+    """Write the broken servers as one file that Python runs; the lab carries it to the container as its video.
+
+    They stream *film*, which is in the file too: other people's players need one.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("__main__.py", MAIN)
+        archive.write(film, "film.mp4")
         for package in ("support", "support/servers", "support/media"):
             archive.writestr(f"{package}/__init__.py", "")
-        for name in ("servers/broken_server.py", "media/synthetic.py"):
+        for name in ("servers/broken_server.py", "servers/broken_rtsp.py", "media/synthetic.py"):
             archive.write(ROOT / "tests" / "support" / name, f"support/{name}")
     return path
 

@@ -21,6 +21,7 @@ from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.table import SessionTable
+from flume.server.sources.source import Source
 from flume.settings import ServerSettings
 from support.media.synthetic import SyntheticSource
 from support.servers.broken_rtsp import ForgetsToEnd, use_front
@@ -227,11 +228,11 @@ PARTS = {
 }
 
 
-async def serve(kind: str, host: str, port: int, *, ready: str = "ready") -> None:
-    """Serve until SIGTERM; say *ready* once clients are accepted."""
+async def serve(kind: str, host: str, port: int, *, ready: str = "ready", source: Source | None = None) -> None:
+    """Serve *source* (None: a synthetic one) until SIGTERM; say *ready* once clients are accepted."""
     settings = ServerSettings(host=host, port=port, token_interval_s=0.3, consent_timeout_s=1.5)
     use_front(kind)
-    server = Server(SyntheticSource(bitrate_kbit=2000), settings, parts=PARTS[kind])
+    server = Server(source or SyntheticSource(bitrate_kbit=2000), settings, parts=PARTS[kind])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.start()
     print(ready, flush=True)
