@@ -36,6 +36,8 @@ RECEIVE_BUFFER_BYTES = 32 << 20
 SEND_BUFFER_BYTES = 8 << 20
 LATE_NS = 5_000_000
 """A frame that is later than this moves the whole timetable."""
+CLOCK_SET_NS = 50_000_000
+"""A clock that is only held to the right time gains at most 0.05 % (adjtimex(2)), 5 ms in the 10 s of a measurement."""
 LEAD_NS = 20_000_000
 """Before the first frame."""
 
@@ -199,15 +201,38 @@ def measure(spec: Mapping[str, Any]) -> None:
                 )
             )
     timetable.sort()
+    before_ns = _wall_ahead_ns()
     try:
         _play(directions, timetable)
     finally:
         _drain(directions, spec["drain_us"])
         _note_own_losses(directions)
+    check_clock(before_ns, _wall_ahead_ns())
     for one in directions:
         one.write_samples()
     measured = {one.number for one in directions}
     read_back([Shaping(link) for link in links.existing_links() if link.number in measured])
+
+
+def _wall_ahead_ns() -> int:
+    """Return by how much the clock that stamps frames is ahead of the monotonic one.
+
+    Of several readings the fastest counts: a busy CPU may be taken away between the two clocks.
+    """
+    readings = []
+    for _ in range(9):
+        before_ns, wall_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        readings.append((after_ns - before_ns, wall_ns - before_ns))
+    return min(readings)[1]
+
+
+def check_clock(before_ns: int, after_ns: int) -> None:
+    """Raise :class:`ProbeError` where the clock that stamps frames was set between two of its leads."""
+    if abs(after_ns - before_ns) > CLOCK_SET_NS:
+        by_s = (after_ns - before_ns) / 1e9
+        raise ProbeError(
+            f"the clock of this host was set by {by_s:+.1f} s while links were measured: measure them again"
+        )
 
 
 def _play(directions: Sequence[MeasuredDirection], timetable: Sequence[tuple[int, int, int]]) -> None:

@@ -168,8 +168,9 @@ def follow() -> None:
     """Change links at the moments of their profiles' steps until no link is left in the plan.
 
     The wall clock counts, as it does for satellites: all links of a profile change at the same moments, by one request
-    for each kernel.
+    for each kernel. But it is read once: when it is set while links are followed, no step is skipped or made twice.
     """
+    since_1970_s = time.time() - time.monotonic()
     signal.pthread_sigmask(signal.SIG_BLOCK, [WAKE])
     followed: dict[Planned, _Followed] = {}
     while True:
@@ -179,11 +180,11 @@ def follow() -> None:
                 _write_plan([])
                 os.unlink(links.path("all", "follower"))
                 return
-            _make_steps(list(followed.values()))
+            _make_steps(list(followed.values()), since_1970_s)
             rows = ((planned.number, *one.counts) for planned, one in followed.items())
             links.write("all", "timing", "".join(" ".join(map(str, row)) + "\n" for row in rows))
         due_s = min(one.next_s() for one in followed.values())
-        signal.sigtimedwait([WAKE], max(PAUSE_MIN_S, due_s - time.time()))
+        signal.sigtimedwait([WAKE], max(PAUSE_MIN_S, due_s - since_1970_s - time.monotonic()))
 
 
 def _as_planned(followed: Mapping[Planned, _Followed]) -> dict[Planned, _Followed]:
@@ -200,8 +201,8 @@ def _followed(planned: Planned) -> _Followed | None:
     return _Followed(link, float(period), text)
 
 
-def _make_steps(followed: Sequence[_Followed]) -> None:
-    now_s = time.time()
+def _make_steps(followed: Sequence[_Followed], since_1970_s: float) -> None:
+    now_s = since_1970_s + time.monotonic()
     due = [shaping for one in followed if (shaping := one.due(now_s)).down or shaping.up]
     try:
         emulators.change(due)
@@ -209,6 +210,6 @@ def _make_steps(followed: Sequence[_Followed]) -> None:
         if all(one.link.exists for one in followed):
             raise
         return  # a link went away; the next round is without it
-    done_s = time.time()
+    done_s = since_1970_s + time.monotonic()
     for one in followed:
         one.note_done(done_s)

@@ -9,12 +9,13 @@
 # still report that DIRECTORY is full.
 #
 # `start` returns when every tap listens. When one tap does not listen, it ends all of them. Before the first one it saves
-# the kernel's counts of its queues (/proc/net/softnet_stat) in $STATE/softnet_stat.
+# the kernel's counts of its queues (/proc/net/softnet_stat) in $STATE/softnet_stat, and the time in $STATE/clocks.
 # `stop` lets each tap read all packets that it has seen and finish its file. Then it prints
-# "=== flumelab NAME ok|died|behind PACKETS FREE" and the log:
+# "=== flumelab NAME ok|died|behind PACKETS FREE WALL BOOT WALL BOOT" and the log:
 #   ok, died, behind   tcpdump ran until it was told to end; ended before; had not read everything by then
 #   PACKETS            packets in the file, counted there, because tcpdump does not notice that it cannot write
 #   FREE               free bytes in DIRECTORY
+#   WALL, BOOT         milliseconds of the clock that stamps packets, and of one that is never set: at `start`, and now
 set -eu
 STATE=/run/taps
 
@@ -51,7 +52,21 @@ has_read_all() {
     [ $# -eq 3 ] && [ "$1" -ge $(($2 - $3)) ]
 }
 
+# Prints the milliseconds of the wall clock and of /proc/uptime, read within 50 ms.
+clocks() {
+    tries=20
+    while :; do
+        read -r before _ </proc/uptime
+        wall=$(date +%s%3N)
+        read -r after _ </proc/uptime
+        before=${before%.*}${before#*.} after=${after%.*}${after#*.} tries=$((tries - 1))
+        [ $((after - before)) -gt 5 ] && [ "$tries" -gt 0 ] || break
+    done
+    echo "$wall ${after}0"
+}
+
 start() {
+    clocks >"$STATE/clocks"
     cat /proc/net/softnet_stat >"$STATE/softnet_stat"
     names=
     while [ $# -ge 4 ]; do
@@ -124,10 +139,11 @@ stop() {
     done
     interrupt "$last"
     wait_for_end "$last"
+    clocks="$(cat "$STATE/clocks") $(clocks)"
     free=$(df --output=avail --block-size=1 "$directory" | tail -n 1 | tr -d ' ')
     for name; do
         packets=$(tcpdump -Z root --count -r "$directory/$name.pcap" 2>/dev/null | sed -n 's/^\([0-9]*\) packet.*/\1/p')
-        echo "=== flumelab $name $(cat "$STATE/$name.end") ${packets:--1} $free"
+        echo "=== flumelab $name $(cat "$STATE/$name.end") ${packets:--1} $free $clocks"
         grep -v "$ANSWER" "$STATE/$name.log" 2>/dev/null || :
         rm -f "$STATE/$name.pid" "$STATE/$name.end" "$STATE/$name.log"
     done

@@ -32,7 +32,7 @@ def due_times_us(phases: Iterable[Phase]) -> list[int]:
 
 
 class Timetable(NamedTuple):
-    """When a link changes: at *starts_s* of each period of the wall clock. Steps have numbers, counted from 1970 on."""
+    """When a link changes: at *starts_s* of each period since 1970. Steps have numbers, counted from then on."""
 
     starts_s: Sequence[float]
     period_s: float

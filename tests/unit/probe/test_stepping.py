@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,12 +24,14 @@ class Kernel:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 1000.5
+        self.wall_set_s = 0.0
         self.takes_s = 0.01
         self.set: list[tuple[float, int, str]] = []
         self.gone: set[int] = set()
         self.after_sleep: Callable[[], None] = lambda: None
         monkeypatch.setattr(emulators, "change", self.change)
-        monkeypatch.setattr(time, "time", lambda: self.now_s)
+        clocks = {"time": lambda: self.now_s + self.wall_set_s, "monotonic": lambda: self.now_s - 900}
+        monkeypatch.setattr(stepping, "time", SimpleNamespace(**clocks, time_ns=time.time_ns))
         monkeypatch.setattr(signal, "sigtimedwait", self.sleep)
         monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)
         monkeypatch.setattr(Link, "exists", property(lambda link: link.number not in self.gone))
@@ -112,6 +115,22 @@ def test_a_step_that_was_left_out_is_late_too(kernel: Kernel) -> None:
     due, late, latest_ms = map(int, links.read("all", "timing").split()[1:])
     assert (due, late) == (8, 8), "four steps of each direction in two periods"
     assert latest_ms >= 20_000
+
+
+@pytest.mark.parametrize("set_s", [3600.0, -3600.0, 4.0], ids=["an hour on", "an hour back", "a step on"])
+def test_a_wall_clock_that_is_set_changes_no_step_and_makes_none_late(kernel: Kernel, set_s: float) -> None:
+    plan(1)
+
+    def clock_is_set() -> None:
+        if kernel.now_s > 1002:
+            kernel.wall_set_s = set_s
+        if kernel.now_s > 1012:
+            stepping.forget([1])
+
+    kernel.after_sleep = clock_is_set
+    stepping.follow()
+    assert kernel.set[1:] == [(1, 1, "c"), (4, 1, "b"), (6, 1, "d"), (10, 1, "a"), (11, 1, "c")]
+    assert links.read("all", "timing") == "1 5 0 10\n"
 
 
 def test_a_link_that_was_set_again_begins_anew(kernel: Kernel) -> None:

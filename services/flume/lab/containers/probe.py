@@ -27,6 +27,10 @@ SNAPSHOT_BYTES = 2048
 BUFFER_KIB = 16 << 10
 """Of one tap: 8192 slots, enough for 4 s without CPU at 25 Mbit/s. At the server the streams of all clients pass."""
 
+CLOCK_SET_MS = 500
+"""A clock that was set by more is named. A step of less hides in what windows allow, and reading both clocks of a busy
+host may take as long as that."""
+
 _FULL_BYTES = 1 << 20
 """Free space below which a disk counts as full: tcpdump writes in blocks, so a few KiB may remain."""
 
@@ -126,9 +130,16 @@ class Probe:
         """
         stopped = sections(self.container.run_checked(["tap", "stop", CAPTURES, str(TAP_TIMEOUT_S), *names]))
         return [
-            tap_end(name, log, state=state, in_file=int(packets), free_bytes=int(free))
+            tap_end(
+                name,
+                log,
+                state=state,
+                in_file=int(packets),
+                free_bytes=int(free),
+                set_ms=clock_set_ms(*map(int, clocks)),
+            )
             for (name, rest), log in stopped.items()
-            for state, packets, free in (rest.split(),)
+            for state, packets, free, *clocks in (rest.split(),)
         ]
 
     def fetch(self, directory: Path) -> list[Path]:
@@ -185,11 +196,23 @@ def sections(text: str) -> dict[tuple[str, str], str]:
     return parts
 
 
-def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int) -> TapEnd:
+def clock_set_ms(wall: int, boot: int, later_wall: int, later_boot: int) -> int:
+    """Return by how much the wall clock was set between two readings of it and of one that is never set, in ms.
+
+    A clock that is only held to the right time runs up to 0.05 % fast or slow meanwhile, as the kernel allows.
+
+    >>> clock_set_ms(1_000_000, 5_000, 4_610_000, 15_000)
+    3600000
+    """
+    return (later_wall - wall) - (later_boot - boot)
+
+
+def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int, set_ms: int = 0) -> TapEnd:
     """Judge a tap by its *state* when it was stopped, the *log* of tcpdump and the packets *in_file* (-1: unreadable).
 
     *state* is ``ok``, ``died`` (before it was stopped) or ``behind`` (packets it had seen were still unread).
-    *free_bytes* is the free space of the disk: the likeliest reason for a file that lacks packets.
+    *free_bytes* is the free space of the disk: the likeliest reason for a file that lacks packets. *set_ms* is by how
+    much the clock was set that stamps packets.
     """
     counts = {kind: int(number) for number, kind in _COUNTS.findall(log)}
     dropped = counts.get("dropped by kernel")
@@ -209,4 +232,6 @@ def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int) -
         problem = f"tcpdump had not read all that it saw within {TAP_TIMEOUT_S} s: use a less busy machine"
     elif dropped:
         problem = f"the kernel dropped {dropped} packets that tcpdump should have seen: use a less busy machine"
+    elif abs(set_ms) > CLOCK_SET_MS:
+        problem = f"the clock of the engine's host was set by {set_ms / 1000:+.1f} s: let nothing set it during a run"
     return TapEnd(name, log, captured or 0, dropped or 0, problem, disk_full)

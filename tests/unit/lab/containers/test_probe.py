@@ -44,6 +44,15 @@ def test_any_other_end_is_a_problem(log: str, state: str, in_file: int, free_byt
     assert "\n" not in seen
 
 
+@pytest.mark.parametrize(("set_ms", "named"), [(3_600_000, "+3600.0 s"), (-700, "-0.7 s"), (400, ""), (-400, "")])
+def test_a_clock_that_was_set_while_the_tap_captured_is_a_problem(set_ms: int, named: str) -> None:
+    """Windows and consent are judged by that clock: forward it made datagrams look as if nobody had asked for them."""
+    log = LISTENING + COUNTS.format(120, 120, 0)
+    end = tap_end("server", log, state="ok", in_file=120, free_bytes=1 << 30, set_ms=set_ms)
+    assert (end.problem is not None) == bool(named)
+    assert named in (end.problem or "")
+
+
 @pytest.mark.parametrize(("name", "pid"), [("../x", 5), ("", 5), ("a b", 5), ("-n", 5), ("ok", 0)])
 def test_a_tap_is_checked_when_it_is_built(name: str, pid: int) -> None:
     """Its name becomes a file name and a word in a script."""

@@ -21,10 +21,11 @@ def capture(facts: TapFacts, headless: int = 0) -> Finding:
     """The capture holds every packet that passed its interface.
 
     ERROR: The file is missing, empty or cut off; packets were dropped or shortened; tcpdump was not closed cleanly;
-    control bytes are missing; the clock was set back; or IP fragments left the server without their first one, which
+    control bytes are missing; the clock was set; or IP fragments left the server without their first one, which
     alone names ports.
 
-    Next: Dropped packets: use a less busy host. Damaged file: make room on the disk. Run again.
+    Next: Dropped packets: use a less busy host. Damaged file: make room on the disk. Run again, and let
+    nothing set the clock meanwhile.
     """
     tap = facts.tap
     if tap.problem:
