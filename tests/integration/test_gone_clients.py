@@ -61,6 +61,14 @@ SILENT_UDP, SILENT_TCP, WITNESS = 1, 2, 3
 """Numbers of clients; the programs all have number 0."""
 
 
+BESIDE_A_SLEEPING_SERVER = (
+    "server asleep, client over UDP",
+    "server asleep, client over TCP",
+    "server and client asleep, over UDP",
+    "server and client asleep, over TCP",
+)
+
+
 class Day(NamedTuple):
     """What came of it."""
 
@@ -105,18 +113,21 @@ def drop_what_it_sends(pair: WirePair, number: int) -> None:
 
 @contextlib.contextmanager
 def sleeping_server(results: dict[str, float], said: dict[str, list[dict]]) -> Iterator[threading.Thread]:
-    """A server whose host sleeps for :data:`STOPPED_S`, with a client over UDP and one over TCP."""
+    """A server whose host sleeps for :data:`STOPPED_S`. Of its clients, two are awake and two sleep as long."""
     with (
         WirePair(clients=1) as pair,
         plain_server(pair, options=OPTIONS) as server,
-        watch_programs(pair, (), ("--transport", "tcp"), patience_s=FIGURES.silence_s) as (udp, tcp),
+        watch_programs(pair, *2 * ((), ("--transport", "tcp")), patience_s=FIGURES.silence_s) as programs,
     ):
-        names = {"server asleep, client over UDP": udp, "server asleep, client over TCP": tcp}
+        names = dict(zip(BESIDE_A_SLEEPING_SERVER, programs, strict=True))
 
         def sleep() -> None:
-            os.kill(server.pid, signal.SIGSTOP)
+            asleep = [server.pid, *(one.process.pid for one in programs[2:])]
+            for pid in asleep:
+                os.kill(pid, signal.SIGSTOP)
             time.sleep(STOPPED_S)
-            os.kill(server.pid, signal.SIGCONT)
+            for pid in asleep:
+                os.kill(pid, signal.SIGCONT)
             woken_s = time.monotonic()
             for name, program in names.items():
                 results[name] = program.wait_until_flowing(since_s=woken_s)[0] - woken_s
@@ -224,10 +235,7 @@ def test_a_client_that_is_stopped_receives_nothing_after_its_consent_has_expired
     record_property("measured", f"last datagram after {asleep[-1]:.1f} s of {FIGURES.consent_timeout_s:g} s")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["client over UDP", "client over TCP", "server asleep, client over UDP", "server asleep, client over TCP"],
-)
+@pytest.mark.parametrize("name", ["client over UDP", "client over TCP", *BESIDE_A_SLEEPING_SERVER])
 def test_what_slept_longer_than_every_timeout_streams_again_by_itself(day, record_property, name):
     assert day.back_s[name] < BACK_WITHIN_S + LATE_S
     assert {event.get("code") for event in day.said[name]} <= {

@@ -1,19 +1,65 @@
-"""A run with a firewall applied in its middle: the report accounts for every datagram that the firewall dropped."""
+"""A run with a firewall applied in its middle: the report accounts for every datagram that the firewall dropped.
 
-import json
+Each run lasts until what the test waits for has happened.
+"""
+
+import subprocess
+from collections.abc import Callable
 
 import pytest
 
+from flume.lab.commands import status
+from flume.lab.commands.running import running_firewalls
+from flume.lab.firewall.firewalls import Firewalls
+from flume.lab.firewall.scenario import find
 from flume.lab.machine.process import wait_until
 from support.labs.trial import udp_only
+from support.paths import FIREWALLS
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
+WAIT_S = 60.0
 
-def active(lab) -> bool:
-    shown = lab.flume("lab", "status", "--json")
-    rows = [json.loads(line) for line in shown.stdout.splitlines()] if shown.returncode == 0 else []
-    return [row["state"] for row in rows] == ["active", "active"]
+
+def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
+    """Return when *condition* holds while the run goes on."""
+    assert wait_until(lambda: process.poll() is not None or condition(), timeout_s=WAIT_S), "not within a minute"
+    assert process.poll() is None, process.communicate()
+
+
+def rows(lab, engine) -> list[status.Row]:
+    return sorted(status.rows(engine, lab.name), key=lambda row: row.number)
+
+
+def streams(lab, engine, number: int, transport: str = "udp") -> Callable[[], bool]:
+    """Return whether client *number* is active over *transport* and has received more since this call."""
+    before = [row.datagrams or 0 for row in rows(lab, engine) if row.number == number]
+
+    def does() -> bool:
+        found = [row for row in rows(lab, engine) if row.number == number]
+        return [(row.state, row.transport) for row in found] == [("active", transport)] and (
+            (found[0].datagrams or 0) > sum(before) + 50
+        )
+
+    return does
+
+
+def start(lab, engine, *arguments: object) -> "subprocess.Popen[str]":
+    """Start a run and return when both of its clients receive."""
+    process = lab.start_held(*arguments)
+    for number in (1, 2):
+        wait_for(process, streams(lab, engine, number))
+    return process
+
+
+def dropped(firewalls: Firewalls) -> int:
+    """Return how many packets of the media the firewall of client 1 has dropped."""
+    return sum(
+        count.packets
+        for proof in firewalls.proofs()
+        for count in proof.counts
+        if count.kind in {"blocked", "also"} and count.name.startswith("media")
+    )
 
 
 def counted(lab, name: str, table: str, key: str) -> int:
@@ -23,11 +69,11 @@ def counted(lab, name: str, table: str, key: str) -> int:
     return int(dict(zip(names, values, strict=True))[key])
 
 
-def test_a_client_that_changes_to_tcp_behind_the_firewall_did_as_it_should(lab):
-    process = lab.start("--clients", 2, "--scenario", "steady", "--duration", 12, "--players", 0)
-    assert wait_until(lambda: active(lab), timeout_s=60)
+def test_a_client_that_changes_to_tcp_behind_the_firewall_did_as_it_should(lab, engine):
+    process = start(lab, engine)
     up = lab.flume("lab", "firewall", "fragments-dropped", "--client", 1)
     assert up.returncode == 0, up.stderr
+    wait_for(process, streams(lab, engine, 1, "tcp"))
     stdout, stderr = process.communicate(timeout=120)
     report = lab.report()
     assert (process.returncode, report["verdict"]) == (0, "PASS"), stdout + stderr
@@ -40,15 +86,13 @@ def test_a_client_that_changes_to_tcp_behind_the_firewall_did_as_it_should(lab):
 
 
 @pytest.mark.parametrize("scenario", ["media-dropped", "fragments-dropped"])
-def test_what_a_firewall_takes_is_counted_to_the_datagram(lab, tmp_path, scenario):
-    layout = udp_only(tmp_path)
-    options = ("--clients", 2, "--players", 0, "--profile", "lan", "--scenario", "steady", "--duration", 9)
-    process = lab.start(*options, "--topology", layout)
-    assert wait_until(lambda: active(lab), timeout_s=60)
-    up = lab.flume("lab", "firewall", scenario, "--client", 1)
-    assert up.returncode == 0, up.stderr
-    down = lab.flume("lab", "firewall", "open")
-    assert down.returncode == 0, down.stderr
+def test_what_a_firewall_takes_is_counted_to_the_datagram(lab, engine, tmp_path, scenario):
+    process = start(lab, engine, "--profile", "lan", "--topology", udp_only(tmp_path))
+    firewalls = running_firewalls(engine, lab.name)
+    firewalls.apply(find(FIREWALLS, scenario), [1])
+    wait_for(process, lambda: dropped(firewalls) > 50)
+    firewalls.remove()
+    wait_for(process, streams(lab, engine, 1))
     stdout, stderr = process.communicate(timeout=120)
     report = lab.report()
     assert (process.returncode, report["verdict"]) == (0, "PASS"), stdout + stderr

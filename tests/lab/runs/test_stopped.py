@@ -3,6 +3,7 @@
 import signal
 import subprocess
 from collections.abc import Sequence
+from operator import gt
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from support.processes import name_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 
-STOPPED_S = 1.5
+STOPPED_S = 1.0
 
 
 def stop_for_a_moment(pids: Sequence[int]) -> None:
@@ -29,6 +30,17 @@ def plays(lab, engine) -> bool:
     """Whether every client has an active session."""
     rows = status.rows(engine, lab.name)
     return len(rows) == 2 and all(row.state == "active" for row in rows)
+
+
+def received(lab, engine) -> list[int]:
+    """How many datagrams each client has reported."""
+    return [row.datagrams or 0 for row in status.rows(engine, lab.name)]
+
+
+def outcome(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Return what a run wrote that ended by itself: its scenario had not ended."""
+    process.wait(60)
+    return process.communicate()
 
 
 def processes_in(container: Container, name: str) -> list[int]:
@@ -46,7 +58,7 @@ def text_of(path: Path) -> str:
 
 def test_a_run_whose_captures_runner_and_engine_stand_still_in_turn_judges_as_ever(lab, engine, record_property):
     """What a capture, a pipe or the engine holds meanwhile is as much as they hold: nothing of it may be lost."""
-    process = lab.start("--clients", 2, "--players", 0, "--duration", 9, "--scenario", "steady")
+    process = lab.start_held()
     assert wait_until(lambda: plays(lab, engine) or process.poll() is not None, timeout_s=60)
     (probe,) = engine.find(lab=lab.name, role="probe")
     captures = processes_in(probe, "tcpdump")
@@ -54,8 +66,10 @@ def test_a_run_whose_captures_runner_and_engine_stand_still_in_turn_judges_as_ev
     dockerd = int(Path("/var/run/docker.pid").read_text())
     assert name_of(dockerd) == "dockerd"
     for pids in (captures, [process.pid], [dockerd]):
-        assert process.poll() is None
+        before = received(lab, engine)
         stop_for_a_moment(pids)
+        assert wait_until(lambda: all(map(gt, received(lab, engine), before)), timeout_s=60), "the streams go on"  # noqa: B023
+        assert process.poll() is None
     stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 0, stdout + stderr
     report = lab.report()
@@ -70,10 +84,10 @@ def test_a_run_whose_captures_runner_and_engine_stand_still_in_turn_judges_as_ev
 def test_an_engine_that_dies_under_a_run_is_named_and_down_removes_the_lab_once_it_is_back(lab, engine, monkeypatch):
     with EngineProxy() as proxy:
         monkeypatch.setenv("DOCKER_HOST", proxy.url)
-        process = lab.start("--clients", 2, "--players", 0, "--duration", 60, "--scenario", "steady")
+        process = lab.start_held()
         assert wait_until(lambda: plays(lab, engine) or process.poll() is not None, timeout_s=60)
         proxy.die()
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = outcome(process)
         assert (process.returncode, stdout) == (3, "")
         assert f"no Docker engine at {proxy.url}" in stderr
         assert "Traceback" not in stderr
@@ -87,12 +101,15 @@ def test_an_engine_that_dies_under_a_run_is_named_and_down_removes_the_lab_once_
     lab.assert_nothing_left()
 
 
-@pytest.mark.parametrize(("role", "name"), [("server", "server"), ("client", "client-1")])
-def test_a_container_that_is_asked_to_end_during_the_run_is_named_and_the_lab_removed(lab, engine, role, name):
-    process = lab.start("--clients", 2, "--players", 0, "--duration", 60, "--scenario", "steady")
+@pytest.mark.parametrize(
+    ("role", "name", "number"), [("server", "server", 0), ("client", "client-1", 0), ("probe", "the probe", 143)]
+)
+def test_a_container_that_is_asked_to_end_during_the_run_is_named_and_the_lab_removed(lab, engine, role, name, number):
+    """Server and client end in order. The probe has nothing to do at its end, and dies of the signal."""
+    process = lab.start_held()
     assert wait_until(lambda: plays(lab, engine) or process.poll() is not None, timeout_s=60)
     subprocess.run(["kill", f"-{signal.SIGTERM}", str(engine.find(lab=lab.name, role=role)[0].pid)], check=True)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = outcome(process)
     assert (process.returncode, stdout) == (3, "")
-    assert one_line(stderr).startswith(f"flume: {name} ended during the run (status 0")
+    assert one_line(stderr).startswith(f"flume: {name} ended during the run (status {number}")
     lab.assert_nothing_left()

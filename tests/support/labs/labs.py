@@ -51,7 +51,7 @@ class LabUnderTest:
         for process in self._started:
             process.kill()  # no effect on a process that has ended
             process.wait()
-            for pipe in (process.stdout, process.stderr):
+            for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
 
@@ -61,14 +61,22 @@ class LabUnderTest:
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """Start ``flume lab run`` with *arguments*; the caller waits or kills."""
-        command = [sys.executable, "-m", "flume.cli", "lab", "run", "--artifacts", str(self.artifacts)]
+        return self._start("flume.cli", *arguments, stdin=subprocess.DEVNULL)
+
+    def start_held(self, *arguments: object) -> "subprocess.Popen[str]":
+        """Start a run of two clients that stream until ``communicate()`` closes its standard input."""
+        options = ("--clients", 2, "--players", 0, "--scenario", "steady", "--duration", 1)
+        return self._start("support.labs.held_run", *options, *arguments, stdin=subprocess.PIPE)
+
+    def _start(self, module: str, *arguments: object, stdin: int) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", module, "lab", "run", "--artifacts", str(self.artifacts)]
         # Other load on the computer costs frames. Only test_steady.py is about the share of displayed frames.
         command += ["--frames-min", "40"]
         process = subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
+            env={**self.environment, "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}"},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
