@@ -2,4 +2,5 @@
 
 :mod:`.messages` cuts the bytes of one connection into requests and interleaved packets and writes responses;
 :mod:`.headers` reads and writes what stands in their headers; :mod:`.description` writes the SDP.
+:mod:`.responses` is the client's side of all of that, for the doctor.
 """

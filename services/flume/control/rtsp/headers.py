@@ -58,8 +58,8 @@ def choose_transport_untrusted(
     """
     refusal = TransportRefusal("no Transport header: send RTP/AVP;unicast;client_port=9000-9001")
     for specification in header.split(",")[:16]:
-        name, *parameters = (part.strip() for part in specification.split(";"))
-        values = dict(_parameters(parameters))
+        name, *rest = (part.strip() for part in specification.split(";"))
+        values = dict(parameters(rest))
         chosen = _transport(name.lower(), values, udp=udp, own_addresses=own_addresses)
         if not isinstance(chosen, TransportRefusal):
             return chosen
@@ -67,8 +67,9 @@ def choose_transport_untrusted(
     return refusal
 
 
-def _parameters(parameters: list[str]) -> Iterator[tuple[str, str]]:
-    for parameter in parameters:
+def parameters(texts: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield name, in lower case, and value of each of *texts*: the parts of a Transport header behind its first."""
+    for parameter in texts:
         name, _, value = parameter.partition("=")
         yield name.strip().lower(), value.strip().strip('"')
 
@@ -110,7 +111,7 @@ def _plain(address: str) -> str:
 
 
 def _over_tcp(values: Mapping[str, str]) -> Transport | TransportRefusal:
-    first, second = _pair(values.get("interleaved", "0-1"))
+    first, second = number_pair(values.get("interleaved", "0-1"))
     if first is None or first > 255 or (second or 0) > 255:
         return TransportRefusal("interleaved names two channels from 0 to 255")
     if second is None:
@@ -121,7 +122,7 @@ def _over_tcp(values: Mapping[str, str]) -> Transport | TransportRefusal:
 
 
 def _over_udp(values: Mapping[str, str]) -> Transport | TransportRefusal:
-    port, rtcp_port = _pair(values.get("client_port", ""))
+    port, rtcp_port = number_pair(values.get("client_port", ""))
     if port is None:
         return TransportRefusal("client_port is missing: send RTP/AVP;unicast;client_port=9000-9001")
     if not all(LOWEST_PORT <= each <= 65_535 for each in (port, port if rtcp_port is None else rtcp_port)):
@@ -129,7 +130,7 @@ def _over_udp(values: Mapping[str, str]) -> Transport | TransportRefusal:
     return UdpTransport(port, None if rtcp_port == port else rtcp_port)
 
 
-def _pair(text: str) -> tuple[int | None, int | None]:
+def number_pair(text: str) -> tuple[int | None, int | None]:
     """Return the numbers in ``a-b`` or ``a``."""
     match = re.fullmatch(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", text, re.ASCII)
     if match is None:

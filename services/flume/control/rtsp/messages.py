@@ -10,8 +10,8 @@ for it. Where the end of a wrong request is known, the connection goes on behind
 
 import enum
 import string
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple, TypeVar
 
 VERSION = "RTSP/1.0"
 
@@ -82,6 +82,16 @@ class Request(NamedTuple):
     body: bytes = b""
 
 
+class Response(NamedTuple):
+    """One response, of any server: its *status* may be any of three digits. For *headers* see :class:`Request`."""
+
+    status: int
+    reason: str
+    cseq: int | None
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
 class Packet(NamedTuple):
     """One interleaved packet (RFC 2326, section 10.12)."""
 
@@ -100,18 +110,16 @@ class Fault(NamedTuple):
 
 Item = Request | Packet | Fault
 
+_HeadT = TypeVar("_HeadT", Request, Response)
 
-class MessageBuffer:
-    r"""Collects a client's bytes, and gives out one request or packet at a time. Memory is bounded by the longest.
 
-    >>> messages = MessageBuffer()
-    >>> messages.append_untrusted(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n$\1\0\2ab")
-    >>> messages.take_untrusted().method, messages.take_untrusted(), messages.take_untrusted()
-    ('OPTIONS', Packet(channel=1, data=b'ab'), None)
-    """
+class Messages(Generic[_HeadT]):
+    """Collects one side's bytes, and gives out one message or packet at a time. Memory is bounded by the longest."""
 
-    def __init__(self) -> None:
-        """Begin at the start of a request."""
+    def __init__(self, parse_head: Callable[[bytes], _HeadT | Fault], *, max_body_bytes: int) -> None:
+        """Begin at the start of a message, whose line and headers *parse_head* reads."""
+        self._parse_head: Callable[[bytes], _HeadT | Fault] = parse_head
+        self._max_body_bytes = max_body_bytes
         self._pending = bytearray()
         self._searched = 0
         """How many of the pending bytes are known to hold no end of headers."""
@@ -132,7 +140,7 @@ class MessageBuffer:
         self._pending.clear()
         self._searched = 0
 
-    def take_untrusted(self) -> Item | None:
+    def take_untrusted(self) -> _HeadT | Packet | Fault | None:
         """Return the next item; ``None`` until one is complete, and after a fault that was the last. Raises nothing."""
         blanks = len(self._pending) - len(self._pending.lstrip(b"\r\n"))
         if blanks:
@@ -140,7 +148,7 @@ class MessageBuffer:
             self._searched = 0
         if not self._pending:
             return None
-        return self._take_packet() if self._pending[0] == ord("$") else self._take_request()
+        return self._take_packet() if self._pending[0] == ord("$") else self._take_message()
 
     def _take_packet(self) -> Packet | None:
         if len(self._pending) < _FRAME_HEAD_BYTES:
@@ -152,7 +160,7 @@ class MessageBuffer:
         self._drop(end)
         return packet
 
-    def _take_request(self) -> Item | None:
+    def _take_message(self) -> _HeadT | Fault | None:
         end, length = self._end_of_head()
         if end < 0:
             if len(self._pending) < MAX_HEAD_BYTES + 4:  # with the empty line
@@ -160,8 +168,8 @@ class MessageBuffer:
             return self._end(Fault(Status.TOO_LARGE, f"a request has at most {MAX_HEAD_BYTES} bytes before its body"))
         if end > MAX_HEAD_BYTES:
             return self._end(Fault(Status.TOO_LARGE, f"a request has at most {MAX_HEAD_BYTES} bytes before its body"))
-        head = parse_head_untrusted(bytes(self._pending[:end]))
-        body = 0 if isinstance(head, Fault) else _content_length(head.headers)
+        head = self._parse_head(bytes(self._pending[:end]))
+        body = 0 if isinstance(head, Fault) else _content_length(head.headers, self._max_body_bytes)
         if isinstance(body, Fault):
             return self._end(body._replace(cseq=None if isinstance(head, Fault) else head.cseq))
         if len(self._pending) < end + length + body:
@@ -192,16 +200,30 @@ class MessageBuffer:
         return fault._replace(is_last=True)
 
 
+class MessageBuffer(Messages[Request]):
+    r"""Collects a client's bytes into requests and packets.
+
+    >>> messages = MessageBuffer()
+    >>> messages.append_untrusted(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n$\1\0\2ab")
+    >>> messages.take_untrusted().method, messages.take_untrusted(), messages.take_untrusted()
+    ('OPTIONS', Packet(channel=1, data=b'ab'), None)
+    """
+
+    def __init__(self) -> None:
+        """Begin at the start of a request."""
+        super().__init__(parse_head_untrusted, max_body_bytes=MAX_BODY_BYTES)
+
+
 def parse_head_untrusted(head: bytes) -> Request | Fault:
     """Return the request whose line and headers are *head*, without its body; or what is wrong. Raises nothing."""
     try:
         first, *lines = head.decode().replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
         return Fault(Status.BAD_REQUEST, "a request is text in UTF-8")
-    headers = _headers(lines)
+    headers = headers_untrusted(lines)
     if isinstance(headers, Fault):
         return headers
-    cseq = _number(headers.get("cseq"))
+    cseq = number(headers.get("cseq"))
     method, _, rest = first.partition(" ")
     uri, _, version = rest.rpartition(" ")
     if not method or not set(method) <= _TOKEN or not uri or " " in uri or not uri.isprintable():
@@ -213,13 +235,14 @@ def parse_head_untrusted(head: bytes) -> Request | Fault:
     return Request(method, uri, cseq, headers)
 
 
-def _headers(lines: list[str]) -> dict[str, str] | Fault:
+def headers_untrusted(lines: list[str]) -> dict[str, str] | Fault:
+    """Return the headers in *lines*, names in lower case; or which line is none. Raises nothing."""
     headers: dict[str, str] = {}
     for line in _unfolded(lines):
         name, colon, value = line.partition(":")
         name = name.strip().lower()
         if not colon or not name or not set(name) <= _TOKEN:
-            return Fault(Status.BAD_REQUEST, f"no header: {line[:80]!r}", _number(headers.get("cseq")))
+            return Fault(Status.BAD_REQUEST, f"no header: {line[:80]!r}", number(headers.get("cseq")))
         value = value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
@@ -236,18 +259,18 @@ def _unfolded(lines: list[str]) -> list[str]:
     return joined
 
 
-def _number(text: str | None) -> int | None:
+def number(text: str | None) -> int | None:
     """Return the number in *text*, of at most ten digits."""
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
-def _content_length(headers: Mapping[str, str]) -> int | Fault:
+def _content_length(headers: Mapping[str, str], most: int) -> int | Fault:
     text = headers.get("content-length", "0")
-    length = _number(text)
+    length = number(text)
     if length is None:
         return Fault(Status.BAD_REQUEST, f"no length of a body: {text[:40]!r}")
-    if length > MAX_BODY_BYTES:
-        return Fault(Status.TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+    if length > most:
+        return Fault(Status.TOO_LARGE, f"a body has at most {most} bytes")
     return length
 
 

@@ -57,6 +57,23 @@ def _packet(kind: int, count: int, body: bytes) -> bytes:
     return _HEAD.pack(_VERSION | count, kind, len(body) // 4) + body
 
 
+def kinds_untrusted(data: bytes) -> list[int]:
+    """Return the kinds of the packets in a compound packet, as many as can be read. Raises nothing.
+
+    >>> kinds_untrusted(bytes.fromhex("80c80000 81ca0000")) == [SENDER_REPORT, DESCRIPTION]
+    True
+    """
+    kinds: list[int] = []
+    at = 0
+    while at + _HEAD.size <= len(data):
+        head, kind, words = _HEAD.unpack_from(data, at)
+        at += _HEAD.size + words * 4
+        if head >> 6 != 2 or at > len(data):
+            break
+        kinds.append(kind)
+    return kinds
+
+
 def receiver_reports_untrusted(data: bytes) -> list[ReceiverReport]:
     """Return the report blocks in a compound packet, as many as can be read. Raises nothing."""
     reports: list[ReceiverReport] = []
