@@ -3,6 +3,7 @@
 =====================  =====================================================================
 ``cli``                the command: prints findings, exits with a status
 ``examination``        the order of the legs, and the time that each may take
+``approach``           the first legs: name, machine, TCP
 ``media``              the legs that need a session: token, stream and echoes
 ``silence``            the last of them: the path after a pause
 ``session``            one session: control connection and media socket, polled in one thread

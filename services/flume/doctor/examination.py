@@ -12,7 +12,7 @@ all. It ends its session, so the server is left as it was found.
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 
 from flume.client.reception.media_socket import ask_for_buffer, granted_bytes
 from flume.client.reception.receive_buffer import ReceiveBuffer
@@ -20,34 +20,18 @@ from flume.client.session.control_link import PLAIN, AccessChoice, login_request
 from flume.control import messages
 from flume.control.endpoint import without_brackets
 from flume.doctor import diagnosis, observations
+from flume.doctor.approach import Approach
 from flume.doctor.banner import describe_untrusted
 from flume.doctor.media import MediaExamination
 from flume.doctor.remedies import PathEnds
 from flume.doctor.session import ControlChannel, ControlConnection, Poller
-from flume.doctor.sockets import (
-    ConnectAttempt,
-    Endpoint,
-    Ping,
-    await_attempts,
-    plain_address,
-    resolve,
-    try_udp_port,
-    unacknowledged_bytes,
-)
+from flume.doctor.sockets import unacknowledged_bytes
 from flume.errors import NetworkError
 from flume.settings import ClientSettings
 
 BUDGET_S = 11.0
 """A person waits that long; Python needs half a second to start."""
-NAME_S, TCP_S, CONTROL_S = 2.5, 3.3, 2.5
-"""A SYN is repeated after 1 and 3 s; a neighbour that does not answer is given up after 3."""
-PATIENCE_S = 0.4
-"""A SYN unanswered for this long makes the doctor try other ports and ping."""
-MOST_ENDPOINTS = 4
-"""Addresses of one name that are tried, side by side."""
-QUIET_PORTS = (9, 1)
-"""discard and tcpmux: a host without these services refuses the connection, which shows that it is on."""
-
+CONTROL_S = 2.5
 
 _BY_CODE = {"tls_required": "tls_required", "no_users": "login_required"} | dict.fromkeys(
     ("login_required", "login_failed", "login_limited", "login_busy"), "login_required"
@@ -101,21 +85,10 @@ class Examination:
         return min(time.monotonic() + seconds, self._deadline_s)
 
     def _examine(self) -> Iterator[diagnosis.Finding]:
-        self._on_leg("name")
-        name, endpoints = resolve(self._host, self._port, timeout_s=NAME_S)
-        yield diagnosis.name(name)
-        if not endpoints:
-            return
-        self._on_leg("tcp")
-        attempt, other = self._connect(endpoints)
-        tcp = attempt.give_up()
-        here = plain_address(attempt.socket.getsockname()[0])
-        self._path = PathEnds(tcp.address, self._port, here if here not in {"0.0.0.0", "::"} else "this machine")
-        self._path = self._path._replace(zone=attempt.endpoint.zone)
-        host = diagnosis.host(tcp, other, self._path)
-        yield host
-        yield diagnosis.tcp(tcp, other, self._path, alive=host.finding == "reachable")
-        if tcp.outcome != "open":
+        approach = Approach(self._path, self._cleanup, deadline_s=self._deadline_s, on_leg=self._on_leg)
+        yield from approach.legs()
+        self._path, attempt = approach.path, approach.attempt
+        if attempt is None or not attempt.is_open:
             return
         self._on_leg("control")
         try:
@@ -129,37 +102,6 @@ class Examination:
         if control.outcome == "answered":
             self._media = MediaExamination(poller, attempt.endpoint, self._path, deadline_s=self._deadline_s)
             yield from self._media.legs(self._cleanup, self._on_leg)
-
-    # -- TCP ---------------------------------------------------------------------------------------------------
-
-    def _connect(self, endpoints: list[Endpoint]) -> tuple[ConnectAttempt, observations.HostSeen]:
-        """Connect to all *endpoints* at once; return the most telling attempt, and what else the host answers."""
-        until_s = self._until(TCP_S)
-        attempts = [self._attempt(endpoint) for endpoint in endpoints[:MOST_ENDPOINTS]]
-
-        def opened() -> bool:
-            return any(attempt.is_open for attempt in attempts)
-
-        def concluded() -> bool:
-            return opened() or all(attempt.seen is not None for attempt in attempts)
-
-        await_attempts(attempts, self._until(PATIENCE_S), concluded)
-        seen = observations.HostSeen((), None)
-        if not concluded():
-            self._on_leg("host")
-            others = [self._attempt(attempts[0].endpoint.at(port)) for port in QUIET_PORTS]
-            with contextlib.closing(Ping(attempts[0].endpoint)) as ping:
-                await_attempts([*attempts, *others], until_s, concluded)
-                seen = observations.HostSeen(tuple(other.give_up() for other in others), ping.read_answer())
-        best = _most_telling(attempts)
-        tcp = best.give_up()
-        if tcp.outcome == "refused" and tcp.icmp is None:
-            mine, other = (try_udp_port(best.endpoint.at(port), timeout_s=PATIENCE_S) for port in (self._port, 9))
-            seen = seen._replace(udp_port_refused=mine, other_udp_refused=other)
-        return best, seen
-
-    def _attempt(self, endpoint: Endpoint) -> ConnectAttempt:
-        return self._cleanup.enter_context(contextlib.closing(ConnectAttempt(endpoint)))
 
     # -- control -----------------------------------------------------------------------------------------------
 
@@ -203,12 +145,6 @@ class Examination:
         if self._media is not None and self._media.buffer is not None:
             return diagnosis.receive_buffer(self._media.buffer)
         return own_buffer()
-
-
-def _most_telling(attempts: Sequence[ConnectAttempt]) -> ConnectAttempt:
-    """Return the first attempt that is open, else the first that was answered, if only by a refusal, else the first."""
-    answered = [attempt for attempt in attempts if attempt.seen is not None]
-    return next((attempt for attempt in answered if attempt.is_open), next(iter(answered), attempts[0]))
 
 
 def own_buffer() -> diagnosis.Finding:
