@@ -3,8 +3,29 @@
 from types import SimpleNamespace
 
 from flume.control.rtsp import headers
-from flume.control.rtsp.messages import MAX_BODY_BYTES, MAX_HEAD_BYTES, Fault, Item, MessageBuffer, Request
+from flume.control.rtsp.messages import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    Fault,
+    Item,
+    MessageBuffer,
+    Packet,
+    Request,
+    Response,
+)
+from flume.control.rtsp.responses import (
+    MAX_MEDIA,
+    MAX_RESPONSE_BODY_BYTES,
+    MAX_URI,
+    ResponseBuffer,
+    encode_request,
+    read_description_untrusted,
+    server_transport_untrusted,
+)
 from flume.control.rtsp.rtcp import receiver_reports_untrusted
+from flume.doctor.rtsp.arrivals import Arrivals, announced_first_untrusted
+from flume.doctor.rtsp.examination import _other_program_untrusted
+from flume.doctor.rtsp.observations import asks_for_basic_untrusted, shown
 from flume.lab.evidence.facts import Command, Reply
 from flume.lab.evidence.json_lines import Frame
 from flume.lab.evidence.rtsp import Rtsp, begins_untrusted
@@ -16,16 +37,17 @@ from fuzz.reading import Reading, pieces
 HOST = "198.18.0.2"
 PLAYER = (HOST, 9001)
 SSRC = 7
+BASE = "rtsp://198.18.0.2/"
 LONGEST = max(MAX_HEAD_BYTES + MAX_BODY_BYTES, 65_539)
 
 
-def _items(buffer: MessageBuffer, data: bytes, size: int) -> list[Item]:
-    items = []
+def _items(buffer: MessageBuffer | ResponseBuffer, data: bytes, size: int) -> list[Item | Response]:
+    items: list[Item | Response] = []
     for piece in pieces(data, size):
         buffer.append_untrusted(piece)
         while (item := buffer.take_untrusted()) is not None:
             items.append(item)
-        assert buffer.pending_bytes <= LONGEST
+        assert buffer.pending_bytes <= LONGEST + MAX_RESPONSE_BODY_BYTES
     return items
 
 
@@ -39,6 +61,43 @@ def rtsp_request(data: bytes) -> None:
     for item in items:
         if isinstance(item, Request):
             _read_headers(item)
+
+
+def rtsp_response(data: bytes) -> None:
+    """The doctor reads what any server sends: the same in any pieces, and little of it."""
+    reading = Reading(data)
+    size, stream = reading.byte(), reading.rest()
+    items = _items(ResponseBuffer(), stream, len(stream))
+    assert items == _items(ResponseBuffer(), stream, size)
+    arrivals = Arrivals()
+    for item in items:
+        if isinstance(item, Packet):
+            arrivals.take_untrusted(item.data, at_s=1.0)
+            arrivals.take_report_untrusted(item.data, at_s=2.0)
+        elif isinstance(item, Response):
+            _read_response(item, arrivals)
+    assert arrivals.lost >= arrivals.longest_gap >= 0
+    assert arrivals.count <= sum(isinstance(item, Packet) for item in items)
+    other = _other_program_untrusted(stream, 0.1, port=5004)
+    assert other.outcome in {"not_rtsp", "turned_away"}
+
+
+def _read_response(response: Response, arrivals: Arrivals) -> None:
+    values = response.headers
+    assert 0 <= response.status <= 999
+    transport = server_transport_untrusted(values.get("transport", ""))
+    for port in (transport.port, transport.rtcp_port):
+        assert port is None or 0 < port < 65_536
+    assert transport.channel is None or 0 <= transport.channel < 256
+    media = read_description_untrusted(response.body, BASE)
+    assert len(media) <= MAX_MEDIA
+    for each in media:
+        assert len(each.uri) <= MAX_URI
+        request = encode_request("SETUP", each.uri, 1, {})
+        assert _items(MessageBuffer(), request, len(request)) == [Request("SETUP", each.uri, 1, {"cseq": "1"})]
+    arrivals.first_announced = announced_first_untrusted(values.get("rtp-info", ""))
+    asks_for_basic_untrusted(values.get("www-authenticate", ""))
+    assert shown(response.reason).isprintable()
 
 
 def _read_headers(request: Request) -> None:

@@ -28,6 +28,7 @@ TARGETS: Mapping[str, Target] = {
         evidence_targets.fragments,
         evidence_targets.statistics,
         rtsp_targets.rtsp_request,
+        rtsp_targets.rtsp_response,
         rtsp_targets.rtcp,
         rtsp_targets.rtsp_evidence,
         source_targets.playlist,

@@ -21,6 +21,7 @@ Frames are those that the player says it displayed; what it has read ahead is lo
 
 What a person does: Debian's VLC and mpv halt their display in a pause, and the datagrams go on. To save the network,
 stop and play again. After the server was started again `flume` comes back by itself; in a player, play again.
+When a player shows nothing, `flume doctor rtsp://HOST:5004/` names the leg that fails ([the doctor](doctor.md)).
 """
 
 

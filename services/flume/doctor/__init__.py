@@ -11,6 +11,7 @@
 ``observations``       what was seen, as values; pure
 ``diagnosis``          observations in, findings out; pure
 ``remedies``           the fix of each finding, as commands to copy; pure
+``rtsp``               the same for other people's players, at any RTSP server
 ``banner``             which other program answers on the port; pure
 =====================  =====================================================================
 """

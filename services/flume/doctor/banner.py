@@ -12,21 +12,25 @@ _PROGRAMS = (
 """Beginnings of answers, in lower case, and the program that sends them."""
 
 
-def describe_untrusted(beginning: bytes, *, port: int) -> str:
-    """Return one clause about *beginning*, the first bytes from *port* in answer to a command of flume control.
+def describe_untrusted(
+    beginning: bytes, *, port: int, language: str = "flume control", program: str = "'flume serve'"
+) -> str:
+    """Return one clause about *beginning*, the first bytes from *port* in answer to a command of *language*.
+
+    *program* is one that speaks it.
 
     >>> describe_untrusted(b"SSH-2.0-OpenSSH_9.2", port=5004)
     "port 5004 belongs to an SSH server: it says 'SSH-2.0-OpenSSH_9.2'"
     """
     if beginning[:2] in _TLS:
-        return f"port {port} speaks TLS, which flume control does not"
+        return f"port {port} speaks TLS, which {language} does not"
     lowered = beginning.lstrip().lower()
-    for beginnings, program in _PROGRAMS:
+    for beginnings, other in _PROGRAMS:
         if lowered.startswith(beginnings):
-            return f"port {port} belongs to {program}: it says {_quote(beginning)}"
+            return f"port {port} belongs to {other}: it says {_quote(beginning)}"
     if beginning:
-        return f"port {port} does not speak flume control: it says {_quote(beginning)}"
-    return f"port {port} opens, and the connection is closed without a word: the program there is not 'flume serve'"
+        return f"port {port} does not speak {language}: it says {_quote(beginning)}"
+    return f"port {port} opens, and the connection is closed without a word: the program there is not {program}"
 
 
 def _quote(beginning: bytes) -> str:

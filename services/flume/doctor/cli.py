@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from flume.client.playback.packages import INSTALL_VLC
 from flume.client.session.control_link import AccessChoice
@@ -17,7 +18,9 @@ from flume.control.endpoint import endpoint
 from flume.doctor import remedies
 from flume.doctor.diagnosis import LEG_NAMES, Finding, is_well, untested
 from flume.doctor.examination import Examination, own_buffer
-from flume.errors import FlumeError
+from flume.doctor.rtsp.address import StreamAddress, stream_address
+from flume.doctor.rtsp.examination import RtspExamination
+from flume.errors import FlumeError, SettingsError
 from flume.settings import DEFAULT_PORT, check_port
 
 _MARKS = {"well": ("ok", "green"), "advice": ("note", "yellow"), "blocked": ("BLOCKED", "red"), "untested": ("-", None)}
@@ -84,6 +87,10 @@ def doctor(*, host: str | None, port: int, as_json: bool, **access: Any) -> None
     one after another. A session of its own receives the stream for three seconds. It takes eight seconds, never more
     than twelve, and leaves the server as it was found.
 
+    HOST may be an address as players take it, of any RTSP server: rtsp://HOST:PORT/PATH, port 554 where it names none.
+    Then it does what a player does, over UDP and on the connection, and reports which module for RTSP this machine's
+    VLC has. It takes nine seconds, never more than thirty.
+
     Without HOST it reports what this machine has for a lab, and where the lab's links would meet netem.
 
     The exit status is 0 when all is well, 1 when a leg is blocked or could not be examined, 2 for a wrong option.
@@ -91,15 +98,18 @@ def doctor(*, host: str | None, port: int, as_json: bool, **access: Any) -> None
     \b
       flume doctor 192.0.2.7
       flume doctor server.example --port 6004 --json
+      flume doctor rtsp://192.0.2.7:5004/
     """
     check_port("port", port)
     choice = access_choice(**access)
+    stream = _stream(host, choice) if host is not None and "://" in host else None
     terminal = sys.stdout.isatty() and not as_json
     progress = _Progress(shown=terminal and sys.stderr.isatty())
     findings: list[Finding] = []
     if not as_json:
-        click.echo(f"the path from here to {endpoint(host, port)}" if host else "this machine")
-    for finding in _findings(host, port, choice, progress):
+        place = stream.uri if stream is not None else host and endpoint(host, port)
+        click.echo(f"the path from here to {place}" if place else "this machine")
+    for finding in _findings(stream or host, port, choice, progress):
         findings.append(finding)
         progress.clear()
         if as_json:
@@ -112,9 +122,23 @@ def doctor(*, host: str | None, port: int, as_json: bool, **access: Any) -> None
     sys.exit(0 if is_well(findings) else 1)
 
 
-def _findings(host: str | None, port: int, access: AccessChoice, progress: _Progress) -> Iterator[Finding]:
+def _stream(text: str, access: AccessChoice) -> StreamAddress:
+    """Return the address of a stream, with which options for flume's own protocol make no sense."""
+    stream = stream_address(text)
+    if click.get_current_context().get_parameter_source("port") is ParameterSource.COMMANDLINE:
+        raise SettingsError("port", "--port", "in the address: rtsp://HOST:PORT/")
+    if access.tls:
+        raise SettingsError("tls", "--tls", "left out for rtsp://, which is not encrypted")
+    return stream
+
+
+def _findings(
+    host: str | StreamAddress | None, port: int, access: AccessChoice, progress: _Progress
+) -> Iterator[Finding]:
     if host is None:
         return _examine_machine()
+    if isinstance(host, StreamAddress):
+        return RtspExamination(host, access=access, on_leg=progress.on_leg).legs()
     return Examination(host, port, access=access, on_leg=progress.on_leg).legs()
 
 

@@ -50,6 +50,37 @@ PATH_LEGS: Mapping[str, Mapping[str, Weight]] = {
 }
 """The legs of the path in the order of their examination, with their findings; ``untested`` is always possible."""
 
+RTSP_LEGS: Mapping[str, Mapping[str, Weight]] = {
+    "name": PATH_LEGS["name"],
+    "host": PATH_LEGS["host"],
+    "tcp": PATH_LEGS["tcp"],
+    "rtsp": {"ok": "well", "silent": "blocked", "not_rtsp": "blocked", "turned_away": "blocked"},
+    "describe": {
+        "ok": "well",
+        "silent": "blocked",
+        "login_required": "blocked",
+        "not_found": "blocked",
+        "refused": "blocked",
+        "no_stream": "blocked",
+    },
+    "setup_udp": {"ok": "well", "silent": "blocked", "tcp_only": "advice", "refused": "blocked"},
+    "play": {"ok": "well", "silent": "blocked", "refused": "blocked"},
+    "media_udp": {
+        "ok": "well",
+        "off": "advice",
+        "after_punch": "advice",
+        "dropped": "blocked",
+        "ended": "blocked",
+        "lossy": "blocked",
+        "no_source": "blocked",
+    },
+    "rtcp": {"ok": "well", "none": "advice"},
+    "media_tcp": {"ok": "well", "silent": "blocked", "refused": "blocked", "no_source": "blocked"},
+    "teardown": {"ok": "well", "silent": "advice", "refused": "advice", "streams_on": "advice"},
+    "vlc_rtsp": {"live555": "well", "sat_ip": "advice", "none": "advice", "absent": "advice"},
+}
+"""The legs of the path of other people's players, to any RTSP server."""
+
 MACHINE_LEGS: Mapping[str, Mapping[str, Weight]] = {
     "engine": {"ok": "well", "none": "blocked"},
     "netem": {"kernel": "well", "wire": "well", "none": "advice"},
@@ -58,7 +89,7 @@ MACHINE_LEGS: Mapping[str, Mapping[str, Weight]] = {
 }
 """What this machine needs, examined without a server."""
 
-FINDINGS: Mapping[str, Mapping[str, Weight]] = {**PATH_LEGS, **MACHINE_LEGS}
+FINDINGS: Mapping[str, Mapping[str, Weight]] = {**PATH_LEGS, **RTSP_LEGS, **MACHINE_LEGS}
 
 LEG_NAMES: Mapping[str, str] = {
     "name": "Name of the server",
@@ -71,6 +102,15 @@ LEG_NAMES: Mapping[str, str] = {
     "path_mtu": "Size of datagrams",
     "udp_state": "UDP after a pause",
     "receive_buffer": "Receive buffer here",
+    "rtsp": "RTSP on the port",
+    "describe": "Description (DESCRIBE)",
+    "setup_udp": "Media over UDP (SETUP)",
+    "play": "Start (PLAY)",
+    "media_udp": "UDP to here",
+    "rtcp": "Reports (RTCP)",
+    "media_tcp": "Media on the connection",
+    "teardown": "End (TEARDOWN)",
+    "vlc_rtsp": "VLC here",
     "engine": "Engine of the lab",
     "netem": "Links of the lab",
     "vlc": "VLC",

@@ -22,6 +22,8 @@ class PathEnds(NamedTuple):
     here: str
     zone: str = ""
     """The interface of a link-local address, with a percent sign before it; rules of firewalls go without."""
+    is_rtsp: bool = False
+    """Whether the server may be any that speaks RTSP."""
 
     @property
     def named(self) -> str:
@@ -103,10 +105,13 @@ def refused(path: PathEnds) -> str:
 
 def start_server(path: PathEnds) -> str:
     """No server listens on the port."""
-    how = f"see on the server whether 'flume serve' runs and on which port (ss -ltnp 'sport = :{path.port}'); "
+    program = "its RTSP server" if path.is_rtsp else "'flume serve'"
+    how = f"see on the server whether {program} runs and on which port (ss -ltnp 'sport = :{path.port}'); "
     if ":" in path.server:
         how += "if it listens on 0.0.0.0 or another IPv4 address, give that, or serve with '--host ::' for both; "
-    return how + "start it, or give its port with --port"
+    return how + (
+        "start it, or give its port in the address" if path.is_rtsp else "start it, or give its port with --port"
+    )
 
 
 def route(path: PathEnds) -> str:
