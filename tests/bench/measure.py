@@ -15,6 +15,7 @@ from bench.clients import MediaSockets, Sessions, wait_until
 from bench.clips import Clip
 from bench.destinations import format_listing
 from bench.network import MEDIA_PORT, SAMPLE_CLIENTS, BenchNetwork, client_addresses, dead_addresses
+from bench.players import PlayerSessions
 from bench.process import SenderProcess, Usage, machine_busy_s, usage
 from bench.senders import Sender, Work
 from bench.sink import Sink
@@ -63,6 +64,8 @@ class CellSetup:
         self.network, self.sender, self.cell = network, sender, cell
         self._stack = contextlib.ExitStack()
         self.sessions: Sessions | None = None
+        self.players: PlayerSessions | None = None
+        """Instead of sessions of our own clients."""
         self.media: list[socket.socket] = []
 
     def __enter__(self) -> "CellSetup":
@@ -115,10 +118,15 @@ class CellSetup:
             self.network.add_addresses(dead)
             self._stack.callback(self._remove_dead, dead)
         self._dead = self._stack.enter_context(Sessions(self.network, dead, timeout_s=START_TIMEOUT_S))
-        self.sessions = self._stack.enter_context(Sessions(self.network, live, timeout_s=START_TIMEOUT_S))
+        if self.sender.is_rtsp:
+            self.players = PlayerSessions(self.network, live, timeout_s=START_TIMEOUT_S)
+            media = self._stack.enter_context(self.players).media
+        else:
+            self.sessions = Sessions(self.network, live, timeout_s=START_TIMEOUT_S)
+            media = self._stack.enter_context(self.sessions).media
         self._remove_dead(dead)
         drained = self.samples if self.cell.path == "wire" else len(live)
-        self.media = self.sessions.media[:drained]
+        self.media = media[:drained]
 
     def _remove_dead(self, dead: list[str]) -> None:
         """Remove the addresses *dead* and empty the list, so that a second call does nothing."""
@@ -129,8 +137,9 @@ class CellSetup:
     def tend(self) -> None:
         """Repeat the clients' tokens when they are due; raise :class:`BenchError` if the sender has ended."""
         self.process.require_alive()
-        if self.sessions is not None:
-            self.sessions.tend()
+        for clients in (self.sessions, self.players):
+            if clients is not None:
+                clients.tend()
 
     def wait(self, until_ns: int) -> None:
         """Tend the clients until *until_ns* (CLOCK_REALTIME, as the arrival times)."""

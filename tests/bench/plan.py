@@ -7,8 +7,8 @@ import msgspec
 
 from bench.values import BATCH, RATES_MBIT, Cell, Outcome, PathKind
 
-Part = Literal["alone", "cost", "large", "dead", "steering", "idle", "sessions", "ladder", "rates", "custom"]
-PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "sessions", "ladder", "rates")
+Part = Literal["alone", "cost", "large", "dead", "steering", "idle", "sessions", "rtsp", "ladder", "rates", "custom"]
+PARTS: tuple[Part, ...] = ("cost", "large", "dead", "steering", "idle", "sessions", "rtsp", "ladder", "rates")
 
 RUNGS = (1, 10, 100, 200, 400, 1000)
 CUT_RUNGS = (1, 100, 400, 1000)
@@ -25,6 +25,10 @@ IDLE_CLIENTS = 20
 CONNECTED, CONNECTED_ACTIVE, CONNECTED_RATE = 1000, 400, 2
 """Sessions that are connected, those of them that receive, and the stream's rate in Mbit/s."""
 
+RTSP_REPEATS, RTSP_SECONDS, RTSP_RATIO = 5, 10.0, 1.05
+"""Pairs of windows with clients of our own and with players, their length, and the bound on the ratio of the medians of
+their costs. A window holds two intervals of the reports of all players (RTCP, 5 s)."""
+
 ANSWER_MS = 50.0
 LARGE = ((400, 8, 15.0), (1000, 2, 17.0))
 """Clients, rate in Mbit/s, and flume's tick in ms. For so many clients flume's help advises a longer tick than the
@@ -36,7 +40,7 @@ MACHINE_CORES = 2
 CELL_OVERHEAD_S = 3.0
 """Time of a cell beside its window: start, settling and end. It is used to estimate the remaining time."""
 
-FLUME, LIMIT, NAIVE, PEER = "flume", "limit", "naive", "multiudpsink"
+FLUME, LIMIT, NAIVE, PEER, PLAYERS = "flume", "limit", "naive", "multiudpsink", "flume-rtsp"
 JUDGED = (FLUME, PEER, NAIVE, LIMIT)
 """The senders whose ratios the "done when" table judges. Their cells are repeated."""
 BESIDE = ("flume-loop", "naive-pinned")
@@ -68,7 +72,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.parts:
             return part in self.parts
-        return self.plan == "full" or part not in {"ladder", "rates"}
+        return self.plan == "full" or part not in {"ladder", "rates", "rtsp"}
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +81,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cell: Cell
     part: Part
     repeat: int = 0
+    seconds: float | None = None
+    """Length of the window, where the options' is not meant."""
 
 
 def _cell(
@@ -90,7 +96,8 @@ def rates_used(options: Options) -> list[int]:
     """Return the bit rates for which the plan needs clips, in Mbit/s, ascending."""
     if options.custom:
         return list(options.rates or (COST_RATE,))
-    needed = {COST_RATE} if any(map(options.wants, ("cost", "large", "dead", "steering", "idle", "ladder"))) else set()
+    at_cost_rate = ("cost", "large", "dead", "steering", "idle", "rtsp", "ladder")
+    needed = {COST_RATE} if any(map(options.wants, at_cost_rate)) else set()
     if options.wants("large"):
         needed |= {rate for _, rate, _ in LARGE}
     if options.wants("sessions"):
@@ -104,10 +111,13 @@ def alone_steps(options: Options) -> list[Step]:
     """Return the steps with a single client: they show how many datagrams each sender makes of a clip."""
     # Only flume and the limit are measured at 2 Mbit/s outside "rates".
     everywhere = options.custom or options.wants("rates")
+    measured = {step.cell.sender for step in fixed_steps(options)}
+    measured.update(climbers(options) if ladders(options) else ())
     return [
         Step(cell=_cell(options, sender, 1, rate, "sockets", offload=True), part="alone")
         for rate in rates_used(options)
         for sender in options.senders
+        if sender in measured
         if everywhere or rate == COST_RATE or sender in {FLUME, LIMIT}
     ]
 
@@ -124,7 +134,21 @@ def fixed_steps(options: Options) -> list[Step]:
             steps += _large(options, repeat)
         if options.wants("dead"):
             steps += _dead(options, repeat)
+    if options.wants("rtsp"):
+        for repeat in range(max(options.repeats, RTSP_REPEATS)):
+            steps += _rtsp(options, repeat)
     return steps
+
+
+def _rtsp(options: Options, repeat: int) -> Iterator[Step]:
+    """Yield a pair of cells that differ in their clients alone; the first of a pair is each in turn.
+
+    Their repeats are numbered behind those of the part "cost", which has one of the cells as well.
+    """
+    pair = [sender for sender in (FLUME, PLAYERS) if sender in options.senders]
+    for sender in reversed(pair) if repeat % 2 else pair:
+        cell = _cell(options, sender, COST_CLIENTS, COST_RATE, "wire", offload=True)
+        yield Step(cell=cell, part="rtsp", repeat=options.repeats + repeat, seconds=RTSP_SECONDS)
 
 
 def _custom(options: Options, repeat: int) -> Iterator[Step]:
@@ -139,6 +163,8 @@ def _custom(options: Options, repeat: int) -> Iterator[Step]:
 def _cost(options: Options, repeat: int) -> Iterator[Step]:
     for path in ("sockets", "wire"):
         for sender in options.senders:
+            if sender == PLAYERS:
+                continue
             if sender in JUDGED or (repeat == 0 and (options.plan == "full" or sender in BESIDE)):
                 cell = _cell(options, sender, COST_CLIENTS, COST_RATE, path, offload=True)
                 yield Step(cell=cell, part="cost", repeat=repeat)
@@ -197,8 +223,8 @@ def ladders(options: Options) -> list[Ladder]:
 
 
 def climbers(options: Options) -> list[str]:
-    """Return the senders that take the ladders: all but the variants of :data:`BESIDE`."""
-    return [sender for sender in options.senders if sender not in BESIDE]
+    """Return the senders that take the ladders: all but variants, and flume with other clients."""
+    return [sender for sender in options.senders if sender not in {*BESIDE, PLAYERS}]
 
 
 def rung_cell(options: Options, ladder: Ladder, sender: str, clients: int) -> Cell:

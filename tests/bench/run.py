@@ -77,7 +77,8 @@ class Run:
             return None
         outcome = Outcome()
         for _ in range(TRIES):
-            outcome = measure(self._network, self._senders[step.cell.sender], step.cell, seconds=self._options.seconds)
+            seconds = step.seconds or self._options.seconds
+            outcome = measure(self._network, self._senders[step.cell.sender], step.cell, seconds=seconds)
             if outcome.invalid is None:
                 break
         self.measured.append(Measured(cell=step.cell, outcome=outcome, why=step.part, repeat=step.repeat))

@@ -51,6 +51,10 @@ class Sender(Protocol):
         """Whether clients must ask for the stream over TCP and send a token."""
 
     @property
+    def is_rtsp(self) -> bool:
+        """Whether its clients are players that ask by RTSP, instead of our own."""
+
+    @property
     def user(self) -> str | None:
         """The user that it runs as; ``None`` for the bench's own user."""
 
@@ -69,6 +73,7 @@ class _Described(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     rtp: bool = False
     sessions: bool = False
+    is_rtsp: bool = False
     user: str | None = None
     needs: Mapping[str, str] = {}
 
@@ -191,6 +196,13 @@ def all_senders(machine: str) -> dict[str, Sender]:
             rtp=True,
             sessions=True,
             kind="loop",
+        ),
+        FlumeServer(
+            name="flume-rtsp",
+            what="flume with clients that are RTSP players, over UDP",
+            rtp=True,
+            sessions=True,
+            is_rtsp=True,
         ),
         PythonSender(name="naive", what="Python, a thread for each client, one datagram a send", module="bench.naive"),
         PythonSender(

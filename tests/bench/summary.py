@@ -147,6 +147,8 @@ def criteria(results: Results, options: plan.Options) -> list[Criterion]:
         found += _idle(results)
     if options.wants("sessions"):
         found += _answers(results)
+    if options.wants("rtsp"):
+        found += _players(results)
     return found
 
 
@@ -292,6 +294,30 @@ def _answers(results: Results) -> Iterable[Criterion]:
             seen=f"{each.delivered_share:.1%}, with {each.cores:.2f} cores and {each.memory_mib:.0f} MiB{noise}",
             met=each.delivered_share >= LEAST_DELIVERED,
         )
+
+
+def _players(results: Results) -> Iterable[Criterion]:
+    """Compare the costs of clients of our own and of players, which took turns."""
+    mine, theirs = (
+        spread([each.outcome.cpu_us_per_datagram for each in results.measured if _is_good(each, "rtsp", sender)])
+        for sender in (FLUME, plan.PLAYERS)
+    )
+    ratio = theirs.median / mine.median if mine and theirs else None
+    seen = "–" if ratio is None else f"{ratio:.3f}: "
+    seen += f"{text_of(theirs, '{:.3f}'.format)} and {text_of(mine, '{:.3f}'.format)} µs"
+    yield Criterion(
+        what=f"{plan.COST_CLIENTS} RTSP players ÷ as many clients of our own, {plan.COST_RATE} Mbit/s, wire: "
+        "medians of the CPU a datagram",
+        bound=f"≤ {plan.RTSP_RATIO:.2f}",
+        seen=seen,
+        met=None if ratio is None else ratio <= plan.RTSP_RATIO,
+    )
+
+
+def _is_good(each: Measured, part: str, sender: str) -> bool:
+    outcome = each.outcome
+    is_whole = outcome.failure is None and outcome.invalid is None and outcome.cpu_us_per_datagram > 0
+    return (each.why, each.cell.sender) == (part, sender) and is_whole
 
 
 def noise(rows: Sequence[Row]) -> tuple[int, int]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.answers import COMMANDS, measure_answers
+from bench.measure import measure
 from bench.network import BenchNetwork
+from bench.plan import FLUME, PLAYERS
 from bench.senders import all_senders
 from bench.values import Cell
 from support.paths import ROOT
@@ -43,6 +45,20 @@ def test_a_tiny_plan_yields_figures_and_leaves_no_namespace(tmp_path: Path) -> N
         assert sender in shown
     left = [path.name for path in Path("/run/netns").iterdir() if path.name.startswith(f"flume-bench-{process.pid}-")]
     assert left == []
+
+
+@pytest.mark.wire
+def test_players_are_sent_as_much_as_our_own_clients() -> None:
+    seen = {}
+    with BenchNetwork() as network:
+        for name in (FLUME, PLAYERS):
+            cell = Cell(sender=name, clients=12, rate_mbit=2, path="wire", offload=True)
+            seen[name] = measure(network, all_senders("-")[name], cell, seconds=2)
+    for outcome in seen.values():
+        assert outcome.failure is None
+        assert outcome.cores > 0
+        assert outcome.sequence_gaps == outcome.continuity_errors == 0
+    assert 0.8 < seen[PLAYERS].per_client_per_s / seen[FLUME].per_client_per_s < 1.25
 
 
 @pytest.mark.wire

@@ -28,7 +28,7 @@ def test_quick_measures_the_judged_cells_and_climbs_no_ladder() -> None:
 def test_a_full_run_adds_all_senders_and_the_ladders() -> None:
     full = options()
     cost = [step.cell.sender for step in plan.fixed_steps(full) if step.part == "cost"]
-    assert set(cost) == set(NAMES)
+    assert set(cost) == set(NAMES) - {plan.PLAYERS}
     assert [ladder.describe for ladder in plan.ladders(full)] == [
         "8 Mbit/s, wire, offload on",
         "2 Mbit/s, wire, offload on",
@@ -36,7 +36,7 @@ def test_a_full_run_adds_all_senders_and_the_ladders() -> None:
         "8 Mbit/s, wire, offload off",
         "8 Mbit/s, sockets, offload on",
     ]
-    assert not set(plan.BESIDE) & set(plan.climbers(full))
+    assert not {*plan.BESIDE, plan.PLAYERS} & set(plan.climbers(full))
 
 
 def test_repeats_are_interleaved() -> None:
@@ -69,6 +69,26 @@ def test_parts_can_be_chosen() -> None:
     chosen = options(parts=("dead",))
     assert {step.part for step in plan.fixed_steps(chosen)} == {"dead"}
     assert plan.rates_used(chosen) == [8]
+
+
+def test_players_and_our_own_clients_take_turns_and_each_is_first_in_turn() -> None:
+    chosen = options(parts=("rtsp",), repeats=1)
+    steps = plan.fixed_steps(chosen)
+    assert {step.part for step in steps} == {"rtsp"}
+    pairs = [[step.cell.sender for step in taken] for _, taken in itertools.groupby(steps, lambda step: step.repeat)]
+    assert len(pairs) == plan.RTSP_REPEATS
+    assert pairs[0] == pairs[1][::-1] == pairs[2]
+    assert {*pairs[0]} == {plan.FLUME, plan.PLAYERS}
+    assert len({msgspec.structs.replace(step.cell, sender="") for step in steps}) == 1, "else they are alike"
+    assert {step.cell.sender for step in plan.alone_steps(chosen)} == {plan.FLUME, plan.PLAYERS}
+    assert not options(plan="quick").wants("rtsp")
+
+
+def test_the_part_with_players_changes_no_ratio_of_the_others() -> None:
+    of: dict[str, set[int]] = {"cost": set(), "rtsp": set()}
+    for step in plan.fixed_steps(options(parts=("cost", "rtsp"))):
+        of[step.part].add(step.repeat)
+    assert not of["cost"] & of["rtsp"]
 
 
 def test_tick_and_batch_reach_every_cell() -> None:

@@ -34,5 +34,5 @@ def test_our_own_senders_are_paced_by_the_clips_rate(name: str) -> None:
 
 def test_only_those_who_ask_for_sessions_speak_rtp_beside_the_limit() -> None:
     senders = all_senders("x86_64").values()
-    assert {each.name for each in senders if each.sessions} == {"flume", "flume+vlc", "flume-loop"}
-    assert {each.name for each in senders if each.rtp} == {"flume", "flume+vlc", "flume-loop", "limit"}
+    assert {each.name for each in senders if each.sessions} == {"flume", "flume+vlc", "flume-loop", "flume-rtsp"}
+    assert {each.name for each in senders if each.rtp} == {"flume", "flume+vlc", "flume-loop", "flume-rtsp", "limit"}

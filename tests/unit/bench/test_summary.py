@@ -157,3 +157,20 @@ def test_commands_that_could_not_be_measured_have_no_verdict() -> None:
     (line,) = verdicts(Results(answers=[failed]), Options(parts=("sessions",), senders=("flume",))).values()
     assert line.verdict == "not measured"
     assert "not answered" in line.seen
+
+
+@pytest.mark.parametrize(("theirs", "met"), [((1.02, 9.0, 1.04), True), ((1.06, 1.0, 1.07), False), ((), None)])
+def test_players_cost_as_much_as_our_own_clients(theirs: tuple[float, ...], met: bool | None) -> None:
+    costs = [("flume", cost, n) for n, cost in enumerate((1.0, 5.0, 0.9))]
+    costs += [("flume-rtsp", cost, n) for n, cost in enumerate(theirs)]
+    results = Results(
+        measured=[
+            *(measured(cell(name, path="wire"), why="rtsp", repeat=n, cpu_us_per_datagram=c) for name, c, n in costs),
+            measured(cell("flume-rtsp", path="wire"), why="rtsp", failure="no", cpu_us_per_datagram=50.0),
+            measured(cell("flume", path="wire"), why="cost", cpu_us_per_datagram=50.0),
+        ]
+    )
+    (line,) = verdicts(results, Options(senders=("flume", "flume-rtsp"), parts=("rtsp",))).values()
+    assert line.met is met
+    if theirs:
+        assert line.seen.startswith(f"{sorted(theirs)[1]:.3f}: "), "the medians"
