@@ -1,7 +1,7 @@
 """Lines and frames of the control connection, the messages of child processes, and datagrams at the media port."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
@@ -155,6 +155,9 @@ class Port:
     def accept_only(self, prefix: bytes) -> None:
         """Filter nothing."""
 
+    def accept_also_from(self, hosts: Collection[str]) -> None:
+        """Filter nothing."""
+
     def send_back(self, data: bytes, destination: Address, source_host: str | None) -> str | None:
         """Keep what is sent."""
         self.sent.append(Sent(data, destination))
@@ -175,6 +178,8 @@ class MediaPortHarness:
             call_later=lambda _s, call, *arguments: self._later.append(partial(call, *arguments)),
         )
         self._received: Counter[Address] = Counter()
+        self._moved = list[int]()
+        self._punch = self._arrivals.punches.expect((HOST, 9000), self._moved.append, lambda: 0)
 
     def take(self, datagram: bytes, source: Address) -> None:
         """Let *datagram* come from *source*, and check what came of it."""
@@ -184,6 +189,8 @@ class MediaPortHarness:
         self._received[source] += len(datagram)
         self._arrivals.on_datagram_untrusted(datagram, source)
         assert (len(self.holder.consents) > consents) == (is_answer or (has_proved and datagram == self.token))
+        assert self._punch.is_heard <= (self._received[HOST, 9000] > 0 or source == (HOST, 9000))
+        assert (self._punch.port, self._moved) == (9000, []), "only PLAY moves it"
         assert all(one == (datagram, source) or self._is_question(one) for one in self.port.sent[sent:])
 
     def let_time_pass(self) -> None:

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from flume.control.endpoint import Address
 from flume.control.rtsp import headers
 from flume.control.rtsp.messages import (
     MAX_BODY_BYTES,
@@ -38,6 +39,8 @@ HOST = "198.18.0.2"
 PLAYER = (HOST, 9001)
 SSRC = 7
 BASE = "rtsp://198.18.0.2/"
+SEEKING = "198.18.0.3"
+"""A host whose player's port of RTCP is not known."""
 LONGEST = max(MAX_HEAD_BYTES + MAX_BODY_BYTES, 65_539)
 
 
@@ -140,13 +143,15 @@ def rtcp(data: bytes) -> None:
     """Anyone sends datagrams to the port of RTCP: only a player's own change what is known of it."""
     reading, waiting = Reading(data), _Datagrams()
     port = RtcpPort.__new__(RtcpPort)
-    port.socket, port.port, port._listeners = waiting, 5005, {}  # type: ignore[assignment]
+    port.socket, port.port, port._listeners, port._seekers = waiting, 5005, {}, {}  # type: ignore[assignment]
     session = SimpleNamespace(peer=PLAYER, claim=None)
     reports = SenderReports(session, port, lambda _data: None, ssrc=SSRC, newest=lambda: None)  # type: ignore[arg-type]
     port.listen(PLAYER, reports.take_untrusted)
+    found = list[Address]()
+    port.seek(SEEKING, found.append)
     while reading:
         choice = reading.byte()
-        source = PLAYER if choice & 1 else ("203.0.113.9", 9001)
+        source = PLAYER if choice & 1 else (SEEKING if choice & 8 else "203.0.113.9", 9001)
         count, block = choice >> 3, reading.block()
         if choice & 2:  # a report block of this stream
             block = bytes([0x81, 201, 0, 7]) + bytes(4) + SSRC.to_bytes(4, "big") + block.ljust(20, b"\0")[:20]
@@ -158,6 +163,7 @@ def rtcp(data: bytes) -> None:
         assert not waiting.waiting
         if source is not PLAYER:
             assert session.claim is before
+        assert all(address == (SEEKING, 9001) for address in found)
     for report in receiver_reports_untrusted(data[:READ_BYTES]):
         assert 0 <= report.fraction_lost < 1
         assert -(1 << 23) <= report.lost < 1 << 23

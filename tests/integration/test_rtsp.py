@@ -340,6 +340,21 @@ def test_players_and_other_clients_share_caps_and_counts():
             assert len(player.receive(for_s=10, at_least=5)) == 5
 
 
+def test_a_flood_of_punches_keeps_no_token_away_and_moves_no_stream(record_property):
+    port = free_port()
+    with attacked_server(port) as process, Honest(port) as honest, RtspClient(port, source="127.1.0.1") as player:
+        player.ask("OPTIONS")
+        player.setup()
+        with attack("rtsp_punches", port, for_s=6, count=8):
+            player.punch()
+            assert player.play() == sequences(player.receive(for_s=5, at_least=1))[0], "it is at an attacker's address"
+            outcome = honest.watch(for_s=2.5)
+    outcome.is_well(at_least=300)
+    assert outcome.server["drops"]["dropped_at_port"] > 10_000
+    record_property("measured", f"{outcome.server['drops']['dropped_at_port']:,} dropped in the kernel")
+    assert b"Traceback" not in process.said  # type: ignore[attr-defined]
+
+
 def test_floods_and_half_open_players_cost_a_watching_client_nothing(record_property):
     port = free_port()
     with (

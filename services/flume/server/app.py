@@ -19,7 +19,8 @@ from flume.server.demand import Demand
 from flume.server.ending import Ending
 from flume.server.fronts.listening import ControlListener
 from flume.server.fronts.number_wrap import NumberWrapGuard
-from flume.server.fronts.rtsp import ENDLESS_S, RtspStream
+from flume.server.fronts.rtsp import ENDLESS_S
+from flume.server.fronts.rtsp_path import RtspStream
 from flume.server.limits.descriptors import Descriptors
 from flume.server.logs import LoopErrorLog
 from flume.server.loop_bridge import LoopBridge
@@ -141,6 +142,7 @@ class Server:
             rtcp=self._rtcp,
             newest=self._ring.newest,
             wrap_guard=NumberWrapGuard(self._ring.newest, ssrc=self._ring.ssrc, packets=self.settings.datagram_packets),
+            punches=self._arrivals.punches,
         )
 
     @property

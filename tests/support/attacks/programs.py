@@ -305,6 +305,31 @@ def rtsp_half_open(server: tuple[str, int], until_s: float, count: int) -> None:
     time.sleep(max(0.0, until_s - time.monotonic()))
 
 
+def rtsp_punches(server: tuple[str, int], until_s: float, count: int) -> None:
+    """Set up at *count* addresses, play at none, and flood the media port with what may be punches from there."""
+    setup = (
+        b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+        b"SETUP * RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP;unicast;client_port=9000-9001\r\n\r\n"
+    )
+    sources, kept, flooding = list(addresses(count)), dict[str, socket.socket](), list[socket.socket]()
+    for source in sources:
+        sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sending.bind((source, 0))
+        flooding.append(sending)
+    begun()
+    for turn in itertools.count():
+        if time.monotonic() > until_s:
+            break
+        source = sources[turn % count]
+        if turn % 200 == 0:  # the server ends what does not play
+            with contextlib.suppress(OSError):
+                kept[source] = connect(server, source)
+                kept[source].sendall(setup)
+        for sending in flooding:
+            with contextlib.suppress(OSError):
+                sending.sendto(b"\x80" + bytes(11), server)
+
+
 ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "silent": silent,
     "slow_writers": slow_writers,
@@ -325,6 +350,7 @@ ATTACKS: dict[str, Callable[[tuple[str, int], float, int], None]] = {
     "storm_of_commands": storm_of_commands,
     "rtsp_requests": _flood(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n$\0\0\0HELLO\r\n\r\n" * 50, reading=True),
     "rtsp_half_open": rtsp_half_open,
+    "rtsp_punches": rtsp_punches,
     "tokens_alike": _flood_alike(are_answers=False),
     "answers_alike": _flood_alike(are_answers=True),
 }

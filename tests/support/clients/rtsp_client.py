@@ -193,3 +193,13 @@ def assert_consecutive(numbers: list[int]) -> None:
     """Fail unless each of *numbers* follows the one before, modulo 2^16."""
     steps = {(second - first) % 65536 for first, second in itertools.pairwise(numbers)}
     assert steps <= {1}, steps
+
+
+def assert_complete(numbers: list[int]) -> int:
+    """Fail if a number between the others is missing, or there twice; return the first one.
+
+    They come in any order: a busy host hands datagrams over from several CPUs.
+    """
+    offsets = sorted((number - numbers[0] + 32_768) % 65_536 for number in numbers)
+    assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
+    return (numbers[0] + offsets[0] - 32_768) % 65_536

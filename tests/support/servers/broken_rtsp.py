@@ -23,8 +23,8 @@ class StreamsToDestination(RtspConnection):
         _, _, rest = request.headers.get("transport", "").partition("destination=")
         destination = rest.partition(";")[0]
         if destination:
-            consent = self._session.consent
-            self._session.consent = lambda source: consent((destination, source[1]))  # type: ignore[method-assign]
+            receive_at = self._session.receive_at
+            self._session.receive_at = lambda source: receive_at((destination, source[1]))  # type: ignore[method-assign]
         await super()._setup(request)
 
 
@@ -33,8 +33,8 @@ class StreamsBeforePlay(RtspConnection):
 
     async def _setup(self, request: Request) -> None:
         await super()._setup(request)
-        if isinstance(self._chosen, UdpTransport) and self._session.state is State.CLOSED:
-            await self._begin(self._chosen)
+        if isinstance(self._path.chosen, UdpTransport) and self._session.state is State.CLOSED:
+            await self._begin(self._path.chosen)
 
 
 class ForgetsToEnd(SessionTable):

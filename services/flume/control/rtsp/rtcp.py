@@ -74,6 +74,11 @@ def kinds_untrusted(data: bytes) -> list[int]:
     return kinds
 
 
+def is_rtcp_untrusted(data: bytes) -> bool:
+    """Whether *data* begins like a packet of RTCP. Raises nothing."""
+    return len(data) >= 8 and data[0] >> 6 == 2 and SENDER_REPORT <= data[1] <= 207
+
+
 def receiver_reports_untrusted(data: bytes) -> list[ReceiverReport]:
     """Return the report blocks in a compound packet, as many as can be read. Raises nothing."""
     reports: list[ReceiverReport] = []

@@ -175,6 +175,15 @@ class ConnectionFollower:
         elif self._session.media is not None:
             self._windows.open(request.time_s, self._session.media, by, first=first)
 
+    @property
+    def opened_s(self) -> float:
+        """When the window opened that is open; minus infinity without one."""
+        return self._windows.opened_s
+
+    def receives_at(self, endpoint: Endpoint) -> bool:
+        """Whether a window is open, and its datagrams go to *endpoint* now."""
+        return self._windows.opened_s > -math.inf and self._session.media == endpoint
+
     # -- outside of it
 
     def owns(self, event: Consent | PathSwitch) -> bool:

@@ -70,8 +70,7 @@ def _follow(facts: TapFacts) -> Iterator[ConnectionFollower]:
     live: dict[Endpoint, ConnectionFollower] = {}
     for event in _events(facts):
         if isinstance(event, Consent | PathSwitch):
-            owner = next((connection for connection in live.values() if connection.owns(event)), None)
-            if owner is not None:
+            for owner in _owners(event, live.values()):
                 owner.media_event(event)
             continue
         connection = live.get(event.client)
@@ -91,6 +90,19 @@ def _follow(facts: TapFacts) -> Iterator[ConnectionFollower]:
     for connection in live.values():
         connection.finish(facts.tap.last_s)
         yield connection
+
+
+def _owners(event: Consent | PathSwitch, connections: Iterable[ConnectionFollower]) -> Iterator[ConnectionFollower]:
+    """Yield the connections whose sessions *event* may belong to.
+
+    A datagram without a token may be that of any session at its address. Media that go to another endpoint belong to
+    the session that began to receive last, unless they go where those of another one go already.
+    """
+    owners = [connection for connection in connections if connection.owns(event)]
+    if isinstance(event, Consent):
+        yield from owners
+    elif owners and not any(connection.receives_at(event.media) for connection in connections):
+        yield max(owners, key=lambda connection: connection.opened_s)
 
 
 def _hand_over(message: ControlMessage, connection: ConnectionFollower) -> None:

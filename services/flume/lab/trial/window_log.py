@@ -18,6 +18,11 @@ class WindowLog:
         self.windows: list[ActiveWindow] = []
         """Those that have ended, in their order."""
 
+    @property
+    def opened_s(self) -> float:
+        """When the window opened that is open; minus infinity without one."""
+        return -math.inf if self._open is None else self._open.opened_s
+
     def open(self, time_s: float, media: Endpoint, by: str, *, first: int | None = None, at: int | None = None) -> None:
         """Open a window by the command *by*, unless one is open.
 

@@ -5,7 +5,8 @@ from typing import Any
 from flume.server.access.logins import Logins
 from flume.server.fronts.connection import FrontConnection
 from flume.server.fronts.json_lines import JsonConnection
-from flume.server.fronts.rtsp import RtspConnection, RtspStream
+from flume.server.fronts.rtsp import RtspConnection
+from flume.server.fronts.rtsp_path import RtspStream
 from flume.server.sessions.table import Place, SessionTable
 
 AnyConnection = FrontConnection[Any]

@@ -21,7 +21,7 @@ from flume.server.fronts.connection import idle_message
 from flume.server.fronts.dialects import AnyConnection, Dialects
 from flume.server.fronts.farewells import Farewells
 from flume.server.fronts.garbage import Garbage
-from flume.server.fronts.rtsp import RtspStream
+from flume.server.fronts.rtsp_path import RtspStream
 from flume.server.fronts.tls_transport import TlsTransport
 from flume.server.limits.buckets import AddressBuckets, Rate
 from flume.server.limits.descriptors import Descriptors

@@ -4,18 +4,17 @@ A player names its UDP port (SETUP), or takes the media between the messages of 
 *continue*, PAUSE *interrupt* and TEARDOWN *disconnect* of the one table of sessions; so PAUSE and TEARDOWN are answered
 after the last datagram has left.
 
-Media go to the address that the connection comes from, which the handshake of TCP has proved. The connection is the
-consent: a session ends with it, however long it pauses. Players have no way of saying that the server ends their
-session, so that the server closes the connection, after RTCP BYE.
+Media go to the address that the connection comes from, which the handshake of TCP has proved. They go to the port that
+SETUP names, or to the one that a NAT gave to it (:mod:`..sessions.punches`). The connection is the consent: a session
+ends with it, however long it pauses. Players have no way of saying that the server ends their session, so that the
+server closes the connection, after RTCP BYE.
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
 
 from flume.control.messages import (
     LOGIN,
@@ -39,7 +38,6 @@ from flume.control.rtsp.headers import (
     TcpTransport,
     Transport,
     TransportRefusal,
-    UdpTransport,
     choose_transport_untrusted,
     credentials_untrusted,
     is_playable_range,
@@ -61,13 +59,8 @@ from flume.control.session import State
 from flume.media.ring import datagram_bytes
 from flume.server.access.logins import Logins
 from flume.server.fronts.connection import FrontConnection
-from flume.server.fronts.number_wrap import NumberWrapGuard
-from flume.server.fronts.sender_reports import SenderReports
-from flume.server.sending.rtcp_port import RtcpPort
+from flume.server.fronts.rtsp_path import RtspPath, RtspStream
 from flume.server.sessions.table import Place, SessionTable
-
-START_S = 2.0
-"""How long PLAY may take to open a path to the player's port."""
 
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 5, 5, 2
 """TCP keep-alives: a paused player says nothing, and a host that has vanished is noticed after 15 s."""
@@ -81,21 +74,6 @@ ENDLESS_S = 86_400.0
 _UNSUPPORTED = frozenset({"ANNOUNCE", "RECORD", "REDIRECT"})
 
 _log = logging.getLogger(__name__)
-
-
-class RtspStream(NamedTuple):
-    """What players are told of the stream."""
-
-    title: str
-    seconds: float | None
-    """How long it is; ``None`` for a live one."""
-    ssrc: int
-    port: int
-    """UDP port of the media."""
-    rtcp: RtcpPort | None
-    newest: Callable[[], tuple[int, int] | None]
-    """Number and RTP timestamp of the newest datagram; ``None`` before the first."""
-    wrap_guard: NumberWrapGuard
 
 
 class RtspConnection(FrontConnection[Item]):
@@ -113,20 +91,13 @@ class RtspConnection(FrontConnection[Item]):
         """See :class:`.FrontConnection`. With *logins* a player has to log in (RFC 7617)."""
         self._stream = stream
         self._local_host = local_host
-        self._chosen: Transport | None = None
-        """What the last SETUP asked for, until TEARDOWN."""
         self._id = secrets.token_hex(8)
         self._request: Request | None = None
         """The request that has no answer yet."""
-        self._answered = asyncio.Event()
         self.frame_header = packet_header(0, datagram_bytes(table.settings.datagram_packets))
         super().__init__(table, place, MessageBuffer(), local_host=local_host, logins=logins, has_tokens=False)
-        self._reports = SenderReports(
-            self._session, stream.rtcp, self._write_packet, ssrc=stream.ssrc, newest=stream.newest
-        )
+        self._path = RtspPath(self._session, stream, self.write, may_move=logins is None)
         self._is_first = True
-        self._is_satip = False
-        """Whether the first request was SETUP: VLC's SAT>IP module alone begins so."""
         self._methods: Mapping[str, Callable[[Request], Awaitable[None]]] = {
             "OPTIONS": self._options,
             "DESCRIBE": self._describe,
@@ -149,7 +120,7 @@ class RtspConnection(FrontConnection[Item]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Send no reports to a player that has gone."""
-        self._leave_alone()
+        self._path.leave_alone()
         super().connection_lost(exc)
 
     # -- requests ------------------------------------------------------------------------------------------
@@ -157,7 +128,7 @@ class RtspConnection(FrontConnection[Item]):
     async def answer(self, item: Item) -> bool:
         """Carry out one request; ``False`` if it was not the protocol."""
         if isinstance(item, Packet):
-            self._reports.take_untrusted(item.data)
+            self._path.reports.take_untrusted(item.data)
             return True
         if isinstance(item, Fault):
             self.write(encode_response(item.status, item.cseq, {"X-Reason": item.message}))
@@ -165,16 +136,15 @@ class RtspConnection(FrontConnection[Item]):
                 self.close()
             return False
         self._request = item
-        self._answered.clear()
-        self._is_satip = item.method == "SETUP" if self._is_first else self._is_satip
-        self._is_first = False
+        if self._is_first:
+            self._path.is_satip, self._is_first = item.method == "SETUP", False
         method = self._methods.get(item.method)
         if method is None:
             self._respond(Status.NOT_IMPLEMENTED, {"Public": ", ".join(self._methods)})
             return item.method in _UNSUPPORTED
         if "require" in item.headers:
             self._respond(Status.OPTION_NOT_SUPPORTED, {"Unsupported": item.headers["require"][:200]})
-        elif session_id(item.headers.get("session")) not in {None, self._id if self._chosen is not None else None}:
+        elif session_id(item.headers.get("session")) not in {None, self._id if self._path.chosen is not None else None}:
             self._respond(Status.SESSION_NOT_FOUND)
         elif item.method == "OPTIONS" or await self._is_admitted(item):
             await method(item)
@@ -217,7 +187,7 @@ class RtspConnection(FrontConnection[Item]):
         if isinstance(chosen, TransportRefusal):
             self._respond(Status.UNSUPPORTED_TRANSPORT, {"X-Reason": chosen.message})
             return
-        self._chosen = chosen
+        self._path.set_up(chosen)
         if isinstance(chosen, TcpTransport):
             size = datagram_bytes(self._settings.datagram_packets)
             self.frame_header = packet_header(chosen.channel, size)
@@ -228,25 +198,25 @@ class RtspConnection(FrontConnection[Item]):
         self._respond(Status.OK, {"Transport": header})
 
     async def _play(self, request: Request) -> None:
-        if self._chosen is None:
+        if self._path.chosen is None:
             self._refuse_now()
         elif not is_playable_range(request.headers.get("range")):
             self._respond(Status.INVALID_RANGE, {"X-Reason": "the stream is live: play from now (npt=now-)"})
         elif self._session.state is State.INTERRUPTED:
-            await self._session.command(Continue())
+            await self._path.aim()
+            if self._request is not None:  # it is answered where the port has no route
+                await self._session.command(Continue())
         elif self._session.state is State.ACTIVE:
             self._respond(Status.OK, {"Range": "npt=now-"})  # a player that repeats itself: it plays already
         else:
-            await self._begin(self._chosen)
+            await self._begin(self._path.chosen)
 
     async def _begin(self, chosen: Transport) -> None:
         """Connect, and let the media begin: the answer goes out before the first datagram."""
         session = self._session
         await session.command(Connect(transport="tcp" if isinstance(chosen, TcpTransport) else "udp"))
-        if isinstance(chosen, UdpTransport) and session.state is State.CONNECTING and not session.leaving:
-            session.consent((session.peer[0], chosen.port))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), START_S)
+        if session.state is State.CONNECTING:
+            await self._path.aim()
         if session.state is State.CONNECTING:  # no path, or the player has closed its side of the connection
             self._respond(Status.DESTINATION_UNREACHABLE)
             await session.command(Disconnect())
@@ -258,14 +228,14 @@ class RtspConnection(FrontConnection[Item]):
             await self._session.command(Interrupt())
 
     async def _teardown(self, _request: Request) -> None:
-        if self._chosen is None:
+        if self._path.chosen is None:
             self._respond(Status.SESSION_NOT_FOUND)
             return
         if self._session.state is State.CLOSED:
             self._respond(Status.OK)
         else:
             await self._session.command(Disconnect())
-        self._chosen = None
+        self._path.set_up(None)
 
     async def _parameter(self, request: Request) -> None:
         """A keep-alive, if it is empty. There is no parameter to get or set."""
@@ -289,9 +259,9 @@ class RtspConnection(FrontConnection[Item]):
         match message:
             case Active() | Continued():
                 self._play_answer(message)
-                self._accompany()
+                self._path.accompany()
             case Interrupted() | Disconnected():
-                self._leave_alone(is_paused=isinstance(message, Interrupted))
+                self._path.leave_alone(is_paused=isinstance(message, Interrupted))
                 self._respond(Status.OK)
             case Refused(command=command) if command == LOGIN:
                 self._refuse_login()
@@ -302,24 +272,14 @@ class RtspConnection(FrontConnection[Item]):
             case Notice(code="no_route", message=text):
                 self._respond(Status.DESTINATION_UNREACHABLE, {"X-Reason": text})
             case Closed(message=text):
-                self._leave_alone(bye=True)
+                self._path.leave_alone(bye=True)
                 self._respond(Status.UNAVAILABLE, {"X-Reason": text})
                 self.close()
-
-    def _accompany(self) -> None:
-        """Send what goes beside the media, from now on."""
-        self._reports.start(self._chosen)
-        if self._is_satip and isinstance(self._chosen, UdpTransport):
-            self._stream.wrap_guard.add(self._session.send_aside)
-
-    def _leave_alone(self, *, bye: bool = False, is_paused: bool = False) -> None:
-        self._reports.stop(bye=bye, is_paused=is_paused)
-        self._stream.wrap_guard.remove(self._session.send_aside)
 
     def _refuse_now(self) -> None:
         """Answer that the method is not possible now, and which are."""
         possible = {State.ACTIVE: "PLAY, PAUSE, TEARDOWN", State.INTERRUPTED: "PLAY, TEARDOWN"}
-        closed = "SETUP" if self._chosen is None else "SETUP, PLAY, TEARDOWN"
+        closed = "SETUP" if self._path.chosen is None else "SETUP, PLAY, TEARDOWN"
         self._respond(Status.NOT_IN_THIS_STATE, {"Allow": possible.get(self._session.state, closed)})
 
     def _play_answer(self, message: Active | Continued) -> None:
@@ -336,16 +296,10 @@ class RtspConnection(FrontConnection[Item]):
         if request is None:
             return
         written = {"Server": "flumelab"}
-        if self._chosen is not None:
+        if self._path.chosen is not None:
             written["Session"] = f"{self._id};timeout={SESSION_TIMEOUT_S}"
         reason = {name: _one_line(value) for name, value in (headers or {}).items()}
         self.write(encode_response(status, request.cseq, written | reason, body))
-        self._answered.set()
-
-    def _write_packet(self, data: bytes) -> None:
-        """Write an RTCP packet on the connection, if the media go there."""
-        if isinstance(self._chosen, TcpTransport):
-            self.write(packet_header(self._chosen.rtcp_channel, len(data)) + data)
 
 
 def _one_line(text: str) -> str:

@@ -38,22 +38,37 @@ class SenderReports:
         self._is_over_tcp = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, chosen: Transport | None) -> None:
-        """Report from now on."""
+    def start(self, chosen: Transport | None, *, is_moved: bool = False) -> None:
+        """Report from now on.
+
+        *is_moved*: a NAT gives other ports than *chosen* names. Then reports go where the player's come from, once
+        they come.
+        """
         self.stop()
+        host = self._session.peer[0]
         self._is_over_tcp = chosen is not None and not isinstance(chosen, UdpTransport)
         if isinstance(chosen, UdpTransport) and chosen.rtcp_port is not None and self._port is not None:
-            self._target = (self._session.peer[0], chosen.rtcp_port)
-            self._port.listen(self._target, self.take_untrusted)
+            if is_moved:
+                self._port.seek(host, self._found)
+            else:
+                self._found((host, chosen.rtcp_port))
         self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._report)
+
+    def _found(self, target: Address) -> None:
+        self._target = target
+        if self._port is not None:
+            self._port.seek_no_more(target[0], self._found)
+            self._port.listen(target, self.take_untrusted)
 
     def stop(self, *, bye: bool = False, is_paused: bool = False) -> None:
         """Report no more, after *bye* if it says so. A session that *is_paused* may still end, and with BYE."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._target is not None and self._port is not None:
-            self._port.forget(self._target, self.take_untrusted)
+        if self._port is not None:
+            self._port.seek_no_more(self._session.peer[0], self._found)
+            if self._target is not None:
+                self._port.forget(self._target, self.take_untrusted)
         if bye:
             self._send(is_bye=True)
         if not is_paused:

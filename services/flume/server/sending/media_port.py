@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 from collections import Counter
+from collections.abc import Collection
 
 from flume.control.endpoint import Address, endpoint
 from flume.errors import NetworkError
@@ -59,6 +60,11 @@ class MediaPort:
         """Let the kernel drop all datagrams to this port that do not begin with *prefix*, where it can."""
         if socket_filter.attach(self.listener, prefix):
             self._prefix = prefix
+
+    def accept_also_from(self, hosts: Collection[str]) -> None:
+        """Let short datagrams of *hosts* pass too, to the socket for new clients; no more those of a call before."""
+        if self._prefix:
+            socket_filter.attach(self.listener, self._prefix, hosts)
 
     @property
     def counts(self) -> Counter[str]:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 
 from flume.control.endpoint import Address
+from flume.control.rtsp.rtcp import is_rtcp_untrusted
 from flume.server.ports import bind_media
 from flume.sockaddr import address_of, sockaddr_of
 
@@ -23,6 +24,7 @@ class RtcpPort:
         self.socket: socket.socket = bind_media(host, port)
         self.port: int = port
         self._listeners: dict[Address, Callable[[bytes], None]] = {}
+        self._seekers: dict[str, list[Callable[[Address], None]]] = {}
 
     def listen(self, player: Address, take: Callable[[bytes], None]) -> None:
         """Give *take* what *player* sends."""
@@ -32,6 +34,21 @@ class RtcpPort:
         """Give *take* nothing more. A connection that has named the same port since keeps it."""
         if self._listeners.get(player) == take:
             del self._listeners[player]
+
+    def seek(self, host: str, found: Callable[[Address], None]) -> None:
+        """Call *found* with the port of *host* that RTCP comes from and that is no other player's, behind a NAT.
+
+        As long as two seek one of the same host, none is found.
+        """
+        self._seekers.setdefault(host, []).append(found)
+
+    def seek_no_more(self, host: str, found: Callable[[Address], None]) -> None:
+        """Do not call *found* any more, if it was to be."""
+        seekers = self._seekers.get(host, [])
+        if found in seekers:
+            seekers.remove(found)
+        if not seekers:
+            self._seekers.pop(host, None)
 
     def send(self, data: bytes, player: Address) -> None:
         """Send *data* to *player*; a report that cannot leave is lost."""
@@ -47,9 +64,15 @@ class RtcpPort:
                 data, source = self.socket.recvfrom(READ_BYTES)
             except OSError:  # nothing more, or ICMP port unreachable: not every player listens
                 return
-            take = self._listeners.get(address_of(source))
-            if take is not None:
-                take(data)
+            self._take_untrusted(data, address_of(source))
+
+    def _take_untrusted(self, data: bytes, source: Address) -> None:
+        seekers = self._seekers.get(source[0], [])
+        if source not in self._listeners and len(seekers) == 1 and is_rtcp_untrusted(data):
+            seekers[0](source)
+        take = self._listeners.get(source)
+        if take is not None:
+            take(data)
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,4 +1,4 @@
-"""What clients send to the media port: tokens, proofs, and requests for an echo. The rest is counted and dropped."""
+"""What clients send to the media port: tokens, proofs, echo requests, punches. The rest is counted and dropped."""
 
 import asyncio
 import logging
@@ -10,6 +10,7 @@ from flume.server.access.networks import NetworkRules
 from flume.server.sending.media_port import MediaPort
 from flume.server.sessions.echo import READ_BYTES, is_echo_request
 from flume.server.sessions.proofs import REQUEST_AGAIN_S, Proofs, explain_missing, is_proof
+from flume.server.sessions.punches import Punches
 from flume.server.sessions.tokens import TOKEN_CHARACTERS, TokenHolder, Tokens
 from flume.sockaddr import address_of
 
@@ -50,6 +51,7 @@ class Arrivals:
         self._proofs = Proofs()
         self._refused_s: dict[str, float] = {}
         """When ICMP port unreachable last came, by the address that it was about."""
+        self.punches = Punches(media_port.accept_also_from, tokens.counts, drain=self.on_listener_readable)
         media_port.accept_only(tokens.prefix.encode())
 
     def on_listener_readable(self) -> None:
@@ -75,7 +77,8 @@ class Arrivals:
         is_answer = is_proof(data, token_bytes=TOKEN_CHARACTERS)
         session = self._tokens.find_untrusted(data[:TOKEN_CHARACTERS] if is_answer else data)
         if session is None:
-            self._tokens.counts["unknown_token"] += 1
+            if not self.punches.take_untrusted(source):
+                self._tokens.counts["unknown_token"] += 1
         elif session.peer[0] != source[0]:
             self._tokens.counts["token_from_other_address"] += 1
             session.notice(

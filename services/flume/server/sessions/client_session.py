@@ -142,11 +142,23 @@ class ClientSession:
         """Carry out *signal* in a task of its own."""
         self._tasks.spawn(self.signal(signal, about=about), f"{signal}")
 
+    async def receive_at(self, source: Address) -> None:
+        """The client receives at *source*, a port of its host, as its dialect says: the front answers for that.
+
+        Returns when media may go there.
+        """
+        if not self.closing and source != self._media.path.address:
+            self._media.consent.arrive(source)
+            await self.signal(Signal.CONSENT)
+
+    def dropped_at_port(self) -> int:
+        """Return how many datagrams the kernel has dropped at the client's media socket: it was sent no tokens."""
+        return self._media.dropped()
+
     def consent(self, source: Address) -> None:
         """The session's token came from *source*, a port of the client's host. Called for every token.
 
-        The port has shown that it wants the stream (:mod:`.proofs`). A front whose dialect names the client's UDP port
-        calls this itself, with that port, and answers for it.
+        The port has shown that it wants the stream (:mod:`.proofs`).
         """
         if self.leaving or self.closing:
             return

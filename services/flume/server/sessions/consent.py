@@ -33,11 +33,22 @@ class Consent:
     :meth:`follow` then connects a socket to it, and says which signal that is.
     """
 
-    def __init__(self, path: MediaPath, *, settings: ServerSettings, segmentation: bool, counts: Counter[str]) -> None:
-        """Steer *path*; use UDP segmentation if *segmentation*; count ignored tokens in *counts*."""
+    def __init__(
+        self,
+        path: MediaPath,
+        *,
+        settings: ServerSettings,
+        segmentation: bool,
+        counts: Counter[str],
+        has_tokens: bool = True,
+    ) -> None:
+        """Steer *path*; use UDP segmentation if *segmentation*; count ignored tokens in *counts*.
+
+        *has_tokens* is false where the front says which port it is, and answers for it: then it may move at once.
+        """
         self._path = path
         self._timeout_s = settings.consent_timeout_s
-        self._between_moves_s = settings.token_interval_s / 2
+        self._between_moves_s = settings.token_interval_s / 2 if has_tokens else 0.0
         self._segmentation = segmentation
         self._counts = counts
         self._expires_s: float | None = None

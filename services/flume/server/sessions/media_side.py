@@ -18,6 +18,7 @@ from flume.server.sessions.port_check import PortCheck, PortReports, Refusals
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.tokens import TokenHolder
 from flume.server.sessions.windows import DeliveryWindows
+from flume.socket_memory import dropped_by_kernel
 
 
 class MediaSide:
@@ -51,7 +52,13 @@ class MediaSide:
             packets_per_datagram=services.settings.datagram_packets,
         )
         segmentation, counts = services.segmentation, services.tokens.counts
-        self.consent = Consent(self.path, settings=services.settings, segmentation=segmentation, counts=counts)
+        self.consent = Consent(
+            self.path,
+            settings=services.settings,
+            segmentation=segmentation,
+            counts=counts,
+            has_tokens=has_tokens,
+        )
         self.windows = DeliveryWindows(services.ring, services.subscriptions, self.path, sink)
         self.check = PortCheck(self.consent, local_host, PortReports(self._ask_port, on_closed, on_no_route))
         self._refusals = Refusals()
@@ -115,6 +122,10 @@ class MediaSide:
     def _ask_port(self) -> None:  # without an address only tokens are answered by questions, two for each
         if self.path.address is not None and self.token is not None:
             self._services.arrivals.request_proof(self.token.encode(), self.path.address, self._local_host)
+
+    def dropped(self) -> int:
+        """Return how many datagrams from the client's media port the kernel has dropped."""
+        return 0 if self.path.socket is None else dropped_by_kernel(self.path.socket)
 
     def send_aside(self, data: bytes) -> None:
         """Send *data* to the client's media port beside the stream."""

@@ -139,6 +139,27 @@ def test_a_punch_from_another_port_of_the_host_moves_the_window_there():
     assert window.switches == ()
 
 
+def test_two_players_behind_one_address_have_a_window_each():
+    """Each is moved by the punch before its PLAY, although a punch does not say whose it is."""
+    first, second = CLIENT, (CLIENT[0], 40_001)
+    outside = {first: (CLIENT[0], 61_000), second: (CLIENT[0], 62_000)}
+    builder = TapFactsBuilder()
+    for client, begin_s in ((first, 0.0), (second, 10.0)):
+        dialect = Rtsp(client)
+        builder.starts.append(ControlStart(begin_s + 0.5, client))
+        for time_s, asked, answered in (SETUP_UDP, PLAY):
+            builder.messages += dialect.from_client_untrusted(begin_s + time_s, asked)
+            found = dialect.from_server_untrusted(begin_s + time_s + 0.1, answered, has_begin=True)
+            builder.messages += [item for item in found if not isinstance(item, Frame)]
+        builder.consents.append(Consent(begin_s + 1.9, outside[client], b"\x80\0"))
+    for time_s, client in ((2.2, first), (12.2, second), (12.3, first), (12.4, second), (12.5, first)):
+        builder.media.append(MediaDatagram(time_s, SERVER, outside[client], b"", 1, 1, 1328, 0))
+    facts = builder.build(Tap("server", "eth0", "none.pcap", 9, 0, 262144, 0.0, 500.0, None))
+    one, other = reconstruct(facts).windows
+    assert one.switches == (PathSwitch(2.2, outside[first]),)
+    assert other.switches == (PathSwitch(12.2, outside[second]),)
+
+
 @pytest.mark.parametrize("by_server", [False, True])
 def test_the_end_of_the_connection_ends_the_window(by_server: bool):
     (window,) = windows(SETUP_UDP, PLAY, ends=(ControlEnd(4.0, CLIENT, by_server),))

@@ -26,12 +26,19 @@ class PaperPort:
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, object]] = []
         self.listeners: dict[object, Any] = {}
+        self.seekers: dict[str, Any] = {}
 
     def listen(self, player: object, take: object) -> None:
         self.listeners[player] = take
 
     def forget(self, player: object, take: object) -> None:
         assert self.listeners.pop(player, take) == take
+
+    def seek(self, host: str, found: Any) -> None:
+        self.seekers[host] = found
+
+    def seek_no_more(self, host: str, found: Any) -> None:
+        assert self.seekers.pop(host, found) == found
 
     def send(self, data: bytes, player: object) -> None:
         self.sent.append((data, player))
@@ -167,3 +174,29 @@ async def test_what_the_player_reports_of_this_stream_is_kept_as_its_last_claim(
 def latest(player: PaperPlayer) -> float | None:
     claim = player.connection._session.claim
     return None if claim is None else claim.fraction_lost
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@run
+async def test_behind_a_nat_reports_go_where_the_player_s_come_from_and_before_nowhere(is_late: bool):
+    port, outside = PaperPort(), ("127.0.0.1", 40_500)
+    async with paper_player(rtcp=of(port), newest=lambda: (9, 4_500)) as player:
+        await player.ask("OPTIONS")
+        await player.setup()
+        if not is_late:
+            player.harness.arrivals.on_datagram_untrusted(b"punch", outside)
+        await player.receive(player.request("PLAY"))
+        await until(player.received)
+        if is_late:
+            player.harness.arrivals.on_datagram_untrusted(b"punch", outside)
+            roster = player.harness.current
+            await until(lambda: [one.socket.getpeername() for one in roster.roster.recipients] == [outside])
+        port.sent.clear()
+        await asyncio.sleep(0.05)
+        assert (port.sent, port.listeners) == ([], {}), "the named port is no port of the NAT's"
+        found = ("127.0.0.1", 40_700)
+        port.seekers["127.0.0.1"](found)
+        await until(lambda: port.sent)
+        assert {player for _, player in port.sent} == {found}
+        await player.ask("PAUSE")
+        assert (port.seekers, port.listeners) == ({}, {})

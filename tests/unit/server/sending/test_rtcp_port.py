@@ -57,6 +57,38 @@ def test_a_connection_that_ends_does_not_deafen_the_next_one_of_the_same_port(po
     assert (first, second) == ([], [b"report"])
 
 
+RTCP = b"\x80\xc9\0\1" + bytes(4)
+
+
+def test_behind_a_nat_the_port_is_found_by_what_comes_from_it(port: RtcpPort, player: socket.socket):
+    found = list[tuple[str, int]]()
+    port.seek("127.0.0.1", found.append)
+    for data in (b"", b"\x80\x21" + bytes(1400), RTCP[:7]):
+        player.sendto(data, ("127.0.0.1", port.port))
+    come(port)
+    assert found == [], "it is no RTCP"
+    player.sendto(RTCP, ("127.0.0.1", port.port))
+    come(port)
+    assert found == [player.getsockname()]
+    port.seek_no_more("127.0.0.1", found.append)
+    player.sendto(RTCP, ("127.0.0.1", port.port))
+    come(port)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("beside", ["another one seeks", "it is a known player's", "it is sought elsewhere"])
+def test_no_port_is_found_that_may_be_another_player_s(port: RtcpPort, player: socket.socket, beside: str):
+    found, other = list[object](), list[object]()
+    port.seek("127.0.0.2" if beside == "it is sought elsewhere" else "127.0.0.1", found.append)
+    if beside == "another one seeks":
+        port.seek("127.0.0.1", other.append)
+    elif beside == "it is a known player's":
+        port.listen(player.getsockname(), other.append)
+    player.sendto(RTCP, ("127.0.0.1", port.port))
+    come(port)
+    assert (found, other) == ([], [RTCP] if beside == "it is a known player's" else [])
+
+
 def test_a_flood_is_read_in_parts(port: RtcpPort, player: socket.socket):
     taken = list[bytes]()
     port.listen(player.getsockname(), taken.append)
