@@ -30,9 +30,33 @@ class Link(NamedTuple):
         return os.path.exists(f"/proc/{self.pid}") and os.path.exists(f"/sys/class/net/{self.interface}")
 
     @property
-    def lost_its_wire(self) -> bool:
-        """Whether the client runs and its link has ended together with a wire."""
-        return bool(self.wire) and os.path.exists(f"/proc/{self.pid}") and not self.exists
+    def client_end(self) -> str:
+        """In the wire's namespace, the other end of the client's eth0."""
+        return f"c{self.number}"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the client runs, and its link has ended: with the wire, or with the eth0 that it led to.
+
+        The engine takes a client's eth0 away and makes another one (``docker network disconnect``). Frames for the new
+        one pass beside the wire.
+        """
+        if not self.wire or not os.path.exists(f"/proc/{self.pid}"):
+            return False
+        return not self.exists or not has_interface(self.wire, self.client_end)
+
+
+def has_interface(pid: int, name: str) -> bool:
+    """Return whether the network namespace of process *pid* has the interface *name*.
+
+    >>> has_interface(os.getpid(), "lo")
+    True
+    """
+    try:
+        with open(f"/proc/{pid}/net/dev") as file:
+            return any(line.partition(":")[0].strip() == name for line in file)
+    except OSError:  # the process has ended, and with it its namespace
+        return False
 
 
 def path(number: int | str, kind: str) -> str:

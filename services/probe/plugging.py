@@ -84,18 +84,20 @@ class Plug(NamedTuple):
     @property
     def client_end(self) -> str:
         """The other end of eth0, in the wire's namespace."""
-        return f"c{self.client.number}"
+        return Link(self.client.number, self.client.pid, self.port).client_end
 
 
 def find_links(clients: Sequence[tuple[int, int]], wires: Sequence[int]) -> list[Link]:
     """Return the links of *clients* (number, process); lead those that pass through no wire through one of *wires*.
 
-    A link stays where it is as long as it exists. Raises :class:`ProbeError` for a client whose link has ended with its
-    wire, or if no pair is left for a link.
+    A link stays where it is as long as it exists. Raises :class:`ProbeError` for a client whose link has ended,
+    or if no pair is left for a link.
     """
     found = {number: link for number, pid in clients if (link := links.remembered(number)) and link.pid == pid}
-    if ended := [number for number, link in found.items() if link.lost_its_wire]:
-        raise ProbeError(f"the link of client {ended[0]} has ended with its wire: start the lab again (make lab)")
+    if ended := [number for number, link in found.items() if link.has_ended]:
+        raise ProbeError(
+            f"the link of client {ended[0]} has ended with its wire or its eth0: start the lab again (make lab)"
+        )
     new = [(number, pid) for number, pid in clients if number not in found or (wires and not found[number].wire)]
     ends = run_side_by_side([([*entered(pid), "ip", "-o", "link"], "") for _, pid in new])
     there = [Client(number, pid, _eth0(number, text)) for (number, pid), text in zip(new, ends, strict=True)]

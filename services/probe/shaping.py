@@ -82,7 +82,7 @@ def read_back(work: Sequence[Shaping], wires: Sequence[int] = ()) -> None:
     for key in sorted(filter(None, keys.values())):
         section(key, "text", links.read(key, "text"))
     section("all", "spare", " ".join(str(wire.spare_pairs(pid)) for pid in wires))
-    section("all", "ended", " ".join(str(link.number) for link in links.remembered_links() if link.lost_its_wire))
+    section("all", "ended", " ".join(str(link.number) for link in links.remembered_links() if link.has_ended))
 
 
 def read_all(request: Mapping[str, Any]) -> None:

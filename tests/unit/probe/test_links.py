@@ -41,13 +41,23 @@ def test_a_link_exists_as_long_as_the_process_and_the_interface() -> None:
     assert not Link(1, 2**22, "lo").exists
 
 
-def test_only_a_link_through_a_wire_can_lose_it() -> None:
+def test_only_a_link_through_a_wire_can_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interface is gone and the client is not."""
     ours = os.getpid()
-    assert Link(1, ours, "nonesuch0", wire=77).lost_its_wire
-    assert not Link(1, ours, "nonesuch0").lost_its_wire
-    assert not Link(1, ours, "lo", wire=77).lost_its_wire
-    assert not Link(1, 2**22, "nonesuch0", wire=77).lost_its_wire, "the client has ended, and its link with it"
+    monkeypatch.setattr(links, "has_interface", lambda pid, name: (pid, name) == (77, "c1"))
+    assert Link(1, ours, "nonesuch0", wire=77).has_ended
+    assert not Link(1, ours, "nonesuch0").has_ended
+    assert not Link(1, ours, "lo", wire=77).has_ended
+    assert not Link(1, 2**22, "nonesuch0", wire=77).has_ended, "the client has ended, and its link with it"
+
+
+def test_a_link_ends_with_the_clients_interface_too_which_only_the_wires_namespace_shows() -> None:
+    """The port on the bridge stays, and the client has a new eth0."""
+    ours = os.getpid()
+    assert Link(1, ours, "lo", wire=ours).has_ended, "no c1 is here"
+    assert links.has_interface(ours, "lo")
+    assert not links.has_interface(ours, "l")
+    assert not links.has_interface(2**22, "lo")
 
 
 def test_links_are_set_by_one_at_a_time() -> None:

@@ -217,7 +217,8 @@ def tap_end(name: str, log: str, *, state: str, in_file: int, free_bytes: int, s
     counts = {kind: int(number) for number, kind in _COUNTS.findall(log)}
     dropped = counts.get("dropped by kernel")
     captured = counts.get("captured")
-    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "tcpdump printed nothing")
+    words = [line.strip() for line in log.splitlines() if line.strip() and not _COUNTS.match(line.strip())]
+    last = words[-1] if words else "tcpdump printed nothing"
     problem, disk_full = None, False
     if state == "died":
         problem = f"tcpdump ended before it was stopped: {last}"

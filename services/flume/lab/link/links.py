@@ -230,11 +230,12 @@ class Links:
         return [link for link in states(found) if self._clients.get(link.number) == link.pid]
 
     def _read_parts(self) -> dict[tuple[str, str], str]:
-        """Return the state of all links in parts; raises :class:`LabError` where links have ended with their wire."""
+        """Return the state of all links in parts; raises :class:`LabError` where links have ended."""
         found = self._run("read", wires=self._wires)
         if ended := found["all", "ended"].split():
             raise LabError(
-                f"the links of clients {', '.join(ended)} have ended with their wire: start the lab again (make lab)"
+                f"the links of clients {', '.join(ended)} have ended with their wire or their eth0: "
+                "start the lab again (make lab)"
             )
         return found
 

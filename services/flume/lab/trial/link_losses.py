@@ -36,4 +36,5 @@ def lost_datagrams(
     lost_others = sum((sent - arrived).values()) - damaged
     torn = sum(datagram.is_fragmented and datagram.is_whole for datagram in matching.missing)
     torn -= sum(datagram.is_fragmented for datagram in matching.unmatched)
-    return counters.lost_on_link - lost_others + torn
+    # Others may be missing for another cause: a capture that ended early, or a full queue of the engine's host.
+    return max(0, counters.lost_on_link - lost_others + torn)

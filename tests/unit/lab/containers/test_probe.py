@@ -34,6 +34,13 @@ def test_one_packet_is_counted_in_the_singular() -> None:
         (LISTENING + COUNTS.format(120, 120, 0), "died", 120, 1 << 30, "ended before it was stopped"),
         (LISTENING + COUNTS.format(120, 126, 0), "behind", 120, 1 << 30, "had not read all that it saw"),
         ("", "died", -1, 1 << 30, "tcpdump printed nothing"),
+        (
+            LISTENING + "tcpdump: pcap_loop: The interface disappeared\n" + COUNTS.format(285, 285, 0),
+            "died",
+            285,
+            1 << 30,
+            "ended before it was stopped: tcpdump: pcap_loop: The interface disappeared",
+        ),
     ],
 )
 def test_any_other_end_is_a_problem(log: str, state: str, in_file: int, free_bytes: int, problem: str) -> None:

@@ -120,7 +120,9 @@ def test_a_link_that_is_wrong_twice_is_wrong() -> None:
 
 def test_links_that_ended_with_their_wire_are_an_error_that_says_what_to_do() -> None:
     """Whatever is asked of them."""
-    with pytest.raises(LabError, match=r"clients 1, 2 have ended with their wire: start the lab again \(make lab\)"):
+    with pytest.raises(
+        LabError, match=r"clients 1, 2 have ended with their wire or their eth0: start the lab again \(make lab\)"
+    ):
         links(FakeProbe(ended="1 2")).lost()
 
 

@@ -56,6 +56,11 @@ def test_segments_that_left_after_the_counter_was_read_are_not_in_it():
     assert lost(1, [A, late], [late._replace(time_s=READ_S + 0.2)]) == 0
 
 
+def test_a_link_loses_no_fewer_than_none_where_others_are_missing_for_another_cause():
+    """A capture ended before these arrived."""
+    assert lost(0, [A, B], []) == 0
+
+
 def test_where_control_passes_beside_the_link_its_segments_are_not_looked_at():
     merged = segment(b"a and b in one")
     assert lost(2, [A, B, C], [merged], missing=2, until_s=None) == 2
