@@ -2,106 +2,40 @@
 
 import pytest
 
-from flume.control.rtsp.messages import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from flume.control.session import State
 from flume.server.fronts.connection import MAX_PROTOCOL_ERRORS
 from support.async_tests import run
+from support.clients.bad_rtsp import BAD, GOOD, LAST, TRANSPORTS
 from support.clients.rtsp_reading import Response, packet
-from support.servers.front_harness import URI, PaperPlayer, paper_player
-
-GOOD = b"OPTIONS * RTSP/1.0\r\nCSeq: 77\r\n\r\n"
-
-BAD = {
-    # bytes: status, and the CSeq in the answer
-    "no CSeq": (b"OPTIONS * RTSP/1.0\r\n\r\n", 400, None),
-    "two CSeq": (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nCSeq: 1\r\n\r\n", 400, None),
-    "a CSeq that is no number": (b"OPTIONS * RTSP/1.0\r\nCSeq: -1\r\n\r\n", 400, None),
-    "a CSeq of 11 digits": (b"OPTIONS * RTSP/1.0\r\nCSeq: 12345678901\r\n\r\n", 400, None),
-    "no URI": (b"OPTIONS RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, 1),
-    "two URIs": (b"OPTIONS * * RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, 1),
-    "a method that is no token": (b"OP(IONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, 1),
-    "a control character in the URI": (b"OPTIONS rtsp://a\x01 RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, 1),
-    "a line that is no header": (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nhello\r\n\r\n", 400, 1),
-    "a header without a name": (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n: a\r\n\r\n", 400, 1),
-    "not UTF-8": (b"OPTIONS rtsp://\xff RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, None),
-    "another version": (b"OPTIONS * RTSP/2.0\r\nCSeq: 1\r\n\r\n", 505, 1),
-    "no version": (b"OPTIONS * HELLO\r\nCSeq: 1\r\n\r\n", 505, 1),
-    "HTTP": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:5004\r\nAccept: */*\r\n\r\n", 505, None),
-    "a tunnel through HTTP": (b"GET /stream HTTP/1.0\r\nx-sessioncookie: a\r\nCSeq: 1\r\n\r\n", 505, 1),
-    "an unknown method": (b"FLY rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 501, 1),
-    "a method in small letters": (b"setup rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 501, 1),
-    "a server's method": (b"REDIRECT rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 501, 1),
-    "a recording": (b"ANNOUNCE rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\nv=0", 501, 1),
-    "an extension": (b"PLAY * RTSP/1.0\r\nCSeq: 1\r\nRequire: funky\r\n\r\n", 551, 1),
-    "a session of somebody else": (b"PAUSE * RTSP/1.0\r\nCSeq: 1\r\nSession: 0123456789abcdef\r\n\r\n", 454, 1),
-    "an empty session": (b"PAUSE * RTSP/1.0\r\nCSeq: 1\r\nSession: \r\n\r\n", 454, 1),
-    "another address": (b"DESCRIBE rtsp://a/b RTSP/1.0\r\nCSeq: 1\r\n\r\n", 404, 1),
-    "a parameter": (b"GET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 7\r\n\r\njitter\n", 451, 1),
-    "an absolute range": (b"PLAY * RTSP/1.0\r\nCSeq: 1\r\nRange: clock=20200101T000000Z-\r\n\r\n", 457, 1),
-    "SETUP of a session": (
-        b"SETUP rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;client_port=9000\r\n\r\n",
-        455,
-        1,
-    ),
-}
-
-LAST = {
-    # after these the end of the request is not known
-    "a long line": b"OPTIONS " + b"x" * MAX_HEAD_BYTES,
-    "1 MB without an end": b"OPTIONS * RTSP/1.0\r\n" + b"x: " + b"y" * (1 << 20),
-    "many headers": b"OPTIONS * RTSP/1.0\r\n" + b"a: b\r\n" * MAX_HEAD_BYTES,
-    "a body of 1 MB": b"GET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 1048576\r\n\r\n" + bytes(1 << 20),
-    "a body one byte too long": b"GET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: %d\r\n\r\n"
-    % (MAX_BODY_BYTES + 1),
-}
-
-TRANSPORTS = {
-    "nothing": "",
-    "no client_port": "RTP/AVP;unicast",
-    "no client_port, but TCP's channels": "RTP/AVP;unicast;interleaved=0-1",
-    "multicast": "RTP/AVP;multicast",
-    "another profile": "RTP/SAVP;unicast;client_port=9000-9001",
-    "raw": "RAW/RAW/UDP;unicast;client_port=9000-9001",
-    "a port of a service": "RTP/AVP;unicast;client_port=1023-1024",
-    "port 53": "RTP/AVP;unicast;client_port=53",
-    "RTCP to a port of a service": "RTP/AVP;unicast;client_port=9000-53",
-    "port 0": "RTP/AVP;unicast;client_port=0-1",
-    "port 65536": "RTP/AVP;unicast;client_port=65536-65537",
-    "RTCP to port 65536": "RTP/AVP;unicast;client_port=65535-65536",
-    "a negative port": "RTP/AVP;unicast;client_port=-9000",
-    "a port in words": "RTP/AVP;unicast;client_port=ninethousand",
-    "a port in other digits": "RTP/AVP;unicast;client_port=٩٠٠٠",
-    "another destination": "RTP/AVP;unicast;client_port=9000-9001;destination=198.51.100.7",
-    "a destination in quotation marks": 'RTP/AVP;unicast;destination="198.51.100.7";client_port=9000-9001',
-    "a destination by name": "RTP/AVP;unicast;client_port=9000-9001;Destination=localhost",
-    "recording": "RTP/AVP;unicast;client_port=9000-9001;mode=record",
-    "channel 256": "RTP/AVP/TCP;interleaved=255-256",
-    "one channel for both": "RTP/AVP/TCP;interleaved=3-3",
-    "three channels": "RTP/AVP/TCP;interleaved=1-2-3",
-    "only things it has not": "RTP/AVP;multicast,RTP/SAVP;client_port=9000-9001,,;;=,RTP/AVP;client_port=1-2",
-}
+from support.servers.front_harness import URI, PaperPlayer, paper_player, reach
 
 
 async def reach_playing(player: PaperPlayer) -> None:
-    await player.setup()
-    assert (await player.ask("PLAY")).status == 200
+    await reach(player, "playing")
     player.session_id = None  # the bad requests have none of their own
 
 
+@pytest.mark.parametrize("state", ["init", "ready", "playing", "paused"])
 @pytest.mark.parametrize(("data", "status", "cseq"), BAD.values(), ids=BAD)
 @run
-async def test_a_bad_request_has_its_status_and_the_next_one_is_carried_out(data: bytes, status: int, cseq: int | None):
+async def test_a_bad_request_has_its_status_and_the_next_one_is_carried_out(
+    data: bytes, status: int, cseq: int | None, state: str
+):
     async with paper_player() as player:
-        await reach_playing(player)
-        before = player.harness.recipient
+        await reach(player, state)
+        before, recipients = player.state, player.harness.current.roster.recipients
         bad, good = await player.receive(data + GOOD)
         assert isinstance(bad, Response)
-        assert (bad.status, bad.cseq) == (status, cseq)
+        assert (bad.status, bad.cseq) == (455 if status == 457 and state == "init" else status, cseq)
         assert isinstance(good, Response)
         assert (good.status, good.cseq) == (200, 77)
-        assert player.harness.recipient is before, "nothing has changed"
-        assert player.state is State.ACTIVE
+        assert player.harness.current.roster.recipients == recipients, "nothing has changed"
+        assert player.state is before
         assert not player.ended
+        player.session_id = None
+        expected = {"init": (455, 455), "ready": (200, 200), "playing": (200, 200), "paused": (455, 200)}[state]
+        assert (await player.ask("PLAY" if state == "ready" else "PAUSE")).status == expected[0]
+        assert (await player.ask("PLAY")).status == expected[1]
 
 
 @pytest.mark.parametrize("data", LAST.values(), ids=LAST)
@@ -117,10 +51,13 @@ async def test_a_request_whose_end_is_not_known_is_the_last(data: bytes):
         assert player.connection._input.pending_bytes == 0
 
 
+@pytest.mark.parametrize("lengths", [("1x",), ("-1",), ("3", "4"), ("3", "3"), ("",), ("0x3",)])
 @run
-async def test_a_length_that_is_no_number_is_the_last_too():
+async def test_a_length_that_is_no_number_is_the_last_too(lengths: tuple[str, ...]):
+    """Where a body ends is not known, so that what follows could be read in two ways."""
     async with paper_player() as player:
-        (answer,) = await player.receive(b"OPTIONS * RTSP/1.0\r\nCSeq: 5\r\nContent-Length: 1x\r\n\r\n" + GOOD)
+        headers = "".join(f"Content-Length: {length}\r\n" for length in lengths)
+        (answer,) = await player.receive(f"OPTIONS * RTSP/1.0\r\nCSeq: 5\r\n{headers}\r\n".encode() + GOOD)
         assert isinstance(answer, Response)
         assert (answer.status, answer.cseq) == (400, 5)
         assert player.ended
@@ -137,6 +74,30 @@ async def test_a_transport_that_the_server_has_not_is_refused_and_nothing_is_set
         response = await player.ask("SETUP", f"Transport: {value},RTP/AVP/TCP;unicast;interleaved=0-1", uri=URI)
         assert response.status == 200
         assert "interleaved=0-1" in response.headers["transport"]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN"])
+@run
+async def test_a_body_that_no_one_asked_for_is_no_request(method: str):
+    async with paper_player() as player:
+        await reach(player, "playing")
+        body = b"TEARDOWN * RTSP/1.0\r\nCSeq: 9\r\n\r\n$\0\0\2"
+        data = player.request(method, body=body) + player.request("OPTIONS", body=body)
+        first, second = [item for item in await player.receive(data) if isinstance(item, Response)]
+        assert (first.status, first.cseq) == (455 if method == "SETUP" else 200, player.cseq - 1)
+        ended = method == "TEARDOWN"  # and with it the session that OPTIONS names
+        assert (second.status, second.cseq) == (454 if ended else 200, player.cseq)
+
+
+@pytest.mark.parametrize(("uri", "status"), [(f"{URI}nothing", 404), (URI, 461)])
+@run
+async def test_a_second_setup_that_is_refused_leaves_the_first(uri: str, status: int):
+    async with paper_player() as player:
+        await player.setup()
+        response = await player.ask("SETUP", "Transport: RTP/AVP;unicast;client_port=80-81", uri=uri)
+        assert response.status == status
+        assert (await player.ask("PLAY")).status == 200
+        assert player.harness.recipient.socket.getpeername() == ("127.0.0.1", 40010)
 
 
 @run
