@@ -181,8 +181,12 @@ class ConnectionFollower:
         return self._windows.opened_s
 
     def receives_at(self, endpoint: Endpoint) -> bool:
-        """Whether a window is open, and its datagrams go to *endpoint* now."""
-        return self._windows.opened_s > -math.inf and self._session.media == endpoint
+        """Whether the datagrams of its session go to *endpoint* now: in an open window, or else where a reply named it.
+
+        A paused player is still at its port. Its datagrams are not those of another player at its address.
+        """
+        is_there = self._windows.opened_s > -math.inf or (self._session.has_named_port and self._ended is None)
+        return is_there and self._session.media == endpoint
 
     # -- outside of it
 

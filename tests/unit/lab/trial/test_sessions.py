@@ -259,3 +259,43 @@ def test_the_media_may_not_go_back_to_a_port_whose_consent_has_expired():
     paused = (datagram(2.0, MEDIA), datagram(20.0, OTHER_PORT), datagram(21.0, MEDIA))
     (window,) = sessions(*CONNECTED, consents=elsewhere(), media=paused).windows
     assert window.endpoints == (MEDIA, OTHER_PORT)
+
+
+SECOND = ("10.0.0.1", 40001)
+PLAYERS = tuple(
+    message
+    for control, media in ((CONTROL, MEDIA), (SECOND, OTHER_PORT))
+    for message in (
+        Command(1.0, control, "connect"),
+        Reply(1.1, control, "connect", media=media),
+        Command(1.2, control, "continue"),
+        Reply(1.3, control, "continue"),
+    )
+)
+BOTH = (ControlStart(0.5, CONTROL), ControlStart(0.5, SECOND))
+
+
+def test_two_players_of_one_host_punch_for_themselves():
+    punches = (Consent(1.4, OTHER_PORT, b"\x80"), Consent(1.5, MEDIA, b"\x80"))
+    media = (datagram(2.0, OTHER_PORT), datagram(2.1, MEDIA), datagram(2.2, OTHER_PORT), datagram(2.3, MEDIA))
+    found = sessions(*PLAYERS, consents=punches, media=media, starts=BOTH)
+    assert [(window.control, window.endpoints) for window in found.windows] == [
+        (CONTROL, (MEDIA,)),
+        (SECOND, (OTHER_PORT,)),
+    ]
+
+
+def test_a_port_that_another_player_of_the_host_named_is_no_way_round_its_pause():
+    paused = (Command(3.0, SECOND, "interrupt"), Reply(3.1, SECOND, "interrupt"))
+    punches = (Consent(3.2, OTHER_PORT, b"\x80"),)
+    media = (datagram(2.0, OTHER_PORT), datagram(3.0, MEDIA), datagram(4.0, OTHER_PORT))
+    found = sessions(*PLAYERS, *paused, consents=punches, media=media, starts=BOTH)
+    assert [window.endpoints for window in found.windows] == [(MEDIA,), (OTHER_PORT,)]
+    assert ends(found)[1][:2] == ("interrupt", 3.1)
+
+
+def test_a_player_behind_nat_moves_to_the_port_that_its_punch_comes_from():
+    behind = ("10.0.0.1", 61000)
+    media = (datagram(2.0, MEDIA), datagram(2.5, behind))
+    found = sessions(*PLAYERS[:4], consents=(Consent(2.4, behind, b"\x80"),), media=media, starts=BOTH[:1])
+    assert [window.endpoints for window in found.windows] == [(MEDIA, behind)]
