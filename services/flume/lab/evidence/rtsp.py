@@ -22,6 +22,7 @@ _LONGEST_BODY_BYTES = 65_536
 """A longer body hides no media: all of it counts as media."""
 _DOLLAR = ord("$")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_METHOD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 _MOST_REQUESTS = 1024
 """Requests of one connection without an answer that are kept."""
 
@@ -108,8 +109,7 @@ class Rtsp:
             cseq = _number(item.headers.get("cseq"))
             if cseq is not None and len(self._asked) < _MOST_REQUESTS:
                 self._asked[cseq] = _Asked(method, over_tcp, _client_port(transport))
-            name = COMMANDS.get(method, "status") if method.isalpha() else "?"
-            commands.append(Command(time_s, self._client, name, over_tcp=over_tcp))
+            commands.append(Command(time_s, self._client, _command(method) or "?", over_tcp=over_tcp))
         return commands
 
     def from_server_untrusted(self, time_s: float, data: bytes, *, has_begin: bool) -> list[Reply | Event | Frame]:
@@ -134,7 +134,7 @@ class Rtsp:
         status = rest[:3]
         cseq = _number(message.headers.get("cseq"))
         asked = self._asked.pop(cseq, None) if cseq is not None else None
-        command = None if asked is None else COMMANDS.get(asked.method, "status")
+        command = None if asked is None else _command(asked.method)
         transport = message.headers.get("transport", "").lower()
         is_setup = asked is not None and asked.method == "SETUP"
         port = (_client_port(transport) or (asked.port if asked else None)) if is_setup else None
@@ -149,6 +149,15 @@ class Rtsp:
             over_tcp=over_tcp,
             media=None if over_tcp or port is None else (self._client[0], port),
         )
+
+
+def _command(method: str) -> str | None:
+    """Return the command that *method* stands for; None for what is no method, such as the lines of another dialect.
+
+    >>> _command("PLAY"), _command("GET_PARAMETER"), _command("{}")
+    ('continue', 'status', None)
+    """
+    return COMMANDS.get(method, "status") if _METHOD.fullmatch(method) else None
 
 
 def _message(head: bytes, offset: int) -> _Message:

@@ -194,3 +194,17 @@ def test_any_bytes_raise_nothing(parts: list[bytes], has_begin: bool):
     for part in parts:
         dialect.from_client_untrusted(1.0, part)
         dialect.from_server_untrusted(1.0, part, has_begin=has_begin)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "x-ping"])
+def test_a_keep_alive_is_a_status_with_its_answer_whatever_its_method(method: str):
+    builder = TapFactsBuilder()
+    builder.starts.append(ControlStart(0.5, CLIENT))
+    builder.messages += [
+        item
+        for item in talk(SETUP_UDP, PLAY, (60.0, request(method, 3), response("200 OK", 3)))
+        if not isinstance(item, Frame)
+    ]
+    tap = Tap("server", "eth0", "none.pcap", 9, 0, 262144, 0.0, 500.0, None)
+    found = reconstruct(builder.build(tap)).commands
+    assert [(one.command, one.answer) for one in found] == [("connect", "ok"), ("continue", "ok"), ("status", "ok")]
