@@ -7,7 +7,6 @@ from typing import Any
 from players.contract import Seen
 
 _VLC_FRAMES = re.compile(r"frames displayed\s*:\s*(\d+)")
-_VLC_END = re.compile(r"\( stop state: [05] \)|VLC is unable to open|returned 1 \(")
 _FFPLAY_CLOCK = re.compile(r"^\s*(-?\d+\.\d+|nan) (?:A-V|M-V|M-A|   )")
 _MPV_SHOWN = " end video-flip"
 

@@ -9,7 +9,7 @@ import pytest
 
 from flume.lab.evidence.facts import Subject
 from integration.test_promise import PORT, failed, judged
-from support.clients.bad_rtsp import BAD, GOOD, LAST, TRANSPORTS
+from support.clients.bad_rtsp import BAD, GOOD, LAST, NOT_RTSP, TRANSPORTS
 from support.clients.players import wait_until
 from support.clients.random_player import player
 from support.clients.rtsp_client import RtspClient, assert_complete, assert_consecutive, sequences
@@ -144,6 +144,11 @@ def test_no_bad_request_costs_other_clients_a_datagram():
                 assert answer is not None
                 assert answer.status == 413
                 assert bad.response() is None
+        for data, status, cseq in NOT_RTSP.values():
+            with RtspClient(server.port, source="127.0.0.4") as bad:
+                bad.send(GOOD + data + GOOD)
+                answers = [bad.response() for _ in range(3)]
+                assert [one and (one.status, one.cseq) for one in answers] == [(200, 77), (status, cseq), None]
         with RtspClient(server.port, source="127.0.0.5") as bad:
             for transport in TRANSPORTS.values():
                 assert bad.ask("SETUP", f"Transport: {transport}").status == 461

@@ -18,9 +18,6 @@ BAD = {
     "a header without a name": (b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n: a\r\n\r\n", 400, 1),
     "not UTF-8": (b"OPTIONS rtsp://\xff RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, None),
     "another version": (b"OPTIONS * RTSP/2.0\r\nCSeq: 1\r\n\r\n", 505, 1),
-    "no version": (b"OPTIONS * HELLO\r\nCSeq: 1\r\n\r\n", 505, 1),
-    "HTTP": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:5004\r\nAccept: */*\r\n\r\n", 505, None),
-    "a tunnel through HTTP": (b"GET /stream HTTP/1.0\r\nx-sessioncookie: a\r\nCSeq: 1\r\n\r\n", 505, 1),
     "an unknown method": (b"FLY rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 501, 1),
     "a method in small letters": (b"setup rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 501, 1),
     "a server's method": (b"REDIRECT rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", 501, 1),
@@ -39,6 +36,44 @@ BAD = {
     "an empty CSeq": (b"OPTIONS * RTSP/1.0\r\nCSeq:\r\n\r\n", 400, None),
     "a CSeq in other digits": ("OPTIONS * RTSP/1.0\r\nCSeq: ٣\r\n\r\n".encode(), 400, None),
     "an unknown method with a body": (b"FLY * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 20\r\n\r\n" + GOOD[:20], 501, 1),
+}
+
+REQUESTS_INSIDE = (
+    b"SETUP rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;unicast;client_port=9000-9001\r\n\r\n"
+    b"PLAY rtsp://x/ RTSP/1.0\r\nCSeq: 2\r\n\r\n"
+)
+
+NOT_RTSP = {
+    # bytes that another program was made to send, perhaps with requests in a body: status, and the CSeq in the answer
+    "no version": (b"OPTIONS * HELLO\r\nCSeq: 1\r\n\r\n", 505, 1),
+    "HTTP": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:5004\r\nAccept: */*\r\n\r\n", 505, None),
+    "a tunnel through HTTP": (b"GET /stream HTTP/1.0\r\nx-sessioncookie: a\r\nCSeq: 1\r\n\r\n", 505, 1),
+    "a form in a web page": (
+        b"POST / HTTP/1.1\r\nHost: x:5004\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
+        % len(REQUESTS_INSIDE)
+        + REQUESTS_INSIDE,
+        505,
+        None,
+    ),
+    "chunks": (
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (len(REQUESTS_INSIDE), REQUESTS_INSIDE),
+        505,
+        None,
+    ),
+    "mail": (b"EHLO a SMTP\r\nCSeq: 1\r\n\r\n" + REQUESTS_INSIDE, 505, 1),
+    "another version, with a body": (
+        b"SET_PARAMETER * RTSP/2.0\r\nCSeq: 1\r\nContent-Length: %d\r\n\r\n%s"
+        % (len(REQUESTS_INSIDE), REQUESTS_INSIDE),
+        505,
+        1,
+    ),
+    "a wrong header, with a body": (
+        b"SET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\nhello\r\nCONTENT-LENGTH : %d\r\n\r\n%s"
+        % (len(REQUESTS_INSIDE), REQUESTS_INSIDE),
+        400,
+        1,
+    ),
 }
 
 LAST = {

@@ -16,8 +16,7 @@ LOWEST_PORT = 1024
 
 _RTP_OVER_UDP = frozenset({"rtp/avp", "rtp/avp/udp"})
 _RTP_OVER_TCP = "rtp/avp/tcp"
-_CLOCK = re.compile(r"clock\s*=")
-_NPT = re.compile(r"npt\s*=\s*(?:now|\d{1,9}(?:\.\d{1,9})?|\d{1,4}:\d\d?:\d\d?(?:\.\d{1,9})?)?\s*-.{0,32}")
+_NPT = re.compile(r"npt\s*=\s*(?:now|\d{1,9}(?:\.\d{0,20})?|\d{1,4}:\d\d?:\d\d?(?:\.\d{0,20})?)?\s*-.{0,32}")
 
 
 class UdpTransport(NamedTuple):

@@ -162,21 +162,28 @@ class Messages(Generic[_HeadT]):
 
     def _take_message(self) -> _HeadT | Fault | None:
         end, length = self._end_of_head()
-        if end < 0:
-            if len(self._pending) < MAX_HEAD_BYTES + 4:  # with the empty line
-                return None
-            return self._end(Fault(Status.TOO_LARGE, f"a request has at most {MAX_HEAD_BYTES} bytes before its body"))
-        if end > MAX_HEAD_BYTES:
+        if end < 0 and len(self._pending) < MAX_HEAD_BYTES + 4:  # with the empty line
+            return None
+        if not 0 <= end <= MAX_HEAD_BYTES:
             return self._end(Fault(Status.TOO_LARGE, f"a request has at most {MAX_HEAD_BYTES} bytes before its body"))
         head = self._parse_head(bytes(self._pending[:end]))
-        body = 0 if isinstance(head, Fault) else _content_length(head.headers, self._max_body_bytes)
+        if isinstance(head, Fault):
+            return self._skip(head, end, length)
+        body = _content_length(head.headers, self._max_body_bytes)
         if isinstance(body, Fault):
-            return self._end(body._replace(cseq=None if isinstance(head, Fault) else head.cseq))
+            return self._end(body._replace(cseq=head.cseq))
         if len(self._pending) < end + length + body:
             return None
         content = bytes(self._pending[end + length : end + length + body])
         self._drop(end + length + body)
-        return head if isinstance(head, Fault) else head._replace(body=content)
+        return head._replace(body=content)
+
+    def _skip(self, fault: Fault, end: int, length: int) -> Fault:
+        """Go on behind a wrong head, unless it may have a body: that must not be taken for requests."""
+        if fault.is_last or b"content-length" in self._pending[:end].lower():
+            return self._end(fault)
+        self._drop(end + length)
+        return fault
 
     def _end_of_head(self) -> tuple[int, int]:
         """Return where the headers end and how long the empty line is; -1 until it has come."""
@@ -229,7 +236,9 @@ def parse_head_untrusted(head: bytes) -> Request | Fault:
     if not method or not set(method) <= _TOKEN or not uri or " " in uri or not uri.isprintable():
         return Fault(Status.BAD_REQUEST, f"a request begins with METHOD URI {VERSION}", cseq)
     if version != VERSION:
-        return Fault(Status.VERSION_NOT_SUPPORTED, f"this server speaks {VERSION}", cseq)
+        # A web page can make a browser send HTTP with requests of RTSP in its body, so that nothing behind it counts.
+        is_other = not version.startswith("RTSP/")
+        return Fault(Status.VERSION_NOT_SUPPORTED, f"this server speaks {VERSION}", cseq, is_last=is_other)
     if cseq is None:
         return Fault(Status.BAD_REQUEST, "a request has one CSeq, a number")
     return Request(method, uri, cseq, headers)

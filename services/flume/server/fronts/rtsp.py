@@ -16,6 +16,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 
+from flume.control.endpoint import endpoint
 from flume.control.messages import (
     LOGIN,
     Active,
@@ -244,7 +245,7 @@ class RtspConnection(FrontConnection[Item]):
     def _base(self, uri: str) -> str | None:
         """Return the address of the whole stream, with a slash; ``None`` if *uri* is that of nothing here."""
         if uri == "*":
-            return f"rtsp://{self._local_host}:{self._stream.port}/"
+            return f"rtsp://{endpoint(self._local_host, self._stream.port)}/"
         scheme, _, rest = uri.partition("://")
         host, _, path = rest.partition("/")
         if scheme.lower() not in {"rtsp", "rtspu", "rtsps"} or not host:

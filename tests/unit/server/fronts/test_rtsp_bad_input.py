@@ -5,7 +5,7 @@ import pytest
 from flume.control.session import State
 from flume.server.fronts.connection import MAX_PROTOCOL_ERRORS
 from support.async_tests import run
-from support.clients.bad_rtsp import BAD, GOOD, LAST, TRANSPORTS
+from support.clients.bad_rtsp import BAD, GOOD, LAST, NOT_RTSP, TRANSPORTS
 from support.clients.rtsp_reading import Response, packet
 from support.servers.front_harness import URI, PaperPlayer, paper_player, reach
 
@@ -49,6 +49,20 @@ async def test_a_request_whose_end_is_not_known_is_the_last(data: bytes):
         assert player.ended
         assert player.harness.subscriptions.active_count == 0
         assert player.connection._input.pending_bytes == 0
+
+
+@pytest.mark.parametrize(("data", "status", "cseq"), NOT_RTSP.values(), ids=NOT_RTSP)
+@run
+async def test_what_is_not_rtsp_ends_the_connection_and_nothing_in_it_is_carried_out(
+    data: bytes, status: int, cseq: int | None
+):
+    async with paper_player() as player:
+        (answer,) = await player.receive(data + GOOD)
+        assert isinstance(answer, Response)
+        assert (answer.status, answer.cseq) == (status, cseq)
+        assert player.ended
+        assert player.state is State.CLOSED
+        assert player.harness.subscriptions.active_count == 0
 
 
 @pytest.mark.parametrize("lengths", [("1x",), ("-1",), ("3", "4"), ("3", "3"), ("",), ("0x3",)])
