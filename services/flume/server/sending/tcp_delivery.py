@@ -125,6 +125,8 @@ class TcpDelivery:
     def remove(self, recipient: TcpRecipient) -> None:
         """Write no more frames to *recipient*: the next bytes on its connection come after its last frame."""
         self._recipients.pop(recipient, None)
+        if all(other.header != recipient.header for other in self._recipients):
+            self._blocks.pop(recipient.header, None)
 
     def pump_all(self) -> None:
         """Write to every recipient what is due to it and its connection has room for."""

@@ -223,3 +223,17 @@ async def test_each_dialect_frames_the_packets_with_its_own_header():
     frames = [sent[at : at + length] for at in range(0, len(sent), length)]
     assert all(frame.startswith(dollar.frame_header) for frame in frames)
     assert [rtp.parse_untrusted(frame[4:]).sequence for frame in frames] == list(range(9)) == plain.numbers()
+
+
+@run
+async def test_frames_of_a_dialect_that_no_client_speaks_any_more_are_not_kept():
+    harness = TcpHarness()
+    harness.fill(0.05)
+    pipes = [Pipe() for _ in range(3)]
+    for channel, pipe in enumerate(pipes[1:]):
+        pipe.frame_header = bytes([ord("$"), channel]) + DATAGRAM_BYTES.to_bytes(2, "big")
+    recipients = [await harness.join(pipe) for pipe in pipes]
+    assert {*harness.tcp._blocks} == {pipe.frame_header for pipe in pipes}
+    for recipient in recipients[1:]:
+        harness.tcp.remove(recipient)
+    assert {*harness.tcp._blocks} == {Pipe.frame_header}
