@@ -199,7 +199,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int] = {}
     """What was refused, or made to wait, because of a limit, by reason."""
     receivers: dict[str, ReceiverClaim] = {}
-    """What players that speak RTSP report, by address and port of their connection; of sixteen at most."""
+    """What players that speak RTSP report, by the number of their session; of sixteen at most."""
 
 
 class Status(_Reply, frozen=True, kw_only=True):

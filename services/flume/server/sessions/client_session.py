@@ -60,6 +60,8 @@ class ClientSession:
         """The client's side of the connection has ended: earlier commands are answered, no delivery begins."""
         self.closing = False
         """The server is shutting down: no session begins."""
+        self.number = 0
+        """Which session of the server it is, the first being 1."""
         self.claim: ReceiverClaim | None = None
         """What the client last reported of its reception, if its dialect has such reports."""
         self.on_settled: Callable[[ClientSession, bool], None] = lambda _session, _is_settled: None
@@ -102,8 +104,8 @@ class ClientSession:
         """Carry out *request* and send its reply."""
         async with self._lock:
             command = request.command
-            if command is Command.CONNECT and self.closing:
-                self.refuse(command, "shutdown", "the server is shutting down and begins no session")
+            if (reason := replies.no_delivery(command, closing=self.closing, leaving=self.leaving)) is not None:
+                self.refuse(command, *reason)
                 return
             try:
                 effects = self._feed(command)

@@ -70,6 +70,19 @@ def answer(
             return Status(state=state, session=windows.counters(), server=services.status())
 
 
+def no_delivery(command: Command, *, closing: bool, leaving: bool) -> tuple[str, str] | None:
+    """Return code and message where *command* would begin what may not begin any more; ``None`` where it may.
+
+    >>> no_delivery(Command.CONTINUE, closing=True, leaving=False) is None
+    True
+    """
+    if command is Command.CONNECT and closing:
+        return "shutdown", "the server is shutting down and begins no session"
+    if command is Command.CONTINUE and leaving:
+        return "not_allowed_now", "the client has closed its side: no delivery begins"
+    return None
+
+
 def goodbye(code: str, message: str) -> Refused:
     """Return the last message to a connection that has no session."""
     allowed = tuple(allowed_commands(State.CLOSED))

@@ -5,7 +5,7 @@ import itertools
 import logging
 from collections.abc import Callable
 
-from flume.control.endpoint import Address, endpoint
+from flume.control.endpoint import Address
 from flume.control.messages import IDLE, Closed, Event, ReceiverClaim, Reply
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
@@ -55,6 +55,7 @@ class SessionTable:
         self.command_budget = CommandBudget(services.settings)
         self._services = services
         self._sessions: dict[ClientSession, Place] = {}
+        self._numbers = itertools.count(1)
         self._admission: Admission[Place] = Admission(services.settings, refused=services.refused, room=room)
         self.closing = False
         """Whether the server is shutting down."""
@@ -95,6 +96,7 @@ class SessionTable:
         session = self.session_class(
             self._services, peer, send, local_host=local_host, sink=sink, has_tokens=has_tokens
         )
+        session.number = next(self._numbers)
         session.closing = self.closing
         session.on_settled = self._on_settled
         place.session = session
@@ -128,9 +130,12 @@ class SessionTable:
         return sum(session.state is not State.CLOSED for session in self._sessions)
 
     def claims(self) -> dict[str, ReceiverClaim]:
-        """Return what clients report of their reception, by address and port; of :data:`MOST_CLAIMS` at most."""
-        claims = ((session.peer, session.claim) for session in self._sessions if session.claim is not None)
-        return {endpoint(*peer): claim for peer, claim in itertools.islice(claims, MOST_CLAIMS)}
+        """Return what clients report of their reception, by number of session; of :data:`MOST_CLAIMS` at most.
+
+        Not by address: every client may ask for this, and has no business with the addresses of others.
+        """
+        claims = ((session.number, session.claim) for session in self._sessions if session.claim is not None)
+        return {str(number): claim for number, claim in itertools.islice(claims, MOST_CLAIMS)}
 
     def begin_closing(self) -> None:
         """Refuse new sessions from now on; open sessions continue until they are signalled."""

@@ -304,6 +304,20 @@ async def test_a_player_that_has_closed_its_side_is_answered_and_gets_no_media(t
         assert player.ended
 
 
+@run
+async def test_a_paused_player_that_closes_its_side_after_play_gets_no_media():
+    async with paper_player() as player:
+        await reach(player, "paused")
+        data = player.request("PLAY")
+        player.connection.get_buffer(-1)[: len(data)] = data
+        player.connection.buffer_updated(len(data))
+        player.connection.eof_received()
+        await let_run()
+        assert [item.status for item in player.received() if isinstance(item, Response)] == [455]
+        assert recipients(player) == 0
+        assert player.ended
+
+
 # -- bytes ------------------------------------------------------------------------------------------------------
 
 

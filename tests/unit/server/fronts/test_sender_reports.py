@@ -171,6 +171,15 @@ async def test_what_the_player_reports_of_this_stream_is_kept_as_its_last_claim(
         assert latest(player) == 0.125
 
 
+@run
+async def test_status_names_no_address_of_a_player():
+    async with paper_player(newest=lambda: (9, 1)) as player:
+        await player.setup(TCP)
+        await player.ask("PLAY")
+        await player.receive(packet(5, report_of(32)))
+        assert [*player.harness.table.claims()] == ["1"]
+
+
 def latest(player: PaperPlayer) -> float | None:
     claim = player.connection._session.claim
     return None if claim is None else claim.fraction_lost

@@ -22,7 +22,7 @@ from flume.control.messages import (
     Status,
     StatusQuery,
 )
-from flume.control.session import Signal, State
+from flume.control.session import Command, Signal, State
 from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import DATAGRAM_BYTES
 from flume.server.sessions.client_session import ClientSession
@@ -245,6 +245,18 @@ async def test_a_client_that_leaves_and_a_server_that_closes_begin_no_delivery(h
     refused = harness.said[-1]
     assert isinstance(refused, Refused)
     assert refused.code == "shutdown"
+
+
+@with_sessions
+async def test_a_client_that_leaves_after_an_interruption_begins_no_delivery(harness: SessionHarness):
+    session = await active_session(harness)
+    await session.command(Interrupt())
+    session.leaving = True
+    await session.command(Continue())
+    refused = harness.said[-1]
+    assert isinstance(refused, Refused)
+    assert (refused.command, refused.code) == (Command.CONTINUE, "not_allowed_now")
+    assert harness.current.roster.recipients == ()
 
 
 @with_sessions
