@@ -17,6 +17,7 @@ from flume.doctor.examination import Examination
 from flume.errors import NetworkError
 from flume.settings import ServerSettings
 from support.clients.players import wait_until
+from support.clients.rtsp_client import RtspClient
 from support.clients.stream_client import StreamClient
 from support.clients.watcher import Watcher
 from support.clients.wire_client import WireClient, assert_consecutive, sequences
@@ -98,6 +99,15 @@ def test_a_server_with_tls_says_so_to_a_client_without_it(files):
             "tls_required",
             "this server speaks TLS and nothing else: connect with --tls",
         )
+        assert server.server.status().refused == {"tls_required": 1}
+
+
+def test_a_server_with_tls_says_so_to_a_player_in_its_own_words(files):
+    with running_server(tls_certificate=files.certificate) as server, RtspClient(server.port) as player:
+        response = player.ask("OPTIONS")
+        assert (response.status, response.cseq) == (503, 1)
+        assert response.headers["x-reason"] == "this server speaks TLS and nothing else: connect with --tls"
+        assert player.response() is None, "the connection ends"
         assert server.server.status().refused == {"tls_required": 1}
 
 

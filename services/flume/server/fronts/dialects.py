@@ -3,6 +3,7 @@
 from typing import Any
 
 from flume.server.access.logins import Logins
+from flume.server.fronts.beginnings import is_rtsp
 from flume.server.fronts.connection import FrontConnection
 from flume.server.fronts.json_lines import JsonConnection
 from flume.server.fronts.rtsp import RtspConnection
@@ -10,11 +11,6 @@ from flume.server.fronts.rtsp_path import RtspStream
 from flume.server.sessions.table import Place, SessionTable
 
 AnyConnection = FrontConnection[Any]
-
-
-def is_rtsp(first: bytes) -> bool:
-    """Whether a connection that begins with *first* speaks RTSP: its methods are in capitals, and JSON has none."""
-    return first.isalpha() and first.isupper()
 
 
 class Dialects:

@@ -28,12 +28,9 @@ class Farewells:
         self._has_tls = has_tls
         self._waiting: deque[_Farewell] = deque()
 
-    def say(self, accepted: socket.socket, goodbye: Reply | Event) -> None:
-        """Say *goodbye*, and close a little later: see :meth:`part`."""
-        self.say_bytes(accepted, farewell(goodbye, has_tls=self._has_tls))
-
-    def say_bytes(self, accepted: socket.socket, data: bytes) -> None:
-        """Send *data*, and close a little later."""
+    def say(self, accepted: socket.socket, goodbye: Reply | Event, *, is_clear: bool = False) -> None:
+        """Say *goodbye*, and close a little later: see :meth:`part`. *is_clear*: the client speaks no TLS."""
+        data = farewell(accepted, goodbye, has_tls=self._has_tls and not is_clear)
         with contextlib.suppress(OSError):
             accepted.send(data)
             accepted.shutdown(socket.SHUT_WR)

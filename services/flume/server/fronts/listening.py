@@ -9,7 +9,6 @@ from collections.abc import Collection, Coroutine
 from functools import partial
 from typing import NamedTuple
 
-from flume.control.codec import encode
 from flume.control.endpoint import Address, endpoint
 from flume.control.messages import IDLE, Closed, Event, Reply
 from flume.control.session import State
@@ -189,7 +188,7 @@ class ControlListener:
                 self._table.refused["tls_required"] += 1
             else:
                 self._table.refused["no_tls"] += 1
-            self._farewells.say_bytes(accepted, encode(wrong))
+            self._farewells.say(accepted, wrong, is_clear=True)
         elif self._access.certificates is not None:
             self._secure(accepted, place, self._access.certificates)
         else:
