@@ -35,7 +35,7 @@ class WordFront:
     frame_header = b"$\0" + DATAGRAM_BYTES.to_bytes(2, "big")
 
     def __init__(self, table: SessionTable) -> None:
-        self.session = table.open(PEER, self._send, sink=self)
+        self.session = table.open(PEER, self._send, sink=self, has_tokens=False)
         self._media_port = 0
         self.written: list[bytes] = []
 
