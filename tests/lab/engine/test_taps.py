@@ -108,6 +108,19 @@ def test_the_kernels_drops_between_interfaces_are_counted_from_the_taps_start_on
     assert found.limit == int(Path("/proc/sys/net/core/netdev_max_backlog").read_text())
 
 
+def test_a_clock_that_was_set_while_a_tap_captured_is_named(engine: Engine, layout: Topology, lab: str) -> None:
+    """No test may set the clock of this machine, so what it was at the beginning is set instead."""
+    server, _, box = start_lab(engine, layout, lab)
+    probe = Probe(box)
+    for set_ms, named in ((0, ""), (3_600_000, "was set by +3600."), (-2000, "was set by -2.")):
+        probe.start_taps([Tap("server", server.pid)])
+        wall, boot = box.run_checked(["cat", "/run/taps/clocks"]).split()
+        box.run_checked(["sh", "-c", f"echo {int(wall) - set_ms} {boot} >/run/taps/clocks"])
+        (end,) = probe.stop_taps(["server"])
+        assert named in (end.problem or "")
+        assert (end.problem is None) == (set_ms == 0), end.problem
+
+
 def test_a_full_disk_is_noticed_and_named(engine: Engine, layout: Topology, lab: str) -> None:
     """The capture ends early; its problem names the disk, so that it does not look like a quiet network."""
     probe_service = msgspec.structs.replace(
