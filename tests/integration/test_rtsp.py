@@ -355,6 +355,15 @@ def test_a_flood_of_punches_keeps_no_token_away_and_moves_no_stream(record_prope
     assert b"Traceback" not in process.said  # type: ignore[attr-defined]
 
 
+def test_a_flood_at_the_port_of_rtcp_keeps_no_token_away():
+    port = free_port(above=1)
+    with attacked_server(port), Honest(port) as honest, RtspClient(port) as player:
+        assert f"server_port={port}-{port + 1};" in player.setup().headers["transport"]
+        with attack("junk", port + 1, for_s=4, count=1200):
+            outcome = honest.watch(for_s=2.5)
+    outcome.is_well(at_least=300)
+
+
 def test_floods_and_half_open_players_cost_a_watching_client_nothing(record_property):
     port = free_port()
     with (

@@ -66,7 +66,7 @@ def program(prefix: bytes, hosts: Iterable[str] = ()) -> bytes:
 
 def _keep_short_ones_of(hosts: Iterable[str]) -> Iterator[_Instruction]:
     """Yield what keeps short datagrams of *hosts*, and lets all others come to the next instruction."""
-    addresses = [_plain_address(host) for host in hosts][-MOST_HOSTS:]
+    addresses = [_plain_address(host) for host in tuple(hosts)[-MOST_HOSTS:]]
     if not addresses:
         return
     v4 = [list(_compare(address, _IPV4_SOURCE)) for address in addresses if address.version == 4]

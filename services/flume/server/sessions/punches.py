@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection
 
 from flume.control.endpoint import Address
 from flume.server.limits.buckets import AddressBuckets, Rate
+from flume.server.sending.socket_filter import MOST_HOSTS
 
 RECENT_S = 1.0
 """A punch comes so shortly before PLAY at most. FFmpeg, live555 and GStreamer send theirs just before it."""
@@ -175,7 +176,7 @@ class Punch:
         ports = self._host.ports_since(self._from_s)
         if not ports or self.is_heard:
             return False
-        if len(ports) > 1 or self._host.contenders() > 1:
+        if len(ports) > 1 or self._host.contenders() > 1 or self._host.barred_until_s > self._from_s:
             self._host.note_unclear()
             return False
         (self.port,) = ports
@@ -191,6 +192,7 @@ class _Host:
         self.punches: list[Punch] = []
         self._ports_s: dict[int, float] = {}
         self.barred_until_s = float("-inf")
+        """Until then, and :data:`BARRED_S` before, the player's own punch may not have come in."""
 
     @property
     def looks(self) -> bool:
@@ -204,16 +206,18 @@ class _Host:
         mine = [punch for punch in self.punches if punch.port == port]
         for punch in mine:
             punch.hear()
-        if mine or port < LOWEST_PORT or (len(self._ports_s) >= MOST_PORTS and port not in self._ports_s):
+        if mine or port < LOWEST_PORT:
             return
+        self._ports_s.pop(port, None)
+        if len(self._ports_s) >= MOST_PORTS:
+            del self._ports_s[next(iter(self._ports_s))]  # the oldest: the player's own must not be kept out
         self._ports_s[port] = now_s
         for punch in self.punches:
             punch.consider()
 
     def ports_since(self, from_s: float) -> list[int]:
-        """Return the ports from which punches of unknown origin have come since *from_s*; forget those before."""
-        self._ports_s = {port: time_s for port, time_s in self._ports_s.items() if time_s >= from_s}
-        return list(self._ports_s)
+        """Return the ports from which punches of unknown origin have come since *from_s*."""
+        return [port for port, time_s in self._ports_s.items() if time_s >= from_s]
 
     def take(self, port: int) -> None:
         self._ports_s.pop(port, None)
@@ -225,7 +229,8 @@ class _Host:
         self._registry.counts["punch_unclear"] += 1
 
     def update(self) -> None:
-        self._registry.update()
+        if self.punches:  # a session may end twice
+            self._registry.update(self._name)
 
     def forget(self, punch: Punch) -> None:
         if punch in self.punches:
@@ -251,6 +256,8 @@ class Punches:
         self.counts = counts
         self.drain = drain
         self._hosts: dict[str, _Host] = {}
+        self._looking: dict[str, _Host] = {}
+        """Those with a session that looks for a punch; the newest at the end."""
         self._buckets = AddressBuckets(PUNCHES_PER_ADDRESS)
         self._accepted: tuple[str, ...] = ()
         self._closing: asyncio.TimerHandle | None = None
@@ -268,7 +275,7 @@ class Punches:
             host = self._hosts[name] = _Host(self, name)
         punch = Punch(host, port, move, dropped)
         host.punches.append(punch)
-        self.update()
+        self.update(name)
         return punch
 
     def take_untrusted(self, source: Address) -> bool:
@@ -293,16 +300,23 @@ class Punches:
         if host is not None and not host.punches:
             del self._hosts[name]
 
-    def update(self) -> None:
-        """What sessions look for has changed: let more addresses in now, fewer a little later."""
-        if not set(self._wanted()) <= set(self._accepted):
+    def update(self, name: str) -> None:
+        """What sessions of the address *name* look for has changed: let it in now, or no more a little later."""
+        host, was_looking = self._hosts[name], name in self._looking
+        if not host.looks:
+            self._looking.pop(name, None)
+        elif not was_looking:
+            self._looking[name] = host
+        if host.looks and name not in self._accepted:
             self._apply()
-        elif self._closing is None and len(self._wanted()) < len(self._accepted):
+        elif was_looking and not host.looks and self._closing is None:
             self._closing = asyncio.get_running_loop().call_later(CLOSE_S, self._apply)
 
     def _wanted(self) -> tuple[str, ...]:
+        """Return the newest addresses, as many as the filter takes."""
         now_s = time.monotonic()
-        return tuple(name for name, host in self._hosts.items() if host.looks and host.barred_until_s <= now_s)
+        newest = tuple(self._looking.items())[-MOST_HOSTS:]
+        return tuple(name for name, host in newest if host.barred_until_s <= now_s)
 
     def _apply(self) -> None:
         if self._closing is not None:

@@ -228,8 +228,53 @@ async def test_a_flood_from_an_address_is_no_more_let_in_and_others_are():
     assert room.accepted[-1] == (OTHER,), "not by another session either"
 
 
+@run
+async def test_one_that_sends_from_its_port_until_nothing_is_let_in_gets_no_stream():
+    """The player's own punch, which is kept out so, would have made two ports of one."""
+    room = Room()
+    session = room.session()
+    room.come(*[OUTSIDE] * (2 * int(PUNCHES_PER_ADDRESS.burst)), ANOTHER)
+    assert await session.choose() == NAMED
+    room.come(OUTSIDE)
+    await asyncio.sleep(0.05)
+    assert room.moved == []
+    session.close()
+
+
+@run
+async def test_one_that_sends_from_many_ports_and_then_from_one_does_not_keep_the_player_s_out(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(module, "RECENT_S", 0.05)
+    room = Room()
+    session = room.session()
+    room.come(*range(50_000, 50_000 + 2 * module.MOST_PORTS))
+    await asyncio.sleep(0.1)
+    last = 50_000 + 2 * module.MOST_PORTS - 1
+    room.come(last, OUTSIDE, last)
+    assert await session.choose() == NAMED
+    session.close()
+
+
+@run
+async def test_what_one_session_has_seen_is_not_forgotten_for_another():
+    room = Room()
+    first, second = room.session(), room.session(port=9002)
+    room.come(NAMED, OUTSIDE)
+    await asyncio.sleep(0.01)
+    assert await first.choose() == NAMED
+    first.pause()
+    room.come(ANOTHER)
+    assert await first.choose() == NAMED
+    assert await second.choose() == 9002, "two ports came since it was named"
+    for session in (first, second):
+        session.close()
+
+
 def test_the_newest_addresses_are_in_the_filter():
     room = Room()
     for number in range(MOST_HOSTS + 1):
         room.session(f"192.0.2.{number}")
-    assert room.accepted[-1][-1] == f"192.0.2.{MOST_HOSTS}", "a program takes the last of them"
+    assert room.accepted[-1] == tuple(f"192.0.2.{number}" for number in range(1, MOST_HOSTS + 1))
+    room.session("192.0.2.5", 9002)
+    assert len(room.accepted) == MOST_HOSTS + 1, "the filter is changed only for another address"
