@@ -30,6 +30,13 @@ def target(player: PaperPlayer) -> tuple[str, int]:
     return player.harness.recipient.socket.getpeername()
 
 
+async def goes_to(player: PaperPlayer, address: tuple[str, int]) -> None:
+    """Wait until the stream goes to *address*: while it moves there is no recipient."""
+    async with asyncio.timeout(10):
+        while not player.harness.current.roster.recipients or target(player) != address:
+            await asyncio.sleep(0.01)
+
+
 async def play(player: PaperPlayer) -> None:
     """Ask to play, whose answer waits a little for punches."""
     items = await player.receive(player.request("PLAY"))
@@ -105,8 +112,7 @@ async def test_a_late_punch_moves_the_stream_within_its_window():
         await play(player)
         player.harness.deliver(3)
         punch(player, OUTSIDE)
-        await asyncio.sleep(0.1)
-        assert target(player) == OUTSIDE
+        await goes_to(player, OUTSIDE)
         assert player.received() == [], "no message"
         punch(player, ANOTHER)
         await asyncio.sleep(0.1)
