@@ -350,7 +350,7 @@ def test_a_flood_of_punches_keeps_no_token_away_and_moves_no_stream(record_prope
             assert player.play() == sequences(player.receive(for_s=5, at_least=1))[0], "it is at an attacker's address"
             outcome = honest.watch(for_s=2.5)
     outcome.is_well(at_least=300)
-    assert outcome.server["drops"]["dropped_at_port"] > 10_000
+    assert outcome.server["drops"]["dropped_at_port"] > 1000, "an attacker beside busy loops sent 6,000 in all"
     record_property("measured", f"{outcome.server['drops']['dropped_at_port']:,} dropped in the kernel")
     assert b"Traceback" not in process.said  # type: ignore[attr-defined]
 
