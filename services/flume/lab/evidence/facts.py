@@ -93,7 +93,7 @@ class Reply(NamedTuple):
     command: str | None
     """The command that it answers; None where it names none, as the goodbye to an idle connection does."""
     refusal: str | None = None
-    """The code of the refusal; None: the command was granted."""
+    """The code of the refusal, which is not ``ok``; None: the command was granted."""
     state: str | None = None
     """The session's state, as the server names it."""
     first_sequence: int | None = None
@@ -112,6 +112,9 @@ class Reply(NamedTuple):
     """Of connect: how long the server sends without another token."""
     media: Endpoint | None = None
     """Of connect, in a dialect without a token: where the media may go, once the client asks for them."""
+    is_unclear: bool = False
+    """It is a refusal because it cannot be read: a grant of nothing in particular, or an answer without a status. It
+    opens no window, but where a client may take it for the end of one, the window ends."""
 
 
 class Event(NamedTuple):

@@ -126,7 +126,7 @@ class JsonLines:
         ]
 
     def _answer(self, time_s: float, unit: Unit, *, has_begin: bool) -> Reply | Event | Frame:
-        message = None if unit.is_frame else _json_object(unit.data)
+        message = None if unit.is_frame else json_object(unit.data)
         if unit.is_frame or (has_begin and message is None and unit.data.strip()):
             return Frame(unit.data, unit.offset)
         return answer_untrusted(time_s, self._client, message or {}, unit.offset)
@@ -134,7 +134,7 @@ class JsonLines:
 
 def command_untrusted(time_s: float, client: Endpoint, line: bytes) -> Command:
     """Return the command in *line*. Its name is ``?`` where the line is no request. Raises nothing."""
-    message = _json_object(line) or {}
+    message = json_object(line) or {}
     name = _text(message, "command")
     return Command(time_s, client, "?" if name is None else name, over_tcp=message.get("transport") == "tcp")
 
@@ -147,11 +147,12 @@ def answer_untrusted(time_s: float, client: Endpoint, message: dict[str, object]
         return Event(time_s, client, _text(message, "event") or "", state, *numbers, offset)
     is_refusal = message["reply"] == "error"
     token, timeout_ms = _text(message, "token"), _number(message, "consent_timeout_ms")
+    code = str(message.get("code", "error"))
     return Reply(
         time_s,
         client,
         _text(message, "command" if is_refusal else "reply"),
-        str(message.get("code", "error")) if is_refusal else None,
+        ("code:ok" if code == "ok" else code) if is_refusal else None,
         state,
         *numbers,
         offset,
@@ -161,7 +162,8 @@ def answer_untrusted(time_s: float, client: Endpoint, message: dict[str, object]
     )
 
 
-def _json_object(line: bytes) -> dict[str, object] | None:
+def json_object(line: bytes) -> dict[str, object] | None:
+    """Return the object that is *line*; None where it is none."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

@@ -5,23 +5,29 @@ The judge's terms are those of the session, so a method becomes the command that
 no token has to. A reply belongs to the request with its CSeq.
 
 RTSP is read anew here: the judge does not rest on the messages that it judges. It reads more loosely than the server,
-so that a server that answers what it should refuse is judged by what it does.
+so that a server that answers what it should refuse is judged by what it does. What the server says grants nothing where
+it is not clear what it answers, and hides nothing: bytes that are no message, and a body that belongs to no answer,
+count as media.
 """
 
 import re
 from typing import NamedTuple
 
 from flume.lab.evidence.facts import Command, Endpoint, Event, Reply
-from flume.lab.evidence.json_lines import Frame
+from flume.lab.evidence.json_lines import Frame, json_object
 
 COMMANDS = {"SETUP": "connect", "PLAY": "continue", "PAUSE": "interrupt", "TEARDOWN": "disconnect"}
 
-_LONGEST_HEAD_BYTES = 65_536
-"""Longer text without an empty line is no message: the server refuses it long before."""
-_LONGEST_BODY_BYTES = 65_536
-"""A longer body hides no media: all of it counts as media."""
-_DOLLAR = ord("$")
+_LONGEST_HEAD_BYTES = 16_384
+"""Longer text without an empty line is no message: the server refuses it long before, and writes none as long."""
+_LONGEST_BODY_BYTES = 4096
+"""A longer body hides no media: it is read as messages and packets, and counts as media where it is neither."""
+_LONGEST_RTCP_BYTES = 512
+"""A longer packet is no report (sender report, name, BYE), whatever its second byte says."""
+_DOLLAR, _BRACE = ord("$"), ord("{")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_CLIENT_BEGINS = re.compile(rb"[A-Za-z]")
+_SERVER_BEGINS = re.compile(rb"RTSP/|[A-Z_-]{1,24}( |\Z)")
 _METHOD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 _MOST_REQUESTS = 1024
 """Requests of one connection without an answer that are kept."""
@@ -33,17 +39,30 @@ def begins_untrusted(first: bytes) -> bool:
 
 
 class _Message(NamedTuple):
-    """A request or response: its first line, headers by lower-case name, and where it began."""
+    """A request or response: its first line, headers by lower-case name, and where it began.
+
+    A whole line of JSON, by which the server may turn a connection away, is a message with an empty first line.
+    """
 
     first: str
     headers: dict[str, str]
     offset: int
+    data: bytes
+    """All of it. Of a body that is too long, as much as has come with the headers."""
+    body_at: int
+    has_long_body: bool = False
+
+    @property
+    def body(self) -> bytes:
+        return self.data[self.body_at :]
 
 
 class _Splitter:
     """Cuts one direction into messages, and interleaved packets between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: re.Pattern[bytes]) -> None:
+        """Take for a message what *begins* so."""
+        self._begins = begins
         self._rest = bytearray()
         self._offset = 0
 
@@ -69,23 +88,46 @@ class _Splitter:
         if rest[0] == _DOLLAR:
             end = 4 + int.from_bytes(rest[2:4], "big") if len(rest) >= 4 else len(rest) + 1
             return (Frame(bytes(rest[4:end]), self._offset), end) if len(rest) >= end else (None, 0)
-        if not chr(rest[0]).isalpha():  # what is no message is judged as media: bad framing hides nothing
+        if rest[0] == _BRACE:
+            return self._json_line()
+        if self._begins.match(rest) is None:  # bad framing hides nothing
             return Frame(bytes(rest), self._offset), len(rest)
         head = _END_OF_HEAD.search(rest)
         if head is None:
-            is_too_long = len(rest) > _LONGEST_HEAD_BYTES
-            return (Frame(bytes(rest), self._offset), len(rest)) if is_too_long else (None, 0)
-        message = _message(bytes(rest[: head.start()]), self._offset)
-        body = _number(message.headers.get("content-length")) or 0
-        if body > _LONGEST_BODY_BYTES:
-            return Frame(bytes(rest), self._offset), len(rest)
-        return (message, head.end() + body) if len(rest) >= head.end() + body else (None, 0)
+            return self._incomplete()
+        first, headers = _read_head(bytes(rest[: head.start()]))
+        body = _number(headers.get("content-length")) or 0
+        is_long = body > _LONGEST_BODY_BYTES
+        end = len(rest) if is_long else head.end() + body
+        message = _Message(first, headers, self._offset, bytes(rest[:end]), head.end(), is_long)
+        return (message, end) if len(rest) >= end else (None, 0)
+
+    def _json_line(self) -> tuple[_Message | Frame | None, int]:
+        line = bytes(self._rest[: self._rest.find(b"\n") + 1])
+        if not line:
+            return self._incomplete()
+        is_json = json_object(line) is not None
+        return _Message("", {}, self._offset, line, len(line)) if is_json else Frame(line, self._offset), len(line)
+
+    def _incomplete(self) -> tuple[Frame | None, int]:
+        """Return what has come of a message, if it is too long for one."""
+        rest = self._rest
+        return (Frame(bytes(rest), self._offset), len(rest)) if len(rest) > _LONGEST_HEAD_BYTES else (None, 0)
+
+
+class _Offer(NamedTuple):
+    """What a Transport header lists."""
+
+    over_udp: bool
+    over_tcp: bool
+    ports: tuple[int, ...]
+    """The client's, for media over UDP."""
 
 
 class _Asked(NamedTuple):
-    method: str
-    over_tcp: bool
-    port: int | None
+    cseq: int | None
+    name: str
+    offer: _Offer
 
 
 class Rtsp:
@@ -94,8 +136,9 @@ class Rtsp:
     def __init__(self, client: Endpoint) -> None:
         """Begin with the first byte of both directions; *client* is the client's end of the connection."""
         self._client = client
-        self._from_client, self._from_server = _Splitter(), _Splitter()
-        self._asked: dict[int, _Asked] = {}
+        self._from_client, self._from_server = _Splitter(_CLIENT_BEGINS), _Splitter(_SERVER_BEGINS)
+        self._asked: list[_Asked] = []
+        """Requests without an answer, in their order."""
 
     def from_client_untrusted(self, time_s: float, data: bytes) -> list[Command]:
         """Take bytes that the client sent; return the commands that they complete. Raises nothing."""
@@ -103,13 +146,11 @@ class Rtsp:
         for item in self._from_client.feed_untrusted(data):
             if isinstance(item, Frame):
                 continue  # RTCP of the client
-            method = item.first.partition(" ")[0]
-            transport = item.headers.get("transport", "").lower()
-            over_tcp = "/tcp" in transport
-            cseq = _number(item.headers.get("cseq"))
-            if cseq is not None and len(self._asked) < _MOST_REQUESTS:
-                self._asked[cseq] = _Asked(method, over_tcp, _client_port(transport))
-            commands.append(Command(time_s, self._client, _command(method) or "?", over_tcp=over_tcp))
+            name = _command(item.first.partition(" ")[0]) or "?"
+            offer = _offer(item.headers)
+            if len(self._asked) < _MOST_REQUESTS:
+                self._asked.append(_Asked(_number(item.headers.get("cseq")), name, offer))
+            commands.append(Command(time_s, self._client, name, over_tcp=offer.over_tcp))
         return commands
 
     def from_server_untrusted(self, time_s: float, data: bytes, *, has_begin: bool) -> list[Reply | Event | Frame]:
@@ -120,34 +161,61 @@ class Rtsp:
         items: list[Reply | Event | Frame] = []
         for item in self._from_server.feed_untrusted(data):
             if isinstance(item, _Message):
-                items.append(self._answer(time_s, item))
-            elif not has_begin:
-                items.append(Event(time_s, self._client, "", offset=item.offset))
+                items += self._read(time_s, item)
             elif not _is_rtcp(item.data):
                 items.append(item)
-        return items
+        if has_begin:
+            return items
+        return [
+            Event(time_s, self._client, "", offset=item.offset) if isinstance(item, Frame) else item for item in items
+        ]
 
-    def _answer(self, time_s: float, message: _Message) -> Reply | Event:
-        version, _, rest = message.first.partition(" ")
-        if not version.startswith("RTSP/"):
-            return Event(time_s, self._client, message.first.partition(" ")[0].lower(), offset=message.offset)
-        status = rest[:3]
-        cseq = _number(message.headers.get("cseq"))
-        asked = self._asked.pop(cseq, None) if cseq is not None else None
-        command = None if asked is None else _command(asked.method)
-        transport = message.headers.get("transport", "").lower()
-        is_setup = asked is not None and asked.method == "SETUP"
-        port = (_client_port(transport) or (asked.port if asked else None)) if is_setup else None
-        over_tcp = is_setup and "/tcp" in transport
+    def _read(self, time_s: float, message: _Message) -> list[Reply | Event | Frame]:
+        """Return what a message of the server is: an answer, or none. The body of what answers nothing is media."""
+        kind, _, rest = message.first.partition(" ")
+        is_response = kind.startswith("RTSP/")
+        is_message = is_response or not message.first or "RTSP/" in rest.rpartition(" ")[2]
+        status = _status(rest)
+        if is_response and not status.startswith("1") and self._asked:
+            asked = self._take_asked(message.headers)
+            reply = self._reply(time_s, message, asked, status)
+            is_media = bool(message.body) and (asked is None or message.has_long_body)
+            return [reply, Frame(message.body, message.offset + message.body_at)] if is_media else [reply]
+        if message.body or not is_message:
+            return [Frame(message.data, message.offset)]
+        name = f"rtsp:{kind.lower()}" if kind else ""
+        return [Event(time_s, self._client, name, offset=message.offset)]
+
+    def _take_asked(self, headers: dict[str, str]) -> _Asked | None:
+        cseq = _number(headers.get("cseq"))
+        for position, asked in enumerate(self._asked):
+            if asked.cseq == cseq:
+                return self._asked.pop(position)
+        return None
+
+    def _reply(self, time_s: float, message: _Message, asked: _Asked | None, status: str) -> Reply:
+        transport = message.headers.get("transport", "").partition(",")[0]
+        answered = _offer({"transport": transport})
+        is_setup = asked is not None and asked.name == "connect"
+        port = None
+        if asked is not None and is_setup and asked.offer.over_udp and not answered.over_tcp:
+            offered = asked.offer.ports or answered.ports
+            port = next((port for port in answered.ports if port in offered), next(iter(offered), None))
+        is_number = re.fullmatch(r"\d{3}", status, re.ASCII) is not None
+        is_grant = is_number and status.startswith("2")
+        refusal = status if is_number else f"status:{status}"
+        if is_grant:
+            refusal = "no_cseq" if asked is None else ""
         return Reply(
             time_s,
             self._client,
-            command,
-            None if status.startswith("2") else status or "error",
+            None if asked is None or asked.name == "?" else asked.name,
+            refusal or None,
             first_sequence=_sequence(message.headers.get("rtp-info")),
             offset=message.offset,
-            over_tcp=over_tcp,
-            media=None if over_tcp or port is None else (self._client[0], port),
+            over_tcp=is_setup and answered.over_tcp,
+            media=None if port is None else (self._client[0], port),
+            is_unclear=bool(refusal) and (is_grant or not is_number),
         )
 
 
@@ -160,23 +228,31 @@ def _command(method: str) -> str | None:
     return COMMANDS.get(method, "status") if _METHOD.fullmatch(method) else None
 
 
-def _message(head: bytes, offset: int) -> _Message:
+def _read_head(head: bytes) -> tuple[str, dict[str, str]]:
     first, *lines = head.decode(errors="replace").splitlines() or [""]
     headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
         headers.setdefault(name.strip().lower(), value.strip())
-    return _Message(first, headers, offset)
+    return first, headers
+
+
+def _status(rest: str) -> str:
+    """Return the status in what follows the version: its digits, or the word in their place."""
+    found = re.match(r"\s*(\d+|\S{0,16})", rest, re.ASCII)
+    return found[1] if found else ""
 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
-def _client_port(transport: str) -> int | None:
-    """Return the client's port for media in a Transport header, in lower case."""
-    found = re.search(r"client_port=(\d{1,5})", transport, re.ASCII)
-    return int(found[1]) if found else None
+def _offer(headers: dict[str, str]) -> _Offer:
+    """Return what the Transport among *headers* lists: a transport without TCP in its name is over UDP."""
+    listed = headers.get("transport", "").lower().split(",")
+    over_udp = [each for each in listed if "/tcp" not in each.partition(";")[0]]
+    found = (re.search(r"client_port\s*=\s*\"?(\d{1,5})(?!\d)", each, re.ASCII) for each in over_udp)
+    return _Offer(bool(over_udp), len(over_udp) < len(listed), tuple(int(port[1]) for port in found if port))
 
 
 def _sequence(rtp_info: str | None) -> int | None:
@@ -186,4 +262,4 @@ def _sequence(rtp_info: str | None) -> int | None:
 
 def _is_rtcp(packet: bytes) -> bool:
     """Whether *packet* is of RTCP: its second byte is 192 to 223 (RFC 5761, section 4)."""
-    return len(packet) >= 8 and packet[0] >> 6 == 2 and 192 <= packet[1] <= 223
+    return 8 <= len(packet) <= _LONGEST_RTCP_BYTES and packet[0] >> 6 == 2 and 192 <= packet[1] <= 223

@@ -40,11 +40,11 @@ class _Session:
         """Begin with the *token* of the reply to ``connect``; empty over TCP, and where there is no session.
 
         *asked_s* is the time of that reply. *consent_timeout_s* is what it says. *named* is the endpoint that a reply
-        without a token names. Such a session lasts as long as its connection, and any datagram from the client's host
-        consents to its port.
+        without a token names. Such a session lasts as long as its connection. Any datagram from the client's host
+        consents to its port, unless the port is that of another session.
         """
         self.token = token
-        self.has_named_port = named is not None
+        self.named = named
         self.over_tcp = over_tcp
         self.awaits_active = over_tcp
         """Over TCP: the ``active`` that belongs to the reply to ``connect`` has not been sent yet."""
@@ -128,19 +128,22 @@ class ConnectionFollower:
             return  # A goodbye, such as the one to an idle connection: it answers no command.
         name = request.name if request is not None else str(reply.command)
         asked_s = request.time_s if request is not None else reply.time_s
-        answer = "ok" if reply.refusal is None else reply.refusal
+        is_grant = reply.refusal is None and reply.command is not None
+        answer = "ok" if is_grant else reply.refusal or "no_command"
         over_tcp = request is not None and request.over_tcp
         self.commands.append(CommandOutcome(asked_s, self.control, name, answer, reply.time_s, over_tcp))
-        if reply.refusal is None:
+        if is_grant:
             self._granted(request, reply)
+        if reply.refusal is None or reply.is_unclear:
+            self._stopped(name, reply)
 
     def event(self, event: Event) -> None:
         """Follow an event."""
         self._follow_consent(event.time_s)
         self._learn(event.time_s, event.state)
         if event.name == "active" and self._session.awaits_active:
-            self._session.awaits_active, self._session.has_begun = False, True
-            self._windows.open(event.time_s, self.control, "connect", first=event.first_sequence, at=event.offset)
+            self._session.awaits_active = False
+            self._open(event, event.time_s, self.control, "connect")
         elif event.name == "active":
             self._windows.announce(event.first_sequence)
         elif event.name == "closed":
@@ -148,7 +151,7 @@ class ConnectionFollower:
             self._session = _Session()
 
     def _granted(self, request: Command | None, reply: Reply) -> None:
-        """Follow a command that was granted. A grant without a *request* may close a window, and opens nothing."""
+        """Follow a command that was granted. A grant without a *request* opens nothing."""
         match reply.command:
             case "connect" if request is not None:
                 # A server that puts media on the control connection without being asked opens no window by it.
@@ -157,47 +160,72 @@ class ConnectionFollower:
                     over_tcp=self._asks_over_tcp and reply.over_tcp,
                     asked_s=reply.time_s,
                     consent_timeout_s=reply.consent_timeout_s or CONSENT_TIMEOUT_S,
-                    named=None if self._asks_over_tcp else reply.media,
+                    named=None if reply.over_tcp else reply.media,
                 )
             case "continue" if request is not None:
-                self._continued(request, reply)
-            case "interrupt":
-                self._windows.close_by(reply, "interrupt")
-            case "disconnect":
-                self._windows.close_by(reply, "disconnect")
-                self._session = _Session()
+                by = "continue" if self._session.has_begun else "connect"
+                if self._session.over_tcp:
+                    self._open(reply, reply.time_s, self.control, by)
+                elif self._session.media is not None:
+                    self._open(reply, request.time_s, self._session.media, by)
 
-    def _continued(self, request: Command, reply: Reply) -> None:
-        first, by = reply.first_sequence, "continue" if self._session.has_begun else "connect"
+    def _stopped(self, command: str, reply: Reply) -> None:
+        """Follow an answer that the client may take for the end of its window, with or without a request."""
+        if command in {"interrupt", "disconnect"}:
+            self._windows.close_by(reply, command)
+        if command == "disconnect":
+            self._session = _Session()
+
+    def _open(self, message: Reply | Event | Consent, time_s: float, media: Endpoint, by: str) -> None:
+        """Open a window at *time_s* because of *message*, and close it again where the connection has ended already."""
+        late_s = self._late_s(message.time_s)
+        if late_s > END_GRACE_S:
+            return
         self._session.has_begun = True
-        if self._session.over_tcp:
-            self._windows.open(reply.time_s, self.control, by, first=first, at=reply.offset)
-        elif self._session.media is not None:
-            self._windows.open(request.time_s, self._session.media, by, first=first)
+        if isinstance(message, Consent):
+            self._windows.open(time_s, media, by)
+        else:
+            at = message.offset if self._session.over_tcp else None
+            self._windows.open(time_s, media, by, first=message.first_sequence, at=at)
+        if self._ended is not None:  # The server may not have noticed yet that the client has left.
+            self._windows.close_with_connection(message.time_s, grace_s=END_GRACE_S - late_s)
+
+    # -- outside of it
+
+    @property
+    def names_port(self) -> bool:
+        """Whether the session has a port that its client has named, and no token."""
+        return self._session.named is not None
 
     @property
     def opened_s(self) -> float:
         """When the window opened that is open; minus infinity without one."""
         return self._windows.opened_s
 
+    def is_live(self, time_s: float) -> bool:
+        """Whether the session may have media at *time_s*. Without a token it ends with its connection."""
+        if self.names_port and self._ended is not None:
+            return False
+        return not self._session.is_over(time_s) and self._late_s(time_s) <= END_GRACE_S
+
+    def has_token(self, payload: bytes) -> bool:
+        """Whether *payload* is the token of the session."""
+        return bool(self._session.token) and payload == self._session.token
+
     def receives_at(self, endpoint: Endpoint) -> bool:
-        """Whether the datagrams of its session go to *endpoint* now: in an open window, or else where a reply named it.
+        """Whether the media of the session go to *endpoint*, or would if its window were open.
 
         A paused player is still at its port. Its datagrams are not those of another player at its address.
         """
-        is_there = self._windows.opened_s > -math.inf or (self._session.has_named_port and self._ended is None)
-        return is_there and self._session.media == endpoint
+        return endpoint == self._session.media
 
-    # -- outside of it
+    def has_named(self, endpoint: Endpoint) -> bool:
+        """Whether the client has named *endpoint*."""
+        return endpoint == self._session.named
 
-    def owns(self, event: Consent | PathSwitch) -> bool:
-        """Whether *event* belongs to this connection's session, so that :meth:`media_event` has to follow it."""
-        if self._session.is_over(event.time_s):
-            return False
-        if isinstance(event, PathSwitch):
-            return self._session.may_move_to(event.media, event.time_s)
-        is_token = self._session.has_named_port or (bool(self._session.token) and event.payload == self._session.token)
-        return is_token and event.client[0] == self.control[0] and self._late_s(event.time_s) <= END_GRACE_S
+    def may_move(self, switch: PathSwitch) -> bool:
+        """Whether the media may go where those of *switch* go, and do not yet."""
+        return self._session.may_move_to(switch.media, switch.time_s)
 
     def media_event(self, event: Consent | PathSwitch) -> None:
         """Follow a token that reached the media port, or media that go to another endpoint."""
@@ -210,11 +238,7 @@ class ConnectionFollower:
         session.consent(event.client, event.time_s)
         if session.media is None:
             session.move(event.client, event.time_s)
-            session.has_begun = True
-            self._windows.open(event.time_s, event.client, "connect")
-            if self._ended is not None:  # The server may not have noticed yet that the client has left.
-                grace_s = END_GRACE_S - self._late_s(event.time_s)
-                self._windows.close_with_connection(event.time_s, grace_s=grace_s)
+            self._open(event, event.time_s, event.client, "connect")
 
     def _follow_consent(self, time_s: float) -> None:
         """End the session if its consent has expired at *time_s*, or move it to the endpoint that consents."""
@@ -238,7 +262,7 @@ class ConnectionFollower:
         self._follow_consent(end.time_s)
         self._windows.close_with_connection(end.time_s, grace_s=0.0 if end.by_server else END_GRACE_S)
         if end.by_server:
-            self._session.token = b""
+            self._session = _Session()
         if self._ended is None:
             self._ended = end
         self._end_unknown(end.time_s)

@@ -17,6 +17,7 @@ This module knows no dialect, no log of a program and no code under test.
 [(1.2, 5.1)]
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from flume.lab.evidence.facts import (
@@ -26,7 +27,6 @@ from flume.lab.evidence.facts import (
     ControlMessage,
     ControlStart,
     Endpoint,
-    MediaDatagram,
     Reply,
     TapFacts,
 )
@@ -51,15 +51,21 @@ _Event = ControlStart | ControlMessage | ControlEnd | Consent | PathSwitch
 
 def _events(facts: TapFacts) -> list[_Event]:
     """Return everything in the order of time; at the same time, a connection's messages come before its end."""
-    switches = _path_switches(facts.media)
+    switches = _path_switches(facts)
     merged: list[_Event] = [*facts.starts, *facts.messages, *facts.ends, *facts.consents, *switches]
     return sorted(merged, key=lambda event: event.time_s)
 
 
-def _path_switches(media: Iterable[MediaDatagram]) -> Iterator[PathSwitch]:
-    """Yield each datagram over UDP that goes to another endpoint of its host than the one before."""
+def _path_switches(facts: TapFacts) -> Iterator[PathSwitch]:
+    """Yield each datagram over UDP that goes to another endpoint of its host than the one before.
+
+    The first one behind a grant of ``continue`` is yielded, too: it may be that of another session.
+    """
     last: dict[str, Endpoint] = {}
-    for datagram in media:
+    grants = deque(reply for reply in facts.messages if isinstance(reply, Reply) and reply.command == "continue")
+    for datagram in facts.media:
+        while grants and grants[0].time_s <= datagram.time_s:
+            last.pop(grants.popleft().client[0], None)
         if datagram.offset is None and last.get(datagram.destination[0]) != datagram.destination:
             last[datagram.destination[0]] = datagram.destination
             yield PathSwitch(datagram.time_s, datagram.destination)
@@ -92,17 +98,40 @@ def _follow(facts: TapFacts) -> Iterator[ConnectionFollower]:
         yield connection
 
 
-def _owners(event: Consent | PathSwitch, connections: Iterable[ConnectionFollower]) -> Iterator[ConnectionFollower]:
-    """Yield the connections whose sessions *event* may belong to.
+def _owners(event: Consent | PathSwitch, connections: Iterable[ConnectionFollower]) -> list[ConnectionFollower]:
+    """Return the connections whose sessions *event* belongs to, or may belong to."""
+    endpoint = event.client if isinstance(event, Consent) else event.media
+    live = [each for each in connections if each.control[0] == endpoint[0] and each.is_live(event.time_s)]
+    return _owners_of_token(event, live) if isinstance(event, Consent) else _owners_of_media(event, live)
 
-    A datagram without a token may be that of any session at its address. Media that go to another endpoint belong to
-    the session that began to receive last, unless they go where those of another one go already.
+
+def _owners_of_token(consent: Consent, live: list[ConnectionFollower]) -> list[ConnectionFollower]:
+    """Return the session with that token; else those of that port; else all that need no token.
+
+    A datagram without a token, from a port that no session has, may be that of any session which has named a port.
     """
-    owners = [connection for connection in connections if connection.owns(event)]
-    if isinstance(event, Consent):
-        yield from owners
-    elif owners and not any(connection.receives_at(event.media) for connection in connections):
-        yield max(owners, key=lambda connection: connection.opened_s)
+    exact = [each for each in live if each.has_token(consent.payload)]
+    if exact:
+        return exact[:1]
+    there = [each for each in live if each.receives_at(consent.client) or each.has_named(consent.client)]
+    return [each for each in there or live if each.names_port]
+
+
+def _owners_of_media(switch: PathSwitch, live: list[ConnectionFollower]) -> list[ConnectionFollower]:
+    """Return the session whose media go to another endpoint, if one's do.
+
+    A token says whose they are, and a port that was named, too. Otherwise they belong to the session that began to
+    receive last, unless they go where those of another session go, or to the port that another one has named.
+    """
+    moving = [each for each in live if each.may_move(switch)]
+    exact = [each for each in moving if not each.names_port]
+    if exact:
+        return exact[:1]
+    if any(each.receives_at(switch.media) for each in live):
+        return []
+    named = [each for each in live if each.has_named(switch.media)]
+    candidates = [each for each in moving if each in named] if named else moving
+    return sorted(candidates, key=lambda each: each.opened_s)[-1:]
 
 
 def _hand_over(message: ControlMessage, connection: ConnectionFollower) -> None:

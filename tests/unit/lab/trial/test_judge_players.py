@@ -82,6 +82,15 @@ def test_what_the_server_refuses_fails_beside_a_step_that_is_impossible():
     assert "continue: 455" in detail(report, "commands", "client-1")
 
 
+def test_a_claim_of_a_player_excuses_no_request_without_an_answer_and_no_session_without_an_end():
+    silent = opened().ask_for("connect", "continue")
+    silent.request(1, "interrupt")
+    endless = opened().ask_for("connect", "continue")
+    for wire, steps in ((silent, ("connect", "interrupt")), (endless, ("connect", "disconnect"))):
+        report = judged(wire, *steps, unsupported=("pause: has no button",))
+        assert verdicts(report, "commands")["client-1"] is Verdict.FAIL
+
+
 def test_a_player_that_could_ask_for_nothing_is_unsupported_and_no_error():
     wire = Wire().connect(2).stream(1, 2).last("interrupt", 2)
     report = judged(wire, "connect", program="vlc:tcp", join_ms=None, unsupported=("play: UDP alone",))
