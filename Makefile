@@ -134,7 +134,7 @@ format: $(VENV)/.stamp-dev ## put the code into the agreed form
 	@$(BIN)/ruff check --fix services tests examples
 	@$(BIN)/ruff format services tests examples
 
-players: $(VENV)/.stamp-dev ## make docs/players.md: what VLC, ffplay, mpv and GStreamer do here; five minutes, or TRIALS='TCP restart'
+players: $(VENV)/.stamp-dev ## make docs/players.md: what VLC, ffplay, mpv and GStreamer do here; eight minutes, or TRIALS='TCP other-server'
 	@PYTHONPATH=services:tests $(BIN)/python -m matrix $(TRIALS)
 
 docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are generated from code and profiles

@@ -1,6 +1,7 @@
 """``python -m matrix [TRIAL…]`` (``make players``): run the trials, all or those named, and write ``docs/players.md``.
 
-The trial ``page`` runs nothing.
+The trials ``loopback`` and ``other-server`` need root and programs of this machine, and no Docker. The trial ``page``
+runs nothing.
 
 What earlier calls found stays in ``artifacts/players``, so that the page can be made in pieces.
 """
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matrix import loopback, other_server
 from matrix.page import page
 from matrix.runs import PLAYERS, TRIALS, Trial, events, remove, restart_server, run
 from support.paths import ROOT
@@ -18,14 +20,17 @@ from support.paths import ROOT
 FOLDER = ROOT / "artifacts" / "players"
 PAGE = ROOT / "docs" / "players.md"
 RESTART, NOTHING = "restart", "page"
+LOCAL = {"loopback": loopback, "other-server": other_server}
+"""Trials without the lab."""
 
 
 def main(names: list[str]) -> None:
     """Run what *names* name, and write the page from all that is there."""
     known = {trial.name.replace(" ", "-"): trial for trial in TRIALS}
-    wanted = names or [*known, RESTART]
-    if unknown := set(wanted) - {*known, RESTART, NOTHING}:
-        raise SystemExit(f"{', '.join(unknown)}: choose of {', '.join([*known, RESTART, NOTHING])}")
+    every = [*known, RESTART, *LOCAL]
+    wanted = names or every
+    if unknown := set(wanted) - {*every, NOTHING}:
+        raise SystemExit(f"{', '.join(unknown)}: choose of {', '.join([*every, NOTHING])}")
     if wanted != [NOTHING]:
         _run(wanted, known)
     reports = {
@@ -34,20 +39,44 @@ def main(names: list[str]) -> None:
         if (path := FOLDER / name / "latest" / "report.json").exists()
     }
     restart = FOLDER / RESTART / "events.json"
-    PAGE.write_text(page(PLAYERS, reports, _json(restart) if restart.exists() else {}, _versions()))
+    local = {name: _json(path) for name in LOCAL if (path := FOLDER / name / "found.json").exists()}
+    PAGE.write_text(
+        page(
+            PLAYERS,
+            reports,
+            _json(restart) if restart.exists() else {},
+            _versions(),
+            loopback=local.get("loopback"),
+            other=local.get("other-server"),
+        )
+    )
 
 
 def _run(wanted: Sequence[str], known: Mapping[str, Trial]) -> None:
     """Carry the *wanted* trials out, and remove the lab of the last one."""
+    for name in wanted:
+        if name in LOCAL:
+            _run_local(name)
+    in_lab = [name for name in wanted if name not in {*LOCAL, NOTHING}]
     try:
-        for name in wanted:
+        for name in in_lab:
             if name == RESTART:
                 run(Trial("restart", "connect; wait 100%", 10), FOLDER / RESTART)
                 (FOLDER / RESTART / "events.json").write_text(json.dumps(restart_server()))
-            elif name != NOTHING:
+            else:
                 run(known[name], FOLDER / name)
     finally:
-        remove()
+        if in_lab:
+            remove()
+
+
+def _run_local(name: str) -> None:
+    """Carry out a trial without the lab, where this machine has what it needs."""
+    if not LOCAL[name].is_here():
+        print(f"{name}: left out, its programs are not installed", file=sys.stderr)
+        return
+    found = LOCAL[name].run(FOLDER / name)
+    (FOLDER / name / "found.json").write_text(json.dumps(found))
 
 
 def _json(path: Path) -> Mapping[str, Any]:

@@ -51,9 +51,11 @@ def run(trial: Trial, folder: Path, *, lab: str = LAB) -> Mapping[str, Any]:
     command = [sys.executable, "-m", "flume.cli", "lab", "run", "--lab", lab, "--clients", str(len(programs))]
     command += ["--players", ",".join(programs), "--scenario", str(scenario), "--profile", trial.profile]
     command += ["--artifacts", str(folder), "--frames-min", "40"]
+    latest = folder / "latest"
+    before = latest.resolve()
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
-    path = folder / "latest" / "report.json"
-    if not path.exists():
+    path = latest / "report.json"
+    if latest.resolve() == before or not path.exists():  # an earlier run's report says nothing of this one
         raise SystemExit(f"{trial.name}: no report\n{done.stdout}{done.stderr}")
     print(f"{trial.name}: status {done.returncode}\n{done.stdout}", file=sys.stderr)
     report: Mapping[str, Any] = json.loads(path.read_text())

@@ -117,11 +117,11 @@ class WirePair:
 class Tcpdump:
     """A capture in a namespace that listens before the body of ``with`` begins; :attr:`log` is complete after it."""
 
-    def __init__(self, pair: WirePair, name: str, path: Path) -> None:
+    def __init__(self, pair: WirePair, name: str, path: Path, *, interface: str = "eth0") -> None:
         # In immediate mode each slot of the ring has the snapshot length: 16 MiB hold 7000 packets at this length and
         # 256 at the default, which overflows on a busy machine. A batch needs the whole 64 KiB.
         length = "65600" if pair.segmentation else "2048"
-        options = f"-i eth0 -n -U --immediate-mode -B 32768 -s {length} -Z root -w".split()
+        options = f"-i {interface} -n -U --immediate-mode -B 32768 -s {length} -Z root -w".split()
         self.path = path
         self.log = ""
         self._arguments = pair.inside(name, "tcpdump", *options, str(path))

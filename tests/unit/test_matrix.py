@@ -1,10 +1,12 @@
 """The page of players: what each cell says, from reports and events."""
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matrix import page
+from matrix import page, runs
 
 
 def report(
@@ -106,5 +108,52 @@ def test_what_was_not_run_is_said_and_the_page_is_a_table():
     (row,) = [line for line in made.splitlines() if line.startswith("| vlc | PASS")]
     assert row.count("|") == len(page.COLUMNS) + 2
     assert row.count("not run") == 4
-    assert "In 1 runs 900 datagrams left the server, 0 of them outside the windows." in made
+    assert "In 1 runs of the lab 900 datagrams left the server, 0 of them outside the windows." in made
     assert "| vlc | VLC 3.0.23 |" in made
+
+
+LOOPBACK = {
+    "first_frame_ms": {"vlc": 1663.5, "mpv": None},
+    "first_datagram_ms": [1.97, 79.9],
+    "datagrams": 19226,
+    "leaked": 0,
+}
+OTHER = {"server": "GStreamer 1.22.0", "players": 4, "pauses": 40, "teardowns": 2, "hang_ups": 2, "datagrams": 7118}
+
+
+def test_joins_are_counted_from_setup_in_the_lab_and_on_loopback():
+    assert page.joins({}, None) == []
+    (lab,) = page.joins({"clean": report()}, None)
+    assert lab == "In the lab all began at once, and the first datagram arrived 51 to 51 ms after SETUP."
+    (both,) = page.joins({"clean": report()}, LOOPBACK)
+    assert both.startswith(lab)
+    assert "2 to 80 ms after SETUP; first frames after vlc 1.7 s, mpv never; 0 of 19,226 datagrams outside" in both
+
+
+def test_another_server_is_named_with_what_it_did():
+    made = page.page(["vlc"], {}, {}, {}, other={**OTHER, "leaked": {"after_interrupt": 1}})
+    assert "rtsp-server of GStreamer 1.22.0" in made
+    assert "paused 40 times" in made
+    assert "Of 7,118 datagrams 1 left outside the windows: after_interrupt 1 (" in made
+    assert "0 left outside the windows (" in "".join(page.other_server({**OTHER, "leaked": {}}))
+
+
+def test_the_report_of_an_earlier_run_is_not_that_of_one_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    earlier = tmp_path / "20261127-1"
+    earlier.mkdir()
+    (earlier / "report.json").write_text('{"clients": []}')
+    (tmp_path / "latest").symlink_to(earlier.name)
+    later = tmp_path / "20261127-2"
+
+    def succeed(command: object, **_: object) -> subprocess.CompletedProcess[str]:
+        later.mkdir()
+        (later / "report.json").write_text('{"clients": [1]}')
+        (tmp_path / "latest").unlink()
+        (tmp_path / "latest").symlink_to(later.name)
+        return subprocess.CompletedProcess((), 4, "", "")
+
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 3, "", "no engine"))
+    with pytest.raises(SystemExit, match="no engine"):
+        runs.run(runs.TRIALS[0], tmp_path)
+    monkeypatch.setattr(subprocess, "run", succeed)
+    assert runs.run(runs.TRIALS[0], tmp_path) == {"clients": [1]}

@@ -1,0 +1,132 @@
+"""All players at once at one server on loopback, in a namespace of their own. Needs root.
+
+The players are those of this machine, not of the lab's image: Debian's ``vlc``, ``ffmpeg``, ``xvfb``, ``mpv``,
+``python3-gi`` and ``gstreamer1.0-plugins-good``, ``-bad``, ``gstreamer1.0-libav``.
+"""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flume.lab import testcard
+from flume.lab.evidence.capture import read_tap
+from flume.lab.evidence.facts import Evidence, Expectations, Subject, TapFacts
+from flume.lab.trial.judge import judge
+from flume.lab.trial.sessions import reconstruct
+from flume.lab.trial.verdict import RunFacts
+from support.namespaces import Tcpdump, WirePair
+from support.paths import ROOT
+
+PLAYERS = ("vlc", "ffplay", "mpv", "gstreamer")
+PROGRAMS = ("vlc", "ffplay", "Xvfb", "mpv", "gst-inspect-1.0", "runuser")
+HOST, PORT = "127.0.0.1", 5004
+URL = f"rtsp://{HOST}:{PORT}/"
+READY_S, WATCH_S = 10.0, 12.0
+
+
+def is_here() -> bool:
+    """Whether this machine has the players."""
+    return all(map(shutil.which, PROGRAMS))
+
+
+@contextlib.contextmanager
+def _server(pair: WirePair, film: Path) -> Iterator[None]:
+    command = (sys.executable, "-m", "flume.cli", "serve", "--json", "--host", HOST, "--port", str(PORT), str(film))
+    with subprocess.Popen(pair.inside(pair.server, *command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as one:
+        assert one.stdout is not None
+        assert b'"listening"' in one.stdout.readline()
+        try:
+            yield
+        finally:
+            one.terminate()
+
+
+def _driver(pair: WirePair, name: str, home: str, log: Path) -> subprocess.Popen[str]:
+    """Start the driver of the player *name*, as a user: VLC refuses root."""
+    settings = (f"HOME={home}", f"PYTHONPATH={ROOT / 'services'}", "PYTHONDONTWRITEBYTECODE=1")
+    command = ("runuser", "-u", "nobody", "--", "env", *settings)
+    player = ("/usr/bin/python3", "-m", "players.driver", name, URL)
+    with log.open("w") as output:
+        return subprocess.Popen(
+            pair.inside(pair.server, *command, *player),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+
+def _tell(drivers: Sequence[subprocess.Popen[str]], command: str) -> None:
+    for driver in drivers:
+        assert driver.stdin is not None
+        driver.stdin.write(f"{command}\n")
+        driver.stdin.flush()
+
+
+def _play(pair: WirePair, folder: Path) -> dict[str, float | None]:
+    """Let all players play at once; return after how many milliseconds each displayed its first frame."""
+    logs = {name: folder / f"{name}.log" for name in PLAYERS}
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o777)
+        drivers = [_driver(pair, name, home, log) for name, log in logs.items()]
+        try:
+            deadline_s = time.monotonic() + READY_S
+            while not all("statistics" in log.read_text() for log in logs.values()):
+                assert time.monotonic() < deadline_s, "a driver does not start"
+                time.sleep(0.1)
+            _tell(drivers, "play")
+            time.sleep(WATCH_S)
+            _tell(drivers, "stop")
+            time.sleep(1)
+        finally:
+            for driver in drivers:
+                driver.terminate()
+            for driver in drivers:
+                driver.wait(10)
+    return {name: _join_ms(log.read_text()) for name, log in logs.items()}
+
+
+def _join_ms(log: str) -> float | None:
+    events = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
+    return next((event["join_ms"] for event in events if event["event"] == "first_frame"), None)
+
+
+def _first_datagrams_ms(facts: TapFacts) -> list[float]:
+    """Return for each session the time from its SETUP to its first datagram."""
+    sessions = reconstruct(facts)
+    asked_s = {one.control: one.time_s for one in sessions.commands if one.command == "connect"}
+    found = []
+    for window in sessions.windows:
+        first_s = min((one.time_s for one in facts.media if one.destination == window.media), default=None)
+        if first_s is not None and window.control in asked_s:
+            found.append(1000 * (first_s - asked_s[window.control]))
+    return found
+
+
+def run(folder: Path) -> Mapping[str, Any]:
+    """Return when each player joined, and what the judge found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began_s = time.time()
+    film = testcard.generate(folder / "card.mp4", duration_s=20)
+    with (
+        WirePair(clients=1, segmentation=True) as pair,
+        _server(pair, film),
+        Tcpdump(pair, pair.server, folder / "loopback.pcap", interface="lo") as tap,
+    ):
+        frames_ms = _play(pair, folder)
+    facts = read_tap(folder / "loopback.pcap", name="server", log_text=tap.log, port=PORT)
+    evidence = Evidence(began_s, "server", (facts,), (Subject(name="all", address=HOST),), Expectations())
+    (client,) = judge(evidence, RunFacts(run="loopback")).clients
+    return {
+        "first_frame_ms": frames_ms,
+        "first_datagram_ms": _first_datagrams_ms(facts),
+        "datagrams": client.datagrams_active + client.datagrams_leaked,
+        "leaked": client.datagrams_leaked,
+    }
