@@ -1,7 +1,10 @@
 """Connecting to an absent engine, a silent one, or another program: one line names it, soon, and none is started."""
 
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +14,8 @@ import pytest
 
 from flume.errors import EngineError
 from flume.lab.containers.engine import Engine
+from support.labs.labs import one_line
+from support.paths import ROOT
 
 
 @contextlib.contextmanager
@@ -82,3 +87,36 @@ def test_something_that_is_no_engine_is_named(tmp_path: Path, answer: bytes) -> 
 def test_an_impossible_address_is_one_line(endpoint: str) -> None:
     """The error is one line, whatever exception the SDK raises."""
     assert endpoint.partition("://")[0] in refusal(endpoint)
+
+
+def refused_run(docker_host: str, artifacts: Path) -> str:
+    """Return the only line of ``flume lab run`` with an engine that is not there."""
+    refused = subprocess.run(
+        [sys.executable, "-m", "flume.cli", "lab", "run", "--clients", "1", "--artifacts", str(artifacts)],
+        cwd=ROOT,
+        env={**os.environ, "DOCKER_HOST": docker_host},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 3
+    return one_line(refused.stderr)
+
+
+@pytest.mark.parametrize(
+    ("docker_host", "message"),
+    [
+        ("tcp://127.0.0.1:1", "no Docker engine at tcp://127.0.0.1:1"),
+        ("tcp://127.0.0.1:99999", "DOCKER_HOST=tcp://127.0.0.1:99999 is no address of a Docker engine"),
+        ("nonsense", "the Docker engine at nonsense cannot be reached"),
+    ],
+)
+def test_a_run_on_an_engine_that_is_not_there_is_one_line(tmp_path: Path, docker_host: str, message: str) -> None:
+    assert message in refused_run(docker_host, tmp_path)
+
+
+def test_a_run_on_an_engine_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert "does not answer" in refused_run(f"tcp://127.0.0.1:{silent.getsockname()[1]}", tmp_path)

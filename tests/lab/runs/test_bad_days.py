@@ -1,7 +1,6 @@
 """Bad input, a killed runner, two labs at once: each error is one clear line, and nothing is left behind."""
 
 import signal
-import socket
 import threading
 
 import pytest
@@ -68,29 +67,6 @@ def test_a_file_that_is_no_video_is_reported_by_the_server_and_leaves_nothing(la
     assert "letter.mp4 is not a video that FFmpeg can read" in line
     assert len(line) < 400
     lab.assert_nothing_left()
-
-
-@pytest.mark.parametrize(
-    ("docker_host", "message"),
-    [
-        ("tcp://127.0.0.1:1", "no Docker engine at tcp://127.0.0.1:1"),
-        ("tcp://127.0.0.1:99999", "DOCKER_HOST=tcp://127.0.0.1:99999 is no address of a Docker engine"),
-        ("nonsense", "the Docker engine at nonsense cannot be reached"),
-    ],
-)
-def test_an_engine_that_is_not_there_is_one_line(lab, monkeypatch, docker_host, message):
-    monkeypatch.setenv("DOCKER_HOST", docker_host)
-    refused = lab.run("--clients", 1, timeout_s=30)
-    assert refused.returncode == 3
-    assert message in one_line(refused.stderr)
-
-
-def test_an_engine_that_does_not_answer_is_one_line(lab, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
-        refused = lab.run("--clients", 1, timeout_s=60)
-    assert refused.returncode == 3
-    assert "does not answer" in one_line(refused.stderr)
 
 
 def test_a_killed_runner_leaves_a_lab_that_down_removes_and_the_next_run_replaces(lab, engine):
