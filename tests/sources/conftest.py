@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sources.catalogue import ENTRIES
+from sources.entry import Entry
 from sources.running import Run
 
 FOLDER = Path(__file__).parent
@@ -25,8 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """Play the entries whose tests were chosen, a dozen side by side."""
-    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    chosen = {each["entry"].name for each in params if "entry" in each}
+    params = [item.callspec.params.get("entry") for item in request.session.items if hasattr(item, "callspec")]
+    chosen = {each.name for each in params if isinstance(each, Entry)}
     run = Run([each for each in ENTRIES if each.name in chosen])
     yield run
     run.close()

@@ -70,6 +70,14 @@ class Audience:
             time.sleep(0.05)
         raise AssertionError(f"no {condition} in status within {for_s:g} s: {self.clients[0].counts}")
 
+    def receives(self, stream_s: float, *, for_s: float) -> None:
+        """Wait until each client has received *stream_s* more seconds of the stream."""
+        wanted = [client.stream_s + stream_s for client in self.clients]
+        deadline_s = time.monotonic() + for_s
+        while any(client.stream_s < least for client, least in zip(self.clients, wanted, strict=True)):
+            assert time.monotonic() < deadline_s, f"{stream_s:g} s of stream did not come within {for_s:g} s"
+            time.sleep(0.05)
+
 
 @contextlib.contextmanager
 def audience(server: Server) -> Iterator[Audience]:
@@ -106,7 +114,7 @@ def test_five_clients_stay_and_the_next_item_plays(folder: Path, tmp_path: Path,
         os.kill(victim, number)
         killed_s = time.monotonic()
         watching.waits("reader_restarts", for_s=4)
-        time.sleep(3.0)
+        watching.receives(3.0, for_s=20)
         assert watching.turned_out() == 0
         counts = watching.clients[0].counts
         assert (counts["failed_items"], counts["reader_restarts"]) == (1, 1)
