@@ -32,6 +32,7 @@ from flume.lab.evidence.json_lines import Frame
 from flume.lab.evidence.rtsp import Rtsp, begins_untrusted
 from flume.server.fronts.sender_reports import SenderReports
 from flume.server.sending.rtcp_port import READ_BYTES, RtcpPort
+from flume.server.sessions.reception import Reception
 from flume.sockaddr import sockaddr_of
 from fuzz.reading import Reading, pieces
 
@@ -144,7 +145,7 @@ def rtcp(data: bytes) -> None:
     reading, waiting = Reading(data), _Datagrams()
     port = RtcpPort.__new__(RtcpPort)
     port.socket, port.port, port._listeners, port._seekers = waiting, 5005, {}, {}  # type: ignore[assignment]
-    session = SimpleNamespace(peer=PLAYER, claim=None)
+    session = SimpleNamespace(peer=PLAYER, reception=Reception())
     reports = SenderReports(session, port, lambda _data: None, ssrc=SSRC, newest=lambda: None)  # type: ignore[arg-type]
     port.listen(PLAYER, reports.take_untrusted)
     found = list[Address]()
@@ -157,12 +158,12 @@ def rtcp(data: bytes) -> None:
             block = bytes([0x81, 201, 0, 7]) + bytes(4) + SSRC.to_bytes(4, "big") + block.ljust(20, b"\0")[:20]
         if choice & 4:
             block += reading.take(count)
-        before = session.claim
+        before = session.reception.claim
         waiting.waiting.append((block, sockaddr_of(source)))
         port.on_readable()
         assert not waiting.waiting
         if source is not PLAYER:
-            assert session.claim is before
+            assert session.reception.claim is before
         assert all(address == (SEEKING, 9001) for address in found)
     for report in receiver_reports_untrusted(data[:READ_BYTES]):
         assert 0 <= report.fraction_lost < 1

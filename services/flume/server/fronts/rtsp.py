@@ -204,7 +204,9 @@ class RtspConnection(FrontConnection[Item]):
         elif not is_playable_range(request.headers.get("range")):
             self._respond(Status.INVALID_RANGE, {"X-Reason": "the stream is live: play from now (npt=now-)"})
         elif self._session.state is State.INTERRUPTED:
-            await self._path.aim()
+            reason = await self._path.aim()
+            if reason is not None:
+                self._respond(Status.DESTINATION_UNREACHABLE, {"X-Reason": reason})
             if self._request is not None:  # it is answered where the port has no route
                 await self._session.command(Continue())
         elif self._session.state is State.ACTIVE:
@@ -216,10 +218,9 @@ class RtspConnection(FrontConnection[Item]):
         """Connect, and let the media begin: the answer goes out before the first datagram."""
         session = self._session
         await session.command(Connect(transport="tcp" if isinstance(chosen, TcpTransport) else "udp"))
-        if session.state is State.CONNECTING:
-            await self._path.aim()
+        reason = await self._path.aim() if session.state is State.CONNECTING else None
         if session.state is State.CONNECTING:  # no path, or the player has closed its side of the connection
-            self._respond(Status.DESTINATION_UNREACHABLE)
+            self._respond(Status.DESTINATION_UNREACHABLE, None if reason is None else {"X-Reason": reason})
             await session.command(Disconnect())
 
     async def _pause(self, _request: Request) -> None:

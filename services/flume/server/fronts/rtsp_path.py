@@ -52,12 +52,16 @@ class RtspPath:
         self.chosen = chosen
         self._follow(chosen)
 
-    async def aim(self) -> None:
-        """Let the media go to the port that SETUP named, or to the one that a NAT gave to it."""
+    async def aim(self) -> str | None:
+        """Let the media go to the port that SETUP named, or to that of its NAT; return why they may not."""
         if isinstance(self.chosen, UdpTransport):
             punch = self._punch or self._follow(self.chosen)
             if punch is not None:
-                await self._session.receive_at((self._session.peer[0], await punch.choose()))
+                port = await punch.choose()
+                if port is None:
+                    return "another session of your address receives at this port: name another one"
+                await self._session.receive_at((self._session.peer[0], port))
+        return None
 
     def _follow(self, chosen: Transport | None) -> Punch | None:
         """Follow the punches of the port that *chosen* names, and no more those of the port before."""

@@ -78,10 +78,13 @@ class SenderReports:
         """Keep what the player reports of this stream. Raises nothing."""
         for report in receiver_reports_untrusted(data):
             if report.ssrc == self._ssrc:
-                self._session.claim = ReceiverClaim(
-                    lost=report.lost,
-                    fraction_lost=round(report.fraction_lost, 4),
-                    jitter_ms=round(report.jitter / CLOCK_HZ * 1000, 3),
+                self._session.reception.report(
+                    ReceiverClaim(
+                        lost=report.lost,
+                        fraction_lost=round(report.fraction_lost, 4),
+                        jitter_ms=round(report.jitter / CLOCK_HZ * 1000, 3),
+                    ),
+                    time.monotonic(),
                 )
 
     def _report(self) -> None:

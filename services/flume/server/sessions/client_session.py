@@ -12,7 +12,6 @@ from flume.control.messages import (
     Connect,
     Continued,
     Event,
-    ReceiverClaim,
     Refused,
     Reply,
     Request,
@@ -62,8 +61,6 @@ class ClientSession:
         """The server is shutting down: no session begins."""
         self.number = 0
         """Which session of the server it is, the first being 1."""
-        self.claim: ReceiverClaim | None = None
-        """What the client last reported of its reception, if its dialect has such reports."""
         self.on_settled: Callable[[ClientSession, bool], None] = lambda _session, _is_settled: None
         """Called with ``True`` once the client has shown that it receives, with ``False`` after its session."""
         self._services = services
@@ -81,7 +78,7 @@ class ClientSession:
         self._windows = self._media.windows
         self._outbox = Outbox(send)
         self._tasks = SignalTasks()
-        self.port_check = self._media.check
+        self.port_check, self.reception = self._media.check, self._media.reception
 
     @property
     def state(self) -> State:

@@ -15,6 +15,7 @@ from flume.server.sending.tcp_delivery import FrameSink
 from flume.server.sessions.consent import Consent
 from flume.server.sessions.media_path import MediaPath
 from flume.server.sessions.port_check import PortCheck, PortReports, Refusals
+from flume.server.sessions.reception import Reception
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.tokens import TokenHolder
 from flume.server.sessions.windows import DeliveryWindows
@@ -61,6 +62,7 @@ class MediaSide:
         )
         self.windows = DeliveryWindows(services.ring, services.subscriptions, self.path, sink)
         self.check = PortCheck(self.consent, local_host, PortReports(self._ask_port, on_closed, on_no_route))
+        self.reception = Reception()
         self._refusals = Refusals()
 
     # -- consent -------------------------------------------------------------------------------------------
@@ -108,15 +110,20 @@ class MediaSide:
             self._services.tokens.forget(self.token)
             self.token = None
         self.consent.end()
+        self._refusals = Refusals()
 
     # -- the port ------------------------------------------------------------------------------------------
 
     def on_refused(self, media: socket.socket) -> None:
-        """ICMP port unreachable came for *media*. Any host can forge it: the port is asked again for its proof."""
+        """ICMP port unreachable came for *media*. Any host can forge it: the port is asked again for its proof.
+
+        Without a token a player that reports its reception is believed instead, and else three messages.
+        """
+        now_s = time.monotonic()
         if self.token is not None:
             self._services.arrivals.note_refused(self._peer_host)
             self.check.begin(media)
-        elif not self._has_tokens and self._refusals.note(time.monotonic()):
+        elif not self._has_tokens and not self.reception.is_recent(now_s) and self._refusals.note(now_s):
             self._on_closed(media)
 
     def _ask_port(self) -> None:  # without an address only tokens are answered by questions, two for each

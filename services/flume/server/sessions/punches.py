@@ -83,6 +83,8 @@ class Punch:
         self._dropped = dropped
         self._dropped_before = 0
         self._has_come = False
+        self.is_used = False
+        """Whether the media go there, or would but for a pause."""
         self._has_news = asyncio.Event()
         self._phase = _Phase.SETTLED if move is None else _Phase.NAMED
         self._from_s = time.monotonic()
@@ -94,6 +96,14 @@ class Punch:
     def is_moved(self) -> bool:
         """Whether the stream goes to another port than the one that was named."""
         return self.port != self._named
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the media of another session already go to this address and :attr:`port`.
+
+        The port has shown no proof, so that many sessions could flood a service that listens there.
+        """
+        return any(other is not self and other.is_used and other.port == self.port for other in self._host.punches)
 
     @property
     def looks(self) -> bool:
@@ -115,14 +125,21 @@ class Punch:
         self._has_come = True
         self._has_news.set()
 
-    async def choose(self) -> int:
-        """The session is about to play: return the port for its media.
+    async def choose(self) -> int | None:
+        """The session is about to play: return the port for its media; ``None`` where that is :attr:`is_taken`.
 
         It takes :data:`SETTLE_S` where that may be another port than the present one, and :data:`AWAIT_S` at first
         where no punch has come.
         """
-        if self._move is None:
-            return self.port
+        if self._move is not None:
+            await self._find()
+        if self.is_taken:
+            return None
+        self.is_used = True
+        return self.port
+
+    async def _find(self) -> None:
+        """Look for the port that a NAT has given."""
         is_first = self._phase is _Phase.NAMED
         self._enter(_Phase.CHOOSING)
         self._from_s = max(self._from_s, time.monotonic() - RECENT_S)
@@ -136,7 +153,6 @@ class Punch:
         if self._phase is _Phase.CHOOSING:  # it may have ended meanwhile
             is_settled = self._take_found() or self.is_heard
             self._enter(_Phase.SETTLED if is_settled else _Phase.LATE)
-        return self.port
 
     def pause(self) -> None:
         """The session pauses: it may come from another port when it plays again."""

@@ -134,8 +134,9 @@ class SessionTable:
 
         Not by address: every client may ask for this, and has no business with the addresses of others.
         """
-        claims = ((session.number, session.claim) for session in self._sessions if session.claim is not None)
-        return {str(number): claim for number, claim in itertools.islice(claims, MOST_CLAIMS)}
+        claims = ((session.number, session.reception.claim) for session in self._sessions)
+        made = ((str(number), claim) for number, claim in claims if claim is not None)
+        return dict(itertools.islice(made, MOST_CLAIMS))
 
     def begin_closing(self) -> None:
         """Refuse new sessions from now on; open sessions continue until they are signalled."""

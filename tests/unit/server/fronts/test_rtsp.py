@@ -11,7 +11,6 @@ from flume.control.session import Signal, State
 from flume.media.ring import DATAGRAM_BYTES
 from flume.server.access.hashing import make_hash
 from flume.server.access.logins import Logins
-from flume.server.sessions import port_check
 from support.async_tests import run
 from support.clients.rtsp_reading import Interleaved, Response, packet
 from support.servers.front_harness import TCP, UDP, URI, PaperPlayer, paper_player, reach
@@ -263,19 +262,6 @@ async def test_the_end_of_the_video_or_of_the_server_closes_the_connection(state
         assert recipients(player) == 0
         assert player.ended
         assert player.received() == [], "no request waits for an answer"
-
-
-@run
-async def test_a_port_that_is_closed_ends_the_session_and_the_connection(monkeypatch: pytest.MonkeyPatch):
-    async with paper_player() as player:
-        await reach(player, "playing")
-        monkeypatch.setattr(port_check, "REFUSAL_INTERVAL_S", 0.0)
-        for _ in range(port_check.REFUSALS):
-            assert recipients(player) == 1, "one refusal may be forged, and is no proof"
-            player.connection._session.on_refused(player.harness.recipient.socket)
-            await let_run()
-        assert recipients(player) == 0
-        assert player.ended
 
 
 @run

@@ -181,7 +181,7 @@ async def test_status_names_no_address_of_a_player():
 
 
 def latest(player: PaperPlayer) -> float | None:
-    claim = player.connection._session.claim
+    claim = player.connection._session.reception.claim
     return None if claim is None else claim.fraction_lost
 
 
