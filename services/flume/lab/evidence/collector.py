@@ -1,6 +1,7 @@
 """Sorts the packets of one capture into facts. Pure."""
 
 import contextlib
+import math
 from hashlib import blake2b
 
 from flume.errors import EvidenceError
@@ -12,6 +13,7 @@ from flume.lab.evidence.dissect import Segment, transport_untrusted
 from flume.lab.evidence.echoes import Echoes
 from flume.lab.evidence.facts import (
     END_GRACE_S,
+    PLAYER_SILENCE_S,
     Consent,
     ControlEnd,
     ControlStart,
@@ -41,6 +43,8 @@ class Collector:
         self._reassembler = Reassembler()
         self._connections: dict[Endpoint, ControlConnection] = {}
         self._ended: set[Endpoint] = set()
+        self._heard_s: dict[Endpoint, float] = {}
+        """When the last segment came from each client."""
         self._missing_bytes = 0
         """Of connections whose client port was used again."""
 
@@ -55,6 +59,8 @@ class Collector:
         """Return everything that *tap* saw, which is complete now."""
         for assembly in self._reassembler.incomplete():
             self._give_up(assembly)
+        for client in self._connections:
+            self._end_silent(client, tap.last_s)
         return self._facts.build(tap)
 
     @property
@@ -139,6 +145,9 @@ class Collector:
 
     def _control(self, time_s: float, segment: Segment, *, to_server: bool) -> None:
         client = segment.source if to_server else segment.destination
+        self._end_silent(client, time_s)
+        if to_server:
+            self._heard_s[client] = time_s
         connection = self._connections.get(client)
         if connection is None:
             connection = self._connections[client] = ControlConnection(client)
@@ -154,10 +163,21 @@ class Collector:
             else:
                 self._facts.messages.append(item)
                 self._echoes.follow(item)
-        if segment.flags & (FIN | RST) and client not in self._ended:
-            self._ended.add(client)
-            self._facts.ends.append(ControlEnd(time_s, client, by_server=not to_server))
-            self._echoes.end(client, time_s + (END_GRACE_S if to_server else 0.0))
+        if segment.flags & (FIN | RST):
+            self._end(ControlEnd(time_s, client, by_server=not to_server))
+
+    def _end_silent(self, client: Endpoint, now_s: float) -> None:
+        """Note the end of a player's connection from whose host nothing has come for so long that it counts as gone."""
+        connection, end_s = self._connections.get(client), self._heard_s.get(client, math.inf) + PLAYER_SILENCE_S
+        if connection is not None and connection.is_rtsp and now_s > end_s + END_GRACE_S:
+            self._end(ControlEnd(end_s, client, by_server=False))
+
+    def _end(self, end: ControlEnd) -> None:
+        """Note the end of a connection, unless it has ended already."""
+        if end.client not in self._ended:
+            self._ended.add(end.client)
+            self._facts.ends.append(end)
+            self._echoes.end(end.client, end.time_s + (0.0 if end.by_server else END_GRACE_S))
 
 
 def _segment_of(assembly: Assembly) -> Segment | None:

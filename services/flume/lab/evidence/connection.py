@@ -24,6 +24,11 @@ class ControlConnection:
         """Known with the first byte of either side."""
 
     @property
+    def is_rtsp(self) -> bool:
+        """Whether the connection speaks RTSP, as far as it has said anything."""
+        return isinstance(self._dialect, Rtsp)
+
+    @property
     def missing_bytes(self) -> int:
         """Bytes that were acknowledged and are not in the capture."""
         return self._to_server.missing_bytes + self._to_client.missing_bytes

@@ -22,6 +22,11 @@ END_GRACE_S = 2.0
 these ends of a window no acknowledgement marks. It takes 5 ms at rest; a server among busy loops on two cores answered
 commands after up to 0.66 s. Far below the 7 s for which the server streams to a host that vanished without a FIN."""
 
+PLAYER_SILENCE_S = 15.0
+"""A connection of RTSP ends, as far as the server can know, when for so long no segment has come from its client.
+The server asks a silent one every 5 s (keep-alives of TCP), and gives it up after 15 s, as it does where data are not
+acknowledged. A host that is there answers by itself, whatever its player does."""
+
 
 class Tap(NamedTuple):
     """One capture file, and how far it can be trusted."""
@@ -135,7 +140,7 @@ ControlMessage = Command | Reply | Event
 
 
 class ControlEnd(NamedTuple):
-    """The first FIN or RST of a control connection."""
+    """The first FIN or RST of a control connection, or the time at which its player's host counts as gone."""
 
     time_s: float
     client: Endpoint
