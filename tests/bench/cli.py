@@ -55,7 +55,13 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 @click.option("--rate", "rates", type=_Numbers(), default=(), help="Mbit/s (2, 8, 25), in place of the plan.")
 @click.option("--clients", type=_Numbers(), default=(), help="Numbers of clients, in place of the plan.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, MAX_SECONDS), default=3.0, show_default=True, help="A window's length."
+    "--seconds",
+    type=click.FloatRange(0.5, MAX_SECONDS),
+    default=3.0,
+    show_default=True,
+    envvar="FLUME_BENCH_SECONDS",
+    show_envvar=True,
+    help="A window's length.",
 )
 @click.option("--tick", "tick_ms", type=click.FloatRange(1, 100), help="Sending interval, milliseconds.")
 @click.option("--batch", type=click.IntRange(1, 48), default=BATCH, show_default=True, help="Flume's largest batch.")

@@ -62,8 +62,8 @@ class Shell:
 
     def __init__(self, folder: Path, lab: str) -> None:
         self.folder = folder
-        # The commands as written, but with a tour of 6 s where they name no duration.
-        settings = {"FLUME_LAB": lab, "MAKEFLAGS": f"LAB={lab} DURATION=6"}
+        # The commands as written, but where they name no duration a tour takes 6 s, and a window of the bench 1 s.
+        settings = {"FLUME_LAB": lab, "MAKEFLAGS": f"LAB={lab} DURATION=6", "FLUME_BENCH_SECONDS": "1"}
         self.environment = {**os.environ, **settings, "TERM": "xterm", "COLUMNS": "100"}
         self.running: list[subprocess.Popen[bytes]] = []
 
