@@ -99,17 +99,17 @@ def states(lab) -> dict[int, str]:
 
 
 def test_a_running_player_is_steered_in_its_own_words(shared_lab, finished):
-    assert wait_until(lambda: set(states(shared_lab).values()) == {"active"}, timeout_s=30), states(shared_lab)
+    assert wait_until(lambda: set(states(shared_lab).values()) == {"active"}, timeout_s=90), states(shared_lab)
     sent = shared_lab.flume("lab", "send", 3, "interrupt")
     assert (sent.returncode, sent.stdout) == (0, "client 3: pause (see: make status)\n")
-    assert wait_until(lambda: states(shared_lab)[3] == "interrupted", timeout_s=30)
+    assert wait_until(lambda: states(shared_lab)[3] == "interrupted", timeout_s=90)
 
 
 def test_a_firewall_takes_the_media_of_a_player_as_of_our_client(shared_lab, finished):
     applied = shared_lab.flume("lab", "firewall", "media-dropped", "--client", 2)
     assert applied.returncode == 0, applied.stderr
     acted = "client 2, media-dropped: has acted"
-    assert wait_until(lambda: acted in shared_lab.flume("lab", "firewall", "proof").stdout, timeout_s=30)
+    assert wait_until(lambda: acted in shared_lab.flume("lab", "firewall", "proof").stdout, timeout_s=90)
 
 
 def test_the_containers_of_players_are_confined_and_removed_with_the_lab(shared_lab, finished, engine):
