@@ -30,7 +30,7 @@ from flume.doctor.rtsp.observations import asks_for_basic_untrusted, shown
 from flume.lab.evidence.facts import Command, Reply
 from flume.lab.evidence.json_lines import Frame
 from flume.lab.evidence.rtsp import Rtsp, begins_untrusted
-from flume.server.fronts.sender_reports import SenderReports
+from flume.server.fronts.sender_reports import ReportClock, SenderReports
 from flume.server.sending.rtcp_port import READ_BYTES, RtcpPort
 from flume.server.sessions.reception import Reception
 from flume.sockaddr import sockaddr_of
@@ -146,7 +146,14 @@ def rtcp(data: bytes) -> None:
     port = RtcpPort.__new__(RtcpPort)
     port.socket, port.port, port._listeners, port._seekers = waiting, 5005, {}, {}  # type: ignore[assignment]
     session = SimpleNamespace(peer=PLAYER, reception=Reception())
-    reports = SenderReports(session, port, lambda _data: None, ssrc=SSRC, newest=lambda: None)  # type: ignore[arg-type]
+    reports = SenderReports(
+        session,  # type: ignore[arg-type]
+        port,
+        lambda _data: None,
+        ssrc=SSRC,
+        newest=lambda: None,
+        clock=ReportClock(),
+    )
     port.listen(PLAYER, reports.take_untrusted)
     found = list[Address]()
     port.seek(SEEKING, found.append)

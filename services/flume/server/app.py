@@ -21,6 +21,7 @@ from flume.server.fronts.listening import ControlListener
 from flume.server.fronts.number_wrap import NumberWrapGuard
 from flume.server.fronts.rtsp import ENDLESS_S
 from flume.server.fronts.rtsp_path import RtspStream
+from flume.server.fronts.sender_reports import ReportClock
 from flume.server.limits.descriptors import Descriptors
 from flume.server.logs import LoopErrorLog
 from flume.server.loop_bridge import LoopBridge
@@ -143,6 +144,7 @@ class Server:
             newest=self._ring.newest,
             wrap_guard=NumberWrapGuard(self._ring.newest, ssrc=self._ring.ssrc, packets=self.settings.datagram_packets),
             punches=self._arrivals.punches,
+            report_clock=ReportClock(),
         )
 
     @property

@@ -11,6 +11,7 @@ from flume.server.fronts.number_wrap import NumberWrapGuard
 from flume.server.fronts.paced_input import READ_BYTES
 from flume.server.fronts.rtsp import RtspConnection
 from flume.server.fronts.rtsp_path import RtspStream
+from flume.server.fronts.sender_reports import ReportClock
 from flume.server.sending.rtcp_port import RtcpPort
 from support.clients.rtsp_reading import Interleaved, Response, ServerStream, request
 from support.servers.session_harness import SessionHarness, let_run
@@ -81,7 +82,7 @@ class PaperPlayer:
         self.harness = harness
         guard = NumberWrapGuard(newest, ssrc=SSRC, packets=7)
         punches = harness.arrivals.punches
-        stream = RtspStream("test", seconds, SSRC, harness.media_port.port, rtcp, newest, guard, punches)
+        stream = RtspStream("test", seconds, SSRC, harness.media_port.port, rtcp, newest, guard, punches, ReportClock())
         place = harness.table.admit(peer, lambda _goodbye: None)
         self.connection = RtspConnection(harness.table, place, stream, local_host="127.0.0.1", logins=logins)
         self.transport = PaperTransport()

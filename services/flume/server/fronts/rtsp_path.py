@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flume.control.rtsp.headers import TcpTransport, Transport, UdpTransport
 from flume.control.rtsp.messages import packet_header
 from flume.server.fronts.number_wrap import NumberWrapGuard
-from flume.server.fronts.sender_reports import SenderReports
+from flume.server.fronts.sender_reports import ReportClock, SenderReports
 from flume.server.sending.rtcp_port import RtcpPort
 from flume.server.sessions.client_session import ClientSession
 from flume.server.sessions.punches import Punch, Punches
@@ -26,6 +26,7 @@ class RtspStream(NamedTuple):
     """Number and RTP timestamp of the newest datagram; ``None`` before the first."""
     wrap_guard: NumberWrapGuard
     punches: Punches
+    report_clock: ReportClock
 
 
 class RtspPath:
@@ -40,7 +41,14 @@ class RtspPath:
         """
         self._session, self._stream, self._write = session, stream, write
         self._may_move = may_move
-        self.reports = SenderReports(session, stream.rtcp, self._write_packet, ssrc=stream.ssrc, newest=stream.newest)
+        self.reports = SenderReports(
+            session,
+            stream.rtcp,
+            self._write_packet,
+            ssrc=stream.ssrc,
+            newest=stream.newest,
+            clock=stream.report_clock,
+        )
         self._punch: Punch | None = None
         self.chosen: Transport | None = None
         """What the last SETUP asked for, until TEARDOWN."""

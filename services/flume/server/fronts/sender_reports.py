@@ -1,6 +1,7 @@
 """RTCP of one RTSP session: sender reports while it plays, and what its player reports."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,45 @@ INTERVAL_S = 5.0
 """RFC 3550, section 6.2."""
 
 
+class ReportClock:
+    """Says when reports are due: one timer for all sessions, which wakes the event loop twice a second.
+
+    With a timer for each, 200 players woke it 40 times a second, at 2 % of what it costs to send them 8 Mbit/s each.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a session; the timer runs while there is one."""
+        self._due_s: dict[Callable[[], None], float] = {}
+        """The earliest first."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, report: Callable[[], None]) -> None:
+        """Call *report* every :data:`INTERVAL_S` from now on, at most a tenth of it late."""
+        self._due_s.pop(report, None)
+        self._due_s[report] = asyncio.get_running_loop().time() + INTERVAL_S
+        if self._timer is None:
+            self._wait()
+
+    def remove(self, report: Callable[[], None]) -> None:
+        """Call *report* no more, if it was to be called."""
+        self._due_s.pop(report, None)
+        if not self._due_s and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(INTERVAL_S / 10, self._look)
+
+    def _look(self) -> None:
+        self._wait()
+        now_s = asyncio.get_running_loop().time()
+        due = list(itertools.takewhile(lambda each: self._due_s[each] <= now_s, self._due_s))
+        for report in due:
+            if report in self._due_s:  # a report before it may have ended others
+                self.add(report)
+                report()
+
+
 class SenderReports:
     """Runs on the event loop."""
 
@@ -27,16 +67,16 @@ class SenderReports:
         *,
         ssrc: int,
         newest: Callable[[], tuple[int, int] | None],
+        clock: ReportClock,
     ) -> None:
-        """Report by *port*, or by *write* where the media go over TCP.
+        """Report by *port*, or by *write* where the media go over TCP, when *clock* says so.
 
         *newest* returns number and timestamp of the newest datagram.
         """
         self._session, self._port, self._write = session, port, write
-        self._ssrc, self._newest = ssrc, newest
+        self._ssrc, self._newest, self._clock = ssrc, newest, clock
         self._target: Address | None = None
         self._is_over_tcp = False
-        self._timer: asyncio.TimerHandle | None = None
 
     def start(self, chosen: Transport | None, *, is_moved: bool = False) -> None:
         """Report from now on.
@@ -52,7 +92,7 @@ class SenderReports:
                 self._port.seek(host, self._found)
             else:
                 self._found((host, chosen.rtcp_port))
-        self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._report)
+        self._clock.add(self._report)
 
     def _found(self, target: Address) -> None:
         self._target = target
@@ -62,9 +102,7 @@ class SenderReports:
 
     def stop(self, *, bye: bool = False, is_paused: bool = False) -> None:
         """Report no more, after *bye* if it says so. A session that *is_paused* may still end, and with BYE."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._clock.remove(self._report)
         if self._port is not None:
             self._port.seek_no_more(self._session.peer[0], self._found)
             if self._target is not None:
@@ -88,7 +126,6 @@ class SenderReports:
                 )
 
     def _report(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._report)
         self._send(is_bye=False)
 
     def _send(self, *, is_bye: bool) -> None:

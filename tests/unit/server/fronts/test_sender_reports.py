@@ -8,6 +8,7 @@ import pytest
 
 from flume.control.session import Signal
 from flume.media.rtp import HEADER_BYTES
+from flume.server.fronts.sender_reports import ReportClock
 from flume.server.sending.rtcp_port import RtcpPort
 from support.async_tests import run
 from support.clients.rtsp_reading import Interleaved, packet
@@ -209,3 +210,58 @@ async def test_behind_a_nat_reports_go_where_the_player_s_come_from_and_before_n
         assert {player for _, player in port.sent} == {found}
         await player.ask("PAUSE")
         assert (port.seekers, port.listeners) == ({}, {})
+
+
+@run
+async def test_one_timer_serves_all_players_each_in_its_interval_and_ends_with_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("flume.server.fronts.sender_reports.INTERVAL_S", 0.2)
+    clock, loop, called = ReportClock(), asyncio.get_running_loop(), list[tuple[str, float]]()
+    timers: list[float] = []
+    call_later = loop.call_later
+
+    def counted(delay_s: float, *arguments: Any) -> asyncio.TimerHandle:
+        timers.append(delay_s)
+        return call_later(delay_s, *arguments)
+
+    reports = [lambda name=name: called.append((name, loop.time())) for name in "abc"]
+    began_s = loop.time()
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "call_later", counted)
+        for report in reports:
+            clock.add(report)
+    assert len(timers) == 1
+    await until(lambda: len(called) >= 6)
+    assert [name for name, _ in called[:6]] == list("abcabc")
+    assert called[0][1] - began_s >= 0.2
+    assert called[3][1] - called[0][1] >= 0.2
+    clock.remove(reports[1])
+    clock.remove(reports[1])
+    called.clear()
+    await until(lambda: len(called) >= 2)
+    assert "b" not in {name for name, _ in called}
+    for report in reports:
+        clock.remove(report)
+    assert clock._timer is None
+    called.clear()
+    await asyncio.sleep(0.05)
+    assert called == []
+
+
+@run
+async def test_a_report_that_ends_another_session_is_not_followed_by_its_report():
+    clock, called = ReportClock(), list[str]()
+
+    def second() -> None:
+        called.append("second")
+
+    def first() -> None:
+        called.append("first")
+        clock.remove(second)
+
+    clock.add(first)
+    clock.add(second)
+    await until(lambda: called.count("first") >= 2)
+    clock.remove(first)
+    assert "second" not in called
