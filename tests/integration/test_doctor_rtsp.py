@@ -15,6 +15,7 @@ from flume.doctor.rtsp.address import stream_address
 from flume.doctor.rtsp.examination import RtspExamination
 from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.paths import ROOT
 from support.ports import free_port
 from support.servers.plain_server import PORT, served
 from support.servers.program import ENVIRONMENT, running
@@ -57,7 +58,7 @@ FIREWALLS = {
     "state_kept_here": Firewalls(
         (("media_udp", "after_punch"),),
         client=(f"{IN} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", f"{IN} -j DROP"),
-        says="a firewall keeps state",
+        says="a NAT, or a firewall's state",
     ),
     "no_udp_at_the_server": Firewalls(
         (
@@ -94,31 +95,17 @@ def behind(firewalls: Firewalls) -> tuple[int, dict[str, dict], str, dict]:
         return *outcome, json.loads(said.stdout)
 
 
-GSTREAMER = """
-import sys, gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
-server.set_service(sys.argv[1]); server.set_address("127.0.0.1")
-raw = "video/x-raw,width=160,height=120,framerate=10/1"
-factory.set_launch(f"( videotestsrc is-live=true ! {raw} ! rtpvrawpay name=pay0 pt=96 )")
-server.get_mount_points().add_factory("/test", factory)
-server.attach(None)
-print("ready", flush=True)
-loop = GLib.MainLoop()
-GLib.timeout_add_seconds(120, loop.quit)
-GLib.unix_signal_add(GLib.PRIORITY_HIGH, 15, loop.quit)
-loop.run()
-"""
 SYSTEM_PYTHON = "/usr/bin/python3"
+"""Debian's own, for which Debian's bindings of GStreamer are."""
+GSTREAMERS = ROOT / "tests" / "support" / "servers" / "gstreamer_rtsp.py"
 
 
 def has_gstreamers_server() -> bool:
-    program = "import gi; gi.require_version('GstRtspServer', '1.0')"
-    command = (SYSTEM_PYTHON, "-c", program)
+    program = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
     try:
-        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+        return not subprocess.run(
+            (SYSTEM_PYTHON, "-c", program), capture_output=True, timeout=60, check=False
+        ).returncode
     except OSError:
         return False
 
@@ -128,8 +115,8 @@ def at_gstreamers() -> tuple[tuple, tuple] | None:
     if not has_gstreamers_server():
         return None
     port = free_port()
-    with running((SYSTEM_PYTHON, "-c", GSTREAMER, str(port))):
-        return examined((), f"rtsp://127.0.0.1:{port}/test"), examined((), f"rtsp://127.0.0.1:{port}/other")
+    with running((SYSTEM_PYTHON, str(GSTREAMERS), "127.0.0.1", str(port))):
+        return examined((), f"rtsp://127.0.0.1:{port}/"), examined((), f"rtsp://127.0.0.1:{port}/other")
 
 
 @pytest.fixture(scope="module")
@@ -172,14 +159,14 @@ def test_a_full_server_says_so():
 
 
 def test_a_server_that_is_not_ours_is_examined_alike(examinations: dict[str, Future]):
-    """GStreamer's rtsp-server, in Debian gir1.2-gst-rtsp-server-1.0: its stream is no MPEG-TS."""
+    """GStreamer's rtsp-server, in Debian gir1.2-gst-rtsp-server-1.0."""
     outcome = examinations["gstreamer"].result(timeout=180)
     if outcome is None:
         pytest.skip("GStreamer's rtsp-server is not installed here")
     (status, findings, said), (other_status, other, other_said) = outcome
     assert {leg: findings[leg]["finding"] for leg in WELL} == WELL, said
     assert status == 0, said
-    assert "video RAW/90000" in findings["describe"]["detail"]
+    assert "video MP2T" in findings["describe"]["detail"]
     assert (other_status, other["describe"]["finding"]) == (1, "not_found"), other_said
 
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from flume.lab.machine.process import wait_until
 from support.attacks.beside import Honest, attack, attacked_server
 from support.clients.rtsp_client import RtspClient, assert_consecutive, sequences
 from support.clients.wire_client import WireClient
@@ -79,6 +80,20 @@ def test_ipv6(listen: str, call: str):
         numbers = sequences(client.receive(for_s=10, at_least=30))
         assert numbers[0] == first
         assert_consecutive(numbers)
+
+
+def test_players_stand_in_the_live_group_of_our_own_clients(server):
+    """A group is sent to in one system call a tick, whatever its members speak."""
+    with RtspClient(server.port) as player, WireClient(server.port) as client:
+        player.setup()
+        player.play()
+        client.connect()
+        groups = server.server._fanout._delivery._groups
+
+        def sizes() -> list[int]:
+            return [len(group) for group in tuple(groups.values()) if len(group)]
+
+        assert wait_until(lambda: sizes() == [2], timeout_s=10, interval_s=0.01), sizes()
 
 
 # -- scripted imitations of players -----------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def media_udp(
         detail = f"{first}; {seen.lost_pct:.1f} % are missing, up to {seen.longest_gap} in a row"
         return Finding(leg="media_udp", finding="lossy", detail=detail, remedy=common.udp_lossy(path))
     if seen.has_punched:
-        detail = f"{first}, and none before this machine had sent one to the server's port: a firewall keeps state"
+        detail = f"{first}, and only after this machine had sent one to the server's port: a NAT, or a firewall's state"
         remedy = remedies.after_punch(path, transport.port)
         return Finding(leg="media_udp", finding="after_punch", detail=detail, remedy=remedy)
     return Finding(leg="media_udp", finding="ok", detail=first)

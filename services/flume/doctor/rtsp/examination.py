@@ -34,6 +34,9 @@ from flume.errors import RemoteProtocolError
 BUDGET_S = 26.0
 """Nine seconds when all is well; so long where each answer comes just in time."""
 
+TURNED_AWAY = frozenset({403, 453, 503})
+"""What a server answers OPTIONS with that has no place or no RTSP for this client."""
+
 OVER_TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
 
 
@@ -125,11 +128,24 @@ class RtspExamination:
         self._cleanup.callback(player.leave)
         return player
 
+    def _another_player(self, endpoint: Endpoint) -> Player | None:
+        """Return one on a connection of its own, with the login of the first; ``None`` if no connection opens."""
+        attempt = self._cleanup.enter_context(contextlib.closing(ConnectAttempt(endpoint)))
+        await_attempts([attempt], min(time.monotonic() + TCP_S, self._deadline_s), lambda: False)
+        if not attempt.is_open:
+            return None
+        player = self._player(attempt)
+        player.channel.credentials = self._players[0].channel.credentials
+        player.request("OPTIONS")  # what begins with SETUP is taken for VLC's SAT>IP module, which sends no punch
+        return player
+
     # -- what answers ------------------------------------------------------------------------------------------
 
     def _ask_options(self, player: Player) -> AnswerSeen:
         seen = player.request("OPTIONS")
         channel, took_s = player.channel, seen.took_s
+        if seen.status in TURNED_AWAY:
+            return AnswerSeen("turned_away", took_s, seen.text)
         if seen.response is not None:
             listed = seen.header("public") or seen.header("allow")
             methods = tuple(word.strip().upper() for word in listed.split(",")[:32] if word.strip())
@@ -153,7 +169,7 @@ class RtspExamination:
             player.leave()
         else:
             with contextlib.closing(ports):
-                udp = self._over_udp(player, media, ports)
+                udp = self._over_udp_twice(player, endpoint, media, ports)
             yield diagnosis.setup_udp(udp.setup, udp.transport, ports.port)
             if udp.play is not None:
                 has_play = True
@@ -181,7 +197,19 @@ class RtspExamination:
         elif over_tcp is not None and over_tcp.datagrams:
             yield diagnosis.rtcp(over_tcp, None, over_tcp=True)
 
-    def _over_udp(self, player: Player, media: Media, ports: PlayerPorts) -> _Udp:
+    def _over_udp_twice(self, player: Player, endpoint: Endpoint, media: Media, ports: PlayerPorts) -> _Udp:
+        """Hold a session over UDP. Where no datagram comes, hold another, and send to the server's port before PLAY."""
+        udp = self._over_udp(player, media, ports, punches=False)
+        if udp.media is None or udp.media.datagrams:
+            return udp
+        another = self._another_player(endpoint)
+        if another is None:
+            return udp
+        ports.arrivals = Arrivals()
+        again = self._over_udp(another, media, ports, punches=True)
+        return again if again.media is not None else udp
+
+    def _over_udp(self, player: Player, media: Media, ports: PlayerPorts, *, punches: bool) -> _Udp:
         """Hold a session over UDP, to its end."""
         player.channel.ports = ports
         try:
@@ -192,11 +220,14 @@ class RtspExamination:
             if transport.source is not None:
                 ports.sources.add(transport.source)
             self._on_leg("play")
+            if punches:
+                ports.punch(self._path.named, transport.port, transport.rtcp_port)
             play = player.play(ports.arrivals)
             if play.status != 200:
                 return _Udp(setup, transport, play)
             self._on_leg("media_udp")
-            return _Udp(setup, transport, play, player.watch_udp(ports, transport, self._path))
+            seen = player.watch_udp(ports, transport, self._path, punches=punches)
+            return _Udp(setup, transport, play, seen)
         finally:
             self._on_leg("teardown")
             player.leave()
@@ -206,12 +237,9 @@ class RtspExamination:
         self, endpoint: Endpoint, media: Media, *, wants_report: bool
     ) -> tuple[list[RequestSeen], MediaSeen | None]:
         """Hold a session with its media on a second connection, to its end."""
-        attempt = self._cleanup.enter_context(contextlib.closing(ConnectAttempt(endpoint)))
-        await_attempts([attempt], min(time.monotonic() + TCP_S, self._deadline_s), lambda: False)
-        if not attempt.is_open:
+        player = self._another_player(endpoint)
+        if player is None:
             return [], None
-        player = self._player(attempt)
-        player.channel.credentials = self._players[0].channel.credentials
         arrivals = player.channel.arrivals = Arrivals()
         try:
             setup, transport = player.setup(media, OVER_TCP)

@@ -17,12 +17,12 @@ WINDOW_S = 3.0
 """For which the stream is received over UDP, and"""
 SHORT_WINDOW_S = 1.5
 """for which on the connection, where nothing is lost."""
-FIRST_S = FIRST_TCP_S = 5.0
+FIRST_S = FIRST_PUNCHED_S = FIRST_TCP_S = 4.0
 """A stream without a datagram, or a packet, for so long does not come. A live one may begin with its next keyframe."""
 REPORT_S = 6.5
 """Reports come every 5 s (RFC 3550, section 6.2)."""
-PUNCH_AFTER_S, PUNCH_EVERY_S = 1.5, 0.5
-"""Without a datagram for so long, the ports of the server are sent one."""
+PUNCH_EVERY_S = 0.5
+"""As long as no datagram comes in a session in which the ports of the server are sent one."""
 DRAIN_S, AFTER_S = 0.3, 0.3
 """Datagrams on their way when TEARDOWN was answered arrive within the first; none comes in the second."""
 
@@ -73,28 +73,27 @@ class Player:
         arrivals.first_announced = announced_first_untrusted(seen.header("rtp-info"))
         return seen
 
-    def watch_udp(self, ports: PlayerPorts, transport: ServerTransport, path: PathEnds) -> MediaSeen:
-        """Receive, for longer while no report has come that was announced."""
+    def watch_udp(self, ports: PlayerPorts, transport: ServerTransport, path: PathEnds, *, punches: bool) -> MediaSeen:
+        """Receive, for longer while no report has come that was announced; *punches*: send to the server's ports."""
         began_s = time.monotonic()
-        arrivals, has_punched = ports.arrivals, False
-        next_punch_s = began_s + PUNCH_AFTER_S
+        arrivals, first_s = ports.arrivals, FIRST_PUNCHED_S if punches else FIRST_S
+        next_punch_s = began_s + PUNCH_EVERY_S
         while (now_s := time.monotonic()) < self._deadline_s and self.channel.is_open:
             since_s = now_s - began_s
-            if arrivals.is_over or (not arrivals.count and since_s >= FIRST_S):
+            if arrivals.is_over or (not arrivals.count and since_s >= first_s):
                 break
             is_enough = since_s >= WINDOW_S and (arrivals.reports or transport.rtcp_port is None)
             if arrivals.count and (is_enough or since_s >= REPORT_S):
                 break
-            if not arrivals.count and now_s >= next_punch_s:
-                has_punched, next_punch_s = True, now_s + PUNCH_EVERY_S
-                arrivals.first_announced = None  # what was sent before is known to be lost
+            if punches and not arrivals.count and now_s >= next_punch_s:
+                next_punch_s = now_s + PUNCH_EVERY_S
                 ports.punch(path.named, transport.port, transport.rtcp_port)
             self.channel.poll(min(now_s + 0.1, self._deadline_s))
         return media_seen(
             arrivals,
             began_s,
             time.monotonic(),
-            has_punched=has_punched,
+            has_punched=punches,
             from_ports=tuple(sorted(ports.from_ports)[:4]),
             strangers=ports.strangers,
             ended=self._ended(arrivals),

@@ -16,7 +16,10 @@ SILENT = (
     "see on the server which program has the port (ss -ltnp), and restart it if it hangs; let established connections "
     "pass in both directions on firewalls between"
 )
-TURNED_AWAY = "try again when the server has room; with 'flume serve' see its limits --max-sessions and --rtsp"
+TURNED_AWAY = (
+    "try again when the server has room; with 'flume serve' see its limits (--max-sessions), --allow and --deny, and "
+    "that it has no TLS, beside which there is no RTSP"
+)
 LOGIN = "give --user NAME and its secret, with --login-without-tls: RTSP is not encrypted"
 LOGIN_DIGEST = "try it in a player: the doctor has Basic alone; a wrong user or secret is refused there as well"
 NOT_FOUND = "give the path of the stream as the server's documents name it; that of 'flume serve' is empty"

@@ -34,7 +34,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait briefly for what a test knows will not come; what comes has the usual time."""
     for name in ("WINDOW_S", "SHORT_WINDOW_S", "DRAIN_S", "AFTER_S"):
         monkeypatch.setattr(player, name, 0.05)
-    monkeypatch.setattr(player, "PUNCH_AFTER_S", 30.0)
 
 
 def wait_briefly(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
@@ -64,7 +63,7 @@ def test_all_is_well_at_a_server_that_is_not_ours():
         assert {leg: finding.finding for leg, finding in found.items()} == ALL_WELL
         assert list(found) == list(RTSP_LEGS)
         assert is_well(list(found.values()))
-        assert server.methods == ["OPTIONS", "DESCRIBE", *(["SETUP", "PLAY", "TEARDOWN"] * 2)]
+        assert server.methods == ["OPTIONS", "DESCRIBE", *SESSION, "OPTIONS", *SESSION]
         assert server.connections == 2
         setup = next(request for request in server.requests if request.method == "SETUP")
         assert setup.uri == f"rtsp://127.0.0.1:{server.port}/path/picture", "the video, not the sound before it"
@@ -74,6 +73,7 @@ def test_all_is_well_at_a_server_that_is_not_ours():
     assert "reports of the sender came over UDP" in found["rtcp"].detail.replace("report of", "reports of")
 
 
+SESSION = ["SETUP", "PLAY", "TEARDOWN"]
 AFTER = ("setup_udp", "play", "media_udp", "rtcp", "media_tcp", "teardown")
 """Legs that need a description."""
 
@@ -145,6 +145,14 @@ def test_what_answers_is_something_else(greeting: bytes, finding: str, says: str
     assert {found[each].finding for each in ("describe", *AFTER)} == {UNTESTED}
 
 
+def test_a_server_that_turns_players_away_in_their_own_words():
+    with ScriptedRtsp({"OPTIONS": "503 Service Unavailable"}, headers={"X-Reason": "it is full"}) as server:
+        found = examined(server)
+    assert found["rtsp"].finding == "turned_away"
+    assert "503 Service Unavailable (it is full)" in found["rtsp"].detail
+    assert {found[each].finding for each in ("describe", *AFTER)} == {UNTESTED}
+
+
 def test_a_closed_port():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -202,8 +210,8 @@ def test_setup_and_play_that_are_refused_or_not_answered(monkeypatch: pytest.Mon
 
 
 def test_nothing_comes_over_udp_while_the_stream_comes_on_the_connection(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(player, "PUNCH_AFTER_S", 0.1)
-    monkeypatch.setattr(player, "FIRST_S", 0.5)
+    for name in ("FIRST_S", "FIRST_PUNCHED_S"):
+        monkeypatch.setattr(player, name, 0.3)
     with ScriptedRtsp(over_udp="nothing") as server:
         found = examined(server)
     assert found["media_udp"].finding == "dropped"
@@ -216,7 +224,7 @@ def test_nothing_comes_over_udp_while_the_stream_comes_on_the_connection(monkeyp
 
 
 def test_nothing_comes_at_all(monkeypatch: pytest.MonkeyPatch):
-    for name in ("FIRST_S", "FIRST_TCP_S"):
+    for name in ("FIRST_S", "FIRST_PUNCHED_S", "FIRST_TCP_S"):
         monkeypatch.setattr(player, name, 0.3)
     with ScriptedRtsp(over_udp="nothing", over_tcp=False) as server:
         found = examined(server)
@@ -227,9 +235,10 @@ def test_nothing_comes_at_all(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_firewall_that_keeps_state_lets_the_stream_in_after_a_datagram(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(player, "PUNCH_AFTER_S", 0.1)
+    monkeypatch.setattr(player, "FIRST_S", 0.2)
     with ScriptedRtsp(over_udp="punch") as server:
         found = examined(server)
+        assert server.methods.count("SETUP") == server.methods.count("TEARDOWN") == 3
     assert found["media_udp"].finding == "after_punch"
     assert "Debian's VLC" in str(found["media_udp"].remedy)
 
@@ -294,7 +303,7 @@ def test_an_examination_that_is_abandoned_ends_its_session():
 
 
 def test_an_interruption_in_the_midst_of_a_session_ends_it(monkeypatch: pytest.MonkeyPatch):
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(player.Player, "watch_udp", interrupted)
