@@ -214,7 +214,7 @@ def test_a_token_that_reached_a_socket_on_its_way_to_another_client_is_not_lost(
         token = newcomer.token = newcomer.ask("connect")["token"]
         (session,) = (s for s in server.server.table._sessions if s.state == "active")
         source = ("127.0.0.1", newcomer.media.getsockname()[1])
-        server.loop.call_soon_threadsafe(session._path._on_datagram, token.encode(), source)
+        server.loop.call_soon_threadsafe(session._media.path._on_datagram, token.encode(), source)
         assert newcomer.event("active")["port"] == source[1]
         assert len(newcomer.receive(for_s=0.2)) > 20
 
