@@ -15,6 +15,7 @@ from flume.doctor.rtsp.address import stream_address
 from flume.doctor.rtsp.examination import RtspExamination
 from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS, WirePair
+from support.nat import Nat
 from support.paths import ROOT
 from support.ports import free_port
 from support.servers.plain_server import PORT, served
@@ -119,11 +120,17 @@ def at_gstreamers() -> tuple[tuple, tuple] | None:
         return examined((), f"rtsp://127.0.0.1:{port}/"), examined((), f"rtsp://127.0.0.1:{port}/other")
 
 
+def behind_a_nat() -> tuple[int, dict[str, dict], str]:
+    """Examine a server from a host whose ports have other numbers outside."""
+    with WirePair(clients=1) as pair, served(pair), Nat(pair, hosts=1, shared=True) as nat:
+        return examined(pair.inside(nat.hosts[0]), f"rtsp://{SERVER_ADDRESS}:{PORT}/")
+
+
 @pytest.fixture(scope="module")
 def examinations():
     """All examinations side by side: they wait much more than they compute."""
-    with ThreadPoolExecutor(1 + len(FIREWALLS)) as pool:
-        begun: dict[str, Future] = {"gstreamer": pool.submit(at_gstreamers)}
+    with ThreadPoolExecutor(2 + len(FIREWALLS)) as pool:
+        begun: dict[str, Future] = {"gstreamer": pool.submit(at_gstreamers), "nat": pool.submit(behind_a_nat)}
         yield begun | {name: pool.submit(behind, firewalls) for name, firewalls in FIREWALLS.items()}
 
 
@@ -140,6 +147,12 @@ def test_the_doctor_finds_what_keeps_players_out(examinations: dict[str, Future]
     assert re.search(firewalls.says, said), said
     # The server is as before the examination.
     assert server["server"]["sessions"] == server["server"]["active"] == 0
+
+
+def test_a_nat_that_gives_other_ports_is_seen(examinations: dict[str, Future]):
+    status, findings, said = examinations["nat"].result(timeout=180)
+    assert findings["media_udp"]["finding"] == "after_punch", said
+    assert status == 0, said
 
 
 def test_a_server_without_rtsp_says_so():
