@@ -1,7 +1,7 @@
 """``python -m matrix [TRIAL…]`` (``make players``): run the trials, all or those named, and write ``docs/players.md``.
 
-The trials ``loopback`` and ``other-server`` need root and programs of this machine, and no Docker. The trial ``page``
-runs nothing.
+The trials ``loopback``, ``other-server`` and ``wrap`` need root and programs of this machine, and no Docker. The
+trial ``page`` runs nothing.
 
 What earlier calls found stays in ``artifacts/players``, so that the page can be made in pieces.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matrix import loopback, other_server
+from matrix import loopback, other_server, wrap
 from matrix.page import page
 from matrix.runs import PLAYERS, TRIALS, Trial, events, remove, restart_server, run
 from support.paths import ROOT
@@ -20,7 +20,7 @@ from support.paths import ROOT
 FOLDER = ROOT / "artifacts" / "players"
 PAGE = ROOT / "docs" / "players.md"
 RESTART, NOTHING = "restart", "page"
-LOCAL = {"loopback": loopback, "other-server": other_server}
+LOCAL = {"loopback": loopback, "other-server": other_server, "wrap": wrap}
 """Trials without the lab."""
 
 
@@ -48,6 +48,7 @@ def main(names: list[str]) -> None:
             _versions(),
             loopback=local.get("loopback"),
             other=local.get("other-server"),
+            wrap=local.get("wrap"),
         )
     )
 

@@ -48,14 +48,14 @@ def _server(pair: WirePair, film: Path) -> Iterator[None]:
             one.terminate()
 
 
-def _driver(pair: WirePair, name: str, home: str, log: Path) -> subprocess.Popen[str]:
-    """Start the driver of the player *name*, as a user: VLC refuses root."""
+def start_driver(inside: Sequence[str], name: str, url: str, home: str, log: Path) -> subprocess.Popen[str]:
+    """Start the driver of the player *name* by the words *inside*, as a user: VLC refuses root."""
     settings = (f"HOME={home}", f"PYTHONPATH={ROOT / 'services'}", "PYTHONDONTWRITEBYTECODE=1")
     command = ("runuser", "-u", "nobody", "--", "env", *settings)
-    player = ("/usr/bin/python3", "-m", "players.driver", name, URL)
+    player = ("/usr/bin/python3", "-m", "players.driver", name, url)
     with log.open("w") as output:
         return subprocess.Popen(
-            pair.inside(pair.server, *command, *player),
+            [*inside, *command, *player],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.DEVNULL,
@@ -63,11 +63,20 @@ def _driver(pair: WirePair, name: str, home: str, log: Path) -> subprocess.Popen
         )
 
 
-def _tell(drivers: Sequence[subprocess.Popen[str]], command: str) -> None:
+def tell(drivers: Sequence[subprocess.Popen[str]], command: str) -> None:
+    """Give *command* to all *drivers*."""
     for driver in drivers:
         assert driver.stdin is not None
         driver.stdin.write(f"{command}\n")
         driver.stdin.flush()
+
+
+def end(drivers: Sequence[subprocess.Popen[str]]) -> None:
+    """End all *drivers*."""
+    for driver in drivers:
+        driver.terminate()
+    for driver in drivers:
+        driver.wait(10)
 
 
 def _play(pair: WirePair, folder: Path) -> dict[str, float | None]:
@@ -75,21 +84,18 @@ def _play(pair: WirePair, folder: Path) -> dict[str, float | None]:
     logs = {name: folder / f"{name}.log" for name in PLAYERS}
     with tempfile.TemporaryDirectory() as home:
         Path(home).chmod(0o777)
-        drivers = [_driver(pair, name, home, log) for name, log in logs.items()]
+        drivers = [start_driver(pair.inside(pair.server), name, URL, home, log) for name, log in logs.items()]
         try:
             deadline_s = time.monotonic() + READY_S
             while not all("statistics" in log.read_text() for log in logs.values()):
                 assert time.monotonic() < deadline_s, "a driver does not start"
                 time.sleep(0.1)
-            _tell(drivers, "play")
+            tell(drivers, "play")
             time.sleep(WATCH_S)
-            _tell(drivers, "stop")
+            tell(drivers, "stop")
             time.sleep(1)
         finally:
-            for driver in drivers:
-                driver.terminate()
-            for driver in drivers:
-                driver.wait(10)
+            end(drivers)
     return {name: _join_ms(log.read_text()) for name, log in logs.items()}
 
 

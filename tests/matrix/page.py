@@ -185,6 +185,20 @@ def other_server(found: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
+def number_wrap(found: Mapping[str, Any] | None) -> list[str]:
+    """Return the paragraph on the wrap of RTP's numbers."""
+    if found is None:
+        return []
+    without, remedied = found["without"], found["with"]
+    return [
+        "",
+        "Debian's VLC where 1 % is lost each way, and each datagram numbered 65535 (`make players TRIALS=wrap`): "
+        f"the numbers went round in {without['round_s']:.0f} s, in which VLC displayed {without['after']} frames "
+        f"({without['before']} before). With what the server sends to it ([why](decisions/0017-rtsp.md)): "
+        f"{remedied['after']} frames ({remedied['before']} before).",
+    ]
+
+
 def page(
     players: Sequence[str],
     reports: Mapping[str, Report],
@@ -193,10 +207,11 @@ def page(
     *,
     loopback: Mapping[str, Any] | None = None,
     other: Mapping[str, Any] | None = None,
+    wrap: Mapping[str, Any] | None = None,
 ) -> str:
     """Return ``docs/players.md``. *reports* by the trial's name, *restart*: events by the player's name.
 
-    *loopback*, *other*: what the trials of those names found.
+    *loopback*, *other*, *wrap*: what the trials of those names found.
     """
     lines = [_HEAD, f"| player | {' | '.join(COLUMNS)} |", f"|{'---|' * (len(COLUMNS) + 1)}"]
     for number, player in enumerate(players):
@@ -214,6 +229,7 @@ def page(
         "",
         *joins(reports, loopback),
         *other_server(other),
+        *number_wrap(wrap),
         "",
     ]
     lines += ["| player | version |", "|---|---|"]

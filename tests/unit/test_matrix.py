@@ -138,6 +138,16 @@ def test_another_server_is_named_with_what_it_did():
     assert "0 left outside the windows (" in "".join(page.other_server({**OTHER, "leaked": {}}))
 
 
+def test_the_wrap_of_the_numbers_is_told_without_and_with_the_remedy():
+    found = {
+        "without": {"before": 480, "after": 3, "round_s": 46.2},
+        "with": {"before": 470, "after": 1020, "round_s": 46.1},
+    }
+    made = page.page(["vlc"], {}, {}, {}, wrap=found)
+    assert "the numbers went round in 46 s, in which VLC displayed 3 frames (480 before)" in made
+    assert "1020 frames (470 before)" in made
+
+
 def test_the_report_of_an_earlier_run_is_not_that_of_one_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     earlier = tmp_path / "20261127-1"
     earlier.mkdir()
