@@ -22,6 +22,7 @@ from flume.control.endpoint import without_brackets
 from flume.doctor import diagnosis, observations
 from flume.doctor.approach import Approach
 from flume.doctor.banner import describe_untrusted
+from flume.doctor.legs import complete
 from flume.doctor.media import MediaExamination
 from flume.doctor.remedies import PathEnds
 from flume.doctor.session import ControlChannel, ControlConnection, Poller
@@ -67,19 +68,8 @@ class Examination:
         Closing the generator ends the session and closes all sockets.
         """
         self._deadline_s = time.monotonic() + BUDGET_S
-        found: set[str] = set()
-        because = "this machine has no sockets for any of these addresses"
         with self._cleanup:
-            for finding in self._examine():
-                found.add(finding.leg)
-                yield finding
-                if finding.weight == "blocked":
-                    because = f"it needs a leg that is blocked: {diagnosis.LEG_NAMES[finding.leg]}"
-                elif finding.weight == "untested":
-                    because = finding.detail
-            for leg in diagnosis.PATH_LEGS:
-                if leg not in found:
-                    yield self._buffer() if leg == "receive_buffer" else diagnosis.untested(leg, because)
+            yield from complete(self._examine(), diagnosis.PATH_LEGS, {"receive_buffer": self._buffer})
 
     def _until(self, seconds: float) -> float:
         return min(time.monotonic() + seconds, self._deadline_s)

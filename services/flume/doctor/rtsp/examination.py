@@ -19,7 +19,8 @@ from flume.control.codec import parse_from_server_untrusted
 from flume.control.rtsp.responses import Media, ServerTransport
 from flume.doctor.approach import TCP_S, Approach
 from flume.doctor.banner import describe_untrusted
-from flume.doctor.diagnosis import LEG_NAMES, RTSP_LEGS, Finding, untested
+from flume.doctor.diagnosis import RTSP_LEGS, Finding, untested
+from flume.doctor.legs import complete
 from flume.doctor.remedies import PathEnds
 from flume.doctor.rtsp import diagnosis
 from flume.doctor.rtsp.address import StreamAddress
@@ -78,19 +79,8 @@ class RtspExamination:
         Closing the generator ends the sessions and closes all sockets.
         """
         self._deadline_s = time.monotonic() + BUDGET_S
-        found: set[str] = set()
-        because = "this machine has no sockets for any of these addresses"
         with self._cleanup:
-            for finding in self._examine():
-                found.add(finding.leg)
-                yield finding
-                if finding.weight == "blocked":
-                    because = f"it needs a leg that is blocked: {LEG_NAMES[finding.leg]}"
-                elif finding.weight == "untested":
-                    because = finding.detail
-            for leg in RTSP_LEGS:
-                if leg not in found:
-                    yield self._vlc() if leg == "vlc_rtsp" else untested(leg, because)
+            yield from complete(self._examine(), RTSP_LEGS, {"vlc_rtsp": self._vlc})
 
     def _vlc(self) -> Finding:
         self._on_leg("vlc_rtsp")
