@@ -2,45 +2,22 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
-from flume.control.codec import LineBuffer
+from flume.control.codec import Line, LineBuffer
 from flume.errors import RemoteProtocolError
-from flume.server.fronts.paced_input import READ_BYTES, ExcessError, PacedInput
+from flume.server.fronts.paced_input import READ_BYTES, ExcessError
 from flume.server.limits.commands import CommandBudget
 from flume.settings import ServerSettings
 from support.async_tests import run
+from support.servers.paced_connection import PacedConnection
 
 
-class Connection:
-    """The test is the transport."""
-
-    def __init__(
-        self, *, commands_per_s: float = 1000, all_of: CommandBudget | None = None, address: str = "192.0.2.1"
-    ) -> None:
-        self.reading = True
-        self.delayed = 0
-        budget = (all_of or CommandBudget(ServerSettings(commands_per_s=commands_per_s))).open(address)
-        lines = LineBuffer(max_line_bytes=4096)
-        self.input = PacedInput(budget, lines, set_reading=self._set_reading, on_delayed=self._on_delayed)
-
-    def _set_reading(self, on: bool) -> None:
-        assert on is not self.reading
-        self.reading = on
-
-    def _on_delayed(self) -> None:
-        self.delayed += 1
-
-    def receive(self, data: bytes) -> int:
-        """Give *data* as the event loop does, as long as the connection reads; return how much was taken."""
-        taken = 0
-        while self.reading and taken < len(data):
-            piece = data[taken : taken + READ_BYTES]
-            self.input.space()[: len(piece)] = piece
-            self.input.received(len(piece))
-            taken += len(piece)
-        return taken
+class Connection(PacedConnection[Line]):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(LineBuffer(max_line_bytes=4096), **settings)
 
 
 @run

@@ -1,46 +1,22 @@
 """Requests and packets of RTSP come by the same paced input as lines: read no faster than they are taken."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from flume.control.rtsp.messages import MAX_BODY_BYTES, MAX_HEAD_BYTES, Fault, Item, MessageBuffer, Packet, Request
-from flume.server.fronts.paced_input import READ_BYTES, ExcessError, PacedInput
-from flume.server.limits.commands import CommandBudget
-from flume.settings import ServerSettings
+from flume.server.fronts.paced_input import READ_BYTES, ExcessError
 from support.async_tests import run
 from support.clients.rtsp_reading import packet, request
+from support.servers.paced_connection import PacedConnection
 
 OPTIONS = request("OPTIONS", "*", 1)
 
 
-class Connection:
-    """The test is the transport."""
-
-    def __init__(self, *, commands_per_s: float = 1000) -> None:
-        self.reading = True
-        self.delayed = 0
-        budget = CommandBudget(ServerSettings(commands_per_s=commands_per_s)).open("192.0.2.1")
-        self.input: PacedInput[Item] = PacedInput(
-            budget, MessageBuffer(), set_reading=self._set_reading, on_delayed=self._on_delayed
-        )
-
-    def _set_reading(self, on: bool) -> None:
-        assert on is not self.reading
-        self.reading = on
-
-    def _on_delayed(self) -> None:
-        self.delayed += 1
-
-    def receive(self, data: bytes) -> int:
-        """Give *data* as the event loop does, as long as the connection reads; return how much was taken."""
-        taken = 0
-        while self.reading and taken < len(data):
-            piece = data[taken : taken + READ_BYTES]
-            self.input.space()[: len(piece)] = piece
-            self.input.received(len(piece))
-            taken += len(piece)
-        return taken
+class Connection(PacedConnection[Item]):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(MessageBuffer(), **settings)
 
 
 @run
