@@ -10,8 +10,10 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from flume.lab.machine.dockerd import remove_stale
 from flume.lab.machine.endpoint import Endpoint
 from flume.lab.machine.process import wait_until
 
@@ -79,6 +81,9 @@ class OwnEngine:
                 yield
                 self._enter = ("nsenter", "--target", str(keeper.pid), "--mount", "--net")
                 (self.folder / "docker.sock").unlink()
+                # containerd dies with the engine, but as a zombie where no init process reaps it soon.
+                for name in ("pid", "run/containerd/containerd.pid"):
+                    assert wait_until(partial(remove_stale, self.folder / name), timeout_s=30), name
                 self.start()
             finally:
                 keeper.kill()

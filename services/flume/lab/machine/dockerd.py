@@ -163,7 +163,7 @@ def _start_by_systemd() -> None:
 
 def _start_by_ourselves() -> Daemon:
     for pid_file in (PID_FILE, Path("/var/run/docker/containerd/containerd.pid")):
-        _remove_stale(pid_file)
+        remove_stale(pid_file)
     LOG.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     with LOG.open("ab") as log:
@@ -174,13 +174,14 @@ def _start_by_ourselves() -> Daemon:
     return process
 
 
-def _remove_stale(pid_file: Path) -> None:
-    """Remove *pid_file* unless its process is a dockerd or containerd.
+def remove_stale(pid_file: Path) -> bool:
+    """Remove *pid_file* unless its process is a dockerd or containerd; return whether it is not there any more.
 
     A killed dockerd leaves its file, and the next one refuses to start if *any* process has that number by then.
     """
     if not _is_running(pid_file):
         pid_file.unlink(missing_ok=True)
+    return not pid_file.exists()
 
 
 def _is_running(pid_file: Path) -> bool:

@@ -22,7 +22,7 @@ def test_a_stale_pid_file_is_removed(tmp_path: Path, content: str) -> None:
     """Also when the number belongs to another program by now, as it does here."""
     pid_file = tmp_path / "docker.pid"
     pid_file.write_text(content)
-    dockerd._remove_stale(pid_file)
+    dockerd.remove_stale(pid_file)
     assert not pid_file.exists()
 
 
