@@ -29,14 +29,14 @@ PACKETS = 2
 TIMEOUT_S = 150.0
 
 _SERVER = """
-import secrets, sys
+import secrets
 from flume.cli import main
 from flume.server.fronts.number_wrap import NumberWrapGuard
 randbits = secrets.randbits
 secrets.randbits = lambda bits: {first} if bits == 16 else randbits(bits)
 if not {is_guarded}:
     NumberWrapGuard.add = lambda self, send: None
-main(sys.argv[1:])
+main()
 """
 
 _LINK = """
