@@ -6,6 +6,7 @@ import gc
 import resource
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,27 @@ def test_without_file_descriptors_new_clients_wait_and_all_others_go_on():
     said = process.said.decode()  # type: ignore[attr-defined]
     assert said.count("no new connection can be accepted: Too many open files") == 1
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("says", [b"", b"OPTIONS * RTSP/1.0\r\n", b'{"command"'], ids=["nothing", "RTSP", "JSON"])
+def test_a_newcomer_that_stays_silent_without_a_descriptor_holds_nothing_up(says):
+    with synthetic_server() as (process, port), WireClient(port) as good:
+        good.connect()
+        loses_nothing(good)  # the sender thread has opened what it needs
+        used = {int(one.name) for one in Path(f"/proc/{process.pid}/fd").iterdir()}
+        lowest_free = min(set(range(len(used) + 1)) - used)
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                silent = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+                silent.sendall(says)
+                answer = silent.makefile("rb").read()
+                assert b"no file descriptor left" in answer
+            for _ in range(5):
+                loses_nothing(good)
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            assert good.ask("status")["server"]["refused"]["descriptors"] == 3
 
 
 def test_a_client_that_reads_nothing_does_not_hold_up_the_end():

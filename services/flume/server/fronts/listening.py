@@ -86,7 +86,7 @@ class ControlListener:
             if self._listening is None or taken == ACCEPTS_AT_ONCE:
                 return
             try:
-                accepted, name = self._listening.accept()
+                accepted, peer = _accept(self._listening)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -95,7 +95,7 @@ class ControlListener:
                 if not self._turn_away_without_room(error):
                     return
             else:
-                taken += self._take(accepted, address_of(name))
+                taken += self._take(accepted, peer)
 
     def _turn_away_without_room(self, error: OSError) -> bool:
         """Accept one connection by the spare descriptor, and say why it is turned away; ``False``: not even that."""
@@ -103,13 +103,13 @@ class ControlListener:
             return False
         with self._descriptors.spare():
             try:
-                accepted, name = self._listening.accept()
+                accepted, peer = _accept(self._listening)
             except OSError:
                 self._pause(error)
                 return False
             self._table.refused["descriptors"] += 1
             message = "this server has no file descriptor left (ulimit -n): try later"
-            _log.warning("%s is turned away: %s", endpoint(*address_of(name)), message)
+            _log.warning("%s is turned away: %s", endpoint(*peer), message)
             self._farewells.say(accepted, Closed(state=State.CLOSED, code="busy", message=message))
             self._farewells.part(all_of_them=True)
         return True
@@ -123,7 +123,6 @@ class ControlListener:
 
     def _take(self, accepted: socket.socket, peer: Address) -> bool:
         """Let *accepted* in, or say why not; return ``False`` where it has cost next to nothing."""
-        accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
         now_s = asyncio.get_running_loop().time()
         if not self._newcomers.admits(peer[0], now_s):
             self._table.refused["connections"] += 1
@@ -302,6 +301,13 @@ class _Silent(NamedTuple):
     place: Place
     until_s: float
     """When it is ended as idle, by the clock of the event loop."""
+
+
+def _accept(listening: socket.socket) -> tuple[socket.socket, Address]:
+    """Accept a connection that never blocks the event loop; raises :class:`OSError`."""
+    accepted, name = listening.accept()
+    accepted.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return accepted, address_of(name)
 
 
 def _end_revoked(connections: Collection[AnyConnection]) -> None:
