@@ -4,6 +4,7 @@ Reports of receivers are claims: a datagram from the client's port, that anybody
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 SENDER_REPORT, RECEIVER_REPORT, DESCRIPTION, BYE = 200, 201, 202, 203
@@ -63,15 +64,7 @@ def kinds_untrusted(data: bytes) -> list[int]:
     >>> kinds_untrusted(bytes.fromhex("80c80000 81ca0000")) == [SENDER_REPORT, DESCRIPTION]
     True
     """
-    kinds: list[int] = []
-    at = 0
-    while at + _HEAD.size <= len(data):
-        head, kind, words = _HEAD.unpack_from(data, at)
-        at += _HEAD.size + words * 4
-        if head >> 6 != 2 or at > len(data):
-            break
-        kinds.append(kind)
-    return kinds
+    return [kind for kind, _, _ in _packets_untrusted(data)]
 
 
 def is_rtcp_untrusted(data: bytes) -> bool:
@@ -82,19 +75,25 @@ def is_rtcp_untrusted(data: bytes) -> bool:
 def receiver_reports_untrusted(data: bytes) -> list[ReceiverReport]:
     """Return the report blocks in a compound packet, as many as can be read. Raises nothing."""
     reports: list[ReceiverReport] = []
+    for kind, count, body in _packets_untrusted(data):
+        skipped = {RECEIVER_REPORT: 4, SENDER_REPORT: _SENDER.size}.get(kind)
+        if skipped is not None:
+            blocks = body[skipped:]
+            whole = min(count, len(blocks) // _BLOCK.size)
+            reports += [_block(blocks[n * _BLOCK.size :]) for n in range(whole)]
+    return reports
+
+
+def _packets_untrusted(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield kind, count and body of the packets in a compound packet, as many as can be read. Raises nothing."""
     at = 0
     while at + _HEAD.size <= len(data):
         head, kind, words = _HEAD.unpack_from(data, at)
         end = at + _HEAD.size + words * 4
         if head >> 6 != 2 or end > len(data):
-            break
-        skipped = {RECEIVER_REPORT: 4, SENDER_REPORT: _SENDER.size}.get(kind)
-        if skipped is not None:
-            blocks = data[at + _HEAD.size + skipped : end]
-            count = min(head & 31, len(blocks) // _BLOCK.size)
-            reports += [_block(blocks[n * _BLOCK.size :]) for n in range(count)]
+            return
+        yield kind, head & 31, data[at + _HEAD.size : end]
         at = end
-    return reports
 
 
 def _block(data: bytes) -> ReceiverReport:
