@@ -1,5 +1,7 @@
 """The answer to DESCRIBE: an SDP (RFC 4566) of one stream, MPEG-TS in RTP (RFC 3551, payload type 33)."""
 
+from flume.control.rtsp.headers import printable
+
 MEDIA_CONTROL = "stream=0"
 """Name of the one media stream, relative to the address of the whole. VLC's SAT>IP module has this name built in."""
 
@@ -26,7 +28,7 @@ def describe(*, title: str, host: str, version: int, seconds: float | None) -> b
     """
     family, any_host = ("IP6", "::") if ":" in host else ("IP4", "0.0.0.0")
     # A line of SDP ends at a control character, so that a title with one could add lines of its own.
-    words = " ".join("".join(c if c.isprintable() else " " for c in title).split())[:200]
+    words = " ".join(printable(title).split())[:200]
     lines = [
         "v=0",
         f"o=- {version} {version} IN {family} {host.partition('%')[0]}",

@@ -152,6 +152,15 @@ def transport_header(chosen: Transport, *, port: int, rtcp_port: int | None, ssr
     return f'{where};ssrc={ssrc:08X};mode="PLAY"'
 
 
+def printable(text: str) -> str:
+    r"""Return *text* with a space for each character that cannot be printed, so that it adds no line of its own.
+
+    >>> printable("a\r\nb")
+    'a  b'
+    """
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def session_id(header: str | None) -> str | None:
     """Return the identifier in a Session header, without its timeout.
 

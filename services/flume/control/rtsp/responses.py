@@ -7,7 +7,7 @@ a lone newline, a Transport in any order.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flume.control.rtsp.headers import number_pair, parameters
+from flume.control.rtsp.headers import number_pair, parameters, printable
 from flume.control.rtsp.messages import VERSION, Fault, Messages, Response, Status, headers_untrusted, number
 
 MAX_RESPONSE_BODY_BYTES = 65_536
@@ -129,4 +129,4 @@ def _with_attribute(media: Media, attribute: str, base: str) -> Media:
 
 def _words(text: str) -> str:
     """Return *text* as it can be shown to a person."""
-    return "".join(character if character.isprintable() else " " for character in text)[:60].strip()
+    return printable(text)[:60].strip()

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from flume.control.rtsp.headers import printable
 from flume.control.rtsp.messages import Response
 from flume.doctor.rtsp.arrivals import Arrivals
 
@@ -112,4 +113,4 @@ def shown(text: str) -> str:
     >>> shown("Not\\tFound")
     'Not Found'
     """
-    return " ".join("".join(character if character.isprintable() else " " for character in text[:200]).split())
+    return " ".join(printable(text[:200]).split())

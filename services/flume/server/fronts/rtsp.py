@@ -42,6 +42,7 @@ from flume.control.rtsp.headers import (
     choose_transport_untrusted,
     credentials_untrusted,
     is_playable_range,
+    printable,
     rtp_info,
     session_id,
     transport_header,
@@ -300,9 +301,5 @@ class RtspConnection(FrontConnection[Item]):
         written = {"Server": "flumelab"}
         if self._path.chosen is not None:
             written["Session"] = f"{self._id};timeout={SESSION_TIMEOUT_S}"
-        reason = {name: _one_line(value) for name, value in (headers or {}).items()}
+        reason = {name: printable(value)[:400] for name, value in (headers or {}).items()}
         self.write(encode_response(status, request.cseq, written | reason, body))
-
-
-def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)[:400]
