@@ -132,7 +132,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """As an engine's, its queue of connections takes more than a few: the kernel refuses the next one at once."""
+
     daemon_threads = True
+    request_queue_size = 128
 
 
 class _TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
