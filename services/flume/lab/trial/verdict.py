@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from flume.lab.trial.measures import Measures
+
 REPORT_VERSION = 1
 BIN_S = 0.1
 """Width of a column in the time lines, in seconds."""
@@ -132,6 +134,7 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     program: str = "flume"
     balance: Balance
     timeline: Timeline
+    measures: Measures = Measures()
 
 
 class TapReport(_Value, frozen=True, kw_only=True):
