@@ -156,8 +156,8 @@ lock: $(VENV)/.stamp-dev ## write requirements/ anew after a change of pyproject
 	@$(LOCK_FILE) requirements/dev.lock --all-extras --group build \
 		$(if $(filter all,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package ,$(UPGRADE)))
 	@$(LOCK_FILE) requirements/lab.lock --upgrade --constraint requirements/dev.lock \
-		--extra server --extra client --extra lab --group build
-	@$(LOCK_FILE) requirements/images.lock --upgrade --constraint requirements/lab.lock --extra server --extra client
+		--extra server --extra client --extra lab --extra metrics --group build
+	@$(LOCK_FILE) requirements/images.lock --upgrade --constraint requirements/lab.lock --extra server --extra client --extra metrics
 
 dist: $(VENV)/.stamp-dev ## build the source distribution and the wheel into dist/
 	@$(BIN)/python -m hatchling build --clean

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -30,13 +31,15 @@ class Pin(msgspec.Struct, frozen=True):
 
 
 def pins(name: str) -> dict[str, Pin]:
-    """Return the entries of the lock *name*; nothing else may be in it."""
+    """Return the entries of the lock *name*; nothing else may be in it. Of two for one package, this Python's."""
     text = re.sub(r"^#.*\n", "", (LOCKS / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
     found: dict[str, Pin] = {}
     for entry in re.sub(r" *\\\n *", " ", text).splitlines():
         matched = re.fullmatch(r"([\w.-]+)==(\S+)(?: ; (.*?))?((?: --hash=sha256:[0-9a-f]{64})+)", entry)
         assert matched, f"{name}: not an exact version with hashes: {entry[:100]!r}"
-        found[canonicalize_name(matched[1])] = Pin(matched[2], matched[3] or "", frozenset(matched[4].split()))
+        package, pin = canonicalize_name(matched[1]), Pin(matched[2], matched[3] or "", frozenset(matched[4].split()))
+        if package not in found or Marker(pin.marker).evaluate():
+            found[package] = pin
     return found
 
 

@@ -1,8 +1,8 @@
 """What the network did to the video of one client: the figures of a report beside the verdict. Values only.
 
-The judge fills them from captures, counters and what the player reports about the frames that it displayed; the server's
-claims are never used. Times are seconds from the run's start, durations milliseconds, unless a name says otherwise. A
-figure that could not be had is None, never zero.
+The judge fills them from captures, counters and what the player reports about the frames that it displayed; claims of
+the server are never used. Times are seconds from the run's start, durations milliseconds, unless a name says otherwise.
+A figure that could not be had is None, never zero.
 """
 
 import msgspec
