@@ -2,21 +2,18 @@
 
 Each frame shows its number twice: as a barcode for programs (:mod:`flume.barcode`), and as seven-segment digits for
 people. The digits are drawn from boxes, so no font is needed. The bit rate is constant; by default each second begins
-with a keyframe. The only importer of imageio_ffmpeg.
+with a keyframe.
 """
 
 import contextlib
 import os
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio_ffmpeg
-
 from flume import barcode
 from flume.errors import SetupError
+from flume.lab import ffmpeg
 from flume.lab.progress import Say, task
 from flume.settings import check
 
@@ -144,38 +141,22 @@ def generate(
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _run_ffmpeg([*arguments, str(partial)], frames=frames, progress=progress)
+        ffmpeg.run([*arguments, str(partial)], doing="make the test card", progress=_share_of(frames, progress))
         partial.replace(path)
+    except ffmpeg.FfmpegError as error:
+        raise SetupError(str(error)) from error
     except OSError as error:
         raise SetupError(f"the test card {path} cannot be written: {error}") from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+    if progress is not None:
+        progress(1.0)
     return path
 
 
-def _run_ffmpeg(arguments: list[str], *, frames: int, progress: Callable[[float], None] | None) -> None:
-    try:
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        raise SetupError(f"no ffmpeg to make the test card with (pip install imageio-ffmpeg): {error}") from error
-    command = [program, "-nostdin", "-v", "error", "-y", "-progress", "pipe:1", *arguments]
-    with tempfile.TemporaryFile() as errors:  # a pipe that is not read would block ffmpeg
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
-            try:
-                for line in process.stdout or ():
-                    key, _, value = line.partition("=")
-                    if progress is not None and key == "frame" and value.strip().isdigit():
-                        progress(min(1.0, int(value) / frames))
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode:
-            errors.seek(0)
-            lines = errors.read().decode("utf-8", "replace").strip().splitlines() or ["no message"]
-            raise SetupError(f"ffmpeg could not make the test card (status {process.returncode}): {lines[-1]}")
-    if progress is not None:
-        progress(1.0)
+def _share_of(frames: int, progress: Callable[[float], None] | None) -> ffmpeg.Progress | None:
+    return None if progress is None else lambda done: progress(min(1.0, done / frames))
 
 
 TEST_CARD_S = 60.0
