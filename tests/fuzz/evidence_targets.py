@@ -11,11 +11,11 @@ from flume.client.statistics import parse_published
 from flume.errors import EvidenceError
 from flume.lab.evidence.claims import parse_statistics_untrusted
 from flume.lab.evidence.collector import Collector
-from flume.lab.evidence.dissect import LINK_HEADER, Dissector
+from flume.capture.dissect import LINK_HEADER, Dissector
 from flume.lab.evidence.facts import Tap
-from flume.lab.evidence.fragments import Fragment, Reassembler
+from flume.capture.fragments import Fragment, Reassembler
 from flume.lab.evidence.json_lines import LineSplitter, UnitSplitter, answer_untrusted, command_untrusted
-from flume.lab.evidence.reassembly import SegmentStream
+from flume.capture.reassembly import SegmentStream
 from flume.settings import MAX_LINE_BYTES
 from fuzz.reading import Reading, pieces
 

@@ -1,6 +1,6 @@
 """Reads a tcpdump file into facts. The only importer of scapy.
 
-scapy reads the file, and dissects a sample of the packets beside :mod:`flume.lab.evidence.dissect`. Where the two
+scapy reads the file, and dissects a sample of the packets beside :mod:`flume.capture.dissect`. Where the two
 decoders differ, the capture counts as unreadable.
 
 A capture that cannot be trusted raises no exception. It has a :attr:`~flume.lab.evidence.facts.Tap.problem`, so that a
@@ -19,11 +19,11 @@ from scapy.packet import NoPayload, Packet, Padding
 from scapy.utils import RawPcapReader
 
 from flume.errors import EvidenceError
-from flume.lab.evidence import dissect
+from flume.capture import dissect
 from flume.lab.evidence.collector import Collector
-from flume.lab.evidence.dissect import LINK_HEADER, Dissector, Segment
+from flume.capture.dissect import LINK_HEADER, Dissector, Segment
 from flume.lab.evidence.facts import Tap, TapFacts
-from flume.lab.evidence.fragments import Fragment
+from flume.capture.fragments import Fragment
 
 CLOCK_STEP_S = 0.05
 """Time stamps of two CPUs may swap by microseconds in the file; a step back of this size is a set clock."""

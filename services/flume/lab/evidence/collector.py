@@ -5,11 +5,11 @@ import math
 from hashlib import blake2b
 
 from flume.errors import EvidenceError
-from flume.lab.evidence import dissect
+from flume.capture import dissect
 from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.connection import ACK, FIN, RST, SYN, ControlConnection
 from flume.lab.evidence.datagrams import DatagramDecoder, datagram_bytes
-from flume.lab.evidence.dissect import Segment, transport_untrusted
+from flume.capture.dissect import Segment, transport_untrusted
 from flume.lab.evidence.echoes import Echoes
 from flume.lab.evidence.facts import (
     END_GRACE_S,
@@ -25,7 +25,7 @@ from flume.lab.evidence.facts import (
     Tap,
     TapFacts,
 )
-from flume.lab.evidence.fragments import Assembly, Fragment, Reassembler
+from flume.capture.fragments import Assembly, Fragment, Reassembler
 from flume.lab.evidence.json_lines import Frame
 
 _IDENTITY_BYTES = 16

@@ -3,7 +3,7 @@
 import struct
 from hashlib import blake2b
 
-from flume.lab.evidence.dissect import Segment
+from flume.capture.dissect import Segment
 from flume.lab.evidence.facts import MediaDatagram
 from flume.lab.evidence.frames import TS_PACKET_BYTES, FrameCounter
 

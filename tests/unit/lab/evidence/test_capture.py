@@ -14,11 +14,11 @@ from scapy.packet import Raw
 
 from flume.errors import EvidenceError
 from flume.lab.evidence.capture import read_tap
-from flume.lab.evidence.dissect import LINK_HEADER, Dissector, refused_untrusted
+from flume.capture.dissect import LINK_HEADER, Dissector, refused_untrusted
 from flume.lab.evidence.facts import Command, MediaDatagram, Reply, TapFacts
 from flume.lab.evidence.frames import FrameCounter
 from flume.lab.evidence.json_lines import LineSplitter
-from flume.lab.evidence.reassembly import SegmentStream
+from flume.capture.reassembly import SegmentStream
 from flume.lab.trial.sessions import reconstruct
 from support.captures.pcap import (
     CLIENT,

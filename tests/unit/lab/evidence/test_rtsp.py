@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.connection import ACK, SYN, ControlConnection
-from flume.lab.evidence.dissect import TCP, Segment
+from flume.capture.dissect import TCP, Segment
 from flume.lab.evidence.facts import Command, Consent, ControlEnd, ControlStart, Event, MediaDatagram, Reply, Tap
 from flume.lab.evidence.json_lines import Frame
 from flume.lab.evidence.rtsp import Rtsp

@@ -7,7 +7,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet import fragment as cut
 from scapy.packet import Raw
 
-from flume.lab.evidence.fragments import MOST_BETWEEN, TIMEOUT_S, Assembly, Fragment, Reassembler
+from flume.capture.fragments import MOST_BETWEEN, TIMEOUT_S, Assembly, Fragment, Reassembler
 
 A, B = "198.18.0.2", "198.18.0.11"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from flume.errors import EvidenceError
 from flume.lab.evidence.facts import Endpoint
-from flume.lab.evidence.fragments import Fragment
+from flume.capture.fragments import Fragment
 
 LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0, 229: 0, 276: 20}
 """Bytes before the IP header by link type (tcpdump.org/linktypes.html): Ethernet, raw IP, Linux cooked 1 and 2."""

@@ -1,0 +1,1 @@
+"""Capture files, and the layers in them: frames, segments, payloads. Pure, but for the reader of files."""
