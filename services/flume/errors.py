@@ -12,6 +12,7 @@
     ├── SourceError            a video cannot be read or carried in MPEG-TS
     ├── PlayerError            libvlc cannot play here
     ├── ServerError            an internal fault ended the server
+    ├── CaptureError           a capture, or a packet in it, cannot be read
     └── LabError
         ├── EngineError           the Docker engine is absent, silent, or refused
         │   └── EngineAbsentError it is absent: no program listens where it should
@@ -96,6 +97,12 @@ class PlayerError(FlumeError):
 
 class ServerError(FlumeError):
     """An internal fault after which the server cannot go on."""
+
+
+class CaptureError(FlumeError):
+    """A capture file, a frame in it or a stream cannot be read. The judge makes ERROR of it, and so does its status."""
+
+    exit_code = 3
 
 
 class LabError(FlumeError):

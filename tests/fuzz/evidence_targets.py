@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import msgspec
 
+from flume.capture.dissect import LINK_HEADER, Dissector
+from flume.capture.fragments import Fragment, Reassembler
+from flume.capture.reassembly import SegmentStream
 from flume.client.statistics import parse_published
-from flume.errors import EvidenceError
+from flume.errors import CaptureError, EvidenceError
 from flume.lab.evidence.claims import parse_statistics_untrusted
 from flume.lab.evidence.collector import Collector
-from flume.capture.dissect import LINK_HEADER, Dissector
 from flume.lab.evidence.facts import Tap
-from flume.capture.fragments import Fragment, Reassembler
 from flume.lab.evidence.json_lines import LineSplitter, UnitSplitter, answer_untrusted, command_untrusted
-from flume.capture.reassembly import SegmentStream
 from flume.settings import MAX_LINE_BYTES
 from fuzz.reading import Reading, pieces
 
@@ -38,7 +38,7 @@ def capture(data: bytes) -> None:
         time_s += (choice >> 6) * 10.0
         try:
             packet = dissector.packet_untrusted(frame)
-        except EvidenceError:
+        except CaptureError:
             continue
         if packet is not None:
             collector.add_untrusted(time_s, packet)

@@ -128,6 +128,12 @@ class Reassembler:
         """Return what is not whole, given up or still open, in the order of the last fragments."""
         return sorted([*self._given_up, *self._open.values()], key=lambda assembly: assembly.last_s)
 
+    def forget_given_up(self) -> int:
+        """Forget what was given up, so that memory does not grow with a long capture; return how many that were."""
+        count = len(self._given_up)
+        self._given_up.clear()
+        return count
+
     def _give_up(self, key: tuple[int, str, str, int]) -> None:
         self._given_up.append(self._open.pop(key))
 

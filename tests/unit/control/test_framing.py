@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flume.capture.reassembly import SegmentStream
 from flume.control.framing import MAX_FRAME_BYTES, Demultiplexer, Frame, Item, frame_header
 from flume.errors import RemoteProtocolError
 from flume.lab.evidence.json_lines import UnitSplitter
-from flume.capture.reassembly import SegmentStream
 from flume.settings import MAX_LINE_BYTES
 
 LINES = st.builds(lambda text: b'{"x":"' + text.encode().replace(b"\n", b" ") + b'"}', st.text(max_size=60))

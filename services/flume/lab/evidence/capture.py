@@ -11,77 +11,18 @@ shortened or dropped, tcpdump not closed cleanly, bytes missing from a control c
 import re
 from pathlib import Path
 
-from scapy.config import conf
-from scapy.error import Scapy_Exception
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
-from scapy.packet import NoPayload, Packet, Padding
-from scapy.utils import RawPcapReader
-
-from flume.errors import EvidenceError
-from flume.capture import dissect
+from flume.capture.dissect import LINK_HEADER, Dissector
+from flume.capture.files import CaptureFile, CrossCheck, Record
+from flume.errors import CaptureError
 from flume.lab.evidence.collector import Collector
-from flume.capture.dissect import LINK_HEADER, Dissector, Segment
 from flume.lab.evidence.facts import Tap, TapFacts
-from flume.capture.fragments import Fragment
 
 CLOCK_STEP_S = 0.05
 """Time stamps of two CPUs may swap by microseconds in the file; a step back of this size is a set clock."""
-_SAMPLE = 2000
-"""scapy dissects every packet of this number as well: it takes 0.2 ms for each."""
-_SAMPLE_FIRST = 16
-"""scapy dissects each of the first packets as well, so that a short capture is checked, too."""
-_FILE_HEADER_BYTES = 24
-_MAGIC = frozenset(bytes.fromhex(number) for number in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1"))
-"""pcap with micro- or nanoseconds, of either byte order."""
 
 _LISTENING = re.compile(r"listening on ([^,\s]+)")
 _CAPTURED = re.compile(r"^(\d+) packets? captured", re.MULTILINE)
 _DROPPED = re.compile(r"^(\d+) packets? dropped by kernel", re.MULTILINE)
-
-
-def _check_with_scapy(frame: bytes, link_type: int, ours: Segment | Fragment) -> str | None:
-    """Return how scapy's dissection of *frame* differs from *ours*, or None."""
-    packet = conf.l2types[link_type](frame)
-    if isinstance(ours, Fragment):
-        found = _fragment_by_scapy(packet)
-        return None if found == ours else f"scapy reads {found}, we read {ours}"
-    network = packet.getlayer(IP) or packet.getlayer(IPv6)
-    transport = packet.getlayer(TCP if ours.protocol == dissect.TCP else UDP)
-    if network is None or transport is None:
-        return "scapy finds no such transport layer"
-    theirs = ((network.src, transport.sport), (network.dst, transport.dport))
-    data = b"" if isinstance(transport.payload, NoPayload | Padding) else transport.payload.original
-    if theirs != (ours.source, ours.destination) or data != ours.data:
-        return f"scapy reads {theirs} with {len(data)} bytes, we read {ours[1:3]} with {len(ours.data)}"
-    return None
-
-
-def _fragment_by_scapy(packet: Packet) -> Fragment | None:
-    """Return the fragment that *packet* is according to scapy."""
-    network = packet.getlayer(IP)
-    if network is not None:
-        place = (network.id, 8 * network.frag, not network.flags.MF)
-        return Fragment(network.proto, network.src, network.dst, *place, network.payload.original)
-    network, part = packet.getlayer(IPv6), packet.getlayer(IPv6ExtHdrFragment)
-    if network is None or part is None:
-        return None
-    return Fragment(part.nh, network.src, network.dst, part.id, 8 * part.offset, not part.m, part.payload.original)
-
-
-def _open(path: Path) -> RawPcapReader:
-    """Return scapy's reader of *path*. Raises :class:`EvidenceError` when it is no capture file.
-
-    The header is checked first, because scapy leaves the file open when it refuses one.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(_FILE_HEADER_BYTES)
-        if len(header) < _FILE_HEADER_BYTES or header[:4] not in _MAGIC:
-            raise EvidenceError(f"{path} is no capture file: write it with tcpdump -w")
-        return RawPcapReader(str(path))
-    except (OSError, Scapy_Exception) as error:
-        raise EvidenceError(f"{path} is no capture file: {error}") from error
 
 
 class _Reading:
@@ -92,56 +33,47 @@ class _Reading:
         self.packets = self.snaplen = 0
         self.first_s = self.last_s = 0.0
         self.problems: list[str] = []
-        self._consumed_bytes = self._shortened = self._broken = 0
+        self._shortened = self._broken = 0
         self._step_s = 0.0
-        self._disagreement: str | None = None
+        self._check = CrossCheck()
 
     def read(self, path: Path) -> None:
-        """Read *path* to its end. Raises :class:`EvidenceError` when it is no capture file."""
-        reader = _open(path)
-        with reader:
-            if type(reader) is not RawPcapReader or reader.linktype not in LINK_HEADER:
-                kind = getattr(reader, "linktype", "pcapng")
-                raise EvidenceError(f"{path} has link type {kind}: write it with tcpdump -w on one Ethernet interface")
-            dissector = Dissector(reader.linktype)
-            self.snaplen = reader.snaplen
-            fraction = 1e-9 if reader.nano else 1e-6
-            for frame, meta in reader:
-                if len(frame) < meta.caplen:
-                    break  # the file ends within this packet
-                self._consumed_bytes += 16 + len(frame)
-                self._packet(meta.sec + meta.usec * fraction, frame, meta.wirelen, dissector, reader.linktype)
-        cut = path.stat().st_size != _FILE_HEADER_BYTES + self._consumed_bytes
-        self.problems = [text for wrong, text in self._findings(cut=cut) if wrong]
+        """Read *path* to its end. Raises :class:`CaptureError` when it is no capture file of tcpdump."""
+        with CaptureFile(path) as capture:
+            (kind,) = capture.link_types if capture.kind == "pcap" else (capture.kind,)
+            if kind not in LINK_HEADER:
+                raise CaptureError(f"{path} has link type {kind}: write it with tcpdump -w on one Ethernet interface")
+            dissector = Dissector(kind)
+            self.snaplen = capture.snaplen
+            for record in capture.records():
+                self._packet(record, dissector)
+            self.problems = [*capture.problems, *(text for wrong, text in self._findings() if wrong)]
 
-    def _packet(self, time_s: float, frame: bytes, wire_bytes: int, dissector: Dissector, link_type: int) -> None:
+    def _packet(self, record: Record, dissector: Dissector) -> None:
+        time_s = record.time_s
         self.first_s = self.first_s or time_s
         self.last_s = max(self.last_s, time_s)
         self._step_s = max(self._step_s, self.last_s - time_s)
         self.packets += 1
-        if len(frame) < wire_bytes:
+        if len(record.frame) < record.wire_bytes:
             self._shortened += 1
             return
         try:
-            packet = dissector.packet_untrusted(frame)
-        except EvidenceError:
+            packet = dissector.packet_untrusted(record.frame)
+        except CaptureError:
             self._broken += 1
             return
-        if packet is None:
-            return
-        sampled = packet.protocol != dissect.ICMP and (self.packets <= _SAMPLE_FIRST or self.packets % _SAMPLE == 0)
-        if self._disagreement is None and sampled:
-            self._disagreement = _check_with_scapy(frame, link_type, packet)
-        self._collector.add_untrusted(time_s, packet)
+        if packet is not None:
+            self._check.see(record, packet)
+            self._collector.add_untrusted(time_s, packet)
 
-    def _findings(self, *, cut: bool) -> list[tuple[object, str]]:
+    def _findings(self) -> list[tuple[object, str]]:
         return [
-            (cut, "the file is cut off within a packet"),
             (self.packets == 0, "it holds no packet at all"),
             (self._shortened, f"{self._shortened} packets were cut by the snapshot length {self.snaplen}"),
             (self._broken, f"{self._broken} packets could not be read"),
             (self._step_s > CLOCK_STEP_S, f"its clock went back by {self._step_s * 1000:.0f} ms"),
-            (self._disagreement, f"two decoders disagree: {self._disagreement}"),
+            (self._check.disagreement, f"two decoders disagree: {self._check.disagreement}"),
         ]
 
 
@@ -176,7 +108,7 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
     reading = _Reading(collector)
     try:
         reading.read(path)
-    except EvidenceError as error:
+    except CaptureError as error:
         reading.problems = [str(error)]
     dropped, problems = _problems_in_log(log_text, reading.packets)
     missing = collector.missing_bytes

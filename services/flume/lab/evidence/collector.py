@@ -4,12 +4,13 @@ import contextlib
 import math
 from hashlib import blake2b
 
-from flume.errors import EvidenceError
 from flume.capture import dissect
+from flume.capture.dissect import Segment, transport_untrusted
+from flume.capture.fragments import Assembly, Fragment, Reassembler
+from flume.errors import CaptureError
 from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.connection import ACK, FIN, RST, SYN, ControlConnection
 from flume.lab.evidence.datagrams import DatagramDecoder, datagram_bytes
-from flume.capture.dissect import Segment, transport_untrusted
 from flume.lab.evidence.echoes import Echoes
 from flume.lab.evidence.facts import (
     END_GRACE_S,
@@ -25,7 +26,6 @@ from flume.lab.evidence.facts import (
     Tap,
     TapFacts,
 )
-from flume.capture.fragments import Assembly, Fragment, Reassembler
 from flume.lab.evidence.json_lines import Frame
 
 _IDENTITY_BYTES = 16
@@ -182,6 +182,6 @@ class Collector:
 
 def _segment_of(assembly: Assembly) -> Segment | None:
     """Return the transport layer of *assembly*, as far as it is there; None without its header."""
-    with contextlib.suppress(EvidenceError):
+    with contextlib.suppress(CaptureError):
         return transport_untrusted(assembly.protocol, assembly.source, assembly.destination, assembly.beginning)
     return None

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from flume.capture.dissect import Segment
+from flume.capture.reassembly import SegmentStream
 from flume.lab.evidence.facts import ControlMessage, Endpoint
 from flume.lab.evidence.json_lines import Frame, JsonLines
-from flume.capture.reassembly import SegmentStream
 from flume.lab.evidence.rtsp import Rtsp, begins_untrusted
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from flume.capture import dissect
 from flume.errors import EvidenceError
 from flume.settings import check
 
-Endpoint = tuple[str, int]
+Endpoint = dissect.Endpoint
 """IP address as text, and port."""
 
 END_GRACE_S = 2.0

@@ -12,13 +12,13 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from flume.errors import EvidenceError
-from flume.lab.evidence.capture import read_tap
 from flume.capture.dissect import LINK_HEADER, Dissector, refused_untrusted
+from flume.capture.reassembly import SegmentStream
+from flume.errors import CaptureError
+from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Command, MediaDatagram, Reply, TapFacts
 from flume.lab.evidence.frames import FrameCounter
 from flume.lab.evidence.json_lines import LineSplitter
-from flume.capture.reassembly import SegmentStream
 from flume.lab.trial.sessions import reconstruct
 from support.captures.pcap import (
     CLIENT,
@@ -344,7 +344,7 @@ def test_a_minute_of_five_clients_is_read_in_time(pcap: Pcap):
 
 @given(st.sampled_from(sorted(LINK_HEADER)), st.binary(max_size=120))
 def test_any_bytes_are_a_packet_or_end_too_soon(link_type: int, frame: bytes):
-    with contextlib.suppress(EvidenceError):
+    with contextlib.suppress(CaptureError):
         Dissector(link_type).packet_untrusted(frame)
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flume.capture.dissect import TCP, Segment
 from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.connection import ACK, SYN, ControlConnection
-from flume.capture.dissect import TCP, Segment
 from flume.lab.evidence.facts import Command, Consent, ControlEnd, ControlStart, Event, MediaDatagram, Reply, Tap
 from flume.lab.evidence.json_lines import Frame
 from flume.lab.evidence.rtsp import Rtsp
