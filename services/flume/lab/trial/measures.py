@@ -7,6 +7,8 @@ A figure that could not be had is None, never zero.
 
 import msgspec
 
+from flume.measures.ts.values import StreamFigures
+
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base: read-only, built by keyword."""
@@ -58,30 +60,6 @@ class WireFigures(_Value, frozen=True, kw_only=True):
     """Between two arrivals of one window."""
     peak_kbit: float | None = None
     """The highest rate over 100 ms, of UDP payloads."""
-
-
-class StreamFinding(_Value, frozen=True, kw_only=True):
-    """One error in the transport stream (ETSI TR 101 290)."""
-
-    indicator: str
-    """Its number there, such as ``1.4``."""
-    name: str
-    """Its name there, such as ``Continuity_count_error``."""
-    time_s: float
-    packet: int
-    """Number of the transport packet in the stream as it arrived, counted from 0."""
-    pid: int | None
-    detail: str
-
-
-class StreamFigures(_Value, frozen=True, kw_only=True):
-    """The transport stream as it arrived at the client's interface."""
-
-    packets: int
-    counts: dict[str, int]
-    """Indicator to the number of its findings; an indicator that was examined and found nothing has 0."""
-    findings: list[StreamFinding]
-    """The first ones, at most 100."""
 
 
 class Freeze(_Value, frozen=True, kw_only=True):
