@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from flume.lab.commands.common import say
+from flume.lab.commands.compare import compare_runs
 from flume.lab.commands.firewall import firewall
 from flume.lab.commands.netem import calibrate, netem
 from flume.lab.commands.run import run
@@ -38,5 +39,18 @@ def lab() -> None:
     """Run a server and clients in containers on a network you control, and judge what each client received."""
 
 
-for command in (run, show_status, send, down, netem, firewall, calibrate, setup, sbom, purge, stop_engine):
+for command in (
+    run,
+    compare_runs,
+    show_status,
+    send,
+    down,
+    netem,
+    firewall,
+    calibrate,
+    setup,
+    sbom,
+    purge,
+    stop_engine,
+):
     lab.add_command(command)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flume.errors import LabError
 from flume.lab.report.timeline import HEIGHT, TOP, WIDTH, draw
-from flume.lab.trial.verdict import Check, ClientReport, Report, Verdict
+from flume.lab.trial.verdict import REPORT_VERSION, Check, ClientReport, Report, Verdict
 from flume.untrusted_json import decode_untrusted
 
 JSON_NAME, HTML_NAME, JUNIT_NAME = "report.json", "report.html", "junit.xml"
@@ -46,11 +46,17 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
 def read_report(path: Path) -> Report:
     """Return the report in the JSON file *path*. Raises :class:`LabError` when the file cannot be read as a report."""
     try:
-        return decode_untrusted(path.read_bytes(), Report)
+        report = decode_untrusted(path.read_bytes(), Report)
     except OSError as error:
         raise LabError(f"no report at {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise LabError(f"{path} is not a report of this version: {error}") from error
+    if report.version != REPORT_VERSION:
+        raise LabError(
+            f"{path} is a report of version {report.version}, and this flumelab reads version {REPORT_VERSION}: "
+            "run it again"
+        )
+    return report
 
 
 def trouble(report: Report) -> list[Check]:
