@@ -169,32 +169,36 @@ class TestCard(NamedTuple):
     width: int
     height: int
     bitrate_kbit: int
+    gop_s: float = 1.0
+    """From one keyframe to the next."""
 
     @property
     def name(self) -> str:
-        """A name for files and messages: ``720p25-4000k``."""
-        return f"{self.height}p25-{self.bitrate_kbit}k"
+        """A name for files and messages: ``720p25-4000k``; ``720p25-4000k-gop2s`` where a keyframe comes every 2 s."""
+        gop = "" if self.gop_s == 1.0 else f"-gop{self.gop_s:g}s"
+        return f"{self.height}p25-{self.bitrate_kbit}k{gop}"
 
 
 CARD = TestCard(1280, 720, 4000)
 
 
-def ensure_test_card(cache: Path, *, say: Say, interactive: bool) -> Path:
-    """Return the path of :data:`CARD` in the folder *cache*; make the file first where there is none.
+def ensure_test_card(cache: Path, *, say: Say, interactive: bool, card: TestCard = CARD) -> Path:
+    """Return the path of *card* in the folder *cache*; make the file first where there is none.
 
     MP4, because libvlc reads that format to its very last frame, so that a loop shows every frame number.
     Raises :class:`~flume.errors.SetupError`.
     """
-    path = cache / f"test-card-{CARD.name}-{TEST_CARD_S:g}s.mp4"
+    path = cache / f"test-card-{card.name}-{TEST_CARD_S:g}s.mp4"
     if not path.exists():
-        say(f"Making the test card {CARD.name}: a burnt-in frame counter and a tone (once).")
+        say(f"Making the test card {card.name}: a burnt-in frame counter and a tone (once).")
         with task("test card", total=1.0, interactive=interactive) as bar:
             generate(
                 path,
                 duration_s=TEST_CARD_S,
-                width=CARD.width,
-                height=CARD.height,
-                bitrate_kbit=CARD.bitrate_kbit,
+                width=card.width,
+                height=card.height,
+                bitrate_kbit=card.bitrate_kbit,
+                gop_s=card.gop_s,
                 progress=lambda share: bar.update(completed=share),
             )
     return path

@@ -12,11 +12,12 @@ from flume.lab import catalogue, checkout
 from flume.lab.commands.common import console, lab_option, say
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
-from flume.lab.run.programs import parse_players
+from flume.lab.run.programs import TRANSPORTS, ClientOptions, parse_players
 from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
-from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, parse_duration_s
+from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, parse_duration_s, shaping_media
 from flume.lab.run.stopwatch import Stopwatch
+from flume.lab.testcard import CARD
 
 
 @click.command(short_help="Start a lab, play a scenario, judge it.")
@@ -45,6 +46,33 @@ from flume.lab.run.stopwatch import Stopwatch
     metavar="N|NAMES",
     help="The first N clients display the video; the others count datagrams. Default: all. Or what the clients are, in "
     "turn: flume,vlc,ffplay,mpv,gstreamer; mpv:tcp takes the media over TCP.",
+)
+@click.option(
+    "--transport",
+    type=click.Choice(TRANSPORTS),
+    help="How our own clients take the media. tcp: on the control connection, which the link then shapes too. "
+    "Default: UDP, and TCP where UDP does not arrive.",
+)
+@click.option(
+    "--reorder", "reorder_ms", type=float, metavar="MS", help="How long our clients wait for a late datagram."
+)
+@click.option(
+    "--bit-rate",
+    "bitrate_kbit",
+    type=int,
+    default=CARD.bitrate_kbit,
+    show_default=True,
+    metavar="KBIT/S",
+    help="Of the test card's picture.",
+)
+@click.option(
+    "--gop",
+    "gop_s",
+    type=float,
+    default=CARD.gop_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="The test card's group of pictures: from one keyframe to the next.",
 )
 @click.option(
     "--artifacts",
@@ -77,6 +105,10 @@ def run(
     profile: str,
     frames_min_pct: float | None,
     players: str | None,
+    transport: str | None,
+    reorder_ms: float | None,
+    bitrate_kbit: int,
+    gop_s: float,
     artifacts: Path,
     topology_file: Path | None,
     as_json: bool,
@@ -91,10 +123,13 @@ def run(
     if engine in {"local", "kernel"}:
         say(f"ENGINE={engine} is no longer needed: a lab runs on the Docker engine, and only its links need netem.")
     displaying, programs = parse_players(players)
+    options = ClientOptions(transport, reorder_ms)
     spec = RunSpec(
         clients=parse_clients(clients),
         scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
-        profile=find_profile(checkout.profiles(), profile),
+        profile=shaping_media(find_profile(checkout.profiles(), profile), options),
+        card=CARD._replace(bitrate_kbit=bitrate_kbit, gop_s=gop_s),
+        client_options=options,
         lab=lab,
         video=video,
         artifacts=artifacts,

@@ -16,7 +16,7 @@ from flume.lab.evidence.claims import ReportedStatistics, parse_statistics_untru
 from flume.lab.link.wires import wire_starts
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
-from flume.lab.run.programs import OURS, Program, word
+from flume.lab.run.programs import DEFAULTS, OURS, ClientOptions, Program, word
 
 READY_TIMEOUT_S = 60.0
 """Until the server listens and each client has sent statistics: 3 s on an idle computer."""
@@ -180,12 +180,13 @@ def start_fleet(
     players: int,
     video: Path,
     programs: Sequence[Program] = (),
+    options: ClientOptions = DEFAULTS,
     wire: bool = False,
 ) -> Fleet:
     """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
 
     The first *players* of *clients* clients display the video. *programs*: what each client runs; empty: flume.
-    *wire*: start wires with room for all links.
+    *options*: settings of flume's own clients. *wire*: start wires with room for all links.
     """
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
     media = {f"/media/{video.name}": video}
@@ -194,7 +195,7 @@ def start_fleet(
     starts = [
         *(wire_starts(clients) if wire else ()),
         Start(service="server", role="server", network=network, files=media),
-        *_client_starts(network, layout, programs, players),
+        *_client_starts(network, layout, programs, players, options),
         Start(service="probe", role="probe"),
     ]
     logs = [EventLog(_name(start)) for start in starts]
@@ -221,11 +222,13 @@ def _name(start: Start) -> str:
     return "the probe" if start.role == "probe" else start.role
 
 
-def _client_starts(network: Network, layout: Topology, programs: Sequence[Program], players: int) -> Iterator[Start]:
-    playerless = without_player(layout.service("client").command)
+def _client_starts(
+    network: Network, layout: Topology, programs: Sequence[Program], players: int, options: ClientOptions
+) -> Iterator[Start]:
+    usual = (*layout.service("client").command, *options.arguments)
     for number, program in enumerate(programs, 1):
         if program.is_flume:
-            command = None if number <= players else playerless
+            command = usual if number <= players else without_player(usual)
             yield Start(service="client", role="client", index=number, network=network, command=command)
         else:
             yield Start(

@@ -54,6 +54,29 @@ class Program(NamedTuple):
 OURS = Program()
 
 
+class ClientOptions(NamedTuple):
+    """Settings of flume's own clients in a run; None leaves the client's default."""
+
+    transport: str | None = None
+    """``udp`` or ``tcp``."""
+    reorder_ms: float | None = None
+    """How long a gap waits for a late datagram."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The options of ``flume watch``.
+
+        >>> ClientOptions(reorder_ms=120).arguments
+        ('--reorder', '120')
+        """
+        transport = () if self.transport is None else ("--transport", self.transport)
+        reorder = () if self.reorder_ms is None else ("--reorder", f"{self.reorder_ms:g}")
+        return (*transport, *reorder)
+
+
+DEFAULTS = ClientOptions()
+
+
 def word(program: str, command: Command) -> str:
     """Return *command* as the client *program* takes it on its standard input.
 

@@ -61,18 +61,29 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
         assert outcome.report.verdict is Verdict.PASS
     """
     watch = watch or Stopwatch()
-    layout = topology.load_file(spec.topology or checkout.lab_yaml())
     with watch.step("prepare"):
         foreign = any(not program.is_flume for program in spec.dealt)
         engine = prepare.prepare(say, interactive=interactive, players=foreign)
-    with _closing(engine), only_one(engine, spec.lab, image=layout.service("probe").image):
+    with closing_unless_interrupted(engine):
+        return run_on(engine, spec, say=say, interactive=interactive, watch=watch)
+
+
+def run_on(engine: Engine, spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | None = None) -> Outcome:
+    """Carry out *spec* on *engine*, which :func:`~flume.lab.engines.prepare.prepare` returned; see :func:`run_lab`.
+
+    For several runs after one preparation; *engine* stays open.
+    """
+    watch = watch or Stopwatch()
+    layout = topology.load_file(spec.topology or checkout.lab_yaml())
+    with only_one(engine, spec.lab, image=layout.service("probe").image):
         wire = False
         if spec.profile.needs_netem:
             with watch.step("prepare"):
                 wire = prepare.prepare_netem(engine, say, interactive=interactive) == "wire"
         with watch.step("video"):
             plan = plan_run(spec, cpus=engine.info.cpus)
-            video = spec.video or ensure_test_card(checkout.cache(), say=say, interactive=interactive)
+            cache = checkout.cache()
+            video = spec.video or ensure_test_card(cache, say=say, interactive=interactive, card=spec.card)
         if plan.note:
             say(plan.note)
         run = _Run(engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive)
@@ -80,7 +91,7 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
 
 
 @contextlib.contextmanager
-def _closing(engine: Engine) -> Iterator[None]:
+def closing_unless_interrupted(engine: Engine) -> Iterator[None]:
     """Close *engine* after the body, but not after an interrupt.
 
     The interrupt may have come while a thread held a lock of the HTTP library, and closing would wait for that lock
@@ -179,6 +190,7 @@ class _Run:
             players=self._plan.players,
             video=self._video,
             programs=spec.dealt,
+            options=spec.client_options,
             wire=self._wire,
         )
         try:
@@ -266,6 +278,7 @@ class _Run:
                 "duration_s": scenario.duration_s,
                 "clients": self._spec.clients,
                 "video": self._video.name,
+                **{key: value for key, value in self._spec.client_options._asdict().items() if value is not None},
             },
         )
 

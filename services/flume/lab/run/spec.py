@@ -16,9 +16,9 @@ from flume.errors import SettingsError
 from flume.lab.containers import topology
 from flume.lab.evidence.facts import Expectations
 from flume.lab.link.profile import Direction, Profile
-from flume.lab.run.programs import OURS, Program, deal
+from flume.lab.run.programs import DEFAULTS, OURS, TRANSPORTS, ClientOptions, Program, deal
 from flume.lab.run.scenario import Scenario
-from flume.lab.testcard import CARD
+from flume.lab.testcard import CARD, TestCard
 from flume.settings import check
 
 MAX_CLIENTS = 200
@@ -56,6 +56,10 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the frames due that must be displayed. None: the plan decides."""
     profile: Profile = CLEAN
     artifacts: Path = Path("artifacts")
+    card: TestCard = CARD
+    """The test card, where there is no video."""
+    client_options: ClientOptions = DEFAULTS
+    """Settings of flume's own clients."""
     topology: Path | None = None
     """Another description of the services than ``compose/lab.yaml``: other images, other options."""
 
@@ -68,6 +72,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         foreign = any(not program.is_flume for program in self.dealt)
         check(self.players is None or not foreign, "players", self.players, "names or a number, not both")
         topology.check_lab_name(self.lab)
+        _check_settings(self.card, self.client_options)
         if self.video is not None:
             allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
             check(self.video.is_file(), "video", str(self.video), f"{allowed}; give the path of your video")
@@ -77,6 +82,22 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     def dealt(self) -> tuple[Program, ...]:
         """The program of each client, in the order of their numbers."""
         return deal(self.clients, self.programs, [part.player for part in self.scenario.part])
+
+
+def shaping_media(profile: Profile, options: ClientOptions) -> Profile:
+    """Return *profile* as it acts on the media: over TCP they are on the control connection, which is then shaped."""
+    if options.transport != "tcp" or not profile.control_exempt:
+        return profile
+    return msgspec.structs.replace(profile, control_exempt=False)
+
+
+def _check_settings(card: TestCard, options: ClientOptions) -> None:
+    check(500 <= card.bitrate_kbit <= 50_000, "bit_rate", card.bitrate_kbit, "500 to 50000 kbit/s")
+    check(0.2 <= card.gop_s <= 20, "gop", card.gop_s, "0.2 to 20 seconds from keyframe to keyframe")
+    known = options.transport in {None, *TRANSPORTS}
+    check(known, "transport", options.transport, f"one of {', '.join(TRANSPORTS)}")
+    waits = options.reorder_ms is None or 0 <= options.reorder_ms <= 5000
+    check(waits, "reorder", options.reorder_ms, "0 to 5000 milliseconds")
 
 
 class RunPlan(NamedTuple):
@@ -92,7 +113,7 @@ class RunPlan(NamedTuple):
 def plan_run(spec: RunSpec, *, cpus: int) -> RunPlan:
     """Return the plan of *spec* for an engine with *cpus* CPUs. A value in the spec is never changed."""
     players = spec.clients if spec.players is None else spec.players
-    narrow = spec.video is None and _is_too_narrow(spec.profile)
+    narrow = spec.video is None and _is_too_narrow(spec.profile, spec.card)
     expectations = Expectations(frames_min_pct=_frames_min_pct(spec, narrow=narrow), link_loses=_may_lose(spec.profile))
     return RunPlan(players, expectations, " ".join(_notes(spec, players, cpus=cpus, narrow=narrow)))
 
@@ -116,7 +137,7 @@ def _notes(spec: RunSpec, players: int, *, cpus: int, narrow: bool) -> Iterator[
             "With --players N the first N clients display the video, and the others count datagrams."
         )
     if narrow:
-        yield f"Profile {spec.profile.name} carries less than the {CARD.bitrate_kbit} kbit/s of the video."
+        yield f"Profile {spec.profile.name} carries less than the {spec.card.bitrate_kbit} kbit/s of the video."
 
 
 def _downs(profile: Profile) -> tuple[Direction, ...]:
@@ -128,9 +149,9 @@ def _may_lose(profile: Profile) -> bool:
     return any(down.loss_pct or down.corrupt_pct or down.rate_kbit is not None for down in _downs(profile))
 
 
-def _is_too_narrow(profile: Profile) -> bool:
+def _is_too_narrow(profile: Profile, card: TestCard) -> bool:
     rates = [down.rate_kbit for down in _downs(profile) if down.rate_kbit is not None]
-    return bool(rates) and min(rates) < CARD.bitrate_kbit * OVERHEAD
+    return bool(rates) and min(rates) < card.bitrate_kbit * OVERHEAD
 
 
 def parse_clients(text: str) -> int:

@@ -7,9 +7,10 @@ import pytest
 from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.fleet import without_player
-from flume.lab.run.programs import OURS, Program
+from flume.lab.run.programs import OURS, ClientOptions, Program
 from flume.lab.run.scenario import Part, Scenario
-from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, plan_run
+from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, plan_run, shaping_media
+from flume.lab.testcard import CARD
 
 SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", commands="connect"),))
 
@@ -95,3 +96,36 @@ def test_the_number_of_clients_that_display_goes_with_our_own_clients_alone():
         spec(players=2, programs=(OURS, Program("vlc")))
     with pytest.raises(SettingsError, match="at least one name"):
         spec(programs=())
+
+
+def test_settings_of_a_run_reach_the_clients_command_and_its_card():
+    settings = spec(card=CARD._replace(bitrate_kbit=2000, gop_s=4.0), client_options=ClientOptions("tcp", 120.0))
+    assert settings.card.name == "720p25-2000k-gop4s"
+    assert settings.client_options.arguments == ("--transport", "tcp", "--reorder", "120")
+    assert (spec().card.name, spec().client_options.arguments) == ("720p25-4000k", ())
+
+
+def test_a_smaller_bit_rate_passes_a_link_that_is_too_narrow_for_the_usual_one():
+    narrow = Profile(name="n", description="", down=Direction(rate_kbit=3000.0, queue_ms=200.0), up=Direction())
+    made = plan_run(spec(profile=narrow, clients=1, card=CARD._replace(bitrate_kbit=1000)), cpus=2)
+    assert (made.note, made.expectations.frames_min_pct) == ("", FRAMES_MIN_PCT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"card": CARD._replace(bitrate_kbit=10)}, r"bit_rate=10 .*500 to 50000"),
+        ({"card": CARD._replace(gop_s=0.0)}, r"gop=0\.0 "),
+        ({"client_options": ClientOptions("carrier pigeon")}, r"transport='carrier pigeon' .*udp, tcp"),
+        ({"client_options": ClientOptions(reorder_ms=-1.0)}, r"reorder=-1\.0 "),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(fields, names):
+    with pytest.raises(SettingsError, match=names):
+        spec(**fields)
+
+
+def test_a_link_shapes_the_control_connection_where_it_carries_the_media():
+    link = Profile(name="n", description="", down=Direction(delay_ms=20.0), up=Direction())
+    assert not shaping_media(link, ClientOptions("tcp")).control_exempt
+    assert shaping_media(link, ClientOptions("udp")) is link
