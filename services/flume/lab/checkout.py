@@ -32,6 +32,11 @@ def scenarios() -> Path:
     return project_root() / "compose" / "scenarios"
 
 
+def studies() -> Path:
+    """Return the folder of the studies."""
+    return project_root() / "compose" / "studies"
+
+
 def lab_yaml() -> Path:
     """Return the description of the lab's containers."""
     return project_root() / "compose" / "lab.yaml"

@@ -16,7 +16,8 @@ from support.paths import NETEM, PROFILES, ROOT
 NAMES = catalogue.names(PROFILES)
 PROMISED = (
     *("clean", "lan", "wifi-good", "wifi-bad", "lte", "lte-congested", "3g", "dsl", "cable", "geo", "leo"),
-    *("lte-shared", "transcontinental", "bursty", "lossy-1", "lossy-5", "lossy-10"),
+    *("lte-shared", "transcontinental", "bursty", "bursty-1", "jitter-40", "lossy-1", "lossy-5"),
+    "lossy-10",
 )
 
 

@@ -1,0 +1,67 @@
+"""Means with 95 % intervals, by scipy's bootstrap. The only importer of scipy.
+
+The unit of resampling is the client-run: one client in one run of a cell. The clients of a run share a server and a
+computer, so they are less independent than that; more repeats say more than more clients.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """The mean of *count* client-runs and the ends of its 95 % interval; without ends where *count* is 1."""
+
+    count: int
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+def interval(values: Sequence[float], *, seed: int) -> Interval | None:
+    """Return the interval of the mean of *values*; None without any. The same *seed* gives the same interval.
+
+    BCa (Efron, 1987), which corrects for bias and skew; where it is not defined, the percentiles of the resamples.
+
+    >>> interval([5.0, 5.0, 5.0], seed=1)
+    Interval(count=3, mean=5.0, low=5.0, high=5.0)
+    """
+    if not values:
+        return None
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Interval(1, mean)
+    if min(values) == max(values):  # nothing to resample: every resample is the same
+        return Interval(len(values), mean, mean, mean)
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = bootstrap(
+                (np.asarray(values, dtype=float),),
+                np.mean,
+                confidence_level=LEVEL,
+                n_resamples=RESAMPLES,
+                method=method,
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+        if math.isfinite(found.low) and math.isfinite(found.high):
+            break
+    return Interval(len(values), mean, float(found.low), float(found.high))
+
+
+def overlap(a: Interval, b: Interval) -> bool | None:
+    """Whether two intervals have a value in common: then no difference is shown. None where one has no ends.
+
+    >>> overlap(Interval(6, 2.0, 1.0, 3.0), Interval(6, 3.5, 2.9, 4.0))
+    True
+    """
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return None
+    return a.low <= b.high and b.low <= a.high
