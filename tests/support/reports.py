@@ -9,10 +9,10 @@ from flume.lab.trial.measures import (
     PlaybackFigures,
     Quality,
     Spread,
-    StreamFigures,
     WireFigures,
 )
 from flume.lab.trial.verdict import Balance, Check, ClientReport, LinkFigure, Network, Report, Timeline, Verdict
+from flume.measures.ts.values import StreamFigures
 
 
 def spread(median: float) -> Spread:
@@ -24,25 +24,38 @@ def quality(mean: float) -> Quality:
 
 
 def wire(**fields: Any) -> WireFigures:
-    usual = {"expected": 1000, "received": 1000, "lost": 0, "duplicates": 0, "reordered": 0, "loss_runs": {}}
+    usual: dict[str, Any] = {
+        "expected": 1000,
+        "received": 1000,
+        "lost": 0,
+        "duplicates": 0,
+        "reordered": 0,
+        "loss_runs": {},
+    }
     return WireFigures(**{**usual, "longest_run": 0, "delay_ms": spread(20), "jitter_ms": 1.0, **fields})
 
 
 def playback(*freezes_s: float, **fields: Any) -> PlaybackFigures:
     freezes = [Freeze(start_s=float(at), duration_s=one) for at, one in enumerate(freezes_s)]
-    usual = {"join_ms": 500.0, "resume_ms": [], "frames_due": 200, "frames_shown": 200, "freezes": freezes}
+    usual: dict[str, Any] = {
+        "join_ms": 500.0,
+        "resume_ms": [],
+        "frames_due": 200,
+        "frames_shown": 200,
+        "freezes": freezes,
+    }
     return PlaybackFigures(**{**usual, "frozen_pct": 10 * sum(freezes_s), **fields})
 
 
 def measures(vmaf: float = 95.0, **parts: Any) -> Measures:
     pictures = PictureFigures(compared=190, identical=100, not_decodable=10, vmaf=quality(vmaf), ssim=quality(0.98))
     stream = StreamFigures(packets=7000, counts={"1.1": 0, "1.4": 2}, findings=[])
-    usual = {"wire": wire(), "playback": playback(), "pictures": pictures, "stream": stream}
+    usual: dict[str, Any] = {"wire": wire(), "playback": playback(), "pictures": pictures, "stream": stream}
     return Measures(**(usual | parts))
 
 
 def client(number: int = 1, **fields: Any) -> ClientReport:
-    usual = {
+    usual: dict[str, Any] = {
         "name": f"client-{number}",
         "address": f"198.18.0.{10 + number}",
         "verdict": Verdict.PASS,
@@ -81,7 +94,7 @@ def network(profile: str = "lossy-1", *, problem: str | None = None) -> Network:
 
 
 def report(*clients: ClientReport, **fields: Any) -> Report:
-    usual = {
+    usual: dict[str, Any] = {
         "verdict": Verdict.PASS,
         "run": "20261122-120000-aaaa",
         "started": "2026-11-22T12:00:00.000+00:00",

@@ -17,9 +17,9 @@ RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
-    """The mean of *count* client-runs and the ends of its 95 % interval; without ends where *count* is 1."""
+    """The mean of *size* client-runs and the ends of its 95 % interval; without ends where *size* is 1."""
 
-    count: int
+    size: int
     mean: float
     low: float | None = None
     high: float | None = None
@@ -31,7 +31,7 @@ def interval(values: Sequence[float], *, seed: int) -> Interval | None:
     BCa (Efron, 1987), which corrects for bias and skew; where it is not defined, the percentiles of the resamples.
 
     >>> interval([5.0, 5.0, 5.0], seed=1)
-    Interval(count=3, mean=5.0, low=5.0, high=5.0)
+    Interval(size=3, mean=5.0, low=5.0, high=5.0)
     """
     if not values:
         return None

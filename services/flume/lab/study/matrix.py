@@ -75,8 +75,8 @@ class Study(FileValue, frozen=True, kw_only=True):
         ):
             for value in values:
                 check(low <= value <= high, key, value, f"{low:g} to {high:g}")
-        for value in self.settings.transport:
-            check(value in TRANSPORTS, "settings.transport", value, f"one of {', '.join(TRANSPORTS)}")
+        for one in self.settings.transport:
+            check(one in TRANSPORTS, "settings.transport", one, f"one of {', '.join(TRANSPORTS)}")
         cells = len(self.profiles)
         for values in self.axes.values():
             cells *= len(values)

@@ -20,7 +20,7 @@ def test_known_data_give_the_known_interval():
     """Golden: of 1 to 30 the mean is 15.5, and its standard error 8.655 / √30 = 1.580: 15.5 ± 3.1."""
     found = interval([float(value) for value in range(1, 31)], seed=1)
     assert found is not None
-    assert (found.count, found.mean) == (30, 15.5)
+    assert (found.size, found.mean) == (30, 15.5)
     assert found.low == pytest.approx(12.4, abs=0.25)
     assert found.high == pytest.approx(18.6, abs=0.25)
 
