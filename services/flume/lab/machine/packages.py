@@ -34,6 +34,7 @@ def test_packages() -> Mapping[str, str]:
         "nft": "nftables",
         "gcc": "gcc",
         "/usr/include/stdio.h": "libc6-dev",
+        "tshark": "tshark",
     }
     libraries = {library: "libvlc5", plugins: "vlc-plugin-base", windows: "vlc-plugin-video-output"}
     return {**programs, **libraries, cache: "libvlc-bin", **docker_command()}
