@@ -25,7 +25,7 @@ IDLE_CLIENTS = 20
 CONNECTED, CONNECTED_ACTIVE, CONNECTED_RATE = 1000, 400, 2
 """Sessions that are connected, those of them that receive, and the stream's rate in Mbit/s."""
 
-RTSP_REPEATS, RTSP_SECONDS, RTSP_RATIO = 5, 5.0, 1.05
+RTSP_REPEATS, RTSP_SECONDS, RTSP_RATIO = 12, 5.0, 1.05
 """Pairs of windows with clients of our own and with players, their length, and the bound on the ratio of the medians of
 their costs. In a window each player is sent one report (RTCP, every 5 s), and sends one."""
 
