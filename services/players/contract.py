@@ -7,7 +7,7 @@ Commands are ``play``, ``pause``, ``resume`` and ``stop``. An event is a JSON ob
 ``command``     a command was carried out: ``command``
 ``unsupported`` the player cannot carry the command out: ``command``, ``reason``
 ``error``       a command is unknown or not possible now, or the player said so: ``message``
-``first_frame`` the player displays: ``join_ms`` since ``play``
+``first_frame`` the player displays: ``join_ms`` since ``play``, ``time_s`` in epoch seconds
 ``end``         the player ended its stream by itself: ``reason``
 ``statistics``  once a second and after each command, see :meth:`Account.statistics`
 ``ended``       the driver ends

@@ -100,7 +100,7 @@ class Driver:
     def _look(self) -> None:
         seen = self._player.poll()
         if self._account.see(seen, time_s=time.monotonic()):
-            say(event("first_frame", join_ms=self._account.join_ms))
+            say(event("first_frame", join_ms=self._account.join_ms, time_s=round(time.time(), 3)))
         if seen.ended is not None and self._account.state != "closed":
             self._account.ended()
             say(event("end", reason=seen.ended))
@@ -125,10 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("player", choices=PLAYERS)
     parser.add_argument("url")
     parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--quick", action="store_true", help="join sooner, by settings that a person can give")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)
     module: Any = importlib.import_module(f"players.{options.player}")
-    player: Player = getattr(module, PLAYERS[options.player])(options.url, options.transport)
+    player: Player = getattr(module, PLAYERS[options.player])(options.url, options.transport, quick=options.quick)
     try:
         say(event("ready", player=options.player, version=module.version()))
         Driver(player, Account(options.player, options.transport)).run()

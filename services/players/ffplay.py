@@ -16,6 +16,9 @@ _QUIT_S = 2.0
 _WINDOW_S = 15.0
 """How long a key waits for the window, which comes with the first frame: a person does not press it before either."""
 
+_QUICK = ["-analyzeduration", "200000"]
+"""Microseconds of the stream to find out what is in it; by default up to 5 s."""
+
 
 def version() -> str:
     """Return ffplay's version in one line."""
@@ -26,9 +29,11 @@ def version() -> str:
 class Ffplay:
     """One ffplay for each stream, on one screen."""
 
-    def __init__(self, url: str, transport: str) -> None:
-        """Start the screen. ``media over UDP`` is asked for without the fall-back to TCP that ``461`` leads to."""
-        self._url, self._transport = url, transport
+    def __init__(self, url: str, transport: str, *, quick: bool = False) -> None:
+        """Start the screen; *quick*: ffplay examines the stream for less long.
+
+        ``media over UDP`` is asked for without the fall-back to TCP that ``461`` leads to."""
+        self._url, self._transport, self._quick = url, transport, quick
         self._keyboard = Keyboard()
         self._child: Child | None = None
         self._position_s: float | None = None
@@ -39,6 +44,7 @@ class Ffplay:
         self._position_s, self._reason = None, ""
         environment = {**os.environ, "DISPLAY": self._keyboard.display, "SDL_AUDIODRIVER": "dummy"}
         options = ["-hide_banner", "-rtsp_transport", self._transport, "-x", "320", "-y", "180"]
+        options += _QUICK if self._quick else []
         self._child = Child(["ffplay", *options, self._url], self._on_line, environment=environment)
 
     def pause(self) -> None:

@@ -22,6 +22,9 @@ _FRAME_S = 15.0
 its way to PLAYING, and PAUSED may be lost on the way: no PAUSE is sent."""
 _POLL_S = 0.05
 
+_QUICK_LATENCY_MS = {"rtspsrc": 200, "tsdemux": 100}
+"""Of the elements that hold back each frame. Their defaults are 2 s and 0.7 s."""
+
 
 def version() -> str:
     """Return GStreamer's version in one line."""
@@ -31,10 +34,13 @@ def version() -> str:
 class Gstreamer:
     """One pipeline for each stream."""
 
-    def __init__(self, url: str, transport: str) -> None:
-        """Load GStreamer. Over ``udp`` its fall-back to TCP is left on, as players have it."""
+    def __init__(self, url: str, transport: str, *, quick: bool = False) -> None:
+        """Load GStreamer; *quick*: with shorter buffers.
+
+        Over ``udp`` its fall-back to TCP is left on, as players have it.
+        """
         Gst.init(None)
-        self._url, self._transport = url, transport
+        self._url, self._transport, self._quick = url, transport, quick
         self._pipeline: Any = None
         self._sink: Any = None
         self._audio_sink: Any = None
@@ -50,7 +56,14 @@ class Gstreamer:
         self._pipeline.set_property("video-sink", self._sink)
         self._pipeline.set_property("audio-sink", self._audio_sink)
         self._pipeline.connect("source-setup", self._set_up_source)
+        self._pipeline.connect("element-setup", self._set_up_element)
         self._pipeline.set_state(Gst.State.PLAYING)
+
+    def _set_up_element(self, _pipeline: Any, element: Any) -> None:
+        factory = element.get_factory()
+        latency_ms = _QUICK_LATENCY_MS.get(factory.get_name()) if factory is not None else None
+        if self._quick and latency_ms is not None:
+            element.set_property("latency", latency_ms)
 
     def _set_up_source(self, _pipeline: Any, source: Any) -> None:
         if self._transport == "tcp":

@@ -20,6 +20,9 @@ from players.readings import mpv_displayed, mpv_message
 _START_S = 10.0
 """Until its socket is there: 0.3 s on an idle computer."""
 
+_QUICK = ("--demuxer-lavf-analyzeduration=0.1",)
+"""Seconds. Its own low-latency profile is slower: it throws away what it examined, and with that the keyframe."""
+
 
 def version() -> str:
     """Return mpv's version in one line."""
@@ -30,12 +33,23 @@ def version() -> str:
 class Mpv:
     """One mpv, which lives as long as the driver."""
 
-    def __init__(self, url: str, transport: str, *, folder: Path = Path("/tmp")) -> None:  # noqa: S108 - its HOME
-        """Start it without a stream. *folder* is for its socket and its statistics."""
+    def __init__(
+        self,
+        url: str,
+        transport: str,
+        *,
+        quick: bool = False,
+        folder: Path = Path("/tmp"),  # noqa: S108 - its HOME
+    ) -> None:
+        """Start it without a stream; *quick*: it examines the stream for less long.
+
+        *folder* is for its socket and its statistics.
+        """
         self._url = url
         self._frames = 0
         self._since = 0
         """Frames that were displayed before the present stream."""
+        self._displays = False
         self._ended: str | None = None
         self._position_s: float | None = None
         path, statistics = folder / f"mpv-{os.getpid()}", folder / f"mpv-frames-{os.getpid()}"
@@ -44,6 +58,7 @@ class Mpv:
         self._child = Child(
             [
                 *("mpv", "--idle", "--no-config", "--no-terminal", "--vo=null", "--ao=null"),
+                *(_QUICK if quick else ()),
                 *(f"--input-ipc-server={path}", f"--rtsp-transport={transport}", f"--dump-stats={statistics}"),
             ],
             lambda _line: None,
@@ -54,7 +69,7 @@ class Mpv:
 
     def play(self) -> None:
         """Open the stream."""
-        self._ended, self._position_s, self._since = None, None, self._frames
+        self._ended, self._position_s, self._since, self._displays = None, None, self._frames, False
         self._send("set_property", "pause", False)
         self._send("loadfile", self._url)
 
@@ -75,7 +90,7 @@ class Mpv:
         ended = self._ended
         if self._child.status is not None:
             ended = f"mpv ended with status {self._child.status}"
-        return Seen(self._frames, self._position_s, self._frames > self._since, ended)
+        return Seen(self._frames, self._position_s, self._displays or self._frames > self._since, ended)
 
     def close(self) -> None:
         """End it."""
@@ -92,7 +107,9 @@ class Mpv:
         with contextlib.suppress(OSError, ValueError), self._socket.makefile(errors="replace") as lines:
             for line in lines:
                 message = mpv_message(line)
-                if message.get("event") == "property-change":
+                if message.get("event") == "playback-restart":
+                    self._displays = True  # the first frame is out; the statistics say so half a second later
+                elif message.get("event") == "property-change":
                     self._position_s = message.get("data")
                 elif message.get("event") == "end-file" and message.get("reason") in {"eof", "error"}:
                     self._ended = str(message.get("file_error") or message["reason"])

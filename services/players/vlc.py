@@ -24,14 +24,18 @@ def version() -> str:
     return next((line for line in done.stdout.splitlines() if line.startswith("VLC version")), "VLC")
 
 
+_QUICK = ("--network-caching=300",)
+"""Milliseconds. By default 1000."""
+
+
 class Vlc:
     """One VLC, which lives as long as the driver."""
 
-    def __init__(self, url: str, transport: str) -> None:
-        """Start it without a stream."""
+    def __init__(self, url: str, transport: str, *, quick: bool = False) -> None:
+        """Start it without a stream; *quick*: with a shorter buffer."""
         self._url, self._transport = url, transport
         self._seen = Seen()
-        self._child = Child(["vlc", *_OPTIONS], self._on_line)
+        self._child = Child(["vlc", *_OPTIONS, *(_QUICK if quick else ())], self._on_line)
 
     def play(self) -> None:
         """Open the stream."""

@@ -6,6 +6,7 @@ The players are those of this machine, not of the lab's image: Debian's ``vlc``,
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flume.lab import testcard
 from flume.lab.evidence.capture import read_tap
@@ -26,6 +27,8 @@ from support.paths import ROOT
 
 PLAYERS = ("vlc", "ffplay", "mpv", "gstreamer")
 PROGRAMS = ("vlc", "ffplay", "Xvfb", "mpv", "gst-inspect-1.0", "runuser")
+PROCESSES = {"python3": "gstreamer"}
+"""A process's name, where it is not the player's."""
 HOST, PORT = "127.0.0.1", 5004
 URL = f"rtsp://{HOST}:{PORT}/"
 READY_S, WATCH_S = 10.0, 12.0
@@ -52,7 +55,7 @@ def start_driver(inside: Sequence[str], name: str, url: str, home: str, log: Pat
     """Start the driver of the player *name* by the words *inside*, as a user: VLC refuses root."""
     settings = (f"HOME={home}", f"PYTHONPATH={ROOT / 'services'}", "PYTHONDONTWRITEBYTECODE=1")
     command = ("runuser", "-u", "nobody", "--", "env", *settings)
-    player = ("/usr/bin/python3", "-m", "players.driver", name, url)
+    player = ("/usr/bin/python3", "-m", "players.driver", name, url, "--quick")
     with log.open("w") as output:
         return subprocess.Popen(
             [*inside, *command, *player],
@@ -79,8 +82,15 @@ def end(drivers: Sequence[subprocess.Popen[str]]) -> None:
         driver.wait(10)
 
 
-def _play(pair: WirePair, folder: Path) -> dict[str, float | None]:
-    """Let all players play at once; return after how many milliseconds each displayed its first frame."""
+class Played(NamedTuple):
+    """One player: when it displayed its first frame, in epoch seconds, and the port of its control connection."""
+
+    first_frame_s: float | None
+    control_port: int | None
+
+
+def _play(pair: WirePair, folder: Path) -> dict[str, Played]:
+    """Let all players play at once."""
     logs = {name: folder / f"{name}.log" for name in PLAYERS}
     with tempfile.TemporaryDirectory() as home:
         Path(home).chmod(0o777)
@@ -92,16 +102,37 @@ def _play(pair: WirePair, folder: Path) -> dict[str, float | None]:
                 time.sleep(0.1)
             tell(drivers, "play")
             time.sleep(WATCH_S)
+            ports = _control_ports(pair)
             tell(drivers, "stop")
             time.sleep(1)
         finally:
             end(drivers)
-    return {name: _join_ms(log.read_text()) for name, log in logs.items()}
+    return {name: Played(_first_frame_s(log.read_text()), ports.get(name)) for name, log in logs.items()}
 
 
-def _join_ms(log: str) -> float | None:
+def _control_ports(pair: WirePair) -> dict[str, int]:
+    """Return player to the local port of its connection to the server, by the names of the processes."""
+    listed = subprocess.run(
+        pair.inside(pair.server, "ss", "-tnpH", f"dport = :{PORT}"), capture_output=True, text=True, check=True
+    )
+    found = re.findall(rf':(\d+)\s+\S+:{PORT}\s+users:\(\("([^"]+)"', listed.stdout)
+    return {PROCESSES.get(process, process): int(port) for port, process in found}
+
+
+def _first_frame_s(log: str) -> float | None:
     events = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
-    return next((event["join_ms"] for event in events if event["event"] == "first_frame"), None)
+    return next((event["time_s"] for event in events if event["event"] == "first_frame"), None)
+
+
+def _joined_ms(facts: TapFacts, played: Mapping[str, Played]) -> dict[str, float | None]:
+    """Return for each player the time from its SETUP to its first frame; None: it displayed none."""
+    setup_s = {one.control[1]: one.time_s for one in reconstruct(facts).commands if one.command == "connect"}
+    return {
+        name: None
+        if one.first_frame_s is None or one.control_port is None
+        else 1000 * (one.first_frame_s - setup_s[one.control_port])
+        for name, one in played.items()
+    }
 
 
 def _first_datagrams_ms(facts: TapFacts) -> list[float]:
@@ -126,12 +157,12 @@ def run(folder: Path) -> Mapping[str, Any]:
         _server(pair, film),
         Tcpdump(pair, pair.server, folder / "loopback.pcap", interface="lo") as tap,
     ):
-        frames_ms = _play(pair, folder)
+        played = _play(pair, folder)
     facts = read_tap(folder / "loopback.pcap", name="server", log_text=tap.log, port=PORT)
     evidence = Evidence(began_s, "server", (facts,), (Subject(name="all", address=HOST),), Expectations())
     (client,) = judge(evidence, RunFacts(run="loopback")).clients
     return {
-        "first_frame_ms": frames_ms,
+        "first_frame_ms": _joined_ms(facts, played),
         "first_datagram_ms": _first_datagrams_ms(facts),
         "datagrams": client.datagrams_active + client.datagrams_leaked,
         "leaked": client.datagrams_leaked,

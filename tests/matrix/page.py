@@ -5,7 +5,18 @@ from typing import Any, NamedTuple
 
 Report = Mapping[str, Any]
 
-COLUMNS = ("join", "pause 2 s", "pause 120 s", "resume", "stop", "UDP, clean", "TCP", "lossy-1", "server restart")
+COLUMNS = (
+    "join",
+    "join, set to be soon",
+    "pause 2 s",
+    "pause 120 s",
+    "resume",
+    "stop",
+    "UDP, clean",
+    "TCP",
+    "lossy-1",
+    "server restart",
+)
 
 MISSING = "not run"
 
@@ -141,6 +152,16 @@ def restarted(events: Sequence[Mapping[str, Any]] | None) -> str:
     return f"is {states[-1]}" if states else "says nothing"
 
 
+_QUICK = """To join soon, set what makes a player wait although the stream has begun with a keyframe:
+
+| player | setting |
+|---|---|
+| vlc | `--network-caching=300` |
+| ffplay | `-analyzeduration 200000` |
+| mpv | `--demuxer-lavf-analyzeduration=0.1`; its profile `low-latency` waits for the next keyframe |
+| gstreamer | `latency` of `rtspsrc` 200, of `tsdemux` 100 |"""
+
+
 def joins(reports: Mapping[str, Report], loopback: Mapping[str, Any] | None) -> list[str]:
     """Return the paragraph on how soon players that begin at once are sent the stream."""
     lab_ms = [
@@ -155,9 +176,13 @@ def joins(reports: Mapping[str, Report], loopback: Mapping[str, Any] | None) -> 
     if loopback is None:
         return [said] if said else []
     frames = ", ".join(f"{name} {_seconds(join_ms)}" for name, join_ms in loopback["first_frame_ms"].items())
+    datagrams = f"{loopback['leaked']} of {loopback['datagrams']:,} datagrams outside the windows"
     return [
-        f"{said} On loopback, four at once: {_span(loopback['first_datagram_ms'])} after SETUP; first frames after "
-        f"{frames}; {loopback['leaked']} of {loopback['datagrams']:,} datagrams outside the windows.".strip()
+        f"{said} On loopback, four at once, each set to join soon (below): {_span(loopback['first_datagram_ms'])} "
+        f"after SETUP; first frames {frames} after it; {datagrams}.".strip(),
+        "",
+        _QUICK,
+        "",
     ]
 
 
@@ -215,10 +240,10 @@ def page(
     """
     lines = [_HEAD, f"| player | {' | '.join(COLUMNS)} |", f"|{'---|' * (len(COLUMNS) + 1)}"]
     for number, player in enumerate(players):
-        brief, long, tcp, lossy = (
-            seen(reports.get(name), number) for name in ("pause 2 s", "pause 120 s", "TCP", "lossy-1")
+        brief, soon, long, tcp, lossy = (
+            seen(reports.get(name), number) for name in ("pause 2 s", "joining soon", "pause 120 s", "TCP", "lossy-1")
         )
-        cells = [join(brief), pause(brief), pause(long), resume(brief), stop(brief)]
+        cells = [join(brief), join(soon), pause(brief), pause(long), resume(brief), stop(brief)]
         cells += [carried(brief), carried(tcp), carried(lossy), restarted(restart.get(player))]
         lines.append(f"| {player} | {' | '.join(cells)} |")
     leaked = sum(client["datagrams_leaked"] for report in reports.values() for client in report["clients"])

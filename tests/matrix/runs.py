@@ -26,12 +26,15 @@ class Trial(NamedTuple):
     duration_s: int
     transport: str = "udp"
     profile: str = "clean"
+    quick: bool = False
+    """With settings by which each player joins sooner."""
 
 
 PAUSE = "connect; wait 9; interrupt; wait {pause_s}; continue; wait 9; disconnect; wait 1"
 
 TRIALS = (
     Trial("pause 2 s", PAUSE.format(pause_s=2), 21),
+    Trial("joining soon", "connect; wait 6; disconnect; wait 1", 7, quick=True),
     Trial("TCP", "connect; wait 11; disconnect; wait 1", 12, transport="tcp"),
     Trial("lossy-1", "connect; wait 11; disconnect; wait 1", 12, profile="lossy-1"),
     Trial("pause 120 s", PAUSE.format(pause_s=120), 139),
@@ -46,7 +49,7 @@ def run(trial: Trial, folder: Path, *, lab: str = LAB) -> Mapping[str, Any]:
         f'description = "{trial.name}"\nduration_s = {trial.duration_s}\n'
         f'[[part]]\nname = "all"\ncommands = "{trial.commands}"\n'
     )
-    suffix = ":tcp" if trial.transport == "tcp" else ""
+    suffix = (":tcp" if trial.transport == "tcp" else "") + (":quick" if trial.quick else "")
     programs = [name if name == "flume" else name + suffix for name in PLAYERS]
     command = [sys.executable, "-m", "flume.cli", "lab", "run", "--lab", lab, "--clients", str(len(programs))]
     command += ["--players", ",".join(programs), "--scenario", str(scenario), "--profile", trial.profile]

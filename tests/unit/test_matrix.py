@@ -107,7 +107,7 @@ def test_what_was_not_run_is_said_and_the_page_is_a_table():
     made = page.page(["vlc"], {"pause 2 s": report()}, {}, {"vlc": "VLC 3.0.23"})
     (row,) = [line for line in made.splitlines() if line.startswith("| vlc | PASS")]
     assert row.count("|") == len(page.COLUMNS) + 2
-    assert row.count("not run") == 4
+    assert row.count("not run") == 5
     assert "In 1 runs of the lab 900 datagrams left the server, 0 of them outside the windows." in made
     assert "| vlc | VLC 3.0.23 |" in made
 
@@ -125,9 +125,10 @@ def test_joins_are_counted_from_setup_in_the_lab_and_on_loopback():
     assert page.joins({}, None) == []
     (lab,) = page.joins({"clean": report()}, None)
     assert lab == "In the lab all began at once, and the first datagram arrived 51 to 51 ms after SETUP."
-    (both,) = page.joins({"clean": report()}, LOOPBACK)
+    both, _, settings, _ = page.joins({"clean": report()}, LOOPBACK)
     assert both.startswith(lab)
-    assert "2 to 80 ms after SETUP; first frames after vlc 1.7 s, mpv never; 0 of 19,226 datagrams outside" in both
+    assert "2 to 80 ms after SETUP; first frames vlc 1.7 s, mpv never after it; 0 of 19,226 datagrams outside" in both
+    assert "| vlc | `--network-caching=300` |" in settings
 
 
 def test_another_server_is_named_with_what_it_did():

@@ -45,7 +45,7 @@ from flume.lab.testcard import CARD
     "--players",
     metavar="N|NAMES",
     help="The first N clients display the video; the others count datagrams. Default: all. Or what the clients are, in "
-    "turn: flume,vlc,ffplay,mpv,gstreamer; mpv:tcp takes the media over TCP.",
+    "turn: flume,vlc,ffplay,mpv,gstreamer; mpv:tcp takes the media over TCP, mpv:quick joins sooner.",
 )
 @click.option(
     "--transport",

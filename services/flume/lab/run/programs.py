@@ -17,6 +17,7 @@ PLAYERS = ("vlc", "ffplay", "mpv", "gstreamer")
 """Other people's players, in the image ``flumelab/players``."""
 
 TRANSPORTS = ("udp", "tcp")
+_QUICK = "quick"
 
 URL = "rtsp://server:5004/"
 """The stream, as a player in a lab is given it."""
@@ -31,10 +32,14 @@ WORDS = {
 
 
 class Program(NamedTuple):
-    """What one client runs. *transport* is what a player is to take the media by."""
+    """What one client runs. *transport* is what a player is to take the media by.
+
+    *quick*: with settings by which the player joins sooner than by its defaults.
+    """
 
     name: str = FLUME
     transport: str = "udp"
+    quick: bool = False
 
     @property
     def is_flume(self) -> bool:
@@ -42,13 +47,14 @@ class Program(NamedTuple):
         return self.name == FLUME
 
     def __str__(self) -> str:
-        """Return its name as a person writes it: ``mpv``, ``mpv:tcp``."""
-        return self.name if self.transport == "udp" else f"{self.name}:{self.transport}"
+        """Return its name as a person writes it: ``mpv``, ``mpv:tcp``, ``mpv:tcp:quick``."""
+        options = ((self.transport, self.transport != "udp"), (_QUICK, self.quick))
+        return ":".join((self.name, *(option for option, given in options if given)))
 
     @property
     def command(self) -> tuple[str, ...]:
         """The arguments of its driver."""
-        return (self.name, URL, "--transport", self.transport)
+        return (self.name, URL, "--transport", self.transport, *(("--quick",) if self.quick else ()))
 
 
 OURS = Program()
@@ -90,22 +96,24 @@ def parse_program(text: str, *, key: str = "players") -> Program:
     """Return the program that *text* names. Raises :class:`SettingsError` that lists those there are.
 
     >>> parse_program("gstreamer:tcp")
-    Program(name='gstreamer', transport='tcp')
+    Program(name='gstreamer', transport='tcp', quick=False)
     """
-    name, _, transport = text.strip().partition(":")
-    if name == FLUME and not transport:
+    name, *options = text.strip().split(":")
+    if name == FLUME and not options:
         return OURS
-    if name not in PLAYERS or transport not in {"", *TRANSPORTS}:
-        raise SettingsError(key, text, f"{FLUME}, {', '.join(PLAYERS)}, or one of the last four with :tcp")
-    return Program(name, transport or "udp")
+    transports = [option for option in options if option in TRANSPORTS]
+    others = [option for option in options if option not in TRANSPORTS]
+    if name not in PLAYERS or len(transports) > 1 or others not in ([], [_QUICK]):
+        allowed = f"{FLUME}, {', '.join(PLAYERS)}, or one of the last four with :tcp, :{_QUICK} or both"
+        raise SettingsError(key, text, allowed)
+    return Program(name, transports[0] if transports else "udp", quick=bool(others))
 
 
 def parse_players(text: str | None) -> tuple[int | None, tuple[Program, ...]]:
     """Return the number of clients with a player, None for all; and the programs to deal out.
 
-    >>> parse_players("2"), parse_players("flume,vlc")[1]
-    ((2, (Program(name='flume', transport='udp'),)), (Program(name='flume', transport='udp'), Program(name='vlc', \
-transport='udp')))
+    >>> parse_players("2")[0], [str(program) for program in parse_players("flume,vlc:quick")[1]]
+    (2, ['flume', 'vlc:quick'])
     """
     if text is None:
         return None, (OURS,)

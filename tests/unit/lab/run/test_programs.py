@@ -35,6 +35,9 @@ def test_a_program_is_written_as_it_is_read():
     for text in ("flume", "vlc", "mpv:tcp"):
         assert str(parse_program(text)) == text
     assert parse_program("vlc:udp") == Program("vlc")
+    assert parse_program("vlc:quick") == Program("vlc", quick=True)
+    both = parse_program("mpv:quick:tcp")
+    assert (str(both), both.command[-3:]) == ("mpv:tcp:quick", ("--transport", "tcp", "--quick"))
     assert parse_program("mpv:tcp").command == ("mpv", "rtsp://server:5004/", "--transport", "tcp")
 
 
