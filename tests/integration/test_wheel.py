@@ -98,7 +98,8 @@ def test_the_source_distribution_holds_what_people_build_and_test_with(sdist: Pa
 
 def test_the_wheel_holds_the_package_its_types_and_its_templates_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"flume/py.typed", "flume/lab/report/templates/report.html.j2"} <= set(names)
+    page = ("templates/report.html.j2", "scripts/page.js", "styles/page.css", "vendored/uplot-1.6.32/LICENSE")
+    assert {"flume/py.typed", *(f"flume/lab/report/{name}" for name in page)} <= set(names)
     assert {name.partition("/")[0] for name in names} == {"flume", f"flumelab-{__version__}.dist-info"}
 
 

@@ -88,7 +88,7 @@ def test_table_page_and_junit_name_each_program(shared_lab, finished):
     named = {one.get("name"): one.get("value") for one in suite.iter("property")}
     for number, program in enumerate(PLAYERS, 1):
         assert program in finished.stdout
-        assert f"<td>{program}</td>" in page
+        assert f'<td data-label="Program">{program}</td>' in page
         assert named[f"client-{number}"] == program
 
 

@@ -12,6 +12,7 @@ from flume.lab import catalogue, checkout
 from flume.lab.commands.common import console, lab_option, say
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
+from flume.lab.report.page import trouble
 from flume.lab.run.programs import TRANSPORTS, ClientOptions, parse_players
 from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
@@ -165,7 +166,7 @@ def _print_outcome(outcome: Outcome, spec: RunSpec) -> None:
     found = outcome.report
     console().print(report.table(found))
     click.echo(report.account(found))
-    for finding in report.trouble(found):
+    for finding in trouble(found):
         click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
     click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.timings.items()))
     click.echo(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)")

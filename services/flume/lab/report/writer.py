@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jinja2
 import msgspec
 import rich.box
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
@@ -10,12 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from flume.errors import LabError
-from flume.lab.report.timeline import HEIGHT, TOP, WIDTH, draw
-from flume.lab.trial.verdict import REPORT_VERSION, Check, ClientReport, Report, Verdict
+from flume.lab.report.page import html, number
+from flume.lab.trial.verdict import REPORT_VERSION, ClientReport, Report, Verdict
 from flume.untrusted_json import decode_untrusted
 
 JSON_NAME, HTML_NAME, JUNIT_NAME = "report.json", "report.html", "junit.xml"
-_TEMPLATES = Path(__file__).parent / "templates"
 _STYLES = {
     Verdict.PASS: "green",
     Verdict.FAIL: "bold red",
@@ -31,55 +29,55 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
     Raises :class:`LabError` when they cannot be written.
     """
     paths = directory / JSON_NAME, directory / HTML_NAME, directory / JUNIT_NAME
-    contents = msgspec.json.format(msgspec.json.encode(report), indent=1), html(report).encode(), junit(report)
+    as_json = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    contents = as_json, html(report, directory).encode(), junit(report)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, content in zip(paths, contents, strict=True):
             path.write_bytes(content)
     except OSError as error:
-        raise LabError(
-            f"the report cannot be written to {directory}: {error.strerror}: make room or choose another"
-        ) from error
+        raise _not_written(directory, error) from error
     return paths
 
 
 def read_report(path: Path) -> Report:
-    """Return the report in the JSON file *path*. Raises :class:`LabError` when the file cannot be read as a report."""
+    """Return the report in the file *path*. One of an older flumelab lacks figures. Raises :class:`LabError`."""
     try:
-        report = decode_untrusted(path.read_bytes(), Report)
+        content = path.read_bytes()
+        version = decode_untrusted(content, _Version).version
+        if version != REPORT_VERSION:
+            cure = "use a newer flumelab" if version > REPORT_VERSION else "run it again"
+            raise LabError(
+                f"{path} is a report of version {version}, and this flumelab reads version {REPORT_VERSION}: {cure}"
+            )
+        return decode_untrusted(content, Report)
     except OSError as error:
         raise LabError(f"no report at {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise LabError(f"{path} is not a report of this version: {error}") from error
-    if report.version != REPORT_VERSION:
-        raise LabError(
-            f"{path} is a report of version {report.version}, and this flumelab reads version {REPORT_VERSION}: "
-            "run it again"
-        )
-    return report
 
 
-def trouble(report: Report) -> list[Check]:
-    """Return the checks that did not pass, the worst first."""
-    order = list(Verdict)
-    return sorted((c for c in report.checks if c.verdict is not Verdict.PASS), key=lambda c: -order.index(c.verdict))
+class _Version(msgspec.Struct):
+    """All that must be there to tell a report of another version from a damaged one."""
+
+    version: int = 1
 
 
-def _number(value: float | None, digits: int = 0) -> str:
-    return _MISSING if value is None else f"{value:,.{digits}f}".replace(",", " ")
+def write_page(directory: Path) -> Path:
+    """Write ``report.html`` in *directory* anew, from ``report.json`` and the pictures there; return its path.
+
+    Raises :class:`LabError` when there is no such report, or when the page cannot be written.
+    """
+    page, content = directory / HTML_NAME, html(read_report(directory / JSON_NAME), directory)
+    try:
+        page.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise _not_written(directory, error) from error
+    return page
 
 
-def html(report: Report) -> str:
-    """Return the page: one file without scripts, which loads nothing from elsewhere."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters["number"] = _number
-    drawings = [(client, draw(client, report.duration_s)) for client in report.clients]
-    template = environment.get_template("report.html.j2")
-    return template.render(
-        report=report, drawings=drawings, trouble=trouble(report), width=WIDTH, height=HEIGHT, top=TOP
-    )
+def _not_written(directory: Path, error: OSError) -> LabError:
+    return LabError(f"the report cannot be written to {directory}: {error.strerror}: make room or choose another")
 
 
 def junit(report: Report) -> bytes:
@@ -145,10 +143,10 @@ def table(report: Report) -> Table:
             client.name,
             *((client.program,) if names_programs else ()),
             _commands(client),
-            _number(client.datagrams_active),
+            number(client.datagrams_active),
             leaked,
             lost,
-            _number(client.join_ms),
+            number(client.join_ms),
             _frames(client),
             Text(client.verdict, style=_STYLES[client.verdict]),
         )

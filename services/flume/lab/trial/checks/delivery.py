@@ -19,7 +19,7 @@ def promise(case: Case) -> Finding:
 
     ERROR: Datagrams left on a session that began before the capture.
 
-    Next: Look at the red bars in the time line, then at that time in the server's capture.
+    Next: Look at the striped bars in the time line, then at that time in the server's capture.
     """
     flow = case.flow
     if flow.leaked:
