@@ -142,6 +142,7 @@ players: $(VENV)/.stamp-dev ## make docs/players.md: what VLC, ffplay, mpv and G
 
 docs: $(VENV)/.stamp-lab ## make the tables of the documents anew that are generated from code and profiles
 	@$(BIN)/python -m flume.control.table
+	@$(BIN)/python -m flume.inspect.documents
 	@$(BIN)/python -m flume.lab.report.check_list
 	@$(BIN)/python -m flume.lab.link.table
 

@@ -19,6 +19,7 @@ _COMMANDS = {
     "serve": ("flume.server.cli", "serve", "Stream a video to many hosts."),
     "watch": ("flume.client.cli", "watch", "Receive and show the video of a server."),
     "doctor": ("flume.doctor.cli", "doctor", "Report which leg of the path to a server is blocked, and how."),
+    "inspect": ("flume.inspect.cli", "inspect", "Measure the streams in a capture, a TS file or at an address."),
     "health": ("flume.client.cli", "health", "Answer a health check of a server or client."),
     "users": ("flume.server.users", "users", "Keep the users of a server and their secrets."),
     "lab": ("flume.lab.cli", "lab", "Run server and clients on a network you control."),

@@ -1,0 +1,146 @@
+"""``flume inspect``: what is wrong with the streams in a capture, in a transport stream, or at a live address."""
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from flume.capture.files import MAGIC
+from flume.errors import CaptureError, SettingsError
+from flume.inspect.from_capture import inspect_capture
+from flume.inspect.from_ts_file import inspect_ts_file
+from flume.inspect.junit import write_junit
+from flume.inspect.live import SCHEMES, inspect_live, live_address
+from flume.inspect.table import live_line, progress_bar, show
+from flume.inspect.thresholds import GRAMMAR, judge, parse_threshold
+from flume.inspect.values import UNKNOWN, Inspection
+from flume.measures.ts.values import Thresholds
+
+_PASSED, _UNUSABLE = 1, CaptureError.exit_code
+
+_EPILOG = """\b
+Examples:
+  flume inspect capture.pcapng
+  flume inspect film.ts --fail-if 'priority_1>0'
+  flume inspect udp://239.1.2.3:5004 --duration 30 --fail-if 'loss_pct>0.5'
+
+\b
+Exit status:
+  0  no threshold was passed
+  1  a threshold was passed
+  2  the command line is wrong
+  3  the input cannot be used, or not all of it: what could be read is shown
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("source", metavar="FILE|udp://ADDRESS:PORT|rtp://ADDRESS:PORT")
+@click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help=f"Exit with status 1 when a stream fulfils it: {GRAMMAR}. May be repeated. "
+    "An unknown measure is refused with the list of all.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another limit for TR 101 290 than its own, such as pcr_interval_s=0.04. May be repeated.",
+)
+@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True), help="Live: seconds to listen.")
+@click.option(
+    "--interface", metavar="ADDRESS", help="Live multicast: join at this local address (IPv6: interface name)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON by docs/inspect.schema.json instead of a table.")
+@click.option(
+    "--junit",
+    "junit_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the thresholds to this file as JUnit XML.",
+)
+def inspect(
+    source: str,
+    *,
+    conditions: tuple[str, ...],
+    limits: tuple[str, ...],
+    duration_s: float | None,
+    interface: str | None,
+    junit_path: Path | None,
+    as_json: bool,
+) -> None:
+    """List the streams in a capture (pcap, pcapng), a TS file or at a live address, each with its measures.
+
+    Loss, bursts, reordering and jitter are read from RTP; errors of MPEG-TS by ETSI TR 101 290. A live address of a
+    multicast group is joined. Without --duration it is heard until Ctrl-C, and what has come is shown.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` stops a live address as Ctrl-C does
+    thresholds = [parse_threshold(each) for each in conditions]
+    inspection = _inspected(source, _limits(limits), duration_s, interface)
+    problems = list(inspection.problems)
+    if not inspection.streams and not problems:
+        problems.append("no stream was found in it")
+    results = judge(thresholds, inspection.streams)
+    inspection = msgspec.structs.replace(inspection, thresholds=results, problems=problems)
+    if as_json:
+        click.echo(msgspec.json.encode(inspection).decode())
+    elif inspection.kind != UNKNOWN:
+        show(inspection)
+    for problem in inspection.problems:
+        click.echo(f"flume: {source}: {problem}", err=True)
+    if junit_path is not None:
+        write_junit(inspection, thresholds, junit_path)
+    sys.exit(exit_status(inspection))
+
+
+def exit_status(inspection: Inspection) -> int:
+    """Return the status of the program: a passed threshold is certain, even where the input is not whole."""
+    if any(result.passed_by for result in inspection.thresholds):
+        return _PASSED
+    unjudged = any(not result.judged for result in inspection.thresholds)
+    return _UNUSABLE if inspection.problems or unjudged else 0
+
+
+def _inspected(source: str, limits: Thresholds, duration_s: float | None, interface: str | None) -> Inspection:
+    """Return what *source* holds. Input of which nothing can be used has no streams, and a problem."""
+    if source.startswith(SCHEMES):
+        address = live_address(source)
+        with live_line(source) as renew:
+            return inspect_live(address, limits, renew, interface=interface, duration_s=duration_s)
+    if "://" in source:
+        raise SettingsError("source", source, f"a file, or an address that begins with {' or '.join(SCHEMES)}")
+    path = Path(source)
+    try:
+        inspect_file = inspect_capture if _first_bytes(path) in MAGIC else inspect_ts_file
+        with progress_bar(path.name) as move:
+            return inspect_file(path, limits, move)
+    except CaptureError as error:
+        return Inspection(input=source, kind=UNKNOWN, problems=[str(error).removeprefix(f"{path} ")])
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4)
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _limits(texts: tuple[str, ...]) -> Thresholds:
+    """Return the limits with those of the caller. Raises :class:`SettingsError`, which names all of them."""
+    names = Thresholds.__struct_fields__
+    given: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            if name not in names:
+                raise SettingsError("--limit", text, f"NAME=VALUE, where NAME is one of {', '.join(names)}")
+            given[name] = float(value)
+            Thresholds(**given)
+        except ValueError as error:
+            raise SettingsError("--limit", text, "NAME=VALUE, with a number above 0") from error
+    return Thresholds(**given)
