@@ -210,6 +210,8 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     network_caching_ms: int = 300
     """libvlc's own buffer, after the jitter buffer."""
     connect_timeout_s: float = 5.0
+    record: bool = False
+    """Keep which numbers were given up as lost and which came too late, until they are taken: for the lab."""
     reconnect: bool = True
     reconnect_max_s: float = 10.0
     """Longest pause between two attempts to connect; pauses begin at 0.25 s and double."""

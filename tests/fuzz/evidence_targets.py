@@ -12,7 +12,7 @@ from flume.capture.fragments import Fragment, Reassembler
 from flume.capture.reassembly import SegmentStream
 from flume.client.statistics import parse_published
 from flume.errors import CaptureError, EvidenceError
-from flume.lab.evidence.claims import parse_statistics_untrusted
+from flume.lab.evidence.claims import parse_record_untrusted, parse_statistics_untrusted
 from flume.lab.evidence.collector import Collector
 from flume.lab.evidence.facts import Tap
 from flume.lab.evidence.json_lines import LineSplitter, UnitSplitter, answer_untrusted, command_untrusted
@@ -152,3 +152,5 @@ def statistics(data: bytes) -> None:
     except EvidenceError:
         return
     assert isinstance(reported.claims().datagrams, int | None)
+    with contextlib.suppress(EvidenceError):
+        assert len(parse_record_untrusted([values])) == 3

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -21,7 +22,7 @@ from flume.client.session.reporter import Reporter
 from flume.client.session.supervisor import Supervisor
 from flume.client.session.watchdog import Watchdog
 from flume.client.session.windows import WindowTracker
-from flume.client.statistics import ClientStatistics
+from flume.client.statistics import ClientStatistics, take_record
 from flume.control import messages
 from flume.control.endpoint import endpoint
 from flume.control.session import Command, State
@@ -73,6 +74,8 @@ class Client:
         self._started_s = time.monotonic()
         self._commands: deque[str] = deque(maxlen=MAX_COMMANDS_KEPT)
         self._receiver = Receiver(settings, player)
+        self.take_record = partial(take_record, self._receiver, player)
+        """What became of frames and datagrams since the last call; nothing unless the settings ask for a record."""
         self._first_frames = FirstFrames(player)
         self._windows = WindowTracker(self._receiver, self._first_frames)
         self._session = ControlSession(
@@ -144,14 +147,13 @@ class Client:
 
     def send(self, command: Command) -> messages.Reply:
         """Carry out *command* by name."""
-        actions = {
+        return {
             Command.CONNECT: self.connect,
             Command.INTERRUPT: self.interrupt,
             Command.CONTINUE: self.continue_,
             Command.DISCONNECT: self.disconnect,
             Command.STATUS: self.status,
-        }
-        return actions[command]()
+        }[command]()
 
     def _command(self, request: messages.Request) -> messages.Reply:
         command = request.command
@@ -195,8 +197,7 @@ class Client:
         self._windows.lose()
         if self._session.state is not State.CLOSED or self._recovery.desired != "closed":
             self._recovery.note_failure()
-            message = f"the control connection ended: {reason}{self._recovery.outlook}"
-            self._reporter.error(message, code="link_lost")
+            self._reporter.error(f"the control connection ended: {reason}{self._recovery.outlook}", code="link_lost")
         self._enter(State.CLOSED)
 
     def _enter(self, state: State) -> None:

@@ -130,6 +130,12 @@ def _reception_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--commands", "commands_from", metavar="FILE", help="Read commands, one a line; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
 @click.option(
+    "--frames",
+    "record",
+    is_flag=True,
+    help="With --json: an event 'frames' a second, with the time of each picture shown, headless, and lost datagrams.",
+)
+@click.option(
     "--duration", "duration_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="End after this long."
 )
 @click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), help="For 'flume health client'.")
@@ -143,6 +149,7 @@ def watch(
     script: str | None,
     commands_from: str | None,
     as_json: bool,
+    record: bool,
     duration_s: float | None,
     state_file: Path | None,
     verbose: bool,
@@ -161,7 +168,9 @@ def watch(
       flume watch localhost --player none --script "connect; wait 3; interrupt; wait 2; continue; wait 3; disconnect"
     """
     _log_to_standard_error(logging.DEBUG if verbose else logging.WARNING)
-    settings = msgspec.convert({"host": host, **options, **_access(options)}, ClientSettings)
+    settings = msgspec.convert({"host": host, "record": record, **options, **_access(options)}, ClientSettings)
+    if record and not as_json:
+        raise SettingsError("json", as_json, "true with --frames, which are JSON")
     if script and commands_from:
         raise SettingsError("script", script[:80], "either --script or --commands, not both")
     steps = parse_script(script, duration_s=duration_s) if script else ()
@@ -171,12 +180,19 @@ def watch(
         network_caching_ms=settings.network_caching_ms,
         decoder_threads=decoder_threads,
         title=f"flume {server} - key q in the terminal ends it",
+        record=record,
     )
     interactive = not (steps or commands_from or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
     alone = not (steps or commands_from or interactive)
     opening = f"watching {server}, {_SHOWN[player.statistics().kind]}"
     with _view(opening, as_json=as_json, interactive=interactive) as view:
-        watching = Watching(view, state_file=state_file, duration_s=duration_s, end_with_session=alone)
+        watching = Watching(
+            view,
+            state_file=state_file,
+            duration_s=duration_s,
+            end_with_session=alone,
+            on_record=view.record if record and isinstance(view, JsonView) else None,
+        )
         _on_signal(lambda number, _frame: sys.exit(128 + number))  # libvlc may take seconds to start
         client = Client(settings, player, on_event=watching.on_event).start()
         _on_signal(lambda *_: watching.end(SIGNAL))

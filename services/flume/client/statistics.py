@@ -1,10 +1,13 @@
 """The counters of a client as a whole: frozen, and ready to become JSON."""
 
+import time
 from typing import Any
 
 import msgspec
 
-from flume.client.playback.player import PlayerStatistics
+from flume.client.events import ClientRecord, client_record
+from flume.client.playback.player import Player, PlayerStatistics
+from flume.client.reception.receiver import Receiver
 from flume.client.reception.statistics import ReceptionStatistics
 from flume.untrusted_json import decode_untrusted
 
@@ -38,6 +41,12 @@ class ClientStatistics(ReceptionStatistics, frozen=True, kw_only=True):
     """From the latest connect command to the first datagram."""
     player: PlayerStatistics
     last_error: str | None = None
+
+
+def take_record(receiver: Receiver, player: Player) -> ClientRecord:
+    """Return what the two have recorded since the last call, in epoch seconds; nothing where no record is kept."""
+    given_up, late = receiver.take_losses()
+    return client_record(player.take_shown(), given_up, late, epoch_s=time.time() - time.monotonic())
 
 
 def to_published(statistics: ClientStatistics) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 ``plays``: it reports one frame more each time; ``fails``: it cannot start; ``hangs``: it starts and answers nothing;
 ``silent``: it does not even start; ``babbles``: it sends what is no event; ``grows``: it takes 200 MB; ``frozen``: it
-plays, and stops answering after three reports.
+plays, and stops answering after three reports. Where pictures are recorded, the number of each is that of the report.
 """
 
 import json
@@ -21,16 +21,16 @@ def main() -> None:
     media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     media.bind(("127.0.0.1", 0))
     kept: list[bytearray] = []
-    expected, first_s, frames = 0, None, 0
+    expected, first_s, frames, record = 0, None, 0, False
 
     def say(**event: object) -> None:
         link.send(MESSAGE, json.dumps(event).encode())
 
     def obey(message: bytes) -> None:
-        nonlocal expected, first_s, frames
+        nonlocal expected, first_s, frames, record
         command = json.loads(message)
         if command["type"] == "play":
-            expected = command["expected"]
+            expected, record = command["expected"], command["record"]
             if MODE == "fails":
                 say(type="failed", reason="libvlc has no plug-ins: install them")
             elif MODE == "babbles":
@@ -44,7 +44,8 @@ def main() -> None:
         elif command["type"] == "ask" and MODE != "hangs" and (MODE, frames) != ("frozen", 3):
             frames += 1
             first_s = first_s or time.monotonic()
-            say(type="report", frames=frames, last_s=time.monotonic(), expected=expected, first_s=first_s)
+            shown = [[time.monotonic(), frames]] if record else []
+            say(type="report", frames=frames, last_s=time.monotonic(), expected=expected, first_s=first_s, shown=shown)
 
     link.run(obey)
 

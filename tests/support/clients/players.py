@@ -33,6 +33,9 @@ class FakePlayer:
     def poll(self) -> None:
         """Nothing to look after."""
 
+    def take_shown(self) -> list[tuple[float, int | None]]:
+        return []
+
     def statistics(self) -> PlayerStatistics:
         return PlayerStatistics(
             kind="none", frames_displayed=len(self.payloads), first_frame_s=self._first_s, last_frame_s=self._last_s

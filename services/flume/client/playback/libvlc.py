@@ -18,11 +18,12 @@ each process.
 import ctypes
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 
 from flume.client.playback.frame_count import FrameCount
 from flume.client.playback.packages import INSTALL_VLC
-from flume.client.playback.pictures import CLEAN_UP, LOCK, SET_UP, SHOW, PictureMemory
+from flume.client.playback.pictures import CLEAN_UP, LOCK, SET_UP, SHOW, PictureMemory, Shown
 from flume.errors import PlayerError
 
 LIBRARY = "libvlc.so.5"
@@ -36,6 +37,9 @@ STOPPED, ENDED, ERROR = 5, 6, 7
 
 DISPLAYED_PICTURES = 8
 """libvlc_media_stats_t, libvlc_media.h: fifteen numbers of four bytes; this is the index of i_displayed_pictures."""
+
+MOST_SHOWN = 4096
+"""Pictures recorded between two reports: a fifth of a second. Beyond that the oldest are forgotten."""
 
 _Statistics = ctypes.c_int * 15
 _OBJECT, _TEXT, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
@@ -60,12 +64,19 @@ class Playback:
     """One media player that plays what comes to :attr:`port`; one thread calls its methods."""
 
     def __init__(
-        self, *, windowed: bool, instance_options: list[str], media_options: list[str], buffer_s: float
+        self,
+        *,
+        windowed: bool,
+        instance_options: list[str],
+        media_options: list[str],
+        buffer_s: float,
+        record: bool = False,
     ) -> None:
         """Start libvlc and wait until it listens; raises :class:`PlayerError`.
 
-        *buffer_s* is its own buffer, as in *media_options*.
+        *buffer_s* is its own buffer, as in *media_options*. *record*: keep each picture's time for :meth:`take_shown`.
         """
+        self._shown: deque[Shown] | None = deque(maxlen=MOST_SHOWN) if record and not windowed else None
         self.count = FrameCount(buffer_s=buffer_s)
         self._vlc = vlc = load()
         arguments = (_TEXT * len(instance_options))(*(option.encode() for option in instance_options))
@@ -79,7 +90,7 @@ class Playback:
             vlc.libvlc_media_add_option(self._media, option.encode())
         self._player = vlc.libvlc_media_player_new_from_media(self._media)
         self._counted_by_libvlc = 0
-        self._memory = None if windowed else PictureMemory(self.count)
+        self._memory = None if windowed else PictureMemory(self.count, self._shown)
         if self._memory is not None:
             set_up, clean_up, lock, show = self._memory.callbacks
             vlc.libvlc_video_set_format_callbacks(self._player, set_up, clean_up)
@@ -99,6 +110,11 @@ class Playback:
         if more > 0:
             self._counted_by_libvlc += more
             self.count.add(more, time.monotonic())
+
+    def take_shown(self) -> list[Shown]:
+        """Return the pictures displayed since the last call, in their order; nothing where none are recorded."""
+        shown = self._shown
+        return [] if shown is None else [shown.popleft() for _ in range(len(shown))]
 
     @property
     def has_ended(self) -> bool:

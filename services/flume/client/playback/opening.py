@@ -16,12 +16,18 @@ _log = logging.getLogger(__name__)
 
 
 def open_player(
-    kind: PlayerKind, *, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
+    kind: PlayerKind,
+    *,
+    network_caching_ms: int,
+    decoder_threads: int | None = None,
+    title: str = "flume",
+    record: bool = False,
 ) -> Player:
     """Return a player of *kind*, not started yet; ``auto`` is a window where one can be opened.
 
     *network_caching_ms* is libvlc's own buffer, *decoder_threads* the number of libvlc's decoder threads (``None``:
-    one without a window, libvlc's choice in a window), *title* that of the window.
+    one without a window, libvlc's choice in a window), *title* that of the window. *record*: without a window, keep the
+    time of each picture.
 
     Raises :class:`~flume.errors.PlayerError` when *kind* is ``window`` and none can be opened, or without libvlc.
     """
@@ -34,7 +40,11 @@ def open_player(
         _log.warning("no window can be opened, so frames are decoded but not shown: %s", obstacle)
     windowed = kind != "headless" and obstacle is None
     return VlcPlayer(
-        windowed=windowed, network_caching_ms=network_caching_ms, decoder_threads=decoder_threads, title=title
+        windowed=windowed,
+        network_caching_ms=network_caching_ms,
+        decoder_threads=decoder_threads,
+        title=title,
+        record=record,
     )
 
 

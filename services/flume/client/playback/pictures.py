@@ -7,6 +7,7 @@ eighth line, some 60 µs a frame at 720p.
 import ctypes
 import time
 import zlib
+from collections import deque
 
 from flume.barcode import decode
 from flume.client.playback.frame_count import FrameCount
@@ -24,6 +25,9 @@ CLEAN_UP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 LOCK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, _POINTERS)
 SHOW = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 """libvlc_video_format_cb, _cleanup_cb, _lock_cb and _display_cb of libvlc_media_player.h."""
+
+Shown = tuple[float, int | None]
+"""When a new picture was displayed, monotonic seconds, and the test card's frame number if it shows one."""
 
 Opaque = int | None
 """A pointer of which only libvlc knows what it points to."""
@@ -55,9 +59,9 @@ class Picture:
 class PictureMemory:
     """The memory callbacks. They run in libvlc's threads, and must not call libvlc."""
 
-    def __init__(self, count: FrameCount) -> None:
-        """Count each new picture with *count*."""
-        self._count = count
+    def __init__(self, count: FrameCount, shown: "deque[Shown] | None" = None) -> None:
+        """Count each new picture with *count*; *shown* takes each with its time."""
+        self._count, self._shown = count, shown
         self._picture: Picture | None = None
         self._declared = (0, 0)
         self._last_checksum: int | None = None
@@ -109,4 +113,7 @@ class PictureMemory:
             return
         self._last_checksum = checksum
         self.number = decode(picture.luma, picture.width, picture.height, picture.pitch)
-        self._count.add(1, time.monotonic())
+        now_s = time.monotonic()
+        self._count.add(1, now_s)
+        if self._shown is not None:
+            self._shown.append((now_s, self.number))

@@ -68,6 +68,12 @@ class Player(Protocol):
     def statistics(self) -> PlayerStatistics:
         """Return the counters as of the last :meth:`poll`."""
 
+    def take_shown(self) -> list[tuple[float, int | None]]:
+        """Return the pictures displayed since the last call; nothing where the player keeps no record of them.
+
+        Of each: when, monotonic seconds, and the number in the test card's barcode, if it shows one.
+        """
+
     def close(self) -> None:
         """Stop and release everything; a second call does nothing."""
 
@@ -92,6 +98,10 @@ class NullPlayer:
     def statistics(self) -> PlayerStatistics:
         """Return zeros."""
         return PlayerStatistics(kind="none")
+
+    def take_shown(self) -> list[tuple[float, int | None]]:
+        """Return nothing."""
+        return []
 
     def close(self) -> None:
         """Do nothing."""

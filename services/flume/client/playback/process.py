@@ -56,7 +56,7 @@ class Program:
             raise PlayerError("libvlc ended the stream by itself")
         playback.take_count()
         count, (width, height) = playback.count, playback.size
-        return {
+        report: dict[str, object] = {
             "type": "report",
             "frames": count.frames,
             "last_s": count.last_s,
@@ -66,6 +66,8 @@ class Program:
             "width": width,
             "height": height,
         }
+        shown = playback.take_shown()
+        return {**report, "shown": shown} if shown else report
 
 
 def _window_obstacle() -> str | None:

@@ -23,6 +23,8 @@ class Play(msgspec.Struct, frozen=True, kw_only=True, tag="play"):
     """libvlc's own buffer."""
     expected: int = 0
     """The number of the latest :class:`Expect`, of which this process is told now."""
+    record: bool = False
+    """Name each picture in the reports; without a window only."""
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -67,6 +69,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report", omit_defau
     """The test card's frame number in the latest picture, if it shows one."""
     width: int = 0
     height: int = 0
+    shown: tuple[tuple[float, int | None], ...] = ()
+    """The pictures displayed since the last report, where they are recorded: when, and the test card's number."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -19,6 +20,9 @@ from flume.client.playback.process_messages import Expect, Play, Received, Repor
 from flume.client.playback.vlc_options import VlcOptions, headless_options, window_options
 from flume.client.playback.vlc_process import REPORT_INTERVAL_S, VlcProcess
 from flume.errors import PlayerError
+
+MOST_SHOWN = 8192
+"""Pictures recorded and not taken: five minutes at 25 a second. Beyond that the oldest are forgotten."""
 
 DRAINED_AFTER_S = 0.4 + REPORT_INTERVAL_S
 """Without a new frame for this long the player has shown all that it has: ten frames at 25 per second, reported."""
@@ -44,12 +48,19 @@ class VlcPlayer:
     """A :class:`~flume.client.playback.player.Player` on libvlc."""
 
     def __init__(
-        self, *, windowed: bool, network_caching_ms: int, decoder_threads: int | None = None, title: str = "flume"
+        self,
+        *,
+        windowed: bool,
+        network_caching_ms: int,
+        decoder_threads: int | None = None,
+        title: str = "flume",
+        record: bool = False,
     ) -> None:
         """Show in a window with *title*, or headless.
 
         libvlc starts to show *network_caching_ms* after the first datagram. For *decoder_threads* see
-        :mod:`flume.client.playback.vlc_options`.
+        :mod:`flume.client.playback.vlc_options`. *record*: keep each picture's time for :meth:`take_shown`; headless
+        only, because in a window libvlc names none.
         """
         self.drained_after_s = WINDOW_DRAINED_AFTER_S if windowed else DRAINED_AFTER_S
         options = _options(windowed, title, network_caching_ms, decoder_threads)
@@ -58,7 +69,9 @@ class VlcPlayer:
             instance_options=options.instance,
             media_options=options.media,
             buffer_s=network_caching_ms / 1000,
+            record=record and not windowed,
         )
+        self._shown: deque[tuple[float, int | None]] = deque(maxlen=MOST_SHOWN)
         self._guard = threading.Lock()
         """Guards the process, the sender and what is expected; held for no longer than it takes to send a batch."""
         self._polling = threading.Lock()
@@ -107,6 +120,7 @@ class VlcPlayer:
             with self._guard:
                 self._sender = LoopbackSender(process.port)
         self._take(process.report)
+        self._shown += process.take_shown()
 
     def _take(self, report: Report) -> None:
         before = self._displayed
@@ -187,6 +201,10 @@ class VlcPlayer:
             datagrams_refused=self._refused,
             restarts=self._restarts,
         )
+
+    def take_shown(self) -> list[tuple[float, int | None]]:
+        """Return the pictures recorded since the last call, as of the last :meth:`poll`."""
+        return [self._shown.popleft() for _ in range(len(self._shown))]
 
     def close(self) -> None:
         """End libvlc and its process at once."""

@@ -63,6 +63,7 @@ class VlcProcess:
         """The UDP port of 127.0.0.1 at which libvlc listens, once it does."""
         self.report = Report()
         """The latest report."""
+        self._shown: list[tuple[float, int | None]] = []
         self._has_asked, self._asked_s = False, 0.0
         self._looked_s = self.began_s = self._measured_s = time.monotonic()
         self._waited_s = 0.0
@@ -105,9 +106,15 @@ class VlcProcess:
                 self.port = event.port
             case Report():
                 self.report = event
+                self._shown += event.shown
                 self._has_asked = False
             case Failed():
                 raise PlayerError(event.reason)
+
+    def take_shown(self) -> list[tuple[float, int | None]]:
+        """Return the recorded pictures of the reports since the last call, in their order."""
+        shown, self._shown = self._shown, []
+        return shown
 
     def _check_time(self) -> None:
         now_s = time.monotonic()

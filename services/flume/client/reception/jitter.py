@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
+from flume.client.reception.loss_record import LossRecord
 from flume.media.rtp import CLOCK_HZ, SEQUENCE_MODULUS, extend_sequence, timestamp_distance
 
 Item = TypeVar("Item")
@@ -96,8 +97,12 @@ class JitterBuffer(Generic[Item]):
     ['a', 'b', 'c']
     """
 
-    def __init__(self, *, reorder_ms: float, capacity: int) -> None:
-        """Wait *reorder_ms* at most for a missing number, and hold *capacity* datagrams at most."""
+    def __init__(self, *, reorder_ms: float, capacity: int, record: LossRecord | None = None) -> None:
+        """Wait *reorder_ms* at most for a missing number, and hold *capacity* datagrams at most.
+
+        *record* takes each number that is given up or comes too late.
+        """
+        self._record = record
         self._reorder_s = reorder_ms / 1000
         self._capacity = capacity
         self._windows: list[_Window[Item]] = []
@@ -121,13 +126,13 @@ class JitterBuffer(Generic[Item]):
             if first <= self._floor:  # the numbers went through one more cycle than the first datagram showed
                 tail.shift(SEQUENCE_MODULUS)
                 first += SEQUENCE_MODULUS
-            self._confirm(tail, first)
+            self._confirm(tail, first, now_s)
             return
         if tail is not None and tail.last is None:
             self._close(tail, tail.highest, now_s)
         self._windows.append(_Window(self._above_floor(first_sequence), confirmed=True))
 
-    def _confirm(self, window: _Window[Item], first: int) -> None:
+    def _confirm(self, window: _Window[Item], first: int, now_s: float) -> None:
         early = [number for number in window.pending if number < first]
         for number in early:
             del window.pending[number]
@@ -135,7 +140,7 @@ class JitterBuffer(Generic[Item]):
         if not window.started:
             window.first = window.following = first
         elif first < window.first:
-            self._give_up(range(first, window.first))
+            self._give_up(range(first, window.first), now_s)
             window.first = first
         else:
             self._unexpected += min(first, window.following) - window.first
@@ -170,7 +175,7 @@ class JitterBuffer(Generic[Item]):
     def reset(self, now_s: float) -> None:
         """A new session begins: release all that waits, and forget the numbering."""
         self.abandon_window(now_s)
-        self._advance(float("inf"))
+        self._advance(now_s, at_once=True)
         self._windows.clear()
         self._missing.clear()
         self._floor, self._ended_s = -1, float("-inf")
@@ -198,10 +203,10 @@ class JitterBuffer(Generic[Item]):
             if window.first <= number and (window.last is None or number <= window.last):
                 break
         else:
-            self._count_late(number)
+            self._count_late(number, now_s)
             return
         if number < window.following:
-            self._count_late(number)
+            self._count_late(number, now_s)
         elif number in window.pending:
             self._duplicates += 1
         else:
@@ -210,8 +215,10 @@ class JitterBuffer(Generic[Item]):
             self._reordered += number < window.highest
             window.highest = max(window.highest, number)
 
-    def _count_late(self, number: int) -> None:
+    def _count_late(self, number: int, now_s: float) -> None:
         if number in self._missing:
+            if self._record is not None:
+                self._record.too_late(number, now_s)
             del self._missing[number]
             self._late += 1
             self._reordered += 1
@@ -238,7 +245,7 @@ class JitterBuffer(Generic[Item]):
         since_s = self._windows[0].waiting_since_s() if self._windows else None
         return None if since_s is None else since_s + self._reorder_s
 
-    def _advance(self, now_s: float) -> None:
+    def _advance(self, now_s: float, *, at_once: bool = False) -> None:
         while self._windows:
             window = self._windows[0]
             if window.started:
@@ -248,25 +255,27 @@ class JitterBuffer(Generic[Item]):
                 continue
             since_s = window.waiting_since_s()
             full = sum(len(each.pending) for each in self._windows) > self._capacity  # one window, nearly always
-            if since_s is None or (now_s < since_s + self._reorder_s and not full):
+            if since_s is None or (now_s < since_s + self._reorder_s and not full and not at_once):
                 return
             window.started = True
-            self._skip_missing(window)
+            self._skip_missing(window, now_s)
 
     def _hand_out(self, window: _Window[Item]) -> None:
         while window.following in window.pending:
             self._ready.append(window.pending.pop(window.following).item)
             window.following += 1
 
-    def _skip_missing(self, window: _Window[Item]) -> None:
+    def _skip_missing(self, window: _Window[Item], now_s: float) -> None:
         upto = min(window.pending) if window.pending else (window.last or 0) + 1
-        self._give_up(range(window.following, upto))
+        self._give_up(range(window.following, upto), now_s)
         window.following = max(window.following, upto)
 
-    def _give_up(self, numbers: range) -> None:
+    def _give_up(self, numbers: range, now_s: float) -> None:
         run = len(numbers)
         if not run:
             return
+        if self._record is not None:
+            self._record.give_up(numbers, now_s)
         self._lost += run
         self._longest_run = max(self._longest_run, run)
         key = min(run, LONGEST_RUN)

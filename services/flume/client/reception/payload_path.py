@@ -7,6 +7,7 @@ numbers: they go on in the order of arrival, and loss is known from the server's
 from typing import NamedTuple, Protocol
 
 from flume.client.reception.jitter import ArrivalStatistics, InterarrivalJitter, JitterBuffer
+from flume.client.reception.loss_record import LossRecord
 from flume.client.reception.raw_ts import RawTsClock, RawTsCount
 from flume.errors import RemoteProtocolError
 from flume.media import mpegts, rtp
@@ -55,9 +56,12 @@ class PayloadPath(Protocol):
 class RtpPath:
     """RTP carrying MPEG-TS (RFC 2250): reordered by sequence number, jitter measured by RFC 3550."""
 
-    def __init__(self, *, reorder_ms: float, capacity: int) -> None:
-        """Let a missing number wait *reorder_ms* at most, and hold back *capacity* datagrams at most."""
-        self._buffer: JitterBuffer[Unit] = JitterBuffer(reorder_ms=reorder_ms, capacity=capacity)
+    def __init__(self, *, reorder_ms: float, capacity: int, record: LossRecord | None = None) -> None:
+        """Let a missing number wait *reorder_ms* at most, and hold back *capacity* datagrams at most.
+
+        *record* takes each number that is given up or comes too late.
+        """
+        self._buffer: JitterBuffer[Unit] = JitterBuffer(reorder_ms=reorder_ms, capacity=capacity, record=record)
         self._jitter = InterarrivalJitter()
         self._ssrc: int | None = None
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from flume.client.playback.loopback import Payload
 from flume.client.playback.player import Player
+from flume.client.reception.loss_record import GivenUp, LossRecord, TooLate
 from flume.client.reception.media_socket import MediaSocket
 from flume.client.reception.pacer import PlayoutPacer
 from flume.client.reception.payload_path import PayloadPath, RawTsPath, RtpPath, Unit
@@ -53,8 +54,9 @@ class Receiver:
         self._settings = settings
         self._player = player
         self._lock = threading.Lock()  # guards what follows, but the splicer, which belongs to the thread
+        self._record = LossRecord() if settings.record else None
         self._paths: dict[PayloadKind, PayloadPath] = {
-            "rtp": RtpPath(reorder_ms=settings.reorder_ms, capacity=settings.buffer_datagrams),
+            "rtp": RtpPath(reorder_ms=settings.reorder_ms, capacity=settings.buffer_datagrams, record=self._record),
             "ts": RawTsPath(),
         }
         self._path = self._paths[settings.payload]
@@ -265,6 +267,11 @@ class Receiver:
         """Return what became of the receive buffer asked for, ``None`` while there is no media socket."""
         with self._lock:
             return self._media.buffer()
+
+    def take_losses(self) -> tuple[list[GivenUp], list[TooLate]]:
+        """Return what the record of losses has noted since the last call; nothing where none is kept."""
+        with self._lock:
+            return ([], []) if self._record is None else self._record.take()
 
     def statistics(self) -> ReceptionStatistics:
         """Return the counters as they are now."""

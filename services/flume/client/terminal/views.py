@@ -8,7 +8,7 @@ from typing import Any, Protocol, TextIO
 
 import msgspec
 
-from flume.client.events import ClientEvent
+from flume.client.events import ClientEvent, ClientRecord
 from flume.client.faults import describe_faults
 from flume.client.statistics import ClientStatistics, to_published
 from flume.control import messages
@@ -47,6 +47,7 @@ class JsonView:
     def __init__(self, stream: TextIO) -> None:
         """Write to *stream*."""
         self._stream = stream
+        self._has_recorded = False
 
     def _write(self, event: str, **fields: Any) -> None:
         # Neither a reader that has closed its end nor a full disk may stop the client.
@@ -74,6 +75,12 @@ class JsonView:
     def statistics(self, statistics: ClientStatistics, *, final: bool) -> None:
         """Write ``statistics``; the last ones of a run have ``"final":true``."""
         self._write("statistics", **to_published(statistics), final=final)
+
+    def record(self, record: ClientRecord) -> None:
+        """Write ``frames``, unless *record* is empty; the first one always, so that a reader knows of the record."""
+        if record != ClientRecord() or not self._has_recorded:
+            self._has_recorded = True
+            self._write("frames", **msgspec.to_builtins(record))
 
     def refuse(self, message: str) -> None:
         """Write ``error``."""

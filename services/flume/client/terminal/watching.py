@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from flume.client.app import Client
-from flume.client.events import ClientEvent
+from flume.client.events import ClientEvent, ClientRecord
 from flume.client.statistics import ClientStatistics, to_published
 from flume.client.terminal.views import View
 from flume.control import messages
@@ -46,11 +46,14 @@ class Watching:
         duration_s: float | None = None,
         end_with_session: bool = False,
         statistics_interval_s: float = STATISTICS_INTERVAL_S,
+        on_record: Callable[[ClientRecord], None] | None = None,
     ) -> None:
         """Show on *view*; keep the last statistics in *state_file* for health checks.
 
-        *end_with_session*: end when the client is over, because no further command will come.
+        *end_with_session*: end when the client is over, because no further command will come. *on_record* takes the
+        client's record before each statistics.
         """
+        self._on_record = on_record
         self._end_with_session = end_with_session
         self.failures = 0
         """How many commands were not carried out."""
@@ -131,6 +134,8 @@ class Watching:
     def _show_statistics(self, client: Client, *, final: bool) -> ClientStatistics:
         statistics = client.statistics()
         with self._view_lock:
+            if self._on_record is not None:
+                self._on_record(client.take_record())
             self._view.statistics(statistics, final=final)
         return statistics
 

@@ -4,13 +4,13 @@ The lab knows the container contract (compose/README.md) and not the client's co
 contract can be put on trial.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 import msgspec
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.facts import Claims
+from flume.lab.evidence.facts import Claims, GivenUp, PlayerRecord, Shown, TooLate
 
 
 class Playback(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,3 +64,32 @@ def parse_statistics_untrusted(statistics: Mapping[str, Any]) -> ReportedStatist
         return msgspec.convert(statistics, ReportedStatistics)
     except (msgspec.ValidationError, UnicodeError) as error:  # a key with half a surrogate pair cannot be encoded
         raise EvidenceError(f"a client's statistics cannot be used: {error}") from error
+
+
+_Number = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+"""Of a datagram, or of a frame of the test card: either has 16 bits."""
+
+
+class ReportedFrames(msgspec.Struct, frozen=True, kw_only=True):
+    """One event ``frames``."""
+
+    shown: tuple[tuple[float, _Number | None], ...] = ()
+    given_up: tuple[tuple[float, _Number, _Number], ...] = ()
+    late: tuple[tuple[float, _Number], ...] = ()
+
+
+def parse_record_untrusted(events: Iterable[Mapping[str, Any]]) -> PlayerRecord:
+    """Return the *events* ``frames`` of one client as one value. Raises :class:`EvidenceError` for what is none.
+
+    >>> parse_record_untrusted([{"shown": [[7.0, 41]]}, {"shown": [[7.04, None]]}]).shown
+    (Shown(time_s=7.0, number=41), Shown(time_s=7.04, number=None))
+    """
+    try:
+        reported = [msgspec.convert(event, ReportedFrames) for event in events]
+    except (msgspec.ValidationError, UnicodeError) as error:
+        raise EvidenceError(f"a client's record of its frames cannot be used: {error}") from error
+    return PlayerRecord(
+        tuple(Shown(*one) for frames in reported for one in frames.shown),
+        tuple(GivenUp(*one) for frames in reported for one in frames.given_up),
+        tuple(TooLate(*one) for frames in reported for one in frames.late),
+    )

@@ -34,10 +34,10 @@ class DatagramDecoder:
         *offset* is the position of its frame on the control connection; None: it came over UDP.
         """
         identity = blake2b(data, digest_size=_IDENTITY_BYTES).digest()
-        sequence = ssrc = None
+        sequence = timestamp = ssrc = None
         start = 0
         if _is_rtp(data):
-            sequence, ssrc = struct.unpack_from("!xxHxxxxI", data)
+            sequence, timestamp, ssrc = struct.unpack_from("!xxHII", data)
             start = RTP_HEADER_BYTES
             if data[1] & _MARKER and _is_stuffing(data[start:]):
                 sequence = None  # it repeats a number so that a player goes on counting, and is no part of the stream
@@ -46,7 +46,9 @@ class DatagramDecoder:
             frames = self._frames_of[identity] = self._frames.count_untrusted(memoryview(data)[start:])
         ends = segment.source, segment.destination
         is_entry = data[start : start + 1] == b"\x47" and data[start + 1 : start + 3] in _PAT
-        return MediaDatagram(time_s, *ends, identity, sequence, ssrc, len(data), frames, offset, is_entry)
+        return MediaDatagram(
+            time_s, *ends, identity, sequence, ssrc, len(data), frames, offset, is_entry, timestamp=timestamp
+        )
 
 
 def datagram_bytes(data: bytes) -> int:

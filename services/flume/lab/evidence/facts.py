@@ -70,6 +70,8 @@ class MediaDatagram(NamedTuple):
     """Whether it came in IP fragments. Its time is that of the last one."""
     is_whole: bool = True
     """False: only its beginning passed the tap, in IP fragments; *identity* and *bytes* are those of that part."""
+    timestamp: int | None = None
+    """RTP's time stamp, 32 bits at 90 kHz; None without RTP."""
 
 
 class ControlStart(NamedTuple):
@@ -202,6 +204,40 @@ class TapFacts(NamedTuple):
     headless: tuple[Headless, ...] = ()
 
 
+class Shown(NamedTuple):
+    """A new picture was displayed."""
+
+    time_s: float
+    number: int | None
+    """The one in the test card's barcode; None: it shows none, or none that can be read."""
+
+
+class GivenUp(NamedTuple):
+    """The receiver stopped to wait for the RTP numbers from *first* to *last*, 16 bits each."""
+
+    time_s: float
+    first: int
+    last: int
+
+
+class TooLate(NamedTuple):
+    """An RTP number arrived at the receiver after it had been given up."""
+
+    time_s: float
+    number: int
+
+
+class PlayerRecord(NamedTuple):
+    """What a client says about single frames and datagrams, each in the order of time. Claims, not facts.
+
+    Its times are those of its host's clock, which in a lab is the clock of the captures.
+    """
+
+    shown: tuple[Shown, ...] = ()
+    given_up: tuple[GivenUp, ...] = ()
+    late: tuple[TooLate, ...] = ()
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a client reports about itself. None: it does not say."""
 
@@ -214,6 +250,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     player: str = "none"
     unsupported: tuple[str, ...] = ()
     """What another player was told and cannot do, each with the reason."""
+    record: PlayerRecord | None = None
+    """None: it keeps no record of single frames, as windows and other players do not."""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +268,25 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """Dropped at the receiving socket: its buffer was full."""
 
 
+class LinkQueue(NamedTuple):
+    """How long a datagram takes over a shaped link whose queue is full: what a loss in the queue is told by."""
+
+    period_s: float
+    """A link that changes with time does so again after this long, by the wall clock; 0: it does not change."""
+    steps: tuple[tuple[float, float | None], ...]
+    """From this second of the period on, the delay in milliseconds; None: the link has no rate, and so no queue."""
+
+    def full_ms(self, time_s: float) -> float | None:
+        """Return the delay at *time_s*, epoch seconds; None where no queue can be full.
+
+        >>> LinkQueue(60, ((0.0, None), (15.0, 120.0))).full_ms(75.5)
+        120.0
+        """
+        at_s = time_s % self.period_s if self.period_s else 0.0
+        passed = [full_ms for from_s, full_ms in self.steps if from_s <= at_s]
+        return (passed or [self.steps[-1][1]])[-1]
+
+
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One client host. *tap* names the capture at its own interface; None: only the server has a tap."""
 
@@ -244,6 +301,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What runs on it: our own client, or another player, which speaks RTSP and says little about itself."""
     claims: Claims = Claims()
     counters: Counters = Counters()
+    queue: LinkQueue | None = None
+    """Of its link, towards it; None: the link has no rate."""
 
     @property
     def is_flume(self) -> bool:

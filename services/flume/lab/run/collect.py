@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from flume.errors import EvidenceError, LabError
 from flume.lab.containers.container import Container
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
@@ -121,7 +123,7 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters, losses: Lin
         commands=tuple(str(command) for command in timetable.commands_of(client.number)),
         watches=client.watches,
         program=str(client.program),
-        claims=Claims() if statistics is None else statistics.claims(),
+        claims=Claims() if statistics is None else msgspec.structs.replace(statistics.claims(), record=client.record),
         counters=Counters(
             lost_on_link=0 if losses is None else losses.packets,
             control_until_s=losses.read_s if losses is not None and losses.takes_control else None,

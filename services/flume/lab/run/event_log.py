@@ -15,6 +15,10 @@ from flume.errors import LabError
 from flume.untrusted_json import decode_untrusted
 
 _LAST_LINES = 5
+KEPT = frozenset({"frames"})
+"""Kinds of which every event is kept: the player's record of each frame."""
+_MOST_KEPT = 10_000
+"""Events of a kind that are kept: nearly three hours of one a second."""
 _WAKE_S = 0.5
 """How often a waiting thread looks whether the container has ended: its end is no event."""
 OWN_ERROR = "flume: "
@@ -36,6 +40,7 @@ class EventLog:
         self._changed = threading.Condition(threading.RLock())
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._count: dict[str, int] = {}
+        self._kept: dict[str, deque[Mapping[str, Any]]] = {kind: deque(maxlen=_MOST_KEPT) for kind in KEPT}
         self._other_lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     def on_line(self, line: str) -> None:
@@ -49,6 +54,8 @@ class EventLog:
         with self._changed:
             self._latest[kind] = event
             self._count[kind] = self._count.get(kind, 0) + 1
+            if kind in KEPT:
+                self._kept[kind].append(event)
             if kind == "error":
                 self._other_lines.append(str(event.get("message", line)))
             self._changed.notify_all()
@@ -62,6 +69,11 @@ class EventLog:
         """Return the latest event of *kind*."""
         with self._changed:
             return self._latest.get(kind)
+
+    def kept(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return the events of *kind*, one of :data:`KEPT`, in their order."""
+        with self._changed:
+            return list(self._kept[kind])
 
     def count(self, kind: str) -> int:
         """Return the number of events of *kind* so far."""

@@ -12,7 +12,8 @@ from flume.errors import LabError
 from flume.lab.containers.engine import Container, Engine, Network, Output, Start
 from flume.lab.containers.probe import Probe
 from flume.lab.containers.topology import Topology
-from flume.lab.evidence.claims import ReportedStatistics, parse_statistics_untrusted
+from flume.lab.evidence.claims import ReportedStatistics, parse_record_untrusted, parse_statistics_untrusted
+from flume.lab.evidence.facts import PlayerRecord
 from flume.lab.link.wires import wire_starts
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
@@ -89,6 +90,12 @@ class Client(NamedTuple):
         """The latest statistics that it has sent; ``None`` before the first."""
         event = self.member.events.latest("statistics")
         return None if event is None else parse_statistics_untrusted(event)
+
+    @property
+    def record(self) -> PlayerRecord | None:
+        """What its player displayed and its receiver gave up, by its own record; ``None`` where it keeps none."""
+        events = self.member.events.kept("frames")
+        return parse_record_untrusted(events) if events else None
 
     @property
     def state(self) -> str:

@@ -28,6 +28,11 @@ class FakePlayback:
         self.options = options
         self.count = FrameCount(buffer_s=0.3)
         self.counts_taken = 0
+        self.shown: list[tuple[float, int | None]] = []
+
+    def take_shown(self) -> list[tuple[float, int | None]]:
+        shown, self.shown = self.shown, []
+        return shown
 
     def take_count(self) -> None:
         self.counts_taken += 1
@@ -63,11 +68,23 @@ def test_it_plays_and_reports_what_was_displayed(spoken: Fixture) -> None:
         "instance_options": ["--quiet"],
         "media_options": [":x=1"],
         "buffer_s": 0.3,
+        "record": False,
     }
     assert spoken.say(messages.Ask()) == messages.Report(expected=7, number=12, width=1280, height=720)
     spoken.playback.count.add(1, 10.0)
     seen = spoken.say(messages.Ask())
     assert seen == messages.Report(frames=1, last_s=10.0, expected=7, first_s=10.0, number=12, width=1280, height=720)
+
+
+def test_recorded_pictures_are_reported_once(spoken: Fixture) -> None:
+    spoken.say(msgspec.structs.replace(PLAY, record=True))
+    assert spoken.playback.options["record"] is True
+    spoken.playback.shown = [(10.0, 41), (10.04, None)]
+    reports = [spoken.say(messages.Ask()) for _ in range(2)]
+    assert [report.shown for report in reports if isinstance(report, messages.Report)] == [
+        ((10.0, 41), (10.04, None)),
+        (),
+    ]
 
 
 def test_the_first_frame_after_a_command_is_that_of_datagrams_received_after_it(spoken: Fixture) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from flume.client.playback import vlc_player, vlc_process
@@ -49,6 +50,28 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
 def pid_of(player: VlcPlayer) -> int:
     assert player._process is not None
     return player._process.pid
+
+
+def test_recorded_pictures_are_handed_out_once(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    player = begin("plays")
+    player._play = msgspec.structs.replace(player._play, record=True)
+    player.start()
+    seen: list[int | None] = []
+
+    def has_shown(count: int) -> bool:
+        player.poll()
+        seen.extend(number for _, number in player.take_shown())
+        return len(seen) >= count
+
+    wait_until("it has displayed three pictures", lambda: has_shown(3))
+    assert seen == list(range(1, len(seen) + 1)), "each report's pictures once, in their order"
+
+
+def test_without_a_record_nothing_is_handed_out(begin: Begin) -> None:
+    player = begin("plays")
+    player.start()
+    wait_until("it has displayed a picture", lambda: frames_after_polls(player) > 0)
+    assert player.take_shown() == []
 
 
 def frames_after_polls(player: VlcPlayer) -> int:

@@ -5,6 +5,7 @@ import json
 
 import msgspec
 
+from flume.client.events import ClientRecord
 from flume.client.terminal.views import JsonView, TextView
 from flume.control import messages
 from flume.control.session import Command, State
@@ -40,3 +41,13 @@ def test_a_reply_is_written_for_programs_as_it_came_over_the_wire() -> None:
     assert interrupt["reply"] == {"reply": "interrupt", "state": "interrupted", "last_sequence": 7, "datagrams": 3}
     assert (not_sent["command"], not_sent["reply"], not_sent["error"]) == ("continue", None, "there is no connection")
     assert (error["event"], error["code"]) == ("error", "not_sent")
+
+
+def test_a_record_is_written_for_the_lab_and_an_empty_one_once() -> None:
+    out = io.StringIO()
+    view = JsonView(out)
+    for record in (ClientRecord(), ClientRecord(), ClientRecord(shown=((7.5, 41), (7.54, None)), late=((8.0, 3),))):
+        view.record(record)
+    first, second = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (first["event"], first["shown"], first["given_up"], first["late"]) == ("frames", [], [], [])
+    assert (second["shown"], second["late"]) == ([[7.5, 41], [7.54, None]], [[8.0, 3]])

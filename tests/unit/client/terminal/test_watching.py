@@ -1,11 +1,13 @@
 """The loop of ``flume watch``: what it shows, whichever thread finds it."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from flume.client.app import Client
+from flume.client.events import ClientRecord
 from flume.client.terminal.watching import Watching
 from flume.control import messages
 from flume.control.session import Command, State
@@ -98,3 +100,17 @@ def test_statistics_report_nothing(player: FakePlayer) -> None:
     assert events == []
     client.close()
     assert client.statistics().join_ms is None, "a monitor that was never started has polled nothing"
+
+
+def test_the_record_is_taken_before_each_statistics(player: FakePlayer, monkeypatch) -> None:
+    records: list[ClientRecord] = []
+    watching = Watching(RecordingView(), on_record=records.append)
+    now_s = time.monotonic()
+    monkeypatch.setattr(player, "take_shown", lambda: [(now_s, 41)])
+    with Client(ClientSettings(host="localhost"), player, on_event=watching.on_event) as client:
+        watching._client = client
+        run_interrupt(watching)
+    (record,) = records
+    ((time_s, number),) = record.shown
+    assert number == 41
+    assert abs(time_s - time.time()) < 60, "epoch seconds, as in captures"

@@ -3,7 +3,8 @@
 import pytest
 
 from flume.errors import EvidenceError
-from flume.lab.evidence.claims import parse_statistics_untrusted
+from flume.lab.evidence.claims import parse_record_untrusted, parse_statistics_untrusted
+from flume.lab.evidence.facts import GivenUp, PlayerRecord, Shown, TooLate
 
 
 def test_the_claims_are_taken_from_the_statistics_and_the_rest_is_left():
@@ -43,3 +44,28 @@ def test_another_player_claims_what_it_counts_and_what_it_cannot_do():
 def test_wrong_types_are_an_error_of_the_evidence(event):
     with pytest.raises(EvidenceError, match="statistics"):
         parse_statistics_untrusted(event)
+
+
+def test_the_events_of_a_record_become_one():
+    first = {"event": "frames", "time_s": 8.0, "shown": [[7.0, 41], [7.04, None]], "given_up": [[7.1, 65535, 1]]}
+    second = {"event": "frames", "late": [[7.2, 0]]}
+    assert parse_record_untrusted([first, second]) == PlayerRecord(
+        (Shown(7.0, 41), Shown(7.04, None)), (GivenUp(7.1, 65535, 1),), (TooLate(7.2, 0),)
+    )
+    assert parse_record_untrusted([]) == PlayerRecord()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"shown": 3},
+        {"shown": [["now", 41]]},
+        {"late": [[7.0]]},
+        {"late": [[7.0, 65536]]},
+        {"shown": [[7.0, -1]]},
+        {"given_up": [[7.0, 1, "2"]]},
+    ],
+)
+def test_a_record_that_is_none_is_evidence_that_cannot_be_used(event):
+    with pytest.raises(EvidenceError, match="a client's record of its frames cannot be used"):
+        parse_record_untrusted([event])

@@ -18,6 +18,13 @@ def test_the_latest_of_each_kind_is_kept_and_counted():
     assert log.latest("first_frame") is None
 
 
+def test_every_record_of_frames_is_kept():
+    log = EventLog("client-1")
+    for number in (1, 2):
+        log.on_line(f'{{"event":"frames","shown":[[7.0,{number}]]}}')
+    assert [event["shown"] for event in log.kept("frames")] == [[[7.0, 1]], [[7.0, 2]]]
+
+
 def test_waiting_ends_with_the_event_and_not_with_time():
     log = EventLog("client-1")
     timer = threading.Timer(0.05, log.on_line, ['{"event":"ready"}'])
