@@ -38,7 +38,7 @@ from flume.server.sending.tcp_delivery import BEHIND_S, TcpDelivery
 from flume.server.sending.tcp_pacing import TcpPacing
 from flume.server.sessions.arrivals import Arrivals
 from flume.server.sessions.services import SessionServices
-from flume.server.sessions.table import SessionTable
+from flume.server.sessions.table import SessionFigures, SessionTable
 from flume.server.sessions.tokens import Tokens
 from flume.server.sources.ingest import Ingest
 from flume.server.sources.source import Source
@@ -186,6 +186,10 @@ class Server:
             receivers=self.table.claims(),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
+
+    def figures(self) -> tuple[ServerStatus, list[SessionFigures]]:
+        """Return the state of the server and of each session, for metrics; on the event loop alone."""
+        return self.status(), self.table.figures()
 
     # -- from start to end ---------------------------------------------------------------------------------
 

@@ -5,12 +5,13 @@ import logging
 import resource
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from flume.control.endpoint import without_brackets
+from flume.control.endpoint import Address, endpoint, without_brackets
+from flume.errors import SettingsError
 from flume.lasting_output import lasting_output
 from flume.server.app import Server
 from flume.server.fronts.garbage import spare_what_stays
@@ -19,6 +20,9 @@ from flume.server.logs import set_up_logging
 from flume.server.sources.expand import expand
 from flume.server.sources.item_source import ItemSource, SourceOptions
 from flume.settings import DEFAULT_PORT, ServerSettings
+
+if TYPE_CHECKING:
+    from flume.server.metrics.exporter import Exporter
 
 SPARE_DESCRIPTORS = 128
 """For the ports, libvlc's files and plug-ins, and what is reserved (:data:`.descriptors.RESERVED`)."""
@@ -171,11 +175,18 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Oldest keyframe at which a client may join.",
 )
 @click.option("--segmentation/--no-segmentation", default=True, help="Use UDP segmentation offload where it works.")
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Answer Prometheus at http://HOST:PORT/metrics; without HOST on loopback alone. Needs flumelab[metrics].",
+)
 @_limit_options
 @click.option("--json", "as_json", is_flag=True, help="Write events as one JSON object a line on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 @lasting_output()
-def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool, **options: Any) -> None:
+def serve(
+    *, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool, metrics: str | None, **options: Any
+) -> None:
     """Stream SOURCE… (files, folders, playlists, devices, network addresses) to every host that connects.
 
     Several sources play one after the other, then from the beginning. Try:
@@ -190,10 +201,11 @@ def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool,
     )
     options["host"] = without_brackets(options["host"])
     settings = msgspec.convert(options, ServerSettings)
+    scraped_at = None if metrics is None else metrics_address(metrics)
     _allow_descriptors(settings.max_sessions)
     source = ItemSource(expand(sources), reading._replace(loop=not once))
     try:
-        ended = asyncio.run(_serve(source, settings, as_json=as_json))
+        ended = asyncio.run(_serve(source, settings, scraped_at, as_json=as_json))
     finally:
         source.close()
     if as_json:
@@ -202,29 +214,66 @@ def serve(*, sources: tuple[str, ...], once: bool, as_json: bool, verbose: bool,
         click.echo(f"ended: {ended}")
 
 
-async def _serve(source: ItemSource, settings: ServerSettings, *, as_json: bool) -> str:
+async def _serve(source: ItemSource, settings: ServerSettings, scraped_at: Address | None, *, as_json: bool) -> str:
     server = Server(source, settings)
     loop = asyncio.get_running_loop()
+    exporter = None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     try:
+        exporter = None if scraped_at is None else _start_exporter(server, loop, *scraped_at)
         if await server.start():
             spare_what_stays()
-            _say_listening(server, as_json=as_json)
+            _say_listening(server, None if exporter is None else exporter.address, as_json=as_json)
         return await server.run()
     finally:
+        if exporter is not None:
+            await asyncio.to_thread(exporter.close)
         await server.close()
 
 
-def _say_listening(server: Server, *, as_json: bool) -> None:
+def metrics_address(text: str) -> Address:
+    """Return where metrics are answered: host and port in *text*; raises :class:`SettingsError`.
+
+    >>> metrics_address("9100"), metrics_address("[::]:9100")
+    (('127.0.0.1', 9100), ('::', 9100))
+    """
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise SettingsError("metrics", text, "PORT or HOST:PORT, such as 9100 or [::1]:9100")
+    return without_brackets(host) or "127.0.0.1", int(port)
+
+
+def _start_exporter(server: Server, loop: asyncio.AbstractEventLoop, host: str, port: int) -> "Exporter":
+    """Answer scrapes from now on; raises :class:`SettingsError` without the package for that."""
+    try:
+        from flume.server.metrics.exporter import Exporter  # noqa: PLC0415 - 3 MB, and most servers need none
+    except ModuleNotFoundError as error:
+        reason = f"with the package prometheus-client ({error}): pip install 'flumelab[metrics]'"
+        raise SettingsError("metrics", endpoint(host, port), reason) from error
+    return Exporter.start(server.figures, loop, host, port)
+
+
+def _say_listening(server: Server, scraped_at: Address | None, *, as_json: bool) -> None:
     host, source, has_tls = server.settings.host, server.source_name, server.settings.tls_certificate is not None
     if as_json:
-        _say_json(event="listening", host=host, port=server.port, tls=has_tls, source=source, rtsp=server.rtsp_address)
+        metrics = None if scraped_at is None else endpoint(*scraped_at)
+        _say_json(
+            event="listening",
+            host=host,
+            port=server.port,
+            tls=has_tls,
+            source=source,
+            rtsp=server.rtsp_address,
+            metrics=metrics,
+        )
         return
     control = "TCP control with TLS" if has_tls else "TCP control"
     click.echo(f"listening on {host} port {server.port} ({control}, UDP media): {source}")
     if server.rtsp_address is not None:
         click.echo(f"for other players, such as VLC: {server.rtsp_address}")
+    if scraped_at is not None:
+        click.echo(f"for Prometheus: http://{endpoint(*scraped_at)}/metrics")
 
 
 def _allow_descriptors(sessions: int) -> None:

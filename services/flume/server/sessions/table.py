@@ -4,9 +4,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from flume.control.endpoint import Address
-from flume.control.messages import IDLE, Closed, Event, ReceiverClaim, Reply
+from flume.control.messages import IDLE, ClientCounters, Closed, Event, ReceiverClaim, Reply
 from flume.control.session import Signal, State
 from flume.errors import NetworkError
 from flume.server.limits.admission import Admission
@@ -21,6 +22,18 @@ MOST_CLAIMS = 16
 """In one reply to ``status``, which has to fit in a line of the protocol."""
 
 _log = logging.getLogger(__name__)
+
+
+class SessionFigures(NamedTuple):
+    """One session that is not closed, for those who watch the server."""
+
+    number: int
+    """Counted from 1 since the server began; no other session has had it."""
+    is_active: bool
+    """Whether it is being sent the stream."""
+    counters: ClientCounters
+    claim: ReceiverClaim | None
+    """What its player reports of itself by RTCP."""
 
 
 class Place:
@@ -137,6 +150,14 @@ class SessionTable:
         claims = ((session.number, session.reception.claim) for session in self._sessions)
         made = ((str(number), claim) for number, claim in claims if claim is not None)
         return dict(itertools.islice(made, MOST_CLAIMS))
+
+    def figures(self) -> list[SessionFigures]:
+        """Return the figures of all sessions that are not closed, the oldest first."""
+        return [
+            SessionFigures(one.number, one.state is State.ACTIVE, one.counters, one.reception.claim)
+            for one in self._sessions
+            if one.state is not State.CLOSED
+        ]
 
     def begin_closing(self) -> None:
         """Refuse new sessions from now on; open sessions continue until they are signalled."""

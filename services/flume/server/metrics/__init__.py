@@ -1,0 +1,1 @@
+"""The server's figures for Prometheus: ``flume serve --metrics PORT``."""
