@@ -1,15 +1,10 @@
 """Faults in a stream of which every packet is known: each is found at its packet, and nothing else is."""
 
-from collections.abc import Callable
-
 import pytest
 
 from flume.measures.ts import INDICATORS, StreamFigures, Thresholds, TransportStream, examine_untrusted
 from support.media.constant_rate import (
-    AUDIO,
-    PMT,
     ROWS,
-    SDT,
     TICKS,
     VIDEO,
     Found,
@@ -18,13 +13,11 @@ from support.media.constant_rate import (
     changed,
     edit,
     nulled,
-    pat,
     pid_of,
     shifted_clock,
-    with_section,
 )
+from support.media.ts_faults import FAULTS, LIMITS, flag_discontinuity
 
-LIMITS = Thresholds(pid_s=1.0)
 CLEAN = Multiplex().packets(3000)
 PCR_WRAP = (1 << 33) * 300
 
@@ -35,130 +28,6 @@ def examine(packets: Packets) -> StreamFigures:
 
 def found(figures: StreamFigures) -> list[Found]:
     return [(row.indicator, row.packet, row.pid) for row in figures.findings]
-
-
-def two_wrong_sync_bytes(packets: Packets) -> Packets:
-    return edit(edit(packets, 1011, lambda packet: changed(packet, 0, 0)), 1012, lambda packet: changed(packet, 0, 0))
-
-
-def swapped(packets: Packets, one: int, other: int) -> Packets:
-    out = list(packets)
-    out[one], out[other] = out[other], out[one]
-    return out
-
-
-def flag_discontinuity(packet: bytes) -> bytes:
-    return changed(packet, 5, packet[5] | 0x80)
-
-
-FAULTS: dict[str, tuple[Callable[[Packets], Packets], list[Found]]] = {
-    "a wrong sync byte": (
-        lambda packets: edit(packets, 1010, lambda packet: changed(packet, 0, 0x48)),
-        [("1.2", 1010, None)],
-    ),
-    "a wrong table_id on PID 0": (
-        lambda packets: edit(packets, 1000, lambda packet: with_section(packet, pat(table=0x42))),
-        [("1.3.a", 1000, 0)],
-    ),
-    "a scrambled PAT": (
-        lambda packets: edit(packets, 1000, lambda packet: changed(packet, 3, packet[3] | 0x80)),
-        [("1.3.a", 1000, 0), ("2.6", 1000, 0)],
-    ),
-    "no PAT for a second": (
-        lambda packets: nulled(packets, lambda number, packet: pid_of(packet) == 0 and 950 < number < 1850),
-        [("1.3.a", 1900, 0)],
-    ),
-    "no PAT to the end": (
-        lambda packets: nulled(packets, lambda number, packet: pid_of(packet) == 0 and number > 950),
-        [("1.3.a", 2999, 0)],
-    ),
-    "a packet of the picture is missing": (
-        lambda packets: packets[:1010] + packets[1011:],
-        [("1.4", 1010, VIDEO)],
-    ),
-    "a packet of the sound is missing": (
-        lambda packets: packets[:1031] + packets[1032:],
-        [("1.4", 1031, AUDIO)],
-    ),
-    "a packet comes three times": (
-        lambda packets: packets[:1011] + [packets[1010]] * 2 + packets[1011:],
-        [("1.4", 1012, VIDEO)],
-    ),
-    "fifteen packets of the picture are missing": (
-        lambda packets: packets[:1007] + packets[1022:],
-        [("1.4", 1007, VIDEO)],
-    ),
-    "two packets in the wrong order": (
-        lambda packets: swapped(packets, 1010, 1011),
-        [("1.4", 1010, VIDEO), ("1.4", 1011, VIDEO), ("1.4", 1012, VIDEO)],
-    ),
-    "the counter goes on without payload": (
-        lambda packets: edit(packets, 1035, lambda _: bytes([0x47, 1, 0, 0x25, 183, 0]).ljust(188, b"\xff")),
-        [("1.4", 1035, VIDEO), ("1.4", 1045, VIDEO)],
-    ),
-    "a scrambled PMT": (
-        lambda packets: edit(packets, 1001, lambda packet: changed(packet, 3, packet[3] | 0xC0)),
-        [("1.5.a", 1001, PMT), ("2.6", 1001, PMT)],
-    ),
-    "no PMT for a second": (
-        lambda packets: nulled(packets, lambda number, packet: pid_of(packet) == PMT and 950 < number < 1850),
-        [("1.5.a", 1901, PMT)],
-    ),
-    "the PAT names a PMT that never comes": (
-        lambda packets: [
-            with_section(packet, pat(pmt=0x1001)) if pid_of(packet) == 0 else packet
-            for packet in nulled(packets, lambda _, packet: pid_of(packet) == PMT)
-        ],
-        [("1.5.a", 2999, 0x1001)],
-    ),
-    "no sound for 1.5 s": (
-        lambda packets: nulled(packets, lambda number, packet: pid_of(packet) == AUDIO and 900 < number < 2400),
-        [("1.6", 2430, AUDIO), ("2.5", 2430, AUDIO)],
-    ),
-    "a transport error": (
-        lambda packets: edit(packets, 1010, lambda packet: changed(packet, 1, packet[1] | 0x80)),
-        [("2.1", 1010, VIDEO)],
-    ),
-    "a wrong CRC of the PAT": (
-        lambda packets: edit(packets, 1000, lambda packet: changed(packet, 20, packet[20] ^ 1)),
-        [("2.2", 1000, 0)],
-    ),
-    "a wrong CRC of the PMT": (
-        lambda packets: edit(packets, 1001, lambda packet: changed(packet, 18, packet[18] ^ 1)),
-        [("2.2", 1001, PMT)],
-    ),
-    "a wrong CRC of the SDT": (
-        lambda packets: edit(packets, 1002, lambda packet: changed(packet, 9, packet[9] ^ 1)),
-        [("2.2", 1002, SDT)],
-    ),
-    "no PCR for 200 ms": (
-        lambda packets: [
-            changed(packet, 5, packet[5] & 0xEF) if number % 40 == 5 and 1006 < number < 1200 else packet
-            for number, packet in enumerate(packets)
-        ],
-        [("2.3a", 1205, VIDEO)],
-    ),
-    "the PCR jumps on": (lambda packets: shifted_clock(packets, 1010, 27_000_000), [("2.3b", 1045, VIDEO)]),
-    "the PCR jumps back": (lambda packets: shifted_clock(packets, 1010, -5_400_000), [("2.3b", 1045, VIDEO)]),
-    "a PCR is 2 µs late": (lambda packets: shifted_clock(packets, 1045, 54, end=1046), [("2.4", 1045, VIDEO)]),
-    "all PCRs from one on are 2 µs early": (lambda packets: shifted_clock(packets, 1045, -54), [("2.4", 1045, VIDEO)]),
-    "no PTS for 2 s": (
-        lambda packets: [
-            changed(packet, 19, 0) if number % 40 == 5 and 600 < number < 2600 else packet
-            for number, packet in enumerate(packets)
-        ],
-        [("2.5", 2605, VIDEO)],
-    ),
-    "another table on PID 1": (
-        lambda packets: edit(packets, 1035, lambda _: with_section(b"\x47\x40\x01\x10", pat(table=0x42))),
-        [("2.6", 1035, 1)],
-    ),
-    "junk between packets": (
-        lambda packets: [*packets[:1010], b"junk" * 30, *packets[1010:]],
-        [("1.1", 1010, None)],
-    ),
-    "a last packet that is cut": (lambda packets: [*packets, packets[-1][:100]], [("1.1", 3000, None)]),
-}
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -202,3 +71,103 @@ def test_arrivals_give_the_same_findings_as_the_clock_of_a_file() -> None:
         for number, packet in enumerate(inject(CLEAN)):
             analysis.add_untrusted(packet, number / 1000)
         assert found(analysis.result()) == expected, name
+
+
+def test_two_wrong_sync_bytes_lose_sync() -> None:
+    packets = edit(edit(CLEAN, 1011, lambda packet: changed(packet, 0, 0)), 1012, lambda packet: changed(packet, 0, 0))
+    assert found(examine(packets)) == [("1.1", 1011, None), ("1.4", 1011, VIDEO)]
+    analysis = TransportStream(LIMITS)
+    analysis.add_untrusted(b"".join(packets), None)  # of a source that knows where packets begin
+    assert found(analysis.result()) == [("1.2", 1011, None), ("1.1", 1012, None), ("1.4", 1013, VIDEO)]
+
+
+def test_a_pause_that_is_marked_is_no_error() -> None:
+    analysis = TransportStream(LIMITS)
+    analysis.add_untrusted(b"".join(CLEAN[:1000]), None)
+    analysis.interrupt()
+    analysis.add_untrusted(b"".join(CLEAN[1950:]), None)
+    assert found(analysis.result()) == []
+    unmarked = TransportStream(LIMITS)
+    unmarked.add_untrusted(b"".join(CLEAN[:1000] + CLEAN[1950:]), None)
+    assert unmarked.result().counts["1.4"] > 0
+
+
+def test_a_pause_of_arrivals_that_is_marked_is_no_error() -> None:
+    analysis = TransportStream(LIMITS)
+    for number, packet in enumerate(CLEAN):
+        if number == 1000:
+            analysis.interrupt()
+        if not 1000 <= number < 1950:
+            analysis.add_untrusted(packet, number / 1000 + (60.0 if number >= 1000 else 0.0))
+    assert found(analysis.result()) == []
+
+
+def test_what_is_missing_before_a_pause_is_found() -> None:
+    analysis = TransportStream(LIMITS)
+    for number, packet in enumerate(nulled(CLEAN, lambda number, packet: pid_of(packet) == 0 and number > 1000)[:2000]):
+        analysis.add_untrusted(packet, number / 1000)
+    analysis.interrupt()
+    assert found(analysis.result()) == [("1.3.a", 1999, 0)]
+    for number, packet in enumerate(CLEAN[2000:], 2000):
+        analysis.add_untrusted(packet, number / 1000 + 9)
+    assert found(analysis.result()) == [("1.3.a", 1999, 0)]
+
+
+def test_the_figures_of_a_stream() -> None:
+    figures = examine(CLEAN)
+    assert figures.packets == 3000
+    assert figures.duration_s == pytest.approx(2.965)  # to the last PCR
+    assert figures.rate_kbit == pytest.approx(1504)
+    assert figures.constant_rate is True
+    rows = {row.kind: (row.pid, row.packets) for row in figures.pids}
+    assert rows["PAT"] == (0, 30)
+    assert rows["PMT"] == (0x1000, 30)
+    assert rows["H.264 video"][0] == VIDEO
+    assert rows["AAC audio"] == (0x101, 225)
+    assert sum(row.rate_kbit or 0 for row in figures.pids) == pytest.approx(1504)
+    (program,) = figures.programs
+    assert (program.number, program.pmt_pid, program.pcr_pid) == (1, 0x1000, VIDEO)
+    assert program.streams == {VIDEO: "H.264 video", 0x101: "AAC audio"}
+    (pcrs,) = figures.pcrs
+    assert (pcrs.count, pcrs.arrival_spread_ms) == (75, None)
+    assert pcrs.longest_ms == pytest.approx(40)
+    assert pcrs.worst_ns == pytest.approx(0, abs=1)
+
+
+def test_the_delay_variation_of_arrivals_is_a_figure_and_no_error() -> None:
+    analysis = TransportStream(LIMITS)
+    for number, packet in enumerate(CLEAN):
+        analysis.add_untrusted(packet, number / 1000 + (0.03 if 1000 < number < 1050 else 0.0))
+    figures = analysis.result()
+    assert found(figures) == []
+    assert figures.pcrs[0].arrival_spread_ms == pytest.approx(30)
+
+
+def test_what_cannot_be_known_is_said() -> None:
+    no_pcr = [changed(packet, 5, packet[5] & 0xEF) if packet[3] & 0x20 else packet for packet in CLEAN]
+    figures = examine(no_pcr)
+    assert found(figures) == []
+    assert set(figures.not_examined) == {"1.3.a", "1.5.a", "1.6", "2.3a", "2.3b", "2.4", "2.5"}
+    assert {"1.6", "2.3a", "2.3b", "2.4", "2.5"}.isdisjoint(figures.counts)
+    hidden = [changed(packet, 3, packet[3] | 0x80) if packet[1:3] == b"\x41\x01" else packet for packet in CLEAN]
+    assert examine(hidden).not_examined == {"2.5": "not of PID 0x101: scrambled"}
+    slowing = [packet for number, packet in enumerate(CLEAN) if packet[1] & 0x1F != 0x1F or number * number % 7 > 2]
+    assert examine(slowing).not_examined == {"2.4": "the rate is not constant"}
+    assert found(examine(slowing)) == []
+
+
+def test_the_first_findings_are_kept_and_all_are_counted() -> None:
+    packets = [
+        changed(packet, 1, packet[1] | 0x80) if number % 10 == 7 else packet for number, packet in enumerate(CLEAN)
+    ]
+    packets = edit(packets, 2810, lambda packet: changed(packet, 0, 0))
+    figures = examine(packets)
+    assert figures.counts["2.1"] == 300
+    assert len([row for row in figures.findings if row.indicator == "2.1"]) == 100
+    assert figures.counts["1.2"] == 1
+    assert [row.packet for row in figures.findings if row.indicator == "1.2"] == [2810]
+
+
+def test_a_threshold_must_be_positive() -> None:
+    with pytest.raises(ValueError, match=r"pat_s=0 is not possible"):
+        Thresholds(pat_s=0)

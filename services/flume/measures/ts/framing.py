@@ -52,7 +52,7 @@ class Framer:
         self._in_sync = False
 
     def feed_untrusted(self, block: bytes | bytearray | memoryview) -> list[Packets | Gap]:
-        """Return what *block* completes. Never raises; keeps fewer than :data:`LOOKAHEAD_BYTES` for the next call."""
+        """Return what *block* completes. Never raises; keeps about :data:`LOOKAHEAD_BYTES` for the next call."""
         self._buffer += block
         return self._run(at_end=False)
 
@@ -89,7 +89,7 @@ class Framer:
         """Go to where packets begin; return whether they do within the bytes that are here."""
         place = self._find(at_end=at_end)
         if place is None:
-            keep = 0 if at_end else LOOKAHEAD_BYTES - 1
+            keep = 0 if at_end else LOOKAHEAD_BYTES - 1 + PREFIX_BYTES
             size = max(0, len(self._buffer) - keep)
             self._skipped += size
             self._drop(size)
