@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from fuzz import control_targets, evidence_targets, media_targets, rtsp_targets, source_targets
+from fuzz import control_targets, evidence_targets, measure_targets, media_targets, rtsp_targets, source_targets
 from support.paths import ROOT
 
 Target = Callable[[bytes], None]
@@ -22,6 +22,8 @@ TARGETS: Mapping[str, Target] = {
         media_targets.tables,
         media_targets.packetizer,
         media_targets.reception,
+        measure_targets.stream_file,
+        measure_targets.stream_packets,
         evidence_targets.capture,
         evidence_targets.json_lines,
         evidence_targets.segments,

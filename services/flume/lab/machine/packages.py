@@ -35,6 +35,7 @@ def test_packages() -> Mapping[str, str]:
         "gcc": "gcc",
         "/usr/include/stdio.h": "libc6-dev",
         "tshark": "tshark",
+        "tsreport": "tstools",
     }
     libraries = {library: "libvlc5", plugins: "vlc-plugin-base", windows: "vlc-plugin-video-output"}
     return {**programs, **libraries, cache: "libvlc-bin", **docker_command()}
