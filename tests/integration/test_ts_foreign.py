@@ -48,7 +48,7 @@ def seen_by_tshark(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, lis
                 datagram = IP(src="198.18.0.2", dst="198.18.0.3") / UDP(sport=port, dport=port, chksum=0)
                 writer.write(datagram / Raw(packets[number]))
                 places.append((port, number))
-    command = ["tshark", "-n", "-r", path, "-o", "mpeg_sect.verify_crc:TRUE"]
+    command = ["tshark", "-n", "-r", str(path), "-o", "mpeg_sect.verify_crc:TRUE"]
     command += ["-d", f"udp.port=={FIRST_PORT}-{FIRST_PORT + len(SEEN_BY_TSHARK)},mp2t"]
     command += [
         "-Y",

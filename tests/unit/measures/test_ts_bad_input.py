@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from flume.measures.ts import StreamFigures, TransportStream, examine_untrusted
 from flume.measures.ts.clock import MAX_WAITING
 from flume.measures.ts.programs import MAX_PROGRAMS, MAX_WATCHED
-from support.media.constant_rate import Multiplex, pmt, section, with_section
+from support.media.constant_rate import Multiplex, pmt, with_section
+from support.media.ts_stream import section
 
 CLEAN = b"".join(Multiplex().packets(300))
 
@@ -86,7 +87,7 @@ def size_of(value: object, seen: set[int]) -> int:
     if isinstance(value, dict):
         return size + sum(size_of(part, seen) for pair in value.items() for part in pair)
     if isinstance(value, list | tuple | set | frozenset) or type(value).__name__ == "deque":
-        return size + sum(size_of(part, seen) for part in value)  # type: ignore[attr-defined]
+        return size + sum(size_of(part, seen) for part in value)  # type: ignore[attr-defined,misc]
     if hasattr(value, "__dict__"):
         return size + size_of(vars(value), seen)
     return size
