@@ -5,8 +5,8 @@ reason, never an address: metrics are kept for long, and by other people. ``docs
 
 >>> from flume.control.messages import ServerStatus
 >>> status = ServerStatus(uptime_s=2, source="", ingest="running", sessions=0, active=0, datagrams=7, segmentation=True)
->>> [family.samples[0].value for family in families(status, ()) if family.name == "flume_datagrams"]
-[7.0]
+>>> [int(family.samples[0].value) for family in families(status, ()) if family.name == "flume_datagrams"]
+[7]
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
