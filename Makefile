@@ -2,6 +2,7 @@
 # Settings: make lab CLIENTS=5 PROFILE=lte VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60 PLAYERS=1
 #           make lab CLIENTS=6 PLAYERS=flume,vlc,ffplay,mpv,gstreamer
 #           make firewall FIREWALL=nat CLIENT=1
+#           make study STUDY=mine.toml NAME=first RESUME=1
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,8 +10,8 @@ BIN := $(VENV)/bin
 
 # Settings come from make's command line. In the environment such names often have another meaning (PROFILE, LAB, VIDEO
 # of a CI system), so what it has under them is named and not used; `make -e` uses it. A make that make starts has them
-# there from the first one.
-NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS
+# there from the first one. WSL has a NAME in every environment: it is not used either, and that is not said.
+NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS STUDY RESUME
 THERE := $(foreach name,$(NAMES),$(if $(filter environment,$(origin $(name))),$(if $(value $(name)),$(name))))
 
 CLIENTS = 5
@@ -22,6 +23,9 @@ SCENARIO = tour
 LAB = default
 DURATION =
 FIREWALL =
+STUDY =
+NAME =
+RESUME =
 TESTS =
 WORKERS = 4
 BENCH = full
@@ -37,12 +41,12 @@ endif
 OLD_FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH
+SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH STUDY NAME RESUME
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab status netem firewall calibrate down setup doctor sbom engine-stop purge unit check test bench soak fuzz fresh format players docs promises lock dist
+.PHONY: help lab study status netem firewall calibrate down setup doctor sbom engine-stop purge unit check test bench soak fuzz fresh format players docs promises lock dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -55,6 +59,9 @@ lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove which received i
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
 		$${PROFILE:+--profile "$$PROFILE"} $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
 		$${PLAYERS:+--players "$$PLAYERS"}
+
+study: $(VENV)/.stamp-dev ## what each of several networks does to the video, on one page: STUDY=file NAME=mine; RESUME=1: go on
+	@$(BIN)/flume lab study $${STUDY:+"$$STUDY"} $${NAME:+--name "$$NAME"} $${RESUME:+--resume}
 
 status: $(VENV)/.stamp-lab ## show the running lab, live
 	@$(BIN)/flume lab status --lab "$$LAB"

@@ -16,6 +16,7 @@ from flume.lab.commands.sbom import sbom
 from flume.lab.commands.setup import purge, setup, stop_engine
 from flume.lab.commands.status import show_status
 from flume.lab.commands.steer import down, send
+from flume.lab.commands.study import study
 from flume.lab.machine import interrupts
 
 
@@ -43,6 +44,7 @@ def lab() -> None:
 for command in (
     run,
     report,
+    study,
     compare_runs,
     show_status,
     send,

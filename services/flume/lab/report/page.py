@@ -144,9 +144,15 @@ def _json(value: Any) -> Markup:
 
 
 @cache
+def page_style() -> str:
+    """Return our own rules, for pages of a family: colours, text, tables that become cards on a narrow screen."""
+    return (_FOLDER / "styles" / "page.css").read_text("utf-8")
+
+
+@cache
 def _style() -> str:
     """Return all rules of the page: those of uPlot, then ours."""
-    return f"{(_UPLOT / 'uPlot.min.css').read_text('utf-8')}\n{(_FOLDER / 'styles' / 'page.css').read_text('utf-8')}"
+    return f"{(_UPLOT / 'uPlot.min.css').read_text('utf-8')}\n{page_style()}"
 
 
 @cache

@@ -68,10 +68,19 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
         return run_on(engine, spec, say=say, interactive=interactive, watch=watch)
 
 
-def run_on(engine: Engine, spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | None = None) -> Outcome:
+def run_on(
+    engine: Engine,
+    spec: RunSpec,
+    *,
+    say: Say,
+    interactive: bool,
+    watch: Stopwatch | None = None,
+    leave_running: bool = True,
+) -> Outcome:
     """Carry out *spec* on *engine*, which :func:`~flume.lab.engines.prepare.prepare` returned; see :func:`run_lab`.
 
-    For several runs after one preparation; *engine* stays open.
+    For several runs after one preparation; *engine* stays open. Without *leave_running* the lab is removed before its
+    evidence is judged, so that it takes no CPU from that.
     """
     watch = watch or Stopwatch()
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
@@ -86,7 +95,9 @@ def run_on(engine: Engine, spec: RunSpec, *, say: Say, interactive: bool, watch:
             video = spec.video or ensure_test_card(cache, say=say, interactive=interactive, card=spec.card)
         if plan.note:
             say(plan.note)
-        run = _Run(engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive)
+        run = _Run(
+            engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive, leave_running=leave_running
+        )
         return run.carry_out(layout)
 
 
@@ -119,6 +130,7 @@ class _Run:
         wire: bool,
         say: Say,
         interactive: bool,
+        leave_running: bool,
     ) -> None:
         self.name = artifacts.new_run_name()
         self._engine = engine
@@ -129,6 +141,7 @@ class _Run:
         self._wire = wire
         self._say = say
         self._interactive = interactive
+        self._leave_running = leave_running
         self._timetable = timetable(spec.scenario, clients=spec.clients)
 
     def carry_out(self, layout: Topology) -> Outcome:
@@ -143,6 +156,9 @@ class _Run:
                 links = self._measure_links(fleet)
                 evidence = self._measure(fleet, directory)
                 steps = network.steps(fleet) if self._spec.profile.steps else {}
+            if not self._leave_running:
+                with self._watch.step("remove the lab"):
+                    self._engine.remove_lab(self._spec.lab)
             with self._watch.step("judge"):
                 report = judge(evidence, self._facts(links), network.checks(self._spec.profile, links, steps))
             write_report(report, directory)
@@ -243,6 +259,8 @@ class _Run:
                 port=DEFAULT_PORT,
                 directory=directory,
             )
+        if not self._leave_running:
+            return evidence
         for client, command in last:
             client.send(Command.CONTINUE if command is Command.INTERRUPT else Command.CONNECT)
         if last:

@@ -12,7 +12,7 @@ from flume.lab.study.compare import DEFAULTS, Tolerance, compare, parse_toleranc
 from flume.lab.trial.figures import FIGURES
 from flume.lab.trial.measures import Measures
 from flume.lab.trial.verdict import Verdict
-from support.reports import client, measures, playback, report, wire
+from support.report_values import client, measures, playback, report, wire
 
 ALLOWED = tolerances(())
 
