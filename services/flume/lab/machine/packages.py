@@ -32,6 +32,8 @@ def test_packages() -> Mapping[str, str]:
         "docker-compose": "docker-compose",
         "Xvfb": "xvfb",
         "nft": "nftables",
+        "chromium": "chromium",
+        "chromedriver": "chromium-driver",
         "gcc": "gcc",
         "/usr/include/stdio.h": "libc6-dev",
         "tshark": "tshark",

@@ -17,7 +17,7 @@ from flume.lab.report.page import html
 from flume.lab.trial.verdict import Check, Verdict
 from support.pages.pictures import png, write_pictures
 from support.pages.sample import a_client, a_report, clients, long_report, quality, streamed
-from support.paths import SERVICES
+from support.paths import ROOT, SERVICES
 
 VENDORED = SERVICES / "flume" / "lab" / "report" / "vendored"
 
@@ -106,10 +106,11 @@ def test_the_page_contains_the_licence_of_what_it_contains():
     assert text.index("Permission is hereby granted") < text.index("var uPlot=function")
 
 
-def test_the_vendored_files_are_those_that_are_noted():
-    table = (VENDORED / "README.md").read_text()
-    noted = dict(re.findall(r"^\| `(\S+)` \|.*\| `([0-9a-f]{64})` \|$", table, re.MULTILINE))
-    files = {path.relative_to(VENDORED).as_posix(): path for path in VENDORED.rglob("*") if path.is_file()}
+@pytest.mark.parametrize("vendored", [VENDORED, ROOT / "tests" / "support" / "pages" / "vendored"])
+def test_the_vendored_files_are_those_that_are_noted(vendored: Path):
+    table = (vendored / "README.md").read_text()
+    noted = dict(re.findall(r"^\| `(\S+)` \|.*`([0-9a-f]{64})` \|$", table, re.MULTILINE))
+    files = {path.relative_to(vendored).as_posix(): path for path in vendored.rglob("*") if path.is_file()}
     del files["README.md"]
     assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()} == noted
 

@@ -31,7 +31,9 @@ const timelines = (() => {
 
   function watch(holder) {
     // The room that an open time line takes is there from the start, so that a link to a client leads there.
-    if (holder.closest("details").open) timelineOf(holder);
+    const details = holder.closest("details");
+    if (details.open) timelineOf(holder);
+    details.addEventListener("toggle", () => { if (details.open) timelineOf(holder); });
     near.observe(holder);
   }
 
@@ -69,6 +71,7 @@ function openTarget() {
 }
 
 function start() {
+  document.getElementById("unscripted").remove();
   const holders = [...document.querySelectorAll(".charts")];
   const durations = [...document.querySelectorAll("#lines script")].slice(0, 1).map((script) => JSON.parse(script.textContent).duration);
   view.start(durations[0] ?? 1);

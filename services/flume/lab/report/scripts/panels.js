@@ -1,8 +1,8 @@
 // The panels of a time line: what each shows, its unit, its key. A panel whose values were not measured is left out.
 
 const panels = (() => {
-  const decimals = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const format = (value, digits = 0) => (value == null ? "–" : decimals(digits).format(value).replaceAll(",", "\u202f"));
+  const formats = [0, 1, 2].map((digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  const format = (value, digits = 0) => (value == null ? "–" : formats[digits].format(value).replaceAll(",", "\u202f"));
   const present = (values) => values.filter((value) => value !== null);
   // Not by spreading: an hour has more values than a call may have arguments.
   const most = (values) => present(values).reduce((a, b) => Math.max(a, b), -Infinity);

@@ -207,10 +207,11 @@ function shortNumber(value) {
 
 function chartOptions(part, data, width) {
   const { panel } = part;
-  const highest = () => [0, Math.max(panel.top ?? 0, 1, ...(panel.kind === "bands" ? [] : [highestOf(panel)])) * (panel.top ? 1 : 1.08)];
+  // Of the whole run, so that the same height means the same number at every zoom.
+  const highest = panel.top ?? Math.max(1, panel.kind === "bands" ? 1 : highestOf(panel)) * 1.08;
   return {
     width, height: heightOf(part), padding: [8, 8, part.isLast ? 0 : 8, 0], legend: { show: false }, pxAlign: 1,
-    scales: { x: { time: false, range: (_, min, max) => [min ?? 0, max ?? view.state.whole] }, y: { range: highest } },
+    scales: { x: { time: false, range: (_, min, max) => [min ?? 0, max ?? view.state.whole] }, y: { range: () => [0, highest] } },
     series: [{}, ...seriesOf(part)],
     axes: axesOf(part, width < 500),
     cursor: {
@@ -220,7 +221,7 @@ function chartOptions(part, data, width) {
     },
     hooks: {
       draw: [(plot) => panel.over?.(plot, data)],
-      setCursor: [(plot) => { if (plot.cursor.event) view.setCursor(plot.cursor.left < 0 ? null : plot.posToVal(plot.cursor.left, "x")); }],
+      setCursor: [(plot) => followMouse(plot)],
       setSelect: [(plot) => {
         if (plot.select.width < 4) return;
         const { left, width: wide } = plot.select;
@@ -230,6 +231,25 @@ function chartOptions(part, data, width) {
     },
   };
 }
+
+/** Move the common cursor to that of *plot*, where the mouse has moved it. */
+function followMouse(plot) {
+  const { event, left } = plot.cursor;
+  if (!event || !mouse.moved) return;
+  view.setCursor(left < 0 ? null : plot.posToVal(left, "x"));
+}
+
+/** Whether the last event of the mouse was a move: a page that changes below a mouse at rest gets events too, and they
+ * would undo what a key has done. */
+const mouse = (() => {
+  const last = { x: null, y: null, moved: false };
+  addEventListener("mousemove", ({ clientX, clientY }) => {
+    last.moved = clientX !== last.x || clientY !== last.y;
+    last.x = clientX;
+    last.y = clientY;
+  }, { capture: true });
+  return last;
+})();
 
 function highestOf(panel) {
   const [, ...lines] = chartData(panel);
