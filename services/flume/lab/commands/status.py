@@ -4,7 +4,7 @@ import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -15,18 +15,17 @@ from rich.text import Text
 
 from flume.errors import EngineError, LabError
 from flume.lab.commands.common import console, lab_option
+from flume.lab.commands.present import events_of, present
 from flume.lab.commands.running import no_lab, running_links
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
-from flume.lab.evidence.claims import parse_statistics_untrusted
-from flume.untrusted_json import decode_untrusted
 
 STATUS_INTERVAL_S = 1.0
 LINKS_EVERY = 5
 """Of so many refreshes one reads the links anew: they change only when a person changes them, and it takes longer."""
 
-MAX_LOG_LINES = 40
-"""Enough to contain the latest statistics among a client's other output."""
+MAX_LOG_LINES = 130
+"""About a minute: statistics and a record of frames come once a second. Freezes are those of these lines."""
 
 
 class Row(NamedTuple):
@@ -49,6 +48,16 @@ class Row(NamedTuple):
     join_ms: float | None
     program: str = "flume"
     """Our own client, or another player."""
+    rate_kbit: float | None = None
+    lost_before: int | None = None
+    """Of *lost*: did not reach the client's host, as on the link."""
+    lost_here: int | None = None
+    """Of *lost*: dropped by the client's kernel, at the full socket."""
+    late: int | None = None
+    """Came too late for the jitter buffer; not in *lost*."""
+    freezes: int | None = None
+    """In about the last minute; None: it keeps no record of its frames."""
+    longest_freeze_ms: float | None = None
 
 
 def rows(engine: Engine, lab: str, links: Mapping[int, str] | None = None) -> list[Row]:
@@ -83,24 +92,12 @@ def server_line(engine: Engine, lab: str) -> str:
     return "; ".join(f"server {state.health}: {state.health_detail or 'not yet asked'}" for state in states)
 
 
-def last_statistics(log: str) -> Mapping[str, Any]:
-    """Return the latest statistics event in a client's *log*; empty if there is none."""
-    for line in reversed(log.splitlines()):
-        try:
-            event = decode_untrusted(line, dict[str, Any])
-        except msgspec.DecodeError:
-            continue
-        if event.get("event") == "statistics":
-            return event
-    return {}
-
-
 def _row(container: Container, link: str | None) -> Row:
-    state, event = container.state(), last_statistics(container.logs(tail=MAX_LOG_LINES))
+    state, found = container.state(), present(events_of(container.logs(tail=MAX_LOG_LINES)))
     fixed = (container.index or 0, container.address, link, state.status, state.health)
-    statistics = parse_statistics_untrusted(event) if event else None
-    if statistics is None:
+    if found is None:
         return Row(*fixed, "?", None, None, None, None, None, None, container.program)
+    statistics, stood = found.statistics, found.freezes
     counts = statistics.datagrams is not None
     return Row(
         *fixed,
@@ -112,29 +109,57 @@ def _row(container: Container, link: str | None) -> Row:
         statistics.player.frames_displayed,
         statistics.join_ms,
         container.program,
+        rate_kbit=found.rate_kbit if counts else None,
+        lost_before=found.lost_before if counts else None,
+        lost_here=statistics.dropped_by_receiver if counts else None,
+        late=statistics.late if counts else None,
+        freezes=None if stood is None else len(stood),
+        longest_freeze_ms=max((round(1000 * one.duration_s) for one in stood), default=0) if stood else None,
     )
+
+
+def _state(row: Row) -> str:
+    """Return the client's state, and what is unusual about its container."""
+    unusual = [] if row.container == "running" else [row.container]
+    unusual += [] if row.health in {"healthy", "none", "starting", ""} else [row.health]
+    return ", ".join([row.state, *unusual])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}".replace(",", " ")
+
+
+def _freezes(row: Row) -> str:
+    if row.freezes is None:
+        return "–"
+    return f"{row.freezes}, {(row.longest_freeze_ms or 0) / 1000:.1f} s" if row.freezes else "0"
 
 
 def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
     """Return the rows as a table, with the line of the *server* below it."""
     caption = Text(server, style="dim") if server else None
     result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
-    for name in ("client", "program", "address", "link", "container", "health", "state", "media"):
-        result.add_column(name)
-    for name in ("datagrams", "lost", "jitter ms", "frames", "join ms"):
-        result.add_column(name, justify="right")
+    names_programs = any(row.program != "flume" for row in found)
+    for name in ("client", *(("program",) if names_programs else ()), "address", "link", "state", "media"):
+        result.add_column(name, no_wrap=True)
+    for name in ("kbit/s", "received", "lost\nbefore", "lost\nhere", "late", "jitter\nms", "frames"):
+        result.add_column(name, justify="right", no_wrap=True)
+    result.add_column("freezes,\nlongest", justify="right", no_wrap=True)
+    result.add_column("join\nms", justify="right", no_wrap=True)
     for row in found:
-        numbers = (row.datagrams, row.lost, row.jitter_ms, row.frames, row.join_ms)
+        counts = (row.rate_kbit, row.datagrams, row.lost_before, row.lost_here, row.late)
         result.add_row(
             str(row.number),
-            row.program,
+            *((row.program,) if names_programs else ()),
             row.address,
             row.link or "–",
-            row.container,
-            row.health,
-            row.state,
-            "over " + row.transport if row.transport else "–",
-            *("–" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for value in numbers),
+            _state(row),
+            row.transport or "–",
+            *map(_number, counts),
+            "–" if row.jitter_ms is None else f"{row.jitter_ms:.1f}",
+            _number(row.frames),
+            _freezes(row),
+            _number(row.join_ms),
         )
     return result
 
@@ -146,7 +171,11 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
 @click.option("--once", is_flag=True, help="Print the table once.")
 @lab_option
 def show_status(*, as_json: bool, once: bool, lab: str) -> None:
-    """Show the statistics of every client: live on a terminal until Ctrl-C, once in a pipe."""
+    """Show the statistics of every client: live on a terminal until Ctrl-C, once in a pipe.
+
+    Lost before: datagrams that did not reach the client's host; here: dropped by its kernel; late: came after the
+    jitter buffer had given them up. Freezes: of about the last minute.
+    """
     topology.check_lab_name(lab)
     with Engine.connect() as engine:
         found = rows(engine, lab, link_names(engine, lab))
@@ -162,16 +191,16 @@ def show_status(*, as_json: bool, once: bool, lab: str) -> None:
 
 
 def _watch(engine: Engine, lab: str) -> None:
-    def present() -> Table:
+    def drawn() -> Table:
         return table(lab, rows(engine, lab, links), server_line(engine, lab))
 
     links = link_names(engine, lab)
-    with Live(present(), auto_refresh=False) as live:
+    with Live(drawn(), auto_refresh=False) as live:
         try:
             for number in itertools.count(1):
                 time.sleep(STATUS_INTERVAL_S)
                 if number % LINKS_EVERY == 0:
                     links = link_names(engine, lab)
-                live.update(present(), refresh=True)
+                live.update(drawn(), refresh=True)
         except KeyboardInterrupt:
             return

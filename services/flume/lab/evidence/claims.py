@@ -34,7 +34,11 @@ class ReportedStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """From the command ``connect`` to the first displayed frame."""
     datagrams: int | None = None
     """Received from the media socket, duplicates included; None: it does not say, as other people's players do not."""
+    bytes: int | None = None
+    """Of the datagrams' payloads."""
     lost: int = 0
+    late: int = 0
+    """Came after the wait for them had ended: received, not played."""
     duplicates: int = 0
     jitter_ms: float = 0.0
     dropped_by_receiver: int = 0

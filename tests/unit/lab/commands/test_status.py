@@ -9,15 +9,9 @@ from rich.console import Console
 
 from flume.errors import LabError
 from flume.lab.commands import status
-from flume.lab.commands.status import Row, last_statistics, server_line, table
+from flume.lab.commands.status import Row, server_line, table
 from flume.lab.containers.container import Container, State
 from flume.lab.containers.engine import Engine
-
-LOG = """\
-{"event":"state","state":"active"}
-{"event":"statistics","state":"active","transport":"tcp","datagrams":12,"lost":0}
-not an event
-"""
 
 
 def shown(row: Row, server: str = "") -> str:
@@ -26,15 +20,10 @@ def shown(row: Row, server: str = "") -> str:
     return output.getvalue()
 
 
-def test_the_last_statistics_are_found_between_other_lines():
-    assert last_statistics(LOG)["transport"] == "tcp"
-    assert last_statistics("nothing") == {}
-
-
 def test_the_transport_of_the_media_is_shown_because_a_firewall_may_have_changed_it():
     row = Row(1, "198.18.0.11", None, "running", "healthy", "active", "tcp", 12, 0, 1.5, 3, 200.0)
-    assert "over tcp" in shown(row)
-    assert "over" not in shown(row._replace(transport=None))
+    assert " tcp " in shown(row)
+    assert " tcp " not in shown(row._replace(transport=None))
 
 
 def test_the_profile_of_each_link_is_shown():
@@ -53,9 +42,25 @@ def test_another_player_is_named_and_shown_without_the_counts_that_it_does_not_h
     said = {"event": "statistics", "state": "active", "transport": "udp", "join_ms": 700.0, "player": player}
     row = status._row(container_of("mpv", said), None)
     assert (row.program, row.datagrams, row.lost, row.jitter_ms, row.frames) == ("mpv", None, None, None, 70)
+    assert (row.rate_kbit, row.lost_before, row.freezes) == (None, None, None)
     assert " mpv " in shown(row)
     ours = status._row(container_of("flume", {**said, "datagrams": 900, "lost": 1}), None)
     assert (ours.program, ours.datagrams, ours.lost) == ("flume", 900, 1)
+
+
+def test_what_a_container_does_is_shown_where_it_is_unusual():
+    row = Row(1, "198.18.0.11", "geo", "running", "healthy", "active", "udp", 12, 0, 1.5, 3, 200.0)
+    assert "running" not in shown(row)
+    assert "active, exited, unhealthy" in shown(row._replace(container="exited", health="unhealthy"))
+
+
+def test_losses_are_shown_by_their_cause_and_freezes_with_the_longest():
+    row = Row(1, "198.18.0.11", "geo", "running", "healthy", "active", "udp", 3000, 7, 1.5, 3, 200.0)
+    row = row._replace(rate_kbit=4321.0, lost_before=5, lost_here=2, late=9, freezes=2, longest_freeze_ms=1240)
+    cells = shown(row).splitlines()[-2].split()
+    assert cells[5:10] == ["4", "321", "3", "000", "5"]
+    assert cells[10:12] == ["2", "9"]
+    assert "2, 1.2 s" in shown(row)
 
 
 class NoLinks:

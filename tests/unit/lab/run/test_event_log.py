@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from flume.errors import LabError
-from flume.lab.commands.status import last_statistics
+from flume.lab.commands.present import events_of
 from flume.lab.run.event_log import EventLog
 
 
@@ -50,12 +50,4 @@ def test_a_line_that_is_no_text_or_deeply_nested_is_kept_for_error_messages(line
     log = EventLog("client-1")
     log.on_line(line)
     assert list(log._other_lines) == [line]
-    assert last_statistics(f'{{"event":"statistics","n":1}}\n{line}\n') == {"event": "statistics", "n": 1}
-
-
-def test_the_last_statistics_are_found_among_other_lines():
-    text = (
-        'starting\n{"event":"statistics","datagrams":1}\n{"event":"statistics","datagrams":7}\n{"event":"state"}\n[1]\n'
-    )
-    assert last_statistics(text)["datagrams"] == 7
-    assert last_statistics("nothing\n") == {}
+    assert events_of(f'{{"event":"statistics","n":1}}\n{line}\n')[0] == {"event": "statistics", "n": 1}
