@@ -15,6 +15,7 @@ from flume.capture.dissect import LINK_HEADER, Dissector
 from flume.capture.files import CaptureFile, CrossCheck, Record
 from flume.errors import CaptureError
 from flume.lab.evidence.collector import Collector
+from flume.lab.evidence.datagrams import Keep
 from flume.lab.evidence.facts import Tap, TapFacts
 
 CLOCK_STEP_S = 0.05
@@ -92,18 +93,19 @@ def _problems_in_log(log_text: str, packets: int) -> tuple[int, list[str]]:
     return lost, problems
 
 
-def read_tap(path: Path, *, name: str, log_text: str, port: int) -> TapFacts:
+def read_tap(path: Path, *, name: str, log_text: str, port: int, keep: Keep | None = None) -> TapFacts:
     """Return what the capture at *path* holds of the stream and its control connections on *port*.
 
     *name* is the tap's name in the report. *log_text* is what tcpdump wrote to its standard error, to the end. A file
     that is missing, damaged or not a capture raises nothing: ``tap.problem`` names it, and the verdict is ERROR.
+    *keep* gets the bytes of each datagram of the stream, which the facts do not have.
 
     Example::
 
         facts = read_tap(Path("server.pcap"), name="server", log_text=log, port=5004)
         facts.tap.problem is None, len(facts.media)
     """
-    collector = Collector(port)
+    collector = Collector(port, keep)
     listening = _LISTENING.search(log_text)
     reading = _Reading(collector)
     try:

@@ -10,7 +10,7 @@ from flume.capture.fragments import Assembly, Fragment, Reassembler
 from flume.errors import CaptureError
 from flume.lab.evidence.builder import TapFactsBuilder
 from flume.lab.evidence.connection import ACK, FIN, RST, SYN, ControlConnection
-from flume.lab.evidence.datagrams import DatagramDecoder, datagram_bytes
+from flume.lab.evidence.datagrams import DatagramDecoder, Keep, datagram_bytes
 from flume.lab.evidence.echoes import Echoes
 from flume.lab.evidence.facts import (
     END_GRACE_S,
@@ -34,11 +34,11 @@ _IDENTITY_BYTES = 16
 class Collector:
     """Takes packets one by one; gives the facts at the end."""
 
-    def __init__(self, port: int) -> None:
-        """Expect a server whose control and media port is *port*."""
+    def __init__(self, port: int, keep: Keep | None = None) -> None:
+        """Expect a server whose control and media port is *port*. *keep* gets the bytes of each datagram."""
         self._port = port
         self._facts = TapFactsBuilder()
-        self._decoder = DatagramDecoder()
+        self._decoder = DatagramDecoder(keep)
         self._echoes = Echoes()
         self._reassembler = Reassembler()
         self._connections: dict[Endpoint, ControlConnection] = {}

@@ -1,6 +1,7 @@
 """Payloads in, datagrams of the stream out: identity, RTP number, and the video frames that begin in each. Pure."""
 
 import struct
+from collections.abc import Callable
 from hashlib import blake2b
 
 from flume.capture.dissect import Segment
@@ -17,12 +18,16 @@ _IDENTITY_BYTES = 16
 _MARKER = 0x80
 """Of RTP. Datagrams of the stream have none."""
 
+Keep = Callable[[bytes, bytes], None]
+"""Takes the identity of a datagram and all its bytes, once for each identity."""
+
 
 class DatagramDecoder:
     """Decodes the datagrams of one capture, in their order: the PIDs of the video are learned on the way."""
 
-    def __init__(self) -> None:
-        """Know no PID."""
+    def __init__(self, keep: Keep | None = None) -> None:
+        """Know no PID. *keep* gets the bytes of the datagrams, which are not kept here."""
+        self._keep = keep
         self._frames = FrameCounter()
         self._frames_of: dict[bytes, int] = {}  # every client gets the same datagrams: look into each once
 
@@ -44,6 +49,8 @@ class DatagramDecoder:
         frames = self._frames_of.get(identity)
         if frames is None:
             frames = self._frames_of[identity] = self._frames.count_untrusted(memoryview(data)[start:])
+            if self._keep is not None:
+                self._keep(identity, data)
         ends = segment.source, segment.destination
         is_entry = data[start : start + 1] == b"\x47" and data[start + 1 : start + 3] in _PAT
         return MediaDatagram(
@@ -59,6 +66,16 @@ def datagram_bytes(data: bytes) -> int:
     if _is_rtp(data):
         return RTP_HEADER_BYTES + PAYLOAD_BYTES
     return PAYLOAD_BYTES if data[:1] == b"\x47" and len(data) % TS_PACKET_BYTES == 0 else 0
+
+
+def packets_untrusted(data: bytes) -> bytes:
+    """Return the transport packets in a datagram of the stream: whole ones, without what comes before and behind them.
+
+    >>> packets_untrusted(b"G" + bytes(200)) == b"G" + bytes(187)
+    True
+    """
+    start = RTP_HEADER_BYTES if _is_rtp(data) else 0
+    return data[start : len(data) - (len(data) - start) % TS_PACKET_BYTES]
 
 
 def _is_rtp(data: bytes) -> bool:

@@ -31,6 +31,8 @@ class FrameCounter:
         """Start without a known PID."""
         self._pmt_pids: set[int] = set()
         self._video_pids: set[int] = set()
+        self.first_video_pid: int | None = None
+        """The PID of video that a PMT named first; None before one did."""
 
     def count_untrusted(self, payload: bytes | memoryview) -> int:
         """Return how many video frames begin in *payload*, whole transport packets. Raises nothing."""
@@ -62,5 +64,8 @@ class FrameCounter:
         entry = 12 + ((section[10] & 0x0F) << 8 | section[11])
         while entry + 5 <= len(section) - 4:
             if section[entry] in _VIDEO_TYPES:
-                self._video_pids.add((section[entry + 1] & 0x1F) << 8 | section[entry + 2])
+                pid = (section[entry + 1] & 0x1F) << 8 | section[entry + 2]
+                self._video_pids.add(pid)
+                if self.first_video_pid is None:
+                    self.first_video_pid = pid
             entry += 5 + ((section[entry + 3] & 0x0F) << 8 | section[entry + 4])

@@ -124,6 +124,10 @@ class PictureFigures(_Value, frozen=True, kw_only=True):
     """Of these, equal to the frame sent in every pixel."""
     not_decodable: int
     """Sent, and not in the decoder's output: they have no quality and are part of no mean."""
+    counters_read: int = 0
+    """Of those compared, frames whose burnt-in counter can be read, in the frame sent and in the frame shown."""
+    counters_differ: int = 0
+    """Of these, frames that show another number: there the decoder filled in an older picture."""
     vmaf: Quality | None = None
     ssim: Quality | None = None
     psnr_db: Quality | None = None
@@ -166,3 +170,5 @@ class Measures(_Value, frozen=True, kw_only=True):
     attribution: Attribution | None = None
     pictures: PictureFigures | None = None
     series: Series | None = None
+    not_measured: dict[str, str] = {}
+    """Why a part is None, or lacks a figure: the name of its field to the reason."""
