@@ -5,6 +5,8 @@ an interval, divided by the media rate, is the *delay factor*: the buffer that w
 The *media loss rate* is the number of media packets that were lost or came out of order in the interval.
 """
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 INTERVAL_S = 1.0
@@ -45,12 +47,28 @@ def delay_factor_ms(arrivals: list[tuple[float, int]], rate_bytes_s: float) -> f
     return 1000 * (highest - lowest) / rate_bytes_s
 
 
+def stamped_delay_factor_ms(delays_s: Iterable[float]) -> float:
+    """Return the time-stamped delay factor of one interval, TS-DF (EBU Tech 3337), whatever the rate does meanwhile.
+
+    *delays_s*: of each arrival, how long after its own time it came: its departure, or its time stamp. Only differences
+    count, so the clocks need not agree. For a constant rate it is the delay factor of RFC 4445 less one datagram. Of a
+    rate that varies, that one measures the variation too, and this one the network alone. 0 without an arrival.
+
+    >>> round(stamped_delay_factor_ms([0.010, 0.012, 0.045]), 6)
+    35.0
+    """
+    lowest, highest = math.inf, -math.inf
+    for delay_s in delays_s:
+        lowest, highest = min(lowest, delay_s), max(highest, delay_s)
+    return max(0.0, 1000 * (highest - lowest))
+
+
 class DeliveryIndexMeter:
     """Measures interval after interval of one stream, in the order of arrival.
 
     The media rate of an interval is that of what was *sent* for it, which the caller knows: the constant rate of the
     stream, or the bytes that left within the interval. A stream whose rate varies within an interval has a delay factor
-    of its own.
+    of its own: see :func:`stamped_delay_factor_ms`.
 
     >>> meter = DeliveryIndexMeter()
     >>> for n in range(200):

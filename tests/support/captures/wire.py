@@ -111,7 +111,10 @@ class Wire(TapFactsBuilder):
         return self.request(client, "connect").reply(client, "connect", state="connecting", token=text)
 
     def stream(self, seconds: float, *clients: int, every_s: float = 0.02, port: int = 50000) -> Self:
-        """One datagram to each of *clients* at every step; each begins a video frame at every second step."""
+        """One datagram to each of *clients* at every step; each begins a video frame at every second step.
+
+        A second after the other begins with an entry: a keyframe of the test card.
+        """
         for _ in range(round(seconds / every_s)):
             for client in clients:
                 self.media.append(
@@ -124,6 +127,8 @@ class Wire(TapFactsBuilder):
                         7,
                         1328,
                         self.sequence % 2,
+                        is_entry=self.sequence % 50 == 1,
+                        timestamp=round(self.sequence * every_s * 90_000) % (1 << 32),
                     )
                 )
             self.sequence += 1

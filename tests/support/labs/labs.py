@@ -12,6 +12,7 @@ from typing import Any
 
 from flume.lab.containers.engine import Engine
 from flume.lab.engines.lock import remove_left_over
+from flume.lab.trial.checks.frame_sums import CAUSES
 from support.paths import ROOT
 from support.residue.docker_objects import LabWatch
 
@@ -110,6 +111,11 @@ class LabUnderTest:
         )
 
     def report(self) -> dict[str, Any]:
-        """Return the report of the latest run."""
+        """Return the report of the latest run, in which each missing frame has one cause."""
         report: dict[str, Any] = json.loads((self.artifacts / "latest" / "report.json").read_text())
+        for client in report["clients"]:
+            if (attribution := client["measures"]["attribution"]) is not None:
+                assert sum(attribution[cause] for cause in CAUSES) == attribution["missing"], client["name"]
+        wrong = [check for check in report["checks"] if check["name"] == "attribution" and check["verdict"] != "PASS"]
+        assert not wrong, wrong
         return report

@@ -204,6 +204,20 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return int(room) if math.isfinite(room) else -1
 
     @property
+    def full_queue_ms(self) -> float | None:
+        """Delay of a datagram that finds the last place in the queue, in milliseconds; None without a bottleneck.
+
+        >>> Direction(delay_ms=5, rate_kbit=2000, queue_bytes=25 * FRAME_BYTES).full_queue_ms
+        147.96
+        """
+        if self.rate_kbit is None:
+            return None
+        if self.bucket is not None:
+            return self.delay_ms + 8 * self.queue_room_bytes / self.rate_kbit
+        # netem counts what is in flight as well, and the rate sends one after the other.
+        return max(self.delay_ms, 8 * self.limit_datagrams * FRAME_BYTES / self.rate_kbit)
+
+    @property
     def limit_datagrams(self) -> int:
         """netem's ``limit`` in datagrams. It counts datagrams in flight as well as queued ones, so both must fit.
 

@@ -12,7 +12,7 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, receive_buffer_errors, socket_drops
-from flume.lab.evidence.facts import Backlog, Claims, Counters, Evidence, Expectations, Subject, TapFacts
+from flume.lab.evidence.facts import Backlog, Claims, Counters, Evidence, Expectations, LinkQueue, Subject, TapFacts
 from flume.lab.link.links import LinkLosses
 from flume.lab.run.fleet import Client, Fleet
 from flume.lab.run.network import fleet_links
@@ -62,10 +62,11 @@ def gather(
     started_s: float,
     port: int,
     directory: Path,
+    queue: LinkQueue | None = None,
 ) -> Evidence:
     """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
 
-    *started_s* is the start of the scenario in epoch seconds, *port* the server's. Raises
+    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queue* that of each link. Raises
     :class:`~flume.errors.LabError` when the engine cannot hand the material over, or it cannot be written.
     """
     losses = _losses(fleet)
@@ -78,7 +79,8 @@ def gather(
     taps = [_decode(end, captures, port) for end in ends]
     write_all_logs(fleet.program_containers, directory / "logs")
     subjects = [
-        _subject(client, timetable, raw[client.container.pid], losses.get(client.number)) for client in fleet.clients
+        _subject(client, timetable, raw[client.container.pid], losses.get(client.number), queue)
+        for client in fleet.clients
     ]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations, backlog)
 
@@ -114,7 +116,9 @@ def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
     return facts._replace(tap=facts.tap._replace(problem=problem))
 
 
-def _subject(client: Client, timetable: Timetable, raw: RawCounters, losses: LinkLosses | None) -> Subject:
+def _subject(
+    client: Client, timetable: Timetable, raw: RawCounters, losses: LinkLosses | None, queue: LinkQueue | None
+) -> Subject:
     statistics = client.statistics
     return Subject(
         name=client.name,
@@ -131,6 +135,7 @@ def _subject(client: Client, timetable: Timetable, raw: RawCounters, losses: Lin
             dropped_by_firewall=firewall_drops(raw.iptables),
             dropped_by_receiver=_receiver_drops(client, raw),
         ),
+        queue=queue,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from flume.lab.evidence.facts import LinkQueue
 from flume.lab.link import traffic
 from flume.lab.link.exchange import StepCounts
 from flume.lab.link.links import LinkReport, Links
@@ -41,6 +42,12 @@ def measure(fleet: Fleet) -> tuple[LinkReport, ...]:
 def steps(fleet: Fleet) -> dict[int, StepCounts]:
     """Return how the timed steps of each client's link were made; no entry where a link does not change with time."""
     return fleet_links(fleet).steps()
+
+
+def queue(profile: Profile) -> LinkQueue | None:
+    """Return how long a datagram takes towards a client when the queue of *profile* is full; None where it has none."""
+    steps = tuple((at_s, direction.full_queue_ms) for at_s, direction in profile.changes("down"))
+    return LinkQueue(profile.period_s or 0.0, steps) if any(full_ms is not None for _, full_ms in steps) else None
 
 
 def described(profile: Profile, reports: Sequence[LinkReport]) -> Network | None:

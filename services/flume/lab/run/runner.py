@@ -258,6 +258,7 @@ class _Run:
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
+                queue=network.queue(self._spec.profile),
             )
         if not self._leave_running:
             return evidence

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, OtherPacket, Subject, TapFacts
 from flume.lab.trial.flows import Flow, classify
+from flume.lab.trial.frame_account import FrameAccount
 from flume.lab.trial.link_losses import lost_datagrams
 from flume.lab.trial.matching import Matching, match
+from flume.lab.trial.measures import Measures
 from flume.lab.trial.numbering import passed_over
 from flume.lab.trial.verdict import Balance
 from flume.lab.trial.windows import ActiveWindow, CommandOutcome, Sessions
@@ -30,6 +32,9 @@ class Case(NamedTuple):
     """Epoch seconds of the run's start."""
     receivers: tuple[str, ...]
     """Names of the clients that were sent datagrams in their windows, this one included."""
+    account: FrameAccount | None = None
+    """Of its frames; :mod:`flume.lab.trial.measured` makes it of all cases together."""
+    measures: Measures = Measures()
 
     def active_s(self, window: ActiveWindow) -> float:
         """Return the seconds for which *window* was open while the server's capture ran."""

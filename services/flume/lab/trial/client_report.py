@@ -43,6 +43,7 @@ def client_report(case: Case, checks: Iterable[Check], end_s: float) -> ClientRe
             sent=_bins(flow.sent, started_s, end_s),
             leaked=_bins(flow.leaked, started_s, end_s),
         ),
+        measures=case.measures,
     )
 
 

@@ -13,6 +13,7 @@ from flume.lab.trial.case import Case, cases_of
 from flume.lab.trial.checks import run as run_checks
 from flume.lab.trial.checks.registry import CLIENT_CHECKS
 from flume.lab.trial.client_report import client_report
+from flume.lab.trial.measured import measured
 from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import Balance, Check, Report, RunFacts, TapReport, worst
 
@@ -29,11 +30,11 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
         report = judge(Evidence(started_s, "server", (facts,), (subject,)), RunFacts(run="mine"))
     """
     server = _with_incomplete(evidence.facts(evidence.server_tap))
-    cases = explained(cases_of(evidence, server, reconstruct(server)), evidence.backlog)
+    end_s = max(server.tap.last_s, evidence.started_s)
+    cases = measured(explained(cases_of(evidence, server, reconstruct(server)), evidence.backlog), server, end_s)
     checks = [*extra_checks, *_check_run(evidence, server, cases)]
     for case in cases:
         checks += _check_client(case)
-    end_s = max(server.tap.last_s, evidence.started_s)
     clients = [client_report(case, checks, end_s) for case in cases]
     return Report(
         verdict=worst(check.verdict for check in checks),

@@ -53,7 +53,7 @@ class WireFigures(_Value, frozen=True, kw_only=True):
     clock_bound_ms: float = 0.0
     """How far the clocks of the two captures may be apart: 0 where one kernel stamps both."""
     delay_factor_ms: float | None = None
-    """The greatest delay factor of an interval of one second (RFC 4445)."""
+    """The greatest delay factor of a second (RFC 4445), time-stamped because the rate varies (EBU Tech 3337)."""
     media_loss_rate: float | None = None
     """The greatest number of transport packets lost in one second (RFC 4445)."""
     longest_silence_ms: float | None = None
@@ -80,10 +80,14 @@ class PlaybackFigures(_Value, frozen=True, kw_only=True):
     frames_shown: int
     """Of those due; each once."""
     frames_late: int | None = None
-    """Shown later than their own time by more than one frame's duration."""
+    """Shown later than their own time by more than one frame's duration.
+
+    Their own time is that of the stream's clock, with the median of what the pictures of the window are behind it.
+    """
     freezes: list[Freeze]
     frozen_pct: float
-    """Share of the time in windows, from the first frame on, that the picture stood still."""
+    """Share of the time in windows that the picture stood still. It begins when the picture first moves: a player shows
+    its first picture at once, and the second one when its buffer is full."""
     glass_to_glass_ms: Spread | None = None
     """From a frame's first datagram at the server's interface to the frame on the screen, by the burnt-in counter."""
 
@@ -105,6 +109,14 @@ class Attribution(_Value, frozen=True, kw_only=True):
     """A datagram of it came too late for the jitter buffer."""
     decoder: int = 0
     """All of it reached the client's program in time; the player did not show it."""
+    by: str = "numbers"
+    """How the frames were told apart: by the numbers in the pictures, or only by ``counts``."""
+    unclear: int = 0
+    """Pictures whose number cannot be read: which frames they are was found by their time."""
+    extra: int = 0
+    """Pictures that are no frame of their own, such as one that was drawn over in part."""
+    misfits: int = 0
+    """Pictures with a number that no frame has which was sent by then."""
 
 
 class Quality(_Value, frozen=True, kw_only=True):

@@ -1,12 +1,13 @@
 """What the RTP numbers of the allowed datagrams say: holes, repetitions, and which frames a window's end cut. Pure."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from flume.lab.evidence.facts import Endpoint, MediaDatagram
 from flume.lab.trial.flows import Flow
+from flume.lab.trial.frames import follows, frames_sent
 
 _NUMBERS = 1 << 16
 """RTP's sequence numbers wrap here (RFC 3550)."""
@@ -19,7 +20,7 @@ def holes(datagrams: Sequence[MediaDatagram], refused_s: float = math.inf) -> in
     Over TCP a server may skip to a datagram at which a player can begin, when the connection is slower than the stream.
     """
     numbered = [datagram for datagram in datagrams if datagram.sequence is not None]
-    return sum(not _follows(b, a) and b.time_s < refused_s and not _passed_between(a, b) for a, b in pairwise(numbered))
+    return sum(not follows(b, a) and b.time_s < refused_s and not _passed_between(a, b) for a, b in pairwise(numbered))
 
 
 def passed_over(flow: Flow) -> int:
@@ -63,35 +64,10 @@ def frames_begun(flow: Flow, missing: Iterable[MediaDatagram] = ()) -> FramesBeg
     A window's end cuts its last frame, unless the next window goes on with the very next datagram: the frame was then
     only delayed. A frame may end in the datagram in which the next one begins; so without that one it is not due.
     """
-    frames = list(_frames(flow, {id(datagram) for datagram in missing}))
-    return FramesBegun(sum(frames), len(frames) - sum(frames))
-
-
-def _frames(flow: Flow, gone: Set[int]) -> Iterator[bool]:
-    """Yield for each video frame whether it is due; *gone*: the identities of the datagrams that did not arrive."""
-    on_the_way = whole = False
-    last: MediaDatagram | None = None
-    for datagrams in flow.allowed:
-        if datagrams and on_the_way and not (last and _follows(datagrams[0], last)):
-            yield False
-            on_the_way = False
-        for datagram in datagrams:
-            arrived = id(datagram) not in gone
-            for _ in range(datagram.video_frames_started):
-                if on_the_way:
-                    yield whole and arrived
-                on_the_way, whole = True, arrived
-            whole = whole and arrived
-            last = datagram
-    if on_the_way:
-        yield False
-
-
-def _follows(later: MediaDatagram, earlier: MediaDatagram) -> bool:
-    """Whether *later* is the very next datagram of the stream after *earlier*."""
-    if later.sequence is None or earlier.sequence is None or later.ssrc != earlier.ssrc:
-        return False
-    return later.sequence == (earlier.sequence + 1) % _NUMBERS
+    gone = {id(datagram) for datagram in missing}
+    frames = frames_sent(flow)
+    due = sum(frame.is_whole and all(id(one) not in gone for one in frame.datagrams) for frame in frames)
+    return FramesBegun(due, len(frames) - due)
 
 
 def _passed_between(earlier: MediaDatagram, later: MediaDatagram) -> int:

@@ -42,7 +42,7 @@ def test_the_names_are_those_that_reports_have_had():
     """They are part of the report's format: a new name is added here, an old one is not changed."""
     assert [*RUN_CHECKS] == ["capture", "link", "steps", "backlog", "subjects", "strangers", "evidence"]
     assert [*CLIENT_CHECKS][:6] == ["promise", "commands", "reception", "silence", "sequence", "acknowledged"]
-    assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join"]
+    assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join", "attribution"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,8 +1,10 @@
 """The links in the report: configured figures beside measured ones."""
 
+import msgspec
+
 from flume.lab.link.exchange import StepCounts
 from flume.lab.link.links import LinkReport
-from flume.lab.link.profile import Direction, Profile
+from flume.lab.link.profile import Direction, Profile, Step
 from flume.lab.link.sampling import Interval, Measured, Percentiles
 from flume.lab.run import network
 from flume.lab.trial.verdict import Verdict
@@ -88,3 +90,20 @@ def test_steps_are_checked_for_each_client():
 
 def test_an_unshaped_network_is_not_described():
     assert network.described(Profile(name="clean", description="", down=Direction(), up=Direction()), []) is None
+
+
+def test_the_delay_of_a_full_queue_is_known_for_each_step():
+    queue = network.queue(PROFILE)
+    assert queue is not None
+    # netem holds 126 datagrams: 52 in flight during 70 ms, 73 in the queue, and the one that leaves.
+    assert round(queue.full_ms(7.0) or 0, 2) == 172.62
+    slow = msgspec.structs.replace(LOSSY, rate_kbit=4000.0)
+    steps = (Step(at_s=10, down=slow, up=Direction()), Step(at_s=20, down=Direction(), up=Direction()))
+    changing = network.queue(msgspec.structs.replace(PROFILE, period_s=30.0, steps=steps))
+    assert changing is not None
+    assert [changing.full_ms(60.0 + at_s) is None for at_s in (0.0, 9.9, 10.0, 20.0, 29.9)] == [False] * 3 + [True] * 2
+    assert (changing.full_ms(75.0) or 0) > 172.62
+
+
+def test_a_link_without_a_rate_has_no_queue():
+    assert network.queue(msgspec.structs.replace(PROFILE, down=Direction(loss_pct=1.0))) is None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from flume.lab.trial.case import Case
-from flume.lab.trial.checks import account, delivery, run, viewer
+from flume.lab.trial.checks import account, delivery, frame_sums, run, viewer
 from flume.lab.trial.checks.finding import Finding
 
 CLIENT_CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType(
@@ -23,6 +23,7 @@ CLIENT_CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType
         "loss": account.loss,
         "frames": viewer.frames,
         "join": viewer.join,
+        "attribution": frame_sums.attribution,
     }
 )
 """Each client is examined by all of these, in this order. None: the run does not ask."""

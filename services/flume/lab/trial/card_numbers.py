@@ -1,0 +1,202 @@
+"""Which number of the test card each frame of the stream shows. Pure.
+
+The judge does not decode pictures. It knows the order of the frames in the stream, from the server's tap, and the
+numbers of displayed pictures, from the players' records. The card's numbers rise by one a frame, and begin again at 0
+with the file. So one *offset* between order and number explains all that was ever displayed. It is voted on: the first
+picture after the beginning of a window is the frame with which the window began. Every other number is then compared
+with it, so that a player which claims a number that was not sent, or not yet, is found out.
+"""
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from flume.lab.evidence.facts import MediaDatagram, Shown
+from flume.lab.trial.frames import Frame
+from flume.measures.rtp import extend
+
+NO_LOOP = 1 << 16
+"""The card's number has 16 bits."""
+LONGEST_LAG_S = 10.0
+"""A frame is displayed within this long after it was sent: the buffers of a client hold a second or two."""
+_CANDIDATES = 10
+_LOOKED_AT = 5
+"""Pictures after the beginning of a window of which one may be its first frame."""
+_SAMPLE = 200
+"""Pictures of each client by which candidates are compared."""
+_LONGEST_GROUP = 250
+LEAST_NUMBERED = 0.5
+"""Share of pictures with a number. A video without the card has none; on a bad link half of the card's are readable."""
+
+
+class Place(NamedTuple):
+    """A frame's place in the stream."""
+
+    stretch: int
+    """A stretch of the stream of which every datagram was sent to some client. Others have no common order."""
+    rank: int
+    """How many frames of the stretch come before it."""
+
+
+class Places:
+    """The frames of the whole stream in their order, whoever they were sent to."""
+
+    def __init__(self, media: Iterable[MediaDatagram]) -> None:
+        """Order *media*, the datagrams at the server's tap in the order of time; those without a number have none."""
+        begun: dict[tuple[int, int], int] = {}
+        near: dict[int, int] = {}
+        self._keys: dict[int, tuple[int, int]] = {}
+        """From a datagram's id() to its SSRC and extended number."""
+        for one in media:
+            if one.sequence is None or one.ssrc is None:
+                continue
+            number = extend(one.sequence, near.get(one.ssrc, one.sequence))
+            near[one.ssrc] = max(number, near.get(one.ssrc, number))
+            self._keys[id(one)] = key = (one.ssrc, number)
+            begun[key] = max(begun.get(key, 0), one.video_frames_started)
+        self._places: dict[tuple[int, int], Place] = {}
+        stretch, rank, last = -1, 0, None
+        for key in sorted(begun):
+            if last is None or key != (last[0], last[1] + 1):
+                stretch, rank = stretch + 1, 0
+            self._places[key] = Place(stretch, rank)
+            rank += begun[key]
+            last = key
+
+    def of(self, frame: Frame) -> Place | None:
+        """Return the place of *frame*, one of the datagrams' given; None where they have no numbers."""
+        key = self._keys.get(id(frame.datagrams[0]))
+        if key is None:
+            return None
+        place = self._places[key]
+        return place._replace(rank=place.rank + frame.order)
+
+
+class Seen(NamedTuple):
+    """What one client was sent, and what its player displayed."""
+
+    frames: Sequence[Frame]
+    places: Sequence[Place | None]
+    shown: Sequence[Shown]
+
+
+class Numbers(NamedTuple):
+    """The number that each place shows."""
+
+    loop: int
+    """After how many frames the card begins again; :data:`NO_LOOP` where that was never displayed."""
+    offsets: dict[int, int]
+    """Stretch to the number of its first frame."""
+
+    def of(self, place: Place | None) -> int | None:
+        """Return the number of the frame at *place*; None where it is not known.
+
+        >>> Numbers(1500, {0: 1490}).of(Place(0, 12))
+        2
+        """
+        if place is None or place.stretch not in self.offsets:
+            return None
+        return (self.offsets[place.stretch] + place.rank) % self.loop
+
+
+def card_numbers(clients: Sequence[Seen]) -> Numbers | None:
+    """Return the numbers that explain best what the players of *clients* displayed.
+
+    None: the pictures show no numbers, because the video is one's own. Numbers that do not fit are not explained away:
+    a player that claims them is found out when its pictures are placed.
+    """
+    views = [_View(seen) for seen in clients]
+    highest = max((number for view in views for _, number in view.pictures), default=None)
+    pictures = sum(len(seen.shown) for seen in clients)
+    if highest is None or sum(len(view.pictures) for view in views) < LEAST_NUMBERED * pictures:
+        return None
+    group = _longest_group(clients)
+    loops = [NO_LOOP]
+    if any(b < a - 1 for view in views for (_, a), (_, b) in pairwise(view.pictures)):
+        # The card began again. The last frames before its end may never have been displayed.
+        loops = list(range(highest + 1, highest + 1 + group))
+    return max((_explain(views, loop, group) for loop in loops), key=lambda one: _score(views, one, group))
+
+
+class _View:
+    """One client's frames by place, and its pictures with a number."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.pictures = [(one.time_s, one.number) for one in seen.shown if one.number is not None]
+        self.sample = self.pictures[:: max(1, len(self.pictures) // _SAMPLE)]
+        self.begun: dict[int, dict[int, float]] = {}
+        """Stretch → rank → when the frame left."""
+        self.firsts: list[tuple[Place, float, bool]] = []
+        """Of each window: the place of its first frame, when it left, and whether it is an entry."""
+        self.entries: list[Place] = []
+        window = -1
+        for frame, place in zip(seen.frames, seen.places, strict=True):
+            if place is None:
+                continue
+            is_entry = frame.datagrams[0].is_entry and frame.order == 0
+            self.begun.setdefault(place.stretch, {})[place.rank] = frame.begun_s
+            if frame.window != window:
+                self.firsts.append((place, frame.begun_s, is_entry))
+                window = frame.window
+            if is_entry:
+                self.entries.append(place)
+
+    def votes(self, group: int) -> Iterator[tuple[int, int]]:
+        """Yield stretch and offset for the first pictures after the beginning of each window."""
+        times = [time_s for time_s, _ in self.pictures]
+        for place, begun_s, is_entry in self.firsts:
+            at = bisect_right(times, begun_s)
+            for _, number in self.pictures[at : at + _LOOKED_AT]:
+                yield place.stretch, number - place.rank
+                if is_entry:  # Its first frames may be lost. The card's entries are at multiples of their distance.
+                    yield place.stretch, number - number % group - place.rank
+
+    def fits(self, numbers: Numbers) -> int:
+        """Return how many pictures of its sample are frames that it was sent shortly before."""
+        return sum(self._fits(time_s, number, numbers) for time_s, number in self.sample)
+
+    def _fits(self, time_s: float, number: int, numbers: Numbers) -> bool:
+        for stretch, offset in numbers.offsets.items():
+            begun = self.begun.get(stretch, {})
+            rank = (number - offset) % numbers.loop
+            last = max(begun, default=-1)
+            while rank <= last:
+                if 0 <= time_s - begun.get(rank, math.inf) <= LONGEST_LAG_S:
+                    return True
+                rank += numbers.loop
+        return False
+
+
+def _longest_group(clients: Sequence[Seen]) -> int:
+    """Return the frames between two entries of the stream, as most of them are apart; at least 1."""
+    steps = Counter(
+        b.rank - a.rank
+        for seen in clients
+        for a, b in pairwise(_View(seen).entries)
+        if a.stretch == b.stretch and b.rank > a.rank
+    )
+    return min(steps.most_common(1)[0][0], _LONGEST_GROUP) if steps else 1
+
+
+def _explain(views: Sequence[_View], loop: int, group: int) -> Numbers:
+    """Return the offsets that win the votes, for a card of *loop* frames."""
+    votes: dict[int, Counter[int]] = {}
+    for view in views:
+        for stretch, offset in view.votes(group):
+            votes.setdefault(stretch, Counter())[offset % loop] += 1
+    offsets: dict[int, int] = {}
+    for stretch, counted in votes.items():
+        ranked = [Numbers(loop, {stretch: offset}) for offset, _ in counted.most_common(_CANDIDATES)]
+        offsets |= max(ranked, key=lambda one: _score(views, one, group)).offsets
+    return Numbers(loop, offsets)
+
+
+def _score(views: Sequence[_View], numbers: Numbers, group: int) -> tuple[int, float]:
+    """Return how many pictures fit, and then the share of entries that are at a multiple of *group*."""
+    fitting = sum(view.fits(numbers) for view in views)
+    entries = [number for view in views for place in view.entries if (number := numbers.of(place)) is not None]
+    aligned = sum(number % group == 0 for number in entries)
+    return fitting, aligned / max(1, len(entries))

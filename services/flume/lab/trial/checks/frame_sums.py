@@ -1,0 +1,76 @@
+"""The check of the frames' account: one that does not add up explains nothing. Pure."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from flume.lab.trial.case import Case
+from flume.lab.trial.checks.finding import Finding, errs, passes
+from flume.lab.trial.frame_account import FrameAccount
+from flume.lab.trial.measures import Attribution
+from flume.lab.trial.numbering import frames_begun
+
+CAUSES = ("link", "queue", "host", "firewall", "receiver", "late", "decoder")
+"""Fields of :class:`~flume.lab.trial.measures.Attribution` that add up to ``missing``."""
+
+
+def attribution(case: Case) -> Finding | None:
+    """Each video frame that was due and not displayed has one cause. Asked of clients whose player was to display.
+
+    ERROR: The causes do not add up to the frames due less those displayed, by the numbers in the pictures; the player's
+    record contradicts its count, or names a picture that was not sent; or a cause is named of which no counter knows.
+
+    Next: Compare the figures in the detail with the player's log; the account rests on its record of pictures.
+    """
+    account = case.account
+    if account is None or account.attribution is None or not account.frames:
+        return None
+    found = account.attribution
+    if problems := [*_sums(case, account, found), *_record(case, account, found), *_causes(case, found)]:
+        return errs("; ".join(problems))
+    parts = ", ".join(f"{getattr(found, cause)} {cause}" for cause in CAUSES if getattr(found, cause))
+    how = "" if found.by == "numbers" else "; the pictures show no number that tells them apart, so frames are counted"
+    return passes(f"{found.missing} of {account.due} due missing{f': {parts}' if parts else ''}{how}")
+
+
+def _sums(case: Case, account: FrameAccount, found: Attribution) -> Iterator[str]:
+    total = sum(getattr(found, cause) for cause in CAUSES)
+    if total != found.missing:
+        yield f"the causes add up to {total} frames, {found.missing} are missing"
+    # Counted another way than the account is made: without a look at single frames.
+    due = frames_begun(case.flow).due
+    displayed = due - found.missing
+    record = case.subject.claims.record
+    if found.by == "numbers" and record is not None:
+        numbers = [number for number, _ in groupby(one.number for one in record.shown if one.number is not None)]
+        displayed = len(numbers) - found.misfits + found.unclear - account.shown_cut
+    if due - displayed != total:
+        yield f"{due} frames were due and {displayed} displayed by the numbers in them, the causes explain {total}"
+
+
+def _record(case: Case, account: FrameAccount, found: Attribution) -> Iterator[str]:
+    claims = case.subject.claims
+    if claims.record is None or found.by != "numbers":
+        return
+    shown, counted = len(claims.record.shown), claims.frames_displayed
+    if counted is not None and shown < counted:
+        yield f"the player counts {counted} pictures and its record has {shown}"
+    # A picture that was damaged on the way may show another number: its bars are parts of two pictures.
+    if found.misfits > len(account.hit):
+        yield f"{found.misfits} pictures show numbers of frames that had not been sent, and {len(account.hit)} were hit"
+
+
+def _causes(case: Case, found: Attribution) -> Iterator[str]:
+    balance = case.balance
+    if balance is None:
+        return
+    known = {
+        "link": balance.lost_on_link + balance.damaged_on_link,
+        "queue": balance.lost_on_link,
+        "host": balance.dropped_by_backlog,
+        "firewall": balance.dropped_by_firewall,
+        "receiver": balance.dropped_by_receiver,
+    }
+    for cause, datagrams in known.items():
+        frames = getattr(found, cause)
+        if frames and not datagrams:
+            yield f"{frames} frames are missing by the {cause}, which dropped no datagram"
