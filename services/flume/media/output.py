@@ -7,9 +7,9 @@ from flume.media.mpegts import PCR_HZ
 from flume.media.program import ProgramMap
 from flume.media.timeline import Timeline
 
-TABLES_TICKS = PCR_HZ // 2
-"""Longest interval between tables, 0.5 s (ETSI TR 101 290, 1.3 and 1.5), even if the source repeats its own less
-often."""
+TABLES_TICKS = 2 * PCR_HZ // 5
+"""After 0.4 s tables are repeated, even if the source repeats its own less often. They arrive within the 0.5 s that
+ETSI TR 101 290 allows (1.3, 1.5): the next packet may be due a frame later, and a tick sends it up to 10 ms later."""
 
 MAX_SILENCE_TICKS = 3 * PCR_HZ // 20
 """A longer interval between two PCRs, 0.15 s, is filled with PCRs, so that no seam and no slow film is silent for a

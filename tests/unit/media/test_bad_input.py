@@ -296,6 +296,9 @@ def test_tables_that_the_source_does_not_repeat_are_repeated() -> None:
     harness.camera.repeats_tables = False
     harness.feed_frames(124)
     assert check_promises(harness).pids[0x1000] >= 9
+    due_s = [datagram.due_s for datagram in harness.datagrams if b"\x47\x50\x00" in datagram.payload]
+    # TR 101 290 allows 0.5 s between their arrivals, and a tick of the sender sends one up to 20 ms late.
+    assert max(after - before for before, after in itertools.pairwise(due_s)) < 0.5 - 0.02
 
 
 # --- too much ------------------------------------------------------------------------------------------------------
