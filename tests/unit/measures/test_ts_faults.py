@@ -1,5 +1,7 @@
 """Faults in a stream of which every packet is known: each is found at its packet, and nothing else is."""
 
+from random import Random
+
 import pytest
 
 from flume.measures.ts import INDICATORS, StreamFigures, Thresholds, TransportStream, examine_untrusted
@@ -13,6 +15,7 @@ from support.media.constant_rate import (
     changed,
     edit,
     nulled,
+    pcr_field,
     pid_of,
     shifted_clock,
 )
@@ -171,3 +174,31 @@ def test_the_first_findings_are_kept_and_all_are_counted() -> None:
 def test_a_threshold_must_be_positive() -> None:
     with pytest.raises(ValueError, match=r"pat_s=0 is not possible"):
         Thresholds(pat_s=0)
+
+
+def test_pcrs_that_are_all_inaccurate_are_found() -> None:
+    random, packets = Random(1), Multiplex().packets(20_000)
+    places = range(5, len(packets), 40)
+    for place in places:
+        (packets[place],) = shifted_clock([packets[place]], 0, random.choice((-1, 1)) * random.randrange(40, 200))
+    figures = examine(packets)
+    assert figures.constant_rate is True
+    assert {row[0] for row in found(figures)} == {"2.4"}
+    assert {row[1] for row in found(figures)} <= set(places)
+    # The first ones teach the line, which then is only nearly the right one.
+    assert 0.8 * len(places) < figures.counts["2.4"] < len(places)
+    assert 5000 < (figures.pcrs[0].worst_ns or 0) < 20_000
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 30])
+def test_a_rate_that_varies_is_no_inaccuracy(most: int) -> None:
+    # Each picture has a PCR, and as many packets as it needs: few pictures in succession need the same number.
+    random = Random(most)
+    packets = CLEAN[:3]
+    for picture in range(400):
+        packets.append(changed(CLEAN[5], 3, 0x20)[:6] + pcr_field(picture * 1_080_000) + CLEAN[5][12:])
+        packets += [CLEAN[3]] * random.randrange(most + 1)
+    figures = examine(packets)
+    assert figures.constant_rate is False
+    assert "2.4" not in figures.counts
+    assert figures.pcrs[0].worst_ns is None

@@ -1,8 +1,9 @@
 """Whether PCRs lie where a stream of constant rate has them (indicator 2.4). Pure.
 
 TR 101 290 asks for the test in streams of constant rate only: there the PCR is a line over the bytes. Its slope is
-learnt from :data:`LEARNT` intervals between PCRs; where those disagree, the rate varies and nothing is said. A PCR off
-the line is an error once the next PCR has confirmed the line: it is back on it, or as far off.
+learnt from :data:`LEARNT` intervals between PCRs, which must agree to half a packet: inaccurate PCRs are off by
+microseconds, a varying rate by packets. Where it varies, nothing is said. A PCR off the line is an error once the next
+PCR has confirmed the line: it is back on it, or as far off, or also off by less than half a packet.
 """
 
 from collections import deque
@@ -12,8 +13,10 @@ PCR_MODULUS = (1 << 33) * 300
 LEARNT = 8
 AGREEING = 6
 """One wrong PCR spoils two intervals."""
+LEAST_JUDGED, CONSTANT_SHARE = 16, 0.8
+"""So many PCRs, and such a share of them, must lie near the line before the rate is called constant."""
 PHASE_GAIN, SLOPE_GAIN = 0.1, 0.01
-"""How far the line follows a PCR that is within the limit: PCRs are rounded to 37 ns."""
+"""How far the line follows a PCR near it."""
 
 
 def signed_ticks(later: int, earlier: int) -> int:
@@ -37,6 +40,7 @@ class PcrLine:
         self._last: tuple[int, int] | None = None
         self._line = (0, 0.0)
         self._doubt: tuple[int, float] | None = None
+        self._calm = 0  # PCRs in succession that were on the line: only then is a step one
         self.judged = 0
         """PCRs that were compared with a line."""
         self.intervals = 0
@@ -66,7 +70,8 @@ class PcrLine:
             return
         slopes = sorted(ticks / packets for packets, ticks in self._learnt)
         slope = slopes[LEARNT // 2]
-        good = [row for row in self._learnt if abs(row[1] - slope * row[0]) <= self._limit]
+        agreed = max(self._limit, slope / 2)
+        good = [row for row in self._learnt if abs(row[1] - slope * row[0]) <= agreed]
         if slope > 0 and len(good) >= AGREEING:
             self._slope = sum(ticks for _, ticks in good) / sum(packets for packets, _ in good)
 
@@ -75,34 +80,48 @@ class PcrLine:
         steps = packet - at
         off = (pcr - ticks - slope * steps + PCR_MODULUS / 2) % PCR_MODULUS - PCR_MODULUS / 2
         doubt, self._doubt = self._doubt, None
+        calm = self._calm
         if abs(off) <= self._limit:
-            self.judged += 1
-            self._line = packet, (ticks + slope * steps + PHASE_GAIN * off) % PCR_MODULUS
-            self._slope = slope + SLOPE_GAIN * off / steps
-            self._rate(off if doubt is None else max(off, doubt[1], key=abs))
-            return None if doubt is None else (doubt[0], doubt[1] * 1e9 / PCR_HZ)
+            self._calm += 1
+            self._follow(packet, ticks + slope * steps, off, steps)
+            return self._confirmed(off, doubt)
         if doubt is None:
             self._doubt = packet, off
             return None
-        if abs(off - doubt[1]) <= self._limit:
+        self._calm = 0
+        if abs(off - doubt[1]) <= self._limit and calm >= LEARNT:
             self._line = packet, float(pcr)
             # A step of whole packets: some are missing that have no counter, such as null packets.
             if abs(off - round(off / slope) * slope) <= self._limit and round(off / slope):
                 return None
-            self._rate(off)
-            return doubt[0], doubt[1] * 1e9 / PCR_HZ
+            return self._confirmed(off, doubt)
+        if max(abs(off), abs(doubt[1])) < slope / 2:
+            self._follow(packet, ticks + slope * steps, off, steps)
+            self._doubt = packet, off
+            return self._confirmed(off, doubt)
         self._slope = None  # the rate changed
         self._learnt.clear()
         self._learn(interval)
         self._line = packet, float(pcr)
         return None
 
-    def _rate(self, off: float) -> None:
-        self.worst_ns = max(self.worst_ns, abs(off) * 1e9 / PCR_HZ)
+    def _follow(self, packet: int, place: float, off: float, steps: int) -> None:
+        """Move the line a little towards a PCR near it: its slope was learnt from few PCRs."""
+        self.judged += 1
+        self._line = packet, (place + PHASE_GAIN * off) % PCR_MODULUS
+        slope = (self._slope or 0) + SLOPE_GAIN * off / steps
+        self._slope = slope if slope > 0 else None
+
+    def _confirmed(self, off: float, doubt: tuple[int, float] | None) -> tuple[int, float] | None:
+        """Return the PCR in *doubt* as an error, if there is one and the rate has been constant so far."""
+        if not self.constant:
+            return None
+        self.worst_ns = max(self.worst_ns, abs(off if doubt is None else doubt[1]) * 1e9 / PCR_HZ)
+        return None if doubt is None else (doubt[0], doubt[1] * 1e9 / PCR_HZ)
 
     @property
     def constant(self) -> bool | None:
         """Whether the rate is constant; None: too few PCRs to say."""
-        if self.judged:
-            return self.judged * 2 >= self.intervals - LEARNT
-        return False if self.intervals >= LEARNT else None
+        if self.judged >= LEAST_JUDGED and self.judged >= CONSTANT_SHARE * (self.intervals - LEARNT):
+            return True
+        return False if self.intervals >= LEARNT + LEAST_JUDGED else None
