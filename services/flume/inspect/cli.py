@@ -1,7 +1,9 @@
 """``flume inspect``: what is wrong with the streams in a capture, in a transport stream, or at a live address."""
 
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -78,9 +80,10 @@ def inspect(
     Loss, bursts, reordering and jitter are read from RTP; errors of MPEG-TS by ETSI TR 101 290. A live address of a
     multicast group is joined. Without --duration it is heard until Ctrl-C, and what has come is shown.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` stops a live address as Ctrl-C does
     thresholds = [parse_threshold(each) for each in conditions]
-    inspection = _inspected(source, _limits(limits), duration_s, interface)
+    limit_values = _limits(limits)
+    with _stopping() as stop:
+        inspection = _inspected(source, limit_values, duration_s, interface, stop)
     problems = list(inspection.problems)
     if not inspection.streams and not problems:
         problems.append("no stream was found in it")
@@ -105,19 +108,54 @@ def exit_status(inspection: Inspection) -> int:
     return _UNUSABLE if inspection.problems or unjudged else 0
 
 
-def _inspected(source: str, limits: Thresholds, duration_s: float | None, interface: str | None) -> Inspection:
+class _Stop:
+    """Whether the person, or ``timeout``, has asked the program to stop; asked twice it stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self, _number: int, _frame: object) -> None:
+        """Take a signal."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Yield what Ctrl-C and SIGTERM ask to stop while the block runs."""
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _inspected(
+    source: str, limits: Thresholds, duration_s: float | None, interface: str | None, stop: _Stop
+) -> Inspection:
     """Return what *source* holds. Input of which nothing can be used has no streams, and a problem."""
     if source.startswith(SCHEMES):
         address = live_address(source)
         with live_line(source) as renew:
-            return inspect_live(address, limits, renew, interface=interface, duration_s=duration_s)
+            return inspect_live(
+                address, limits, renew, interface=interface, duration_s=duration_s, is_stopped=lambda: stop.asked
+            )
     if "://" in source:
         raise SettingsError("source", source, f"a file, or an address that begins with {' or '.join(SCHEMES)}")
     path = Path(source)
     try:
         inspect_file = inspect_capture if _first_bytes(path) in MAGIC else inspect_ts_file
         with progress_bar(path.name) as move:
-            return inspect_file(path, limits, move)
+
+            def go_on(done: int, total: int) -> None:
+                move(done, total)
+                if stop.asked:
+                    raise KeyboardInterrupt
+
+            return inspect_file(path, limits, go_on)
     except CaptureError as error:
         return Inspection(input=source, kind=UNKNOWN, problems=[str(error).removeprefix(f"{path} ")])
 

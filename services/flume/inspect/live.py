@@ -28,6 +28,7 @@ BUFFER_BYTES = 8 << 20
 """More than three seconds of 20 Mbit/s."""
 _REST_S = 0.02
 """Between two rounds of reading: at 20 Mbit/s some 38 datagrams a round."""
+_FOREVER_S = 1e9
 _WAIT_S = 0.2
 """So long a round waits for a datagram before it looks at the clock."""
 _MOST_BYTES = 65_535
@@ -152,39 +153,58 @@ def _time_s(control: list[tuple[int, int, bytes]]) -> float:
 
 
 def inspect_live(
-    address: LiveAddress, limits: Thresholds, progress: Progress, *, interface: str | None, duration_s: float | None
+    address: LiveAddress,
+    limits: Thresholds,
+    progress: Progress,
+    *,
+    interface: str | None,
+    duration_s: float | None,
+    is_stopped: Callable[[], bool],
 ) -> Inspection:
-    """Return what arrives at *address* within *duration_s*, or until :class:`KeyboardInterrupt`.
+    """Return what arrives at *address* within *duration_s*, or until *is_stopped* says so.
 
     Raises :class:`NetworkError` when the address cannot be listened at.
     """
-    table = StreamTable(limits)
-    datagrams, first_s, last_s = 0, 0.0, 0.0
-    destination = (address.host, address.port)
+    heard = _Heard(address, limits)
     with LiveSocket(address, interface=interface) as live:
         began_s = time.monotonic()
-        with contextlib.suppress(KeyboardInterrupt):
-            while (left_s := (duration_s or 1e9) - (time.monotonic() - began_s)) > 0:
-                live.wait(min(_WAIT_S, left_s))
-                for time_s, source, data in live.read():
-                    datagrams += 1
-                    first_s, last_s = first_s or time_s, time_s
-                    table.add_untrusted(Datagram(datagrams, time_s, source, destination, data))
-                progress(datagrams, time.monotonic() - began_s)
-                time.sleep(min(_REST_S, max(0.0, left_s)))
-        dropped, listened_s = live.dropped, time.monotonic() - began_s
-    found = [
-        (not datagrams, f"no datagram came within {listened_s:.1f} s"),
-        (dropped, f"this host's kernel dropped {dropped} datagrams before they were read: they count as lost"),
-    ]
-    started = datetime.fromtimestamp(first_s, UTC).isoformat(timespec="milliseconds") if datagrams else None
-    return Inspection(
-        input=f"{address.host}:{address.port}",
-        kind="live",
-        started=started,
-        duration_s=last_s - first_s,
-        packets=datagrams,
-        others=table.all_others(),
-        problems=[text for wrong, text in found if wrong],
-        streams=table.streams(),
-    )
+        while not is_stopped() and (left_s := (duration_s or _FOREVER_S) - (time.monotonic() - began_s)) > 0:
+            live.wait(min(_WAIT_S, left_s))
+            heard.take(live.read())
+            progress(heard.datagrams, time.monotonic() - began_s)
+            time.sleep(min(_REST_S, left_s))
+        heard.take(live.read())
+        return heard.result(live.dropped, time.monotonic() - began_s)
+
+
+class _Heard:
+    """What has come so far."""
+
+    def __init__(self, address: LiveAddress, limits: Thresholds) -> None:
+        self._address = address
+        self._table = StreamTable(limits)
+        self.datagrams = 0
+        self._first_s = self._last_s = 0.0
+
+    def take(self, arrivals: list[tuple[float, Endpoint, bytes]]) -> None:
+        for time_s, source, data in arrivals:
+            self.datagrams += 1
+            self._first_s, self._last_s = self._first_s or time_s, time_s
+            self._table.add_untrusted(Datagram(self.datagrams, time_s, source, self._address, data))
+
+    def result(self, dropped: int, listened_s: float) -> Inspection:
+        found = [
+            (not self.datagrams, f"no datagram came within {listened_s:.1f} s"),
+            (dropped, f"this host's kernel dropped {dropped} datagrams before they were read: they count as lost"),
+        ]
+        started = datetime.fromtimestamp(self._first_s, UTC).isoformat(timespec="milliseconds")
+        return Inspection(
+            input=f"{self._address.host}:{self._address.port}",
+            kind="live",
+            started=started if self.datagrams else None,
+            duration_s=self._last_s - self._first_s,
+            packets=self.datagrams,
+            others=self._table.all_others(),
+            problems=[text for wrong, text in found if wrong],
+            streams=self._table.streams(),
+        )

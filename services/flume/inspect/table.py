@@ -14,20 +14,20 @@ from flume.inspect.measure_names import MEASURES
 from flume.inspect.values import Inspection, Stream, ThresholdResult
 
 _MISSING = "–"
-_PIPE_COLUMNS = 140
+_PIPE_COLUMNS = 120
 _SHOWN_FINDINGS = 10
 _COLUMNS = {
-    "datagrams": ("datagrams", 0),
-    "rate_kbit": ("kbit/s", 0),
-    "loss_pct": ("loss %", 3),
-    "reordered": ("re-ordered", 0),
-    "duplicates": ("dupl.", 0),
-    "jitter_ms": ("jitter ms", 2),
-    "delay_factor_ms": ("DF ms", 1),
-    "longest_silence_ms": ("silence ms", 1),
-    "ts_packets": ("TS packets", 0),
-    "priority_1": ("prio. 1", 0),
-    "priority_2": ("prio. 2", 0),
+    "datagrams": ("data-\ngrams", 0),
+    "rate_kbit": ("rate\nkbit/s", 0),
+    "loss_pct": ("loss\n%", 3),
+    "reordered": ("late\n", 0),
+    "duplicates": ("twice\n", 0),
+    "jitter_ms": ("jitter\nms", 2),
+    "delay_factor_ms": ("DF\nms", 1),
+    "longest_silence_ms": ("still\nms", 1),
+    "ts_packets": ("TS\npackets", 0),
+    "priority_1": ("errors\nP1", 0),
+    "priority_2": ("\nP2", 0),
 }
 """Measure to heading and decimal places."""
 
@@ -36,6 +36,8 @@ def show(inspection: Inspection) -> None:
     """Print *inspection* on standard output, as wide as the terminal."""
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
     console.print(Text(_head(inspection)))
+    for stream in inspection.streams:
+        console.print(Text(f"  {stream.number}: {_name(stream)}", overflow="fold"))
     if inspection.streams:
         console.print(_table(inspection.streams))
     for stream in inspection.streams:
@@ -54,15 +56,14 @@ def _head(inspection: Inspection) -> str:
 
 
 def _table(streams: list[Stream]) -> Table:
-    table = Table(box=rich.box.SIMPLE, pad_edge=False)
+    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right")
-    table.add_column("stream", no_wrap=True)
     used = [name for name in _COLUMNS if any(MEASURES[name].value(stream) is not None for stream in streams)]
     for name in used:
         table.add_column(_COLUMNS[name][0], justify="right")
     for stream in streams:
         cells = (_number(MEASURES[name].value(stream), _COLUMNS[name][1]) for name in used)
-        table.add_row(str(stream.number), Text(_name(stream)), *cells)
+        table.add_row(str(stream.number), *cells)
     return table
 
 
@@ -70,7 +71,7 @@ def _name(stream: Stream) -> str:
     if stream.source is None:
         return f"file, packets of {stream.packet_bytes} bytes"
     rtp = "" if stream.ssrc is None else f" {stream.ssrc} type {stream.payload_type}"
-    return f"{stream.transport}{rtp}\n{stream.source} → {stream.destination}"
+    return f"{stream.transport}{rtp}, {stream.source} → {stream.destination}"
 
 
 def _number(value: float | None, places: int) -> str:
