@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from flume import __version__
+from support.captures.rtp_streams import clean, without, write_pcap
 from support.paths import ROOT
 
 BUILT = (".git", ".venv", ".cache", "artifacts", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
@@ -65,9 +66,25 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def required(lines: Sequence[str]) -> set[str]:
-    """Return the names in *lines* of ``Requires-Dist`` that no extra asks for, and what those require in turn."""
-    direct = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if ";" not in line}
+@pytest.fixture(scope="module")
+def inspecting(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of an environment that holds the wheel, what its extra ``inspect`` requires, and nothing else."""
+    folder = tmp_path_factory.mktemp("inspecting")
+    venv.create(folder, symlinks=True)
+    [packages] = folder.glob("lib/python3*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+        text = archive.read(f"flumelab-{__version__}.dist-info/METADATA").decode()
+    lines = email.message_from_string(text).get_all("Requires-Dist", [])
+    for name in required(lines, extra="inspect"):
+        copy(metadata.distribution(name), packages)
+    return folder / "bin" / "python"
+
+
+def required(lines: Sequence[str], *, extra: str | None = None) -> set[str]:
+    """Return the names in *lines* of ``Requires-Dist`` that all need, or *extra*, and what those require in turn."""
+    wanted = [line for line in lines if ";" not in line or re.search(rf"; extra == ['\"]{extra}['\"]$", line)]
+    direct = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in wanted}
     return direct.union(*(required(metadata.requires(name) or ()) for name in direct))
 
 
@@ -129,3 +146,25 @@ def test_a_program_that_uses_the_wheel_sees_its_types(programs: Path) -> None:
     package = Path(where.stdout.strip())
     assert ROOT not in package.parents
     assert (package / "py.typed").is_file()
+
+
+def test_the_extra_for_inspection_is_enough_for_it_and_brings_nothing_of_the_other_programs(
+    inspecting: Path, tmp_path: Path
+) -> None:
+    capture = write_pcap(tmp_path / "tap.pcap", without(clean(), 100)).path
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(tmp_path)}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [str(inspecting), *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    for absent in ("docker", "av", "vlc", "jinja2", "yaml", "imageio_ffmpeg", "scipy", "pip"):
+        assert "ModuleNotFoundError" in run("-c", f"import {absent}").stderr
+    done = run("-m", "flume.cli", "inspect", str(capture), "--junit", "junit.xml", "--fail-if", "lost>0")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "loss at packet 101" in done.stdout
+    assert (tmp_path / "junit.xml").exists()
+    other = run("-m", "flume.cli", "lab", "status")
+    assert other.stderr.startswith("flume: 'flume lab' needs the package ")
