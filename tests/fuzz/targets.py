@@ -2,7 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from fuzz import control_targets, evidence_targets, measure_targets, media_targets, rtsp_targets, source_targets
+from fuzz import (
+    control_targets,
+    evidence_targets,
+    inspect_targets,
+    measure_targets,
+    media_targets,
+    rtsp_targets,
+    source_targets,
+)
 from support.paths import ROOT
 
 Target = Callable[[bytes], None]
@@ -29,6 +37,7 @@ TARGETS: Mapping[str, Target] = {
         evidence_targets.segments,
         evidence_targets.fragments,
         evidence_targets.statistics,
+        inspect_targets.inspected,
         rtsp_targets.rtsp_request,
         rtsp_targets.rtsp_response,
         rtsp_targets.rtcp,
