@@ -16,7 +16,8 @@ def inspected(data: bytes) -> None:
     while reading:
         choice = reading.byte()
         time_s += (choice >> 5) * 0.01
-        table.add_untrusted(Datagram(given + 1, time_s, SERVER, (CLIENT, choice >> 3 & 3), _datagram(reading, choice & 7)))
+        destination = CLIENT, choice >> 3 & 3
+        table.add_untrusted(Datagram(given + 1, time_s, SERVER, destination, _datagram(reading, choice & 7)))
         given += 1
     streams = table.streams()
     measured = sum(each.arrival.datagrams for each in streams if each.arrival is not None)

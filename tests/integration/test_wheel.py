@@ -73,7 +73,8 @@ def inspecting(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, symlinks=True)
     [packages] = folder.glob("lib/python3*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(packages)
+        for name in archive.namelist():
+            archive.extract(name, packages)
         text = archive.read(f"flumelab-{__version__}.dist-info/METADATA").decode()
     lines = email.message_from_string(text).get_all("Requires-Dist", [])
     for name in required(lines, extra="inspect"):
