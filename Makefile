@@ -1,6 +1,7 @@
 # Everything flumelab does, by name. Each target does its own set-up; the second call finds it done.
 # Settings: make lab CLIENTS=5 PROFILE=lte VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60 PLAYERS=1
 #           make lab CLIENTS=6 PLAYERS=flume,vlc,ffplay,mpv,gstreamer
+#           make lab PROFILE=lossy-1 QUALITY=1
 #           make firewall FIREWALL=nat CLIENT=1
 #           make study STUDY=mine.toml NAME=first RESUME=1
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 # Settings come from make's command line. In the environment such names often have another meaning (PROFILE, LAB, VIDEO
 # of a CI system), so what it has under them is named and not used; `make -e` uses it. A make that make starts has them
 # there from the first one. WSL has a NAME in every environment: it is not used either, and that is not said.
-NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS STUDY RESUME
+NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS STUDY RESUME QUALITY
 THERE := $(foreach name,$(NAMES),$(if $(filter environment,$(origin $(name))),$(if $(value $(name)),$(name))))
 
 CLIENTS = 5
@@ -23,6 +24,7 @@ SCENARIO = tour
 LAB = default
 DURATION =
 FIREWALL =
+QUALITY =
 STUDY =
 NAME =
 RESUME =
@@ -41,7 +43,7 @@ endif
 OLD_FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH STUDY NAME RESUME
+SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH STUDY NAME RESUME QUALITY
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
@@ -58,7 +60,7 @@ help: ## show this list
 lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove which received it, leave the lab running
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
 		$${PROFILE:+--profile "$$PROFILE"} $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
-		$${PLAYERS:+--players "$$PLAYERS"}
+		$${PLAYERS:+--players "$$PLAYERS"} $${QUALITY:+--quality}
 
 study: $(VENV)/.stamp-dev ## what each of several networks does to the video, on one page: STUDY=file NAME=mine; RESUME=1: go on
 	@$(BIN)/flume lab study $${STUDY:+"$$STUDY"} $${NAME:+--name "$$NAME"} $${RESUME:+--resume}

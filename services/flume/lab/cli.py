@@ -10,6 +10,7 @@ from flume.lab.commands.common import say
 from flume.lab.commands.compare import compare_runs
 from flume.lab.commands.firewall import firewall
 from flume.lab.commands.netem import calibrate, netem
+from flume.lab.commands.quality import quality
 from flume.lab.commands.report import report
 from flume.lab.commands.run import run
 from flume.lab.commands.sbom import sbom
@@ -44,6 +45,7 @@ def lab() -> None:
 for command in (
     run,
     report,
+    quality,
     study,
     compare_runs,
     show_status,

@@ -29,8 +29,10 @@ class _Bar(Task):
 
 
 @contextlib.contextmanager
-def task(text: str, *, total: float | None = None, interactive: bool) -> Iterator[Task]:
+def task(text: str, *, total: float | None = None, interactive: bool, says_time_left: bool = False) -> Iterator[Task]:
     """Show a bar named *text* while the body runs; *total* ``None``: the end is not known yet.
+
+    It says the time that has passed, or, with *says_time_left*, the time that is left.
 
     Example::
 
@@ -41,9 +43,17 @@ def task(text: str, *, total: float | None = None, interactive: bool) -> Iterato
         yield Task()
         return
     from rich.console import Console  # noqa: PLC0415 - see _Bar
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    clock = TimeRemainingColumn() if says_time_left else TimeElapsedColumn()
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), clock)
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         number = progress.add_task(text, total=total)
 

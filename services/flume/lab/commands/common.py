@@ -1,9 +1,13 @@
 """What several commands of ``flume lab`` share."""
 
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
+
+from flume.errors import LabError
+from flume.lab.report.writer import JSON_NAME
 
 PIPE_COLUMNS = 120
 
@@ -15,6 +19,14 @@ lab_option = click.option(
     help="The lab's name (or environment variable FLUME_LAB); labs with other names are not touched.",
 )
 
+artifacts_option = click.option(
+    "--artifacts",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    help="The folder for reports, captures and logs.",
+)
+
 
 def say(line: str) -> None:
     """Show *line* to the person at the terminal: on standard error, so that standard output contains results only."""
@@ -24,3 +36,18 @@ def say(line: str) -> None:
 def console() -> Console:
     """Return a console with the terminal's width; in a pipe or a log file wide enough for a table."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
+
+
+def run_folder(run: str, artifacts: Path) -> Path:
+    """Return the folder of *run*: a name in the folder *artifacts*, or the path of a folder or of its report.json.
+
+    Raises :class:`~flume.errors.LabError` where there is no report.
+    """
+    given = Path(run)
+    if given.name == JSON_NAME:
+        given = given.parent
+    tried = [artifacts / run, given]
+    for folder in tried:
+        if (folder / JSON_NAME).is_file():
+            return folder
+    raise LabError(f"no report of {run!r}: there is no {' and no '.join(str(one / JSON_NAME) for one in tried)}")

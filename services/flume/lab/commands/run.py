@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from flume.lab import catalogue, checkout
-from flume.lab.commands.common import console, lab_option, say
+from flume.lab.commands.common import artifacts_option, console, lab_option, say
+from flume.lab.commands.quality import measure_pictures, quality_lines
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.report.page import trouble
@@ -75,19 +76,20 @@ from flume.lab.testcard import CARD
     metavar="SECONDS",
     help="The test card's group of pictures: from one keyframe to the next.",
 )
-@click.option(
-    "--artifacts",
-    type=click.Path(path_type=Path),
-    default=Path("artifacts"),
-    show_default=True,
-    help="The folder for reports, captures and logs.",
-)
+@artifacts_option
 @click.option(
     "--topology",
     "topology_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Another description of the containers, in the format of compose/lab.yaml.",
+)
+@click.option(
+    "--quality",
+    "with_quality",
+    is_flag=True,
+    help="Compare the pictures that each client could show with those sent: VMAF, SSIM, PSNR. It takes about as long "
+    "as the run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the report to standard output instead of the table.")
 @click.option(
@@ -112,6 +114,7 @@ def run(
     gop_s: float,
     artifacts: Path,
     topology_file: Path | None,
+    with_quality: bool,
     as_json: bool,
     engine: str | None,
     lab: str,
@@ -141,6 +144,8 @@ def run(
     )
     watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
     outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch)
+    if with_quality:
+        outcome = outcome._replace(report=measure_pictures(outcome.directory, outcome.report))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
     else:
@@ -168,6 +173,8 @@ def _print_outcome(outcome: Outcome, spec: RunSpec) -> None:
     click.echo(report.account(found))
     for finding in trouble(found):
         click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
+    for line in quality_lines(found):
+        click.echo(line)
     click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.timings.items()))
     click.echo(f"artefacts: {outcome.directory} (report.html, report.json, junit.xml, captures, logs)")
     name = "" if spec.lab == "default" else f" LAB={spec.lab}"

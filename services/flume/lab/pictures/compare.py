@@ -10,7 +10,7 @@ import msgspec
 
 from flume.errors import LabError
 from flume.lab import ffmpeg
-from flume.lab.pictures.figures import Seen, figures, with_vmaf
+from flume.lab.pictures.figures import PICTURES, Seen, figures, with_vmaf
 from flume.lab.pictures.material import Session, Store, arrivals_s, read_server
 from flume.lab.pictures.sent import Bench, SentStream
 from flume.lab.pictures.shown import Watched, Worst, watch
@@ -21,8 +21,6 @@ from flume.lab.trial.verdict import REPORT_VERSION, ClientReport, Report
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what goes on."""
 
-PICTURES = "pictures"
-"""The key in :attr:`~flume.lab.trial.measures.Measures.not_measured`."""
 _SERVER_SHARE = 0.1
 """Of the time: the server's capture and its stream. The rest is the clients'."""
 _REORDER_MS = 60.0

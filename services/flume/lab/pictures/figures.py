@@ -9,6 +9,9 @@ import msgspec
 from flume.lab.pictures.scoring import Scores
 from flume.lab.trial.measures import PictureFigures, Quality, Series
 
+PICTURES = "pictures"
+"""The key in :attr:`~flume.lab.trial.measures.Measures.not_measured`."""
+
 
 class Seen(NamedTuple):
     """One frame that was sent to a client in full."""

@@ -26,7 +26,8 @@ _MISSING = "–"
 def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
     """Make *directory* and write ``report.json``, ``report.html`` and ``junit.xml`` into it; return their paths.
 
-    Raises :class:`LabError` when they cannot be written.
+    Each file is replaced in one step, so that an interrupt leaves the old one or the new one. Raises :class:`LabError`
+    when they cannot be written.
     """
     paths = directory / JSON_NAME, directory / HTML_NAME, directory / JUNIT_NAME
     as_json = msgspec.json.format(msgspec.json.encode(report), indent=1)
@@ -34,10 +35,19 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, content in zip(paths, contents, strict=True):
-            path.write_bytes(content)
+            _replace(path, content)
     except OSError as error:
         raise _not_written(directory, error) from error
     return paths
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_report(path: Path) -> Report:

@@ -12,7 +12,8 @@ import pytest
 from flume.errors import LabError
 from flume.lab import ffmpeg
 from flume.lab.evidence.facts import Counters, Subject
-from flume.lab.pictures.compare import PICTURES, compare
+from flume.lab.pictures.compare import compare
+from flume.lab.pictures.figures import PICTURES
 from flume.lab.pictures.frames import FrameReader, SentFrame
 from flume.lab.trial.measures import Measures, PictureFigures, Series
 from flume.lab.trial.verdict import Report
