@@ -23,6 +23,10 @@ LONGEST_START_S = 1.0
 """A player shows the first picture of a session at once, and the second one when its buffer is full. A longer time
 between the two is a freeze."""
 
+HELD_S = 0.5
+"""A frame that is displayed this long after the last one of its window was due has waited in the decoder, for the first
+frame behind a pause."""
+
 
 class _Interval(NamedTuple):
     """A time in which frames were due on the screen."""
@@ -45,9 +49,6 @@ def playback_figures(case: Case, account: FrameAccount) -> PlaybackFigures | Non
     ]
     watched_s = sum(interval.until_s - interval.shown_s[0] for interval in intervals if interval.shown_s)
     frozen_s = sum(one.duration_s for one in found)
-    shown = {} if account.placing is None else account.placing.shown_s
-    whole = ((account.frames[at], time_s) for at, time_s in shown.items() if account.frames[at].is_whole)
-    delays_ms = (1000 * (time_s - frame.begun_s) for frame, time_s in whole)
     return PlaybackFigures(
         join_ms=case.subject.claims.join_ms,
         resume_ms=list(_resume_ms(case, account)),
@@ -56,7 +57,7 @@ def playback_figures(case: Case, account: FrameAccount) -> PlaybackFigures | Non
         frames_late=None if account.placing is None else _late(account, frame_s),
         freezes=found,
         frozen_pct=round(100 * frozen_s / watched_s, 3) if watched_s > 0 else 0.0,
-        glass_to_glass_ms=rounded_spread(spread(delays_ms)),
+        glass_to_glass_ms=rounded_spread(spread(_delays_ms(account))),
     )
 
 
@@ -67,14 +68,27 @@ def _frame_s(frames: Sequence[Frame]) -> float:
     return median(steps) if steps and median(steps) > 0 else USUAL_FRAME_S
 
 
-def _by_window(account: FrameAccount) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield for each window the positions of its frames, and of those that were displayed."""
-    shown = {} if account.placing is None else account.placing.shown_s
+class _Window(NamedTuple):
+    """The frames of one window that were sent whole, by their positions."""
+
+    whole: list[int]
+    displayed: list[int]
+    until_s: float
+    """When the last of them was due on the screen."""
+
+
+def _windows(account: FrameAccount) -> Iterator[_Window]:
+    """Yield the windows in which a frame was sent whole."""
+    shown_s, frames = {} if account.placing is None else account.placing.shown_s, account.frames
+    usual_s = median(time_s - frames[at].begun_s for at, time_s in shown_s.items()) if shown_s else 0.0
     windows: dict[int, list[int]] = {}
-    for position, frame in enumerate(account.frames):
-        windows.setdefault(frame.window, []).append(position)
-    for positions in windows.values():
-        yield positions, [at for at in positions if at in shown]
+    for position, frame in enumerate(frames):
+        if frame.is_whole:
+            windows.setdefault(frame.window, []).append(position)
+    for whole in windows.values():
+        displayed = [at for at in whole if at in shown_s]
+        lags_s = [shown_s[at] - frames[at].begun_s for at in displayed]
+        yield _Window(whole, displayed, frames[whole[-1]].begun_s + (median(lags_s) if lags_s else usual_s))
 
 
 def _by_number(case: Case, account: FrameAccount) -> Iterator[_Interval]:
@@ -86,20 +100,25 @@ def _by_number(case: Case, account: FrameAccount) -> Iterator[_Interval]:
     if account.placing is None or not account.placing.shown_s:
         return
     shown_s, frames = account.placing.shown_s, account.frames
-    usual_s = median(time_s - frames[at].begun_s for at, time_s in shown_s.items())
-    for positions, displayed in _by_window(account):
-        whole = [at for at in positions if frames[at].is_whole]
-        if not whole:
-            continue
-        lags_s = [shown_s[at] - frames[at].begun_s for at in displayed if frames[at].is_whole]
-        until_s = frames[whole[-1]].begun_s + (median(lags_s) if lags_s else usual_s)
-        times_s = [shown_s[at] for at in displayed if frames[at].is_whole and shown_s[at] <= until_s + LONGEST_START_S]
+    for window in _windows(account):
+        times_s = [shown_s[at] for at in window.displayed if shown_s[at] <= window.until_s]
+        first = frames[window.whole[0]]
         if times_s:
-            if case.flow.windows[frames[whole[0]].window].opened_by == "connect":
+            if case.flow.windows[first.window].opened_by == "connect":
                 times_s = _without_start(times_s)
-            yield _Interval(times_s, max(times_s[-1], until_s))
-        elif min(shown_s.values()) < frames[whole[0]].begun_s:
-            yield _Interval([frames[whole[0]].begun_s + usual_s], until_s)
+            yield _Interval(times_s, window.until_s)
+        elif min(shown_s.values()) < first.begun_s:
+            usual_s = window.until_s - frames[window.whole[-1]].begun_s
+            yield _Interval([first.begun_s + usual_s], window.until_s)
+
+
+def _delays_ms(account: FrameAccount) -> Iterator[float]:
+    """Yield for each frame how long after its first datagram it was displayed; not where a pause lay between."""
+    shown_s = {} if account.placing is None else account.placing.shown_s
+    for window in _windows(account):
+        for at in window.displayed:
+            if shown_s[at] <= window.until_s + HELD_S:
+                yield 1000 * (shown_s[at] - account.frames[at].begun_s)
 
 
 def _without_start(times_s: list[float]) -> list[float]:
@@ -126,9 +145,9 @@ def _late(account: FrameAccount, frame_s: float) -> int:
     """
     shown_s = {} if account.placing is None else account.placing.shown_s
     late = 0
-    for _, displayed in _by_window(account):
+    for window in _windows(account):
         lags_s, passed, last = [], 0, None
-        for at in displayed:
+        for at in window.displayed:
             stamp = account.frames[at].datagrams[0].timestamp
             if stamp is None:
                 continue
@@ -143,7 +162,7 @@ def _resume_ms(case: Case, account: FrameAccount) -> Iterator[float]:
     """Yield the time from each ``continue`` that was granted to the first picture of the window that it opened."""
     if account.placing is None:
         return
-    first_s = {account.frames[displayed[0]].window: displayed[0] for _, displayed in _by_window(account) if displayed}
+    first_s = {account.frames[one.displayed[0]].window: one.displayed[0] for one in _windows(account) if one.displayed}
     for number, window in enumerate(case.flow.windows):
         if window.opened_by == "continue" and number in first_s:
             yield round(1000 * (account.placing.shown_s[first_s[number]] - window.opened_s), 2)

@@ -242,6 +242,25 @@ def test_pictures_that_are_drawn_over_are_no_frames() -> None:
     assert judged(report) is Verdict.PASS
 
 
+def test_a_damaged_number_between_two_alike_is_counted_once() -> None:
+    wire = two_seconds()
+    tap = wire.client(1, lose=frozenset({22}))
+    seen = record(wire, 1)
+    # Frame 11 is drawn in part: its bars read as 700, and then as those of the picture before.
+    at = seen.shown[11]
+    mixed = (*seen.shown[:11], Shown(at.time_s, 700), Shown(at.time_s + 0.01, 10), *seen.shown[12:])
+    report = watched(wire, {1: seen._replace(shown=mixed)}, taps={1: tap}, counters=Counters(lost_on_link=1))
+    assert attribution(report) == Attribution(missing=0, unclear=1, extra=1, misfits=1)
+    assert judged(report) is Verdict.PASS
+
+
+def test_pictures_of_leaked_frames_are_the_promises_affair() -> None:
+    wire = two_seconds().wait(1).stream(0.5, 1).wait(1)
+    report = watched(wire, {1: record(wire, 1)})
+    assert verdicts(report, "promise")["client-1"] is Verdict.FAIL
+    assert judged(report) is Verdict.PASS
+
+
 def test_a_video_without_numbers_is_counted() -> None:
     wire = two_seconds()
     tap = wire.client(1, lose=frozenset({10}))

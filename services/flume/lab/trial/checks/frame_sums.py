@@ -36,15 +36,18 @@ def _sums(case: Case, account: FrameAccount, found: Attribution) -> Iterator[str
     total = sum(getattr(found, cause) for cause in CAUSES)
     if total != found.missing:
         yield f"the causes add up to {total} frames, {found.missing} are missing"
-    # Counted another way than the account is made: without a look at single frames.
+    # Counted another way than the account is made: pictures, without a look at single frames.
     due = frames_begun(case.flow).due
-    displayed = due - found.missing
     record = case.subject.claims.record
-    if found.by == "numbers" and record is not None:
-        numbers = [number for number, _ in groupby(one.number for one in record.shown if one.number is not None)]
-        displayed = len(numbers) - found.misfits + found.unclear - account.shown_cut
-    if due - displayed != total:
-        yield f"{due} frames were due and {displayed} displayed by the numbers in them, the causes explain {total}"
+    if found.by != "numbers" or record is None:
+        return
+    frames = len(record.shown) - found.extra
+    if (displayed := frames - account.shown_cut) != due - total:
+        yield f"{due} frames were due and {displayed} pictures displayed of them, the causes explain {total}"
+    numbers = [one.number for one in record.shown if one.number is not None]
+    least, most = len(set(numbers)) - found.misfits, len(list(groupby(numbers))) + found.unclear
+    if not least <= frames <= most:
+        yield f"{frames} pictures are frames, and the numbers in them say {least} to {most}"
 
 
 def _record(case: Case, account: FrameAccount, found: Attribution) -> Iterator[str]:
@@ -54,15 +57,25 @@ def _record(case: Case, account: FrameAccount, found: Attribution) -> Iterator[s
     shown, counted = len(claims.record.shown), claims.frames_displayed
     if counted is not None and shown < counted:
         yield f"the player counts {counted} pictures and its record has {shown}"
-    # A picture that was damaged on the way may show another number: its bars are parts of two pictures.
-    if found.misfits > len(account.hit):
-        yield f"{found.misfits} pictures show numbers of frames that had not been sent, and {len(account.hit)} were hit"
+    # The bars of a damaged picture may be parts of two pictures, and damage lasts to the next keyframe. A frame that
+    # was sent when nothing was allowed is no part of the account, and the promise's affair.
+    if found.misfits > (exposed := _exposed(account)) and not case.flow.leaked:
+        yield f"{found.misfits} pictures show numbers of frames that had not been sent, and {exposed} may be damaged"
+
+
+def _exposed(account: FrameAccount) -> int:
+    """Count the frames that a lost datagram may have damaged: from the one that it hit to the next keyframe."""
+    exposed, is_damaged = 0, False
+    for position, frame in enumerate(account.frames):
+        is_damaged = position in account.hit or (is_damaged and not frame.datagrams[0].is_entry)
+        exposed += is_damaged
+    return exposed
 
 
 def _causes(case: Case, found: Attribution) -> Iterator[str]:
     balance = case.balance
-    if balance is None:
-        return
+    if balance is None or balance.unexplained:
+        return  # the balance says so
     known = {
         "link": balance.lost_on_link + balance.damaged_on_link,
         "queue": balance.lost_on_link,
