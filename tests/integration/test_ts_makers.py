@@ -1,6 +1,8 @@
 """Streams of many makers: no error is reported that they do not have, and one that they have is."""
 
+import itertools
 import lzma
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +97,19 @@ def test_sound_alone_of_ffmpeg_has_too_few_pcrs(ffmpeg_streams: Path) -> None:
     assert {row.indicator for row in figures.findings} == {"2.3a"}
     assert figures.counts["2.3a"] >= 8
     assert figures.pcrs[0].longest_ms == pytest.approx(320)
+
+
+@pytest.mark.parametrize("name", ["h264-aac.ts", "mpeg2-mp2-constant-rate.ts", "hevc-opus.ts", "sound-only.ts"])
+def test_tsreport_reads_the_same_pcrs(ffmpeg_streams: Path, name: str) -> None:
+    command = ["tsreport", "-timing", str(ffmpeg_streams / name)]
+    report = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    pcrs = [int(value) for value in re.findall(r"PCR +(\d+)", report)]
+    steps = [after - before for before, after in itertools.pairwise(pcrs)]
+    figures = examine(ffmpeg_streams / name)
+    assert f"Read {figures.packets} TS packets" in report
+    assert figures.pcrs[0].count == len(pcrs)
+    assert figures.counts["2.3a"] == sum(step > 2_700_000 for step in steps)
+    assert figures.pcrs[0].longest_ms == pytest.approx(max(steps) / 27_000)
 
 
 @pytest.mark.vlc
