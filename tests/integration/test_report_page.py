@@ -9,6 +9,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from flume.lab.report.writer import HTML_NAME, write_report
+from flume.lab.trial.verdict import Balance, Check, Verdict
 from support.pages.browser import Browser, started
 from support.pages.pictures import write_pictures
 from support.pages.sample import a_client, a_report, clients, long_report
@@ -68,6 +69,30 @@ def test_nothing_is_cut_overlaps_or_is_faint(browser: Browser, six: Path, width:
         assert found["faults"] == []
         assert found["count"] >= 4, "kinds of text: ink, soft, PASS, FAIL"
     assert browser.complaints() == []
+
+
+def test_the_longest_names_and_numbers_stay_on_a_phone(browser: Browser, folder: Path):
+    word = "television-of-the-second-floor-" * 4
+    long = a_client(
+        123456,
+        name=word,
+        address="2001:0db8:85a3:0000:0000:8a2e:0370:7334",
+        program="gstreamer:tcp",
+        verdict=Verdict.UNSUPPORTED,
+        datagrams_leaked=123_456_789,
+        leak_reasons={"while_interrupted": 123_456_789},
+        balance=Balance(sent=987_654_321_000, lost_on_link=1_234_567_890, dropped_by_firewall=7),
+        player=word,
+    )
+    check = Check(name="commands", verdict=Verdict.UNSUPPORTED, subject=word, detail=f"{word * 3} {'0' * 200}")
+    run = {"run": word, "checks": [check], "scenario": {word: word}, "engine": {"endpoint": f"unix:///{word}"}}
+    write_report(a_report([long], verdict=Verdict.UNSUPPORTED, **run), folder / "long")
+    browser.open(folder / "long" / HTML_NAME, width=390)
+    browser.scroll_to(".charts")
+    browser.wait_until(DRAWN)
+    browser.run(OPEN_ALL)
+    assert browser.faults("cut()") == []
+    assert browser.faults("overlapping()") == []
 
 
 def test_the_measuring_finds_what_is_cut_overlaps_and_is_faint(browser: Browser, folder: Path):
@@ -324,6 +349,14 @@ def test_nothing_moves_by_itself_and_print_has_no_controls(browser: Browser, two
     browser.run(OPEN_ALL)
     assert browser.run("return document.getAnimations().length;") == 0
     assert browser.run("return getComputedStyle(document.documentElement).scrollBehavior;") == "auto"
+    chart = "return document.querySelector('[data-panel=rate] .uplot canvas').toDataURL();"
+    on_screen = browser.run(chart)
+    browser.run("dispatchEvent(new Event('beforeprint'));")
+    widths = browser.run("return [...document.querySelectorAll('.uplot')].map((each) => each.offsetWidth);")
+    assert widths == [680] * 9, "all of them, as wide as paper"
+    assert browser.run(chart) != on_screen, "light on paper"
+    browser.run("dispatchEvent(new Event('afterprint'));")
+    assert browser.run(chart) == on_screen
     browser.print_media()
     assert not browser.find(".tools").is_displayed()
     assert background(browser) == THEMES[False]

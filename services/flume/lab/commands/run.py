@@ -14,6 +14,7 @@ from flume.lab.commands.quality import measure_pictures, quality_lines
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.report.page import trouble
+from flume.lab.report.sentences import lost_frames
 from flume.lab.run.programs import TRANSPORTS, ClientOptions, parse_players
 from flume.lab.run.runner import Outcome, run_lab
 from flume.lab.run.scenario import Scenario, load_scenario
@@ -173,6 +174,8 @@ def _print_outcome(outcome: Outcome, spec: RunSpec) -> None:
     click.echo(report.account(found))
     for finding in trouble(found):
         click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
+    for sentence in lost_frames(found):
+        click.echo(sentence)
     for line in quality_lines(found):
         click.echo(line)
     click.echo("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.timings.items()))

@@ -26,6 +26,11 @@ def client_sentence(client: ClientReport, checks: Iterable[Check] = ()) -> str:
     return f"{name} {said} ({verdict})" if verdict else f"{name} {said}"
 
 
+def lost_frames(report: Report) -> list[str]:
+    """Return the sentence of each client of *report* that missed frames, or whose picture stood still."""
+    return [client_sentence(client, report.checks) for client in report.clients if _missed_frames(client)]
+
+
 def run_sentence(report: Report) -> str:
     """Return what the verdict of *report* means, with the number of checks behind it."""
     count = sum(check.verdict is report.verdict for check in report.checks)
@@ -189,6 +194,11 @@ def _late(measures: Measures) -> list[str]:
     if attribution is None or not attribution.late:
         return []
     return [f"received {_count(attribution.late, 'frame')} too late"]
+
+
+def _missed_frames(client: ClientReport) -> bool:
+    playback = client.measures.playback
+    return bool(_missing(client) or (playback is not None and playback.freezes))
 
 
 def _missing(client: ClientReport) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flume.lab.report.sentences import client_sentence, run_sentence
+from flume.lab.report.sentences import client_sentence, lost_frames, run_sentence
 from flume.lab.trial.measures import Attribution, Freeze, Measures, PlaybackFigures, Series
 from flume.lab.trial.verdict import Balance, Check, CommandReport, Verdict
 from support.pages.sample import a_client, a_report, clients
@@ -182,6 +182,10 @@ def test_a_verdict_that_is_not_pass_stands_in_the_sentence(verdict: Verdict, che
 )
 def test_the_run_has_a_sentence_for_each_verdict(verdict: Verdict, count: int, said: str):
     assert run_sentence(a_report(verdict=verdict, checks=[check(f"c{n}", verdict) for n in range(count)])) == said
+
+
+def test_the_clients_that_missed_frames_are_named_and_no_others():
+    assert [sentence.partition(" lost")[0] for sentence in lost_frames(a_report())] == ["client 3", "client 4"]
 
 
 def test_a_pause_is_no_loss_in_the_sample():

@@ -18,6 +18,7 @@ const timelines = (() => {
     }
   }, { rootMargin: "400px" });
   const sizes = new ResizeObserver((entries) => {
+    if (theme.isPrinting()) return; // paper has a width of its own
     for (const { target } of entries) made.get(target)?.resize();
   });
 
@@ -91,6 +92,9 @@ function start() {
     });
   });
   theme.onChange(() => timelines.each((timeline) => timeline.redraw()));
+  // A browser makes no layout for paper before it asks for the drawings.
+  addEventListener("beforeprint", () => timelines.each((timeline) => { if (timeline.holder.checkVisibility()) timeline.print(); }));
+  addEventListener("afterprint", () => timelines.each((timeline) => timeline.redraw()));
   holders.forEach((holder) => timelines.watch(holder));
   addEventListener("hashchange", openTarget);
   openTarget();

@@ -45,9 +45,9 @@ const theme = (() => {
     choose(select.value);
     select.addEventListener("change", () => { remember(select.value); choose(select.value); });
     system.addEventListener("change", changed);
-    addEventListener("beforeprint", () => { printing = true; changed(); });
-    addEventListener("afterprint", () => { printing = false; changed(); });
+    addEventListener("beforeprint", () => { printing = true; resolved = new Map(); });
+    addEventListener("afterprint", () => { printing = false; resolved = new Map(); });
   }
 
-  return { colour, start, onChange: (listener) => listeners.add(listener) };
+  return { colour, start, isPrinting: () => printing, onChange: (listener) => listeners.add(listener) };
 })();

@@ -65,8 +65,15 @@ class Timeline {
     if (this.isDrawn) { this.remove(); this.draw(); }
   }
 
-  resize() {
-    if (this.isDrawn) this.parts.forEach((part) => part.chart.setSize({ width: this.holder.clientWidth, height: heightOf(part) }));
+  resize(width = this.holder.clientWidth) {
+    if (this.isDrawn) this.parts.forEach((part) => part.chart.setSize({ width, height: heightOf(part) }));
+  }
+
+  /** Draw for paper, also what is far from the screen. */
+  print() {
+    this.remove();
+    this.draw();
+    this.resize(PAPER_WIDTH);
   }
 
   showRange() {
@@ -134,6 +141,7 @@ class Timeline {
   }
 }
 
+const PAPER_WIDTH = 680; // what A4 and Letter have between usual margins, in CSS pixels
 const MARKS_HEIGHT = 22;
 const LABEL_HEIGHT = 18;
 const COUNTS = [1, 2, 5].flatMap((digit) => [0, 1, 2, 3, 4, 5, 6].map((power) => digit * 10 ** power)).sort((a, b) => a - b);
