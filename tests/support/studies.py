@@ -22,6 +22,7 @@ SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watch", comma
 PARTS = Parts(
     SCENARIO,
     {name: Profile(name=name, description="", down=Direction(), up=Direction()) for name in STUDY.profiles},
+    {},
     {"scenario study": "s", "profile clean": "c", "profile lossy-1": "l"},
 )
 

@@ -63,12 +63,14 @@ def _located(text: str, path: str) -> str:
 def line_of(text: str, path: str) -> int | None:
     """Return the number of the line of TOML *text* that sets the key *path*, or opens its table.
 
+    None where no line does, and where it could be one of several tables of that name.
+
     >>> line_of("a = 1\\n[part]\\nb = 2\\n", "part.b"), line_of("a = 1", "b")
     (3, None)
     """
     *tables, key = re.sub(r"\[(\d+|\.\.\.)\]", "", path).split(".")
     indices = [int(number) for number in re.findall(r"\[(\d+)\]", path)]
-    wanted, present, seen, opened = ".".join(tables), "", 0, None
+    wanted, present, seen, opened, found = ".".join(tables), "", 0, None, None
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([\w.\-]+)\s*\]\]?", line):
             present, seen = header[1], seen + (header[1] == (wanted or key))
@@ -77,5 +79,5 @@ def line_of(text: str, path: str) -> int | None:
             continue
         in_table = present == wanted and (not wanted or not indices or seen == indices[0] + 1)
         if in_table and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-            return number
-    return opened
+            found = number if found is None else found
+    return (opened if found is None else found) if indices or seen <= 1 else None

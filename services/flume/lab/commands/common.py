@@ -7,7 +7,11 @@ import click
 from rich.console import Console
 
 from flume.errors import LabError
+from flume.lab import checkout
+from flume.lab.link.profile import Profile
+from flume.lab.link.profile_file import find_profile
 from flume.lab.report.writer import JSON_NAME
+from flume.lab.run.scenario import Scenario
 
 PIPE_COLUMNS = 120
 
@@ -31,6 +35,12 @@ artifacts_option = click.option(
 def say(line: str) -> None:
     """Show *line* to the person at the terminal: on standard error, so that standard output contains results only."""
     click.echo(line, err=True)
+
+
+def later_profiles(scenario: Scenario) -> dict[str, Profile]:
+    """Return the networks that the events of *scenario* name. Raises :class:`~flume.errors.SettingsError`."""
+    names = {event.profile for event in scenario.event if event.profile is not None}
+    return {name: find_profile(checkout.profiles(), name) for name in sorted(names)}
 
 
 def console() -> Console:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from flume.lab import catalogue, checkout
-from flume.lab.commands.common import artifacts_option, console, lab_option, say
+from flume.lab.commands.common import artifacts_option, console, lab_option, later_profiles, say
 from flume.lab.commands.quality import measure_pictures, quality_lines
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
@@ -32,9 +32,8 @@ from flume.lab.testcard import CARD
 @click.option("--duration", metavar="SECONDS", help="Replaces the scenario's own duration.")
 @click.option(
     "--profile",
-    default="clean",
-    show_default=True,
-    help="The network: a name in netem/profiles, or the path of a file.",
+    help="The network: a name in netem/profiles, or the path of a file. Default: the scenario's own, which is clean "
+    "where it names none.",
 )
 @click.option(
     "--frames-min",
@@ -106,7 +105,7 @@ def run(
     video: Path | None,
     scenario: str,
     duration: str | None,
-    profile: str,
+    profile: str | None,
     frames_min_pct: float | None,
     players: str | None,
     transport: str | None,
@@ -129,10 +128,12 @@ def run(
         say(f"ENGINE={engine} is no longer needed: a lab runs on the Docker engine, and only its links need netem.")
     displaying, programs = parse_players(players)
     options = ClientOptions(transport, reorder_ms)
+    played = _scenario(scenario, None if duration is None else parse_duration_s(duration))
     spec = RunSpec(
         clients=parse_clients(clients),
-        scenario=_scenario(scenario, None if duration is None else parse_duration_s(duration)),
-        profile=shaping_media(find_profile(checkout.profiles(), profile), options),
+        scenario=played,
+        profile=shaping_media(find_profile(checkout.profiles(), profile or played.profile), options),
+        later_profiles=later_profiles(played),
         card=CARD._replace(bitrate_kbit=bitrate_kbit, gop_s=gop_s),
         client_options=options,
         lab=lab,

@@ -10,7 +10,7 @@ import click
 
 from flume.errors import LabError, SettingsError, SetupError
 from flume.lab import catalogue, checkout
-from flume.lab.commands.common import say
+from flume.lab.commands.common import later_profiles, say
 from flume.lab.containers import topology
 from flume.lab.engines import prepare
 from flume.lab.link.profile_file import load_profile
@@ -81,7 +81,8 @@ def read_parts(study: Study) -> Parts:
         found = catalogue.read(checkout.profiles(), name, key="profiles")
         profiles[name] = load_profile(found.text, name=found.name, file=str(found.path))
         inputs[f"profile {name}"] = _digest(found.text)
-    return Parts(load_scenario(file.text, name=file.name, duration_s=study.duration_s), profiles, inputs)
+    scenario = load_scenario(file.text, name=file.name, duration_s=study.duration_s)
+    return Parts(scenario, profiles, later_profiles(scenario), inputs)
 
 
 def _digest(text: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from flume.capture import dissect
 from flume.errors import EvidenceError
+from flume.lab.strict import FileValue
 from flume.settings import check
 
 Endpoint = dissect.Endpoint
@@ -287,6 +288,22 @@ class LinkQueue(NamedTuple):
         return (passed or [self.steps[-1][1]])[-1]
 
 
+class Bound(FileValue, frozen=True, kw_only=True):
+    """What a figure of a client has to be; a side that is None has no bound."""
+
+    least: float | None = None
+    most: float | None = None
+
+    def __str__(self) -> str:
+        """Return it in words.
+
+        >>> str(Bound(most=5))
+        'at most 5'
+        """
+        sides = (("at least", self.least), ("at most", self.most))
+        return ", ".join(f"{word} {value:g}" for word, value in sides if value is not None)
+
+
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One client host. *tap* names the capture at its own interface; None: only the server has a tap."""
 
@@ -301,6 +318,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What runs on it: our own client, or another player, which speaks RTSP and says little about itself."""
     claims: Claims = Claims()
     counters: Counters = Counters()
+    expected: dict[str, Bound] = {}
+    """What its scenario expects of it: key of :data:`~flume.lab.trial.figures.FIGURES` → bound."""
     queue: LinkQueue | None = None
     """Of its link, towards it; None: the link has no rate."""
 
@@ -320,6 +339,8 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
     frames_min_pct: float | None = 99.0
     """Frames displayed of those due; None: no client displays frames."""
     join_max_ms: float | None = None
+    server_restarts: int = 0
+    """How often the lab restarted the server in mid-stream: clients then begin new sessions by themselves."""
 
     def __post_init__(self) -> None:
         """Check every range. Raises :class:`~flume.errors.SettingsError`."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from flume import generated
 from flume.generated import GeneratedPart
 from flume.lab.trial.checks.description import Description, described
-from flume.lab.trial.checks.registry import CLIENT_CHECKS, RUN_CHECKS
+from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS, RUN_CHECKS
 
 PART = GeneratedPart("checks", "flume.lab.report.check_list")
 
@@ -21,7 +21,7 @@ def check_list() -> str:
             *_entries(RUN_CHECKS),
             "",
             "### Checks of each client",
-            *_entries(CLIENT_CHECKS),
+            *_entries({**CLIENT_CHECKS, **FIGURE_CHECKS}),
         )
     )
 

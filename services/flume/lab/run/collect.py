@@ -127,6 +127,7 @@ def _subject(
         commands=tuple(str(command) for command in timetable.commands_of(client.number)),
         watches=client.watches,
         program=str(client.program),
+        expected=timetable.expected_of(client.number),
         claims=Claims() if statistics is None else msgspec.structs.replace(statistics.claims(), record=client.record),
         counters=Counters(
             lost_on_link=0 if losses is None else losses.packets,

@@ -31,6 +31,26 @@ CAUSE_S = 1.0
 
 _KILLED_STATUS = 128 + 9
 
+_AGAIN = (
+    "/bin/sh",
+    "-c",
+    """again=1
+trap 'again=1; kill -TERM "$child"' HUP
+trap 'again=; kill -TERM "$child"' TERM INT
+while [ "$again" ]; do
+  again=
+  flume "$@" &
+  child=$!
+  wait "$child"; status=$?
+  while kill -0 "$child" 2>/dev/null; do wait "$child"; status=$?; done
+done
+exit "$status"
+""",
+    "flume",
+)
+"""Runs the server's program as a child, and once more after SIGHUP. A container that is started again would get another
+network interface, which neither the link nor the tap has; a program that is started again keeps both."""
+
 
 class Member(NamedTuple):
     """One container of the fleet, with the log of its events."""
@@ -170,6 +190,22 @@ class Fleet(NamedTuple):
             self.check_running()
             raise
 
+    def restart_server(self) -> None:
+        """End the server's program in order, and start it again in the same container, with the same address.
+
+        Returns before it has ended. Only of a fleet that was started *restartable*.
+        """
+        self.server.container.run_checked(["/bin/sh", "-c", "kill -HUP 1"])
+
+    def wait_until_restarted(self, times: int) -> None:
+        """Return when the server listens for the time after its *times* restarts; raises :class:`LabError`."""
+        self.server.events.wait_until(
+            "listen again",
+            lambda events: events.count("listening") > times,
+            timeout_s=READY_TIMEOUT_S,
+            ended=self.server.has_ended,
+        )
+
     def close(self) -> None:
         """Detach from the containers, which go on running."""
         for member in self.members:
@@ -189,11 +225,13 @@ def start_fleet(
     programs: Sequence[Program] = (),
     options: ClientOptions = DEFAULTS,
     wire: bool = False,
+    restartable: bool = False,
 ) -> Fleet:
     """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
 
     The first *players* of *clients* clients display the video. *programs*: what each client runs; empty: flume.
-    *options*: settings of flume's own clients. *wire*: start wires with room for all links.
+    *options*: settings of flume's own clients. *wire*: start wires with room for all links. *restartable*:
+    the server can be restarted (:meth:`Fleet.restart_server`).
     """
     network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
     media = {f"/media/{video.name}": video}
@@ -201,7 +239,13 @@ def start_fleet(
     # The wires first: their kernels boot while the other containers are started.
     starts = [
         *(wire_starts(clients) if wire else ()),
-        Start(service="server", role="server", network=network, files=media),
+        Start(
+            service="server",
+            role="server",
+            network=network,
+            files=media,
+            entrypoint=_AGAIN if restartable else None,
+        ),
         *_client_starts(network, layout, programs, players, options),
         Start(service="probe", role="probe"),
     ]

@@ -1,6 +1,6 @@
 """The links of a run's clients: set to the profile, measured, and described in the terms of the report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -32,6 +32,11 @@ def shape(fleet: Fleet, profile: Profile) -> None:
     """
     fleet.wait_for_wires()
     fleet_links(fleet).set(profile)
+
+
+def change(fleet: Fleet, profile: Profile, clients: Collection[int] | None) -> None:
+    """Set the links of *clients* (None: all) to another *profile* while a stream passes, and read them back."""
+    fleet_links(fleet).set(profile, clients)
 
 
 def measure(fleet: Fleet) -> tuple[LinkReport, ...]:

@@ -26,8 +26,8 @@ from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
 from flume.lab.run.fleet import Client, Fleet, quiesce, start_fleet
-from flume.lab.run.scenario import Cue, Timetable, timetable
-from flume.lab.run.spec import RunPlan, RunSpec, plan_run
+from flume.lab.run.scenario import Cue, Event, Timetable, timetable
+from flume.lab.run.spec import RunPlan, RunSpec, plan_run, shaping_media
 from flume.lab.run.stopwatch import Stopwatch
 from flume.lab.testcard import ensure_test_card
 from flume.lab.trial.judge import judge
@@ -86,7 +86,7 @@ def run_on(
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
     with only_one(engine, spec.lab, image=layout.service("probe").image):
         wire = False
-        if spec.profile.needs_netem:
+        if spec.needs_netem:
             with watch.step("prepare"):
                 wire = prepare.prepare_netem(engine, say, interactive=interactive) == "wire"
         with watch.step("video"):
@@ -143,6 +143,8 @@ class _Run:
         self._interactive = interactive
         self._leave_running = leave_running
         self._timetable = timetable(spec.scenario, clients=spec.clients)
+        if spec.profile.name != spec.scenario.profile:  # what it expects is meant of its own network
+            self._timetable = self._timetable._replace(expected=())
 
     def carry_out(self, layout: Topology) -> Outcome:
         """Start, measure and judge; write the artefacts."""
@@ -208,6 +210,7 @@ class _Run:
             programs=spec.dealt,
             options=spec.client_options,
             wire=self._wire,
+            restartable=bool(spec.restarts),
         )
         try:
             try:
@@ -244,6 +247,7 @@ class _Run:
         with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
             for elapsed_s in self._play(fleet):
                 bar.update(completed=elapsed_s)
+            fleet.wait_until_restarted(self._spec.restarts)
             last = [(client, command) for client in fleet.clients if (command := client.last_command) is not None]
             for client, command in last:
                 client.send(command)
@@ -271,9 +275,11 @@ class _Run:
     def _play(self, fleet: Fleet) -> Iterator[float]:
         """Send every cue at its time; yield the elapsed seconds about ten times a second until the end."""
         began_s = time.monotonic()
-        cues = list(self._timetable.cues)
+        cues, events = list(self._timetable.cues), list(self._timetable.events)
         while (elapsed_s := time.monotonic() - began_s) < self._timetable.end_s or cues:
             fleet.check_running()
+            while events and events[0].time_s <= elapsed_s:
+                self._happen(events.pop(0).event, fleet)
             while cues and cues[0].time_s <= elapsed_s:
                 cue = cues.pop(0)
                 fleet.clients[cue.client - 1].send(cue.command)
@@ -281,8 +287,17 @@ class _Run:
                 self._watch.mark("first picture", since_s=began_s)
                 self._watch.mark("from Enter to the first picture")
             yield elapsed_s
-            next_s = cues[0].time_s if cues else self._timetable.end_s
+            coming = [*(cue.time_s for cue in cues[:1]), *(event.time_s for event in events[:1])]
+            next_s = min(coming, default=self._timetable.end_s)
             time.sleep(min(_CUE_TICK_S, max(0.0, next_s - elapsed_s)))
+
+    def _happen(self, event: Event, fleet: Fleet) -> None:
+        """Do what the scenario has the lab do."""
+        if event.profile is None:
+            fleet.restart_server()
+        else:
+            profile = shaping_media(self._spec.later_profiles[event.profile], self._spec.client_options)
+            network.change(fleet, profile, event.clients or None)
 
     def _facts(self, links: Sequence[LinkReport]) -> RunFacts:
         scenario = self._spec.scenario
@@ -297,6 +312,7 @@ class _Run:
                 "duration_s": scenario.duration_s,
                 "clients": self._spec.clients,
                 "video": self._video.name,
+                **({"events": "; ".join(map(str, self._timetable.events))} if self._timetable.events else {}),
                 **{key: value for key, value in self._spec.client_options._asdict().items() if value is not None},
             },
         )

@@ -2,24 +2,28 @@
 
 A scenario is a TOML file with parts; each part is a command sequence in the language of
 :mod:`flume.control.script`. Clients take the parts in turn: with two parts, client 3 plays the first again. The wait
-at the end of a part gives its last command time for its effect; the scenario ends when every part has ended.
+at the end of a part gives its last command time for its effect; the scenario ends when every part has ended. It may
+have events, which are what the lab itself does, and expectations, which the verdict checks.
 """
 
-import tomllib
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from flume.control.script import Step, parse_script
 from flume.control.session import Command
-from flume.errors import SettingsError
+from flume.lab.evidence.facts import Bound
 from flume.lab.run.programs import parse_program
-from flume.lab.strict import FileValue
+from flume.lab.strict import FileValue, decode
+from flume.lab.trial.figures import FIGURES
 from flume.settings import check
 
 MAX_DURATION_S = 3600.0
 """A run captures every datagram twice: one hour at 4 Mbit/s and five clients makes 18 GB."""
+
+_AT = re.compile(r"\d+(\.\d+)?\s*[%s]?")
 
 
 class Part(FileValue, frozen=True, kw_only=True):
@@ -27,8 +31,35 @@ class Part(FileValue, frozen=True, kw_only=True):
 
     name: str
     commands: str
+    expect: dict[str, Bound] = msgspec.field(default_factory=dict)
+    """What is expected of this part's clients, beside what the whole scenario expects."""
     player: str | None = None
     """The program of the client that plays this part, such as ``mpv``; None: the one that is dealt to it."""
+
+
+class Event(FileValue, frozen=True, kw_only=True):
+    """What the lab itself does in mid-stream: another network for clients, or a new start of the server."""
+
+    at: str
+    """When: ``50%`` of the duration, or seconds."""
+    profile: str | None = None
+    """The network that *clients* have from then on: a name in netem/profiles, or the path of a file."""
+    clients: tuple[int, ...] = ()
+    """Their numbers; empty: all."""
+    server: Literal["restart"] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that it says one thing, and when."""
+        one = (self.profile is None) != (self.server is None)
+        check(one, "event", self.at, "profile or server, and not both")
+        check(_AT.fullmatch(self.at) is not None, "event.at", self.at, 'a share such as "50%", or seconds such as "8"')
+        check(self.server is None or not self.clients, "event.clients", list(self.clients), "absent beside server")
+        check(all(client >= 1 for client in self.clients), "event.clients", list(self.clients), "numbers from 1 on")
+
+    def at_s(self, duration_s: float) -> float:
+        """Return when it happens in a scenario of *duration_s*."""
+        amount = float(self.at.rstrip("%s "))
+        return amount * duration_s / 100 if self.at.endswith("%") else amount
 
 
 class Scenario(FileValue, frozen=True, kw_only=True):
@@ -37,6 +68,11 @@ class Scenario(FileValue, frozen=True, kw_only=True):
     description: str
     duration_s: float
     part: tuple[Part, ...]
+    event: tuple[Event, ...] = ()
+    profile: str = "clean"
+    """Its own network: that of a run that names none. What it expects is checked in that network alone."""
+    expect: dict[str, Bound] = msgspec.field(default_factory=dict)
+    """What is expected of every client: key of :data:`~flume.lab.trial.figures.FIGURES` → bound."""
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -47,6 +83,16 @@ class Scenario(FileValue, frozen=True, kw_only=True):
             self.steps(part)
             if part.player is not None:
                 parse_program(part.player, key="part.player")
+            _check_expected(part.expect, "part.expect")
+        _check_expected(self.expect, "expect")
+        for number, event in enumerate(self.event):
+            at_s = event.at_s(self.duration_s)
+            check(
+                0 < at_s < self.duration_s,
+                f"event[{number}].at",
+                event.at,
+                f"above 0, below {self.duration_s:g} seconds",
+            )
 
     def steps(self, part: Part) -> tuple[Step, ...]:
         """Return the steps of *part*; a wait in percent is a share of this scenario's duration."""
@@ -57,6 +103,13 @@ class Scenario(FileValue, frozen=True, kw_only=True):
         return self.part[(client - 1) % len(self.part)]
 
 
+def _check_expected(bounds: dict[str, Bound], key: str) -> None:
+    for figure, bound in bounds.items():
+        check(figure in FIGURES, key, figure, f"one of {', '.join(FIGURES)}")
+        given = bound.least is not None or bound.most is not None
+        check(given, f"{key}.{figure}", "{}", "least, most, or both")
+
+
 class Cue(NamedTuple):
     """Client number *client* sends *command* *time_s* after the start of the scenario."""
 
@@ -65,11 +118,32 @@ class Cue(NamedTuple):
     command: Command
 
 
+class TimedEvent(NamedTuple):
+    """What the lab does *time_s* after the start of the scenario."""
+
+    time_s: float
+    event: Event
+
+    def __str__(self) -> str:
+        """Return it in words, for the report."""
+        if self.event.profile is None:
+            return f"{self.time_s:g} s: the server is restarted"
+        whose = f"clients {', '.join(map(str, self.event.clients))}" if self.event.clients else "every client"
+        return f"{self.time_s:g} s: {self.event.profile} for {whose}"
+
+
 class Timetable(NamedTuple):
     """All cues in the order of time, and the end of the scenario in seconds after its start."""
 
     cues: tuple[Cue, ...]
     end_s: float
+    events: tuple[TimedEvent, ...] = ()
+    expected: tuple[dict[str, Bound], ...] = ()
+    """For each client what is expected of it; empty: nothing of any."""
+
+    def expected_of(self, client: int) -> dict[str, Bound]:
+        """Return what is expected of client number *client*."""
+        return self.expected[client - 1] if self.expected else {}
 
     def commands_of(self, client: int) -> tuple[Command, ...]:
         """Return the commands of client number *client*, in order."""
@@ -81,13 +155,8 @@ def load_scenario(text: str, *, name: str, duration_s: float | None = None) -> S
 
     Raises :class:`SettingsError` that names the file and the key.
     """
-    try:
-        values = tomllib.loads(text)
-        if duration_s is not None:
-            values["duration_s"] = duration_s
-        return msgspec.convert({**values, "name": name}, Scenario)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise SettingsError("scenario", name, f"its file is not as it should be: {error}") from error
+    more = {} if duration_s is None else {"duration_s": duration_s}
+    return decode(text, Scenario, key="scenario", file=name, name=name, **more)
 
 
 def timetable(scenario: Scenario, *, clients: int) -> Timetable:
@@ -100,7 +169,9 @@ def timetable(scenario: Scenario, *, clients: int) -> Timetable:
     """
     cues = sorted(cue for client in range(1, clients + 1) for cue in _cues(scenario, client))
     ends = (sum(step.wait_s for step in scenario.steps(part)) for part in scenario.part)
-    return Timetable(tuple(cues), max(ends))
+    events = (TimedEvent(event.at_s(scenario.duration_s), event) for event in scenario.event)
+    expected = ({**scenario.expect, **scenario.part_of(client).expect} for client in range(1, clients + 1))
+    return Timetable(tuple(cues), max(ends), tuple(sorted(events, key=lambda one: one.time_s)), tuple(expected))
 
 
 def _cues(scenario: Scenario, client: int) -> Iterator[Cue]:

@@ -56,6 +56,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the frames due that must be displayed. None: the plan decides."""
     profile: Profile = CLEAN
     artifacts: Path = Path("artifacts")
+    later_profiles: dict[str, Profile] = {}
+    """The networks that the scenario's events name."""
     card: TestCard = CARD
     """The test card, where there is no video."""
     client_options: ClientOptions = DEFAULTS
@@ -73,10 +75,26 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         check(self.players is None or not foreign, "players", self.players, "names or a number, not both")
         topology.check_lab_name(self.lab)
         _check_settings(self.card, self.client_options)
+        _check_events(self)
         if self.video is not None:
             allowed = "a file, not a folder" if self.video.is_dir() else "a file that exists"
             check(self.video.is_file(), "video", str(self.video), f"{allowed}; give the path of your video")
             check(self.video.stat().st_size > 0, "video", str(self.video), "not an empty file: this one has 0 bytes")
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """All networks of the run: the first one, then those of the scenario's events."""
+        return (self.profile, *(self.later_profiles[e.profile] for e in self.scenario.event if e.profile is not None))
+
+    @property
+    def needs_netem(self) -> bool:
+        """Whether any of its networks does."""
+        return any(profile.needs_netem for profile in self.profiles)
+
+    @property
+    def restarts(self) -> int:
+        """How often the scenario restarts the server."""
+        return sum(event.server == "restart" for event in self.scenario.event)
 
     @property
     def dealt(self) -> tuple[Program, ...]:
@@ -89,6 +107,14 @@ def shaping_media(profile: Profile, options: ClientOptions) -> Profile:
     if options.transport != "tcp" or not profile.control_exempt:
         return profile
     return msgspec.structs.replace(profile, control_exempt=False)
+
+
+def _check_events(spec: RunSpec) -> None:
+    for event in spec.scenario.event:
+        known = event.profile is None or event.profile in spec.later_profiles
+        check(known, "event.profile", event.profile, f"one of {', '.join(spec.later_profiles) or 'none'}")
+        beyond = [client for client in event.clients if client > spec.clients]
+        check(not beyond, "event.clients", beyond, f"1 to {spec.clients}, the number of clients")
 
 
 def _check_settings(card: TestCard, options: ClientOptions) -> None:
@@ -113,8 +139,12 @@ class RunPlan(NamedTuple):
 def plan_run(spec: RunSpec, *, cpus: int) -> RunPlan:
     """Return the plan of *spec* for an engine with *cpus* CPUs. A value in the spec is never changed."""
     players = spec.clients if spec.players is None else spec.players
-    narrow = spec.video is None and _is_too_narrow(spec.profile, spec.card)
-    expectations = Expectations(frames_min_pct=_frames_min_pct(spec, narrow=narrow), link_loses=_may_lose(spec.profile))
+    narrow = spec.video is None and any(_is_too_narrow(profile, spec.card) for profile in spec.profiles)
+    expectations = Expectations(
+        frames_min_pct=_frames_min_pct(spec, narrow=narrow),
+        link_loses=any(map(_may_lose, spec.profiles)),
+        server_restarts=spec.restarts,
+    )
     return RunPlan(players, expectations, " ".join(_notes(spec, players, cpus=cpus, narrow=narrow)))
 
 

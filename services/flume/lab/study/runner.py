@@ -46,6 +46,8 @@ class Parts(NamedTuple):
 
     scenario: Scenario
     profiles: Mapping[str, Profile]
+    later_profiles: Mapping[str, Profile]
+    """The networks that the scenario's events name."""
     inputs: Mapping[str, str]
     """Digest of each file, see :class:`~flume.lab.study.state.State`."""
 
@@ -159,6 +161,7 @@ class Conductor:
             clients=self.study.clients,
             scenario=self._parts.scenario,
             profile=shaping_media(self._parts.profiles[cell.profile], options),
+            later_profiles=dict(self._parts.later_profiles),
             card=CARD._replace(bitrate_kbit=cell.bitrate_kbit, gop_s=cell.gop_s),
             client_options=options,
             lab=self._lab,

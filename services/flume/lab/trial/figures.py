@@ -156,3 +156,8 @@ _ALL = (
 
 FIGURES: Mapping[str, Figure] = MappingProxyType({figure.key: figure for figure in _ALL})
 """By name, in the order of tables: the wire, the player, the picture."""
+
+OF_A_PLAYER = frozenset(
+    {"join_ms", "resume_ms", "missing_pct", "freezes", "longest_freeze_ms", "frozen_pct", "glass_ms"}
+)
+"""Those that a client without a player cannot have."""

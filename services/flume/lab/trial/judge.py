@@ -7,15 +7,17 @@ missing the verdict is ERROR, not PASS: absence of datagrams counts only beside 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from flume.lab.evidence.facts import Evidence, TapFacts
 from flume.lab.trial.backlog import explained
 from flume.lab.trial.case import Case, cases_of
 from flume.lab.trial.checks import run as run_checks
-from flume.lab.trial.checks.registry import CLIENT_CHECKS
+from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS
 from flume.lab.trial.client_report import client_report
 from flume.lab.trial.measured import measured
 from flume.lab.trial.sessions import reconstruct
-from flume.lab.trial.verdict import Balance, Check, Report, RunFacts, TapReport, worst
+from flume.lab.trial.verdict import Balance, Check, ClientReport, Report, RunFacts, TapReport, worst
 
 
 def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ()) -> Report:
@@ -35,7 +37,7 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
     checks = [*extra_checks, *_check_run(evidence, server, cases)]
     for case in cases:
         checks += _check_client(case)
-    clients = [client_report(case, checks, end_s) for case in cases]
+    clients = [_with_expected(case, client_report(case, checks, end_s), checks) for case in cases]
     return Report(
         verdict=worst(check.verdict for check in checks),
         run=run.run,
@@ -75,6 +77,16 @@ def _check_run(evidence: Evidence, server: TapFacts, cases: Sequence[Case]) -> I
         yield finding.check("subjects", "run")
     yield run_checks.strangers(addresses, server).check("strangers", "run")
     yield run_checks.evidence(cases, server).check("evidence", "run")
+
+
+def _with_expected(case: Case, client: ClientReport, checks: list[Check]) -> ClientReport:
+    """Return *client* with what its figures are beside the scenario's expectations; add that to *checks*."""
+    for name, examine in FIGURE_CHECKS.items():
+        finding = examine(case.subject.expected, client)
+        if finding is not None:
+            checks.append(finding.check(name, case.subject.name))
+            client = msgspec.structs.replace(client, verdict=worst((client.verdict, finding.verdict)))
+    return client
 
 
 def _check_client(case: Case) -> Iterator[Check]:

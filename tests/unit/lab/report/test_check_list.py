@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from flume.errors import FlumeError
-from flume.lab.evidence.facts import Backlog, Counters, Expectations
+from flume.lab.evidence.facts import Backlog, Bound, Counters, Expectations
 from flume.lab.report.check_list import PART, check_list, main
 from flume.lab.trial.checks.description import described
-from flume.lab.trial.checks.registry import CLIENT_CHECKS, RUN_CHECKS
+from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS, RUN_CHECKS
 from flume.lab.trial.checks.run import link, steps
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import RunFacts, Verdict
@@ -17,7 +17,7 @@ from support.captures.wire import Wire
 from support.paths import ROOT
 
 PAGE = ROOT / "docs" / "judge.md"
-NAMES = [*RUN_CHECKS, *CLIENT_CHECKS]
+NAMES = [*RUN_CHECKS, *CLIENT_CHECKS, *FIGURE_CHECKS]
 
 
 def test_the_page_holds_the_list_as_the_code_makes_it():
@@ -29,7 +29,8 @@ def test_every_check_that_a_report_names_has_an_entry():
     """All of them, in a report that asks for everything and whose addresses are wrong."""
     wire = Wire().connect(1).stream(1, 1).last("interrupt", 1)
     evidence = wire.evidence(1, expectations=Expectations(join_max_ms=500))._replace(backlog=Backlog(0, 1000))
-    evidence = evidence._replace(subjects=(*evidence.subjects, wire.subject(1, counters=Counters(lost_on_link=1))))
+    strange = wire.subject(1, counters=Counters(lost_on_link=1), expected={"loss_pct": Bound(most=100)})
+    evidence = evidence._replace(subjects=(*evidence.subjects, strange))
     links = [link("down", "clean", ()).check("link", "client-1"), steps("a", 1, 0, "").check("steps", "client-1")]
     report = judge(evidence, RunFacts(run="all"), links)
     named = list(dict.fromkeys(check.name for check in report.checks))
@@ -47,7 +48,7 @@ def test_the_names_are_those_that_reports_have_had():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_description_is_complete(name: str):
-    check = described(name, {**RUN_CHECKS, **CLIENT_CHECKS}[name])
+    check = described(name, {**RUN_CHECKS, **CLIENT_CHECKS, **FIGURE_CHECKS}[name])
     assert check.proves.endswith(".")
     assert check.fails or check.errs
     assert check.next_step.endswith((".", "?"))

@@ -81,3 +81,65 @@ def test_a_part_may_name_its_player_and_no_other_name():
     assert [part.player for part in load_scenario(named, name="named").part] == [None, "mpv:tcp"]
     with pytest.raises(SettingsError, match=r"part\.player.*winamp.*gstreamer"):
         load_scenario(named.replace("mpv:tcp", "winamp"), name="named")
+
+
+EVENTFUL = (
+    GOOD
+    + """
+[[event]]
+at = "50%"
+profile = "lte"
+clients = [2]
+[[event]]
+at = "3"
+server = "restart"
+[expect]
+loss_pct = { most = 1 }
+"""
+)
+
+
+def test_what_the_lab_itself_does_is_in_the_order_of_time():
+    played = timetable(load_scenario(EVENTFUL, name="eventful"), clients=2)
+    assert [str(one) for one in played.events] == ["3 s: the server is restarted", "5 s: lte for clients 2"]
+    assert [one.event.profile for one in played.events] == [None, "lte"]
+
+
+def test_what_is_expected_of_a_client_is_the_scenarios_and_its_parts():
+    text = EVENTFUL.replace(
+        'name = "pauses"', 'name = "pauses"\nexpect = { loss_pct = { most = 5 }, resume_ms = { most = 900 } }'
+    )
+    played = timetable(load_scenario(text, name="eventful"), clients=3)
+    assert {key: str(bound) for key, bound in played.expected_of(1).items()} == {"loss_pct": "at most 1"}
+    assert {key: str(bound) for key, bound in played.expected_of(2).items()} == {
+        "loss_pct": "at most 5",
+        "resume_ms": "at most 900",
+    }
+    assert played.expected_of(3) == played.expected_of(1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('at = "50%"', 'at = "100%"', r"line 12: event\[0\]\.at='100%' .*below 10 seconds"),
+        ('at = "3"', 'at = "11"', r"line 16: event\[1\]\.at='11' .*below 10 seconds"),
+        ('at = "50%"', 'at = "soon"', r"event\.at='soon'"),
+        ('server = "restart"', 'server = "pause"', r"line 17: Invalid enum value 'pause'"),
+        ('server = "restart"', 'server = "restart"\nprofile = "lte"', "profile or server, and not both"),
+        ('server = "restart"', 'server = "restart"\nclients = [1]', "absent beside server"),
+        ("clients = [2]", "clients = [0]", "numbers from 1 on"),
+        ("loss_pct =", "loss =", r"expect='loss' .*one of loss_pct"),
+        ("{ most = 1 }", "{}", "least, most, or both"),
+        ("{ most = 1 }", "{ above = 1 }", r"unknown field `above`"),
+    ],
+)
+def test_an_event_or_an_expectation_that_is_none_is_refused(old, new, says):
+    with pytest.raises(SettingsError, match=says):
+        load_scenario(EVENTFUL.replace(old, new), name="eventful")
+
+
+def test_the_networks_of_our_scenarios_are_there():
+    for path in (ROOT / "compose" / "scenarios").glob("*.toml"):
+        scenario = load_scenario(path.read_text(), name=path.stem)
+        names = {scenario.profile, *(event.profile for event in scenario.event if event.profile is not None)}
+        assert {(ROOT / "netem" / "profiles" / f"{name}.toml").is_file() for name in names} == {True}, path.stem

@@ -8,7 +8,7 @@ from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.run.fleet import without_player
 from flume.lab.run.programs import OURS, ClientOptions, Program
-from flume.lab.run.scenario import Part, Scenario
+from flume.lab.run.scenario import Event, Part, Scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, plan_run, shaping_media
 from flume.lab.testcard import CARD
 
@@ -129,3 +129,32 @@ def test_a_link_shapes_the_control_connection_where_it_carries_the_media():
     link = Profile(name="n", description="", down=Direction(delay_ms=20.0), up=Direction())
     assert not shaping_media(link, ClientOptions("tcp")).control_exempt
     assert shaping_media(link, ClientOptions("udp")) is link
+
+
+EVENTFUL = Scenario(
+    description="",
+    duration_s=5,
+    part=(Part(name="watcher", commands="connect"),),
+    event=(Event(at="2", profile="lossy", clients=(2,)), Event(at="50%", server="restart")),
+)
+
+
+def test_the_networks_of_events_are_networks_of_the_run():
+    lossy = Profile(name="lossy", description="", down=Direction(loss_pct=5.0), up=Direction())
+    made = spec(scenario=EVENTFUL, later_profiles={"lossy": lossy})
+    assert ([profile.name for profile in made.profiles], made.needs_netem, made.restarts) == (
+        ["clean", "lossy"],
+        True,
+        1,
+    )
+    assert plan_run(made, cpus=2).expectations.link_loses
+    assert plan_run(made, cpus=2).expectations.server_restarts == 1
+    assert not spec().needs_netem
+
+
+def test_an_event_of_a_network_or_a_client_that_the_run_does_not_have_is_refused():
+    with pytest.raises(SettingsError, match=r"event\.profile='lossy'"):
+        spec(scenario=EVENTFUL)
+    lossy = Profile(name="lossy", description="", down=Direction(), up=Direction())
+    with pytest.raises(SettingsError, match=r"event\.clients=\[2\] .*1 to 1"):
+        spec(scenario=EVENTFUL, later_profiles={"lossy": lossy}, clients=1)

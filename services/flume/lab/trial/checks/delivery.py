@@ -56,11 +56,41 @@ def commands(case: Case) -> Finding:
         return passes(f"not planned; seen: {len(names)}")
     on_the_wire = ", ".join(names) or "none"
     planned = tuple(name for name in case.subject.commands if name != "status")
+    if restarts := case.expectations.server_restarts:
+        seen, came_back = without_returns(seen, most=restarts)
+        names = tuple(command.command for command in seen)
+        cut = sum(window.closed_by in {"closed", "connection"} for window in case.flow.windows)
+        if came_back < min(restarts, cut):
+            return fails(f"the server was restarted {restarts} times, and the client came back {came_back} times")
     possible = {names, _without_change_to_tcp(seen)} if case.subject.counters.dropped_by_firewall else {names}
     if planned not in possible:
         return fails(f"planned {', '.join(planned) or 'none'}; on the wire: {on_the_wire}")
     refused = [f"{command.command}: {command.answer or 'no answer'}" for command in seen if command.answer != "ok"]
     return fails(f"not granted: {', '.join(refused)}") if refused else passes(on_the_wire)
+
+
+def without_returns(seen: Sequence[CommandOutcome], *, most: int) -> tuple[list[CommandOutcome], int]:
+    """Return the commands *seen* without those by which a client returns to what it did before the server restarted.
+
+    They are the first of a new connection: connect, and interrupt where the client had paused. A client that had
+    disconnected returns to nothing. Also return how often it came back, at most *most* times.
+    """
+    kept: list[CommandOutcome] = []
+    state, control, returns = "closed", None, 0
+    restoring = False
+    for command in seen:
+        if restoring and command.command == "interrupt" and state == "interrupted":
+            restoring = False
+            continue
+        restoring = False
+        anew = control is not None and command.control != control
+        control = command.control
+        if anew and command.command == "connect" and state != "closed" and returns < most:
+            returns, restoring = returns + 1, True
+            continue
+        kept.append(command)
+        state = {"connect": "active", "continue": "active", "interrupt": "interrupted"}.get(command.command, "closed")
+    return kept, returns
 
 
 def _without_change_to_tcp(seen: Sequence[CommandOutcome]) -> tuple[str, ...]:

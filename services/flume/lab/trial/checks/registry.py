@@ -28,6 +28,9 @@ CLIENT_CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType
 )
 """Each client is examined by all of these, in this order. None: the run does not ask."""
 
+FIGURE_CHECKS: Mapping[str, Callable[..., Finding | None]] = MappingProxyType({"expected": viewer.expected})
+"""Each client is examined by these after its figures are known. None: the scenario does not ask."""
+
 RUN_CHECKS: Mapping[str, Callable[..., Finding | None]] = MappingProxyType(
     {
         "capture": run.capture,

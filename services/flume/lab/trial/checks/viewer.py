@@ -1,9 +1,14 @@
 """Checks of what the viewer saw. They rest on the client's claims: only its player knows what it displayed. Pure."""
 
+from collections.abc import Mapping
+
+from flume.lab.evidence.facts import Bound
 from flume.lab.trial.case import Case
 from flume.lab.trial.checks import players
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
+from flume.lab.trial.figures import FIGURES, OF_A_PLAYER
 from flume.lab.trial.numbering import frames_begun
+from flume.lab.trial.verdict import ClientReport
 
 
 def frames(case: Case) -> Finding | None:
@@ -50,6 +55,40 @@ def join(case: Case) -> Finding | None:
     seen = "no frame was displayed" if join_ms is None else f"{join_ms:.0f} ms"
     detail = f"{seen} (allowed: {most_ms:g} ms)"
     return fails(detail) if join_ms is None or join_ms > most_ms else passes(detail)
+
+
+def expected(bounds: Mapping[str, Bound], client: ClientReport) -> Finding | None:
+    """The client's figures are as its scenario expects.
+
+    Asked only where the scenario has ``[expect]``, and in its own network.
+
+    FAIL: A figure is out of its bounds, or no frame was displayed.
+
+    ERROR: A figure was not measured, so nothing is known about it.
+
+    Next: Compare the figure with the time line: when did it happen, and what did the scenario do then?
+    """
+    if not bounds:
+        return None
+    outside: list[str] = []
+    unknown: list[str] = []
+    within: list[str] = []
+    for key, bound in bounds.items():
+        figure = FIGURES[key]
+        value = figure.read(client)
+        if value is None:
+            if client.player == "none" and key in OF_A_PLAYER:
+                continue
+            (outside if key == "join_ms" else unknown).append(f"{figure.title} was not measured (expected: {bound})")
+            continue
+        text = f"{figure.title} {value:.{figure.digits}f}{' ' * bool(figure.unit)}{figure.unit} (expected: {bound})"
+        low, high = bound.least is not None and value < bound.least, bound.most is not None and value > bound.most
+        (outside if low or high else within).append(text)
+    if outside:
+        return fails("; ".join(outside))
+    if unknown:
+        return errs("; ".join(unknown))
+    return passes("; ".join(within) or "only what a client without a player does not have")
 
 
 def _watched(case: Case) -> bool:

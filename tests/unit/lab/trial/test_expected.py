@@ -1,0 +1,98 @@
+"""What a scenario expects of a client's figures, and clients that come back after the server's restart."""
+
+import pytest
+
+from flume.lab.evidence.facts import Bound, Expectations
+from flume.lab.trial.checks.delivery import without_returns
+from flume.lab.trial.checks.viewer import expected
+from flume.lab.trial.judge import judge
+from flume.lab.trial.measures import Measures
+from flume.lab.trial.verdict import Verdict
+from flume.lab.trial.windows import CommandOutcome
+from support.captures.judging import RUN, detail, verdicts
+from support.captures.wire import Wire
+from support.report_values import client, measures, playback, wire
+
+JOIN = {"join_ms": Bound(most=1000)}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "of", "verdict", "says"),
+    [
+        (JOIN, client(), Verdict.PASS, "join 500 ms (expected: at most 1000)"),
+        (JOIN, client(measures=measures(playback=playback(join_ms=1001.0))), Verdict.FAIL, "join 1001 ms"),
+        (JOIN, client(measures=measures(playback=playback(join_ms=None))), Verdict.FAIL, "join was not measured"),
+        ({"vmaf": Bound(least=90)}, client(), Verdict.PASS, "VMAF 95.0"),
+        ({"vmaf": Bound(least=96)}, client(), Verdict.FAIL, "VMAF 95.0 (expected: at least 96)"),
+        ({"vmaf": Bound(least=90)}, client(measures=Measures()), Verdict.ERROR, "VMAF was not measured"),
+        (
+            {"loss_pct": Bound(least=0.5, most=2)},
+            client(measures=measures(wire=wire(lost=30))),
+            Verdict.FAIL,
+            "loss 3.00 % (expected: at least 0.5, at most 2)",
+        ),
+        (
+            JOIN,
+            client(player="none", measures=Measures(), join_ms=None),
+            Verdict.PASS,
+            "only what a client without a player does not have",
+        ),
+    ],
+)
+def test_a_figure_is_within_its_bounds_or_not(bounds, of, verdict, says):
+    found = expected(bounds, of)
+    assert found is not None
+    assert found.verdict is verdict
+    assert says in found.detail
+
+
+def test_nothing_is_asked_where_nothing_is_expected():
+    assert expected({}, client()) is None
+
+
+def test_an_expectation_counts_for_the_client_and_for_the_run():
+    traffic = Wire().connect(1).stream(1, 1).last("interrupt", 1)
+    evidence = traffic.evidence(1)
+    strict = evidence._replace(subjects=(traffic.subject(1, expected={"loss_pct": Bound(least=50)}),))
+    report = judge(strict, RUN)
+    assert (report.verdict, report.clients[0].verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert "expected: at least 50" in detail(report, "expected", "client-1")
+    assert verdicts(judge(evidence, RUN), "expected") == {}
+
+
+def outcomes(*commands: tuple[int, str]) -> list[CommandOutcome]:
+    """Return *commands*, each with the port of its connection."""
+    return [
+        CommandOutcome(float(at), ("198.18.0.11", port), name, "ok", at + 0.1)
+        for at, (port, name) in enumerate(commands)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("commands", "kept", "returns"),
+    [
+        ([(1, "connect")], ["connect"], 0),
+        ([(1, "connect"), (2, "connect")], ["connect"], 1),
+        (
+            [(1, "connect"), (1, "interrupt"), (2, "connect"), (2, "interrupt"), (2, "continue")],
+            ["connect", "interrupt", "continue"],
+            1,
+        ),
+        ([(1, "connect"), (2, "connect"), (2, "interrupt")], ["connect", "interrupt"], 1),
+        ([(1, "connect"), (1, "disconnect"), (2, "connect")], ["connect", "disconnect", "connect"], 0),
+        ([(1, "connect"), (2, "connect"), (3, "connect")], ["connect", "connect"], 1),
+    ],
+)
+def test_what_a_client_does_to_come_back_is_no_command_of_the_scenario(commands, kept, returns):
+    """At most one return, because the server was restarted once: the rest is the client's own fault."""
+    seen, came_back = without_returns(outcomes(*commands), most=1)
+    assert ([one.command for one in seen], came_back) == (kept, returns)
+
+
+def test_a_client_that_does_not_come_back_after_a_restart_fails():
+    traffic = Wire().connect(1).stream(1, 1).end(1, by_server=True)
+    evidence = traffic.evidence(1, expectations=Expectations(server_restarts=1))
+    evidence = evidence._replace(subjects=(traffic.subject(1, commands=("connect",)),))
+    report = judge(evidence, RUN)
+    assert verdicts(report, "commands") == {"client-1": Verdict.FAIL}
+    assert "the client came back 0 times" in detail(report, "commands", "client-1")
