@@ -11,6 +11,7 @@ import click
 from flume.errors import LabError, SettingsError, SetupError
 from flume.lab import catalogue, checkout
 from flume.lab.commands.common import later_profiles, say
+from flume.lab.commands.quality import measure_pictures
 from flume.lab.containers import topology
 from flume.lab.engines import prepare
 from flume.lab.link.profile_file import load_profile
@@ -19,7 +20,7 @@ from flume.lab.run.runner import Outcome, closing_unless_interrupted, run_on
 from flume.lab.run.scenario import load_scenario
 from flume.lab.run.spec import RunSpec
 from flume.lab.study.matrix import Study, load_study
-from flume.lab.study.runner import Conductor, Parts, only_one_here
+from flume.lab.study.runner import Conductor, Parts, only_one_here, trouble_of
 
 
 @click.command(short_help="Run a matrix of networks, show what each does to the video.")
@@ -101,7 +102,14 @@ def _run(conductor: Conductor, *, interactive: bool) -> None:
             say(line)
 
     def run_one(spec: RunSpec) -> Outcome:
-        return run_on(engine, spec, say=once, interactive=interactive, leave_running=False)
+        outcome = run_on(engine, spec, say=once, interactive=interactive, leave_running=False)
+        if not conductor.study.pictures or trouble_of(outcome.report):
+            return outcome
+        try:
+            return outcome._replace(report=measure_pictures(outcome.directory, outcome.report))
+        except LabError as error:  # the other figures are as good as before
+            say(f"  the pictures of this run were not measured: {error}")
+            return outcome
 
     with closing_unless_interrupted(engine):
         conductor.conduct(run_one)

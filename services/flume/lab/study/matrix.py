@@ -7,6 +7,7 @@
     repeats = 2
     scenario = "study"          # a name in compose/scenarios, or the path of a file
     duration_s = 15             # replaces the scenario's own
+    pictures = true             # compare the pictures with those sent: VMAF and others
     profiles = ["clean", "lossy-1", "bursty-1"]
 
     [settings]                  # each a list; a study has a cell for each combination
@@ -53,6 +54,8 @@ class Study(FileValue, frozen=True, kw_only=True):
     duration_s: float | None = None
     """None: the scenario's own."""
     settings: Settings = Settings()
+    pictures: bool = True
+    """Whether the pictures of each run are compared with those sent, which takes about as long as the run."""
     seed: int = 1
     """Of the bootstrap: the same runs give the same intervals."""
     name: str = ""
@@ -201,7 +204,7 @@ def differences(before: Study, after: Study) -> list[str]:
 
 
 def _pairs(before: Study, after: Study) -> Iterator[tuple[str, object, object]]:
-    for key in ("clients", "repeats", "profiles", "scenario", "duration_s", "seed"):
+    for key in ("clients", "repeats", "profiles", "scenario", "duration_s", "pictures", "seed"):
         yield key, getattr(before, key), getattr(after, key)
     for key in Settings.__struct_fields__:
         yield f"settings.{key}", getattr(before.settings, key), getattr(after.settings, key)

@@ -1,6 +1,7 @@
 """``flume lab study``: a whole study without a lab, and what is refused before anything is started."""
 
 import importlib
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -20,6 +21,7 @@ clients = 1
 repeats = 1
 scenario = "steady"
 duration_s = 5
+pictures = false
 profiles = ["clean", "lossy-1"]
 """
 
@@ -106,3 +108,21 @@ def test_without_scipy_the_package_is_named_before_the_first_run(fake, tmp_path,
     monkeypatch.setattr(importlib, "import_module", missing)
     assert "flumelab[study]" in str(study(tmp_path).exception)
     assert not fake.specs
+
+
+def test_the_pictures_of_a_run_that_counts_are_measured_and_a_failure_of_that_costs_nothing_else(
+    fake, tmp_path, monkeypatch
+):
+    measured: list[str] = []
+
+    def measure(folder: Path, report: Report) -> Report:
+        measured.append(folder.parent.name.partition("-udp")[0])
+        if len(measured) == 2:
+            raise LabError("no captures")
+        return report
+
+    monkeypatch.setattr(command, "measure_pictures", measure)
+    (tmp_path / "mine.toml").write_text(TEXT.replace("pictures = false\n", ""))
+    done = study(tmp_path)
+    assert (done.exit_code, measured) == (0, ["clean", "lossy-1"])
+    assert "the pictures of this run were not measured: no captures" in done.stderr
