@@ -28,6 +28,8 @@ _LOOKED_AT = 5
 _SAMPLE = 200
 """Pictures of each client by which candidates are compared."""
 _LONGEST_GROUP = 250
+_NEAR = 100
+"""The numbers of two pictures one after the other differ by less, unless the card began again or one was misread."""
 LEAST_NUMBERED = 0.5
 """Share of pictures with a number. A video without the card has none; on a bad link half of the card's are readable."""
 
@@ -109,15 +111,13 @@ def card_numbers(clients: Sequence[Seen]) -> Numbers | None:
     a player that claims them is found out when its pictures are placed.
     """
     views = [_View(seen) for seen in clients]
-    highest = max((number for view in views for _, number in view.pictures), default=None)
-    pictures = sum(len(seen.shown) for seen in clients)
-    if highest is None or sum(len(view.pictures) for view in views) < LEAST_NUMBERED * pictures:
+    numbered = sum(len(view.pictures) for view in views)
+    if not numbered or numbered < LEAST_NUMBERED * sum(len(seen.shown) for seen in clients):
         return None
-    group = _longest_group(clients)
-    loops = [NO_LOOP]
-    if any(b < a - 1 for view in views for (_, a), (_, b) in pairwise(view.pictures)):
-        # The card began again. The last frames before its end may never have been displayed.
-        loops = list(range(highest + 1, highest + 1 + group))
+    group = _longest_group(views)
+    last = max((number for view in views for number in view.last_numbers()), default=None)
+    # Where the card began again, the last frames before its end may never have been displayed.
+    loops = [NO_LOOP] if last is None else range(last + 1, last + 1 + group)
     return max((_explain(views, loop, group) for loop in loops), key=lambda one: _score(views, one, group))
 
 
@@ -129,6 +129,8 @@ class _View:
         self.sample = self.pictures[:: max(1, len(self.pictures) // _SAMPLE)]
         self.begun: dict[int, dict[int, float]] = {}
         """Stretch → rank → when the frame left."""
+        self.last: dict[int, int] = {}
+        """Stretch → the highest rank."""
         self.firsts: list[tuple[Place, float, bool]] = []
         """Of each window: the place of its first frame, when it left, and whether it is an entry."""
         self.entries: list[Place] = []
@@ -143,6 +145,14 @@ class _View:
                 window = frame.window
             if is_entry:
                 self.entries.append(place)
+            self.last[place.stretch] = max(place.rank, self.last.get(place.stretch, 0))
+
+    def last_numbers(self) -> Iterator[int]:
+        """Yield the number before each new beginning of the card. One number that was misread makes none."""
+        numbers = [number for _, number in self.pictures]
+        for before, last, first, behind in zip(numbers, numbers[1:], numbers[2:], numbers[3:], strict=False):
+            if before <= last <= before + _NEAR and first < last - 1 and first <= behind <= first + _NEAR:
+                yield last
 
     def votes(self, group: int) -> Iterator[tuple[int, int]]:
         """Yield stretch and offset for the first pictures after the beginning of each window."""
@@ -162,7 +172,7 @@ class _View:
         for stretch, offset in numbers.offsets.items():
             begun = self.begun.get(stretch, {})
             rank = (number - offset) % numbers.loop
-            last = max(begun, default=-1)
+            last = self.last.get(stretch, -1)
             while rank <= last:
                 if 0 <= time_s - begun.get(rank, math.inf) <= LONGEST_LAG_S:
                     return True
@@ -170,12 +180,12 @@ class _View:
         return False
 
 
-def _longest_group(clients: Sequence[Seen]) -> int:
+def _longest_group(views: Sequence[_View]) -> int:
     """Return the frames between two entries of the stream, as most of them are apart; at least 1."""
     steps = Counter(
         b.rank - a.rank
-        for seen in clients
-        for a, b in pairwise(_View(seen).entries)
+        for view in views
+        for a, b in pairwise(view.entries)
         if a.stretch == b.stretch and b.rank > a.rank
     )
     return min(steps.most_common(1)[0][0], _LONGEST_GROUP) if steps else 1
