@@ -58,9 +58,13 @@ def watched(
     taps: Mapping[int, TapFacts] | None = None,
     backlog: Backlog | None = None,
     claims: Mapping[str, Any] | None = None,
+    packets: Callable[[bytes], bytes] | None = None,
     **fields: Any,
 ) -> Report:
-    """Judge *wire* with the records *seen* of its clients. *claims* and *fields* replace those of each subject."""
+    """Judge *wire* with the records *seen* of its clients. *claims* and *fields* replace those of each subject.
+
+    *packets* has the bytes of datagrams by their identity.
+    """
     subjects, facts = [], [wire.server()]
     for client, kept in seen.items():
         tap = (taps or {}).get(client) or wire.client(client)
@@ -70,7 +74,7 @@ def watched(
         subjects.append(msgspec.structs.replace(subject, claims=msgspec.structs.replace(subject.claims, **said)))
         facts.append(tap)
     limits = Expectations(frames_min_pct=50.0, loss_max_pct=100.0)
-    return judge(Evidence(START_S, "server", tuple(facts), tuple(subjects), limits, backlog), RUN)
+    return judge(Evidence(START_S, "server", tuple(facts), tuple(subjects), limits, backlog), RUN, (), packets)
 
 
 def measures(report: Report, client: int = 1) -> Measures:

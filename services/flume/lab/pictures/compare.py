@@ -10,8 +10,9 @@ import msgspec
 
 from flume.errors import LabError
 from flume.lab import ffmpeg
+from flume.lab.evidence.store import Store
 from flume.lab.pictures.figures import PICTURES, Seen, figures, with_vmaf
-from flume.lab.pictures.material import Session, Store, arrivals_s, read_server
+from flume.lab.pictures.material import Session, arrivals_s, read_server
 from flume.lab.pictures.sent import Bench, SentStream
 from flume.lab.pictures.shown import Watched, Worst, watch
 from flume.lab.pictures.stills import write_still

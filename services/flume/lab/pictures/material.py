@@ -5,14 +5,14 @@ Their bytes lie in one file on the disk; memory holds a few numbers for each dat
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple
 
 from flume.errors import LabError
 from flume.lab.evidence.capture import read_tap
-from flume.lab.evidence.datagrams import packets_untrusted
 from flume.lab.evidence.facts import Endpoint, MediaDatagram, TapFacts
+from flume.lab.evidence.store import Store
 from flume.lab.pictures.frames import FrameReader, SentFrame
 from flume.lab.pictures.order import Numbered, follows, in_order, in_time
 from flume.lab.trial.flows import Flow, classify
@@ -22,45 +22,6 @@ from flume.lab.trial.verdict import ClientReport, Report, TapReport
 from flume.settings import DEFAULT_PORT
 
 SERVER_TAP = "server"
-
-
-class Store:
-    """The transport packets of datagrams, by their identity, in a file. Close it with ``with``."""
-
-    def __init__(self, path: Path) -> None:
-        """Make the file *path*."""
-        self._file: BinaryIO = path.open("wb+")
-        self._places: dict[bytes, tuple[int, int]] = {}
-        self._end = 0
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def keep(self, identity: bytes, data: bytes) -> None:
-        """Take a datagram."""
-        packets = packets_untrusted(data)
-        self._file.seek(self._end)
-        self._file.write(packets)
-        self._places[identity] = self._end, len(packets)
-        self._end += len(packets)
-
-    def packets(self, identity: bytes) -> bytes:
-        """Return the transport packets of a datagram that was kept."""
-        start, size = self._places[identity]
-        self._file.seek(start)
-        return self._file.read(size)
-
-    def write(self, identities: Iterable[bytes], path: Path) -> Path:
-        """Write the packets of *identities*, one behind the other, to *path*, and return it."""
-        with path.open("wb") as file:
-            for identity in identities:
-                file.write(self.packets(identity))
-        return path
 
 
 class Stream(NamedTuple):

@@ -12,6 +12,7 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, receive_buffer_errors, socket_drops
+from flume.lab.evidence.datagrams import Keep
 from flume.lab.evidence.facts import Backlog, Claims, Counters, Evidence, Expectations, LinkQueue, Subject, TapFacts
 from flume.lab.link.links import LinkLosses
 from flume.lab.run.fleet import Client, Fleet
@@ -63,10 +64,12 @@ def gather(
     port: int,
     directory: Path,
     queue: LinkQueue | None = None,
+    keep: Keep | None = None,
 ) -> Evidence:
     """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
 
-    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queue* that of each link. Raises
+    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queue* that of each link. *keep*
+    gets the bytes of each datagram that left the server. Raises
     :class:`~flume.errors.LabError` when the engine cannot hand the material over, or it cannot be written.
     """
     losses = _losses(fleet)
@@ -76,7 +79,7 @@ def gather(
     backlog = _backlog(fleet, directory / "counters" / "kernel")
     captures = directory / "captures"
     fleet.probe.fetch(captures)
-    taps = [_decode(end, captures, port) for end in ends]
+    taps = [_decode(end, captures, port, keep if end.name == SERVER_TAP else None) for end in ends]
     write_all_logs(fleet.program_containers, directory / "logs")
     subjects = [
         _subject(client, timetable, raw[client.container.pid], losses.get(client.number), queue)
@@ -104,11 +107,11 @@ def _losses(fleet: Fleet) -> dict[int, LinkLosses]:
     return losses
 
 
-def _decode(end: TapEnd, captures: Path, port: int) -> TapFacts:
+def _decode(end: TapEnd, captures: Path, port: int, keep: Keep | None) -> TapFacts:
     # Imported only now: scapy takes half a second, which would delay the first picture of a run.
     from flume.lab.evidence.capture import read_tap  # noqa: PLC0415
 
-    facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port)
+    facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port, keep=keep)
     if end.problem is None:
         return facts
     # The problem that tcpdump's end shows comes first: a full disk explains a damaged file, not the reverse.

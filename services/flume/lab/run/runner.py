@@ -4,6 +4,7 @@ The runner only puts the steps in order. A fault of the lab itself becomes an ER
 """
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from flume.lab.containers.topology import Topology
 from flume.lab.engines import prepare
 from flume.lab.engines.lock import down_command, only_one
 from flume.lab.evidence.facts import Evidence
+from flume.lab.evidence.store import Store
 from flume.lab.link.links import LinkReport
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.progress import Say, Task, task
@@ -150,25 +152,32 @@ class _Run:
         """Start, measure and judge; write the artefacts."""
         directory = artifacts.create_run_directory(self._spec.artifacts, self.name)
         try:
-            with self._watch.step("remove the last lab"):
-                self._engine.remove_lab(self._spec.lab)
-            with self._watch.step("start"), self._task("starting server and clients"):
-                fleet = self._start(layout)
-            with contextlib.closing(fleet), fleet.naming_the_cause():
-                links = self._measure_links(fleet)
-                evidence = self._measure(fleet, directory)
-                steps = network.steps(fleet) if self._spec.profile.steps else {}
-            if not self._leave_running:
-                with self._watch.step("remove the lab"):
-                    self._engine.remove_lab(self._spec.lab)
-            with self._watch.step("judge"):
-                report = judge(evidence, self._facts(links), network.checks(self._spec.profile, links, steps))
+            with tempfile.TemporaryDirectory(dir=directory) as folder, Store(Path(folder) / "datagrams") as store:
+                report = self._report(layout, directory, store)
             write_report(report, directory)
             artifacts.point_latest_at(directory)
         except BaseException as error:
             self._clean_up(directory, error)
             raise
         return Outcome(report, directory)
+
+    def _report(self, layout: Topology, directory: Path, store: Store) -> Report:
+        """Start, measure and judge; *store* keeps what left the server until the judge has seen it."""
+        with self._watch.step("remove the last lab"):
+            self._engine.remove_lab(self._spec.lab)
+        with self._watch.step("start"), self._task("starting server and clients"):
+            fleet = self._start(layout)
+        with contextlib.closing(fleet), fleet.naming_the_cause():
+            links = self._measure_links(fleet)
+            evidence = self._measure(fleet, directory, store)
+            steps = network.steps(fleet) if self._spec.profile.steps else {}
+        if not self._leave_running:
+            with self._watch.step("remove the lab"):
+                self._engine.remove_lab(self._spec.lab)
+        checks = network.checks(self._spec.profile, links, steps)
+        with self._watch.step("judge"):
+            report = judge(evidence, self._facts(links), checks, store.packets)
+        return msgspec.structs.replace(report, timings=dict(self._watch.steps))
 
     def _task(self, text: str, *, total: float | None = None) -> contextlib.AbstractContextManager[Task]:
         return task(text, total=total, interactive=self._interactive)
@@ -241,7 +250,7 @@ class _Run:
             collect.start_taps(fleet)
         return reports
 
-    def _measure(self, fleet: Fleet, directory: Path) -> Evidence:
+    def _measure(self, fleet: Fleet, directory: Path, store: Store) -> Evidence:
         """Play the scenario; return the evidence from captures, counters and programs."""
         started_s = time.time()
         with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
@@ -263,6 +272,7 @@ class _Run:
                 port=DEFAULT_PORT,
                 directory=directory,
                 queue=network.queue(self._spec.profile),
+                keep=store.keep,
             )
         if not self._leave_running:
             return evidence

@@ -17,11 +17,16 @@ from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS
 from flume.lab.trial.client_report import client_report
 from flume.lab.trial.measured import measured
 from flume.lab.trial.sessions import reconstruct
+from flume.lab.trial.stream_figures import Packets
 from flume.lab.trial.verdict import Balance, Check, ClientReport, Report, RunFacts, TapReport, worst
 
 
-def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ()) -> Report:
+def judge(
+    evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = (), packets: Packets | None = None
+) -> Report:
     """Return the report on *evidence*; *extra_checks* are the runner's own findings and count like the judge's.
+    *packets* has the transport packets of the datagrams that left the server, by their identity; without it the
+    transport stream is not examined.
 
     Raises :class:`~flume.errors.EvidenceError` when a tap is named that is not there.
 
@@ -33,7 +38,9 @@ def judge(evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = ())
     """
     server = _with_incomplete(evidence.facts(evidence.server_tap))
     end_s = max(server.tap.last_s, evidence.started_s)
-    cases = measured(explained(cases_of(evidence, server, reconstruct(server)), evidence.backlog), server, end_s)
+    cases = measured(
+        explained(cases_of(evidence, server, reconstruct(server)), evidence.backlog), server, end_s, packets
+    )
     checks = [*extra_checks, *_check_run(evidence, server, cases)]
     for case in cases:
         checks += _check_client(case)

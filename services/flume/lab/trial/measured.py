@@ -11,14 +11,16 @@ from flume.lab.trial.frames import frames_sent
 from flume.lab.trial.measures import Measures
 from flume.lab.trial.playback_figures import playback_figures
 from flume.lab.trial.series import series
+from flume.lab.trial.stream_figures import Packets, stream_figures
 from flume.lab.trial.wire_figures import wire_figures
 
 
-def measured(cases: Sequence[Case], server: TapFacts, end_s: float) -> tuple[Case, ...]:
+def measured(cases: Sequence[Case], server: TapFacts, end_s: float, packets: Packets | None = None) -> tuple[Case, ...]:
     """Return *cases* with their measures, and with the account of their frames.
 
-    *server* is what the server's tap saw, *end_s* the end of the time lines, epoch seconds. All cases are taken
-    together, because the numbers of the test card that one player displayed explain those of another.
+    *server* is what the server's tap saw, *end_s* the end of the time lines, epoch seconds; *packets* has the bytes of
+    the datagrams there. All cases are taken together, because the numbers of the test card that one player displayed
+    explain those of another.
     """
     places = Places(server.media if any(map(keeps_record, cases)) else ())
     sent = [frames_sent(case.flow) for case in cases]
@@ -32,6 +34,7 @@ def measured(cases: Sequence[Case], server: TapFacts, end_s: float) -> tuple[Cas
         account = frame_account(case, frames, at, numbers, by_datagram)
         measures = Measures(
             wire=wire_figures(case),
+            stream=stream_figures(case, packets),
             playback=playback_figures(case, account),
             attribution=account.attribution,
             series=series(case, by_datagram, end_s),
