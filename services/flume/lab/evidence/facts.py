@@ -320,8 +320,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     counters: Counters = Counters()
     expected: dict[str, Bound] = {}
     """What its scenario expects of it: key of :data:`~flume.lab.trial.figures.FIGURES` → bound."""
-    queue: LinkQueue | None = None
-    """Of its link, towards it; None: the link has no rate."""
+    queues: tuple[tuple[float, LinkQueue | None], ...] = ()
+    """Of its link, towards it: from when on, epoch seconds, rising. None: the link had no rate then."""
+
+    def full_queue_ms(self, time_s: float) -> float | None:
+        """Return the delay of a full queue of its link at *time_s*, epoch seconds; None where none can be full."""
+        queue = next((queue for from_s, queue in reversed(self.queues) if from_s <= time_s), None)
+        return None if queue is None else queue.full_ms(time_s)
 
     @property
     def is_flume(self) -> bool:

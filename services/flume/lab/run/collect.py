@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,8 @@ from flume.lab.run.network import fleet_links
 from flume.lab.run.scenario import Timetable
 
 SERVER_TAP = "server"
+Queues = Sequence[tuple[float, Collection[int], LinkQueue | None]]
+"""From when on, epoch seconds, the links of which clients (none: all) have which queue."""
 CLIENTS_PER_BUFFER = 5
 """The server's tap has one more buffer for each five clients: with one, a tap of 50 lost 13,655 of 365,000 packets on
 two CPUs that were busy. The memory is the kernel's, and is given back with the tap."""
@@ -63,12 +65,12 @@ def gather(
     started_s: float,
     port: int,
     directory: Path,
-    queue: LinkQueue | None = None,
+    queues: Queues = (),
     keep: Keep | None = None,
 ) -> Evidence:
     """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
 
-    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queue* that of each link. *keep*
+    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queues* those of the links. *keep*
     gets the bytes of each datagram that left the server. Raises
     :class:`~flume.errors.LabError` when the engine cannot hand the material over, or it cannot be written.
     """
@@ -82,7 +84,7 @@ def gather(
     taps = [_decode(end, captures, port, keep if end.name == SERVER_TAP else None) for end in ends]
     write_all_logs(fleet.program_containers, directory / "logs")
     subjects = [
-        _subject(client, timetable, raw[client.container.pid], losses.get(client.number), queue)
+        _subject(client, timetable, raw[client.container.pid], losses.get(client.number), queues)
         for client in fleet.clients
     ]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations, backlog)
@@ -120,7 +122,7 @@ def _decode(end: TapEnd, captures: Path, port: int, keep: Keep | None) -> TapFac
 
 
 def _subject(
-    client: Client, timetable: Timetable, raw: RawCounters, losses: LinkLosses | None, queue: LinkQueue | None
+    client: Client, timetable: Timetable, raw: RawCounters, losses: LinkLosses | None, queues: Queues
 ) -> Subject:
     statistics = client.statistics
     return Subject(
@@ -139,7 +141,7 @@ def _subject(
             dropped_by_firewall=firewall_drops(raw.iptables),
             dropped_by_receiver=_receiver_drops(client, raw),
         ),
-        queue=queue,
+        queues=tuple((from_s, queue) for from_s, clients, queue in queues if not clients or client.number in clients),
     )
 
 

@@ -6,7 +6,7 @@ The runner only puts the steps in order. A fault of the lab itself becomes an ER
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
 from flume.lab.engines import prepare
 from flume.lab.engines.lock import down_command, only_one
-from flume.lab.evidence.facts import Evidence
+from flume.lab.evidence.facts import Evidence, LinkQueue
 from flume.lab.evidence.store import Store
 from flume.lab.link.links import LinkReport
 from flume.lab.machine.interrupts import clearing_away
@@ -144,6 +144,7 @@ class _Run:
         self._say = say
         self._interactive = interactive
         self._leave_running = leave_running
+        self._queues: list[tuple[float, Collection[int], LinkQueue | None]] = [(0.0, (), network.queue(spec.profile))]
         self._timetable = timetable(spec.scenario, clients=spec.clients)
         if spec.profile.name != spec.scenario.profile:  # what it expects is meant of its own network
             self._timetable = self._timetable._replace(expected=())
@@ -271,7 +272,7 @@ class _Run:
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
-                queue=network.queue(self._spec.profile),
+                queues=self._queues,
                 keep=store.keep,
             )
         if not self._leave_running:
@@ -308,6 +309,7 @@ class _Run:
         else:
             profile = shaping_media(self._spec.later_profiles[event.profile], self._spec.client_options)
             network.change(fleet, profile, event.clients or None)
+            self._queues.append((time.time(), event.clients, network.queue(profile)))
 
     def _facts(self, links: Sequence[LinkReport]) -> RunFacts:
         scenario = self._spec.scenario

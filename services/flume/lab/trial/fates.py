@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from flume.lab.evidence.facts import LinkQueue, MediaDatagram
+from flume.lab.evidence.facts import MediaDatagram, Subject
 from flume.lab.trial.case import Case
 
 Cause = Literal["link", "queue", "host", "firewall", "receiver", "late"]
@@ -38,7 +38,7 @@ def _on_the_way(case: Case) -> dict[int, Cause]:
         return {}
     arrived_s = {id(departure): arrival.time_s for departure, arrival in matching.arrived}
     missing = {id(one) for one in matching.missing}
-    queue, found = case.subject.queue, dict[int, Cause]()
+    subject, found = case.subject, dict[int, Cause]()
     delay_s: float | None = None
     gone: list[MediaDatagram] = []
     for one in case.flow.sent:
@@ -46,18 +46,18 @@ def _on_the_way(case: Case) -> dict[int, Cause]:
             gone.append(one)
             continue
         before_s, delay_s = delay_s, arrived_s[id(one)] - one.time_s
-        found |= _of_run(gone, queue, max(delay_s, delay_s if before_s is None else before_s))
+        found |= _of_run(gone, subject, max(delay_s, delay_s if before_s is None else before_s))
         gone = []
-    found |= _of_run(gone, queue, delay_s or 0.0)
+    found |= _of_run(gone, subject, delay_s or 0.0)
     dropped = 0 if case.balance is None else case.balance.dropped_by_backlog
     return {**found, **dict.fromkeys(_of_host(case.flow.sent, missing, dropped), "host")}
 
 
-def _of_run(gone: Sequence[MediaDatagram], queue: LinkQueue | None, delay_s: float) -> dict[int, Cause]:
+def _of_run(gone: Sequence[MediaDatagram], subject: Subject, delay_s: float) -> dict[int, Cause]:
     """Return the cause of datagrams lost in a row; *delay_s* is the longer one of those that arrived beside them."""
     found: dict[int, Cause] = {}
     for one in gone:
-        full_ms = None if queue is None else queue.full_ms(one.time_s)
+        full_ms = subject.full_queue_ms(one.time_s)
         is_full = full_ms is not None and 1000 * delay_s >= NEARLY_FULL * full_ms
         found[id(one)] = "queue" if is_full else "link"
     return found

@@ -25,6 +25,7 @@ def judge(
     evidence: Evidence, run: RunFacts, extra_checks: Sequence[Check] = (), packets: Packets | None = None
 ) -> Report:
     """Return the report on *evidence*; *extra_checks* are the runner's own findings and count like the judge's.
+
     *packets* has the transport packets of the datagrams that left the server, by their identity; without it the
     transport stream is not examined.
 

@@ -80,10 +80,12 @@ def test_a_full_queue() -> None:
     # The neighbours of 40 and 41 came through a queue that was nearly full, those of 80 through an empty one.
     late = {39, 42}
     media = tuple(one._replace(time_s=one.time_s + (0.055 if one.sequence in late else 0.005)) for one in tap.media)
-    link = LinkQueue(0.0, ((0.0, 60.0),))
+    # Until the beginning of the stream the link had another queue, and from its end on none.
+    always = LinkQueue(0.0, ((0.0, 60.0),))
+    queues = (0.0, LinkQueue(0.0, ((0.0, 5.0),))), (wire.media[0].time_s, always), (wire.now_s, None)
     seen = record(wire, 1, hide={39, 41, 79})
     report = watched(
-        wire, {1: seen}, taps={1: tap._replace(media=media)}, counters=Counters(lost_on_link=3), queue=link
+        wire, {1: seen}, taps={1: tap._replace(media=media)}, counters=Counters(lost_on_link=3), queues=queues
     )
     assert attribution(report) == Attribution(missing=3, queue=2, link=1)
     series = measures(report).series
