@@ -98,6 +98,7 @@ def test_a_group_is_joined(sender: socket.socket):
     wait_until_read(port)
     live.process.send_signal(signal.SIGINT)
     inspection, _, status = live.end()
+    assert inspection.input == f"rtp://{GROUP}:{port}"
     assert [stream.destination for stream in inspection.streams] == [f"{GROUP}:{port}"]
     assert (inspection.packets, status) == (50, 0)
 

@@ -63,14 +63,14 @@ class ArrivalMeter:
     def figures(self, *, numbered: bool) -> ArrivalFigures:
         """Return the figures up to now; without *numbered* datagrams nothing says what was lost."""
         self._end_second()
-        duration_s = self._last_s - self._first_s
+        duration_s = round(self._last_s - self._first_s, 6)
         return ArrivalFigures(
             datagrams=self._datagrams,
             bytes=self._bytes,
             duration_s=duration_s,
             rate_kbit=(self._bytes - self._last_bytes) * 8 / 1000 / duration_s if duration_s > 0 else None,
             peak_kbit=self._peak.peak_kbit,
-            longest_silence_ms=self._silence_s * 1000,
+            longest_silence_ms=round(self._silence_s * 1000, 3),
             delay_factor_ms=self._delay_factor_ms if self._has_media else None,
             media_loss_rate=self._media_loss_rate if self._has_media and numbered else None,
         )

@@ -88,7 +88,7 @@ def inspect(
     if not inspection.streams and not problems:
         problems.append("no stream was found in it")
     results = judge(thresholds, inspection.streams)
-    inspection = msgspec.structs.replace(inspection, thresholds=results, problems=problems)
+    inspection = msgspec.structs.replace(inspection, input=source, thresholds=results, problems=problems)
     if as_json:
         click.echo(msgspec.json.encode(inspection).decode())
     elif inspection.kind != UNKNOWN:

@@ -131,7 +131,7 @@ def inspect_capture(path: Path, limits: Thresholds, progress: Progress) -> Inspe
             input=str(path),
             kind=capture.kind,
             started=None if started is None else started.isoformat(timespec="milliseconds"),
-            duration_s=reading.last_s - (reading.first_s or 0.0),
+            duration_s=round(reading.last_s - (reading.first_s or 0.0), 6),
             packets=reading.packets,
             others=dict(reading.others + Counter(reading.table.all_others())),
             problems=problems if stopped is None else [stopped, *problems],

@@ -202,7 +202,7 @@ class _Heard:
             input=f"{self._address.host}:{self._address.port}",
             kind="live",
             started=started if self.datagrams else None,
-            duration_s=self._last_s - self._first_s,
+            duration_s=round(self._last_s - self._first_s, 6),
             packets=self.datagrams,
             others=self._table.all_others(),
             problems=[text for wrong, text in found if wrong],

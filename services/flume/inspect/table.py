@@ -35,16 +35,17 @@ _COLUMNS = {
 def show(inspection: Inspection) -> None:
     """Print *inspection* on standard output, as wide as the terminal."""
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
-    console.print(Text(_head(inspection)))
+    console.print(Text(_head(inspection)), soft_wrap=True)
     for stream in inspection.streams:
-        console.print(Text(f"  {stream.number}: {_name(stream)}", overflow="fold"))
+        console.print(Text(f"  {stream.number}: {_name(stream)}"), soft_wrap=True)
     if inspection.streams:
         console.print(_table(inspection.streams))
     for stream in inspection.streams:
         for line in _details(stream):
-            console.print(Text(line, overflow="fold"))
+            console.print(Text(line), soft_wrap=True)
     for result in inspection.thresholds:
-        console.print(Text(_threshold(result), style="bold red" if result.passed_by else ""))
+        style = "bold red" if result.passed_by else ""
+        console.print(Text(_threshold(result), style=style), soft_wrap=True)
 
 
 def _head(inspection: Inspection) -> str:

@@ -35,6 +35,7 @@ from support.captures.pcap import (
     rtp,
     ts,
 )
+from support.captures.pcapng import PcapNg
 
 FRAME = ts(VIDEO_PID, b"\x00\x00\x01\xe0", unit_start=True)
 
@@ -379,3 +380,9 @@ def test_any_segments_raise_nothing(segments: list[tuple[int, bytes]]):
         for out in splitter.feed_untrusted(stream.feed_untrusted(sequence, data)):
             assert out.endswith(b"\n")
     assert stream.missing_bytes == 0
+
+
+def test_a_pcapng_file_is_no_capture_of_the_lab(tmp_path: Path):
+    path = PcapNg(tmp_path / "tap.pcapng").interface().frame(b"\0" * 60).path
+    problem = read_tap(path, name="x", log_text="", port=PORT).tap.problem
+    assert "has link type pcapng: write it with tcpdump -w" in str(problem)
