@@ -35,22 +35,24 @@ class Row(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Figures that belong together; without rows they were not measured."""
+    """Figures that belong together; without rows they were not measured. *reason*: why all or some were not."""
 
     title: str
     rows: list[Row]
+    reason: str | None
 
 
 def groups(measures: Measures) -> list[Group]:
     """Return the figures of *measures*: a group for each part, also of those that were not measured."""
     parts = (
-        ("On the wire", None if measures.wire is None else _wire(measures.wire)),
-        ("Missing frames", None if measures.attribution is None else _attribution(measures.attribution)),
-        ("At the player", None if measures.playback is None else _playback(measures.playback)),
-        ("Picture quality", None if measures.pictures is None else _pictures(measures.pictures)),
-        ("Transport stream", None if measures.stream is None else _stream(measures.stream)),
+        ("wire", "On the wire", None if measures.wire is None else _wire(measures.wire)),
+        ("attribution", "Missing frames", None if measures.attribution is None else _attribution(measures.attribution)),
+        ("playback", "At the player", None if measures.playback is None else _playback(measures.playback)),
+        ("pictures", "Picture quality", None if measures.pictures is None else _pictures(measures.pictures)),
+        ("stream", "Transport stream", None if measures.stream is None else _stream(measures.stream)),
     )
-    return [Group(title, [] if rows is None else list(rows)) for title, rows in parts]
+    reasons = measures.not_measured
+    return [Group(title, [] if rows is None else list(rows), reasons.get(field)) for field, title, rows in parts]
 
 
 def spread(value: Spread | None) -> str:
@@ -92,6 +94,10 @@ def _attribution(attribution: Attribution) -> Iterator[Row]:
         count = getattr(attribution, field)
         if count:
             yield Row(name, f"{grouped(count)} frames")
+    if attribution.by == "counts":
+        yield Row("told apart", "by counts only")
+    if attribution.unclear:
+        yield Row("placed by their time, as their number is unreadable", f"{grouped(attribution.unclear)} pictures")
 
 
 def _playback(playback: PlaybackFigures) -> Iterator[Row]:
@@ -111,6 +117,9 @@ def _playback(playback: PlaybackFigures) -> Iterator[Row]:
 def _pictures(pictures: PictureFigures) -> Iterator[Row]:
     yield Row("compared", f"{grouped(pictures.compared)} frames, {grouped(pictures.identical)} of them identical")
     yield Row("not decodable", f"{grouped(pictures.not_decodable)} frames")
+    if pictures.counters_read:
+        differ = f"{grouped(pictures.counters_differ)} of {grouped(pictures.counters_read)} readable"
+        yield Row("an older picture in their place", differ)
     for name, quality, unit, digits in (
         ("VMAF: mean / 5 % / least", pictures.vmaf, "", 1),
         ("SSIM: mean / 5 % / least", pictures.ssim, "", 3),

@@ -8,10 +8,11 @@ import pytest
 from flume.lab.report.columns import chart_data, columns_for, join
 from flume.lab.report.figures import groups
 from flume.lab.report.intervals import MOST_ROWS, intervals, step_s
+from flume.lab.report.page import html
 from flume.lab.report.states import ACTIVE, INTERRUPTED, NOT_CONNECTED, Band, bands
 from flume.lab.trial.measures import Measures, WireFigures
 from flume.lab.trial.verdict import CommandReport
-from support.pages.sample import a_client, clients, streamed
+from support.pages.sample import a_client, a_report, clients, streamed
 
 
 def command(time_s: float, name: str, answer: str | None = "ok") -> CommandReport:
@@ -133,5 +134,18 @@ def test_the_bound_of_two_clocks_stands_beside_the_delay():
 
 
 def test_the_places_of_missing_frames_are_those_that_lost_some():
-    [_, missing, *_] = groups(clients()[2].measures)
+    lossy = clients()[2].measures
+    [_, missing, *_] = groups(lossy)
     assert [(row.name, row.value) for row in missing.rows] == [("missing in all", "45 frames"), ("link", "45 frames")]
+    assert lossy.attribution is not None
+    counted = msgspec.structs.replace(lossy.attribution, by="counts", unclear=3)
+    [_, missing, *_] = groups(msgspec.structs.replace(lossy, attribution=counted))
+    assert [row.value for row in missing.rows[2:]] == ["by counts only", "3 pictures"]
+
+
+def test_the_reason_why_a_part_was_not_measured_stands_in_its_place():
+    reasons = {"pictures": "the client counts datagrams", "wire": "the clocks of the captures differ"}
+    wire, _, _, pictures, stream = groups(Measures(not_measured=reasons))
+    assert (wire.reason, pictures.reason, stream.reason) == (reasons["wire"], reasons["pictures"], None)
+    text = html(a_report([a_client(1, measures=Measures(not_measured=reasons))]))
+    assert "not measured: the client counts datagrams" in text

@@ -1,7 +1,7 @@
 // What is drawn besides lines: patterns, the bands of states, the marks of commands and freezes.
 
 const paint = (() => {
-  // A tile a cause, so that causes differ without colour too: solid, stripes, dots, a grid.
+  // A tile for each cause, so that causes differ without colour too: solid, stripes, dots, a grid.
   const TILE = 8;
   const MOTIFS = {
     solid() {},
@@ -27,10 +27,15 @@ const paint = (() => {
     canvas.width = canvas.height = TILE * scale;
     const context = canvas.getContext("2d");
     context.scale(scale, scale);
+    context.lineWidth = 1.6;
+    if (motif === "hatch") { // lines only: what is below stays visible
+      context.strokeStyle = theme.colour(name);
+      MOTIFS.stripes(context);
+      return canvas;
+    }
     context.fillStyle = theme.colour(name);
     context.fillRect(0, 0, TILE, TILE);
     context.strokeStyle = context.fillStyle = theme.colour("page");
-    context.lineWidth = 1.6;
     MOTIFS[motif](context);
     return canvas;
   }
@@ -121,9 +126,12 @@ const paint = (() => {
     for (const [start, duration] of data.freezes) {
       const area = box(plot, start, start + duration);
       if (area.width < 0) continue;
-      context.globalAlpha = 0.75;
-      context.fillStyle = fill(context, "data-freeze", "stripes");
-      context.fillRect(area.x, area.y, Math.max(2 * scale, area.width), area.height);
+      const width = Math.max(2 * scale, area.width);
+      context.fillStyle = fill(context, "data-freeze", "hatch");
+      context.fillRect(area.x, area.y, width, area.height);
+      context.strokeStyle = theme.colour("data-freeze");
+      context.lineWidth = scale;
+      context.strokeRect(area.x, area.y, width, area.height);
     }
     context.restore();
   }
