@@ -1,6 +1,5 @@
 """Capture files in, facts out: what is decoded, and what makes a capture worthless."""
 
-import contextlib
 import time
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from flume.capture.dissect import LINK_HEADER, Dissector, refused_untrusted
 from flume.capture.reassembly import SegmentStream
-from flume.errors import CaptureError
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.facts import Command, MediaDatagram, Reply, TapFacts
 from flume.lab.evidence.frames import FrameCounter
@@ -170,13 +167,6 @@ def test_a_refused_datagram_is_a_fact(pcap: Pcap):
     facts = read(pcap)
     assert [(refusal.time_s, refusal.media) for refusal in facts.refusals] == [(START_S, (CLIENT, 50000))]
     assert facts.tap.problem is None
-
-
-@given(st.binary(max_size=80))
-def test_any_bytes_are_an_icmp_message_or_none(data: bytes):
-    for message in (data, b"\x03\x03" + data):
-        ports = refused_untrusted(message)
-        assert ports is None or len(ports) == 2
 
 
 def test_other_traffic_is_left_alone(pcap: Pcap):
@@ -341,12 +331,6 @@ def test_a_minute_of_five_clients_is_read_in_time(pcap: Pcap):
     took_s = time.process_time() - began_s
     assert (facts.tap.problem, len(facts.media)) == (None, 20_000)
     assert took_s < 40 * 20_000 / 230_000
-
-
-@given(st.sampled_from(sorted(LINK_HEADER)), st.binary(max_size=120))
-def test_any_bytes_are_a_packet_or_end_too_soon(link_type: int, frame: bytes):
-    with contextlib.suppress(CaptureError):
-        Dissector(link_type).packet_untrusted(frame)
 
 
 @given(st.binary(min_size=188, max_size=1316))
