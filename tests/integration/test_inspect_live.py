@@ -1,6 +1,7 @@
 """``flume inspect`` at a live address: what arrives is measured by the kernel's stamps, and it stops when told to."""
 
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from flume.inspect.live import LiveSocket, live_address
 from flume.inspect.values import Inspection
-from support.captures.rtp_streams import clean, without
+from support.captures.rtp_streams import clean, without, write_pcap
 from support.paths import SERVICES
 from support.ports import free_port
 
@@ -133,3 +134,21 @@ def test_what_the_kernel_had_no_room_for_is_counted_and_arrivals_have_its_stamps
         assert before_s <= read[0][0] <= after_s, "however late it is read"
         assert read[0][2] == b"first"
         assert live.dropped == 101 - len(read) > 0
+
+
+def test_a_terminal_gets_a_bar_on_standard_error_and_a_pipe_none(tmp_path: Path):
+    path = write_pcap(tmp_path / "tap.pcap", clean(100)).path
+    command = (sys.executable, "-m", "flume.cli", "inspect", str(path), "--json")
+    environment = {**os.environ, "PYTHONPATH": str(SERVICES), "TERM": "xterm"}
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=PATIENCE_S, check=True
+            )
+        finally:
+            os.close(theirs)
+        assert b"tap.pcap" in terminal.read(4096)
+    assert msgspec.json.decode(done.stdout, type=Inspection).packets == 100
+    piped = subprocess.run(command, capture_output=True, env=environment, timeout=PATIENCE_S, check=True)
+    assert piped.stderr == b""

@@ -143,6 +143,9 @@ def _inspected(
             return inspect_live(
                 address, limits, renew, interface=interface, duration_s=duration_s, is_stopped=lambda: stop.asked
             )
+    for name, given in (("--duration", duration_s), ("--interface", interface)):
+        if given is not None:
+            raise SettingsError(name, given, "it is for a live address alone, and a file is read to its end")
     if "://" in source:
         raise SettingsError("source", source, f"a file, or an address that begins with {' or '.join(SCHEMES)}")
     path = Path(source)

@@ -75,6 +75,8 @@ def test_a_passed_threshold_names_stream_and_value(lossy: Path):
         (("--limit", "pcr=1"), "pcr_interval_s"),
         (("--limit", "pat_s=0"), "a number above 0"),
         (("--limit", "pat_s=x"), "a number above 0"),
+        (("--duration", "5"), "for a live address alone"),
+        (("--interface", "127.0.0.1"), "for a live address alone"),
     ],
 )
 def test_a_wrong_command_line_is_refused_with_what_is_allowed(lossy: Path, arguments: tuple[str, str], message: str):
