@@ -263,6 +263,15 @@ def test_pictures_of_leaked_frames_are_the_promises_affair() -> None:
     assert judged(report) is Verdict.PASS
 
 
+def test_few_readable_numbers_are_enough() -> None:
+    wire = two_seconds()
+    tap = wire.client(1, lose=frozenset({22, 24, 26, 60}))
+    seen = record(wire, 1, hide={21, 25}, unclear=set(range(100)) - {1, 51, 53})
+    report = watched(wire, {1: seen}, taps={1: tap}, counters=Counters(lost_on_link=4))
+    assert attribution(report) == Attribution(missing=2, link=2, unclear=45)
+    assert judged(report) is Verdict.PASS
+
+
 def test_a_video_without_numbers_is_counted() -> None:
     wire = two_seconds()
     tap = wire.client(1, lose=frozenset({10}))
