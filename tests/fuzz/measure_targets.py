@@ -1,9 +1,16 @@
 """Measures of streams: what a file, a capture or a live stream gives to them."""
 
+from flume.lab.evidence.datagrams import packets_untrusted
+from flume.lab.pictures.frames import PTS_MODULUS, FrameReader
+from flume.lab.report.embedded import Album
 from flume.measures.ts import StreamFigures, TransportStream, examine_untrusted
 from flume.measures.ts.tables import MAX_SECTION_BYTES
 from fuzz.packets import packets_of
 from fuzz.reading import Reading, pieces
+from support.paths import ROOT
+
+CARDS = ROOT / "docs"
+"""A folder of files, of which none is a picture that a page may embed."""
 
 
 def stream_file(data: bytes) -> None:
@@ -27,6 +34,26 @@ def stream_packets(data: bytes) -> None:
         for collector in analysis._programs.collectors.values():
             assert len(collector._data) < MAX_SECTION_BYTES
     _check(analysis.result())
+
+
+def sent_frames(data: bytes) -> None:
+    """Datagrams of a capture, from which the frames are read whose pictures are compared."""
+    reading, reader = Reading(data), FrameReader()
+    for number, packet in enumerate(packets_of(reading)):
+        gap = bool(packet[1] & 0x80 and packet[2] & 1)
+        for frame in reader.feed_untrusted(number, packets_untrusted(bytes(packet)), gap=gap):
+            assert 0 <= frame.pts < PTS_MODULUS
+            assert list(frame.places) == sorted(set(frame.places))
+            assert frame.places[-1] <= number
+
+
+def picture_name(data: bytes) -> None:
+    """The name of a picture in a report, which may be anything: no file outside the report's folder is shown."""
+    name = data.decode("utf-8", "surrogateescape")
+    picture = Album(CARDS).picture_untrusted(name)
+    assert (picture.uri is None) != (picture.problem is None)
+    if picture.uri is not None:
+        assert (CARDS / name).resolve().is_relative_to(CARDS)
 
 
 def _check(figures: StreamFigures) -> None:

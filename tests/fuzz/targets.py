@@ -32,6 +32,8 @@ TARGETS: Mapping[str, Target] = {
         media_targets.reception,
         measure_targets.stream_file,
         measure_targets.stream_packets,
+        measure_targets.sent_frames,
+        measure_targets.picture_name,
         evidence_targets.capture,
         evidence_targets.json_lines,
         evidence_targets.segments,
