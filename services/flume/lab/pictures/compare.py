@@ -41,6 +41,7 @@ def compare(run: Path, report: Report, progress: Progress | None = None) -> Repo
     """
     if report.version != REPORT_VERSION:
         raise LabError(f"the report has version {report.version}, and this flume reads {REPORT_VERSION}: run it again")
+    run = run.resolve()  # ffmpeg works in a folder of its own
     tell = progress or (lambda _share, _text: None)
     tell(0.0, "the server's capture")
     try:

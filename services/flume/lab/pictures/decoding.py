@@ -26,7 +26,6 @@ _NOTHING = (
     "could not find codec parameters",
     "Nothing was written",
     "received no packets",
-    "Error opening input",
 )
 """ffmpeg's words for an input in which there is no frame at all."""
 

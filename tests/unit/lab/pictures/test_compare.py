@@ -87,6 +87,16 @@ def test_a_clean_run_shows_every_frame_as_it_was_sent(tmp_path: Path, video: byt
     assert {path.name for path in tmp_path.iterdir()} == {"captures"}
 
 
+def test_the_folder_may_be_named_from_where_the_program_runs(
+    tmp_path: Path, video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = PaperRun(tmp_path / "run", video)
+    report = run.write()
+    monkeypatch.chdir(tmp_path)
+    (client,) = compare(Path("run"), report).clients
+    assert client.measures.pictures is not None, client.measures.not_measured
+
+
 def test_a_damaged_frame_lasts_to_the_next_keyframe_and_all_filters_agree(tmp_path: Path, video: bytes) -> None:
     run = PaperRun(tmp_path / "run", video)
     lost = inside(video, GOP + 3)
