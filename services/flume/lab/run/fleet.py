@@ -22,6 +22,9 @@ from flume.lab.run.programs import DEFAULTS, OURS, ClientOptions, Program, word
 READY_TIMEOUT_S = 60.0
 """Until the server listens and each client has sent statistics: 3 s on an idle computer."""
 
+RETURN_S = 30.0
+"""For clients to come back after a restart of the server: they try at once, then at growing intervals up to 10 s."""
+
 QUIET_S = 0.9
 """A client is quiet when its counts have not changed for this long. Statistics come once a second and with every
 command; a buffer that still drains displays frames at shorter intervals."""
@@ -197,14 +200,21 @@ class Fleet(NamedTuple):
         """
         self.server.container.run_checked(["/bin/sh", "-c", "kill -HUP 1"])
 
-    def wait_until_restarted(self, times: int) -> None:
-        """Return when the server listens for the time after its *times* restarts; raises :class:`LabError`."""
+    def wait_until_restarted(self, times: int, state_of: Callable[[int], State]) -> None:
+        """Return when the server listens after its *times* restarts, and its clients have come back.
+
+        *state_of* names the state that each of our own clients, by number, comes back to. One that does not within
+        :data:`RETURN_S` is measured as it is: the judge reports it. Raises :class:`LabError` where the server does not
+        listen again.
+        """
         self.server.events.wait_until(
             "listen again",
             lambda events: events.count("listening") > times,
             timeout_s=READY_TIMEOUT_S,
             ended=self.server.has_ended,
         )
+        ours = [client for client in self.clients if client.program.is_flume]
+        wait_until(lambda: all(client.state == state_of(client.number) for client in ours), timeout_s=RETURN_S)
 
     def close(self) -> None:
         """Detach from the containers, which go on running."""

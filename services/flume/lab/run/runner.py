@@ -257,7 +257,8 @@ class _Run:
         with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
             for elapsed_s in self._play(fleet):
                 bar.update(completed=elapsed_s)
-            fleet.wait_until_restarted(self._spec.restarts)
+            if self._spec.restarts:
+                fleet.wait_until_restarted(self._spec.restarts, self._timetable.state_of)
             last = [(client, command) for client in fleet.clients if (command := client.last_command) is not None]
             for client, command in last:
                 client.send(command)

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from flume.control.script import Step, parse_script
-from flume.control.session import Command
+from flume.control.session import Command, State
 from flume.lab.evidence.facts import Bound
 from flume.lab.run.programs import parse_program
 from flume.lab.strict import FileValue, decode
@@ -23,6 +23,11 @@ from flume.settings import check
 MAX_DURATION_S = 3600.0
 """A run captures every datagram twice: one hour at 4 Mbit/s and five clients makes 18 GB."""
 
+_STATES = {
+    Command.CONNECT: State.ACTIVE,
+    Command.CONTINUE: State.ACTIVE,
+    Command.INTERRUPT: State.INTERRUPTED,
+}
 _AT = re.compile(r"\d+(\.\d+)?\s*[%s]?")
 
 
@@ -140,6 +145,11 @@ class Timetable(NamedTuple):
     events: tuple[TimedEvent, ...] = ()
     expected: tuple[dict[str, Bound], ...] = ()
     """For each client what is expected of it; empty: nothing of any."""
+
+    def state_of(self, client: int) -> State:
+        """Return the state to which the commands of client number *client* lead."""
+        last = self.commands_of(client)[-1:]
+        return _STATES.get(last[0], State.CLOSED) if last else State.CLOSED
 
     def expected_of(self, client: int) -> dict[str, Bound]:
         """Return what is expected of client number *client*."""

@@ -99,6 +99,11 @@ loss_pct = { most = 1 }
 )
 
 
+def test_the_commands_of_a_client_lead_to_a_state():
+    played = timetable(load_scenario(GOOD.replace("continue; wait 2", "disconnect"), name="good"), clients=2)
+    assert [played.state_of(client) for client in (1, 2, 3)] == ["active", "closed", "closed"]
+
+
 def test_what_the_lab_itself_does_is_in_the_order_of_time():
     played = timetable(load_scenario(EVENTFUL, name="eventful"), clients=2)
     assert [str(one) for one in played.events] == ["3 s: the server is restarted", "5 s: lte for clients 2"]

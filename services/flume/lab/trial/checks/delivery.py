@@ -37,11 +37,12 @@ def promise(case: Case) -> Finding:
 def commands(case: Case) -> Finding:
     """The planned commands reached the server, in their order, and each was granted.
 
-    Where a firewall took its media, a client may change to TCP by itself. Of another player the RTSP requests are
-    compared: SETUP and PLAY for connect, PAUSE for interrupt, PLAY for continue, TEARDOWN
-    or the end of the connection for disconnect.
+    Where a firewall took its media, a client may change to TCP by itself. Where the scenario restarted the server, a
+    client comes back by itself to what it did before, and those commands are left out. Of another player the RTSP
+    requests are compared: SETUP and PLAY for connect, PAUSE for interrupt, PLAY for continue, TEARDOWN or the end of
+    the connection for disconnect.
 
-    FAIL: Other commands arrived; or one was refused or not answered.
+    FAIL: Other commands arrived; or one was refused or not answered; or the client did not come back after a restart.
 
     UNSUPPORTED: Another player cannot do what the scenario asks of it, such as to pause the server.
 
