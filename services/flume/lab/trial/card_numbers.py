@@ -149,11 +149,21 @@ class _View:
             self.last[place.stretch] = max(place.rank, self.last.get(place.stretch, 0))
 
     def last_numbers(self) -> Iterator[int]:
-        """Yield the number before each new beginning of the card. One number that was misread makes none."""
-        numbers = [number for _, number in self.pictures]
-        for before, last, first, behind in zip(numbers, numbers[1:], numbers[2:], numbers[3:], strict=False):
+        """Yield the number before each new beginning of the card. One number that was misread makes none.
+
+        A stretch of the stream has numbers of its own: where they are lower because another one began (the server was
+        restarted, or sent to no client for a while), nothing says where the card ends.
+        """
+        anew_s = [begun_s for (last, *_), (place, begun_s, _) in pairwise(self.firsts) if place.stretch != last.stretch]
+        shown = self.pictures
+        for (_, before), (_, last), (time_s, first), (_, behind) in zip(
+            shown, shown[1:], shown[2:], shown[3:], strict=False
+        ):
             if before <= last <= before + _NEAR and first < last - 1 and first <= behind <= first + _NEAR:
-                yield last
+                if anew_s and anew_s[0] <= time_s:
+                    anew_s.pop(0)
+                else:
+                    yield last
 
     def votes(self, group: int) -> Iterator[tuple[int, int]]:
         """Yield stretch and offset for the first pictures after the beginning of each window."""

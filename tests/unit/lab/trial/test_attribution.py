@@ -215,6 +215,18 @@ def test_a_card_that_begins_again() -> None:
     assert judged(report) is Verdict.PASS
 
 
+def test_a_card_that_begins_again_because_the_server_was_restarted() -> None:
+    """Its numbers begin again in mid-card, with another SSRC: that is no loop."""
+    wire = Wire().connect(1).stream(1, 1).end(1, by_server=True)
+    first, wire.sequence = len(wire.media), 1
+    wire.connect(1).stream(3, 1).last("interrupt", 1)
+    again = [one._replace(ssrc=8, identity=b"again" + one.identity) for one in wire.media[first:]]
+    wire.media = wire.media[:first] + again
+    report = watched(wire, {1: record(wire, 1)})
+    assert attribution(report) == Attribution(missing=0)
+    assert judged(report) is Verdict.PASS
+
+
 def test_the_numbers_of_one_player_explain_those_of_another() -> None:
     """Client 2 does not display its first frames. Without client 1 they could be any."""
     wire = Wire().connect(1).connect(2).stream(2, 1, 2).last("interrupt", 1).last("interrupt", 2)
