@@ -6,6 +6,7 @@ scapy's readers decide what a file holds. Its dissection of a sample of the fram
 
 import io
 import logging
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,9 @@ MAGIC = {bytes.fromhex(number): "pcap" for number in ("a1b2c3d4", "d4c3b2a1", "a
 _PCAP_HEADER_BYTES, _PCAP_RECORD_BYTES = 24, 16
 _BLOCK_BYTES = 12
 """The least of a block of pcapng: type, length, and the length once more."""
-_SECTION = 0x0A0D0D0A
+_SECTION = bytes.fromhex("0a0d0d0a")
+_PACKETS = frozenset((2, 3, 6))
+"""Types of the blocks that hold a packet: the old one, the simple one, the enhanced one."""
 _MOST_BYTES = 16 << 20
 """No packet and no table of a capture is larger. Only a damaged length asks for more, and would get the memory."""
 
@@ -137,39 +140,64 @@ class CaptureFile:
             self.problems.append("the file is cut off within a packet")
 
     def _pcapng(self) -> Iterator[Record]:
-        time_s, untimed = 0.0, 0
+        time_s, untimed, skipped = 0.0, 0, 0
+        blocks = _Blocks(self._file.fileno(), self._reader.endian)
         try:
             for frame, meta in self._reader:
+                begin, self.position = self.position, self._file.tell()
+                skipped += blocks.packets(begin, self.position) - 1
                 if meta.tshigh is None:
                     untimed += 1
                 else:
                     time_s = (meta.tshigh << 32 | meta.tslow) / meta.tsresol
-                self.position = self._file.tell()
                 yield Record(time_s, frame, meta.wirelen, meta.linktype)
         except Scapy_Exception as error:
             self.problems.append(str(error))
         if untimed:
             self.problems.append(f"{untimed} packets have no time of their own")
-        self._look_behind_the_last_packet()
+        if skipped:
+            self.problems.append(f"{skipped} packets name an interface that the file does not describe")
+        self._look_behind_the_last_packet(blocks)
 
-    def _look_behind_the_last_packet(self) -> None:
+    def _look_behind_the_last_packet(self, blocks: "_Blocks") -> None:
         """Find out whether whole blocks follow, such as the statistics that a capture ends with, or a damaged one."""
-        at, order = self.position, "<" if self._reader.endian == "<" else ">"
+        at = self.position
         while at < self.size:
-            self._file.seek(at)
-            head = self._file.read(_BLOCK_BYTES)
-            kind, length = struct.unpack(f"{order}II", head[:8]) if len(head) >= 8 else (0, 0)
-            if kind == _SECTION:
-                order = "<" if head[8:] == b"\x4d\x3c\x2b\x1a" else ">"
-                length = int.from_bytes(head[4:8], "little" if order == "<" else "big")
-            if len(head) < _BLOCK_BYTES or at + length > self.size:
+            kind, length = blocks.head(at)
+            if at + max(length, _BLOCK_BYTES) > self.size:
                 self.problems.append("the file is cut off within a packet")
                 return
-            if length < _BLOCK_BYTES or kind in {2, 3, 6}:
+            if length < _BLOCK_BYTES or kind in _PACKETS:
                 behind = self.size - at
                 self.problems.append(f"block at byte {at} is damaged: the last {behind} bytes could not be read")
                 return
             at += length + -length % 4
+
+
+class _Blocks:
+    """A second reader of pcapng, which looks at the heads of blocks alone: does scapy's leave a packet out?"""
+
+    def __init__(self, descriptor: int, order: str) -> None:
+        self._descriptor, self._order = descriptor, order
+
+    def head(self, at: int) -> tuple[int, int]:
+        """Return type and length of the block at byte *at*; 0 and 0 where the file ends."""
+        head = os.pread(self._descriptor, _BLOCK_BYTES, at)
+        if len(head) < _BLOCK_BYTES:
+            return 0, 0
+        if head[:4] == _SECTION:
+            self._order = "<" if head[8:] == b"\x4d\x3c\x2b\x1a" else ">"
+        kind, length = struct.unpack_from(f"{self._order}II", head)
+        return int(kind), int(length)
+
+    def packets(self, begin: int, end: int) -> int:
+        """Return how many blocks between the bytes *begin* and *end* hold a packet."""
+        count = 0
+        while begin < end:
+            kind, length = self.head(begin)
+            count += kind in _PACKETS
+            begin += max(length + -length % 4, _BLOCK_BYTES)
+        return count
 
 
 class CrossCheck:

@@ -73,6 +73,23 @@ def test_frames_without_a_time_are_a_problem(pcapng: PcapNg):
     assert problems == ["1 packets have no time of their own"]
 
 
+def test_packets_of_an_interface_that_is_not_described_are_a_problem(pcapng: PcapNg):
+    pcapng.frame(b"a" * 60).frame(b"b" * 60, interface=1).frame(b"c" * 61, interface=7).statistics().frame(b"d" * 60)
+    records, problems = read(pcapng.path)
+    assert [one.frame[:1] for one in records] == [b"a", b"d"]
+    assert problems == ["2 packets name an interface that the file does not describe"]
+
+
+def test_a_second_section_of_the_other_byte_order_is_read(tmp_path: Path):
+    first, second = (
+        PcapNg(tmp_path / name, order=order).interface().frame(b"a" * 60)
+        for name, order in (("little", "<"), ("big", ">"))
+    )
+    first.path.write_bytes(first.path.read_bytes() + second.path.read_bytes())
+    records, problems = read(first.path)
+    assert ([one.frame for one in records], problems) == ([b"a" * 60] * 2, [])
+
+
 @pytest.mark.parametrize("cut", [1, 5, 13, 40])
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])
 def test_what_comes_before_the_cut_is_read(tmp_path: Path, kind: str, cut: int):
