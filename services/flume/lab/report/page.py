@@ -97,13 +97,14 @@ def kept_together(sentence: str) -> str:
 def _parts(report: Report, folder: Path | None) -> list[_ClientPart]:
     columns = columns_for(len(report.clients))
     pictures = _pictures(report, Album(folder))
+    opened = _open(report)
     return [
         _ClientPart(
             client=client,
             anchor=f"client-{position + 1}",
             title=display_name(client.name),
             sentence=kept_together(client_sentence(client, report.checks)),
-            is_open=position in _open(report),
+            is_open=position in opened,
             groups=groups(client.measures),
             intervals=intervals(client, report.duration_s),
             sent_picture=pictures[position][0],
