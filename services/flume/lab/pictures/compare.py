@@ -12,7 +12,7 @@ from flume.errors import LabError
 from flume.lab import ffmpeg
 from flume.lab.evidence.store import Store
 from flume.lab.pictures.figures import PICTURES, Seen, figures, with_vmaf
-from flume.lab.pictures.material import Session, arrivals_s, read_server
+from flume.lab.pictures.material import Arrivals, Session, read_arrivals, read_server
 from flume.lab.pictures.sent import Bench, SentStream
 from flume.lab.pictures.shown import Watched, Worst, watch
 from flume.lab.pictures.stills import write_still
@@ -101,12 +101,13 @@ class _Comparison:
         sessions = self._material.sessions[client.name]
         if not sessions:
             raise LabError("the server sent it nothing")
-        arrived_s = self._arrived_s(client)
+        arrived = self._arrived(client)
+        wait_s = None if arrived.is_players else _wait_s(client, self._report)
         seen: list[Seen] = []
         worst: Worst | None = None
         for number, session in enumerate(sessions):
             received = self._bench.folder / f"{client.name}-{number}.ts"
-            self._store.write(session.played(arrived_s, wait_s=_wait_s(client, self._report)), received)
+            self._store.write(session.played(arrived.times_s, wait_s=wait_s), received)
 
             def progress(share: float, number: int = number) -> None:
                 tell((number + share) / len(sessions))
@@ -133,14 +134,15 @@ class _Comparison:
         due = {sent.since(frame.pts): at_s - self._started_s for frame, at_s in session.frames(sent.stream)}
         return watch(sent, due, received, self._bench, tell)
 
-    def _arrived_s(self, client: ClientReport) -> dict[int, float]:
-        arrived_s = arrivals_s(self._run, self._report, client, self._material.flows[client.name])
+    def _arrived(self, client: ClientReport) -> Arrivals:
+        """Return what reached the player; it fails where that is not known."""
+        arrived = read_arrivals(self._run, self._report, client, self._material.flows[client.name])
         account = client.balance
         behind = account.dropped_by_firewall + account.dropped_by_receiver
-        if not behind:
-            return arrived_s
+        if arrived.is_players or not behind:
+            return arrived
         if account.received <= 0:
-            return {}
+            return Arrivals({}, is_players=True)
         raise LabError(
             f"{behind} datagrams were dropped behind its interface, and the captures do not say which: "
             "what reached its player is not known"

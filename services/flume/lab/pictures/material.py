@@ -7,19 +7,24 @@ Their bytes lie in one file on the disk; memory holds a few numbers for each dat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from flume.errors import LabError
 from flume.lab.evidence.capture import read_tap
-from flume.lab.evidence.facts import Endpoint, MediaDatagram, TapFacts
+from flume.lab.evidence.claims import parse_record_untrusted
+from flume.lab.evidence.facts import Endpoint, MediaDatagram, PlayerRecord, TapFacts
 from flume.lab.evidence.store import Store
 from flume.lab.pictures.frames import FrameReader, SentFrame
 from flume.lab.pictures.order import Numbered, follows, in_order, in_time
+from flume.lab.trial.fates import kept_from_player
 from flume.lab.trial.flows import Flow, classify
 from flume.lab.trial.matching import match
 from flume.lab.trial.sessions import reconstruct
 from flume.lab.trial.verdict import ClientReport, Report, TapReport
 from flume.settings import DEFAULT_PORT
+from flume.untrusted_json import decode_untrusted
 
 SERVER_TAP = "server"
 
@@ -109,14 +114,44 @@ def read_server(run: Path, report: Report, store: Store) -> Material:
     return Material(streams, flows, {name: tuple(_sessions(flow, index, places)) for name, flow in flows.items()})
 
 
-def arrivals_s(run: Path, report: Report, client: ClientReport, flow: Flow) -> dict[int, float]:
-    """Return when each datagram of *flow* that reached the client's interface did, by the departure's ``id``.
+class Arrivals(NamedTuple):
+    """What reached one client."""
 
-    Raises :class:`~flume.errors.LabError` as :func:`read_server` does.
-    """
+    times_s: dict[int, float]
+    """When each departure that arrived did, by the departure's ``id``."""
+    is_players: bool
+    """True: these reached the player. False: the client's interface; the client has no record of what it gave up."""
+
+
+def read_arrivals(run: Path, report: Report, client: ClientReport, flow: Flow) -> Arrivals:
+    """Return what reached *client* of *flow*. Raises :class:`~flume.errors.LabError` as :func:`read_server` does."""
     facts = _read(run, _tap(report, client.name), None)
     matching = match(flow.sent, _towards(client, facts))
-    return {id(departure): arrival.time_s for departure, arrival in matching.arrived}
+    times_s = {id(departure): arrival.time_s for departure, arrival in matching.arrived}
+    record = read_record(run, client.name)
+    if record is None:
+        return Arrivals(times_s, is_players=False)
+    kept = kept_from_player(matching, record)
+    return Arrivals({one: time_s for one, time_s in times_s.items() if one not in kept}, is_players=True)
+
+
+def read_record(run: Path, name: str) -> PlayerRecord | None:
+    """Return what the client *name* says of single datagrams, by its log; None where it says nothing of them.
+
+    Raises :class:`~flume.errors.LabError` for a log that cannot be read.
+    """
+    for path in sorted((run / "logs").glob(f"*-{name}.log")):
+        with path.open(errors="replace") as lines:
+            events = [event for line in lines if (event := _event(line)).get("event") == "frames"]
+        return parse_record_untrusted(events) if events else None
+    return None
+
+
+def _event(line: str) -> dict[str, Any]:
+    try:
+        return decode_untrusted(line, dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 def _tap(report: Report, name: str) -> TapReport:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from flume.lab.evidence.facts import MediaDatagram, Subject
+from flume.lab.evidence.facts import MediaDatagram, PlayerRecord, Subject
 from flume.lab.trial.case import Case
+from flume.lab.trial.matching import Matching
 
 Cause = Literal["link", "queue", "host", "firewall", "receiver", "late"]
 
@@ -80,21 +81,31 @@ def _behind_the_tap(case: Case) -> dict[int, Cause]:
     record, counters = case.subject.claims.record, case.subject.counters
     if record is None or case.matching is None:
         return {}
+    dropper: Cause = "firewall" if counters.dropped_by_firewall >= counters.dropped_by_receiver else "receiver"
+    kept = kept_from_player(case.matching, record)
+    return {one: "late" if is_late else dropper for one, is_late in kept.items()}
+
+
+def kept_from_player(matching: Matching, record: PlayerRecord) -> dict[int, bool]:
+    """Return which departures arrived at the client's interface and never reached its player, by the departure's id().
+
+    The value is whether the datagram came too late for the jitter buffer; otherwise it was dropped on the way from the
+    interface to the program.
+    """
     given_up, late = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
     for time_s, first, last in record.given_up:
         for step in range((last - first) % (1 << 16) + 1):
             given_up[(first + step) % (1 << 16)].append(time_s)
     for time_s, number in record.late:
         late[number].append(time_s)
-    dropper: Cause = "firewall" if counters.dropped_by_firewall >= counters.dropped_by_receiver else "receiver"
-    found: dict[int, Cause] = {}
-    for departure, _ in case.matching.arrived:
+    found: dict[int, bool] = {}
+    for departure, _ in matching.arrived:
         if departure.sequence is None:
             continue
         if _is_soon_after(late.get(departure.sequence, ()), departure.time_s):
-            found[id(departure)] = "late"
+            found[id(departure)] = True
         elif _is_soon_after(given_up.get(departure.sequence, ()), departure.time_s):
-            found[id(departure)] = dropper
+            found[id(departure)] = False
     return found
 
 

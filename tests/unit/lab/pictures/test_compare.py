@@ -18,7 +18,7 @@ from flume.lab.pictures.frames import FrameReader, SentFrame
 from flume.lab.trial.measures import Measures, PictureFigures, Series
 from flume.lab.trial.verdict import Report
 from support.captures.pcap import CLIENT
-from support.captures.streaming import DATAGRAM_BYTES, PaperRun
+from support.captures.streaming import DATAGRAM_BYTES, FIRST_SEQUENCE, PaperRun
 
 FRAMES = 50
 """Of the 51 in the video the last one does not end: nothing follows it."""
@@ -261,3 +261,20 @@ def test_an_interrupt_leaves_the_run_as_it_was(tmp_path: Path, video: bytes, sha
     with pytest.raises(KeyboardInterrupt):
         compare(tmp_path, report, interrupt)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["late", "given_up"])
+def test_the_clients_own_record_says_what_its_player_did_not_get(tmp_path: Path, video: bytes, kind: str) -> None:
+    """It decides before the captures' times do, and knows which datagrams were dropped behind the interface."""
+    run = PaperRun(tmp_path, video)
+    lost = inside(video, GOP + 3)
+    subject = Subject(name="client-1", address=CLIENT, tap="client-1", counters=Counters(dropped_by_receiver=1))
+    report = run.write(late_s={inside(video, 3 * GOP + 5): 0.1}, subject=subject)
+    number, now_s = (FIRST_SEQUENCE + lost) % 65536, run.server.now_s
+    record = {"late": [[now_s, number]]} if kind == "late" else {"given_up": [[now_s, number, number]]}
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "flumelab-default-client-1.log"
+    log.write_text(f"no event\n{json.dumps({'event': 'frames', **record})}\n")
+    assert pictures(run, report).identical == FRAMES - (GOP - 3)
+    log.write_text('{"event": "frames", "late": 7}\n')
+    assert "record of its frames cannot be used" in measured(run, report).not_measured[PICTURES]
