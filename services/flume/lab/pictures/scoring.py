@@ -29,6 +29,8 @@ BEFORE, AFTER = 2, 1
 frame before and to the frame after, XPSNR looks at two frames before."""
 _STALLED_S = 600.0
 """Frames that were not asked for are decoded too, without a word of progress."""
+_SSIM, _PSNR, _XPSNR = _KEYS = ("lavfi.ssim.Y", "lavfi.psnr.psnr.y", "lavfi.xpsnr.xpsnr.y")
+"""What the filters write beside each frame: of luma."""
 _PTS = re.compile(r"^frame:\d+\s+pts:(-?\d+)")
 
 
@@ -165,19 +167,15 @@ def _by_pts(path: Path, base: int) -> dict[int, Scores]:
                 current = found.setdefault((int(match[1]) - base + half) % PTS_MODULUS - half, {})
             else:
                 key, _, value = line.strip().partition("=")
-                current[key] = float(value)
+                if key in _KEYS:  # a frame may have others of its own, such as a time code
+                    current[key] = float(value)
     return {
-        pts: Scores(None, _of(values, "ssim.Y"), _db(values, "psnr.psnr.y"), _db(values, "xpsnr.xpsnr.y"))
-        for pts, values in found.items()
+        pts: Scores(None, values.get(_SSIM), _db(values, _PSNR), _db(values, _XPSNR)) for pts, values in found.items()
     }
 
 
-def _of(values: dict[str, float], key: str) -> float | None:
-    return values.get(f"lavfi.{key}")
-
-
 def _db(values: dict[str, float], key: str) -> float | None:
-    value = _of(values, key)
+    value = values.get(key)
     return None if value is None else min(DB_MOST, DB_MOST if math.isnan(value) else value)
 
 

@@ -278,3 +278,17 @@ def test_the_clients_own_record_says_what_its_player_did_not_get(tmp_path: Path,
     assert pictures(run, report).identical == FRAMES - (GOP - 3)
     log.write_text('{"event": "frames", "late": 7}\n')
     assert "record of its frames cannot be used" in measured(run, report).not_measured[PICTURES]
+
+
+@pytest.mark.parametrize("codec", [["mpeg2video"], ["libx265", "-preset", "ultrafast", "-x265-params", "log-level=0"]])
+def test_a_video_of_ones_own_with_pictures_out_of_order(tmp_path: Path, codec: list[str]) -> None:
+    """In another codec, with B-frames, without a counter, and a still picture: libvmaf measures it beside itself."""
+    path = tmp_path / "own.ts"
+    picture = "smptebars=size=192x128:rate=25:duration=1"
+    video = ["-f", "lavfi", "-i", picture, "-c:v", codec[0], *codec[1:], "-bf", "2", "-g", "10", "-f", "mpegts"]
+    ffmpeg.run([*video, str(path)], doing="make a video")
+    run = PaperRun(tmp_path / "run", path.read_bytes())
+    found = pictures(run, run.write())
+    assert (found.compared, found.identical, found.not_decodable, found.counters_read) == (24, 24, 0, 0)
+    assert found.vmaf is not None
+    assert found.vmaf.mean == pytest.approx(97.43, abs=0.05)
