@@ -117,8 +117,9 @@ def card_numbers(clients: Sequence[Seen]) -> Numbers | None:
         return None
     group = _longest_group(views)
     last = max((number for view in views for number in view.last_numbers()), default=None)
-    # Where the card began again, the last frames before its end may never have been displayed.
-    loops = [NO_LOOP] if last is None else range(last + 1, last + 1 + group)
+    # Where the card began again, the last frames before its end may never have been displayed. Where it only seems so,
+    # by a number that was misread, no loop explains as much; of equals the first one is taken.
+    loops = [NO_LOOP] if last is None else [NO_LOOP, *range(last + 1, last + 1 + group)]
     return max((_explain(views, loop, group) for loop in loops), key=lambda one: _score(views, one, group))
 
 
@@ -176,19 +177,23 @@ class _View:
                     yield place.stretch, number - number % group - place.rank
 
     def fits(self, numbers: Numbers) -> int:
-        """Return how many pictures of its sample are frames that it was sent shortly before."""
-        return sum(self._fits(time_s, number, numbers) for time_s, number in self.sample)
+        """Return how many pictures of its sample are frames that it was sent shortly before, each behind the last."""
+        fitting, last = 0, (-1, -1)
+        for time_s, number in self.sample:
+            place = self._place(time_s, number, numbers)
+            if place is not None:
+                fitting, last = fitting + (place > last), place
+        return fitting
 
-    def _fits(self, time_s: float, number: int, numbers: Numbers) -> bool:
-        for stretch, offset in numbers.offsets.items():
+    def _place(self, time_s: float, number: int, numbers: Numbers) -> tuple[int, int] | None:
+        """Return the latest stretch and rank with *number* that had been sent by *time_s*, and not long before."""
+        found = None
+        for stretch, offset in numbers.offsets.items() if number < numbers.loop else ():
             begun = self.begun.get(stretch, {})
-            rank = (number - offset) % numbers.loop
-            last = self.last.get(stretch, -1)
-            while rank <= last:
+            for rank in range((number - offset) % numbers.loop, self.last.get(stretch, -1) + 1, numbers.loop):
                 if 0 <= time_s - begun.get(rank, math.inf) <= LONGEST_LAG_S:
-                    return True
-                rank += numbers.loop
-        return False
+                    found = max(found or (stretch, rank), (stretch, rank))
+        return found
 
 
 def _longest_group(views: Sequence[_View]) -> int:

@@ -2,9 +2,11 @@
 
 A picture whose number can be read is the next frame with that number. One without (the frame's upper part is damaged)
 or with the number of the picture before it (its upper part is missing) is one of the frames between its neighbours.
-Frames are displayed in the order in which they were sent, each once.
+Frames are displayed in the order in which they were sent, each once; so numbers that do not rise with the most of them
+are misread.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -54,10 +56,12 @@ class _Placer:
         self._unclear = self._extra = self._misfits = 0
 
     def place(self, shown: Sequence[Shown]) -> Placing:
+        candidates = self._candidates(shown)
+        sure = set(_rising([(at, position) for at, position in enumerate(candidates) if position is not None]))
         before: int | None = None
-        for time_s, number in shown:
-            position = None if number is None or number == before else self._find(number, time_s)
-            if position is not None:
+        for at, (time_s, number) in enumerate(shown):
+            position = candidates[at]
+            if position is not None and at in sure:
                 self._place_waiting(position)
                 self._shown_s[position] = time_s
                 self._last, before = position, number
@@ -67,11 +71,29 @@ class _Placer:
         self._place_waiting(len(self._frames))
         return Placing(self._shown_s, self._unclear, self._extra, self._misfits)
 
-    def _find(self, number: int, time_s: float) -> int | None:
-        for position in self._positions.get(number, ()):
-            if position > self._last and 0 <= time_s - self._frames[position].begun_s <= LONGEST_LAG_S:
-                return position
-        return None
+    def _candidates(self, shown: Sequence[Shown]) -> list[int | None]:
+        """Return for each picture the frame whose number it shows; None without one, or with that of the last one."""
+        found: list[int | None] = []
+        before: int | None = None
+        last = -1
+        for time_s, number in shown:
+            position = None if number is None or number == before else self._find(number, time_s, last)
+            if position is not None:
+                before, last = number, position
+            found.append(position)
+        return found
+
+    def _find(self, number: int, time_s: float, last: int) -> int | None:
+        """Return a frame with *number* that had been sent by *time_s*, not long before: the first one behind *last*.
+
+        A new session may be sent a frame again that was displayed before.
+        """
+        positions = [
+            position
+            for position in self._positions.get(number, ())
+            if 0 <= time_s - self._frames[position].begun_s <= LONGEST_LAG_S
+        ]
+        return next((position for position in positions if position > last), positions[0] if positions else None)
 
     def _place_waiting(self, before: int) -> None:
         """Place the pictures that wait, among the frames between the last one placed and *before*."""
@@ -96,3 +118,29 @@ class _Placer:
         lag_s = self._shown_s[self._last] - self._frames[self._last].begun_s
         this, following = (time_s - self._frames[at].begun_s for at in (position, position + 1))
         return abs(following - lag_s) < abs(this - lag_s)
+
+
+def _rising(pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the first numbers of the most *pairs* whose second numbers rise, as the positions of frames do.
+
+    A misread number may be that of a frame that is yet to be displayed. Taken for true, it would make all those between
+    look wrong.
+
+    >>> _rising([(0, 10), (1, 11), (2, 40), (3, 12), (4, 13)]), _rising([(0, 10), (1, 11), (2, 10), (3, 11), (4, 12)])
+    ([0, 1, 3, 4], [0, 1, 4])
+    """
+    ends: list[int] = []
+    """Of the chains of each length: the position at which the one with the lowest end does."""
+    indices: list[int] = []
+    before: list[int] = []
+    for index, (_, position) in enumerate(pairs):
+        at = bisect_left(ends, position)
+        before.append(indices[at - 1] if at else -1)
+        if ends[at : at + 1] != [position]:  # of two pictures that are read alike, the first one is the frame
+            ends[at : at + 1] = [position]
+            indices[at : at + 1] = [index]
+    chain, index = list[int](), indices[-1] if indices else -1
+    while index >= 0:
+        chain.append(pairs[index][0])
+        index = before[index]
+    return chain[::-1]

@@ -227,6 +227,16 @@ def test_a_card_that_begins_again_because_the_server_was_restarted() -> None:
     assert judged(report) is Verdict.PASS
 
 
+def test_a_misread_number_is_no_new_beginning_of_the_card() -> None:
+    wire = two_seconds()
+    tap = wire.client(1, lose=frozenset({60}))
+    seen = record(wire, 1)
+    # Frame 30 reads as 28, and frame 20 as 24, which had been sent by then.
+    shown = tuple(one._replace(number={30: 28, 20: 24}.get(one.number or 0, one.number)) for one in seen.shown)
+    report = watched(wire, {1: seen._replace(shown=shown)}, taps={1: tap}, counters=Counters(lost_on_link=1))
+    assert attribution(report) == Attribution(missing=0, unclear=2, misfits=2)
+
+
 def test_the_numbers_of_one_player_explain_those_of_another() -> None:
     """Client 2 does not display its first frames. Without client 1 they could be any."""
     wire = Wire().connect(1).connect(2).stream(2, 1, 2).last("interrupt", 1).last("interrupt", 2)
