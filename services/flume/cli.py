@@ -41,9 +41,13 @@ class LazyGroup(click.Group):
         try:
             command = getattr(importlib.import_module(module_name), attribute)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] == "flume":
+            missing, extra = error.name or "", module_name.split(".")[1]
+            if missing == f"flume.{extra}":  # the images leave folders out
+                raise FlumeError(
+                    f"'flume {cmd_name}' is not part of this image: pip install 'flumelab[{extra}]'"
+                ) from error
+            if missing.partition(".")[0] == "flume":
                 raise
-            extra = module_name.split(".")[1]
             raise FlumeError(
                 f"'flume {cmd_name}' needs the package {error.name}: pip install 'flumelab[{extra}]'"
             ) from error

@@ -4,7 +4,11 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
+
+from flume import cli
+from flume.errors import FlumeError
 
 HTTP = {"http.client", "urllib.request", "email"}
 """What fetches playlists."""
@@ -43,3 +47,11 @@ def test_a_process_loads_nothing_that_it_does_not_need(module: str, unneeded: se
     loaded = modules_after(module)
     assert module in loaded
     assert not loaded & unneeded
+
+
+def test_a_command_whose_folder_is_left_out_as_in_an_image_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cli._COMMANDS, "inspect", ("flume.inspected.cli", "inspect", "Not here."))
+    with pytest.raises(
+        FlumeError, match=r"^'flume inspect' is not part of this image: pip install 'flumelab\[inspected\]'$"
+    ):
+        cli.LazyGroup("flume").get_command(click.Context(click.Command("flume")), "inspect")

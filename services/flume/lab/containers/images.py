@@ -34,6 +34,9 @@ PREFIX = "flumelab/"
 
 BASE_TAG = f"{PREFIX}base:bookworm"
 TARGETS = ("server", "client", "probe")
+NOT_IN_IMAGES = frozenset({"lab", "inspect", "capture", "measures"})
+"""Folders of the package that no program in an image imports: a change there builds no image anew."""
+
 WIRE = "wire"
 """The target that is built only where links need it."""
 
@@ -208,9 +211,9 @@ def files_of(folder: Path) -> Iterator[Path]:
 
 
 def source_files(inputs: Inputs) -> Iterator[Path]:
-    """Yield the files of the program in a fixed order, without the lab, which no image needs."""
+    """Yield the files of the program in a fixed order, without :data:`NOT_IN_IMAGES`."""
     for path in files_of(inputs.source):
-        if path.relative_to(inputs.source).parts[0] != "lab":
+        if path.relative_to(inputs.source).parts[0] not in NOT_IN_IMAGES:
             yield path
 
 

@@ -49,6 +49,7 @@ def _append(*parts: str) -> Callable[[Path], None]:
         (_append("compose", "images", "player"), {"players"}),
         (_append("compose", "images", "Dockerfile"), {"server", "client", "probe", "wire", "players"}),
         (_append("services", "flume", "lab", "engine.py"), set()),
+        (_append("services", "flume", "measures", "rtp.py"), set()),
         (_append("compose", "lab.yaml"), set()),
     ],
 )
