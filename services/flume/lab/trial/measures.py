@@ -139,7 +139,7 @@ class PictureFigures(_Value, frozen=True, kw_only=True):
     counters_read: int = 0
     """Of those compared, frames whose burnt-in counter can be read, in the frame sent and in the frame shown."""
     counters_differ: int = 0
-    """Of these, frames that show another number: there the decoder filled in an older picture."""
+    """Of these, frames that show another number: mostly an older picture, with which the decoder filled a gap."""
     vmaf: Quality | None = None
     ssim: Quality | None = None
     psnr_db: Quality | None = None
