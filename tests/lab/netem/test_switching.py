@@ -11,6 +11,7 @@ from flume.lab.containers.engine import Start
 from flume.lab.evidence.facts import Evidence, Expectations
 from flume.lab.link.links import Links
 from flume.lab.machine.process import wait_until
+from flume.lab.pictures.compare import compare
 from flume.lab.run import collect
 from flume.lab.run.fleet import Client, quiesce
 from flume.lab.run.scenario import Cue, Timetable
@@ -163,6 +164,14 @@ def test_a_lossy_link_loses_single_datagrams_and_each_is_accounted_for(netem_lab
     assert sum(runs) / sent == pytest.approx(0.05, abs=0.01)
     assert sum(runs) / len(runs) == pytest.approx(1 / 0.95, abs=0.05), "independent loss has runs of 1/(1-p)"
     assert max(runs) < 6
+    first = msgspec.structs.replace(report, clients=report.clients[:1])
+    (seen,) = compare(tmp_path, first).clients
+    pictures = seen.measures.pictures
+    assert pictures is not None, seen.measures.not_measured
+    assert pictures.compared >= (seen.frames_displayed or 0) - seen.frames_cut
+    assert pictures.identical < pictures.compared / 2, "at 5 % hardly a group of pictures is whole"
+    assert pictures.vmaf is not None
+    assert 20 < pictures.vmaf.mean < 95
     for client in report.clients:
         check_pictures(client)
 
