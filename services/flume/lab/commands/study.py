@@ -32,7 +32,7 @@ from flume.lab.study.runner import Conductor, Parts, only_one_here, trouble_of
     type=click.Path(path_type=Path),
     default=Path("artifacts"),
     show_default=True,
-    help="The folder for the study: reports, captures and logs of all its runs, some 60 MB a run of three clients.",
+    help="The folder for the study: reports, captures and logs of all its runs, some 45 MB a run of three clients.",
 )
 @click.option("--lab", default="study", show_default=True, help="The name of its labs; other labs are not touched.")
 def study(*, study: str, name: str | None, resume: bool, artifacts: Path, lab: str) -> None:
