@@ -251,7 +251,7 @@ def _start_exporter(server: Server, loop: asyncio.AbstractEventLoop, host: str, 
     except ModuleNotFoundError as error:
         reason = f"with the package prometheus-client ({error}): pip install 'flumelab[metrics]'"
         raise SettingsError("metrics", endpoint(host, port), reason) from error
-    return Exporter.start(server.figures, loop, host, port)
+    return Exporter(server.figures, loop, host, port)
 
 
 def _say_listening(server: Server, scraped_at: Address | None, *, as_json: bool) -> None:

@@ -1,15 +1,19 @@
-"""Answers scrapes: the only importer of prometheus_client's HTTP server, and the owner of its port.
+"""Answers scrapes: the owner of the port that Prometheus asks, and of its threads.
 
-A scrape comes in a thread of that server's. The figures is taken on the event loop, which alone may look at sessions.
+A scrape comes in a thread of its own. The figures are taken on the event loop, which alone may look at sessions.
 """
 
 import asyncio
 import concurrent.futures
+import contextlib
+import socket
+import socketserver
 from collections.abc import Callable, Iterator, Sequence
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from threading import BoundedSemaphore, Thread, Timer
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
@@ -19,27 +23,28 @@ from flume.errors import NetworkError
 from flume.server.metrics.families import families
 from flume.server.sessions.table import SessionFigures
 
-if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
-
 Figures = tuple[ServerStatus, Sequence[SessionFigures]]
 
+MOST_AT_ONCE = 8
+"""Connections that are answered at the same time; the next one is closed. Each has a thread, and takes one of the
+descriptors that clients need too. Prometheus opens one every few seconds."""
+
 REQUEST_TIMEOUT_S = 10.0
-"""A connection on which nothing comes for so long is closed: each has a thread."""
+"""After so long a connection is closed, whatever comes on it: as long as Prometheus waits by default."""
 
 ANSWER_TIMEOUT_S = 5.0
-"""For the event loop's answer. Prometheus gives up after 10 s by default; a loop so late has worse problems."""
+"""For the event loop's answer. A loop so late has worse problems than a scrape that fails."""
 
 
 class _ServerCollector(Collector):
-    """Yields the metrics of one figures for each scrape."""
+    """Yields the metrics of one moment for each scrape."""
 
     def __init__(self, figures: Callable[[], Figures], loop: asyncio.AbstractEventLoop) -> None:
         self._figures = figures
         self._loop = loop
 
     def describe(self) -> list[Metric]:
-        """Return nothing: the registry would take a figures to learn the names, before there is a loop's turn."""
+        """Return nothing: the registry would ask for figures to learn the names, while the loop waits for it."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -55,17 +60,60 @@ class _ServerCollector(Collector):
             return  # the server ends
 
 
+class _Handler(WSGIRequestHandler):
+    timeout = REQUEST_TIMEOUT_S
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing: scrapes are no events."""
+
+
+class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):
+    """A thread for each connection, :data:`MOST_AT_ONCE` at most."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        self._places = BoundedSemaphore(MOST_AT_ONCE)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking the DNS for this host's name, as the library does."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Write nothing: a connection that ended in the midst is no event either."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, or close the connection where all places are taken."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection; end it in time."""
+
+        def end() -> None:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+        timer = Timer(REQUEST_TIMEOUT_S, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            timer.cancel()
+            self._places.release()
+
+
 class Exporter:
-    """The HTTP server for scrapes, from :meth:`start` to :meth:`close`, in a thread of its own."""
+    """The HTTP server for scrapes, from its making to :meth:`close`, in a thread of its own."""
 
-    def __init__(self, server: "WSGIServer", thread: Thread) -> None:
-        """See :meth:`start`."""
-        self._server, self._thread = server, thread
-        self.address: tuple[str, int] = server.server_address[:2]  # type: ignore[assignment]
-        """Where it listens: host and port."""
-
-    @classmethod
-    def start(cls, figures: Callable[[], Figures], loop: asyncio.AbstractEventLoop, host: str, port: int) -> "Exporter":
+    def __init__(self, figures: Callable[[], Figures], loop: asyncio.AbstractEventLoop, host: str, port: int) -> None:
         """Answer ``GET /metrics`` at *host* and *port* (0: a free one) by *figures*, which is called on *loop*.
 
         Raises :class:`NetworkError` when the port cannot be bound.
@@ -74,13 +122,15 @@ class Exporter:
         registry.register(_ServerCollector(figures, loop))
         ProcessCollector(registry=registry)
         try:
-            server, thread = start_http_server(port, addr=host, registry=registry)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
+            self._server = _HttpServer(host, port)
+        except OSError as error:
+            reason = error.strerror or error
             raise NetworkError(f"metrics cannot be served at {endpoint(host, port)}: {reason}") from error
-        handler: Any = server.RequestHandlerClass
-        server.RequestHandlerClass = type("Handler", (handler,), {"timeout": REQUEST_TIMEOUT_S})
-        return cls(server, thread)
+        self._server.set_app(make_wsgi_app(registry))
+        self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
+        """Where it listens: host and port."""
+        self._thread = Thread(target=self._server.serve_forever, name="flume-metrics", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Listen no more; scrapes that are under way end with their connections."""
