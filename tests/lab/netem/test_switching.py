@@ -142,7 +142,7 @@ def check_pictures(client: ClientReport) -> None:
     are eight of 300 ms.
     """
     assert client.player == "headless"
-    assert client.frames_due > 50
+    assert client.frames_due > 20
     assert (client.frames_displayed or 0) >= 0.95 * client.frames_due - 8
 
 
