@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from flume.errors import LabError
 from flume.lab import catalogue, checkout
 from flume.lab.commands.common import artifacts_option, console, lab_option, later_profiles, say
 from flume.lab.commands.quality import measure_pictures, quality_lines
@@ -147,12 +148,21 @@ def run(
     watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
     outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch)
     if with_quality:
-        outcome = outcome._replace(report=measure_pictures(outcome.directory, outcome.report))
+        outcome = _with_pictures(outcome)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome.report)))
     else:
         _print_outcome(outcome, spec)
     sys.exit(outcome.report.verdict.exit_code)
+
+
+def _with_pictures(outcome: Outcome) -> Outcome:
+    """Return *outcome* with its pictures measured; as it was, with the reason said, where they cannot be."""
+    try:
+        return outcome._replace(report=measure_pictures(outcome.directory, outcome.report))
+    except LabError as error:  # the verdict stands without them
+        say(f"The pictures were not measured: {error}")
+        return outcome
 
 
 def _process_age_s() -> float:

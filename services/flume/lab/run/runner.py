@@ -285,10 +285,13 @@ class _Run:
         return evidence
 
     def _play(self, fleet: Fleet) -> Iterator[float]:
-        """Send every cue at its time; yield the elapsed seconds about ten times a second until the end."""
+        """Send every cue at its time; yield the elapsed seconds about ten times a second until the end.
+
+        An event may come after the end of every part: it happens all the same.
+        """
         began_s = time.monotonic()
         cues, events = list(self._timetable.cues), list(self._timetable.events)
-        while (elapsed_s := time.monotonic() - began_s) < self._timetable.end_s or cues:
+        while (elapsed_s := time.monotonic() - began_s) < self._timetable.end_s or cues or events:
             fleet.check_running()
             while events and events[0].time_s <= elapsed_s:
                 self._happen(events.pop(0).event, fleet)

@@ -17,7 +17,7 @@ from flume.control.session import Command, State
 from flume.lab.evidence.facts import Bound
 from flume.lab.run.programs import parse_program
 from flume.lab.strict import FileValue, decode
-from flume.lab.trial.figures import FIGURES
+from flume.lab.trial.figures import FIGURES, OF_PICTURES
 from flume.settings import check
 
 MAX_DURATION_S = 3600.0
@@ -77,7 +77,10 @@ class Scenario(FileValue, frozen=True, kw_only=True):
     profile: str = "clean"
     """Its own network: that of a run that names none. What it expects is checked in that network alone."""
     expect: dict[str, Bound] = msgspec.field(default_factory=dict)
-    """What is expected of every client: key of :data:`~flume.lab.trial.figures.FIGURES` → bound."""
+    """What is expected of every client: key of :data:`~flume.lab.trial.figures.FIGURES` → bound.
+
+    Without those of pictures, which are compared after the verdict.
+    """
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -109,8 +112,10 @@ class Scenario(FileValue, frozen=True, kw_only=True):
 
 
 def _check_expected(bounds: dict[str, Bound], key: str) -> None:
+    known = [figure for figure in FIGURES if figure not in OF_PICTURES]
     for figure, bound in bounds.items():
-        check(figure in FIGURES, key, figure, f"one of {', '.join(FIGURES)}")
+        why = "; pictures are compared after the verdict" if figure in OF_PICTURES else ""
+        check(figure in known, key, figure, f"one of {', '.join(known)}{why}")
         given = bound.least is not None or bound.most is not None
         check(given, f"{key}.{figure}", "{}", "least, most, or both")
 

@@ -161,3 +161,6 @@ OF_A_PLAYER = frozenset(
     {"join_ms", "resume_ms", "missing_pct", "freezes", "longest_freeze_ms", "frozen_pct", "glass_ms"}
 )
 """Those that a client without a player cannot have."""
+
+OF_PICTURES = frozenset({"undecodable_pct", "vmaf", "vmaf_p5", "ssim", "psnr_db", "xpsnr_db"})
+"""Those of :mod:`flume.lab.pictures`, which measures after the verdict: no scenario can expect them."""

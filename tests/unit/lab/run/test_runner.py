@@ -1,11 +1,15 @@
 """Small parts of the runner; whole runs are tested on real labs."""
 
+import time
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from flume.lab.containers.engine import Engine
-from flume.lab.run.runner import closing_unless_interrupted
+from flume.lab.run.fleet import Fleet
+from flume.lab.run.runner import _Run, closing_unless_interrupted
+from flume.lab.run.scenario import Event, TimedEvent, Timetable
 
 
 class Closable:
@@ -32,3 +36,16 @@ def test_an_interrupt_leaves_the_engine_alone_because_its_locks_may_be_held():
     with pytest.raises(KeyboardInterrupt), closing_unless_interrupted(engine.as_engine()):
         raise KeyboardInterrupt
     assert engine.closed == 0
+
+
+def test_an_event_after_the_end_of_every_part_happens_all_the_same():
+    """Such as a restart at 90 % of a scenario whose parts take 80 % of it."""
+    happened: list[Event] = []
+    restart = Event(at="0.3", server="restart")
+    played = Timetable((), 0.05, (TimedEvent(0.3, restart),))
+    stub = SimpleNamespace(_timetable=played, _happen=lambda event, _fleet: happened.append(event))
+    fleet = SimpleNamespace(clients=(), check_running=lambda: None)
+    deadline_s = time.monotonic() + 60
+    for _ in _Run._play(cast("_Run", stub), cast("Fleet", fleet)):
+        assert time.monotonic() < deadline_s, "the scenario has no end"
+    assert happened == [restart]

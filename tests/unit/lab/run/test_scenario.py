@@ -134,6 +134,8 @@ def test_what_is_expected_of_a_client_is_the_scenarios_and_its_parts():
         ('server = "restart"', 'server = "restart"\nclients = [1]', "absent beside server"),
         ("clients = [2]", "clients = [0]", "numbers from 1 on"),
         ("loss_pct =", "loss =", r"expect='loss' .*one of loss_pct"),
+        ("loss_pct =", "vmaf =", r"expect='vmaf' .*pictures are compared after the verdict"),
+        ("loss_pct =", "undecodable_pct =", r"expect='undecodable_pct' .*after the verdict"),
         ("{ most = 1 }", "{}", "least, most, or both"),
         ("{ most = 1 }", "{ above = 1 }", r"unknown field `above`"),
     ],

@@ -7,13 +7,23 @@ from flume.lab.trial.checks.delivery import without_returns
 from flume.lab.trial.checks.viewer import expected
 from flume.lab.trial.judge import judge
 from flume.lab.trial.measures import Measures
-from flume.lab.trial.verdict import Verdict
+from flume.lab.trial.verdict import CommandReport, Verdict
 from flume.lab.trial.windows import CommandOutcome
 from support.captures.judging import RUN, detail, verdicts
 from support.captures.wire import Wire
 from support.report_values import client, measures, playback, wire
 
 JOIN = {"join_ms": Bound(most=1000)}
+RESUME = {"resume_ms": Bound(most=1000)}
+
+
+def continued(answer: str) -> CommandReport:
+    return CommandReport(time_s=5.0, command="continue", answer=answer, answer_ms=1.0)
+
+
+def measured_by_number(*resume_ms: float) -> Measures:
+    """Of a player that says which frame it displayed when: only so a missing resume means that no picture came."""
+    return measures(playback=playback(resume_ms=[*resume_ms], frames_late=0))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +45,13 @@ JOIN = {"join_ms": Bound(most=1000)}
             JOIN,
             client(player="none", measures=Measures(), join_ms=None),
             Verdict.PASS,
-            "only what a client without a player does not have",
+            "only what this client cannot have",
         ),
+        (RESUME, client(), Verdict.PASS, "only what this client cannot have"),
+        (RESUME, client(commands=[continued("not_interrupted")]), Verdict.PASS, "only what this client cannot have"),
+        (RESUME, client(commands=[continued("ok")], measures=measured_by_number()), Verdict.FAIL, "resume was not"),
+        (RESUME, client(commands=[continued("ok")]), Verdict.ERROR, "resume was not measured"),
+        (RESUME, client(commands=[continued("ok")], measures=measured_by_number(1500.0)), Verdict.FAIL, "resume 1500"),
     ],
 )
 def test_a_figure_is_within_its_bounds_or_not(bounds, of, verdict, says):

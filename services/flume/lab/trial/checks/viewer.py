@@ -60,9 +60,9 @@ def join(case: Case) -> Finding | None:
 def expected(bounds: Mapping[str, Bound], client: ClientReport) -> Finding | None:
     """The client's figures are as its scenario expects.
 
-    Asked only where the scenario has ``[expect]``, and in its own network.
+    Asked only where the scenario has ``[expect]``, and in its own network. Resume is asked of a client that continued.
 
-    FAIL: A figure is out of its bounds, or no frame was displayed.
+    FAIL: A figure is out of its bounds, or no frame was displayed after connect or continue.
 
     ERROR: A figure was not measured, so nothing is known about it.
 
@@ -77,9 +77,10 @@ def expected(bounds: Mapping[str, Bound], client: ClientReport) -> Finding | Non
         figure = FIGURES[key]
         value = figure.read(client)
         if value is None:
-            if client.player == "none" and key in OF_A_PLAYER:
+            if not _applies(key, client):
                 continue
-            (outside if key == "join_ms" else unknown).append(f"{figure.title} was not measured (expected: {bound})")
+            missing = outside if _never_came(key, client) else unknown
+            missing.append(f"{figure.title} was not measured (expected: {bound})")
             continue
         text = f"{figure.title} {value:.{figure.digits}f}{' ' * bool(figure.unit)}{figure.unit} (expected: {bound})"
         low, high = bound.least is not None and value < bound.least, bound.most is not None and value > bound.most
@@ -88,7 +89,24 @@ def expected(bounds: Mapping[str, Bound], client: ClientReport) -> Finding | Non
         return fails("; ".join(outside))
     if unknown:
         return errs("; ".join(unknown))
-    return passes("; ".join(within) or "only what a client without a player does not have")
+    return passes("; ".join(within) or "only what this client cannot have")
+
+
+def _applies(key: str, client: ClientReport) -> bool:
+    """Whether *client* can have the figure *key*: some need a player, and resume a ``continue`` that was granted."""
+    if client.player == "none" and key in OF_A_PLAYER:
+        return False
+    return key != "resume_ms" or _continued(client)
+
+
+def _never_came(key: str, client: ClientReport) -> bool:
+    """Whether the figure *key* is absent because no picture came, and not because nothing measured it."""
+    measured = client.measures.playback
+    return key == "join_ms" or (key == "resume_ms" and measured is not None and measured.frames_late is not None)
+
+
+def _continued(client: ClientReport) -> bool:
+    return any(command.command == "continue" and command.answer == "ok" for command in client.commands)
 
 
 def _watched(case: Case) -> bool:
