@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from flume.capture.files import MAGIC
-from flume.errors import CaptureError, SettingsError
+from flume.errors import CaptureError, NetworkError, SettingsError
 from flume.inspect.from_capture import inspect_capture
 from flume.inspect.from_ts_file import inspect_ts_file
 from flume.inspect.junit import write_junit
@@ -95,9 +95,14 @@ def inspect(
         show(inspection)
     for problem in inspection.problems:
         click.echo(f"flume: {source}: {problem}", err=True)
+    status = exit_status(inspection)
     if junit_path is not None:
-        write_junit(inspection, thresholds, junit_path)
-    sys.exit(exit_status(inspection))
+        try:
+            write_junit(inspection, thresholds, junit_path)
+        except CaptureError as error:
+            click.echo(f"flume: {error}", err=True)
+            status = status or _UNUSABLE
+    sys.exit(status)
 
 
 def exit_status(inspection: Inspection) -> int:
@@ -139,10 +144,13 @@ def _inspected(
     """Return what *source* holds. Input of which nothing can be used has no streams, and a problem."""
     if source.startswith(SCHEMES):
         address = live_address(source)
-        with live_line(source) as renew:
-            return inspect_live(
-                address, limits, renew, interface=interface, duration_s=duration_s, is_stopped=lambda: stop.asked
-            )
+        try:
+            with live_line(source) as renew:
+                return inspect_live(
+                    address, limits, renew, interface=interface, duration_s=duration_s, is_stopped=lambda: stop.asked
+                )
+        except NetworkError as error:
+            return Inspection(input=source, kind=UNKNOWN, problems=[str(error)])
     for name, given in (("--duration", duration_s), ("--interface", interface)):
         if given is not None:
             raise SettingsError(name, given, "it is for a live address alone, and a file is read to its end")

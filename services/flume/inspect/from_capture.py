@@ -64,6 +64,15 @@ class _Reading:
         self._check.see(record, packet)
         self._packet(record.time_s, packet)
 
+    @property
+    def started(self) -> str | None:
+        """When the first packet came; None where there is none, or its time is no date."""
+        try:
+            started = None if self.first_s is None else datetime.fromtimestamp(self.first_s, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
+        return None if started is None else started.isoformat(timespec="milliseconds")
+
     def _dissector(self, link_type: int) -> Dissector | None:
         found = self._dissectors.get(link_type)
         if found is None and link_type in LINK_HEADER:
@@ -96,6 +105,7 @@ class _Reading:
         known = ", ".join(map(str, LINK_HEADER))
         found = [
             (self.packets == 0, "it holds no packet at all"),
+            (self.packets and self.started is None, "its first time stamp is no date"),
             (strange, f"link type {', '.join(map(str, strange))} cannot be read: known are {known}"),
             (
                 self._shortened,
@@ -107,7 +117,7 @@ class _Reading:
             (self._step_s > CLOCK_STEP_S, f"its clock went back by {self._step_s * 1000:.0f} ms"),
             (self._check.disagreement, f"two decoders disagree: {self._check.disagreement}"),
         ]
-        return [*capture.problems, *(text for wrong, text in found if wrong)]
+        return [*capture.problems, *(text for wrong, text in found if wrong), *self.table.problems()]
 
 
 def inspect_capture(path: Path, limits: Thresholds, progress: Progress) -> Inspection:
@@ -126,11 +136,10 @@ def inspect_capture(path: Path, limits: Thresholds, progress: Progress) -> Inspe
         except KeyboardInterrupt:
             stopped = f"stopped after {capture.position} of {capture.size} bytes"
         problems = reading.problems(capture)
-        started = None if reading.first_s is None else datetime.fromtimestamp(reading.first_s, UTC)
         return Inspection(
             input=str(path),
             kind=capture.kind,
-            started=None if started is None else started.isoformat(timespec="milliseconds"),
+            started=reading.started,
             duration_s=round(reading.last_s - (reading.first_s or 0.0), 6),
             packets=reading.packets,
             others=dict(reading.others + Counter(reading.table.all_others())),

@@ -205,6 +205,6 @@ class _Heard:
             duration_s=round(self._last_s - self._first_s, 6),
             packets=self.datagrams,
             others=self._table.all_others(),
-            problems=[text for wrong, text in found if wrong],
+            problems=[*(text for wrong, text in found if wrong), *self._table.problems()],
             streams=self._table.streams(),
         )

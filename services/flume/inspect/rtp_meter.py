@@ -1,22 +1,22 @@
 """Measures one stream of RTP by its numbers and time stamps, and says at which packet they are wrong. Pure."""
 
-from collections import OrderedDict
 from typing import NamedTuple
 
 from flume.capture.rtp import RtpPacket
 from flume.inspect.values import MOST_FINDINGS, RtpFigures, WireFinding
-from flume.measures.bursts import NONE, BurstsAndGaps, bursts_and_gaps
+from flume.measures.bursts import NONE, BurstCounter, BurstsAndGaps
 from flume.measures.jitter import InterarrivalJitter
+from flume.measures.missing import MissingRuns
 from flume.measures.rtp import EMPTY, RtpAccount, SequenceAccount, extend
 
 CLOCK_90_KHZ = frozenset((26, 31, 32, 33, 34))
 """Payload types with a clock of 90 kHz (RFC 3551): JPEG, H.261, MPEG video, MPEG-TS, H.263."""
 MOST_DROPPED = 3000
 """A larger step of the numbers is no loss: the sender went on at another place (RFC 3550, A.1)."""
+_MOST_JUMP_STEP = 16
+"""The second number at another place may be so far behind the first: what lies between was lost."""
 _RECENT = 4096
-"""So many of the latest numbers are known, to tell a duplicate from a datagram that comes late."""
-_MOST_LOST = 1_000_000
-"""The places of so many lost datagrams are kept, in 100 MB; later ones are in no figure of bursts."""
+"""A missing number is known so long: one that comes later than MOST_DROPPED is no late datagram, but a stray."""
 
 
 class Place(NamedTuple):
@@ -42,9 +42,8 @@ class RtpMeter:
 
     def _begin(self) -> None:
         """Begin to count anew: the numbers go on at another place."""
-        self._numbers = SequenceAccount()
-        self._recent: OrderedDict[int, None] = OrderedDict()
-        self._lost: dict[int, None] = {}
+        self._numbers = SequenceAccount(memory=_RECENT)
+        self._lost, self._old_bursts = MissingRuns(), BurstCounter()
         self._first: int | None = None
         self._next = 0
 
@@ -63,8 +62,8 @@ class RtpMeter:
         return place
 
     def _has_jumped(self, packet_number: int, time_s: float, sequence: int) -> bool:
-        """Whether the numbers go on with *sequence*: the second packet in its order says so, as in RFC 3550, A.1."""
-        if self._jumper is None or sequence != (self._jumper + 1) % (1 << 16):
+        """Whether the numbers go on with *sequence*: a second packet just behind says so (RFC 3550, A.1)."""
+        if self._jumper is None or not 0 < (sequence - self._jumper) % (1 << 16) <= _MOST_JUMP_STEP:
             self._jumper, self._strays = sequence, self._strays + 1
             return False
         self._jumps, self._strays = self._jumps + 1, self._strays - 1
@@ -82,26 +81,22 @@ class RtpMeter:
         number, expected = self._numbers.add(sequence), self._next
         if number >= expected:
             self._next = number + 1
-            self._note(number)
             lost = number - expected
             if lost:
                 self._find("loss", packet_number, time_s, f"{lost} missing: {_range(expected, lost)}")
-                if len(self._lost) < _MOST_LOST:
-                    self._lost.update(dict.fromkeys(range(expected, number)))
+                self._lost.append(expected, number)
+            for run in self._lost.take_before(number - _RECENT):
+                self._old_bursts.add(*run)
             return Place(lost=lost)
-        if number in self._recent:
+        first = self._first or 0
+        if number < first:
+            self._lost.prepend(number + 1, first)
+            self._first = number
+        elif not self._lost.remove(number):
             self._find("duplicate", packet_number, time_s, f"number {sequence} came again")
             return Place(is_duplicate=True)
-        self._note(number)
-        self._lost.pop(number, None)
-        self._first = min(self._first or 0, number)
         self._find("reordered", packet_number, time_s, f"number {sequence} came {expected - number - 1} late")
         return Place(is_late=True)
-
-    def _note(self, number: int) -> None:
-        self._recent[number] = None
-        if len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
 
     def _find(self, kind: str, packet_number: int, time_s: float, detail: str) -> None:
         if len(self._findings) < MOST_FINDINGS:
@@ -110,8 +105,7 @@ class RtpMeter:
     def _totals(self) -> tuple[RtpAccount, BurstsAndGaps]:
         if self._first is None:
             return self._account, self._bursts
-        lost = sorted(number - self._first for number in self._lost)
-        bursts = bursts_and_gaps(lost, self._next - self._first)
+        bursts = self._old_bursts.result(self._first, self._next, self._lost)
         return self._account + self._numbers.account(), self._bursts + bursts
 
     def figures(self, since_s: float) -> RtpFigures:

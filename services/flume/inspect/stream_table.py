@@ -13,6 +13,7 @@ from flume.measures.ts.values import Thresholds
 
 MOST_STREAMS = 200
 """Further streams are counted, and not measured: each costs some 200 KB."""
+_BEYOND = f"of streams beyond {MOST_STREAMS}"
 _MOST_CANDIDATES = 256
 _PROOFS = 3
 """So many packets with one SSRC and rising numbers make RTP of what could be anything: RFC 3550, A.1 asks for two."""
@@ -125,7 +126,7 @@ class StreamTable:
 
     def _take_raw(self, datagram: Datagram) -> None:
         flow = _Flow(datagram.source, datagram.destination, None)
-        stream = self._new(flow, datagram, None)
+        stream = self._new(flow, datagram, None, 1)
         if stream is not None:
             self._raw[datagram.source, datagram.destination] = stream
             stream.add(datagram, None)
@@ -144,7 +145,7 @@ class StreamTable:
             self._weigh(flow, datagram, packet)
 
     def _begin_rtp(self, flow: _Flow, packets: list[tuple[Datagram, RtpPacket]]) -> None:
-        stream = self._new(flow, packets[0][0], packets[0][1].payload_type)
+        stream = self._new(flow, packets[0][0], packets[0][1].payload_type, len(packets))
         for datagram, packet in packets if stream is not None else ():
             stream.add(datagram, packet)  # type: ignore[union-attr]  # None has no packets here
 
@@ -162,9 +163,9 @@ class StreamTable:
             del self._candidates[flow]
             self._begin_rtp(flow, held)
 
-    def _new(self, flow: _Flow, first: Datagram, payload_type: int | None) -> _Measured | None:
+    def _new(self, flow: _Flow, first: Datagram, payload_type: int | None, datagrams: int) -> _Measured | None:
         if len(self._streams) >= MOST_STREAMS:
-            self.others[f"of streams beyond {MOST_STREAMS}"] += 1
+            self.others[_BEYOND] += datagrams
             return None
         stream = self._streams[flow] = _Measured(flow, first, payload_type, self._limits)
         return stream
@@ -173,6 +174,11 @@ class StreamTable:
         """Return the figures of all streams up to now, in the order in which they began."""
         since_s = self._since_s or 0.0
         return [each.result(number, since_s) for number, each in enumerate(self._streams.values(), 1)]
+
+    def problems(self) -> list[str]:
+        """Return why the answer is not whole."""
+        beyond = self.others[_BEYOND]
+        return [f"{beyond} datagrams {_BEYOND} were not measured"] if beyond else []
 
     def all_others(self) -> dict[str, int]:
         """Return :attr:`others` with the datagrams of which it is not known yet whether they are RTP."""

@@ -5,7 +5,8 @@ else is gap, and so is one lost datagram alone, with *Gmin* arrivals before and 
 Before the first datagram and behind the last one, arrivals are assumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -66,21 +67,61 @@ def bursts_and_gaps(lost: Sequence[int], total: int, *, gmin: int = GMIN) -> Bur
     """
     if any(a >= b for a, b in pairwise(lost)) or (lost and not 0 <= lost[0] <= lost[-1] < total):
         raise ValueError(f"lost positions have to rise from 0 to below {total}")
-    groups: list[list[int]] = []
+    counter = BurstCounter(gmin=gmin)
     for at in lost:
-        if groups and at - groups[-1][-1] - 1 < gmin:
-            groups[-1].append(at)
-        else:
-            groups.append([at])
-    bursts = [group for group in groups if len(group) > 1]
-    inside = sum(group[-1] - group[0] + 1 for group in bursts)
-    burst_lost = sum(map(len, bursts))
-    return BurstsAndGaps(len(bursts), inside, burst_lost, _gaps(bursts, total), total - inside, len(lost) - burst_lost)
+        counter.add(at, at + 1)
+    return counter.result(0, total)
 
 
-def _gaps(bursts: Sequence[Sequence[int]], total: int) -> int:
-    """Count the gaps that hold a datagram: before, between and behind *bursts*."""
-    if not bursts:
-        return int(total > 0)
-    between = len(bursts) - 1  # at least Gmin arrivals lie between two bursts
-    return between + (bursts[0][0] > 0) + (bursts[-1][-1] < total - 1)
+class BurstCounter:
+    """Counts bursts while the numbers come, and holds none of them.
+
+    >>> counter = BurstCounter()
+    >>> counter.add(10, 12), counter.add(100, 101)
+    (None, None)
+    >>> counter.result(0, 200)
+    BurstsAndGaps(bursts=1, burst_datagrams=2, burst_lost=2, gaps=2, gap_datagrams=198, gap_lost=1)
+    """
+
+    def __init__(self, *, gmin: int = GMIN) -> None:
+        """Begin without a loss."""
+        self._gmin = gmin
+        self._bursts = self._inside = self._burst_lost = self._lost = 0
+        self._first = self._last = 0
+        self._group: tuple[int, int, int] | None = None
+
+    def add(self, begin: int, end: int) -> None:
+        """Take the next run of lost datagrams, from *begin* to below *end*."""
+        self._lost += end - begin
+        if self._group is not None and begin - self._group[1] < self._gmin:
+            self._group = self._group[0], end, self._group[2] + end - begin
+            return
+        self.close()
+        self._group = begin, end, end - begin
+
+    def close(self) -> None:
+        """Count the last group of losses: more than one datagram is a burst."""
+        if self._group is None or self._group[2] < 2:
+            return
+        begin, self._last, lost = self._group
+        self._first = self._first if self._bursts else begin
+        self._bursts, self._inside, self._burst_lost = (
+            self._bursts + 1,
+            self._inside + self._last - begin,
+            self._burst_lost + lost,
+        )
+
+    def result(self, begin: int, end: int, more: Iterable[tuple[int, int]] = ()) -> BurstsAndGaps:
+        """Return what is among the datagrams from *begin* to below *end*, with *more* runs of lost ones at the end."""
+        whole = copy(self)
+        for run in more:
+            whole.add(*run)
+        whole.close()
+        return whole.total(begin, end)
+
+    def total(self, begin: int, end: int) -> BurstsAndGaps:
+        """Return what the closed groups make of the datagrams from *begin* to below *end*."""
+        # At least Gmin arrivals lie between two bursts; the gaps before and behind them may be empty.
+        gaps = self._bursts - 1 + (self._first > begin) + (self._last < end) if self._bursts else int(end > begin)
+        around = end - begin - self._inside
+        return BurstsAndGaps(self._bursts, self._inside, self._burst_lost, gaps, around, self._lost - self._burst_lost)

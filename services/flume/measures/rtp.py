@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from flume.measures.missing import MissingRuns
+
 SEQUENCE_MODULUS = 1 << 16
 """RTP's sequence numbers wrap here (RFC 3550, 5.1)."""
 
@@ -63,7 +65,7 @@ EMPTY = RtpAccount(0, 0, 0, 0, 0, {})
 class SequenceAccount:
     """Takes the numbers of one stream in the order of arrival. It holds what is missing, not what has come.
 
-    A number that is missing by half a cycle counts as lost for good, and is held no longer.
+    A number that is missing by *memory* numbers counts as lost for good, and is held no longer.
 
     >>> numbers = SequenceAccount()
     >>> for sequence in (65534, 0, 65535, 0, 3):
@@ -72,12 +74,12 @@ class SequenceAccount:
     RtpAccount(expected=6, received=4, lost=2, duplicates=1, reordered=1, loss_runs={2: 1})
     """
 
-    def __init__(self) -> None:
-        """Begin without a number."""
+    def __init__(self, *, memory: int = SEQUENCE_MODULUS // 2) -> None:
+        """Begin without a number; none comes later than *memory* numbers behind."""
+        self._memory = memory
         self._first: int | None = None
         self._next = 0
-        self._missing: dict[int, None] = {}
-        """In the order of the numbers."""
+        self._missing = MissingRuns()
         self._received = self._duplicates = self._reordered = 0
         self._runs: dict[int, int] = {}
 
@@ -87,15 +89,13 @@ class SequenceAccount:
             self._first = self._next = sequence
         number = extend(sequence, self._next)
         if number >= self._next:
-            for missing in range(self._next, number):
-                self._missing[missing] = None
+            self._missing.append(self._next, number)
             self._next = number + 1
             self._received += 1
-            self._forget(number - SEQUENCE_MODULUS // 2)
+            self._forget(number - self._memory)
         elif number < self._first:
             self._before(number)
-        elif number in self._missing:
-            del self._missing[number]
+        elif self._missing.remove(number):
             self._received += 1
             self._reordered += 1
         else:
@@ -104,28 +104,21 @@ class SequenceAccount:
 
     def _before(self, number: int) -> None:
         """Take a number that is lower than the first: it is reordered, and those between are missing so far."""
-        between = dict.fromkeys(range(number + 1, self._first or 0))
-        self._missing = {**between, **self._missing}
+        self._missing.prepend(number + 1, self._first or 0)
         self._first = number
         self._received += 1
         self._reordered += 1
 
     def _forget(self, before: int) -> None:
         """Count runs of numbers below *before* as lost for good."""
-        if not self._missing or next(iter(self._missing)) >= before:
-            return
-        missing = list(self._missing)
-        at = next((at for at, number in enumerate(missing) if number >= before), len(missing))
-        while 0 < at < len(missing) and missing[at] == missing[at - 1] + 1:
-            at += 1  # a run is counted as a whole
-        for number in missing[:at]:
-            del self._missing[number]
-        _add(self._runs, loss_runs(missing[:at]))
+        for begin, end in self._missing.take_before(before):  # a run is counted as a whole
+            self._runs[end - begin] = self._runs.get(end - begin, 0) + 1
 
     def account(self) -> RtpAccount:
         """Return the account as it is now."""
         runs = dict(self._runs)
-        _add(runs, loss_runs(list(self._missing)))
+        for begin, end in self._missing:
+            runs[end - begin] = runs.get(end - begin, 0) + 1
         expected = 0 if self._first is None else self._next - self._first
         lost = expected - self._received
         return RtpAccount(expected, self._received, lost, self._duplicates, self._reordered, runs)
@@ -157,8 +150,3 @@ def loss_runs(missing: Sequence[int]) -> dict[int, int]:
             runs[length] = runs.get(length, 0) + 1
             length = 0
     return runs
-
-
-def _add(runs: dict[int, int], more: dict[int, int]) -> None:
-    for length, count in more.items():
-        runs[length] = runs.get(length, 0) + count

@@ -1,6 +1,7 @@
 """Faults in a capture of which every frame is known: each is found at its frame, and nothing else is."""
 
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flume.capture.rtp import rtp_untrusted
+from flume.inspect import stream_table
 from flume.inspect.from_capture import inspect_capture
 from flume.inspect.measure_names import MEASURES
+from flume.inspect.rtp_meter import RtpMeter
 from flume.inspect.stream_table import MOST_STREAMS, Datagram, StreamTable
 from flume.inspect.values import Inspection, Stream
 from flume.measures.ts.values import Thresholds
@@ -90,6 +94,11 @@ FAULTS: dict[str, tuple[list[Sent], list[tuple[str, int]], dict[str, float]]] = 
         CLEAN[:100] + [renumbered(CLEAN, place, 20_000 + place)[place] for place in range(100, 300)],
         [("jump", 102)],
         {"lost": 0, "jumps": 1, "strays": 0},
+    ),
+    "the sender starts again and every second one is lost": (
+        CLEAN[:100] + [renumbered(CLEAN, place, 20_000 + place)[place] for place in range(100, 300, 2)],
+        [("jump", 102)] + [("loss", frame) for frame in range(102, 201)],
+        {"lost": 99, "jumps": 1, "strays": 0, "longest_run": 1},
     ),
     "a number from elsewhere": (renumbered(CLEAN, 100, 40_000), [("loss", 102)], {"lost": 1, "strays": 1}),
     "the number of the one before": (
@@ -255,6 +264,39 @@ def test_streams_beyond_the_most_are_counted_and_not_measured():
         table.add_untrusted(Datagram(number, 0.0, ("a", number), ("b", 1), CLEAN[0].data))
     assert len(table.streams()) == MOST_STREAMS
     assert table.others == {f"of streams beyond {MOST_STREAMS}": 5}
+
+
+def test_datagrams_held_back_of_a_stream_beyond_the_most_are_counted_and_it_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(stream_table, "MOST_STREAMS", 0)
+    table = StreamTable()
+    for number in range(3):
+        table.add_untrusted(Datagram(number, 0.0, ("a", 1), ("b", 1), rtp_header(number, 0, payload_type=96)))
+    assert sum(table.all_others().values()) == 3
+    assert table.problems() == [f"3 datagrams of streams beyond {MOST_STREAMS} were not measured"]
+
+
+def test_a_time_stamp_that_is_no_date_is_a_problem(tmp_path: Path):
+    path = write_pcapng(tmp_path / "tap.pcapng", [each._replace(time_s=each.time_s + 1e12) for each in CLEAN]).path
+    result = inspect(path)
+    assert (result.started, result.problems) == (None, ["its first time stamp is no date"])
+    assert MEASURES["datagrams"].value(result.streams[0]) == 300
+
+
+def test_what_is_held_of_a_stream_with_leaps_does_not_grow():
+    meter = RtpMeter(33)
+    packet = rtp_untrusted(CLEAN[0].data)
+    assert packet is not None
+    tracemalloc.start()
+    for number in range(3000):
+        meter.add(number, 0.001 * number, packet._replace(sequence=3000 * number % 65_536))
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 1_000_000, "nine million datagrams are missing, in runs"
+    figures = meter.figures(0.0)
+    assert (figures.lost, figures.longest_run, figures.loss_runs) == (2999 * 2999, 2999, {2999: 2999})
+    assert figures.burst_mean == pytest.approx(2999 * 3000 - 1)
 
 
 BEGINNINGS = st.sampled_from([b"", b"\x47", b"\x80\x21", b"\x90\x60"])

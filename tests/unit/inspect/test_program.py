@@ -127,8 +127,10 @@ def test_junit_has_a_case_for_each_threshold_and_stream(lossy: Path, tmp_path: P
 
 
 def test_a_junit_file_that_cannot_be_written_is_one_line(lossy: Path, tmp_path: Path):
-    done = run(lossy, "--junit", tmp_path / "none" / "junit.xml")
-    assert "cannot be written: No such file" in str(done.exception)
+    junit = tmp_path / "none" / "junit.xml"
+    done = run(lossy, "--junit", junit)
+    assert (done.exit_code, done.stderr) == (3, f"flume: {junit} cannot be written: No such file or directory\n")
+    assert run(lossy, "--junit", junit, "--fail-if", "lost>0").exit_code == 1, "a passed threshold is still said"
 
 
 @pytest.mark.parametrize(

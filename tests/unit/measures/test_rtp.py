@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flume.measures.rtp import EMPTY, RtpAccount, SequenceAccount, account, extend
+from flume.measures.rtp import EMPTY, RtpAccount, SequenceAccount, account, extend, loss_runs
 
 
 def numbers(*spans: tuple[int, int]) -> list[int]:
@@ -65,3 +65,11 @@ def test_loss_is_what_was_left_out(first: int, lost: set[int], twice: list[int])
 @given(st.integers(-(2**40), 2**40), st.integers(-32768, 32767))
 def test_extended_numbers_are_the_nearest(near: int, step: int) -> None:
     assert extend((near + step) % 65536, near) == near + step
+
+
+@given(st.permutations(range(40)), st.sets(st.integers(0, 39), max_size=20))
+def test_in_any_order_what_never_came_is_lost_in_its_runs(order: list[int], lost: set[int]) -> None:
+    came = [number for number in order if number not in lost]
+    found = account(came)
+    missing = [number for number in sorted(lost) if min(came) < number < max(came)]
+    assert (found.lost, found.loss_runs, found.duplicates) == (len(missing), loss_runs(missing), 0)
