@@ -344,8 +344,9 @@ class Expectations(msgspec.Struct, frozen=True, kw_only=True):
     frames_min_pct: float | None = 99.0
     """Frames displayed of those due; None: no client displays frames."""
     join_max_ms: float | None = None
-    server_restarts: int = 0
-    """How often the lab restarted the server in mid-stream: clients then begin new sessions by themselves."""
+    restarts_s: tuple[float, ...] = ()
+    """When the lab restarted the server in mid-stream, in epoch seconds: clients then begin new sessions by themselves.
+    """
 
     def __post_init__(self) -> None:
         """Check every range. Raises :class:`~flume.errors.SettingsError`."""

@@ -145,6 +145,7 @@ class _Run:
         self._interactive = interactive
         self._leave_running = leave_running
         self._queues: list[tuple[float, Collection[int], LinkQueue | None]] = [(0.0, (), network.queue(spec.profile))]
+        self._restarts_s: list[float] = []
         self._timetable = timetable(spec.scenario, clients=spec.clients)
         if spec.profile.name != spec.scenario.profile:  # what it expects is meant of its own network
             self._timetable = self._timetable._replace(expected=())
@@ -269,7 +270,7 @@ class _Run:
             evidence = collect.gather(
                 fleet,
                 _with_last_commands(self._timetable, last),
-                self._plan.expectations,
+                msgspec.structs.replace(self._plan.expectations, restarts_s=tuple(self._restarts_s)),
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
@@ -309,6 +310,7 @@ class _Run:
     def _happen(self, event: Event, fleet: Fleet) -> None:
         """Do what the scenario has the lab do."""
         if event.profile is None:
+            self._restarts_s.append(time.time())
             fleet.restart_server()
         else:
             profile = shaping_media(self._spec.later_profiles[event.profile], self._spec.client_options)

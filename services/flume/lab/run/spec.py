@@ -143,7 +143,6 @@ def plan_run(spec: RunSpec, *, cpus: int) -> RunPlan:
     expectations = Expectations(
         frames_min_pct=_frames_min_pct(spec, narrow=narrow),
         link_loses=any(map(_may_lose, spec.profiles)),
-        server_restarts=spec.restarts,
     )
     return RunPlan(players, expectations, " ".join(_notes(spec, players, cpus=cpus, narrow=narrow)))
 

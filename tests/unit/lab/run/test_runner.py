@@ -49,3 +49,11 @@ def test_an_event_after_the_end_of_every_part_happens_all_the_same():
     for _ in _Run._play(cast("_Run", stub), cast("Fleet", fleet)):
         assert time.monotonic() < deadline_s, "the scenario has no end"
     assert happened == [restart]
+
+
+def test_the_time_of_each_restart_is_kept_for_the_judge():
+    stub, restarted = SimpleNamespace(_restarts_s=[]), []
+    fleet = SimpleNamespace(restart_server=lambda: restarted.append(time.time()))
+    before_s = time.time()
+    _Run._happen(cast("_Run", stub), Event(at="1", server="restart"), cast("Fleet", fleet))
+    assert before_s <= stub._restarts_s[0] <= restarted[0], "before it begins: no window that it cuts ends earlier"

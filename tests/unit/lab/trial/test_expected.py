@@ -1,16 +1,18 @@
 """What a scenario expects of a client's figures, and clients that come back after the server's restart."""
 
+from typing import Self
+
 import pytest
 
-from flume.lab.evidence.facts import Bound, Expectations
+from flume.lab.evidence.facts import Bound, Endpoint, Expectations
 from flume.lab.trial.checks.delivery import without_returns
 from flume.lab.trial.checks.viewer import expected
 from flume.lab.trial.judge import judge
 from flume.lab.trial.measures import Measures
-from flume.lab.trial.verdict import CommandReport, Verdict
+from flume.lab.trial.verdict import CommandReport, Report, Verdict
 from flume.lab.trial.windows import CommandOutcome
 from support.captures.judging import RUN, detail, verdicts
-from support.captures.wire import Wire
+from support.captures.wire import START_S, Wire, host
 from support.report_values import client, measures, playback, wire
 
 JOIN = {"join_ms": Bound(most=1000)}
@@ -100,13 +102,63 @@ def outcomes(*commands: tuple[int, str]) -> list[CommandOutcome]:
 )
 def test_what_a_client_does_to_come_back_is_no_command_of_the_scenario(commands, kept, returns):
     """At most one return, because the server was restarted once: the rest is the client's own fault."""
-    seen, came_back = without_returns(outcomes(*commands), most=1)
-    assert ([one.command for one in seen], came_back) == (kept, returns)
+    seen, returns_s = without_returns(outcomes(*commands), (0.5,))
+    assert ([one.command for one in seen], len(returns_s)) == (kept, returns)
+
+
+def test_a_new_connection_before_the_restart_is_no_return():
+    seen, returns_s = without_returns(outcomes((1, "connect"), (2, "connect"), (3, "connect")), (1.5,))
+    assert ([one.command for one in seen], returns_s) == (["connect", "connect"], [2.0])
+    assert without_returns(outcomes((1, "connect"), (2, "connect")), (1.5,))[1] == []
+
+
+def restarted(*, returns: int, drops_before: bool = False) -> Report:
+    """The report of a client whose server was restarted twice; *drops_before*: it had begun anew before that."""
+    traffic = Reconnecting().connect(1).stream(1, 1)
+    if drops_before:
+        traffic.end(1).anew().connect(1).stream(1, 1)
+    restarts_s = []
+    for number in range(2):
+        restarts_s.append(traffic.now_s)
+        traffic.wait(0.01).end(1, by_server=True).wait(1)
+        if number < returns:
+            traffic.anew().connect(1).stream(1, 1)
+        elif number == 0:
+            break
+    restarts_s += [traffic.now_s] * (2 - len(restarts_s))
+    evidence = traffic.evidence(1, expectations=Expectations(restarts_s=tuple(restarts_s)))
+    return judge(evidence._replace(subjects=(traffic.subject(1, commands=("connect",)),)), RUN)
+
+
+class Reconnecting(Wire):
+    """Each connection of a client has a port of its own."""
+
+    port = 40000
+
+    def control(self, client: int) -> Endpoint:
+        return (host(client), self.port)
+
+    def anew(self) -> Self:
+        self.port += 1
+        return self
+
+
+def test_a_client_returns_after_each_restart_that_cut_what_it_watched():
+    assert verdicts(restarted(returns=2), "commands") == {"client-1": Verdict.PASS}
+    once = restarted(returns=1)
+    assert verdicts(once, "commands") == {"client-1": Verdict.FAIL}
+    assert "came back 1 times" in detail(once, "commands", "client-1")
+
+
+def test_a_new_connection_before_the_restart_does_not_count_as_coming_back():
+    dropped = restarted(returns=1, drops_before=True)
+    assert verdicts(dropped, "commands") == {"client-1": Verdict.FAIL}
+    assert "came back 1 times: not after the restart" in detail(dropped, "commands", "client-1")
 
 
 def test_a_client_that_does_not_come_back_after_a_restart_fails():
     traffic = Wire().connect(1).stream(1, 1).end(1, by_server=True)
-    evidence = traffic.evidence(1, expectations=Expectations(server_restarts=1))
+    evidence = traffic.evidence(1, expectations=Expectations(restarts_s=(START_S + 0.5,)))
     evidence = evidence._replace(subjects=(traffic.subject(1, commands=("connect",)),))
     report = judge(evidence, RUN)
     assert verdicts(report, "commands") == {"client-1": Verdict.FAIL}

@@ -42,7 +42,8 @@ def commands(case: Case) -> Finding:
     requests are compared: SETUP and PLAY for connect, PAUSE for interrupt, PLAY for continue, TEARDOWN or the end of
     the connection for disconnect.
 
-    FAIL: Other commands arrived; or one was refused or not answered; or the client did not come back after a restart.
+    FAIL: Other commands arrived; or one was refused or not answered; or the client did not come back after a restart
+    that cut what it watched.
 
     UNSUPPORTED: Another player cannot do what the scenario asks of it, such as to pause the server.
 
@@ -57,12 +58,13 @@ def commands(case: Case) -> Finding:
         return passes(f"not planned; seen: {len(names)}")
     on_the_wire = ", ".join(names) or "none"
     planned = tuple(name for name in case.subject.commands if name != "status")
-    if restarts := case.expectations.server_restarts:
-        seen, came_back = without_returns(seen, most=restarts)
+    if restarts_s := case.expectations.restarts_s:
+        seen, returns_s = without_returns(seen, restarts_s)
         names = tuple(command.command for command in seen)
-        cut = sum(window.closed_by in {"closed", "connection"} for window in case.flow.windows)
-        if came_back < min(restarts, cut):
-            return fails(f"the server was restarted {restarts} times, and the client came back {came_back} times")
+        if (away_s := _did_not_return(case, returns_s)) is not None:
+            after = f"{away_s - case.started_s:.1f} s"
+            times = f"{len(restarts_s)} times, and the client came back {len(returns_s)} times"
+            return fails(f"the server was restarted {times}: not after the restart at {after}")
     possible = {names, _without_change_to_tcp(seen)} if case.subject.counters.dropped_by_firewall else {names}
     if planned not in possible:
         return fails(f"planned {', '.join(planned) or 'none'}; on the wire: {on_the_wire}")
@@ -70,28 +72,52 @@ def commands(case: Case) -> Finding:
     return fails(f"not granted: {', '.join(refused)}") if refused else passes(on_the_wire)
 
 
-def without_returns(seen: Sequence[CommandOutcome], *, most: int) -> tuple[list[CommandOutcome], int]:
+def without_returns(
+    seen: Sequence[CommandOutcome], restarts_s: Sequence[float]
+) -> tuple[list[CommandOutcome], list[float]]:
     """Return the commands *seen* without those by which a client returns to what it did before the server restarted.
 
     They are the first of a new connection: connect, and interrupt where the client had paused. A client that had
-    disconnected returns to nothing. Also return how often it came back, at most *most* times.
+    disconnected returns to nothing, and one whose last connection began after the restart has returned already. Also
+    return the times at which it came back.
     """
     kept: list[CommandOutcome] = []
-    state, control, returns = "closed", None, 0
+    returns_s: list[float] = []
+    state, control, began_s = "closed", None, 0.0
     restoring = False
     for command in seen:
         if restoring and command.command == "interrupt" and state == "interrupted":
             restoring = False
             continue
         restoring = False
-        anew = control is not None and command.control != control
-        control = command.control
-        if anew and command.command == "connect" and state != "closed" and returns < most:
-            returns, restoring = returns + 1, True
-            continue
+        if command.control != control:
+            cut = control is not None and any(began_s < time_s <= command.time_s for time_s in restarts_s)
+            control, began_s = command.control, command.time_s
+            if cut and command.command == "connect" and state != "closed":
+                returns_s.append(command.time_s)
+                restoring = True
+                continue
         kept.append(command)
         state = {"connect": "active", "continue": "active", "interrupt": "interrupted"}.get(command.command, "closed")
-    return kept, returns
+    return kept, returns_s
+
+
+def _did_not_return(case: Case, returns_s: Sequence[float]) -> float | None:
+    """Return the time of the first restart that cut a window of the client, and after which it did not come back.
+
+    It may come back after a later restart, as long as that cut nothing.
+    """
+    restarts_s = sorted(case.expectations.restarts_s)
+    ends_s = [window.closed_s for window in case.flow.windows if window.closed_by in {"closed", "connection"}]
+    cutting = [
+        from_s
+        for from_s, before_s in zip(restarts_s, [*restarts_s[1:], math.inf], strict=True)
+        if any(from_s <= end_s < before_s for end_s in ends_s)
+    ]
+    for from_s, before_s in zip(cutting, [*cutting[1:], math.inf], strict=True):
+        if not any(from_s <= time_s < before_s for time_s in returns_s):
+            return from_s
+    return None
 
 
 def _without_change_to_tcp(seen: Sequence[CommandOutcome]) -> tuple[str, ...]:
