@@ -13,6 +13,11 @@ MOST_BETWEEN = 64
 """Linux gives up a packet when more fragments than this came from its sender since its last one (ipfrag_max_dist):
 the identification may have been used again."""
 _LARGEST_BYTES = 65_535
+MOST_HELD_BYTES = 64 << 20
+"""Of fragments that are no packet yet. Linux holds 4 MiB (ipfrag_high_thresh); more would be open only in a capture
+of many hosts, or of one with a broken clock."""
+_FRAGMENT_COST = 256
+"""Bytes beside its data that a fragment costs here."""
 
 
 class Fragment(NamedTuple):
@@ -39,6 +44,8 @@ class Assembly:
         """How many were taken; repetitions do not count."""
         self.rank = 0
         """How many fragments its sender had sent when the last one of this packet came."""
+        self.held_bytes = 2 * _FRAGMENT_COST
+        """About what it costs in memory."""
         self._pieces: dict[int, bytes] = {}
         self._runs: list[tuple[int, int]] = []
         self._bytes: int | None = None
@@ -63,6 +70,7 @@ class Assembly:
         if fragment.is_last:
             self._bytes = end
         self._pieces[start] = data
+        self.held_bytes += len(data) + _FRAGMENT_COST
         self._runs = _joined(self._runs, start, end)
         self.fragments, self.last_s = self.fragments + 1, time_s
         return True
@@ -103,6 +111,7 @@ class Reassembler:
         self._open: dict[tuple[int, str, str, int], Assembly] = {}
         self._from: Counter[str] = Counter()
         self._given_up: list[Assembly] = []
+        self._held_bytes = 0
 
     def take_untrusted(self, time_s: float, fragment: Fragment) -> Assembly | None:
         """Take one fragment; return the packet that it completes. Raises nothing."""
@@ -116,13 +125,20 @@ class Reassembler:
             assembly = None
         if assembly is None:
             assembly = self._open[key] = Assembly(fragment, time_s)
+            self._held_bytes += assembly.held_bytes
         assembly.rank = rank
-        if not assembly.take_untrusted(time_s, fragment):
+        before = assembly.held_bytes
+        fits = assembly.take_untrusted(time_s, fragment)
+        self._held_bytes += assembly.held_bytes - before
+        if not fits:
             self._give_up(key)
             return None
-        if not assembly.is_whole:
-            return None
-        return self._open.pop(key)
+        if assembly.is_whole:
+            self._held_bytes -= assembly.held_bytes
+            return self._open.pop(key)
+        while self._held_bytes > MOST_HELD_BYTES:
+            self._give_up(next(iter(self._open)))
+        return None
 
     def incomplete(self) -> list[Assembly]:
         """Return what is not whole, given up or still open, in the order of the last fragments."""
@@ -135,7 +151,9 @@ class Reassembler:
         return count
 
     def _give_up(self, key: tuple[int, str, str, int]) -> None:
-        self._given_up.append(self._open.pop(key))
+        assembly = self._open.pop(key)
+        self._held_bytes -= assembly.held_bytes
+        self._given_up.append(assembly)
 
     def _give_up_before(self, time_s: float) -> None:
         while self._open and (oldest := next(iter(self._open.items())))[1].began_s < time_s:

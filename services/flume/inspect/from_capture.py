@@ -10,12 +10,11 @@ from flume.capture.dissect import LINK_HEADER, Dissector, Segment, transport_unt
 from flume.capture.files import CaptureFile, CrossCheck, Record
 from flume.capture.fragments import Fragment, Reassembler
 from flume.errors import CaptureError
+from flume.inspect.arrival_meter import CLOCK_STEP_S
 from flume.inspect.stream_table import Datagram, StreamTable
 from flume.inspect.values import Inspection
 from flume.measures.ts.values import Thresholds
 
-CLOCK_STEP_S = 0.05
-"""Time stamps of two CPUs may swap by microseconds in a file; a step back of this size is a set clock."""
 _PROGRESS_EACH = 4096
 
 Progress = Callable[[int, int], None]

@@ -23,9 +23,14 @@ class Place(NamedTuple):
     """Where a datagram belongs in its stream."""
 
     lost: int = 0
-    """Missing before it."""
+    """Missing beside it, for the first time."""
     is_late: bool = False
+    """It came out of order, and was not counted as missing before."""
     is_duplicate: bool = False
+    is_stray: bool = False
+    """Its number is far from all others. It has no place, unless the next datagram follows it."""
+    follows_stray: bool = False
+    """The numbers go on with the stray before it, which has a place now."""
 
 
 class RtpMeter:
@@ -52,11 +57,13 @@ class RtpMeter:
         sequence = packet.sequence
         if self._first is None:
             self._first = self._next = sequence
-        elif abs(extend(sequence, self._next) - self._next) > MOST_DROPPED and not self._has_jumped(
-            packet_number, time_s, sequence
-        ):
-            return Place(is_late=True)
-        place = self._place(packet_number, time_s, sequence)
+        has_jumped = False
+        if abs(extend(sequence, self._next) - self._next) > MOST_DROPPED:
+            has_jumped = self._has_jumped(packet_number, time_s, sequence)
+            if not has_jumped:
+                return Place(is_stray=True)
+        self._jumper = None
+        place = self._place(packet_number, time_s, sequence)._replace(follows_stray=has_jumped)
         if self._jitter is not None and not place.is_duplicate:
             self._jitter.add(packet.timestamp, time_s)
         return place
@@ -72,7 +79,6 @@ class RtpMeter:
         self._begin()
         self._first = self._next = self._jumper
         self._place(packet_number, time_s, self._jumper)
-        self._jumper = None
         if self._jitter is not None:
             self._jitter.pause()
         return True
@@ -89,14 +95,15 @@ class RtpMeter:
                 self._old_bursts.add(*run)
             return Place(lost=lost)
         first = self._first or 0
-        if number < first:
+        is_first = number < first
+        if is_first:
             self._lost.prepend(number + 1, first)
             self._first = number
         elif not self._lost.remove(number):
             self._find("duplicate", packet_number, time_s, f"number {sequence} came again")
             return Place(is_duplicate=True)
         self._find("reordered", packet_number, time_s, f"number {sequence} came {expected - number - 1} late")
-        return Place(is_late=True)
+        return Place(is_late=is_first, lost=first - number - 1 if is_first else 0)
 
     def _find(self, kind: str, packet_number: int, time_s: float, detail: str) -> None:
         if len(self._findings) < MOST_FINDINGS:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flume.capture.dissect import Endpoint
 from flume.capture.rtp import MPEG_TS, RtpPacket, rtp_untrusted, unbatched_untrusted
 from flume.inspect.arrival_meter import TS_BYTES, ArrivalMeter
-from flume.inspect.rtp_meter import RtpMeter
+from flume.inspect.rtp_meter import Place, RtpMeter
 from flume.inspect.values import Stream
 from flume.measures.ts.stream import TransportStream
 from flume.measures.ts.values import Thresholds
@@ -50,21 +50,26 @@ class _Measured:
         self._arrival = ArrivalMeter()
         self._rtp = None if payload_type is None else RtpMeter(payload_type)
         self._ts = TransportStream(limits) if payload_type in {None, MPEG_TS} else None
+        self._stray: tuple[Datagram, RtpPacket] | None = None
 
     def add(self, datagram: Datagram, packet: RtpPacket | None) -> None:
         """Take a datagram of this stream; *packet* is the RTP in it."""
-        media = datagram.data if packet is None else packet.payload
         if self._rtp is None or packet is None:
-            self._arrival.add(datagram.time_s, len(datagram.data), media_bytes=len(media))
-        else:
-            place = self._rtp.add(datagram.number, datagram.time_s, packet)
-            media_bytes = 0 if place.is_duplicate or self._ts is None else len(media)
-            self._arrival.add(
-                datagram.time_s, len(datagram.data), media_bytes=media_bytes, is_late=place.is_late, lost=place.lost
-            )
-            if place.is_duplicate:
-                return  # a receiver of RTP drops it, so that it is no part of the transport stream
-        if self._ts is not None:
+            self._measure(datagram, datagram.data, Place())
+            return
+        place = self._rtp.add(datagram.number, datagram.time_s, packet)
+        if place.follows_stray and self._stray is not None:
+            self._measure(self._stray[0], self._stray[1].payload, Place())
+        self._stray = (datagram, packet) if place.is_stray else None
+        if not place.is_stray:
+            self._measure(datagram, packet.payload, place)
+
+    def _measure(self, datagram: Datagram, media: bytes, place: Place) -> None:
+        media_bytes = 0 if place.is_duplicate or self._ts is None else len(media)
+        self._arrival.add(
+            datagram.time_s, len(datagram.data), media_bytes=media_bytes, is_late=place.is_late, lost=place.lost
+        )
+        if self._ts is not None and not place.is_duplicate:  # a receiver of RTP drops a duplicate
             self._ts.add_untrusted(media, datagram.time_s)
 
     def result(self, number: int, since_s: float) -> Stream:

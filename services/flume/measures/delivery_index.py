@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 INTERVAL_S = 1.0
 """The interval that RFC 4445 recommends."""
+GRAIN_S = 1e-5
+"""Arrivals that are closer than this are held as one, so that memory is bounded for any stream."""
 
 
 class DeliveryIndex(NamedTuple):
@@ -78,9 +80,13 @@ class DeliveryIndexMeter:
     [(0.0, 10, 14.0), (1.0, 10, 0.0)]
     """
 
-    def __init__(self, *, start_s: float = 0.0, interval_s: float = INTERVAL_S) -> None:
-        """Let the first interval begin at *start_s*."""
+    def __init__(
+        self, *, start_s: float = 0.0, interval_s: float = INTERVAL_S, before: tuple[float, int] | None = None
+    ) -> None:
+        """Let the first interval begin at *start_s*; *before* it came an arrival at a time with so many bytes."""
         self._start_s, self._interval_s = start_s, interval_s
+        self._before = self.last = before
+        """The last arrival: its time and bytes."""
         self._arrivals: dict[int, list[tuple[float, int]]] = {}
         self._losses: dict[int, int] = {}
 
@@ -91,7 +97,12 @@ class DeliveryIndexMeter:
     def add(self, time_s: float, size_bytes: int, *, is_late: bool = False) -> None:
         """Take an arrival with *size_bytes* of media packets. *is_late*: it came out of order."""
         interval = self._interval(time_s)
-        self._arrivals.setdefault(interval, []).append((time_s, size_bytes))
+        arrivals = self._arrivals.setdefault(interval, [])
+        if arrivals and 0 <= time_s - arrivals[-1][0] < GRAIN_S:
+            arrivals[-1] = arrivals[-1][0], arrivals[-1][1] + size_bytes
+        else:
+            arrivals.append((time_s, size_bytes))
+        self.last = arrivals[-1]
         if is_late:
             self._losses[interval] = self._losses.get(interval, 0) + size_bytes // 188
 
@@ -105,9 +116,13 @@ class DeliveryIndexMeter:
 
         *rate_bytes_s* None: each interval's own mean rate.
         """
-        found = []
+        found, before = [], self._before
         for interval in sorted(self._arrivals.keys() | self._losses.keys()):
             arrivals = self._arrivals.get(interval, [])
+            if arrivals and before is not None:
+                # The silence since the last arrival belongs to the interval that it ends in.
+                arrivals = [before, *arrivals]
+            before = arrivals[-1] if arrivals else before
             rate = rate_bytes_s or _mean_rate(arrivals)
             factor_ms = delay_factor_ms(arrivals, rate) if rate else 0.0
             start_s = self._start_s + interval * self._interval_s

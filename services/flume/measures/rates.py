@@ -6,6 +6,8 @@ from itertools import pairwise
 
 PEAK_S = 0.1
 """The interval over which the peak rate is taken."""
+_MOST_HELD = 50_000
+"""Of so many datagrams the times are known; the bytes of further ones are added to the last of these."""
 
 
 def bins(events: Iterable[tuple[float, float]], bin_s: float, count: int) -> list[float]:
@@ -42,12 +44,21 @@ class PeakRate:
 
     def add(self, time_s: float, size_bytes: int) -> None:
         """Take the next datagram."""
-        self._recent.append((time_s, size_bytes))
-        self._bytes += size_bytes
         # Times are sums of floats: the nanosecond leaves a datagram out that came just one interval earlier.
-        while self._recent[0][0] <= time_s - self._interval_s + 1e-9:
+        while self._recent and self._recent[0][0] <= time_s - self._interval_s + 1e-9:
             self._bytes -= self._recent.popleft()[1]
+        if len(self._recent) >= _MOST_HELD:
+            last_s, last_bytes = self._recent.pop()
+            self._recent.append((last_s, last_bytes + size_bytes))
+        else:
+            self._recent.append((time_s, size_bytes))
+        self._bytes += size_bytes
         self._most = max(self._most, self._bytes)
+
+    def begin_anew(self) -> None:
+        """Forget the last datagrams, and keep the highest rate: the clock was set."""
+        self._recent.clear()
+        self._bytes = 0
 
     @property
     def peak_kbit(self) -> float:

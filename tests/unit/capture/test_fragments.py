@@ -7,6 +7,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet import fragment as cut
 from scapy.packet import Raw
 
+from flume.capture import fragments
 from flume.capture.fragments import MOST_BETWEEN, TIMEOUT_S, Assembly, Fragment, Reassembler
 
 A, B = "198.18.0.2", "198.18.0.11"
@@ -137,3 +138,13 @@ def test_any_fragments_raise_nothing_and_each_is_in_one_packet(parts: list[Fragm
         assert one.fragments <= len(parts)
     assert sum(one.fragments for one in (*whole, *reassembler.incomplete())) <= len(parts)
     assert all(not one.is_whole for one in reassembler.incomplete())
+
+
+def test_what_never_becomes_whole_is_given_up_when_it_is_much(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fragments, "MOST_HELD_BYTES", 20_000)
+    reassembler = Reassembler()
+    for number in range(100):
+        reassembler.take_untrusted(0.0, Fragment(17, "a", "b", number, 0, False, bytes(1000)))
+    assert reassembler.forget_given_up() == 100 - 11, "each costs its data and 768 bytes, and the oldest ones go"
+    last = reassembler.take_untrusted(0.0, Fragment(17, "a", "b", 99, 1000, True, b"end"))
+    assert last is not None

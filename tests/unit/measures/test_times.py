@@ -2,6 +2,7 @@
 
 import pytest
 
+from flume.measures import rates
 from flume.measures.delay import Spread, percentile, spread
 from flume.measures.delivery_index import DeliveryIndexMeter, delay_factor_ms
 from flume.measures.freezes import freezes, threshold_s
@@ -115,3 +116,12 @@ def test_the_threshold_is_that_of_the_w3c() -> None:
 def test_a_picture_that_stands_still_at_the_end_is_a_freeze() -> None:
     (one,) = freezes([n * 0.04 for n in range(50)], frame_s=0.04, until_s=10.0)
     assert one == pytest.approx((1.96, 8.04))
+
+
+def test_the_peak_of_a_flood_holds_a_bounded_number_of_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_MOST_HELD", 10)
+    peak = PeakRate()
+    for number in range(1000):
+        peak.add(1e-6 * number, 125)
+    assert len(peak._recent) == 10
+    assert peak.peak_kbit == 1000 * 125 * 8 / 1000 / 0.1
