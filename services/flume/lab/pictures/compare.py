@@ -75,11 +75,14 @@ class _Comparison:
         self._material = read_server(run, report, store)
         self._sent: dict[int, SentStream] = {}
         self._stills: list[Path] = []
+        self._without_stills = ""
+        """Why the client that is measured has no pictures of its worst frame."""
 
     def client(self, client: ClientReport, tell: Callable[[float], None]) -> ClientReport:
         """Return *client* with its pictures measured, or with the reason why they are not."""
         tell(0.0)
         measures = client.measures
+        self._without_stills = ""
         reasons = {key: text for key, text in measures.not_measured.items() if key != PICTURES}
         try:
             pictures, seen = self._pictures(client, tell)
@@ -87,6 +90,8 @@ class _Comparison:
             measures = msgspec.structs.replace(measures, pictures=pictures, series=series)
             if "libvmaf" not in self._bench.have:
                 reasons[PICTURES] = "this ffmpeg has no libvmaf, so there is no VMAF"
+            if self._without_stills:
+                reasons[PICTURES] = "; ".join(filter(None, (reasons.get(PICTURES), self._without_stills)))
         except LabError as error:
             measures = msgspec.structs.replace(measures, pictures=None)
             reasons[PICTURES] = str(error)
@@ -149,13 +154,17 @@ class _Comparison:
         )
 
     def _with_stills(self, found: PictureFigures, worst: Worst, name: str) -> PictureFigures:
+        """Return *found* with its worst frame; with its time alone where its pictures cannot be written."""
+        found = msgspec.structs.replace(found, worst_s=round(worst.sent_s, 3))
         sent, shown = (self._bench.folder / f"{name}-worst-{kind}.jpg" for kind in ("sent", "shown"))
-        write_still(worst.sent, worst.pid, worst.pts, sent)
-        write_still(worst.shown, worst.pid, worst.pts, shown)
+        try:
+            write_still(worst.sent, worst.pid, worst.pts, sent)
+            write_still(worst.shown, worst.pid, worst.pts, shown)
+        except LabError as error:
+            self._without_stills = f"no picture of its worst frame: {error}"
+            return found
         self._stills += sent, shown
-        return msgspec.structs.replace(
-            found, worst_s=round(worst.sent_s, 3), worst_sent=sent.name, worst_shown=shown.name
-        )
+        return msgspec.structs.replace(found, worst_sent=sent.name, worst_shown=shown.name)
 
 
 def _wait_s(client: ClientReport, report: Report) -> float | None:

@@ -9,6 +9,9 @@ from flume.lab.pictures.frames import PTS_MODULUS
 
 WIDTH = 640
 MOST_BYTES = 60_000
+SOUGHT_S = 600.0
+"""ffmpeg decodes all that comes before the frame, and reports no frame meanwhile: an hour of video at ten times its own
+speed takes six minutes."""
 _QUALITIES = (3, 5, 8, 12, 18, 31)
 """Of JPEG, by ffmpeg's scale, the best first."""
 
@@ -23,7 +26,7 @@ def write_still(stream: Path, pid: int, pts: int, path: Path) -> None:
     arguments += ["-map", f"0:i:{pid}", "-vf", pick, "-fps_mode", "passthrough", "-frames:v", "1", "-update", "1"]
     lossless = path.with_suffix(".bmp")
     try:
-        ffmpeg.run([*arguments, str(lossless)], doing=f"take a frame out of {stream.name}")
+        ffmpeg.run([*arguments, str(lossless)], doing=f"take a frame out of {stream.name}", stalled_s=SOUGHT_S)
         for scale in _QUALITIES:
             jpeg = ["-i", str(lossless), "-pix_fmt", "yuvj420p", "-q:v", str(scale), "-update", "1", str(path)]
             ffmpeg.run(jpeg, doing=f"write {path.name}")

@@ -12,6 +12,7 @@ import pytest
 from flume.errors import LabError
 from flume.lab import ffmpeg
 from flume.lab.evidence.facts import Counters, Subject
+from flume.lab.pictures import stills
 from flume.lab.pictures.compare import compare
 from flume.lab.pictures.figures import PICTURES
 from flume.lab.pictures.frames import FrameReader, SentFrame
@@ -292,3 +293,32 @@ def test_a_video_of_ones_own_with_pictures_out_of_order(tmp_path: Path, codec: l
     assert (found.compared, found.identical, found.not_decodable, found.counters_read) == (24, 24, 0, 0)
     assert found.vmaf is not None
     assert found.vmaf.mean == pytest.approx(97.43, abs=0.05)
+
+
+def test_a_worst_frame_that_cannot_be_written_costs_no_figure(
+    tmp_path: Path, video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = PaperRun(tmp_path, video)
+    report = run.write(lost=[inside(video, GOP + 3)])
+    whole = pictures(run, report)
+    for still in (whole.worst_sent, whole.worst_shown):
+        (tmp_path / str(still)).unlink()
+    monkeypatch.setattr(stills, "MOST_BYTES", 100)
+    measures = measured(run, report)
+    assert measures.pictures == msgspec.structs.replace(whole, worst_sent=None, worst_shown=None)
+    assert "no picture of its worst frame: " in measures.not_measured[PICTURES]
+    assert {path.name for path in tmp_path.iterdir()} == {"captures"}
+
+
+def test_a_frame_far_behind_the_beginning_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ffmpeg reports no frame before it has found the one that is sought."""
+    waits_s = []
+
+    def no_frame(*_: object, stalled_s: float = ffmpeg.STALLED_S, **__: object) -> None:
+        waits_s.append(stalled_s)
+        raise ffmpeg.FfmpegError("no frame")
+
+    monkeypatch.setattr(ffmpeg, "run", no_frame)
+    with pytest.raises(LabError, match="no frame"):
+        stills.write_still(tmp_path / "sent.ts", 256, 0, tmp_path / "worst.jpg")
+    assert waits_s == [600]
