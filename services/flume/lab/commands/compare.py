@@ -17,7 +17,7 @@ from flume.lab.study.compare import DEFAULTS, Comparison, Row, Tolerance, Verdic
 from flume.lab.trial.figures import FIGURES
 from flume.lab.trial.verdict import Report
 
-_STYLES = {"worse": "bold red", "better": "green", "same": "", "not comparable": "dim"}
+_STYLES = {"worse": "bold red", "better": "green", "same": "", "not comparable": "dim", "vanished": "yellow"}
 
 
 def _epilog() -> str:
@@ -42,6 +42,7 @@ def _epilog() -> str:
     help="What is no change: in the figure's unit (loss_pct=0.5), or as a share of RUN_A's (join_ms=20%). Repeatable.",
 )
 @click.option("--all", "everything", is_flag=True, help="Show the figures that did not change too.")
+@click.option("--strict", is_flag=True, help="A figure that RUN_A has and RUN_B has not is worse.")
 @click.option("--json", "as_json", is_flag=True, help="Write the comparison to standard output as JSON.")
 @click.option(
     "--artifacts",
@@ -51,16 +52,17 @@ def _epilog() -> str:
     help="The folder in which a run is found by its name.",
 )
 def compare_runs(
-    *, run_a: str, run_b: str, texts: tuple[str, ...], everything: bool, as_json: bool, artifacts: Path
+    *, run_a: str, run_b: str, texts: tuple[str, ...], everything: bool, strict: bool, as_json: bool, artifacts: Path
 ) -> None:
     """Say what changed from RUN_A to RUN_B beyond noise, client by client.
 
     A run is the folder of its artefacts, its report.json, or its name. The exit status is 1 where anything is worse
-    (a verdict, or a figure by more than its tolerance), 0 where nothing is; 2 and 3 for input that cannot be compared.
+    (a verdict, a figure by more than its tolerance, a picture that was to come after connect or continue and did not),
+    0 where nothing is; 2 and 3 for input that cannot be compared.
     """
     allowed = tolerances(texts)
     a, b = (_report(key, text, artifacts) for key, text in (("RUN_A", run_a), ("RUN_B", run_b)))
-    found = compare(a, b, allowed)
+    found = compare(a, b, allowed, strict=strict)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(as_dict(a, b, found, allowed))))
     else:
@@ -103,6 +105,10 @@ def _print(a: Report, b: Report, found: Comparison, *, everything: bool) -> None
     same = sum(row.change == "same" for row in found.rows)
     worse = sum(row.change == "worse" for row in found.rows) + sum(one.change == "worse" for one in found.verdicts)
     better = sum(row.change == "better" for row in found.rows) + sum(one.change == "better" for one in found.verdicts)
+    for row in found.rows:
+        if row.a is not None and row.b is None:
+            counts = ": worse" if row.change == "worse" else "; with --strict that is worse"
+            click.echo(f"{row.subject}: {row.title} was measured in A and not in B{counts}")
     click.echo(f"figures within tolerance: {same}; better: {better}; worse: {worse}")
 
 

@@ -20,8 +20,9 @@ from flume.errors import SettingsError
 from flume.lab.trial.figures import FIGURES, Figure
 from flume.lab.trial.verdict import ClientReport, Report, Verdict
 
-Change = Literal["same", "better", "worse", "not comparable"]
-"""``same``: within the tolerance. ``not comparable``: only one of the two runs measured the figure."""
+Change = Literal["same", "better", "worse", "not comparable", "vanished"]
+"""``same``: within the tolerance. ``not comparable``: only the second run measured the figure. ``vanished``: only the
+first one did, so nothing is known of the second."""
 
 
 class Tolerance(NamedTuple):
@@ -86,8 +87,8 @@ DEFAULTS: Mapping[str, Default] = MappingProxyType(
 """For each of :data:`~flume.lab.trial.figures.FIGURES`."""
 
 _TOLERANCE = re.compile(r"\s*([a-z0-9_]+)\s*=\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
-_NONE_IS_WORSE = frozenset({"join_ms"})
-"""Figures whose absence is itself bad: no frame was shown."""
+_NONE_IS_WORSE = {"join_ms": "connect", "resume_ms": "continue"}
+"""Figures whose absence is itself bad where the command was granted: no frame was shown."""
 
 
 class Row(NamedTuple):
@@ -155,8 +156,10 @@ def tolerances(texts: Iterable[str]) -> dict[str, Tolerance]:
     return {key: default.tolerance for key, default in DEFAULTS.items()} | given
 
 
-def compare(a: Report, b: Report, allowed: Mapping[str, Tolerance]) -> Comparison:
+def compare(a: Report, b: Report, allowed: Mapping[str, Tolerance], *, strict: bool = False) -> Comparison:
     """Return what changed from *a* to *b* beyond *allowed*, client by client.
+
+    *strict*: a figure that only *a* measured is worse, and not only ``vanished``.
 
     Raises :class:`SettingsError` where the two have not the same clients: then they are not two runs of one thing.
     """
@@ -170,7 +173,7 @@ def compare(a: Report, b: Report, allowed: Mapping[str, Tolerance]) -> Compariso
     verdicts = [("run", a.verdict, b.verdict), *((one.name, one.verdict, other.verdict) for one, other in pairs)]
     return Comparison(
         tuple(VerdictRow(name, first, second, _verdict_change(first, second)) for name, first, second in verdicts),
-        tuple(row for one, other in pairs for row in _rows(one, other, allowed)),
+        tuple(row for one, other in pairs for row in _rows(one, other, allowed, strict=strict)),
         tuple(_notes(a, b)),
     )
 
@@ -182,22 +185,31 @@ def _verdict_change(a: Verdict, b: Verdict) -> Change:
     return "worse" if order.index(b) > order.index(a) else "better"
 
 
-def _rows(a: ClientReport, b: ClientReport, allowed: Mapping[str, Tolerance]) -> Iterator[Row]:
+def _rows(a: ClientReport, b: ClientReport, allowed: Mapping[str, Tolerance], *, strict: bool) -> Iterator[Row]:
     for key, figure in FIGURES.items():
         first, second = figure.read(a), figure.read(b)
         if first is None and second is None:
             continue
         delta = None if first is None or second is None else second - first
         within = allowed[key].of(first or 0.0)
-        change = _change(figure, first, second, within)
+        if first is None or second is None:
+            change = _absent(key, a if first is None else b, vanished=second is None, strict=strict)
+        else:
+            change = _change(figure, first, second, within)
         yield Row(a.name, key, figure.title, figure.unit, figure.digits, first, second, delta, within, change)
 
 
-def _change(figure: Figure, a: float | None, b: float | None, within: float) -> Change:
-    if a is None or b is None:
-        if figure.key in _NONE_IS_WORSE:
-            return "worse" if b is None else "better"
-        return "not comparable"
+def _absent(key: str, client: ClientReport, *, vanished: bool, strict: bool) -> Change:
+    """Return what it means that the run of *client* did not measure the figure *key*, and the other run did."""
+    no_frame = key in _NONE_IS_WORSE and any(
+        command.command == _NONE_IS_WORSE[key] and command.answer == "ok" for command in client.commands
+    )
+    if vanished:
+        return "worse" if no_frame or strict else "vanished"
+    return "better" if no_frame else "not comparable"
+
+
+def _change(figure: Figure, a: float, b: float, within: float) -> Change:
     delta = b - a
     # A tolerance of 20 % of 500 is 100, and a change by exactly that is none, whatever the last bits are.
     if abs(delta) <= within or math.isclose(abs(delta), within, rel_tol=1e-9):

@@ -11,10 +11,15 @@ from flume.lab.cli import lab
 from flume.lab.study.compare import DEFAULTS, Tolerance, compare, parse_tolerance, tolerances
 from flume.lab.trial.figures import FIGURES
 from flume.lab.trial.measures import Measures
-from flume.lab.trial.verdict import Verdict
+from flume.lab.trial.verdict import CommandReport, Verdict
 from support.report_values import client, measures, playback, report, wire
 
 ALLOWED = tolerances(())
+NEVER_JOINED = measures(playback=playback(join_ms=None))
+
+
+def granted(command: str, answer: str = "ok") -> CommandReport:
+    return CommandReport(time_s=1.0, command=command, answer=answer, answer_ms=1.0)
 
 
 def changes(found, subject: str = "client-1") -> dict[str, str]:
@@ -66,7 +71,8 @@ def test_two_equal_runs_have_no_change():
         (client(measures=measures(vmaf=100.0)), {"vmaf": "better"}),  # 5 points at p5 are within its 6
         (client(measures=measures(playback=playback(join_ms=300.0))), {}),
         (client(measures=measures(playback=playback(join_ms=200.0))), {"join_ms": "better"}),
-        (client(measures=measures(playback=playback(join_ms=None))), {"join_ms": "worse"}),
+        (client(commands=[granted("connect")], measures=NEVER_JOINED), {"join_ms": "worse"}),
+        (client(measures=NEVER_JOINED), {"join_ms": "vanished"}),
         (
             client(measures=measures(playback=playback(0.3, 0.3))),
             {"freezes": "worse", "longest_freeze_ms": "worse", "frozen_pct": "worse"},
@@ -76,8 +82,33 @@ def test_two_equal_runs_have_no_change():
 )
 def test_a_change_beyond_the_tolerance_is_found_with_its_direction(b, change):
     found = compare(report(client()), report(b), ALLOWED)
-    assert changes(found) == {key: "not comparable" if one == "-" else one for key, one in change.items()}
+    assert changes(found) == {key: "vanished" if one == "-" else one for key, one in change.items()}
     assert found.worse == ("worse" in change.values())
+
+
+@pytest.mark.parametrize(
+    ("answer", "strict", "change"),
+    [("ok", False, "worse"), ("refused", False, "vanished"), ("refused", True, "worse")],
+)
+def test_a_picture_that_does_not_come_back_is_worse_where_it_was_granted(answer, strict, change):
+    paused = client(measures=measures(playback=playback(resume_ms=[500.0])))
+    gone = client(commands=[granted("continue", answer)])
+    found = compare(report(paused), report(gone), ALLOWED, strict=strict)
+    assert (changes(found), found.worse) == ({"resume_ms": change}, change == "worse")
+    back = compare(report(gone), report(paused), ALLOWED, strict=strict)
+    assert changes(back) == {"resume_ms": "better" if answer == "ok" else "not comparable"}
+    assert not back.worse
+
+
+def test_a_figure_that_vanished_is_said_and_worse_when_asked(tmp_path):
+    bare = report(client(measures=measures(pictures=None)))
+    done = run(tmp_path, report(), bare)
+    assert done.exit_code == 0
+    assert "client-1: VMAF was measured in A and not in B; with --strict that is worse" in done.stdout.splitlines()
+    strict = run(tmp_path, report(), bare, "--strict")
+    assert strict.exit_code == 1
+    assert "client-1: VMAF was measured in A and not in B: worse" in strict.stdout.splitlines()
+    assert run(tmp_path, bare, report(), "--strict").exit_code == 0
 
 
 def test_a_worse_verdict_is_worse_whatever_the_figures():
