@@ -12,12 +12,15 @@ import numpy as np
 from scipy.stats import bootstrap, norm, t
 
 LEVEL = 0.95
+FEWEST = 5
+"""Of fewer client-runs an interval has no ends: of two, three and four normal values it would cover the mean in 55, 72
+and 88 of 100 cases."""
 RESAMPLES = 9999
 """Enough for the quantiles of a few client-runs, which are far out: 0.24 % of six."""
 
 
 class Interval(NamedTuple):
-    """The mean of *size* client-runs and the ends of its 95 % interval; without ends where *size* is 1."""
+    """The mean of *size* client-runs and the ends of its 95 % interval; without ends below :data:`FEWEST`."""
 
     size: int
     mean: float
@@ -31,16 +34,16 @@ def interval(values: Sequence[float], *, seed: int) -> Interval | None:
     The expanded percentile interval (Hesterberg, 2015, *What Teachers Should Know About the Bootstrap*): resamples of
     few values vary too little, by (n - 1) / n, and their quantiles are those of the normal distribution instead of
     Student's. So quantiles farther out are taken. Of six normal values it covers the mean in 93 of 100 cases, where
-    BCa does in 87.
+    BCa does in 87. Of fewer than :data:`FEWEST` values there are no ends.
 
-    >>> interval([5.0, 5.0, 5.0], seed=1)
-    Interval(size=3, mean=5.0, low=5.0, high=5.0)
+    >>> interval([5.0] * 5, seed=1), interval([5.0, 7.0], seed=1)
+    (Interval(size=5, mean=5.0, low=5.0, high=5.0), Interval(size=2, mean=6.0, low=None, high=None))
     """
     if not values:
         return None
     mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return Interval(1, mean)
+    if len(values) < FEWEST:
+        return Interval(len(values), mean)
     if min(values) == max(values):  # nothing to resample: every resample is the same
         return Interval(len(values), mean, mean, mean)
     found = bootstrap(

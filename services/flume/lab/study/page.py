@@ -60,10 +60,10 @@ def ends(one: Interval, figure: Figure) -> str:
 
     >>> from flume.lab.trial.figures import FIGURES
     >>> ends(Interval(6, 1.0, 0.75, 1.25), FIGURES["loss_pct"]), ends(Interval(1, 1.0), FIGURES["loss_pct"])
-    ('0.75 to 1.25', 'one value: no interval')
+    ('0.75 to 1.25', 'too few runs')
     """
     if one.low is None or one.high is None:
-        return "one value: no interval"
+        return "too few runs"
     return f"{number(one.low, figure.digits)} to {number(one.high, figure.digits)}"
 
 

@@ -70,6 +70,18 @@ def test_an_interval_of_six_values_covers_the_mean_about_as_often_as_it_says():
     assert 180 <= covered <= 196
 
 
-def test_two_values_have_an_interval_between_them_at_most():
-    found = interval([1.0, 2.0], seed=1)
-    assert found == Interval(2, 1.5, 1.0, 2.0)
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_a_few_values_have_no_ends_because_they_would_not_hold(size):
+    few = interval([float(value) for value in range(size)], seed=1)
+    assert few == Interval(size, (size - 1) / 2)
+    assert interval([7.0] * size, seed=1) == Interval(size, 7.0), "equal values as well: that may be chance"
+    six = interval([8.0, 9.0, 8.5, 8.7, 8.2, 8.9], seed=1)
+    assert six is not None
+    assert overlap(few, six) is None
+
+
+def test_five_values_have_ends_that_hold():
+    draw = np.random.default_rng(2)
+    found = [interval(draw.normal(size=5).tolist(), seed=1) for _ in range(200)]
+    covered = sum(one.low <= 0 <= one.high for one in found)  # type: ignore[union-attr,operator]
+    assert 174 <= covered <= 198

@@ -9,17 +9,21 @@ import pytest
 from msgspec.structs import replace
 
 from flume.lab.run.spec import RunSpec
+from flume.lab.study.matrix import Study
 from flume.lab.study.page import HTML_NAME, INTERVALS_NAME, RUNS_NAME, html, write_page
 from flume.lab.study.results import Results, client_runs_csv, intervals_csv, results
 from flume.lab.trial.figures import FIGURES
 from flume.lab.trial.verdict import Report
 from support.report_values import network
-from support.studies import FakeLab, usual_report
+from support.studies import STUDY, FakeLab, usual_report
+
+SIX = replace(STUDY, clients=3)
+"""Two runs of three clients: enough client-runs for an interval."""
 
 
-def found(folder: Path, lab: FakeLab | None = None) -> Results:
+def found(folder: Path, lab: FakeLab | None = None, study: Study = SIX) -> Results:
     lab = lab or FakeLab()
-    conductor = lab.conductor(folder)
+    conductor = lab.conductor(folder, study)
     conductor.begin(resume=False)
     conductor.conduct(lab.run_one)
     return results(conductor.state, folder)
@@ -31,12 +35,12 @@ def rows(text: str) -> list[dict[str, str]]:
 
 def test_the_unit_is_the_client_run(tmp_path):
     clean, lossy = found(tmp_path).cells
-    assert (clean.counted, clean.client_runs) == (2, 4)
+    assert (clean.counted, clean.client_runs) == (2, 6)
     loss = lossy.intervals["loss_pct"]
     assert loss is not None
-    assert loss.size == 4
+    assert loss.size == 6
     assert loss.mean == pytest.approx(1.15)
-    assert clean.intervals["loss_pct"] == (4, 0.0, 0.0, 0.0)
+    assert clean.intervals["loss_pct"] == (6, 0.0, 0.0, 0.0)
     assert clean.intervals["xpsnr_db"] is None, "nothing measured it"
 
 
@@ -83,12 +87,12 @@ def test_the_page_shows_each_value_with_its_interval_and_what_it_differs_in(tmp_
     page = Page(html(found(tmp_path)))
     words = page.words()
     assert "Two <networks>" in words
-    assert "2 cells, 2 runs each with 2 clients; scenario study. 4 of 4 runs count." in words
+    assert "2 cells, 2 runs each with 3 clients; scenario study. 4 of 4 runs count." in words
     assert "1.15" in words
     assert "1.10 to 1.20" in words
     assert "worse than clean" in words
     assert "no difference shown" in words
-    assert ".venv/bin/flume lab run --clients 2 --scenario study --profile lossy-1 --transport udp" in words
+    assert ".venv/bin/flume lab run --clients 3 --scenario study --profile lossy-1 --transport udp" in words
     assert "Higher here: loss" in words
     assert "one client in one run" in words, "the unit of resampling"
 
@@ -131,7 +135,7 @@ def test_a_run_that_does_not_count_is_shown_with_its_reason_and_is_no_part_of_an
         return replace(made, network=network(problem="<9 %>")) if number == 2 else made
 
     shown = found(tmp_path, FakeLab(once_busy))
-    assert shown.cells[1].client_runs == 4
+    assert shown.cells[1].client_runs == 6
     assert (shown.finished, shown.planned) == (4, 4)
     words = Page(html(shown)).words()
     assert "no : the link of client-2 (down) was out of tolerance: <9 %>" in words
@@ -156,7 +160,7 @@ def test_a_study_without_a_run_has_a_page_all_the_same(tmp_path):
 
 
 def test_a_report_that_was_removed_costs_its_run_and_says_so(tmp_path):
-    found(tmp_path)
+    found(tmp_path, study=STUDY)
     (tmp_path / "clean-udp-reorder60-4000k-gop1" / "run-1" / "report.json").unlink()
     conductor = FakeLab().conductor(tmp_path)
     conductor.begin(resume=True)
@@ -168,16 +172,35 @@ def test_a_report_that_was_removed_costs_its_run_and_says_so(tmp_path):
 def test_the_tables_hold_every_client_run_and_every_interval(tmp_path):
     shown = found(tmp_path)
     data = rows(client_runs_csv(shown))
-    assert len(data) == 8
+    assert len(data) == 12
     assert set(FIGURES) <= set(data[0])
     assert {(row["profile"], row["client"], row["counts"]) for row in data} == {
-        (profile, client, "yes") for profile in ("clean", "lossy-1") for client in ("client-1", "client-2")
+        (profile, client, "yes") for profile in ("clean", "lossy-1") for client in ("client-1", "client-2", "client-3")
     }
-    assert sorted(float(row["loss_pct"]) for row in data if row["profile"] == "lossy-1") == [1.1, 1.1, 1.2, 1.2]
+    assert sorted(float(row["loss_pct"]) for row in data if row["profile"] == "lossy-1") == [
+        1.1,
+        1.1,
+        1.1,
+        1.2,
+        1.2,
+        1.2,
+    ]
     (loss,) = [row for row in rows(intervals_csv(shown)) if (row["profile"], row["figure"]) == ("lossy-1", "loss_pct")]
-    assert (loss["client_runs"], loss["unit"]) == ("4", "%")
+    assert (loss["client_runs"], loss["unit"]) == ("6", "%")
     assert float(loss["mean"]) == pytest.approx(1.15)
     assert float(loss["low"]) < 1.15 < float(loss["high"])
+
+
+def test_too_few_runs_have_means_and_no_intervals_and_do_not_differ(tmp_path):
+    shown = found(tmp_path, study=STUDY)
+    assert shown.cells[1].client_runs == 4
+    assert {pair.figures["loss_pct"] for pair in shown.pairs} == {None}
+    (loss,) = [row for row in rows(intervals_csv(shown)) if (row["profile"], row["figure"]) == ("lossy-1", "loss_pct")]
+    assert (loss["client_runs"], loss["low"], loss["high"]) == ("4", "", "")
+    table = Page(html(shown)).words().partition("Figure")[2]
+    assert "1.15 too few runs" in table
+    assert "no difference shown" not in table
+    assert "than clean" not in table
 
 
 def test_page_and_tables_are_written_side_by_side(tmp_path):
