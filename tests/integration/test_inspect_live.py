@@ -104,6 +104,12 @@ def test_a_group_is_joined(sender: socket.socket):
     assert (inspection.packets, status) == (50, 0)
 
 
+def test_a_group_of_ipv6_that_is_on_every_link_is_bound_to_the_one_that_is_named():
+    port, index = free_port(), socket.if_nametoindex("lo")
+    with LiveSocket(live_address(f"udp://[ff02::1:2:3]:{port}"), interface="lo") as live:
+        assert live._socket.getsockname() == ("ff02::1:2:3", port, 0, index)
+
+
 def test_it_ends_by_itself_and_an_address_without_a_datagram_is_status_3():
     port = free_port()
     live = Inspected(f"udp://127.0.0.1:{port}", "--duration", "0.2")

@@ -18,6 +18,9 @@ LINK_HEADER = {1: 14, 101: 0, 113: 16, 228: 0, 229: 0, 276: 20}
 """Bytes before the IP header by link type (tcpdump.org/linktypes.html): Ethernet, raw IP, Linux cooked 1 and 2."""
 _PROTOCOL_AT = {1: 12, 113: 14, 276: 0}
 """Offset in the link header of the field that names the network protocol."""
+_VLAN = frozenset((0x8100, 0x88A8, 0x9100))
+"""Network protocols that are a VLAN tag of four bytes (IEEE 802.1Q, 802.1ad); the next protocol is its last two."""
+_UDP_HEADER_BYTES = 8
 ICMP, TCP, UDP = 1, 6, 17
 """Numbers of the transport protocols (IANA)."""
 _MOST_NAMES = 65_536
@@ -70,7 +73,10 @@ def transport_untrusted(
         ports = struct.unpack_from("!HH", data)
         ends = (source, ports[0]), (destination, ports[1])
         if protocol == UDP:
-            return Segment(UDP, *ends, 0, 0, 0, data[8:], identification)
+            length = data[4] << 8 | data[5] if len(data) > 5 else 0
+            # What lies behind the datagram is padding. A length of 0 is that of a jumbogram (RFC 2675).
+            end = length if length >= _UDP_HEADER_BYTES else len(data)
+            return Segment(UDP, *ends, 0, 0, 0, data[_UDP_HEADER_BYTES:end], identification)
         sequence, acknowledgement, offset, flags = struct.unpack_from("!4xIIBB", data)
     except struct.error as error:
         raise CaptureError(f"a transport layer of {len(data)} bytes ends within its header") from error
@@ -109,8 +115,8 @@ class Dissector:
         if self._protocol_at is not None:
             at = self._protocol_at
             kind = frame[at] << 8 | frame[at + 1]
-            if kind == 0x8100:  # a VLAN tag comes first
-                kind, start = frame[at + 4] << 8 | frame[at + 5], start + 4
+            while kind in _VLAN:  # tags come first
+                kind, start = frame[start + 2] << 8 | frame[start + 3], start + 4
             if kind not in {0x0800, 0x86DD}:
                 return None
         identification = place = 0
@@ -120,6 +126,8 @@ class Dissector:
             begin, end = start + 4 * (frame[start] & 0x0F), start + total
             # The offset counts 8 bytes. The bit before it says that more follows.
             place = (fragment & 0x1FFF) << 3 | (fragment & 0x2000) >> 13
+        elif frame[start] >> 4 != 6:
+            return None
         else:
             length, protocol = struct.unpack_from("!xxxxHB", frame, start)
             source, destination = struct.unpack_from("!16s16s", frame, start + 8)

@@ -82,6 +82,8 @@ class CaptureFile:
         self.path = path
         self.problems: list[str] = []
         """Why the file is not whole, one line each; known once all records have been read."""
+        self.is_falsified = False
+        """Whether they make figures wrong, and do not only say where the file ends; known then too."""
         self.position = 0
         """How many bytes of the file have been read."""
         try:
@@ -157,6 +159,7 @@ class CaptureFile:
             self.problems.append(f"{untimed} packets have no time of their own")
         if skipped:
             self.problems.append(f"{skipped} packets name an interface that the file does not describe")
+        self.is_falsified = bool(untimed or skipped)
         self._look_behind_the_last_packet(blocks)
 
     def _look_behind_the_last_packet(self, blocks: "_Blocks") -> None:

@@ -1,6 +1,7 @@
 """``flume inspect``: what is wrong with the streams in a capture, in a transport stream, or at a live address."""
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def inspect(
     Loss, bursts, reordering and jitter are read from RTP; errors of MPEG-TS by ETSI TR 101 290. A live address of a
     multicast group is joined. Without --duration it is heard until Ctrl-C, and what has come is shown.
     """
+    shown = os.fsencode(source).decode(errors="replace")
     thresholds = [parse_threshold(each) for each in conditions]
     limit_values = _limits(limits)
     with _stopping() as stop:
@@ -88,13 +90,13 @@ def inspect(
     if not inspection.streams and not problems:
         problems.append("no stream was found in it")
     results = judge(thresholds, inspection.streams)
-    inspection = msgspec.structs.replace(inspection, input=source, thresholds=results, problems=problems)
+    inspection = msgspec.structs.replace(inspection, input=shown, thresholds=results, problems=problems)
     if as_json:
         click.echo(msgspec.json.encode(inspection).decode())
     elif inspection.kind != UNKNOWN:
         show(inspection)
     for problem in inspection.problems:
-        click.echo(f"flume: {source}: {problem}", err=True)
+        click.echo(f"flume: {shown}: {problem}", err=True)
     status = exit_status(inspection)
     if junit_path is not None:
         try:
@@ -106,8 +108,15 @@ def inspect(
 
 
 def exit_status(inspection: Inspection) -> int:
-    """Return the status of the program: a passed threshold is certain, even where the input is not whole."""
-    if any(result.passed_by for result in inspection.thresholds):
+    """Return the status of the program.
+
+    Of an input that ends early, what exceeds a number in the part that was read does so for certain; nothing else is
+    certain then, and nothing at all where a problem may have made figures wrong.
+    """
+    passed = [parse_threshold(result.threshold) for result in inspection.thresholds if result.passed_by]
+    if passed and not inspection.problems:
+        return _PASSED
+    if not inspection.falsified and any(threshold.relation in {">", ">="} for threshold in passed):
         return _PASSED
     unjudged = any(not result.judged for result in inspection.thresholds)
     return _UNUSABLE if inspection.problems or unjudged else 0
@@ -143,14 +152,7 @@ def _inspected(
 ) -> Inspection:
     """Return what *source* holds. Input of which nothing can be used has no streams, and a problem."""
     if source.startswith(SCHEMES):
-        address = live_address(source)
-        try:
-            with live_line(source) as renew:
-                return inspect_live(
-                    address, limits, renew, interface=interface, duration_s=duration_s, is_stopped=lambda: stop.asked
-                )
-        except NetworkError as error:
-            return Inspection(input=source, kind=UNKNOWN, problems=[str(error)])
+        return _heard(source, limits, duration_s, interface, stop)
     for name, given in (("--duration", duration_s), ("--interface", interface)):
         if given is not None:
             raise SettingsError(name, given, "it is for a live address alone, and a file is read to its end")
@@ -169,6 +171,22 @@ def _inspected(
             return inspect_file(path, limits, go_on)
     except CaptureError as error:
         return Inspection(input=source, kind=UNKNOWN, problems=[str(error).removeprefix(f"{path} ")])
+
+
+def _heard(source: str, limits: Thresholds, duration_s: float | None, interface: str | None, stop: _Stop) -> Inspection:
+    """Return what comes to the live address *source*."""
+    address = live_address(source)
+    if interface is not None and not address.is_multicast:
+        raise SettingsError("--interface", interface, "it says where to join a group, and this address is none")
+    if interface is None and address.needs_interface:
+        raise SettingsError("--interface", "", "the name of one: this group is on every link")
+    try:
+        with live_line(source) as renew:
+            return inspect_live(
+                address, limits, renew, interface=interface, duration_s=duration_s, is_stopped=lambda: stop.asked
+            )
+    except NetworkError as error:
+        return Inspection(input=source, kind=UNKNOWN, problems=[str(error)])
 
 
 def _first_bytes(path: Path) -> bytes:

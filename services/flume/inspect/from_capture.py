@@ -64,6 +64,12 @@ class _Reading:
         self._packet(record.time_s, packet)
 
     @property
+    def is_falsified(self) -> bool:
+        """Whether frames are missing that came, or times are wrong: figures may be wrong then."""
+        unread = self._shortened + self._broken + self._incomplete + len(self._reassembler.incomplete())
+        return unread > 0 or self._step_s > CLOCK_STEP_S or bool(self._check.disagreement)
+
+    @property
     def started(self) -> str | None:
         """When the first packet came; None where there is none, or its time is no date."""
         try:
@@ -142,6 +148,7 @@ def inspect_capture(path: Path, limits: Thresholds, progress: Progress) -> Inspe
             duration_s=round(reading.last_s - (reading.first_s or 0.0), 6),
             packets=reading.packets,
             others=dict(reading.others + Counter(reading.table.all_others())),
+            falsified=capture.is_falsified or reading.is_falsified,
             problems=problems if stopped is None else [stopped, *problems],
             streams=reading.table.streams(),
         )

@@ -34,6 +34,7 @@ _WAIT_S = 0.2
 _MOST_BYTES = 65_535
 _STAMP = struct.Struct("@ll")
 _MOST_PORT = 65_535
+_ONE_LINK = frozenset(bytes([0xFF, flags << 4 | scope]) for flags in range(16) for scope in (1, 2))
 
 Progress = Callable[[int, float], None]
 """Is told how many datagrams have come in how many seconds."""
@@ -55,6 +56,11 @@ class LiveAddress(NamedTuple):
     def is_multicast(self) -> bool:
         """Whether a group has to be joined."""
         return ipaddress.ip_address(self.host).is_multicast
+
+    @property
+    def needs_interface(self) -> bool:
+        """Whether the address is one on every link: ``ff01::`` and ``ff02::`` groups of IPv6 (RFC 4291, 2.7)."""
+        return self.family == socket.AF_INET6 and ipaddress.ip_address(self.host).packed[:2] in _ONE_LINK
 
 
 def live_address(text: str) -> LiveAddress:
@@ -86,15 +92,18 @@ class LiveSocket:
         self.address = address
         self._socket = socket.socket(address.family, socket.SOCK_DGRAM)
         try:
+            index = socket.if_nametoindex(interface) if interface and address.family == socket.AF_INET6 else 0
             self._socket.setblocking(False)  # noqa: FBT003 - socket's signature
             self._make_room()
             self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             if address.is_multicast:
                 # Other programs of this host may hear the group as well.
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((address.host, address.port))
+            # A group that is valid on one link alone (RFC 4291, 2.7) is bound there.
+            scope = (0, index if address.needs_interface else 0) if address.family == socket.AF_INET6 else ()
+            self._socket.bind((address.host, address.port, *scope))
             if address.is_multicast:
-                self._join(interface)
+                self._join(interface, index)
         except OSError as error:
             self._socket.close()
             where = f"{address.host} port {address.port}"
@@ -106,10 +115,9 @@ class LiveSocket:
                 self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
                 return
 
-    def _join(self, interface: str | None) -> None:
+    def _join(self, interface: str | None, index: int) -> None:
         group = socket.inet_pton(self.address.family, self.address.host)
         if self.address.family == socket.AF_INET6:
-            index = 0 if interface is None else socket.if_nametoindex(interface)
             join = group + struct.pack("@I", index)
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, join)
         else:
@@ -205,6 +213,7 @@ class _Heard:
             duration_s=round(self._last_s - self._first_s, 6),
             packets=self.datagrams,
             others=self._table.all_others(),
+            falsified=dropped > 0,
             problems=[*(text for wrong, text in found if wrong), *self._table.problems()],
             streams=self._table.streams(),
         )

@@ -113,10 +113,10 @@ class StreamTable:
         if self._since_s is None:
             self._since_s = datagram.time_s
         raw = self._raw.get((datagram.source, datagram.destination))
-        if raw is not None:
+        data = datagram.data
+        if raw is not None and not (data[:1] != b"\x47" and _is_rtp_of_ts(data)):
             raw.add(datagram, None)
             return
-        data = datagram.data
         if data[:1] == b"\x47" and len(data) % TS_BYTES == 0:
             self._take_raw(datagram)
             return
@@ -189,6 +189,12 @@ class StreamTable:
         """Return :attr:`others` with the datagrams of which it is not known yet whether they are RTP."""
         held = sum(map(len, self._candidates.values()))
         return dict(self.others + Counter({"other UDP": held}))
+
+
+def _is_rtp_of_ts(data: bytes) -> bool:
+    """Whether *data* can be nothing but RTP with MPEG-TS: the datagram before it was then no part of it."""
+    packet = rtp_untrusted(data)
+    return packet is not None and packet.payload_type == MPEG_TS and packet.payload[:1] == b"\x47"
 
 
 def _text(endpoint: Endpoint) -> str:

@@ -128,5 +128,8 @@ class Inspection(_Value, frozen=True, kw_only=True):
     """What belongs to no stream: kind to the number of packets."""
     problems: list[str] = []
     """Why the answer is not whole, in one line each. Figures are of what could be read."""
+    falsified: bool = False
+    """Whether a problem may make figures wrong, and not only says that the input ends early: where frames could not be
+    read, nothing need be lost. No threshold is passed for certain then."""
     streams: list[Stream] = []
     thresholds: list[ThresholdResult] = []

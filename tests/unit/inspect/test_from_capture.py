@@ -180,6 +180,12 @@ def test_raw_transport_packets_are_a_stream_without_numbers(tmp_path: Path):
     assert stream.arrival.media_loss_rate is None
 
 
+def test_a_raw_packet_before_them_does_not_hide_the_numbers_of_rtp(tmp_path: Path):
+    raw = Sent(0.0, clean(1, rtp=False)[0].data[:188])
+    result = inspect(write_pcap(tmp_path / "tap.pcap", [raw, *without(CLEAN, 100)]).path)
+    assert [(each.transport, MEASURES["lost"].value(each)) for each in result.streams] == [("udp", None), ("rtp", 1)]
+
+
 def test_a_batch_of_segmentation_offload_is_counted_by_its_datagrams(tmp_path: Path):
     batches = [
         Sent(CLEAN[place].time_s, b"".join(each.data for each in CLEAN[place : place + 4]))

@@ -1,6 +1,7 @@
 """``flume inspect`` as its caller sees it: output, exit status, and one line for what is wrong."""
 
 import json
+import os
 from pathlib import Path
 
 import click.testing
@@ -14,9 +15,14 @@ from flume.inspect.documents import PART, SCHEMA_NAME, schema
 from flume.inspect.measure_names import MEASURES, table
 from flume.inspect.values import Inspection
 from support.captures.pcap import Pcap
-from support.captures.rtp_streams import clean, without, write_pcap
+from support.captures.rtp_streams import Sent, clean, frame, without, write_pcap
 from support.media.constant_rate import Multiplex
 from support.paths import ROOT
+
+
+def write_more(pcap: Pcap, sent: list[Sent]) -> None:
+    for each in sent:
+        pcap.frame(frame(each.data))
 
 
 def run(*arguments: object) -> click.testing.Result:
@@ -158,6 +164,31 @@ def test_a_file_that_is_cut_off_is_shown_with_status_3_but_a_passed_threshold_is
     assert (done.exit_code, done.stderr) == (3, f"flume: {lossy}: the file is cut off within a packet\n")
     assert "198.18.0.2:5004" in done.stdout
     assert run(lossy, "--fail-if", "lost>0").exit_code == 1
+    assert run(lossy, "--fail-if", "datagrams<300").exit_code == 3, "the rest might have had more"
+
+
+def test_where_frames_could_not_be_read_no_loss_is_certain(tmp_path: Path):
+    pcap = write_pcap(tmp_path / "tap.pcap", clean(20))
+    pcap.frame(frame(clean(21)[20].data)[:96], wire_bytes=1370)
+    write_more(pcap, clean(40)[21:])
+    done = run(pcap.path, "--json", "--fail-if", "lost>0")
+    inspection = msgspec.json.decode(done.stdout, type=Inspection)
+    assert inspection.thresholds[0].passed_by == {1: 1}
+    assert (inspection.falsified, done.exit_code) == (True, 3)
+
+
+def test_a_file_name_that_is_no_text_is_shown_as_far_as_it_is(lossy: Path):
+    odd = lossy.rename(os.fsdecode(bytes(lossy.parent) + b"/caf\xe9.pcap"))
+    done = run(odd, "--json")
+    assert done.exit_code == 0
+    assert msgspec.json.decode(done.stdout, type=Inspection).input.endswith("caf\ufffd.pcap")
+
+
+@pytest.mark.parametrize("arguments", [("udp://127.0.0.1:5004", "--interface", "lo"), ("udp://[ff02::1]:5004",)])
+def test_an_interface_is_for_a_group_and_a_group_of_a_link_needs_one(arguments: tuple[str, ...]):
+    done = run(*arguments)
+    assert isinstance(done.exception, SettingsError)
+    assert "--interface" in str(done.exception)
 
 
 def test_a_capture_without_a_stream_is_status_3(tmp_path: Path):
