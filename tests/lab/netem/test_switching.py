@@ -8,7 +8,7 @@ import pytest
 
 from flume.control.session import Command, State
 from flume.lab.containers.engine import Start
-from flume.lab.evidence.facts import Evidence, Expectations
+from flume.lab.evidence.facts import Claims, Evidence, Expectations, PlayerRecord
 from flume.lab.link.links import Links
 from flume.lab.machine.process import wait_until
 from flume.lab.pictures.compare import compare
@@ -96,16 +96,29 @@ def stream(lab: NetemLab, tmp_path, during) -> tuple[Report, Evidence]:
             counters=msgspec.structs.replace(
                 subject.counters, lost_on_link=lost[client.number], dropped_by_receiver=streamed[client.number].dropped
             ),
-            claims=msgspec.structs.replace(
-                subject.claims,
-                datagrams=streamed[client.number].received,
-                frames_displayed=streamed[client.number].displayed,
+            claims=claims_since(
+                subject.claims, streamed[client.number], counted_before[client.number].displayed, started_s
             ),
         )
         for subject, client in zip(evidence.subjects, clients, strict=True)
     )
     evidence = evidence._replace(subjects=subjects)
     return judge(evidence, RunFacts(run="run-1", engine={}, timings={}, scenario={})), evidence
+
+
+def claims_since(claims: Claims, streamed: Counted, displayed_before: int, started_s: float) -> Claims:
+    """Return what the client claims of its latest stream, before which it had displayed *displayed_before* pictures."""
+    record, displayed = claims.record, streamed.displayed
+    if record is not None:
+        before, shown = record.shown[:displayed_before], record.shown[displayed_before:]
+        # The last frame of the stream before may have waited in the decoder for the first one of this stream.
+        if before and shown and None not in {before[-1].number, shown[0].number}:
+            is_held = shown[0].number == (before[-1].number or 0) + 1
+            shown, displayed = shown[is_held:], displayed - is_held
+        given_up = tuple(one for one in record.given_up if one.time_s >= started_s)
+        late = tuple(one for one in record.late if one.time_s >= started_s)
+        record = PlayerRecord(shown, given_up, late)
+    return msgspec.structs.replace(claims, datagrams=streamed.received, frames_displayed=displayed, record=record)
 
 
 def by_name(report: Report) -> dict[str, ClientReport]:
