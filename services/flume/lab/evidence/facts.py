@@ -245,6 +245,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     datagrams: int | None = None
     """Received from the socket, duplicates included."""
     duplicates: int = 0
+    late: int | None = None
+    """Received after the wait for them had ended, and not played."""
     frames_displayed: int | None = None
     join_ms: float | None = None
     """From the command ``connect`` to the first displayed frame."""

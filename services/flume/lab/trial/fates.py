@@ -5,10 +5,8 @@ which one, and the kernel's counters how many by the host. Behind the client's t
 numbers it gave up, and which of those came too late; counters of firewall and socket say who dropped the rest.
 """
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 from typing import Literal
 
 from flume.lab.evidence.facts import MediaDatagram, PlayerRecord, Subject
@@ -20,7 +18,9 @@ Cause = Literal["link", "queue", "host", "firewall", "receiver", "late"]
 NEARLY_FULL = 0.9
 """A neighbour of a lost datagram that took this share of the full queue's delay came through a queue that was full."""
 _RECORD_S = 100.0
-"""A number is given up within this long after it came or was due: RTP's numbers return after 163 s at 400 a second."""
+"""A number is given up within this long after it left."""
+_NUMBERS = 1 << 16
+"""RTP's numbers return after so many (RFC 3550): after 163 s at 400 a second."""
 
 
 def fates(case: Case) -> dict[int, Cause]:
@@ -78,38 +78,69 @@ def _of_host(sent: Sequence[MediaDatagram], missing: set[int], dropped: int) -> 
 
 
 def _behind_the_tap(case: Case) -> dict[int, Cause]:
-    record, counters = case.subject.claims.record, case.subject.counters
-    if record is None or case.matching is None:
+    """Return the causes that the client's record names, each for no more datagrams than its counter knows of.
+
+    The record is a claim. What goes beyond the counters has no cause.
+    """
+    claims, counters = case.subject.claims, case.subject.counters
+    if claims.record is None or case.matching is None:
         return {}
-    dropper: Cause = "firewall" if counters.dropped_by_firewall >= counters.dropped_by_receiver else "receiver"
-    kept = kept_from_player(case.matching, record)
-    return {one: "late" if is_late else dropper for one, is_late in kept.items()}
+    kept = kept_from_player(case.matching, claims.record)
+    late = [one for one, is_late in kept.items() if is_late]
+    found: dict[int, Cause] = dict.fromkeys(late[: claims.late], "late")
+    dropped = iter([one for one, is_late in kept.items() if not is_late])
+    droppers: list[tuple[int, Cause]] = [
+        (counters.dropped_by_firewall, "firewall"),
+        (counters.dropped_by_receiver, "receiver"),
+    ]
+    for count, cause in sorted(droppers, key=lambda one: -one[0]):
+        found |= dict.fromkeys(islice(dropped, count), cause)
+    return found
 
 
 def kept_from_player(matching: Matching, record: PlayerRecord) -> dict[int, bool]:
     """Return which departures arrived at the client's interface and never reached its player, by the departure's id().
 
-    The value is whether the datagram came too late for the jitter buffer; otherwise it was dropped on the way from the
-    interface to the program.
+    They are in the order in which they left. The value is whether the datagram came too late for the jitter buffer;
+    otherwise it was dropped on the way from the interface to the program.
+
+    A number returns, after 65,536 datagrams or in a new session. The record means the latest departure with it.
     """
-    given_up, late = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
-    for time_s, first, last in record.given_up:
-        for step in range((last - first) % (1 << 16) + 1):
-            given_up[(first + step) % (1 << 16)].append(time_s)
-    for time_s, number in record.late:
-        late[number].append(time_s)
+    if not record.given_up and not record.late:
+        return {}
+    arrived = {id(departure) for departure, _ in matching.arrived}
+    sent = sorted(
+        (*(departure for departure, _ in matching.arrived), *matching.missing),
+        key=lambda one: one.time_s,
+    )
     found: dict[int, bool] = {}
-    for departure, _ in matching.arrived:
-        if departure.sequence is None:
-            continue
-        if _is_soon_after(late.get(departure.sequence, ()), departure.time_s):
-            found[id(departure)] = True
-        elif _is_soon_after(given_up.get(departure.sequence, ()), departure.time_s):
-            found[id(departure)] = False
-    return found
+    for is_late, ranges in (
+        (False, [(one.time_s, one.first, one.last) for one in record.given_up]),
+        (True, [(one.time_s, one.number, one.number) for one in record.late]),
+    ):
+        found |= {id(one): is_late for one in _latest(sent, ranges) if id(one) in arrived}
+    return {id(one): found[id(one)] for one in sent if id(one) in found}
 
 
-def _is_soon_after(times_s: Sequence[float], time_s: float) -> bool:
-    """Whether one of *times_s*, which rise, is at most :data:`_RECORD_S` after *time_s*."""
-    at = bisect_left(times_s, time_s)
-    return at < len(times_s) and times_s[at] - time_s <= _RECORD_S
+def _latest(sent: Sequence[MediaDatagram], ranges: Sequence[tuple[float, int, int]]) -> Iterator[MediaDatagram]:
+    """Yield of *sent*, in the order of time, for each number in *ranges* the latest one with it at the range's time.
+
+    A range is time, first and last number. Each departure is yielded once. So the time that this takes does not grow
+    with the size of the ranges, which a client may claim as it likes.
+    """
+    latest: dict[int, MediaDatagram] = {}
+    has_one = bytearray(_NUMBERS)
+    departures = iter(sent)
+    departure = next(departures, None)
+    for time_s, first, last in sorted(ranges):
+        while departure is not None and departure.time_s <= time_s:
+            if departure.sequence is not None:
+                latest[departure.sequence], has_one[departure.sequence] = departure, 1
+            departure = next(departures, None)
+        for begin, end in ((first, last),) if first <= last else ((first, _NUMBERS - 1), (0, last)):
+            at = has_one.find(1, begin, end + 1)
+            while at >= 0:
+                has_one[at] = 0
+                if time_s - latest[at].time_s <= _RECORD_S:
+                    yield latest[at]
+                at = has_one.find(1, at + 1, end + 1)

@@ -6,6 +6,7 @@ Frames are displayed in the order in which they were sent, each once; so numbers
 are misread.
 """
 
+import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from typing import NamedTuple
 from flume.lab.evidence.facts import Shown
 from flume.lab.trial.card_numbers import LONGEST_LAG_S
 from flume.lab.trial.frames import Frame
+
+_HELD_S = 1.0
+"""A frame that left this long before the last one of its window may wait in the decoder with it."""
 
 
 class Placing(NamedTuple):
@@ -45,6 +49,7 @@ def place(frames: Sequence[Frame], numbers: Sequence[int | None], shown: Sequenc
 class _Placer:
     def __init__(self, frames: Sequence[Frame], numbers: Sequence[int | None]) -> None:
         self._frames = frames
+        self._awaited_s = _awaited_s(frames)
         self._positions: dict[int, list[int]] = defaultdict(list)
         for position, number in enumerate(numbers):
             if number is not None:
@@ -91,7 +96,7 @@ class _Placer:
         positions = [
             position
             for position in self._positions.get(number, ())
-            if 0 <= time_s - self._frames[position].begun_s <= LONGEST_LAG_S
+            if self._frames[position].begun_s <= time_s <= self._awaited_s[position] + LONGEST_LAG_S
         ]
         return next((position for position in positions if position > last), positions[0] if positions else None)
 
@@ -118,6 +123,22 @@ class _Placer:
         lag_s = self._shown_s[self._last] - self._frames[self._last].begun_s
         this, following = (time_s - self._frames[at].begun_s for at in (position, position + 1))
         return abs(following - lag_s) < abs(this - lag_s)
+
+
+def _awaited_s(frames: Sequence[Frame]) -> list[float]:
+    """Return for each frame the time from which its lag counts: when it left, or when the next window began.
+
+    The last frames before a pause wait in the decoder for the first one behind it, however long the pause is.
+    """
+    found: list[float] = []
+    behind: Frame | None = None
+    next_s, last_s = 0.0, math.inf
+    for frame in reversed(frames):
+        if behind is not None and frame.window != behind.window:
+            next_s, last_s = behind.begun_s, frame.begun_s
+        found.append(next_s if last_s - frame.begun_s <= _HELD_S else frame.begun_s)
+        behind = frame
+    return found[::-1]
 
 
 def _rising(pairs: Sequence[tuple[int, int]]) -> list[int]:

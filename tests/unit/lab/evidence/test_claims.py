@@ -69,3 +69,10 @@ def test_the_events_of_a_record_become_one():
 def test_a_record_that_is_none_is_evidence_that_cannot_be_used(event):
     with pytest.raises(EvidenceError, match="a client's record of its frames cannot be used"):
         parse_record_untrusted([event])
+
+
+def test_entries_without_end_are_cut(monkeypatch):
+    monkeypatch.setattr("flume.lab.evidence.claims.MOST_ENTRIES", 3)
+    event = {"given_up": [[7.0, 0, 65535]] * 2, "late": [[7.0, 1]] * 2}
+    found = parse_record_untrusted([event] * 3)
+    assert (len(found.given_up), len(found.late)) == (3, 3)

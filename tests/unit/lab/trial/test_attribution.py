@@ -176,14 +176,60 @@ def test_a_record_without_all_pictures_is_caught() -> None:
     assert "the player counts 51 pictures and its record has 50" in detail(report, "attribution", "client-1")
 
 
+def test_a_claim_of_which_no_counter_knows_is_no_cause() -> None:
+    wire = two_seconds()
+    seen = record(wire, 1, hide={9, 19}, given_up=[(10, 10), (20, 20)], late={20})
+    report = watched(wire, {1: seen}, claims={"late": 0})
+    assert attribution(report) == Attribution(missing=2, decoder=2)
+    series = measures(report).series
+    assert series is not None
+    assert sum(series.lost_beyond) == 0
+
+
+def test_a_claim_names_no_more_datagrams_than_the_counters_know_of() -> None:
+    wire = two_seconds()
+    numbers = [(at, at) for at in range(10, 60, 10)]
+    seen = record(wire, 1, hide={9, 19, 29, 39, 49, 59, 69}, given_up=[*numbers, (60, 60), (70, 70)], late={60, 70})
+    counters = Counters(dropped_by_firewall=1, dropped_by_receiver=2)
+    report = watched(wire, {1: seen}, counters=counters, claims={"late": 1})
+    assert attribution(report) == Attribution(missing=7, receiver=2, firewall=1, late=1, decoder=3)
+    assert judged(report) is Verdict.PASS
+
+
+def test_a_claim_does_not_excuse_wrong_pictures() -> None:
+    wire = two_seconds()
+    seen = record(wire, 1, given_up=[(0, 99)])
+    shown = tuple(one._replace(number=9000 + at) if at >= 40 else one for at, one in enumerate(seen.shown))
+    report = watched(wire, {1: seen._replace(shown=shown)})
+    assert judged(report) is Verdict.ERROR
+    assert "had not been sent" in detail(report, "attribution", "client-1")
+
+
 def test_a_cause_of_which_no_counter_knows_is_caught() -> None:
     wire = two_seconds()
-    seen = record(wire, 1, hide={9}, given_up=[(10, 10)])
-    report = watched(wire, {1: seen})
+    tap = wire.client(1, lose=frozenset({10}))
+    seen = record(wire, 1, hide={9})
+    # As many were made on the link as were lost there, by the account: only the counter of the queue knows of none.
+    report = watched(
+        wire, {1: seen}, taps={1: tap}, backlog=Backlog(0, 1000), counters=Counters(dropped_by_firewall=1),
+        claims={"datagrams": len(wire.media) - 1},
+    )  # fmt: skip
     assert judged(report) is Verdict.ERROR
-    assert "1 frames are missing by the firewall, which dropped no datagram" in detail(
-        report, "attribution", "client-1"
-    )
+    assert "1 frames are missing by the link, which dropped no datagram" in detail(report, "attribution", "client-1")
+
+
+def test_the_last_frame_before_a_long_pause_waits_in_the_decoder() -> None:
+    wire = Wire().connect(1).stream(2, 1).last("interrupt", 1)
+    for _ in range(15):
+        wire.wait(2).consent(1)
+    wire.request(1, "continue").reply(1, "continue", state="active", first_sequence=wire.sequence % 65536)
+    wire.stream(2, 1).last("interrupt", 1)
+    # The frames of 97 and 99 are displayed behind the pause, the one of 99 although the rest of it came only then.
+    seen = record(wire, 1, lag_s=lambda sequence: 30.6 if sequence in {97, 99} else 0.7)
+    report = watched(wire, {1: seen})
+    found = attribution(report)
+    assert (found.missing, found.misfits, found.unclear) == (0, 0, 0)
+    assert judged(report) is Verdict.PASS
 
 
 @pytest.mark.parametrize("wrong", [Attribution(missing=2, decoder=1), Attribution(missing=1, decoder=1)])

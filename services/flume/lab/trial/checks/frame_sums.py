@@ -36,7 +36,7 @@ def _sums(case: Case, account: FrameAccount, found: Attribution) -> Iterator[str
     total = sum(getattr(found, cause) for cause in CAUSES)
     if total != found.missing:
         yield f"the causes add up to {total} frames, {found.missing} are missing"
-    # Counted another way than the account is made: pictures, without a look at single frames.
+    # These two hold by the way in which the account is made: they find a slip in it, and no wrong placing.
     due = frames_begun(case.flow).due
     record = case.subject.claims.record
     if found.by != "numbers" or record is None:
