@@ -22,6 +22,9 @@ from support.ports import free_port
 GROUP = "239.255.77.1"
 PATIENCE_S = 60.0
 
+CLOCKS_S = 0.01
+"""The clocks of two CPUs of a virtual machine may be half a millisecond apart."""
+
 
 class Inspected:
     """The program, listening at *address*."""
@@ -138,7 +141,7 @@ def test_what_the_kernel_had_no_room_for_is_counted_and_arrivals_have_its_stamps
             sender.sendto(bytes(1000), ("127.0.0.1", port))
         live.wait(PATIENCE_S)
         read = live.read()
-        assert before_s <= read[0][0] <= after_s, "however late it is read"
+        assert before_s - CLOCKS_S <= read[0][0] <= after_s + CLOCKS_S, "however late it is read"
         assert read[0][2] == b"first"
         assert live.dropped == 101 - len(read) > 0
 
