@@ -16,6 +16,8 @@ _LARGEST_BYTES = 65_535
 MOST_HELD_BYTES = 64 << 20
 """Of fragments that are no packet yet. Linux holds 4 MiB (ipfrag_high_thresh); more would be open only in a capture
 of many hosts, or of one with a broken clock."""
+MOST_SENDERS = 32_768
+"""So many senders are known of whom no packet is open: more of them come from a scan, or are invented."""
 _FRAGMENT_COST = 256
 """Bytes beside its data that a fragment costs here."""
 
@@ -117,6 +119,8 @@ class Reassembler:
         """Take one fragment; return the packet that it completes. Raises nothing."""
         self._give_up_before(time_s - TIMEOUT_S)
         key = fragment.protocol, fragment.source, fragment.destination, fragment.identification
+        if len(self._from) > len(self._open) + MOST_SENDERS:
+            self._forget_senders()
         self._from[fragment.source] += 1
         rank = self._from[fragment.source]
         assembly = self._open.get(key)
@@ -149,6 +153,11 @@ class Reassembler:
         count = len(self._given_up)
         self._given_up.clear()
         return count
+
+    def _forget_senders(self) -> None:
+        """Forget how much those have sent of whom no packet is open: nothing is compared with it."""
+        senders = {assembly.source for assembly in self._open.values()}
+        self._from = Counter({source: self._from[source] for source in senders})
 
     def _give_up(self, key: tuple[int, str, str, int]) -> None:
         assembly = self._open.pop(key)

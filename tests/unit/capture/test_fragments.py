@@ -148,3 +148,15 @@ def test_what_never_becomes_whole_is_given_up_when_it_is_much(monkeypatch: pytes
     assert reassembler.forget_given_up() == 100 - 11, "each costs its data and 768 bytes, and the oldest ones go"
     last = reassembler.take_untrusted(0.0, Fragment(17, "a", "b", 99, 1000, True, b"end"))
     assert last is not None
+
+
+def test_senders_of_whom_nothing_is_open_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fragments, "MOST_SENDERS", 10)
+    reassembler = Reassembler()
+    parts = [part(0, b"a" * 16), part(16, b"b", last=True)]
+    assert taken(parts[0], reassembler=reassembler) == []
+    for number in range(100):
+        sender = f"198.18.1.{number}"
+        assert taken(*(one._replace(source=sender) for one in parts), reassembler=reassembler) == [b"a" * 16 + b"b"]
+    assert len(reassembler._from) <= 12
+    assert taken(parts[1], reassembler=reassembler) == [b"a" * 16 + b"b"], "what is open stays"
