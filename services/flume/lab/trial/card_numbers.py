@@ -8,7 +8,7 @@ with it, so that a player which claims a number that was not sent, or not yet, i
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -25,14 +25,16 @@ LONGEST_LAG_S = 10.0
 _CANDIDATES = 10
 _LOOKED_AT = 5
 """Pictures after the beginning of a window of which one may be its first frame."""
-_SAMPLE = 200
-"""Pictures of each client by which candidates are compared."""
+_LAST_NUMBERS = 4
+"""Numbers before the card's end that are tried."""
+_SAMPLE = 300
+"""At most so many pictures of each client, by which candidates are compared: none has more weight than others."""
 _LONGEST_GROUP = 250
 _NEAR = 100
 """The numbers of two pictures one after the other differ by less, unless the card began again or one was misread."""
 LEAST_NUMBERED = 0.01
-"""Share of pictures with a number. A video without the card has none. Of the card's pictures 4 % were readable on a
-link that lost half of the datagrams, and every keyframe that arrives whole brings one."""
+"""Share of pictures with a number that at least half of the clients reach. A video without the card has none. Of the
+card's pictures 4 % were readable on a link that lost half of the datagrams, and each whole keyframe brings one."""
 
 
 class Place(NamedTuple):
@@ -112,14 +114,13 @@ def card_numbers(clients: Sequence[Seen]) -> Numbers | None:
     a player that claims them is found out when its pictures are placed.
     """
     views = [_View(seen) for seen in clients]
-    numbered = sum(len(view.pictures) for view in views)
-    if not numbered or numbered < LEAST_NUMBERED * sum(len(seen.shown) for seen in clients):
+    shares = [len(view.pictures) / len(seen.shown) for view, seen in zip(views, clients, strict=True) if seen.shown]
+    if not any(shares) or 2 * sum(share >= LEAST_NUMBERED for share in shares) < len(shares):
         return None
     group = _longest_group(views)
-    last = max((number for view in views for number in view.last_numbers()), default=None)
     # Where the card began again, the last frames before its end may never have been displayed. Where it only seems so,
     # by a number that was misread, no loop explains as much; of equals the first one is taken.
-    loops = [NO_LOOP] if last is None else [NO_LOOP, *range(last + 1, last + 1 + group)]
+    loops = dict.fromkeys([NO_LOOP, *(last + step for last in _last_numbers(views) for step in range(1, group + 1))])
     return max((_explain(views, loop, group) for loop in loops), key=lambda one: _score(views, one, group))
 
 
@@ -128,7 +129,7 @@ class _View:
 
     def __init__(self, seen: Seen) -> None:
         self.pictures = [(one.time_s, one.number) for one in seen.shown if one.number is not None]
-        self.sample = self.pictures[:: max(1, len(self.pictures) // _SAMPLE)]
+        self.sample = self.pictures[:: max(1, math.ceil(len(self.pictures) / _SAMPLE))]
         self.begun: dict[int, dict[int, float]] = {}
         """Stretch → rank → when the frame left."""
         self.last: dict[int, int] = {}
@@ -177,13 +178,17 @@ class _View:
                     yield place.stretch, number - number % group - place.rank
 
     def fits(self, numbers: Numbers) -> int:
-        """Return how many pictures of its sample are frames that it was sent shortly before, each behind the last."""
-        fitting, last = 0, (-1, -1)
+        """Return how many pictures of its sample are frames that it was sent shortly before, in rising order.
+
+        Frames are placed in that order. A card that goes back in mid-stream must not look explained.
+        """
+        ends: list[tuple[int, int]] = []
         for time_s, number in self.sample:
             place = self._place(time_s, number, numbers)
             if place is not None:
-                fitting, last = fitting + (place > last), place
-        return fitting
+                at = bisect_left(ends, place)
+                ends[at : at + 1] = [place]
+        return len(ends)
 
     def _place(self, time_s: float, number: int, numbers: Numbers) -> tuple[int, int] | None:
         """Return the latest stretch and rank with *number* that had been sent by *time_s*, and not long before."""
@@ -194,6 +199,18 @@ class _View:
                 if 0 <= time_s - begun.get(rank, math.inf) <= LONGEST_LAG_S:
                     found = max(found or (stretch, rank), (stretch, rank))
         return found
+
+
+def _last_numbers(views: Sequence[_View]) -> list[int]:
+    """Return the numbers before the card's end that may be true, those that most clients displayed first.
+
+    One client's highest number alone would decide for all, and it may be misread or a lie.
+    """
+    clients = Counter[int]()
+    for view in views:
+        if named := Counter(view.last_numbers()):
+            clients.update({max(named), max(named, key=lambda last: (named[last], last))})
+    return sorted(clients, key=lambda last: (-clients[last], -last))[:_LAST_NUMBERS]
 
 
 def _longest_group(views: Sequence[_View]) -> int:

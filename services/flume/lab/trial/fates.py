@@ -87,7 +87,8 @@ def _behind_the_tap(case: Case) -> dict[int, Cause]:
         return {}
     kept = kept_from_player(case.matching, claims.record)
     late = [one for one, is_late in kept.items() if is_late]
-    found: dict[int, Cause] = dict.fromkeys(late[: claims.late], "late")
+    most_late = len(late) if claims.late is None else max(0, claims.late)
+    found: dict[int, Cause] = dict.fromkeys(late[:most_late], "late")
     dropped = iter([one for one, is_late in kept.items() if not is_late])
     droppers: list[tuple[int, Cause]] = [
         (counters.dropped_by_firewall, "firewall"),

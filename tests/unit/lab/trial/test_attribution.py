@@ -261,6 +261,24 @@ def test_a_card_that_begins_again() -> None:
     assert judged(report) is Verdict.PASS
 
 
+def test_one_client_that_claims_wrong_numbers_makes_no_other_wrong() -> None:
+    wire = Wire().connect(1).connect(2).stream(2, 1, 2).last("interrupt", 1).last("interrupt", 2)
+    honest, liar = record(wire, 1, loop=30), record(wire, 2)
+    lies = tuple(one._replace(number=number) for one, number in zip(liar.shown, (60000, 60001, 5, 6), strict=False))
+    report = watched(wire, {1: honest, 2: liar._replace(shown=lies)})
+    assert attribution(report, 1) == Attribution(missing=0)
+    assert verdicts(report, "attribution")["client-1"] is Verdict.PASS
+    assert verdicts(report, "attribution")["client-2"] is Verdict.ERROR
+
+
+def test_one_client_without_numbers_takes_no_other_its_own() -> None:
+    wire = Wire().connect(1).connect(2).stream(2, 1, 2).last("interrupt", 1).last("interrupt", 2)
+    seen = record(wire, 1), record(wire, 2)
+    many = tuple(Shown(one.time_s + at / 10_000, None) for one in seen[1].shown for at in range(200))
+    report = watched(wire, {1: seen[0], 2: seen[1]._replace(shown=many)})
+    assert attribution(report, 1) == Attribution(missing=0)
+
+
 def test_a_card_that_begins_again_because_the_server_was_restarted() -> None:
     """Its numbers begin again in mid-card, with another SSRC: that is no loop."""
     wire = Wire().connect(1).stream(1, 1).end(1, by_server=True)
