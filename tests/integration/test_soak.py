@@ -34,7 +34,10 @@ def test_thirty_clients_with_random_commands_over_lossy_paths_see_no_leak(record
 
 def test_a_server_that_streams_on_after_an_interrupt_is_found() -> None:
     program = (sys.executable, "-m", "support.servers.broken_server", "keeps_streaming", SERVER_ADDRESS, str(PORT))
-    result = run(4, clients=10, program=program)
+    for _ in range(4):  # on a busy computer few commands are carried out in four seconds
+        result = run(4, clients=10, program=program)
+        if result.counts["leaked"] > 10:
+            break
     assert result.counts["leaked"] > 10
 
 
