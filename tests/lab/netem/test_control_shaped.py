@@ -65,7 +65,13 @@ def test_lost_control_segments_are_no_lost_datagrams(lab, tmp_path):
     """Both are in netem's one counter."""
     link = LINK.replace("loss_pct = 1\n[up]", "loss_pct = 10\n[up]")
     for _ in range(4):  # of about twenty control segments none is lost in one run of eight
-        report = run(lab, tmp_path, "udp", link, scenario=PATIENT)
+        try:
+            report = run(lab, tmp_path, "udp", link, scenario=PATIENT)
+        except AssertionError as error:
+            # The last command was lost so often that it had not come before the captures ended: nothing is judged then.
+            if "was still active when the capture ended" not in str(error):
+                raise
+            continue
         assert 0.07 < report["balance"]["lost_on_link"] / report["balance"]["sent"] < 0.13
         if repeated(lab) > 0:
             return

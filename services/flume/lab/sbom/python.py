@@ -31,7 +31,16 @@ def packages(files: ImageFiles, folder: str) -> Iterator[Part]:
                 for file in files.paths()
                 if file.startswith(f"{folder}/{name}.libs/")
             )
-            yield Part(name, metadata["Version"], "pypi", _licences(metadata), where=path, parts=brought)
+            yield Part(_normalized(name), metadata["Version"], "pypi", _licences(metadata), where=path, parts=brought)
+
+
+def _normalized(name: str) -> str:
+    """Return the name of a package as indexes and package URLs have it (PEP 503).
+
+    >>> _normalized("Prometheus_Client")
+    'prometheus-client'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _licences(metadata: "email.message.Message[str, str]") -> tuple[str, ...]:
