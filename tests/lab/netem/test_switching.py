@@ -226,7 +226,7 @@ def test_geo_with_five_clients_loses_nothing_but_what_it_should(netem_lab: Netem
     assert report.balance.unexplained == 0
     assert report.balance.lost_on_link == 0
     for client in report.clients:
-        assert client.datagrams_active > 1000
+        assert client.datagrams_active > 900  # the first client is waited for
         check_pictures(client)
 
 

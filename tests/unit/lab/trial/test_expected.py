@@ -163,3 +163,10 @@ def test_a_client_that_does_not_come_back_after_a_restart_fails():
     report = judge(evidence, RUN)
     assert verdicts(report, "commands") == {"client-1": Verdict.FAIL}
     assert "the client came back 0 times" in detail(report, "commands", "client-1")
+
+
+def test_a_restart_that_cuts_nothing_asks_no_client_to_come_back():
+    traffic = Wire().connect(1).stream(1, 1).end(1)
+    evidence = traffic.evidence(1, expectations=Expectations(restarts_s=(traffic.now_s + 5,)))
+    report = judge(evidence._replace(subjects=(traffic.subject(1, commands=("connect",)),)), RUN)
+    assert verdicts(report, "commands") == {"client-1": Verdict.PASS}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from flume.lab.evidence.facts import MediaDatagram
 from flume.lab.trial.case import Case
@@ -111,10 +112,10 @@ def _did_not_return(case: Case, returns_s: Sequence[float]) -> float | None:
     ends_s = [window.closed_s for window in case.flow.windows if window.closed_by in {"closed", "connection"}]
     cutting = [
         from_s
-        for from_s, before_s in zip(restarts_s, [*restarts_s[1:], math.inf], strict=True)
+        for from_s, before_s in pairwise([*restarts_s, math.inf])
         if any(from_s <= end_s < before_s for end_s in ends_s)
     ]
-    for from_s, before_s in zip(cutting, [*cutting[1:], math.inf], strict=True):
+    for from_s, before_s in pairwise([*cutting, math.inf]):
         if not any(from_s <= time_s < before_s for time_s in returns_s):
             return from_s
     return None
