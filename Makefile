@@ -104,7 +104,7 @@ purge: ## remove all labs, the images, the caches and the environment; stop the 
 
 ##@ Working on flumelab
 
-unit: $(VENV)/.stamp-dev ## the unit tests: under 30 s, without root, Docker or any network but loopback
+unit: $(VENV)/.stamp-dev ## the unit tests: a minute or two, without root, Docker or any network but loopback
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit
 
 check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contracts
