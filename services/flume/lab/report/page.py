@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 
@@ -19,6 +18,7 @@ from flume.lab.report.columns import chart_data, columns_for
 from flume.lab.report.embedded import Album, Picture
 from flume.lab.report.figures import Group, groups
 from flume.lab.report.intervals import Interval, intervals
+from flume.lab.report.pages import template
 from flume.lab.report.sentences import client_sentence, display_name, run_sentence
 from flume.lab.trial.verdict import Check, ClientReport, Report, Verdict
 
@@ -26,7 +26,6 @@ _FOLDER = Path(__file__).parent
 _UPLOT = _FOLDER / "vendored" / "uplot-1.6.32"
 _SCRIPTS = ("theme", "view", "paint", "panels", "timeline", "page")
 """Modules in ``scripts``, in the order in which they need each other."""
-_MISSING = "–"
 _OPEN_CLIENTS = 6
 """Up to so many clients the page shows every time line at once; of more, that of the first that did not pass."""
 _MOST_FREEZES = 100
@@ -49,16 +48,8 @@ class _ClientPart(NamedTuple):
 
 def html(report: Report, folder: Path | None = None) -> str:
     """Return the page of *report*; its pictures are read from *folder*, the report's own."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
     style, script = _style(), _script()
-    return environment.get_template("report.html.j2").render(
+    return template(_FOLDER / "templates", "report.html.j2").render(
         report=report,
         sentence=kept_together(run_sentence(report)),
         clients=_parts(report, folder),
@@ -74,15 +65,6 @@ def trouble(report: Report) -> list[Check]:
     """Return the checks that did not pass, the worst first."""
     order = list(Verdict)
     return sorted((c for c in report.checks if c.verdict is not Verdict.PASS), key=lambda c: -order.index(c.verdict))
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """Return *value* with a space between thousands; a dash where there is none.
-
-    >>> number(41200.25, 1), number(None)
-    ('41 200.2', '–')
-    """
-    return _MISSING if value is None else f"{value:,.{digits}f}".replace(",", " ")
 
 
 def kept_together(sentence: str) -> str:

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flume.errors import LabError
-from flume.lab.report.page import html, number
+from flume.lab.report.page import html
+from flume.lab.report.pages import number, replace_file
 from flume.lab.trial.verdict import REPORT_VERSION, ClientReport, Report, Verdict
 from flume.untrusted_json import decode_untrusted
 
@@ -35,19 +36,10 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path, Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, content in zip(paths, contents, strict=True):
-            _replace(path, content)
+            replace_file(path, content)
     except OSError as error:
         raise _not_written(directory, error) from error
     return paths
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_report(path: Path) -> Report:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from flume.errors import LabError
-from flume.lab.report.page import number, page_style
+from flume.lab.report.page import page_style
+from flume.lab.report.pages import number, replace_file, template
 from flume.lab.study.intervals import Interval
 from flume.lab.study.results import CellResult, Results, client_runs_csv, intervals_csv
 from flume.lab.trial.figures import Figure
@@ -22,9 +22,7 @@ def write_page(found: Results, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            scratch = folder / f".{name}"
-            scratch.write_text(content, encoding="utf-8")
-            scratch.replace(folder / name)
+            replace_file(folder / name, content.encode())
     except OSError as error:
         raise LabError(
             f"the study cannot be written to {folder}: {error.strerror}: make room or choose another"
@@ -34,16 +32,8 @@ def write_page(found: Results, folder: Path) -> Path:
 
 def html(found: Results) -> str:
     """Return the page of a study."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
     style = page_style() + (_FOLDER / "styles" / "study.css").read_text("utf-8")
-    return environment.get_template("study.html.j2").render(
+    return template(_FOLDER / "templates", "study.html.j2").render(
         found=found,
         study=found.study,
         first=found.cells[0],
