@@ -28,7 +28,7 @@ def test_containers_are_as_described(engine: Engine, layout: Topology, lab: str,
     """The labels are set, and the video is in its place before the program starts."""
     video = tmp_path / "film.ts"
     video.write_bytes(os.urandom(3 << 20))
-    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    network = engine.networks.ensure(lab, "run-1", description=layout.networks["lab"])
     seen: list[tuple[int, int]] = []
     start = Start(
         service="server",
@@ -143,14 +143,14 @@ def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(
     """Both listed the subnets before either created one: the engine refuses the second, which takes the next subnet."""
     monkeypatch.setattr(engine, "_taken_subnets", tuple)
     monkeypatch.setattr("flume.lab.containers.engine.zlib.crc32", lambda _data: 300)
-    first, second = (engine.ensure_network(new_lab(), "run-1", description=layout.networks["lab"]) for _ in range(2))
+    first, second = (engine.networks.ensure(new_lab(), "run-1", description=layout.networks["lab"]) for _ in range(2))
     assert (first.subnet, second.subnet) == ("198.19.44.0/24", "198.19.45.0/24")
 
 
 def test_a_lab_keeps_its_network(engine: Engine, layout: Topology, lab: str) -> None:
     """A second call returns the same network."""
-    first = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
-    assert engine.ensure_network(lab, "run-2", description=layout.networks["lab"]) == first
+    first = engine.networks.ensure(lab, "run-1", description=layout.networks["lab"])
+    assert engine.networks.ensure(lab, "run-2", description=layout.networks["lab"]) == first
     assert first.gateway == first.subnet.replace("0/24", "1")
 
 
@@ -160,7 +160,7 @@ def test_clean_up_after_the_runner_was_killed(
     """A runner that was killed by SIGKILL leaves a lab, which is removed by its labels; another lab is not touched."""
     killed, bystander = new_lab(), new_lab()
     watched = watch(killed)
-    engine.ensure_network(bystander, "run-1", description=layout.networks["lab"])
+    engine.networks.ensure(bystander, "run-1", description=layout.networks["lab"])
     program = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"
         "from support.labs.containers import *\n"
@@ -213,7 +213,7 @@ def test_a_failed_start_names_the_container_and_leaves_it_to_be_found(
     engine: Engine, layout: Topology, lab: str
 ) -> None:
     """A missing image and a missing program are one line each."""
-    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    network = engine.networks.ensure(lab, "run-1", description=layout.networks["lab"])
     broken = Start(service="client", role="client", index=1, network=network, entrypoint=("/no/such/program",))
     with pytest.raises(EngineError, match=rf"start flumelab-{lab}-client-1.*no such file") as caught:
         engine.start_service(lab, "run-1", layout, broken)

@@ -49,7 +49,7 @@ def test_nothing_is_in_the_images_that_does_not_belong(
     engine: Engine, layout: Topology, lab: str, service: str
 ) -> None:
     """There is no scapy (GPL-2.0-only), no access to the engine, no installer, and no part of the lab."""
-    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    network = engine.networks.ensure(lab, "run-1", description=layout.networks["lab"])
     start = Start(
         service=service, role="client", index=1, network=network, entrypoint=("python3", "-c"), command=(ABSENT,)
     )
@@ -61,7 +61,7 @@ def test_nothing_is_in_the_images_that_does_not_belong(
 @pytest.mark.parametrize(("service", "command"), [("server", "serve"), ("client", "watch"), ("server", "health")])
 def test_the_program_runs_in_its_image(engine: Engine, layout: Topology, lab: str, service: str, command: str) -> None:
     """It needs only the packages of the lock."""
-    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"])
+    network = engine.networks.ensure(lab, "run-1", description=layout.networks["lab"])
     start = Start(service=service, role="client", index=1, network=network, command=(command, "--help"))
     container = engine.start_service(lab, "run-1", layout, start)
     assert container.wait(timeout_s=20) == 0, container.logs()

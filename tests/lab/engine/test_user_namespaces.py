@@ -46,7 +46,7 @@ def start_clients(engine: Engine) -> tuple[list[Container], Container]:
         layout.service("client"), image="flumelab/probe", command=("sleep", "infinity"), healthcheck=None
     )
     layout = msgspec.structs.replace(layout, services={**layout.services, "client": sleeper})
-    network = engine.ensure_network("remapped", "run", description=layout.networks["lab"])
+    network = engine.networks.ensure("remapped", "run", description=layout.networks["lab"])
     starts = [
         Start(service="client", role="client", index=1, network=network),
         Start(service="probe", role="probe"),

@@ -57,7 +57,7 @@ def test_a_full_disk_for_artefacts_is_one_line_and_leaves_no_lab(lab, engine, tm
 
 def test_artefacts_that_cannot_be_written_are_reported_before_anything_is_changed(lab, engine, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    network = engine.ensure_network(lab.name, "a-run", description=Network())
+    network = engine.networks.ensure(lab.name, "a-run", description=Network())
     run = lab.run("--clients", 1, "--artifacts", tmp_path / "file" / "artifacts", timeout_s=30)
     assert run.returncode == 3
     assert f"the artefacts cannot be written to {tmp_path}/file/artifacts/" in one_line(run.stderr)

@@ -42,7 +42,7 @@ def start_lab(
 
     Server and clients run *program* under Python; the clients' lines go to *output*.
     """
-    network = engine.ensure_network(lab, "run-1", description=layout.networks["lab"], clients=clients)
+    network = engine.networks.ensure(lab, "run-1", description=layout.networks["lab"], clients=clients)
     server, probe = (
         Start(service="server", role="server", network=network, entrypoint=("python3", "-c"), command=(program,)),
         Start(service="probe", role="probe"),

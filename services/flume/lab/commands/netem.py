@@ -193,7 +193,7 @@ def idle_links(engine: Engine, count: int, *, wire: bool) -> Iterator[Links]:
     """
     layout = topology.load_file(checkout.lab_yaml())
     with temporary_lab(engine, "calibration", image=layout.service("probe").image) as lab:
-        network = engine.ensure_network(lab, lab, description=layout.networks["lab"], clients=count)
+        network = engine.networks.ensure(lab, lab, description=layout.networks["lab"], clients=count)
         clients = [
             Start(service="probe", role="client", index=index, network=network, command=_SLEEP)
             for index in range(1, count + 1)

@@ -74,13 +74,15 @@ class State(msgspec.Struct, frozen=True):
 class Container:
     """An existing container. The properties are those of the last :meth:`refresh`."""
 
-    def __init__(self, api: Any, errors: Errors, identity: str, name: str) -> None:
+    def __init__(self, api: Any, errors: Errors, identity: str, name: str, host: str = "") -> None:
         """Use :class:`flume.lab.containers.engine.Engine` instead."""
         self._api = api
         self._errors = errors
         self._seen: dict[str, Any] = {}
         self.id = identity
         self.name = name
+        self.host = host
+        """The name of its engine's host in the hosts file; empty in a lab of one engine."""
         self.io: AttachedIo | None = None
         """The attachment that was made before the start, if the start had an output."""
 

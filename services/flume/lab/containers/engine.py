@@ -7,11 +7,9 @@ engine's host is used here. Every failure is an :class:`~flume.errors.EngineErro
 import contextlib
 import os
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import docker.errors
 import docker.types
@@ -26,29 +24,25 @@ from flume.lab.containers.engine_values import (
     Network,
     Start,
     found_of,
-    gateway_of,
     healthcheck_of,
     host_config,
     info_of,
     label_filter,
-    network_of,
 )
 from flume.lab.containers.image_store import ImageStore
 from flume.lab.containers.lock_store import LockStore
-from flume.lab.containers.topology import LABEL_LAB, Role, Service, Topology
+from flume.lab.containers.network_store import NetworkStore
+from flume.lab.containers.parallel import in_parallel
+from flume.lab.containers.topology import Role, Service, Topology
 from flume.lab.machine.endpoint import Endpoint, find_endpoint
-from flume.lab.machine.interrupts import GivenUp
 
 __all__ = ["Container", "Engine", "EngineInfo", "ExecResult", "Found", "Network", "Output", "Start", "State"]
 
 _REQUEST_TIMEOUT_S = 60.0
 """For most requests; a container starts in half a second."""
 
-_PARALLEL = 8
-"""Parallel requests; further ones only queue in the engine."""
-
-_T = TypeVar("_T")
-_U = TypeVar("_U")
+KINDS = ("container", "network", "volume")
+"""Of objects of a lab, in the order in which they can be removed."""
 
 
 class Engine:
@@ -60,14 +54,17 @@ class Engine:
             clients = engine.find(lab="default", role="client")
     """
 
-    def __init__(self, api: Any, info: EngineInfo, endpoint: Endpoint) -> None:
+    def __init__(self, api: Any, info: EngineInfo, endpoint: Endpoint, host: str = "") -> None:
         """Use :meth:`connect` instead."""
         # Any: the published type stubs of the SDK's low-level client are incomplete.
         self._api = api
         self.info = info
         self.endpoint = endpoint
+        self.host = host
+        """Its name in the hosts file; empty: the lab has one engine, which needs none."""
         self.images = ImageStore(api, self._errors)
         self.locks = LockStore(api, self._errors)
+        self.networks = NetworkStore(api, self._errors)
 
     @classmethod
     def connect(
@@ -76,6 +73,7 @@ class Engine:
         *,
         timeout_s: float = 10.0,
         environment: Mapping[str, str] | None = None,
+        host: str = "",
     ) -> "Engine":
         """Return the engine at *endpoint* once it has answered.
 
@@ -86,7 +84,7 @@ class Engine:
         endpoint = endpoint or find_endpoint(os.environ if environment is None else environment)
         api, seen = open_engine(endpoint, timeout_s=timeout_s)
         api.timeout = _REQUEST_TIMEOUT_S
-        return cls(api, info_of(seen, endpoint.url), endpoint)
+        return cls(api, info_of(seen, endpoint.url), endpoint, host)
 
     def close(self) -> None:
         """Close the connections to the engine; its containers go on running."""
@@ -103,48 +101,6 @@ class Engine:
     def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
         return translated(what, self.info.endpoint)
 
-    # Networks
-
-    def ensure_network(self, lab: str, run: str, *, description: topology.Network, clients: int = 5) -> Network:
-        """Return the lab's network; create it in a free subnet of the pool if there is none.
-
-        Raises :class:`EngineError` if no subnet of the pool is free.
-        """
-        name = topology.object_name(lab, "network")
-        with self._errors(f"create network {name}"):
-            existing = self._api.networks(filters={"label": [f"{LABEL_LAB}={lab}"]})
-            if existing:
-                return network_of(existing[0])
-            subnets = topology.candidate_subnets(
-                clients, taken=self._taken_subnets(), start=zlib.crc32(f"{lab}{run}".encode())
-            )
-            for subnet in subnets:
-                try:
-                    return self._create_network(name, lab, run, str(subnet), description)
-                except docker.errors.APIError as error:
-                    # Another lab took the subnet after we listed the subnets in use.
-                    if "overlaps" not in str(error.explanation):
-                        raise
-        raise EngineError(f"every subnet of {topology.POOL} is in use: remove labs that are no longer needed")
-
-    def _taken_subnets(self) -> tuple[str, ...]:
-        """Return the subnets of all networks of the engine."""
-        networks = self._api.networks()
-        return tuple(one["Subnet"] for each in networks for one in (each["IPAM"]["Config"] or ()) if "Subnet" in one)
-
-    def _create_network(self, name: str, lab: str, run: str, subnet: str, description: topology.Network) -> Network:
-        created = self._api.create_network(
-            name,
-            driver=description.driver,
-            options=description.driver_opts,
-            ipam=docker.types.IPAMConfig(
-                pool_configs=[docker.types.IPAMPool(subnet=subnet, gateway=gateway_of(subnet))]
-            ),
-            labels=topology.labels(lab, run, "network"),
-            check_duplicate=True,
-        )
-        return network_of(self._api.inspect_network(created["Id"]))
-
     # Containers
 
     def start(self, lab: str, run: str, layout: Topology, starts: Sequence[Start]) -> list[Container]:
@@ -152,7 +108,7 @@ class Engine:
 
         If one fails, its error is raised when all starts have ended. The containers that did start have their labels.
         """
-        return _in_parallel(lambda one: self.start_service(lab, run, layout, one), starts)
+        return in_parallel(lambda one: self.start_service(lab, run, layout, one), starts)
 
     def start_service(self, lab: str, run: str, layout: Topology, start: Start) -> Container:
         """Create a container as described in *layout*, copy its files in, attach, start; return it running."""
@@ -165,7 +121,7 @@ class Engine:
                 options = layout.volumes[mount.source].driver_opts
                 self._api.create_volume(volume, driver_opts=options, labels=topology.labels(lab, run, "media"))
             created = self._api.create_container(name=name, labels=marks, **self._arguments(lab, service, start))
-            container = Container(self._api, self._errors, str(created["Id"]), name)
+            container = Container(self._api, self._errors, str(created["Id"]), name, self.host)
             _copy_in(self._api, container, start)
             io = container.attach(start.output) if start.output is not None else None
             try:
@@ -211,7 +167,7 @@ class Engine:
 
     def _inspected(self, one: Mapping[str, Any]) -> Container | None:
         """Return the container of a list's entry; ``None`` if it has been removed since."""
-        container = Container(self._api, self._errors, one["Id"], one["Names"][0].lstrip("/"))
+        container = Container(self._api, self._errors, one["Id"], one["Names"][0].lstrip("/"), self.host)
         try:
             container.refresh()
         except EngineError as error:
@@ -237,24 +193,24 @@ class Engine:
         """Return the names of all objects of *lab* (None: of all labs), as ``kind name``."""
         return [f"{one.kind} {one.name}" for one in self.objects(lab=lab)]
 
-    def remove_lab(self, lab: str | None, *, timeout_s: float = 120.0) -> list[str]:
-        """Remove all objects labelled as *lab* (``None``: of every lab); return them as ``kind name``.
+    def remove_lab(self, lab: str | None, *, kinds: Sequence[str] = KINDS, timeout_s: float = 120.0) -> list[str]:
+        """Remove all objects of *kinds* labelled as *lab* (``None``: of every lab); return them as ``kind name``.
 
         It needs only the labels, so it works after ``kill -9`` of the process that made the lab. Raises
         :class:`EngineError` that names the objects that still exist after *timeout_s*.
         """
         deadline = time.monotonic() + timeout_s
-        found = self.objects(lab=lab)
+        found = [one for one in self.objects(lab=lab) if one.kind in kinds]
         # In this order, because a network with containers and a volume in use cannot be removed.
         for kind, remove in (
             ("container", self._remove_container),
             ("network", self._remove_network),
             ("volume", self._remove_volume),
         ):
-            _in_parallel(remove, [one.name for one in found if one.kind == kind])
+            in_parallel(remove, [one.name for one in found if one.kind == kind])
             while any(one.kind == kind for one in self.objects(lab=lab)) and time.monotonic() < deadline:
                 time.sleep(0.1)
-        if left := self.names(lab):
+        if left := [f"{one.kind} {one.name}" for one in self.objects(lab=lab) if one.kind in kinds]:
             raise EngineError(f"not removed within {timeout_s:g} s: {', '.join(left)}; remove them by hand with docker")
         return [f"{one.kind} {one.name}" for one in found]
 
@@ -287,21 +243,3 @@ def _already_gone() -> Iterator[None]:
     except docker.errors.APIError as error:
         if error.status_code != 404 and "already in progress" not in str(error.explanation):
             raise
-
-
-def _in_parallel(function: Callable[[_T], _U], items: Sequence[_T]) -> list[_U]:
-    """Return ``function(item)`` for each item, run in parallel; raise the first error after all have ended."""
-    if not items:
-        return []
-    pool = ThreadPoolExecutor(min(_PARALLEL, len(items)), thread_name_prefix="engine")
-    try:
-        futures = [pool.submit(function, item) for item in items]
-        pool.shutdown()
-    except GivenUp:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    except BaseException:
-        # Not before the requests under way have ended: what they still make could not be cleared away.
-        pool.shutdown(cancel_futures=True)
-        raise
-    return [future.result() for future in futures]

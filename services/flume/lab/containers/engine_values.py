@@ -12,6 +12,22 @@ from flume.lab.containers.container import Output
 from flume.lab.containers.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service
 
 
+class Swarm(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine's place in a Swarm, by its ``docker info``."""
+
+    cluster: str
+    """Identity of the Swarm. Only its managers report it: empty on a worker."""
+    node: str
+    """Identity of the engine in it."""
+    address: str
+    """IP address by which the other engines of the Swarm reach its host."""
+    managers: tuple[str, ...]
+    """Nodes that manage the Swarm: two engines of one Swarm name one in common."""
+    is_manager: bool
+    is_active: bool
+    """Whether it takes part at present: neither *pending*, nor *locked*, nor in an error."""
+
+
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of an engine, for the report."""
 
@@ -23,6 +39,15 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int
     memory_bytes: int
     endpoint: str
+    id: str = ""
+    """Of the engine's installation; two addresses of one engine have the same."""
+    swarm: Swarm | None = None
+    """None: the engine is in no Swarm."""
+
+    @property
+    def manages_swarm(self) -> bool:
+        """Whether networks over all engines of its Swarm can be made and removed here."""
+        return self.swarm is not None and self.swarm.is_manager
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -40,6 +65,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     """The name of the service in the topology; other containers resolve it to this container's address."""
     role: Role
+    host: str = ""
+    """The name of the host that it runs on; empty where the lab has one."""
     index: int | None = None
     network: Network | None = None
     files: Mapping[str, Path] = {}
@@ -78,6 +105,21 @@ def info_of(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
         cpus=seen["NCPU"],
         memory_bytes=seen["MemTotal"],
         endpoint=endpoint,
+        id=seen.get("ID", ""),
+        swarm=_swarm_of(seen.get("Swarm") or {}),
+    )
+
+
+def _swarm_of(seen: Mapping[str, Any]) -> Swarm | None:
+    if seen.get("LocalNodeState", "inactive") == "inactive":
+        return None
+    return Swarm(
+        cluster=(seen.get("Cluster") or {}).get("ID", ""),
+        node=seen.get("NodeID", ""),
+        address=seen.get("NodeAddr", ""),
+        managers=tuple(one["NodeID"] for one in seen.get("RemoteManagers") or ()),
+        is_manager=bool(seen.get("ControlAvailable")),
+        is_active=seen["LocalNodeState"] == "active",
     )
 
 

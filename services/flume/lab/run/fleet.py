@@ -243,7 +243,7 @@ def start_fleet(
     *options*: settings of flume's own clients. *wire*: start wires with room for all links. *restartable*:
     the server can be restarted (:meth:`Fleet.restart_server`).
     """
-    network = engine.ensure_network(lab, run, description=layout.networks["lab"], clients=clients)
+    network = engine.networks.ensure(lab, run, description=layout.networks["lab"], clients=clients)
     media = {f"/media/{video.name}": video}
     programs = tuple(programs) or (OURS,) * clients
     # The wires first: their kernels boot while the other containers are started.

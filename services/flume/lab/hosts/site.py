@@ -1,0 +1,148 @@
+"""The engines that a lab runs on, as one: containers are started where they belong, and found and removed everywhere.
+
+A lab on one engine is a site of one host. What a container's process number means, only its own host knows: whatever is
+keyed by one is keyed by host and number.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from flume.errors import EngineError, LabError
+from flume.lab.containers import topology
+from flume.lab.containers.engine import Container, Engine, Network, Start
+from flume.lab.containers.parallel import in_parallel
+from flume.lab.containers.topology import Role, Topology
+from flume.lab.hosts import overlay
+
+_T = TypeVar("_T")
+
+
+class Host(NamedTuple):
+    """One machine with a Docker engine."""
+
+    name: str
+    """As the hosts file has it; empty where there is one engine and no file."""
+    engine: Engine
+
+
+class Site:
+    """The hosts of one lab. Thread-safe.
+
+    Example::
+
+        with Site.of(Engine.connect()) as site:
+            clients = site.find(lab="default", role="client")
+    """
+
+    def __init__(self, hosts: Sequence[Host], *, server: str, dealt: Mapping[int, str] | None = None) -> None:
+        """Use *hosts*, of which *server* runs the server; *dealt*: number of a client → name of its host.
+
+        A client that is not dealt runs on the server's host.
+        """
+        self.hosts = tuple(hosts)
+        self._by_name = {host.name: host for host in hosts}
+        self.server = self._by_name[server]
+        self._dealt = dict(dealt or {})
+
+    @classmethod
+    def of(cls, engine: Engine) -> "Site":
+        """Return the site of one host, whose engine is *engine*."""
+        return cls([Host(engine.host, engine)], server=engine.host)
+
+    def close(self) -> None:
+        """Close the connections to all engines."""
+        for host in self.hosts:
+            host.engine.close()
+
+    def __enter__(self) -> "Site":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one host: names of hosts are then left out of what a person reads."""
+        return len(self.hosts) == 1
+
+    def engine(self, host: str) -> Engine:
+        """Return the engine of *host*."""
+        return self._by_name[host].engine
+
+    def host_of(self, role: Role, index: int | None) -> str:
+        """Return the name of the host that the container with *role* and *index* runs on."""
+        return self._dealt.get(index or 0, self.server.name) if role == "client" else self.server.name
+
+    def each(self, function: Callable[[Host], _T], hosts: Iterable[Host] | None = None) -> list[_T]:
+        """Return ``function(host)`` for every host (or of *hosts*), run side by side; raise the first error."""
+        return in_parallel(function, list(self.hosts if hosts is None else hosts))
+
+    # What one engine does, on all of them
+
+    def find(self, *, lab: str | None = None, run: str | None = None, role: Role | None = None) -> list[Container]:
+        """Return the labs' containers on all hosts, sorted by role, index, name and host; ``None`` means any."""
+        found = self.each(lambda host: host.engine.find(lab=lab, run=run, role=role))
+        return sorted(
+            (one for part in found for one in part), key=lambda one: (one.role, one.index or 0, one.name, one.host)
+        )
+
+    def names(self, lab: str | None) -> list[str]:
+        """Return the names of all objects of *lab* (None: of all labs), with their host where there are several."""
+        found = self.each(lambda host: [self._on(host, name) for name in host.engine.names(lab)])
+        return list(dict.fromkeys(name for part in found for name in part))
+
+    def _on(self, host: Host, what: str) -> str:
+        return what if self.is_single else f"{what} on {host.name}"
+
+    def ensure_network(self, lab: str, run: str, *, description: topology.Network, clients: int) -> Network:
+        """Return the lab's network, which joins all hosts; create it if there is none. Raises :class:`EngineError`."""
+        if self.is_single:
+            return self.server.engine.networks.ensure(lab, run, description=description, clients=clients)
+        engines = [host.engine for host in self.hosts]
+        managers = [engine for engine in engines if engine.info.manages_swarm]
+        return overlay.ensure_network(managers, engines, lab, run, description=description, clients=clients)
+
+    def start(self, lab: str, run: str, layout: Topology, starts: Sequence[Start]) -> list[Container]:
+        """Start several containers side by side, each on the host that it names; return them in the order of *starts*.
+
+        If one fails, its error is raised when all starts have ended. The containers that did start have their labels.
+        """
+        groups = {host.name: [one for one in starts if one.host == host.name] for host in self.hosts}
+        if unknown := [one.host for one in starts if one.host not in groups]:
+            raise LabError(f"no host {unknown[0]!r} is in this lab: there are {', '.join(groups)}")
+        started = self.each(lambda host: host.engine.start(lab, run, layout, groups[host.name]))
+        waiting = {host.name: iter(part) for host, part in zip(self.hosts, started, strict=True)}
+        return [next(waiting[one.host]) for one in starts]
+
+    def remove_lab(self, lab: str | None) -> list[str]:
+        """Remove all objects of *lab* (None: of every lab) from all hosts; return them as ``kind name``.
+
+        A network over several hosts goes after the containers of all of them. Raises :class:`EngineError` that names
+        what is left and where; what can be removed is removed all the same.
+        """
+        if self.is_single:
+            return self.server.engine.remove_lab(lab)
+        managers = [host for host in self.hosts if host.engine.info.manages_swarm]
+        # A worker cannot remove a network of the Swarm; it forgets the network when the manager has removed it.
+        steps = ((self.hosts, "container"), (managers, "network"), (self.hosts, "network"), (self.hosts, "volume"))
+        removed: list[str] = []
+        problems: dict[str, None] = {}
+        for hosts, kind in steps:
+            outcomes = self.each(partial(_removed, lab=lab, kind=kind), hosts)
+            for host, (done, problem) in zip(hosts, outcomes, strict=True):
+                removed += [self._on(host, what) for what in done]
+                problems |= {f"{host.name}: {problem}": None} if problem else {}
+        if problems:
+            raise EngineError("; ".join(problems))
+        return removed
+
+
+def _removed(host: Host, lab: str | None, kind: str) -> tuple[list[str], str]:
+    """Return what of *kind* was removed on *host*, and in words what went wrong."""
+    try:
+        return host.engine.remove_lab(lab, kinds=[kind]), ""
+    except EngineError as error:
+        return [], str(error)
