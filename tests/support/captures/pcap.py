@@ -40,13 +40,19 @@ def rtp(sequence: int, *packets: bytes) -> bytes:
 
 
 def in_fragments(
-    payload: bytes, *, client: str = CLIENT, number: int = 7, most_bytes: int = 1256, sport: int = PORT
+    payload: bytes,
+    *,
+    client: str = CLIENT,
+    number: int = 7,
+    most_bytes: int = 1256,
+    sport: int = PORT,
+    source: str = SERVER,
 ) -> list[Packet]:
     """The frames of one datagram from the server on a path that carries *most_bytes* behind the IP header.
 
     *number* is the identification. The UDP checksum is right, as the server's kernel makes it.
     """
-    whole = IP(src=SERVER, dst=client, id=number) / UDP(sport=sport, dport=50000) / Raw(payload)
+    whole = IP(src=source, dst=client, id=number) / UDP(sport=sport, dport=50000) / Raw(payload)
     return [Ether(**ETHER) / part for part in fragment(IP(bytes(whole)), most_bytes)]
 
 
@@ -57,6 +63,8 @@ class Pcap:
         self.path = path
         self.now_s = START_S
         self.packets = 0
+        self.server = SERVER
+        """Whose ports are those of a server; of a relay's capture a test changes it from side to side."""
         self._numbers: dict[tuple[str, str], int] = {}
         path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
 
@@ -81,10 +89,10 @@ class Pcap:
         )
 
     def media(self, payload: bytes, client: str = CLIENT) -> Self:
-        return self.udp(SERVER, client, payload)
+        return self.udp(self.server, client, payload)
 
     def token(self, payload: bytes, client: str = CLIENT) -> Self:
-        return self.udp(client, SERVER, payload, sport=50000, dport=PORT)
+        return self.udp(client, self.server, payload, sport=50000, dport=PORT)
 
     def segment(
         self,
@@ -98,7 +106,7 @@ class Pcap:
     ) -> Self:
         """A TCP segment. With *offset* it is moved from its place in the stream, and the stream does not advance."""
         number = self._numbers.setdefault((source, destination), 0xFFFFFFF0)
-        sport, dport = (PORT, 40000) if source == SERVER else (40000, PORT)
+        sport, dport = (PORT, 40000) if source == self.server else (40000, PORT)
         ack = self._numbers.get((destination, source), 0)
         tcp = TCP(
             sport=sport, dport=dport, seq=(number + offset) % (1 << 32), ack=ack if "A" in flags else 0, flags=flags
@@ -109,14 +117,14 @@ class Pcap:
         return self.frame(packet / Raw(data) if data else packet)
 
     def handshake(self, client: str = CLIENT) -> Self:
-        self.segment(client, SERVER, flags="S").segment(SERVER, client, flags="SA")
-        return self.segment(client, SERVER)
+        self.segment(client, self.server, flags="S").segment(self.server, client, flags="SA")
+        return self.segment(client, self.server)
 
     def request(self, command: str, client: str = CLIENT) -> Self:
-        return self.segment(client, SERVER, line({"command": command}), flags="PA")
+        return self.segment(client, self.server, line({"command": command}), flags="PA")
 
     def reply(self, message: Mapping[str, object], client: str = CLIENT) -> Self:
-        return self.segment(SERVER, client, line(message), flags="PA")
+        return self.segment(self.server, client, line(message), flags="PA")
 
     def log(self, *, captured: int | None = None, dropped: int = 0) -> str:
         """What tcpdump prints when it is stopped."""

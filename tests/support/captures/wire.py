@@ -41,9 +41,13 @@ class Wire(TapFactsBuilder):
     >>> facts = Wire().connect(1).stream(1, 1).last("interrupt", 1).server()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: Endpoint = SERVER, *, ssrc: int = 7) -> None:
         super().__init__()
-        self.sources.add(SERVER[0])
+        self.address = server
+        self.ssrc = ssrc
+        self.ahead = 0
+        """How far the number of what a datagram carries is above its own: a relay numbers anew."""
+        self.sources.add(server[0])
         self.now_s = START_S
         self.sequence = 0
         self.problem: str | None = None
@@ -116,19 +120,21 @@ class Wire(TapFactsBuilder):
         A second after the other begins with an entry: a keyframe of the test card.
         """
         for _ in range(round(seconds / every_s)):
+            content = self.sequence + self.ahead
             for client in clients:
                 self.media.append(
                     MediaDatagram(
                         self.now_s,
-                        SERVER,
+                        self.address,
                         (host(client), port),
-                        self.sequence.to_bytes(16, "big"),
+                        (self.sequence | (self.ssrc - 7) << 64).to_bytes(16, "big"),
                         self.sequence % 65536,
-                        7,
+                        self.ssrc,
                         1328,
-                        self.sequence % 2,
-                        is_entry=self.sequence % 50 == 1,
+                        content % 2,
+                        is_entry=content % 50 == 1,
                         timestamp=round(self.sequence * every_s * 90_000) % (1 << 32),
+                        content=content.to_bytes(16, "big"),
                     )
                 )
             self.sequence += 1
@@ -149,7 +155,7 @@ class Wire(TapFactsBuilder):
         mine = [datagram for datagram in self.media if datagram.destination[0] == host(client)]
         arrived = [d._replace(time_s=d.time_s + delay_s) for position, d in enumerate(mine) if position not in lose]
         tap = Tap(f"client-{client}", "eth0", "c.pcap", len(arrived), 0, 262144, START_S, self.now_s, None)
-        return TapFacts(tap, tuple(arrived), sources=frozenset({SERVER[0]}))
+        return TapFacts(tap, tuple(arrived), sources=frozenset({self.address[0]}))
 
     def subject(self, client: int, **fields: object) -> Subject:
         """A subject whose program received every datagram and displayed every frame that began in one."""

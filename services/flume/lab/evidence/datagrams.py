@@ -29,7 +29,8 @@ class DatagramDecoder:
         """Know no PID. *keep* gets the bytes of the datagrams, which are not kept here."""
         self._keep = keep
         self._frames = FrameCounter()
-        self._frames_of: dict[bytes, int] = {}  # every client gets the same datagrams: look into each once
+        self._seen: dict[bytes, tuple[int, bytes]] = {}
+        """Identity to frames and content: every client gets the same datagrams, so each is looked into once."""
 
     def decode_untrusted(
         self, time_s: float, segment: Segment, data: bytes, *, offset: int | None = None
@@ -46,15 +47,27 @@ class DatagramDecoder:
             start = RTP_HEADER_BYTES
             if data[1] & _MARKER and _is_stuffing(data[start:]):
                 sequence = None  # it repeats a number so that a player goes on counting, and is no part of the stream
-        frames = self._frames_of.get(identity)
-        if frames is None:
-            frames = self._frames_of[identity] = self._frames.count_untrusted(memoryview(data)[start:])
+        seen = self._seen.get(identity)
+        if seen is None:
+            content = blake2b(data[start:], digest_size=_IDENTITY_BYTES).digest() if start else identity
+            seen = self._seen[identity] = self._frames.count_untrusted(memoryview(data)[start:]), content
             if self._keep is not None:
                 self._keep(identity, data)
+        frames, content = seen
         ends = segment.source, segment.destination
         is_entry = data[start : start + 1] == b"\x47" and data[start + 1 : start + 3] in _PAT
         return MediaDatagram(
-            time_s, *ends, identity, sequence, ssrc, len(data), frames, offset, is_entry, timestamp=timestamp
+            time_s,
+            *ends,
+            identity,
+            sequence,
+            ssrc,
+            len(data),
+            frames,
+            offset,
+            is_entry,
+            timestamp=timestamp,
+            content=content,
         )
 
 

@@ -16,6 +16,7 @@ from flume.errors import EvidenceError
 from flume.lab.strict import FileValue
 from flume.settings import check
 
+_Digest = bytes
 Endpoint = dissect.Endpoint
 """IP address as text, and port."""
 
@@ -23,6 +24,9 @@ END_GRACE_S = 2.0
 """After the *client's* FIN or RST has arrived, or its consent has expired, the server may need this long to notice:
 these ends of a window no acknowledgement marks. It takes 5 ms at rest; a server among busy loops on two cores answered
 commands after up to 0.66 s. Far below the 7 s for which the server streams to a host that vanished without a FIN."""
+
+RELAY = "relay"
+"""The program of a subject that passes on what it is sent."""
 
 PLAYER_SILENCE_S = 15.0
 """A connection of RTSP ends, as far as the server can know, when for so long no segment has come from its client.
@@ -73,6 +77,8 @@ class MediaDatagram(NamedTuple):
     """False: only its beginning passed the tap, in IP fragments; *identity* and *bytes* are those of that part."""
     timestamp: int | None = None
     """RTP's time stamp, 32 bits at 90 kHz; None without RTP."""
+    content: _Digest = b""
+    """Digest of the transport packets alone: a relay that numbers them anew leaves it as it is. Empty: not known."""
 
 
 class ControlStart(NamedTuple):
@@ -317,7 +323,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     watches: bool = True
     """Whether it was started with a player; one without counts datagrams alone."""
     program: str = "flume"
-    """What runs on it: our own client, or another player, which speaks RTSP and says little about itself."""
+    """What runs on it: our own client, a :data:`RELAY`, or another player, which speaks RTSP and says little about
+    itself."""
     claims: Claims = Claims()
     counters: Counters = Counters()
     expected: dict[str, Bound] = {}
@@ -332,8 +339,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_flume(self) -> bool:
-        """Whether our own client runs on it."""
-        return self.program == "flume"
+        """Whether a program of ours runs on it, which speaks our own dialect: the client, or a relay."""
+        return self.program in {"flume", RELAY}
+
+    @property
+    def is_relay(self) -> bool:
+        """Whether it is a relay: a client of one server, and the server of clients of its own."""
+        return self.program == RELAY
 
 
 class Expectations(msgspec.Struct, frozen=True, kw_only=True):

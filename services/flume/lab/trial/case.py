@@ -9,7 +9,8 @@ from flume.lab.trial.frame_account import FrameAccount
 from flume.lab.trial.link_losses import lost_datagrams
 from flume.lab.trial.matching import Matching, match
 from flume.lab.trial.measures import Measures
-from flume.lab.trial.numbering import passed_over
+from flume.lab.trial.numbering import NONE_LOST, Lost, passed_over
+from flume.lab.trial.upstream import RelayStream, Upstream
 from flume.lab.trial.verdict import Balance
 from flume.lab.trial.windows import ActiveWindow, CommandOutcome, Sessions
 
@@ -35,6 +36,10 @@ class Case(NamedTuple):
     account: FrameAccount | None = None
     """Of its frames; :mod:`flume.lab.trial.measured` makes it of all cases together."""
     measures: Measures = Measures()
+    upstream: Upstream | None = None
+    """Of a client behind a relay: what had been lost before the relay sent it. None: its server is the first of all."""
+    viewers: tuple[ActiveWindow, ...] | None = None
+    """Of a relay: the windows of its own clients. None: it is no relay, or nothing is known of these."""
 
     def active_s(self, window: ActiveWindow) -> float:
         """Return the seconds for which *window* was open while the server's capture ran."""
@@ -42,14 +47,38 @@ class Case(NamedTuple):
 
     @property
     def lost(self) -> int:
-        """Datagrams of its windows that did not reach the client's program, for whatever reason."""
+        """Datagrams of its windows that did not reach the client's program, for whatever reason on their way to it."""
         b = self.balance
-        return passed_over(self.flow) + (0 if b is None else max(0, b.sent - b.received))
+        return passed_over(self.flow, self.lost_before) + (0 if b is None else max(0, b.sent - b.received))
+
+    @property
+    def lost_before(self) -> Lost:
+        """Where in its stream datagrams had been lost before its server, a relay, sent it."""
+        return NONE_LOST if self.upstream is None else self.upstream.before
+
+    @property
+    def whole_flow(self) -> Flow:
+        """What left its server, with what its server, a relay, had lost at its place: frames are due by it."""
+        return self.flow if self.upstream is None else self.upstream.flow
+
+    @property
+    def never_came(self) -> tuple[MediaDatagram, ...]:
+        """Of :attr:`whole_flow`, the datagrams that did not reach its interface, as far as that is known."""
+        missing = () if self.matching is None else self.matching.missing
+        return missing if self.upstream is None else (*missing, *self.upstream.lost)
 
 
 def active_s(window: ActiveWindow, server: TapFacts) -> float:
     """Return the seconds for which *window* was open while the capture *server* ran."""
     return min(window.closed_s, server.tap.last_s) - window.opened_s
+
+
+def relay_stream(relay: Case) -> RelayStream:
+    """Return the stream that *relay*, a client of one server, can pass on to clients of its own."""
+    counters, late = relay.subject.counters, relay.subject.claims.late or 0
+    came = None if relay.matching is None else {id(departure) for departure, _ in relay.matching.arrived}
+    excused = counters.dropped_by_firewall + counters.dropped_by_receiver + late
+    return RelayStream(relay.subject.name, relay.whole_flow, came, excused=excused, above=relay.upstream)
 
 
 def cases_of(evidence: Evidence, server: TapFacts, sessions: Sessions) -> tuple[Case, ...]:

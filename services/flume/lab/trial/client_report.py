@@ -5,23 +5,24 @@ from collections.abc import Iterable
 from flume.lab.evidence.facts import Command, MediaDatagram
 from flume.lab.trial.case import Case
 from flume.lab.trial.numbering import frames_begun
-from flume.lab.trial.verdict import BIN_S, Balance, Check, ClientReport, CommandReport, Timeline, worst
+from flume.lab.trial.verdict import BIN_S, SERVER, Balance, Check, ClientReport, CommandReport, Timeline, worst
 from flume.lab.trial.windows import CommandOutcome
 
 
-def client_report(case: Case, checks: Iterable[Check], end_s: float) -> ClientReport:
+def client_report(case: Case, checks: Iterable[Check], end_s: float, server: str = SERVER) -> ClientReport:
     """Return the report on *case*. Its verdict is the worst of those *checks* that are about the client or its tap.
 
-    *end_s*, in epoch seconds, is where the time lines end.
+    *end_s*, in epoch seconds, is where the time lines end; *server* is the name of its server.
     """
     subject, flow, started_s = case.subject, case.flow, case.started_s
-    frames = frames_begun(flow, () if case.matching is None else case.matching.missing)
+    frames = frames_begun(case.whole_flow, case.never_came)
     active = {id(datagram) for datagram in flow.active}
     arrived = None if case.matching is None else sum(id(departure) in active for departure, _ in case.matching.arrived)
     windows = [(w.opened_s - started_s, min(w.closed_s, end_s) - started_s) for w in flow.windows]
     return ClientReport(
         name=subject.name,
         address=subject.address,
+        server=server,
         verdict=worst(check.verdict for check in checks if check.subject in {subject.name, subject.tap}),
         commands=[_command_report(command, started_s) for command in case.commands],
         active_windows=[(round(opened_s, 4), round(closed_s, 4)) for opened_s, closed_s in windows],
@@ -29,6 +30,7 @@ def client_report(case: Case, checks: Iterable[Check], end_s: float) -> ClientRe
         datagrams_leaked=len(flow.leaked),
         leak_reasons=flow.reasons,
         datagrams_lost=case.lost,
+        datagrams_lost_upstream=0 if case.upstream is None else len(case.upstream.lost),
         loss_pct=round(100 * case.lost / max(1, len(flow.sent)), 4),
         join_ms=subject.claims.join_ms,
         first_datagram_ms=_first_datagram_ms(case),

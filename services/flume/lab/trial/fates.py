@@ -13,7 +13,7 @@ from flume.lab.evidence.facts import MediaDatagram, PlayerRecord, Subject
 from flume.lab.trial.case import Case
 from flume.lab.trial.matching import Matching
 
-Cause = Literal["link", "queue", "host", "firewall", "receiver", "late"]
+Cause = Literal["upstream", "link", "queue", "host", "firewall", "receiver", "late"]
 
 NEARLY_FULL = 0.9
 """A neighbour of a lost datagram that took this share of the full queue's delay came through a queue that was full."""

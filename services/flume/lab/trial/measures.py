@@ -50,6 +50,8 @@ class WireFigures(_Value, frozen=True, kw_only=True):
     jitter_most_ms: float | None = None
     delay_ms: Spread | None = None
     """From the server's interface to the client's."""
+    end_to_end_ms: Spread | None = None
+    """From the interface of the first server to the client's, over all relays; None where there is none between."""
     clock_bound_ms: float = 0.0
     """How far the clocks of the two captures may be apart: 0 where one kernel stamps both."""
     delay_factor_ms: float | None = None
@@ -96,6 +98,8 @@ class Attribution(_Value, frozen=True, kw_only=True):
     """Where the frames that were due and not shown were lost. ``missing`` is the sum of all others."""
 
     missing: int
+    upstream: int = 0
+    """A datagram of it was lost before the client's relay sent it, or by the relay."""
     link: int = 0
     """A datagram of the frame was lost or damaged at random on the shaped link."""
     queue: int = 0
@@ -169,6 +173,8 @@ class Series(_Value, frozen=True, kw_only=True):
     """Median of the datagrams that arrived; None where none did."""
     shown: list[int]
     """Frames displayed."""
+    lost_upstream: list[int] = []
+    """Lost before the client's relay sent them, by when it would have; empty where its server is no relay."""
     vmaf: list[float | None] = []
     """The lowest of the frames sent in this bin; None where none was compared."""
 

@@ -1,8 +1,9 @@
 """What the RTP numbers of the allowed datagrams say: holes, repetitions, and which frames a window's end cut. Pure."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from flume.lab.evidence.facts import Endpoint, MediaDatagram
@@ -13,23 +14,41 @@ _NUMBERS = 1 << 16
 """RTP's sequence numbers wrap here (RFC 3550)."""
 
 
-def holes(datagrams: Sequence[MediaDatagram], refused_s: float = math.inf) -> int:
+Lost = Mapping[int, int]
+"""A datagram's id() to how many before it a relay had lost already when it sent that one."""
+NONE_LOST: Lost = MappingProxyType({})
+
+
+def holes(datagrams: Sequence[MediaDatagram], refused_s: float = math.inf, lost: Lost = NONE_LOST) -> int:
     """Return how many RTP numbers the server skipped or repeated within one window; 0 for plain transport packets.
 
     From *refused_s* on the client's host answers that no socket listens: the kernel then refuses the server's sends.
     Over TCP a server may skip to a datagram at which a player can begin, when the connection is slower than the stream.
+    A relay may skip the numbers of as many as it *lost*.
     """
     numbered = [datagram for datagram in datagrams if datagram.sequence is not None]
-    return sum(not follows(b, a) and b.time_s < refused_s and not _passed_between(a, b) for a, b in pairwise(numbered))
-
-
-def passed_over(flow: Flow) -> int:
-    """Return how many datagrams of its windows the server never sent, because the client's connection was too slow."""
     return sum(
-        _passed_between(a, b)
+        not follows(b, a) and b.time_s < refused_s and not passed_between(a, b) and not _is_known(a, b, lost)
+        for a, b in pairwise(numbered)
+    )
+
+
+def passed_over(flow: Flow, lost: Lost = NONE_LOST) -> int:
+    """Return how many datagrams of its windows the server never sent, because the client's connection was too slow.
+
+    Those that a relay *lost* it could not send: they do not count.
+    """
+    return sum(
+        max(0, passed_between(a, b) - lost.get(id(b), 0))
         for datagrams in flow.allowed
         for a, b in pairwise(d for d in datagrams if d.sequence is not None)
     )
+
+
+def _is_known(earlier: MediaDatagram, later: MediaDatagram, lost: Lost) -> bool:
+    """Whether between the two just as many numbers are missing as a relay has lost."""
+    skipped = lost.get(id(later), 0)
+    return skipped > 0 and later.ssrc == earlier.ssrc and _gap(earlier, later) == skipped
 
 
 def repeated(flow: Flow) -> int:
@@ -70,9 +89,13 @@ def frames_begun(flow: Flow, missing: Iterable[MediaDatagram] = ()) -> FramesBeg
     return FramesBegun(due, len(frames) - due)
 
 
-def _passed_between(earlier: MediaDatagram, later: MediaDatagram) -> int:
+def passed_between(earlier: MediaDatagram, later: MediaDatagram) -> int:
     """Return how many datagrams the server passed over between two of one connection; 0 where it may not."""
     if later.offset is None or not later.is_entry or later.ssrc != earlier.ssrc:
         return 0
-    gap = ((later.sequence or 0) - (earlier.sequence or 0) - 1) % _NUMBERS
+    gap = _gap(earlier, later)
     return gap if gap < _NUMBERS // 2 else 0
+
+
+def _gap(earlier: MediaDatagram, later: MediaDatagram) -> int:
+    return ((later.sequence or 0) - (earlier.sequence or 0) - 1) % _NUMBERS

@@ -47,4 +47,5 @@ def series(case: Case, by_datagram: Mapping[int, Cause], end_s: float) -> Series
         lost_beyond=counted(beyond),
         delay_ms=[round(median(values), 3) if values else None for values in delays],
         shown=counted(one.time_s for one in record.shown) if record is not None else [],
+        lost_upstream=[] if case.upstream is None else counted(one.time_s for one in case.upstream.lost),
     )

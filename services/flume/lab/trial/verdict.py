@@ -12,6 +12,8 @@ import msgspec
 from flume.lab.trial.measures import Measures
 
 REPORT_VERSION = 1
+SERVER = "server"
+"""The name of the server that reads the source, in a report: the first of all."""
 BIN_S = 0.1
 """Width of a column in the time lines, in seconds."""
 
@@ -48,7 +50,10 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(_Value, frozen=True, kw_only=True):
-    """One examined statement. *subject* is the name of a client or a tap, or ``run``."""
+    """One examined statement. *subject* is the name of a client or a tap, or ``run``.
+
+    Where there are relays, what would be of the ``run`` alone is of one server, by its name.
+    """
 
     name: str
     verdict: Verdict
@@ -106,6 +111,8 @@ class ClientReport(_Value, frozen=True, kw_only=True):
 
     name: str
     address: str
+    server: str = SERVER
+    """What sends to it: the server, or the relay of this name, which is a client of another one."""
     verdict: Verdict
     commands: list[CommandReport]
     active_windows: list[tuple[float, float]]
@@ -117,6 +124,11 @@ class ClientReport(_Value, frozen=True, kw_only=True):
     leak_reasons: dict[str, int]
     datagrams_lost: int
     """Datagrams that left the server and did not reach the client's program, for any reason."""
+    datagrams_lost_upstream: int = 0
+    """Datagrams of its windows that its server, a relay, never had: lost before it, so they never left for this client.
+
+    They are not among ``datagrams_lost``, nor in its account.
+    """
     loss_pct: float
     join_ms: float | None
     """From the command ``connect`` to the first displayed frame, as the client reports it."""
@@ -174,6 +186,16 @@ class Network(_Value, frozen=True, kw_only=True):
     figures: list[LinkFigure] = []
 
 
+class HostLink(_Value, frozen=True, kw_only=True):
+    """The datagrams of the stream that left one host of the lab for another."""
+
+    source: str
+    destination: str
+    datagrams: int
+    bytes: int
+    """Of the datagrams' payloads: UDP payloads, RTP header included."""
+
+
 class RunFacts(_Value, frozen=True, kw_only=True):
     """What the runner knows about the run; it goes into the report unchanged."""
 
@@ -183,6 +205,8 @@ class RunFacts(_Value, frozen=True, kw_only=True):
     """Seconds that each step took, in order."""
     scenario: dict[str, object] = {}
     network: Network | None = None
+    hosts: dict[str, str] = {}
+    """Name of a tap to the name of the host whose interface it is; empty: all of them are one."""
 
 
 class Report(_Value, frozen=True, kw_only=True):
@@ -197,8 +221,13 @@ class Report(_Value, frozen=True, kw_only=True):
     scenario: dict[str, object]
     clients: list[ClientReport]
     balance: Balance
+    """Of all clients. What a relay passes on is sent once more, so it counts at each server that sends it."""
     checks: list[Check]
     timings: dict[str, float]
     taps: list[TapReport]
     network: Network | None = None
+    balances: dict[str, Balance] = {}
+    """Name of a server to the account of its own clients, where there are relays; they add up to ``balance``."""
+    host_links: list[HostLink] = []
+    """What crossed from host to host, where the run had several."""
     version: int = REPORT_VERSION

@@ -73,10 +73,22 @@ def wire_figures(case: Case) -> WireFigures | None:
         jitter_ms=_rounded(jitter.jitter_ms),
         jitter_most_ms=_rounded(jitter.most_ms),
         delay_ms=rounded_spread(spread),
+        end_to_end_ms=_end_to_end_ms(case),
         delay_factor_ms=_rounded(max((one.delay_factor_ms for one in indices), default=None)),
         media_loss_rate=max((one.media_loss_rate for one in indices), default=None),
         longest_silence_ms=_rounded(1000 * max(silences_s)) if silences_s else None,
         peak_kbit=round(peak.peak_kbit, 1),
+    )
+
+
+def _end_to_end_ms(case: Case) -> Spread | None:
+    """Return the delay of the datagrams of all windows from the first server on; None where no relay is between."""
+    if case.upstream is None or case.matching is None:
+        return None
+    origin = case.upstream.origin
+    pairs = ((origin.get(id(departure)), arrival) for departure, arrival in case.matching.arrived)
+    return rounded_spread(
+        delay.spread(1000 * (arrival.time_s - one.time_s) for one, arrival in pairs if one is not None)
     )
 
 

@@ -13,6 +13,7 @@ from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS, RUN_CH
 from flume.lab.trial.checks.run import link, steps
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import RunFacts, Verdict
+from support.captures.relaying import Tree
 from support.captures.wire import Wire
 from support.paths import ROOT
 
@@ -32,8 +33,8 @@ def test_every_check_that_a_report_names_has_an_entry():
     strange = wire.subject(1, counters=Counters(lost_on_link=1), expected={"loss_pct": Bound(most=100)})
     evidence = evidence._replace(subjects=(*evidence.subjects, strange))
     links = [link("down", "clean", ()).check("link", "client-1"), steps("a", 1, 0, "").check("steps", "client-1")]
-    report = judge(evidence, RunFacts(run="all"), links)
-    named = list(dict.fromkeys(check.name for check in report.checks))
+    reports = judge(evidence, RunFacts(run="all"), links), Tree().play().report()
+    named = dict.fromkeys(check.name for report in reports for check in report.checks)
     assert sorted(named) == sorted(NAMES)
     headings = [line.removeprefix("#### ") for line in check_list().splitlines() if line.startswith("#### ")]
     assert headings == NAMES
@@ -41,9 +42,9 @@ def test_every_check_that_a_report_names_has_an_entry():
 
 def test_the_names_are_those_that_reports_have_had():
     """They are part of the report's format: a new name is added here, an old one is not changed."""
-    assert [*RUN_CHECKS] == ["capture", "link", "steps", "backlog", "subjects", "strangers", "evidence"]
+    assert [*RUN_CHECKS] == ["capture", "link", "steps", "backlog", "subjects", "strangers", "evidence", "hops"]
     assert [*CLIENT_CHECKS][:6] == ["promise", "commands", "reception", "silence", "sequence", "acknowledged"]
-    assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join", "attribution"]
+    assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join", "attribution", "relayed", "demand"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ import pytest
 
 from flume.lab.evidence.facts import Backlog, Counters, LinkQueue, PlayerRecord, Shown
 from flume.lab.trial.attribution import _by_count
+from flume.lab.trial.card_numbers import Places
 from flume.lab.trial.case import cases_of
 from flume.lab.trial.checks import frame_sums
 from flume.lab.trial.measured import measured
@@ -242,7 +243,7 @@ def test_an_account_that_does_not_add_up_is_an_error(wrong: Attribution) -> None
         taps=(wire.server(), wire.client(1)), subjects=(msgspec.structs.replace(subject, claims=said),)
     )
     server = evidence.facts("server")
-    (case,) = measured(cases_of(evidence, server, reconstruct(server)), server, wire.now_s)
+    (case,) = measured(cases_of(evidence, server, reconstruct(server)), Places(server.media), wire.now_s)
     good = frame_sums.attribution(case)
     assert case.account is not None
     bad = frame_sums.attribution(case._replace(account=case.account._replace(attribution=wrong)))

@@ -82,4 +82,4 @@ def loss(case: Case) -> Finding:
 
 def _passed_over_by_link(case: Case) -> int:
     """Return the datagrams that the server passed over because the link carries the client's connection too slowly."""
-    return passed_over(case.flow) if case.subject.counters.control_until_s is not None else 0
+    return passed_over(case.flow, case.lost_before) if case.subject.counters.control_until_s is not None else 0

@@ -10,6 +10,7 @@ from flume.lab.trial.checks import players
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes, unsupported
 from flume.lab.trial.checks.run import SILENCE_S
 from flume.lab.trial.numbering import holes, passed_over, repeated
+from flume.lab.trial.upstream import refused_s
 from flume.lab.trial.windows import ActiveWindow, CommandOutcome
 
 
@@ -179,21 +180,22 @@ def silence(case: Case) -> Finding:
 def sequence(case: Case) -> Finding:
     """Within a window the server skips no RTP number, and within a session it repeats none.
 
-    FAIL: A number was skipped or repeated. Two skips are allowed: while the client's host refuses datagrams, and to a
-    keyframe over slow TCP.
+    FAIL: A number was skipped or repeated. Three skips are allowed: while the client's host refuses datagrams, to a
+    keyframe over slow TCP, and of as many as a relay had lost there.
 
     Next: Look for the number in the server's capture, and at the server's counters of drops.
     """
     skipped = 0
     for window, datagrams in zip(case.flow.windows, case.flow.allowed, strict=True):
-        refusals = [r.time_s for r in case.server.refusals if r.media in window.endpoints]
-        refused_s = min((time_s for time_s in refusals if time_s >= window.opened_s), default=math.inf)
-        skipped += holes(datagrams, refused_s)
+        skipped += holes(datagrams, refused_s(window, case.server.refusals), case.lost_before)
     twice = repeated(case.flow)
     if skipped or twice:
         return fails(f"the server broke the numbering {skipped} times and sent {twice} datagrams twice")
-    over = f", but for {count} passed over on its slow connection" if (count := passed_over(case.flow)) else ""
-    return passes(f"numbered without a hole or a repetition in every window{over}")
+    count = passed_over(case.flow, case.lost_before)
+    over = f", but for {count} passed over on its slow connection" if count else ""
+    lost = sum(case.lost_before.values())
+    before = f", but for what {case.upstream.relay} had lost: {lost}" if case.upstream is not None and lost else ""
+    return passes(f"numbered without a hole or a repetition in every window{over}{before}")
 
 
 def acknowledged(case: Case) -> Finding:

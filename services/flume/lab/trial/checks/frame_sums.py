@@ -9,7 +9,7 @@ from flume.lab.trial.frame_account import FrameAccount
 from flume.lab.trial.measures import Attribution
 from flume.lab.trial.numbering import frames_begun
 
-CAUSES = ("link", "queue", "host", "firewall", "receiver", "late", "decoder")
+CAUSES = ("upstream", "link", "queue", "host", "firewall", "receiver", "late", "decoder")
 """Fields of :class:`~flume.lab.trial.measures.Attribution` that add up to ``missing``."""
 
 
@@ -37,7 +37,7 @@ def _sums(case: Case, account: FrameAccount, found: Attribution) -> Iterator[str
     if total != found.missing:
         yield f"the causes add up to {total} frames, {found.missing} are missing"
     # These two hold by the way in which the account is made: they find a slip in it, and no wrong placing.
-    due = frames_begun(case.flow).due
+    due = frames_begun(case.whole_flow).due
     record = case.subject.claims.record
     if found.by != "numbers" or record is None:
         return
@@ -77,6 +77,7 @@ def _causes(case: Case, found: Attribution) -> Iterator[str]:
     if balance is None or balance.unexplained:
         return  # the balance says so
     known = {
+        "upstream": 0 if case.upstream is None else len(case.upstream.lost),
         "link": balance.lost_on_link + balance.damaged_on_link,
         "queue": balance.lost_on_link,
         "host": balance.dropped_by_backlog,

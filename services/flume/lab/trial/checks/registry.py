@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from flume.lab.trial.case import Case
-from flume.lab.trial.checks import account, delivery, frame_sums, run, viewer
+from flume.lab.trial.checks import account, delivery, frame_sums, relays, run, viewer
 from flume.lab.trial.checks.finding import Finding
 
 CLIENT_CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType(
@@ -24,6 +24,8 @@ CLIENT_CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType
         "frames": viewer.frames,
         "join": viewer.join,
         "attribution": frame_sums.attribution,
+        "relayed": relays.relayed,
+        "demand": relays.demand,
     }
 )
 """Each client is examined by all of these, in this order. None: the run does not ask."""
@@ -40,6 +42,7 @@ RUN_CHECKS: Mapping[str, Callable[..., Finding | None]] = MappingProxyType(
         "subjects": run.subjects,
         "strangers": run.strangers,
         "evidence": run.evidence,
+        "hops": relays.hops,
     }
 )
 """Checks of captures, links and the run itself; each takes what it needs."""

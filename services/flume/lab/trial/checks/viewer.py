@@ -27,7 +27,7 @@ def frames(case: Case) -> Finding | None:
         return players.frames(case)
     if least_pct is None or not _watched(case):
         return None
-    due, cut = frames_begun(case.flow, () if case.matching is None else case.matching.missing)
+    due, cut = frames_begun(case.whole_flow, case.never_came)
     shown = case.subject.claims.frames_displayed
     if shown is None:
         return errs("the client does not say how many frames it displayed")
@@ -110,4 +110,4 @@ def _continued(client: ClientReport) -> bool:
 
 
 def _watched(case: Case) -> bool:
-    return bool(case.flow.windows) and case.subject.watches
+    return bool(case.flow.windows) and case.subject.watches and not case.subject.is_relay
