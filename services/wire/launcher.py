@@ -2,7 +2,8 @@
 
 It prints one JSON line ``{"event": "ready", "links": N}`` when links can be plugged in, and one
 ``{"event": "ended", "reason": "…"}`` when the kernel has ended; then it ends with status 1, and the container with it.
-SIGTERM ends it at once, without a line.
+A kernel that ends before it was ready is booted again, with a line on standard error; one that ends later is not: its
+links are gone. SIGTERM ends it at once, without a line.
 
 Control: a Unix socket, one request a connection (:mod:`wire.requests`)::
 
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from wire import requests
-from wire.kernel import MAX_LINKS, Kernel, interfaces
+from wire.kernel import MAX_LINKS, Kernel, boot, interfaces
 from wire.pairs import Pairs
 from wire.requests import WireError
 
@@ -46,8 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
         pairs = Pairs(links)
-        kernel = Kernel([(client.fileno(), bridge.fileno()) for client, bridge in pairs.all])
-        kernel.wait_until_ready()
+        sockets = [(client.fileno(), bridge.fileno()) for client, bridge in pairs.all]
+        kernel = boot(sockets, say=_log)
         control = _listen()
     except (WireError, OSError) as error:
         _end(str(error))
@@ -60,6 +61,10 @@ def main(arguments: Sequence[str]) -> None:
 
 def _say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
+
+
+def _log(line: str) -> None:
+    os.write(2, f"{line}\n".encode())
 
 
 def _end(reason: str) -> None:

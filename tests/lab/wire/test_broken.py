@@ -3,13 +3,16 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from flume.lab.containers.engine import Engine
 from flume.lab.machine.process import wait_until
 from support.cpu_time import cpu_s
-from support.labs.wired import WiredLab
+from support.labs.containers import load_layout
+from support.labs.wired import WiredLab, start_wired
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 
@@ -34,6 +37,39 @@ def test_when_the_kernel_is_killed_the_container_says_so_and_ends(own_wired: Wir
     assert ended["event"] == "ended"
     assert ended["reason"].startswith("the kernel was killed by signal 9")
     assert_all_has_ended(own_wired)
+
+
+KILL_FIRST_KERNEL = """
+import contextlib, os, time
+os.setgroups([]); os.setresgid(10001, 10001, 10001); os.setresuid(10001, 10001, 10001)  # the kernel's user
+while True:
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as command:
+            if command.read().partition("\\0")[0].endswith("linux.uml"):
+                os.kill(int(pid), 9)
+                raise SystemExit
+    time.sleep(0.005)
+"""
+"""Waits in the wire's container for the kernel, which takes a second and more to boot, and kills it."""
+
+
+def beside_a_killer(command: Sequence[str]) -> Sequence[str]:
+    """Return a command that is *command*, beside a process that kills the first kernel."""
+    return ("sh", "-c", 'python3 -ISc "$0" & exec "$@"', KILL_FIRST_KERNEL, *command)
+
+
+def test_a_kernel_that_ends_while_it_boots_is_booted_again_and_carries_each_frame_once(wire_engine: Engine) -> None:
+    name = f"test-{os.getpid()}-booted-again"
+    try:
+        wired = start_wired(wire_engine, load_layout(), name, clients=2, command=beside_a_killer)
+        log = wired.wire.logs()
+        assert "wire: before it was ready, the kernel was killed by signal 9" in log
+        assert "booting it again, attempt 2 of 3" in log
+        before = wired.received()
+        sent = wired.send(rate=2000, seconds=1)
+        assert wait_until(lambda: wired.received() == [count + sent for count in before], timeout_s=10)
+    finally:
+        wire_engine.remove_lab(name)
 
 
 def test_when_the_launcher_is_killed_the_kernel_ends_with_it(own_wired: WiredLab) -> None:

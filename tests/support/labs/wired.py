@@ -3,7 +3,7 @@
 import ast
 import json
 import queue
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -135,13 +135,25 @@ def _datagrams(snmp: str) -> int:
     return counted["InDatagrams"] + counted["NoPorts"]
 
 
-def start_wired(engine: Engine, layout: Topology, lab: str, *, clients: int) -> WiredLab:
-    """Start a lab and plug all of its clients into a wire; their links are perfect."""
+def start_wired(
+    engine: Engine,
+    layout: Topology,
+    lab: str,
+    *,
+    clients: int,
+    command: Callable[[Sequence[str]], Sequence[str]] = tuple,
+) -> WiredLab:
+    """Start a lab and plug all of its clients into a wire; their links are perfect.
+
+    *command* makes the command of the wire's container from the usual one.
+    """
     server, hosts, box = start_lab(engine, layout, lab, clients=clients)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     output = Output(on_line=lines.put, on_error=lambda _line: None)
     (start,) = wire_starts(clients)
-    wire = engine.start_service(lab, "run-1", layout, msgspec.structs.replace(start, output=output))
+    wire = engine.start_service(
+        lab, "run-1", layout, msgspec.structs.replace(start, output=output, command=command(start.command or ()))
+    )
     links = Links(Probe(box), {host.index or 0: host.pid for host in hosts}, [wire.pid])
     wired = WiredLab(engine, lab, server, hosts, Probe(box), wire, lines, links)
     ready = wired.event()
