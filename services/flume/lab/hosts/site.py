@@ -6,7 +6,7 @@ keyed by one is keyed by host and number.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from flume.errors import EngineError, LabError
 from flume.lab.containers import topology
@@ -26,6 +26,13 @@ class Host(NamedTuple):
     engine: Engine
 
 
+class Closeable(Protocol):
+    """What carries the connection to an engine."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class Site:
     """The hosts of one lab. Thread-safe.
 
@@ -35,12 +42,24 @@ class Site:
             clients = site.find(lab="default", role="client")
     """
 
-    def __init__(self, hosts: Sequence[Host], *, server: str, dealt: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        *,
+        server: str,
+        dealt: Mapping[int, str] | None = None,
+        missing: Mapping[str, str] | None = None,
+        tunnels: Sequence[Closeable] = (),
+    ) -> None:
         """Use *hosts*, of which *server* runs the server; *dealt*: number of a client → name of its host.
 
-        A client that is not dealt runs on the server's host.
+        A client that is not dealt runs on the server's host. *missing*: see :attr:`missing`. *tunnels* are closed after
+        the engines.
         """
         self.hosts = tuple(hosts)
+        self.missing = dict(missing or {})
+        """Name of a host that does not answer and is left out → why, in words."""
+        self._tunnels = tuple(tunnels)
         self._by_name = {host.name: host for host in hosts}
         self.server = self._by_name[server]
         self._dealt = dict(dealt or {})
@@ -54,6 +73,8 @@ class Site:
         """Close the connections to all engines."""
         for host in self.hosts:
             host.engine.close()
+        for tunnel in self._tunnels:
+            tunnel.close()
 
     def __enter__(self) -> "Site":
         """Return itself."""
@@ -66,7 +87,7 @@ class Site:
     @property
     def is_single(self) -> bool:
         """Whether there is one host: names of hosts are then left out of what a person reads."""
-        return len(self.hosts) == 1
+        return len(self.hosts) + len(self.missing) == 1
 
     def engine(self, host: str) -> Engine:
         """Return the engine of *host*."""
