@@ -183,6 +183,8 @@ def _print_outcome(outcome: Outcome, spec: RunSpec) -> None:
     found = outcome.report
     console().print(report.table(found))
     click.echo(report.account(found))
+    for line in report.host_links(found):
+        click.echo(line)
     for finding in trouble(found):
         click.echo(f"{finding.verdict}: {finding.subject}: {finding.name}: {finding.detail}")
     for sentence in lost_frames(found):

@@ -78,7 +78,8 @@ def _charts(client: ClientReport, most_columns: int) -> dict[str, Any]:
     charts = {"sent": _chart(timeline.bin_s, sent, most_columns, sum)}
     if series is None:
         return charts
-    lost = {
+    lost = {"upstream": series.lost_upstream} if series.lost_upstream else {}
+    lost |= {
         "link": series.lost_link,
         "queue": series.lost_queue,
         "host": series.lost_host,

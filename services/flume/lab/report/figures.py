@@ -16,6 +16,7 @@ from flume.lab.trial.measures import (
 from flume.measures.ts.values import INDICATORS, StreamFigures
 
 _CAUSES = {
+    "upstream": "before its relay",
     "link": "link",
     "queue": "full queue of the link",
     "host": "engine's host",
@@ -80,6 +81,8 @@ def _wire(wire: WireFigures) -> Iterator[Row]:
     if wire.delay_ms is not None:
         bound = f" (clocks within {wire.clock_bound_ms:.1f} ms)" if wire.clock_bound_ms else ""
         yield Row("delay: median / 95 % / most", f"{spread(wire.delay_ms)}{bound}")
+    if wire.end_to_end_ms is not None:
+        yield Row("delay from the first server on", spread(wire.end_to_end_ms))
     yield from _optional("jitter at the end (RFC 3550)", wire.jitter_ms, "ms", 2)
     yield from _optional("jitter at most", wire.jitter_most_ms, "ms", 2)
     yield from _optional("delay factor at most (RFC 4445)", wire.delay_factor_ms, "ms")

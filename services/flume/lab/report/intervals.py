@@ -21,6 +21,8 @@ class Interval(NamedTuple):
     sent: int
     leaked: int
     rate_kbit: float | None
+    lost_upstream: int | None
+    """Before the client's relay; None where its server is no relay."""
     lost_link: int | None
     lost_queue: int | None
     lost_host: int | None
@@ -90,6 +92,7 @@ def _interval(client: ClientReport, found: Sequence[Band], span: _Span) -> Inter
         sent=round(sum(span.part(timeline.sent, timeline.bin_s))),
         leaked=round(sum(span.part(timeline.leaked, timeline.bin_s))),
         rate_kbit=mean(rates) if rates else None,
+        lost_upstream=None if series is None or not series.lost_upstream else total("lost_upstream"),
         lost_link=total("lost_link"),
         lost_queue=total("lost_queue"),
         lost_host=total("lost_host"),

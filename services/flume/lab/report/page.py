@@ -7,6 +7,7 @@ Whatever a report has in its texts, the browser runs nothing else and asks no ot
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from flume.lab.report.figures import Group, groups
 from flume.lab.report.intervals import Interval, intervals
 from flume.lab.report.pages import template
 from flume.lab.report.sentences import client_sentence, display_name, run_sentence
-from flume.lab.trial.verdict import Check, ClientReport, Report, Verdict
+from flume.lab.trial.verdict import Balance, Check, ClientReport, Report, Verdict
 
 _FOLDER = Path(__file__).parent
 _UPLOT = _FOLDER / "vendored" / "uplot-1.6.32"
@@ -46,13 +47,23 @@ class _ClientPart(NamedTuple):
     data: Markup
 
 
+class _Hop(NamedTuple):
+    """The clients of one server."""
+
+    server: str
+    parts: list[_ClientPart]
+    balance: Balance | None
+    """Of all of them; None where there is one server."""
+
+
 def html(report: Report, folder: Path | None = None) -> str:
     """Return the page of *report*; its pictures are read from *folder*, the report's own."""
-    style, script = _style(), _script()
+    style, script, parts = _style(), _script(), _parts(report, folder)
     return template(_FOLDER / "templates", "report.html.j2").render(
         report=report,
         sentence=kept_together(run_sentence(report)),
-        clients=_parts(report, folder),
+        clients=parts,
+        hops=_hops(report, parts),
         trouble=trouble(report),
         most_freezes=_MOST_FREEZES,
         style=Markup(style),  # noqa: S704 - a file of ours
@@ -95,6 +106,14 @@ def _parts(report: Report, folder: Path | None) -> list[_ClientPart]:
         )
         for position, client in enumerate(report.clients)
     ]
+
+
+def _hops(report: Report, parts: Iterable[_ClientPart]) -> list[_Hop]:
+    """Return *parts* by their servers, in the order of the report."""
+    found: dict[str, list[_ClientPart]] = {}
+    for part in parts:
+        found.setdefault(part.client.server, []).append(part)
+    return [_Hop(server, mine, report.balances.get(server)) for server, mine in found.items()]
 
 
 def _open(report: Report) -> set[int]:

@@ -7,8 +7,9 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
+from flume.lab.evidence.facts import RELAY
 from flume.lab.trial.measures import Freeze, Measures
-from flume.lab.trial.verdict import Balance, Check, ClientReport, Report, Verdict
+from flume.lab.trial.verdict import SERVER, Balance, Check, ClientReport, Report, Verdict
 
 _TIMES = {1: "once", 2: "twice"}
 
@@ -21,8 +22,10 @@ def client_sentence(client: ClientReport, checks: Iterable[Check] = ()) -> str:
     """
     said = _what_happened(client) if _was_granted(client) else _why_not_connected(client)
     name, verdict = display_name(client.name), _verdict(client, checks)
+    behind = "" if client.server == SERVER else f", behind {client.server}"
     if client.verdict is Verdict.ERROR:
-        return f"{name}: nothing is proved ({verdict}); as captured, it {said}"
+        return f"{name}{behind}: nothing is proved ({verdict}); as captured, it {said}"
+    name = f"{name}{behind}," if behind else name
     return f"{name} {said} ({verdict})" if verdict else f"{name} {said}"
 
 
@@ -137,10 +140,11 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _losses(client: ClientReport) -> str:
-    balance = client.balance
+    balance, upstream = client.balance, client.datagrams_lost_upstream
     if not balance.sent:
         return "was sent nothing while it was active"
-    parts = [f"{percent(count, balance.sent)} {where}" for count, where in _causes(balance, client)]
+    parts = [f"{percent(upstream, balance.sent + upstream)} before {client.server}"] if upstream else []
+    parts += [f"{percent(count, balance.sent)} {where}" for count, where in _causes(balance, client)]
     return f"lost {_joined(parts)}" if parts else "lost nothing"
 
 
@@ -170,6 +174,8 @@ def _pauses(client: ClientReport) -> list[str]:
 
 def _playback(client: ClientReport) -> list[str]:
     measures = client.measures
+    if client.program == RELAY:
+        return ["passes the stream on"]
     if client.player == "none":
         return ["shows no video: it counts datagrams"]
     if measures.playback is None:

@@ -122,7 +122,7 @@ def _frames(client: ClientReport) -> str:
 
 
 def table(report: Report) -> Table:
-    """Return the table for the terminal: one row a client."""
+    """Return the table for the terminal: one row a client, those of one server together."""
     # Without vertical rules it fits into the 80 columns of an ordinary terminal.
     made = Table(
         title=f"{report.run}: {report.duration_s:.1f} s",
@@ -130,6 +130,7 @@ def table(report: Report) -> Table:
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+    behind: str | None = None
     made.add_column("client", no_wrap=True)
     names_programs = any(client.program != "flume" for client in report.clients)
     if names_programs:
@@ -138,7 +139,12 @@ def table(report: Report) -> Table:
     for header in ("received\nactive", "not\nactive", "lost", "join\nms", "frames\nshown/due"):
         made.add_column(header, justify="right", no_wrap=True)
     made.add_column("verdict", no_wrap=True)
-    for client in report.clients:
+    servers = list(dict.fromkeys(client.server for client in report.clients))
+    for client in sorted(report.clients, key=lambda one: servers.index(one.server)):
+        if len(servers) > 1 and client.server != behind:
+            made.add_section()
+            made.add_row(Text(f"behind {client.server}", style="italic"))
+        behind = client.server
         leaked = Text(str(client.datagrams_leaked), style="bold red" if client.datagrams_leaked else "")
         lost = Text(f"{client.datagrams_lost}", style="red" if client.datagrams_lost else "")
         made.add_row(
@@ -153,6 +159,17 @@ def table(report: Report) -> Table:
             Text(client.verdict, style=_STYLES[client.verdict]),
         )
     return made
+
+
+def host_links(report: Report) -> list[str]:
+    """Return a line for each pair of hosts between which datagrams crossed; none where the run had one host.
+
+    Example: ``from h1 to h2: 150 datagrams, 199 200 bytes``.
+    """
+    return [
+        f"from {one.source} to {one.destination}: {number(one.datagrams)} datagrams, {number(one.bytes)} bytes"
+        for one in report.host_links
+    ]
 
 
 def account(report: Report) -> str:

@@ -58,7 +58,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_causes_of_a_loss_are_told_apart(theme: str, sight: str):
     colours = {name: colour for name, colour in THEMES[theme].items() if name.startswith("loss-")}
-    assert len(colours) == 4
+    assert len(colours) == 5
     for one, other in itertools.combinations(colours, 2):
         assert difference(colours[one], colours[other], sight) >= LEAST_DIFFERENCE, (one, other)
 
@@ -74,7 +74,7 @@ def test_what_is_drawn_stands_out_from_the_page(theme: str):
     """Three to one, as WCAG 2.1 asks of graphics (1.4.11)."""
     page = luminance(THEMES[theme]["page"])
     drawn = {name: colour for name, colour in THEMES[theme].items() if name.startswith(("loss-", "data-"))}
-    assert len(drawn) == 11
+    assert len(drawn) == 12
     for name, colour in drawn.items():
         lighter, darker = sorted((luminance(colour), page), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 3, name

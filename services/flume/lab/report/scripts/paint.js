@@ -1,7 +1,7 @@
 // What is drawn besides lines: patterns, the bands of states, the marks of commands and freezes.
 
 const paint = (() => {
-  // A tile for each cause, so that causes differ without colour too: solid, stripes, dots, a grid.
+  // A tile for each cause, so that causes differ without colour too: solid, stripes, dots, a grid, rungs.
   const TILE = 8;
   const MOTIFS = {
     solid() {},
@@ -12,6 +12,11 @@ const paint = (() => {
     },
     dots(context) {
       for (const [x, y] of [[2, 2], [6, 6]]) { context.beginPath(); context.arc(x, y, 1.4, 0, 7); context.fill(); }
+    },
+    rungs(context) {
+      context.beginPath();
+      context.moveTo(0, TILE / 2); context.lineTo(TILE, TILE / 2);
+      context.stroke();
     },
     grid(context) {
       context.beginPath();

@@ -15,6 +15,7 @@ const panels = (() => {
 
   const each = (bin) => `each ${format(bin, bin < 1 ? (bin < 0.1 ? 2 : 1) : bin % 1 ? 1 : 0)} s`;
   const LOSSES = [
+    { name: "upstream", label: "before its relay", colour: "loss-upstream", motif: "rungs", summary: total },
     { name: "link", label: "link", colour: "loss-link", motif: "solid", summary: total },
     { name: "queue", label: "full queue", colour: "loss-queue", motif: "stripes", summary: total },
     { name: "host", label: "engine’s host", colour: "loss-host", motif: "dots", summary: total },
