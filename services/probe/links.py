@@ -27,7 +27,7 @@ class Link(NamedTuple):
     @property
     def exists(self) -> bool:
         """Whether both ends are still there."""
-        return os.path.exists(f"/proc/{self.pid}") and os.path.exists(f"/sys/class/net/{self.interface}")
+        return os.path.exists(f"/proc/{self.pid}") and has_interface(0, self.interface)
 
     @property
     def client_end(self) -> str:
@@ -47,13 +47,15 @@ class Link(NamedTuple):
 
 
 def has_interface(pid: int, name: str) -> bool:
-    """Return whether the network namespace of process *pid* has the interface *name*.
+    """Return whether the network namespace of process *pid* (0: this one) has the interface *name*.
 
-    >>> has_interface(os.getpid(), "lo")
+    Not by /sys: that shows the namespace in which it was mounted.
+
+    >>> has_interface(0, "lo")
     True
     """
     try:
-        with open(f"/proc/{pid}/net/dev") as file:
+        with open(f"/proc/{pid or 'self'}/net/dev") as file:
             return any(line.partition(":")[0].strip() == name for line in file)
     except OSError:  # the process has ended, and with it its namespace
         return False

@@ -13,7 +13,6 @@ Each step can be done again. A plug that was interrupted is completed by the nex
 
 import os
 import re
-import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -101,10 +100,11 @@ def find_links(clients: Sequence[tuple[int, int]], wires: Sequence[int]) -> list
     new = [(number, pid) for number, pid in clients if number not in found or (wires and not found[number].wire)]
     ends = run_side_by_side([([*entered(pid), "ip", "-o", "link"], "") for _, pid in new])
     there = [Client(number, pid, _eth0(number, text)) for (number, pid), text in zip(new, ends, strict=True)]
+    here = run(["ip", "-o", "link"]) if there else ""
     if wires:
-        found |= {link.number: link for link in _plug(there, wires)}
+        found |= {link.number: link for link in _plug(there, wires, here)}
     else:
-        found |= {one.number: Link(one.number, one.pid, _host_end(one)) for one in there}
+        found |= {one.number: Link(one.number, one.pid, _host_end(one, here)) for one in there}
     for link in found.values():
         links.remember(link)
     return [found[number] for number, _ in clients]
@@ -116,20 +116,28 @@ def _eth0(number: int, text: str) -> Interface:
     return found["eth0"]
 
 
-def _host_end(client: Client) -> str:
-    """Return the name of this namespace's end of the link of *client*; raises :class:`ProbeError`."""
-    for index, name in socket.if_nameindex():
-        if index == client.eth0.peer and _sysfs(name, "iflink") == str(client.eth0.ifindex):
-            return name
+def _host_end(client: Client, here: str) -> str:
+    """Return the name of this namespace's end of the link of *client*; *here*: the output of ``ip -o link``.
+
+    Not by /sys, which shows the namespace in which it was mounted. Raises :class:`ProbeError`.
+    """
+    for one in interfaces(here).values():
+        if client.is_peer(one):
+            return one.name
     raise ProbeError(f"the other end of client {client.number}'s eth0 is not in the engine host's namespace")
 
 
-def _sysfs(interface: str, attribute: str) -> str:
-    with open(f"/sys/class/net/{interface}/{attribute}") as file:
-        return file.read().strip()
+def bridge_of(interface: str, here: str) -> str:
+    """Return the bridge that *interface* is a port of, by the output of ``ip -o link``; empty where it is none.
+
+    >>> bridge_of("veth7", "9: veth7@if8: <UP> mtu 1500 qdisc noqueue master br-1 state UP mode DEFAULT")
+    'br-1'
+    """
+    found = re.search(rf"^\d+: {re.escape(interface)}[@:].*? master (\S+)", here, re.MULTILINE)
+    return found[1] if found else ""
 
 
-def _plug(clients: Sequence[Client], wires: Sequence[int]) -> list[Link]:
+def _plug(clients: Sequence[Client], wires: Sequence[int], here: str) -> list[Link]:
     """Lead the links of *clients* through the first of *wires* that have pairs left."""
     spare = {pid: wire.spare_pairs(pid) for pid in wires}
     inside = {pid: interfaces(run([*entered(pid), "ip", "-o", "link"])) for pid in wires}
@@ -139,14 +147,14 @@ def _plug(clients: Sequence[Client], wires: Sequence[int]) -> list[Link]:
         if chosen is None:
             raise ProbeError(f"no wire has a pair of interfaces left for client {client.number}")
         spare[chosen] -= 1
-        plugs.append(_prepare(client, chosen, inside))
+        plugs.append(_prepare(client, chosen, inside, here))
     _remove_remains(plugs, inside)
     _make_ports(plugs)
     _move_ends(plugs)
     return [_join(one) for one in plugs]
 
 
-def _prepare(client: Client, chosen: int, inside: dict[int, dict[str, Interface]]) -> Plug:
+def _prepare(client: Client, chosen: int, inside: dict[int, dict[str, Interface]], here: str) -> Plug:
     """Return the plug of *client*, found where an interrupted one has left the other end of its eth0."""
     at = [
         (pid, end.name)
@@ -154,10 +162,9 @@ def _prepare(client: Client, chosen: int, inside: dict[int, dict[str, Interface]
         if (end := found.get(f"c{client.number}")) and client.is_peer(end)
     ]
     if not at:
-        at = [(0, _host_end(client))]
+        at = [(0, _host_end(client, here))]
         # Once the end has left the bridge, nothing else shows which one it was.
-        master = os.path.realpath(f"/sys/class/net/{at[0][1]}/master")
-        links.write(client.number, "bridge", os.path.basename(master) if os.path.exists(master) else "")
+        links.write(client.number, "bridge", bridge_of(at[0][1], here))
     bridge = links.read(client.number, "bridge")
     if not bridge:
         raise ProbeError(f"the link of client {client.number} is on no bridge: start the lab again (make lab)")
