@@ -141,8 +141,8 @@ def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(
     engine: Engine, layout: Topology, new_lab: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both listed the subnets before either created one: the engine refuses the second, which takes the next subnet."""
-    monkeypatch.setattr(engine, "_taken_subnets", tuple)
-    monkeypatch.setattr("flume.lab.containers.engine.zlib.crc32", lambda _data: 300)
+    monkeypatch.setattr(engine.networks, "taken_subnets", tuple)
+    monkeypatch.setattr("flume.lab.containers.network_store.zlib.crc32", lambda _data: 300)
     first, second = (engine.networks.ensure(new_lab(), "run-1", description=layout.networks["lab"]) for _ in range(2))
     assert (first.subnet, second.subnet) == ("198.19.44.0/24", "198.19.45.0/24")
 

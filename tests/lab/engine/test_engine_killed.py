@@ -8,6 +8,7 @@ import pytest
 
 from flume.lab.commands import status
 from flume.lab.containers.engine import Container, Engine
+from flume.lab.hosts.site import Site
 from flume.lab.machine.process import wait_until
 from support.labs.labs import new_lab
 from support.labs.own_engine import own_engine
@@ -36,7 +37,7 @@ def test_a_killed_engine_is_named_the_streams_go_on_and_down_removes_the_lab_onc
         monkeypatch.setenv("DOCKER_HOST", own.endpoint.url)
         with Engine.connect(own.endpoint) as there, new_lab(there, tmp_path / "artifacts") as lab:
             process = lab.start_held()
-            rows = lambda: status.rows(there, lab.name)  # noqa: E731
+            rows = lambda: status.rows(Site.of(there), lab.name)  # noqa: E731
             playing = lambda: [row.state for row in rows()] == ["active"] * 2  # noqa: E731
             assert wait_until(lambda: playing() or process.poll() is not None, timeout_s=90)
             assert process.poll() is None, process.communicate()

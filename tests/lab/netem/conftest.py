@@ -9,8 +9,9 @@ import pytest
 from flume.lab import checkout
 from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
-from flume.lab.run.fleet import start_fleet
+from flume.lab.hosts.site import Site
 from flume.lab.run.network import fleet_links, shape
+from flume.lab.run.starting import start_fleet
 from flume.lab.testcard import ensure_test_card
 from support.labs.labs import LabUnderTest, new_lab
 from support.labs.netem_labs import CLIENTS, NetemLab, profile, udp_layout
@@ -24,11 +25,12 @@ def _quiet(_line: str) -> None:
 def netem_lab(engine: Engine) -> Iterator[NetemLab]:
     """A server and five clients that are not connected yet, on perfect links that netem can change."""
     name = f"test-{secrets.token_hex(4)}"
-    wire = prepare.prepare_netem(engine, _quiet) == "wire"
+    site = Site.of(engine)
+    wires_on = prepare.hosts_with_wires(site, _quiet)
     video = ensure_test_card(checkout.cache(), say=_quiet, interactive=False)
     try:
         fleet = start_fleet(
-            engine, udp_layout(), lab=name, run="run-1", clients=CLIENTS, players=CLIENTS, video=video, wire=wire
+            site, udp_layout(), lab=name, run="run-1", clients=CLIENTS, players=CLIENTS, video=video, wires_on=wires_on
         )
         try:
             shape(fleet, profile("clean"))

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from flume.lab.containers.probe import sections
+from flume.lab.hosts.links import SiteLinks
 from flume.lab.link import exchange
-from flume.lab.link.links import Links
 from flume.lab.link.profile import FRAME_BYTES, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.trace import OPPORTUNITY_BYTES
@@ -73,7 +73,7 @@ def saturate(lab: NetemLab, client: int) -> Passed:
 
 def test_the_rate_follows_the_trace_and_an_outage_lets_nothing_pass(netem_lab: NetemLab, traced: Profile) -> None:
     """Datagrams that wait when the rate changes leave at the new rate. What is lost, netem has counted."""
-    links: Links = netem_lab.links
+    links: SiteLinks = netem_lab.links
     links.set(traced, [1])
     assert links.calibrate([1])[0].deviations == (), "at rest the link has the mean of the trace"
     lost = links.lost()[1]
@@ -99,7 +99,7 @@ def test_the_steps_go_on_while_another_link_is_set_and_end_with_another_profile(
     netem_lab: NetemLab, traced: Profile
 ) -> None:
     """One process makes the steps of all links; each link has its own plan."""
-    links: Links = netem_lab.links
+    links: SiteLinks = netem_lab.links
     links.set(traced, [1, 2])
     links.set(profile("dsl"), [2])
     before = links.steps()

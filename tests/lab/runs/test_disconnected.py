@@ -11,6 +11,7 @@ import pytest
 from flume.lab.commands import status
 from flume.lab.containers.engine import Engine
 from flume.lab.engines.netem import find_netem
+from flume.lab.hosts.site import Site
 from flume.lab.machine.process import wait_until
 from support.labs.labs import LabUnderTest, one_line
 
@@ -48,13 +49,15 @@ def run_disconnected(lab: LabUnderTest, engine: Engine, *arguments: object) -> D
     process = lab.start_held(*arguments)
 
     def row(number: int) -> status.Row:
-        return next(one for one in status.rows(engine, lab.name) if one.number == number)
+        return next(one for one in status.rows(Site.of(engine), lab.name) if one.number == number)
 
     def receives(number: int) -> Callable[[], bool]:
         before = row(number).datagrams or 0
         return lambda: row(number).state == "active" and (row(number).datagrams or 0) > before
 
-    assert wait_until(lambda: len(status.rows(engine, lab.name)) == 2 or process.poll() is not None, timeout_s=60)
+    assert wait_until(
+        lambda: len(status.rows(Site.of(engine), lab.name)) == 2 or process.poll() is not None, timeout_s=60
+    )
     for number in (1, 2):
         assert wait_until(receives(number), timeout_s=60), process.poll()
     with without_network(engine, lab.name, 1):

@@ -11,6 +11,7 @@ from flume.lab.containers.container import Container, Output
 from flume.lab.containers.engine import Engine
 from flume.lab.firewall.rules import Proof
 from flume.lab.firewall.scenario import find
+from flume.lab.hosts.site import Site
 from support.paths import FIREWALLS
 
 Event = dict[str, Any]
@@ -121,7 +122,7 @@ class Firewalled:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine, self.name = engine, name
-        self.firewalls = running_firewalls(engine, name)
+        self.firewalls = running_firewalls(Site.of(engine), name)
         self.clients = {one.number: one for one in map(Viewer, engine.find(lab=name, role="client"))}
         (self.server,) = engine.find(lab=name, role="server")
         (self.probe,) = engine.find(lab=name, role="probe")

@@ -6,7 +6,7 @@ import msgspec
 
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
-from flume.lab.link.links import Links
+from flume.lab.hosts.links import SiteLinks
 from flume.lab.link.profile import Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.run.fleet import Fleet
@@ -35,7 +35,7 @@ class NetemLab(NamedTuple):
     engine: Engine
     name: str
     fleet: Fleet
-    links: Links
+    links: SiteLinks
 
     def change_link(self, client: int, command: str) -> None:
         """Run a tc *command* on the link of *client*, towards it, behind the lab's back; ``LINK`` is the interface."""

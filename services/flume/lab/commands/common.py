@@ -23,6 +23,14 @@ lab_option = click.option(
     help="The lab's name (or environment variable FLUME_LAB); labs with other names are not touched.",
 )
 
+hosts_option = click.option(
+    "--hosts",
+    "hosts_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The machines of the lab (docs/hosts.md). Default: those that it was started on.",
+)
+
 artifacts_option = click.option(
     "--artifacts",
     type=click.Path(path_type=Path),

@@ -2,16 +2,16 @@
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import click
 
 from flume.errors import SettingsError
 from flume.lab import checkout
-from flume.lab.commands.common import lab_option, say
-from flume.lab.commands.running import find_client, running_firewalls
+from flume.lab.commands.common import hosts_option, lab_option, say
+from flume.lab.commands.running import find_client, reached, running_firewalls
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Engine
 from flume.lab.firewall.firewalls import Firewalls
 from flume.lab.firewall.rules import SERVER_WIDE, Proof
 from flume.lab.firewall.scenario import OPEN, Scenario, find, find_all
@@ -26,8 +26,15 @@ COLUMNS = 100
 @click.option("--server", "scope", flag_value="server", help="At the server, for all clients.")
 @click.option("--list", "as_list", is_flag=True, help="List the scenarios.")
 @lab_option
+@hosts_option
 def firewall(
-    *, scenario: str | None, clients: tuple[int, ...], scope: Literal["all", "server"] | None, as_list: bool, lab: str
+    *,
+    scenario: str | None,
+    clients: tuple[int, ...],
+    scope: Literal["all", "server"] | None,
+    as_list: bool,
+    lab: str,
+    hosts_path: Path | None,
 ) -> None:
     """Apply the firewall SCENARIO in a running lab, or remove all (open); without SCENARIO list them.
 
@@ -44,10 +51,10 @@ def firewall(
         return
     if clients and scope:
         raise SettingsError("client", clients[0], "alone: --client, --all and --server exclude one another")
-    with Engine.connect() as engine:
-        firewalls = running_firewalls(engine, topology.check_lab_name(lab))
+    with reached(topology.check_lab_name(lab), hosts_path) as site:
+        firewalls = running_firewalls(site, lab)
         for number in clients:
-            find_client(engine, lab, number, steered=False)
+            find_client(site, lab, number, steered=False)
         if scenario == OPEN:
             some = bool(clients or scope)
             firewalls.remove(_numbers(firewalls, scope or "all", clients) if some else None)

@@ -3,25 +3,28 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import click
 import msgspec
 
 from flume.errors import LabError
 from flume.lab import catalogue, checkout, progress
-from flume.lab.commands.common import lab_option, say
-from flume.lab.commands.running import find_client, find_probe, restore_links, running_links
+from flume.lab.commands.common import hosts_option, lab_option, say
+from flume.lab.commands.running import find_client, reached, restore_links, run_of, running_links
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.probe import Probe
 from flume.lab.engines import prepare
 from flume.lab.engines.lock import temporary_lab
+from flume.lab.hosts.links import SiteLinks, with_room
+from flume.lab.hosts.site import Site
 from flume.lab.link import traffic
 from flume.lab.link.links import LinkReport, Links
 from flume.lab.link.profile import Direction, Profile
 from flume.lab.link.profile_file import find_profile
 from flume.lab.link.sampling import Interval
-from flume.lab.link.wires import ensure_wires, wire_starts
+from flume.lab.link.wires import wire_starts
 
 _SLEEP = ("sleep", "infinity")
 
@@ -37,7 +40,8 @@ _WIDTHS = (-16, 6, -9, 20, 12, 20, 6, 6, 6, 8, 8)
 @click.argument("profile", required=False)
 @click.option("--client", "clients", type=int, multiple=True, metavar="N", help="Only client N; may be repeated.")
 @lab_option
-def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
+@hosts_option
+def netem(*, profile: str | None, clients: tuple[int, ...], lab: str, hosts_path: Path | None) -> None:
     """Set the links of a running lab to PROFILE without interrupting a stream; without PROFILE list the profiles.
 
     PROFILE is a name in netem/profiles or the path of a .toml file of your own. The kernel's settings are read back and
@@ -49,16 +53,16 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str) -> None:
         return
     wanted = find_profile(checkout.profiles(), profile)
     topology.check_lab_name(lab)
-    with Engine.connect() as engine:
+    with reached(lab, hosts_path) as site:
         for number in clients:
-            find_client(engine, lab, number, steered=False)
-        links = running_links(engine, lab)
+            find_client(site, lab, number, steered=False)
+        links = running_links(site, lab)
         if wanted.needs_netem:
-            links = _able_to_shape(engine, lab, links)
+            links = _able_to_shape(site, lab, links)
         for number, counts in links.steps().items():
             click.echo(f"client {number} until now: {counts}")
         links.set(wanted, clients or None)
-        if clients and (restored := restore_links(engine, lab)):
+        if clients and (restored := restore_links(site, lab)):
             say(f"started again, and given back the links that they had: clients {', '.join(map(str, restored))}")
         click.echo(f"{wanted.name}: {wanted.description}")
         present = links.present()
@@ -89,8 +93,8 @@ def calibrate(*, profiles: tuple[str, ...], lab: str | None, json_lines: bool) -
     """
     if lab is not None:
         topology.check_lab_name(lab)
-        with Engine.connect() as engine:
-            reports = running_links(engine, lab).calibrate()
+        with reached(lab) as site:
+            reports = running_links(site, lab).calibrate()
     else:
         wanted = [find_profile(checkout.profiles(), name) for name in profiles or catalogue.names(checkout.profiles())]
         interactive = sys.stderr.isatty()
@@ -110,7 +114,7 @@ def _raise_for(reports: Sequence[LinkReport]) -> None:
         raise LabError(f"calibration found links that do not do what their profiles say: {named}")
 
 
-def calibrated(links: Links, profiles: Sequence[Profile]) -> Iterator[LinkReport]:
+def calibrated(links: Links | SiteLinks, profiles: Sequence[Profile]) -> Iterator[LinkReport]:
     """Yield the reports on *profiles*; as many are measured at a time as there are *links*."""
     for chosen in rounds(links.clients, profiles):
         links.set_each(chosen, steps=False)
@@ -175,14 +179,14 @@ def as_json(report: LinkReport) -> str:
     return msgspec.json.encode({**report._asdict(), "way": report.direction}).decode()
 
 
-def _able_to_shape(engine: Engine, lab: str, links: Links) -> Links:
-    """Return *links*, with a wire that has room for all of them where the engine's kernel has no netem."""
+def _able_to_shape(site: Site, lab: str, links: SiteLinks) -> SiteLinks:
+    """Return *links*, with wires that have room for all of them on hosts whose kernels have no netem."""
     interactive = sys.stderr.isatty()
-    if prepare.prepare_netem(engine, say, interactive=interactive) == "kernel":
+    if not prepare.hosts_with_wires(site, say, interactive=interactive):
         return links
     layout = topology.load_file(checkout.lab_yaml())
     with progress.task("wire", interactive=interactive):
-        return ensure_wires(engine, lab, find_probe(engine, lab).run, layout, links)
+        return with_room(site, lab, run_of(site, lab), layout, links)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,35 @@
 """The running lab that a command is for: its client, its probe, its links. What was found by name may not run."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from flume.errors import LabError, SettingsError
 from flume.lab import checkout, progress
+from flume.lab.commands.common import say
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.probe import Probe
 from flume.lab.firewall.firewalls import Firewalls, Target
 from flume.lab.firewall.rules import SERVER_WIDE
 from flume.lab.firewall.scenario import find
-from flume.lab.link.links import Links
-from flume.lab.link.wires import ensure_wires, running_wires
+from flume.lab.hosts.connect import connect
+from flume.lab.hosts.links import SiteLinks, site_links, with_room
+from flume.lab.hosts.remembered import read_hosts, remembered
+from flume.lab.hosts.site import Site
+
+
+@contextlib.contextmanager
+def reached(lab: str, hosts_path: Path | None = None) -> Iterator[Site]:
+    """Yield the hosts of *lab*: those of the file *hosts_path*, else those it was started on, else the one engine.
+
+    A host that does not answer is said and left out. Raises :class:`LabError` where none answers.
+    """
+    hosts = remembered(checkout.cache(), lab) if hosts_path is None else read_hosts(hosts_path)
+    site = Site.of(Engine.connect()) if hosts is None else connect(hosts, say=say, tolerant=True)
+    with site:
+        yield site
 
 
 def no_lab(lab: str) -> LabError:
@@ -32,13 +50,13 @@ def check_running(container: Container, *, steered: bool = True) -> Container:
     raise LabError(f"{container.name} does not run ({how}): docker start {container.name}, or start the lab again")
 
 
-def find_client(engine: Engine, lab: str, number: int, *, steered: bool = True) -> Container:
+def find_client(site: Site, lab: str, number: int, *, steered: bool = True) -> Container:
     """Return client *number* of *lab*, which runs; see :func:`check_running`.
 
     Raises :class:`SettingsError` that lists the clients there are, and :class:`LabError` without a lab.
     """
-    clients = engine.find(lab=lab, role="client")
-    if not clients and not engine.find(lab=lab):
+    clients = site.find(lab=lab, role="client")
+    if not clients and not site.find(lab=lab):
         raise no_lab(lab)
     for container in clients:
         if container.index == number:
@@ -47,43 +65,45 @@ def find_client(engine: Engine, lab: str, number: int, *, steered: bool = True) 
     raise SettingsError("client", number, f"one of {known}" if known else "the number of a client, and there is none")
 
 
-def find_probe(engine: Engine, lab: str) -> Container:
-    """Return the probe of *lab*, which runs. Raises :class:`LabError`."""
-    for probe in engine.find(lab=lab, role="probe"):
-        return check_running(probe)
-    raise no_lab(lab)
+def find_probes(site: Site, lab: str) -> dict[str, Container]:
+    """Return the probe of *lab* on each host, which runs. Raises :class:`LabError`."""
+    probes = {probe.host: check_running(probe) for probe in site.find(lab=lab, role="probe")}
+    if not probes:
+        raise no_lab(lab)
+    return probes
 
 
-def running_links(engine: Engine, lab: str) -> Links:
+def running_links(site: Site, lab: str) -> SiteLinks:
     """Return the links of the clients of *lab* that run. Raises :class:`LabError` where none does."""
-    probe = find_probe(engine, lab)
-    clients = {one.index or 0: one.pid for one in engine.find(lab=lab, role="client") if one.pid}
+    probes = {host: Probe(one) for host, one in find_probes(site, lab).items()}
+    clients = [one for one in site.find(lab=lab, role="client") if one.pid]
     if not clients:
         raise LabError(f"no client of lab {lab!r} runs: start the lab again (make lab)")
-    return Links(Probe(probe), clients, running_wires(engine, lab))
+    return site_links(probes, clients, site.find(lab=lab, role="wire"), site.network(lab))
 
 
-def running_firewalls(engine: Engine, lab: str) -> Firewalls:
+def running_firewalls(site: Site, lab: str) -> Firewalls:
     """Return the firewalls of the running *lab*, of its clients that run; raises :class:`LabError` without a lab."""
-    probe = find_probe(engine, lab)
-    servers = engine.find(lab=lab, role="server")
+    probes = {host: Probe(one) for host, one in find_probes(site, lab).items()}
+    servers = site.find(lab=lab, role="server")
     if not servers:
         raise no_lab(lab)
     server = check_running(servers[0], steered=False)
-    targets = [Target(SERVER_WIDE, server.pid, server.address)]
-    targets += [Target(one.index or 0, one.pid, one.address) for one in engine.find(lab=lab, role="client") if one.pid]
-    return Firewalls(Probe(probe), targets)
+    targets = [Target(SERVER_WIDE, server.pid, server.address, server.host)]
+    clients = (one for one in site.find(lab=lab, role="client") if one.pid)
+    targets += [Target(one.index or 0, one.pid, one.address, one.host) for one in clients]
+    return Firewalls(probes, targets)
 
 
-def restore_firewalls(engine: Engine, lab: str) -> list[int]:
+def restore_firewalls(site: Site, lab: str) -> list[int]:
     """Apply the firewalls of hosts that were started again once more; return their numbers, 0 for the server.
 
     Raises :class:`LabError` for a scenario that is not one of ours: its file is not known. Without a running server
     nothing streams, and nothing is applied.
     """
-    if not any(one.pid for one in engine.find(lab=lab, role="server")):
+    if not any(one.pid for one in site.find(lab=lab, role="server")):
         return []
-    firewalls = running_firewalls(engine, lab)
+    firewalls = running_firewalls(site, lab)
     lapsed = firewalls.lapsed()
     try:
         scenarios = {number: find(checkout.firewalls(), name) for number, name in lapsed.items()}
@@ -96,6 +116,11 @@ def restore_firewalls(engine: Engine, lab: str) -> list[int]:
     return sorted(lapsed)
 
 
+def run_of(site: Site, lab: str) -> str:
+    """Return the run that started *lab*."""
+    return next(iter(find_probes(site, lab).values())).run
+
+
 def host_name(number: int) -> str:
     """Return host *number* in words.
 
@@ -105,15 +130,15 @@ def host_name(number: int) -> str:
     return "the server" if number == SERVER_WIDE else f"client {number}"
 
 
-def restore_links(engine: Engine, lab: str) -> list[int]:
+def restore_links(site: Site, lab: str) -> list[int]:
     """Give clients of *lab* that were started again the links that they had; return their numbers.
 
     A container that is started again gets a new interface from the engine, which leads past netem. Raises
     :class:`LabError` where it is not known which link a client had, because the probe was started again too.
     """
-    links = running_links(engine, lab)
+    links = running_links(site, lab)
     found = links.lapsed()
-    if found.unknown and find_probe(engine, lab).was_started_again:
+    if found.unknown and any(one.was_started_again for one in find_probes(site, lab).values()):
         numbers = ", ".join(map(str, found.unknown))
         raise LabError(
             f"the probe of lab {lab!r} was started again, and no longer knows the links of clients {numbers}: "
@@ -122,6 +147,6 @@ def restore_links(engine: Engine, lab: str) -> list[int]:
     if found.profiles:
         layout = topology.load_file(checkout.lab_yaml())
         with progress.task("links", interactive=sys.stderr.isatty()):
-            links = ensure_wires(engine, lab, find_probe(engine, lab).run, layout, links)
+            links = with_room(site, lab, run_of(site, lab), layout, links)
             links.set_each(found.profiles)
     return sorted(found.profiles)

@@ -4,6 +4,7 @@ import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -14,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from flume.errors import EngineError, LabError
-from flume.lab.commands.common import console, lab_option
+from flume.lab.commands.common import console, hosts_option, lab_option
 from flume.lab.commands.present import events_of, present
-from flume.lab.commands.running import no_lab, running_links
+from flume.lab.commands.running import no_lab, reached, running_links
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Container, Engine
+from flume.lab.containers.engine import Container
+from flume.lab.hosts.site import Site
 
 STATUS_INTERVAL_S = 1.0
 LINKS_EVERY = 5
@@ -58,22 +60,22 @@ class Row(NamedTuple):
     freezes: int | None = None
     """In about the last minute; None: it keeps no record of its frames."""
     longest_freeze_ms: float | None = None
+    host: str = ""
+    """The machine that it runs on; empty where the lab has one."""
 
 
-def rows(engine: Engine, lab: str, links: Mapping[int, str] | None = None) -> list[Row]:
+def rows(site: Site, lab: str, links: Mapping[int, str] | None = None) -> list[Row]:
     """Return a row for each client of *lab*, by its number; *links*: the names of their links' profiles."""
-    return [
-        _row(container, (links or {}).get(container.index or 0)) for container in engine.find(lab=lab, role="client")
-    ]
+    return [_row(container, (links or {}).get(container.index or 0)) for container in site.find(lab=lab, role="client")]
 
 
-def link_names(engine: Engine, lab: str) -> dict[int, str]:
+def link_names(site: Site, lab: str) -> dict[int, str]:
     """Return the name of the profile of each client's link.
 
     ``ended``: a link has ended, and the lab with it; ``lost``: the client was started again; ``?``: that is not known.
     """
     try:
-        links = running_links(engine, lab)
+        links = running_links(site, lab)
     except EngineError:
         raise
     except LabError:  # the lab is just being started, and has no probe yet
@@ -86,9 +88,9 @@ def link_names(engine: Engine, lab: str) -> dict[int, str]:
         return dict.fromkeys(links.clients, "ended")
 
 
-def server_line(engine: Engine, lab: str) -> str:
+def server_line(site: Site, lab: str) -> str:
     """Return the result of the latest health check of *lab*'s server; empty without a server."""
-    states = [container.state() for container in engine.find(lab=lab, role="server")]
+    states = [container.state() for container in site.find(lab=lab, role="server")]
     return "; ".join(f"server {state.health}: {state.health_detail or 'not yet asked'}" for state in states)
 
 
@@ -96,7 +98,7 @@ def _row(container: Container, link: str | None) -> Row:
     state, found = container.state(), present(events_of(container.logs(tail=MAX_LOG_LINES)))
     fixed = (container.index or 0, container.address, link, state.status, state.health)
     if found is None:
-        return Row(*fixed, "?", None, None, None, None, None, None, container.program)
+        return Row(*fixed, "?", None, None, None, None, None, None, container.program, host=container.host)
     statistics, stood = found.statistics, found.freezes
     counts = statistics.datagrams is not None
     return Row(
@@ -140,7 +142,9 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
     caption = Text(server, style="dim") if server else None
     result = Table(title=f"lab {lab}", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     names_programs = any(row.program != "flume" for row in found)
-    for name in ("client", *(("program",) if names_programs else ()), "address", "link", "state", "media"):
+    names_hosts = any(row.host for row in found)
+    optional = (("host",) if names_hosts else ()) + (("program",) if names_programs else ())
+    for name in ("client", *optional, "address", "link", "state", "media"):
         result.add_column(name, no_wrap=True)
     for name in ("kbit/s", "received", "lost\nbefore", "lost\nhere", "late", "jitter\nms", "frames"):
         result.add_column(name, justify="right", no_wrap=True)
@@ -150,6 +154,7 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
         counts = (row.rate_kbit, row.datagrams, row.lost_before, row.lost_here, row.late)
         result.add_row(
             str(row.number),
+            *((row.host,) if names_hosts else ()),
             *((row.program,) if names_programs else ()),
             row.address,
             row.link or "–",
@@ -170,37 +175,38 @@ def table(lab: str, found: Sequence[Row], server: str = "") -> Table:
 )
 @click.option("--once", is_flag=True, help="Print the table once.")
 @lab_option
-def show_status(*, as_json: bool, once: bool, lab: str) -> None:
+@hosts_option
+def show_status(*, as_json: bool, once: bool, lab: str, hosts_path: Path | None) -> None:
     """Show the statistics of every client: live on a terminal until Ctrl-C, once in a pipe.
 
     Lost before: datagrams that did not reach the client's host; here: dropped by its kernel; late: came after the
     jitter buffer had given them up. Freezes: of about the last minute.
     """
     topology.check_lab_name(lab)
-    with Engine.connect() as engine:
-        found = rows(engine, lab, link_names(engine, lab))
+    with reached(lab, hosts_path) as site:
+        found = rows(site, lab, link_names(site, lab))
         if not found:
             raise no_lab(lab)
         if as_json:
             for row in found:
                 click.echo(msgspec.json.encode(row._asdict()))
         elif once or not sys.stdout.isatty():
-            console().print(table(lab, found, server_line(engine, lab)))
+            console().print(table(lab, found, server_line(site, lab)))
         else:
-            _watch(engine, lab)
+            _watch(site, lab)
 
 
-def _watch(engine: Engine, lab: str) -> None:
+def _watch(site: Site, lab: str) -> None:
     def drawn() -> Table:
-        return table(lab, rows(engine, lab, links), server_line(engine, lab))
+        return table(lab, rows(site, lab, links), server_line(site, lab))
 
-    links = link_names(engine, lab)
+    links = link_names(site, lab)
     with Live(drawn(), auto_refresh=False) as live:
         try:
             for number in itertools.count(1):
                 time.sleep(STATUS_INTERVAL_S)
                 if number % LINKS_EVERY == 0:
-                    links = link_names(engine, lab)
+                    links = link_names(site, lab)
                 live.update(drawn(), refresh=True)
         except KeyboardInterrupt:
             return

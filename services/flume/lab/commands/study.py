@@ -92,7 +92,7 @@ def _digest(text: str) -> str:
 
 def _run(conductor: Conductor, *, interactive: bool) -> None:
     """Carry out what is left, on an engine that is prepared once."""
-    engine = prepare.prepare(say, interactive=interactive)
+    site = prepare.prepare_site(say, interactive=interactive)
     heard: set[str] = set()
 
     def once(line: str) -> None:
@@ -102,7 +102,7 @@ def _run(conductor: Conductor, *, interactive: bool) -> None:
             say(line)
 
     def run_one(spec: RunSpec) -> Outcome:
-        outcome = run_on(engine, spec, say=once, interactive=interactive, leave_running=False)
+        outcome = run_on(site, spec, say=once, interactive=interactive, leave_running=False)
         if not conductor.study.pictures or trouble_of(outcome.report):
             return outcome
         try:
@@ -111,7 +111,7 @@ def _run(conductor: Conductor, *, interactive: bool) -> None:
             say(f"  the pictures of this run were not measured: {error}")
             return outcome
 
-    with closing_unless_interrupted(engine):
+    with closing_unless_interrupted(site):
         conductor.conduct(run_one)
 
 

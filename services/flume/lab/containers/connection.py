@@ -57,7 +57,7 @@ def translated(what: str, endpoint: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         reason = one_line(error.explanation or str(error))
-        raise EngineError(f"the Docker engine could not {what}: {reason}{_remedy(reason)}") from error
+        raise EngineError(f"the Docker engine{_named(endpoint)} could not {what}: {reason}{_remedy(reason)}") from error
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError, BlockingIOError) as error:
         message = f"the Docker engine at {endpoint} does not answer ({what}): is it hung? restart it, then try again"
         raise EngineError(message) from error
@@ -78,6 +78,12 @@ def translated(what: str, endpoint: str) -> Iterator[None]:
         raise EngineError(message) from error
 
 
+def _named(endpoint: str) -> str:
+    """Return the host in *endpoint*, in words; empty where the lab has one engine, which needs no name."""
+    _, found, rest = endpoint.partition(" (host ")
+    return f" on {rest.removesuffix(')')}" if found else ""
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield *error* and the errors that it was raised for: a library wraps what the system said."""
     while error is not None:
@@ -92,13 +98,15 @@ def _check_socket(path: str, *, timeout_s: float) -> None:
         sock.connect(path)
 
 
-def open_engine(endpoint: Endpoint, *, timeout_s: float) -> tuple[Any, Mapping[str, Any]]:
+def open_engine(endpoint: Endpoint, *, timeout_s: float, host: str = "") -> tuple[Any, Mapping[str, Any]]:
     """Return the SDK's client for the engine at *endpoint*, and the engine's answer to ``docker info``.
+
+    *host*: its name for messages.
 
     Raises :class:`EngineError` if no engine is there, or it does not answer within *timeout_s*.
     """
     settings: dict[str, Any] = {"version": _ANY_VERSION, "timeout": timeout_s, "max_pool_size": MAX_CONNECTIONS}
-    with translated("ask for its version", endpoint.url):
+    with translated("ask for its version", f"{endpoint.url} (host {host})" if host else endpoint.url):
         if endpoint.socket_path:
             _check_socket(endpoint.socket_path, timeout_s=timeout_s)
         try:

@@ -82,9 +82,14 @@ class Engine:
         engine is there, or it does not answer within *timeout_s*.
         """
         endpoint = endpoint or find_endpoint(os.environ if environment is None else environment)
-        api, seen = open_engine(endpoint, timeout_s=timeout_s)
+        api, seen = open_engine(endpoint, timeout_s=timeout_s, host=host)
         api.timeout = _REQUEST_TIMEOUT_S
         return cls(api, info_of(seen, endpoint.url), endpoint, host)
+
+    @property
+    def where(self) -> str:
+        """Its address for messages, with the name of its host where the lab has several."""
+        return f"{self.info.endpoint} (host {self.host})" if self.host else self.info.endpoint
 
     def close(self) -> None:
         """Close the connections to the engine; its containers go on running."""
@@ -99,7 +104,7 @@ class Engine:
         self.close()
 
     def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
-        return translated(what, self.info.endpoint)
+        return translated(what, self.where)
 
     # Containers
 

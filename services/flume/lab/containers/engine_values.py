@@ -57,6 +57,8 @@ class Network(msgspec.Struct, frozen=True):
     id: str
     subnet: str
     gateway: str
+    is_overlay: bool = False
+    """Whether it joins several engines. Then the other ends of its links are in a namespace that the engine hides."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +137,8 @@ def gateway_of(subnet: str) -> str:
 def network_of(seen: Mapping[str, Any]) -> Network:
     """Return a network from its inspection."""
     config = seen["IPAM"]["Config"][0]
-    return Network(seen["Name"], seen["Id"], config["Subnet"], config.get("Gateway", ""))
+    overlay = seen.get("Driver") == "overlay"
+    return Network(seen["Name"], seen["Id"], config["Subnet"], config.get("Gateway", ""), overlay)
 
 
 def found_of(kind: str, name: str, seen: Mapping[str, Any]) -> Found:

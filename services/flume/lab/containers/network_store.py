@@ -82,7 +82,7 @@ class NetworkStore:
                 scope="swarm" if is_overlay else None,
             )
             if is_overlay:  # where its subnet is another network's, the engine has made nothing that could be listed
-                return Network(name, str(created["Id"]), subnet, gateway_of(subnet))
+                return Network(name, str(created["Id"]), subnet, gateway_of(subnet), is_overlay)
             return network_of(self._api.inspect_network(created["Id"]))
 
     def is_real(self, network: Network) -> bool:

@@ -20,6 +20,7 @@ import msgspec
 from flume.errors import EngineError, LabError
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.lock_store import Held
+from flume.lab.hosts.site import Site
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.machine.process import has_gone, start_ticks
 from flume.untrusted_json import decode_untrusted
@@ -128,8 +129,17 @@ def only_one(engine: Engine, lab: str, *, image: str) -> Iterator[None]:
     finally:
         # On a connection of its own: an interrupt may have come while a pooled one was being handed out. A lock that
         # could not be removed belongs to a dead process soon.
-        with contextlib.suppress(EngineError), Engine.connect(engine.endpoint) as again:
+        with contextlib.suppress(EngineError), Engine.connect(engine.endpoint, host=engine.host) as again:
             again.locks.remove(held)
+
+
+@contextlib.contextmanager
+def only_one_everywhere(site: Site, lab: str, *, image: str) -> Iterator[None]:
+    """Hold the lock of *lab* on every host of *site* in the body; see :func:`only_one`."""
+    with contextlib.ExitStack() as held:
+        for host in site.hosts:
+            held.enter_context(only_one(host.engine, lab, image=image))
+        yield
 
 
 @contextlib.contextmanager
@@ -165,7 +175,9 @@ def _take(engine: Engine, lab: str, image: str) -> Held:
         for other in engine.locks.find(lab):
             found = _life(other, engine)
             if found != "dead":
-                raise LabError(_refusal(lab, other, found))
+                raise LabError(
+                    f"{engine.host}: {_refusal(lab, other, found)}" if engine.host else _refusal(lab, other, found)
+                )
             engine.locks.remove(other)
         time.sleep(0.05)  # it may be of a name that is just being removed
     raise EngineError(

@@ -8,6 +8,9 @@ from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.engines.netem import Place, find_netem
+from flume.lab.hosts.connect import connect
+from flume.lab.hosts.hosts_file import HostsFile
+from flume.lab.hosts.site import Site
 from flume.lab.machine import dockerd
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.progress import Say
@@ -36,6 +39,39 @@ def prepare(say: Say, *, interactive: bool = False, tests: bool = False, players
         engine.close()
         raise
     return engine
+
+
+def prepare_site(
+    say: Say,
+    *,
+    hosts: HostsFile | None = None,
+    clients: int = 1,
+    interactive: bool = False,
+    tests: bool = False,
+    players: bool = False,
+) -> Site:
+    """Return the hosts of a lab with *clients* clients, which answer and have the images; see :func:`prepare`.
+
+    Without *hosts* that is the one engine that ``docker`` would use.
+    """
+    if hosts is None:
+        return Site.of(prepare(say, interactive=interactive, tests=tests, players=players))
+    site = connect(hosts, clients=clients, say=say)
+    try:
+        images.ensure_images(site.server.engine, say=say, interactive=interactive, players=players or tests)
+    except BaseException:
+        site.close()
+        raise
+    return site
+
+
+def hosts_with_wires(site: Site, say: Say, *, interactive: bool = False) -> tuple[str, ...]:
+    """Return the hosts whose links pass through a wire, with its image; the other ones' kernels have netem.
+
+    Raises what :func:`prepare_netem` raises.
+    """
+    places = [(host.name, prepare_netem(host.engine, say, interactive=interactive)) for host in site.hosts]
+    return tuple(name for name, place in places if place == "wire")
 
 
 def prepare_netem(engine: Engine, say: Say, *, interactive: bool = False) -> Place:

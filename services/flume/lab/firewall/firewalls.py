@@ -9,7 +9,7 @@ applied, so that another process finds it. The memory ends with the lab::
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from flume.errors import EngineError, SettingsError
@@ -27,12 +27,22 @@ class Target(NamedTuple):
     number: int
     pid: int
     address: str
+    engine_host: str = ""
+    """The machine whose process *pid* is; empty where there is one."""
+
+    @property
+    def process(self) -> tuple[str, int]:
+        """Its first process; a number alone means one on each machine."""
+        return self.engine_host, self.pid
 
 
 class AppliedRuleSet(NamedTuple):
-    """One rule set that is applied in the namespace of *pid* for client *number*; *lines* has its rules and counts."""
+    """One rule set that is applied in the namespace of *process* for client *number*.
 
-    pid: int
+    *lines* has its rules and counts.
+    """
+
+    process: tuple[str, int]
     number: int
     scenario: str
     lines: str
@@ -41,11 +51,16 @@ class AppliedRuleSet(NamedTuple):
 class Firewalls:
     """The firewalls of one lab."""
 
-    def __init__(self, probe: Probe, targets: Sequence[Target], *, port: int = DEFAULT_PORT) -> None:
-        """Use *probe* in the namespaces of *targets*: the server and the clients, which stream over *port*."""
-        self.probe = probe
+    def __init__(self, probes: Mapping[str, Probe], targets: Sequence[Target], *, port: int = DEFAULT_PORT) -> None:
+        """Use the probe of each machine for *targets*: the server and the clients, which stream over *port*."""
+        self._probes = dict(probes)
         self._hosts = {target.number: target for target in targets}
         self._port = port
+
+    @property
+    def probe(self) -> Probe:
+        """The probe of the server's machine."""
+        return self._probes[self._host(SERVER_WIDE).engine_host]
 
     @property
     def clients(self) -> tuple[int, ...]:
@@ -58,32 +73,38 @@ class Firewalls:
         Raises :class:`SettingsError` for a host that does not exist or that the scenario is not for, and
         :class:`~flume.errors.EngineError` with the kernel's reason.
         """
-        arguments: list[str] = []
+        arguments: dict[str, list[str]] = {}
         for number in numbers:
             host = self._host(number)
             if number == SERVER_WIDE and "server" not in scenario.scopes:
                 raise SettingsError("firewall", scenario.name, "a scenario for the server: this one is for clients")
             address = None if number == SERVER_WIDE else host.address
             for rule_set in rule_sets(scenario, number=number, address=address, port=self._port):
-                pid = self._pid(number, rule_set.side)
-                arguments += _arguments(pid, number, scenario.name, rule_set)
+                machine, pid = self._process(number, rule_set.side)
+                arguments.setdefault(machine, []).extend(_arguments(pid, number, scenario.name, rule_set))
         if arguments:
             # The one before may have had rules at both ends of the path, and this one at one end.
             self.remove(numbers)
-            result = self.probe.container.exec(["firewall", "apply", *arguments])
+        for machine, words in arguments.items():
+            result = self._probes[machine].container.exec(["firewall", "apply", *words])
             if result.code:
                 self.remove(numbers)  # a part of a firewall proves nothing
-                words = " ".join(result.stderr.split())[:300]
-                raise EngineError(f"firewall {scenario.name!r} was not applied, as its rules were refused: {words}")
+                reason = " ".join(result.stderr.split())[:300]
+                raise EngineError(f"firewall {scenario.name!r} was not applied, as its rules were refused: {reason}")
 
     def remove(self, numbers: Sequence[int] | None = None) -> None:
         """Remove the firewalls of *numbers*, or all: rules, chains, routes and timeouts are as before."""
         self._forget_ended((SERVER_WIDE, *self.clients) if numbers is None else numbers)
         wanted = (SERVER_WIDE, *self.clients) if numbers is None else tuple(numbers)
-        pairs = {(self._pid(number, side), number) for number in wanted for side in ("client", "server")}
-        arguments = [str(value) for pair in sorted(pairs) for value in pair]
-        if arguments:
-            self.probe.container.run_checked(["firewall", "remove", *arguments])
+        self._remove({(self._process(number, side), number) for number in wanted for side in ("client", "server")})
+
+    def _remove(self, pairs: Collection[tuple[tuple[str, int], int]]) -> None:
+        """Remove the rule sets of *pairs* of a process and the number of a client."""
+        for machine, probe in self._probes.items():
+            here = [(pid, number) for (where, pid), number in sorted(pairs) if where == machine]
+            if here:
+                words = [str(value) for pair in here for value in pair]
+                probe.container.run_checked(["firewall", "remove", *words])
 
     def applied(self) -> Mapping[int, str]:
         """Return the name of the scenario of each client that has one; under 0 the server's."""
@@ -101,9 +122,11 @@ class Firewalls:
 
     def lapsed(self) -> Mapping[int, str]:
         """Return the scenario of each host that no longer has all of its rules: a container was started again."""
-        pids = {target.pid for target in self._hosts.values()}
+        processes = {target.process for target in self._hosts.values()}
         listed = self._listed(["firewall", "list"])
-        return {one.number: one.scenario for one in listed if one.pid not in pids and one.number in self._hosts}
+        return {
+            one.number: one.scenario for one in listed if one.process not in processes and one.number in self._hosts
+        }
 
     def restore(self, scenarios: Mapping[int, Scenario]) -> None:
         """Apply the scenario of each host again, in place of what is left of it."""
@@ -112,20 +135,28 @@ class Firewalls:
 
     def _forget_ended(self, numbers: Sequence[int]) -> None:
         """Forget rules of *numbers* that have ended with their containers."""
-        pids = {target.pid for target in self._hosts.values()}
-        ended = [one for one in self._listed(["firewall", "list"]) if one.pid not in pids and one.number in numbers]
-        arguments = [str(value) for one in ended for value in (one.pid, one.number)]
-        if arguments:
-            self.probe.container.run_checked(["firewall", "remove", *arguments])
+        processes = {target.process for target in self._hosts.values()}
+        ended = [one for one in self._listed(["firewall", "list"]) if one.process not in processes]
+        self._remove({(one.process, one.number) for one in ended if one.number in numbers})
 
     def _applied_rule_sets(self) -> list[AppliedRuleSet]:
-        pids = [str(target.pid) for target in self._hosts.values()]
-        return self._listed(["firewall", "show", *pids])
+        return [
+            one
+            for machine in self._probes
+            for one in self._listed(
+                ["firewall", "show", *(str(host.pid) for host in self._hosts.values() if host.engine_host == machine)],
+                machine,
+            )
+        ]
 
-    def _listed(self, command: Sequence[str]) -> list[AppliedRuleSet]:
-        pieces = _HEAD.split(self.probe.container.run_checked(command))
-        heads = zip(pieces[1::4], pieces[2::4], pieces[3::4], pieces[4::4], strict=True)
-        return [AppliedRuleSet(int(pid), int(number), scenario, lines) for pid, number, scenario, lines in heads]
+    def _listed(self, command: Sequence[str], machine: str | None = None) -> list[AppliedRuleSet]:
+        """Return what the probe of *machine* (None: of each) lists."""
+        found = []
+        for where in self._probes if machine is None else (machine,):
+            pieces = _HEAD.split(self._probes[where].container.run_checked(command))
+            heads = zip(pieces[1::4], pieces[2::4], pieces[3::4], pieces[4::4], strict=True)
+            found += [AppliedRuleSet((where, int(pid)), int(number), name, text) for pid, number, name, text in heads]
+        return found
 
     def _host(self, number: int) -> Target:
         if number not in self._hosts:
@@ -134,9 +165,9 @@ class Firewalls:
             raise SettingsError("client", number, known)
         return self._hosts[number]
 
-    def _pid(self, number: int, side: Side) -> int:
+    def _process(self, number: int, side: Side) -> tuple[str, int]:
         """Return the process in whose namespace the rules at *side* of client *number* are."""
-        return self._host(SERVER_WIDE if side == "server" else number).pid
+        return self._host(SERVER_WIDE if side == "server" else number).process
 
 
 def _arguments(pid: int, number: int, scenario: str, rule_set: RuleSet) -> list[str]:

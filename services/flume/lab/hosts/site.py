@@ -4,7 +4,7 @@ A lab on one engine is a site of one host. What a container's process number mea
 keyed by one is keyed by host and number.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -69,6 +69,19 @@ class Site:
         """Return the site of one host, whose engine is *engine*."""
         return cls([Host(engine.host, engine)], server=engine.host)
 
+    def again(self, *, timeout_s: float = 10.0, without: Collection[str] = ()) -> "Site":
+        """Return the same hosts, on connections of their own; *without* those.
+
+        An interrupt may have come while a connection was being handed out. Raises :class:`EngineError`.
+        """
+        wanted = [host for host in self.hosts if host.name not in without]
+
+        def connected(host: Host) -> Host:
+            return Host(host.name, Engine.connect(host.engine.endpoint, timeout_s=timeout_s, host=host.name))
+
+        server = self.server.name if self.server in wanted else wanted[0].name
+        return Site(in_parallel(connected, wanted), server=server, dealt=self._dealt)
+
     def close(self) -> None:
         """Close the connections to all engines."""
         for host in self.hosts:
@@ -125,6 +138,11 @@ class Site:
         engines = [host.engine for host in self.hosts]
         managers = [engine for engine in engines if engine.info.manages_swarm]
         return overlay.ensure_network(managers, engines, lab, run, description=description, clients=clients)
+
+    def network(self, lab: str) -> Network | None:
+        """Return the network of *lab*; None without one, or where no host that answers manages the Swarm."""
+        engines = [host.engine for host in self.hosts if self.is_single or host.engine.info.manages_swarm]
+        return next((found for one in engines if (found := one.networks.find(lab))), None)
 
     def start(self, lab: str, run: str, layout: Topology, starts: Sequence[Start]) -> list[Container]:
         """Start several containers side by side, each on the host that it names; return them in the order of *starts*.

@@ -61,13 +61,17 @@ class Links:
         reports = links.calibrate()
     """
 
-    def __init__(self, probe: Probe, clients: Mapping[int, int], wires: Sequence[int] = ()) -> None:
+    def __init__(
+        self, probe: Probe, clients: Mapping[int, int], wires: Sequence[int] = (), *, overlay: str = ""
+    ) -> None:
         """Use *probe* for *clients*: number → process id of the client on the engine's host.
 
         *wires*: process ids of the lab's wires (:mod:`flume.lab.link.wires`); with any, each link is led through one
-        when it is first set. Without wires the engine's kernel shapes the links.
+        when it is first set. Without wires the engine's kernel shapes the links. *overlay*: identity of the lab's
+        network where it is an overlay; the engine keeps the other ends of the links in a namespace of its own then.
         """
         self._probe = probe
+        self._overlay = overlay
         self._clients = dict(clients)
         self._wires = list(wires)
 
@@ -221,7 +225,7 @@ class Links:
 
     def with_wires(self, wires: Sequence[int]) -> "Links":
         """Return the same links with more wires, whose first processes are *wires*."""
-        return Links(self._probe, self._clients, [*self._wires, *wires])
+        return Links(self._probe, self._clients, [*self._wires, *wires], overlay=self._overlay)
 
     def _read(self) -> list[LinkState]:
         return self._states(self._read_parts())
@@ -240,7 +244,8 @@ class Links:
         return found
 
     def _run(self, action: str, **request: Any) -> dict[tuple[str, str], str]:
-        return sections(self._probe.container.run_checked(exchange.command(action, request)))
+        within = ["overlay", self._overlay] if self._overlay else []
+        return sections(self._probe.container.run_checked([*within, *exchange.command(action, request)]))
 
 
 def _losses(link: LinkState, time_s: float) -> LinkLosses:

@@ -5,6 +5,8 @@ A wire has a fixed number of places for links. A place serves one link once: a c
 
 import math
 
+import msgspec
+
 from flume.lab.containers.engine import Engine, Start
 from flume.lab.containers.topology import Topology
 from flume.lab.link.links import Links
@@ -29,11 +31,6 @@ def wire_starts(links: int, *, first: int = 1) -> list[Start]:
     return [Start(service="wire", role="wire", index=index, command=command) for index in range(first, first + number)]
 
 
-def running_wires(engine: Engine, lab: str) -> list[int]:
-    """Return the process of each wire of *lab* that runs, in the order in which they were started."""
-    return [one.pid for one in engine.find(lab=lab, role="wire") if one.pid]
-
-
 def ensure_wires(engine: Engine, lab: str, run: str, layout: Topology, links: Links) -> Links:
     """Return *links* with wires that have room for all those that pass through none yet; start one if need be.
 
@@ -44,4 +41,5 @@ def ensure_wires(engine: Engine, lab: str, run: str, layout: Topology, links: Li
     if not missing:
         return links
     last = max((one.index or 0 for one in engine.find(lab=lab, role="wire")), default=0)
-    return links.with_wires([one.pid for one in engine.start(lab, run, layout, wire_starts(missing, first=last + 1))])
+    starts = [msgspec.structs.replace(one, host=engine.host) for one in wire_starts(missing, first=last + 1)]
+    return links.with_wires([one.pid for one in engine.start(lab, run, layout, starts)])

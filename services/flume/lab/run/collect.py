@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from flume.errors import EvidenceError, LabError
 from flume.lab.containers.container import Container
+from flume.lab.containers.parallel import in_parallel
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, receive_buffer_errors, socket_drops
@@ -18,6 +19,8 @@ from flume.lab.link.links import LinkLosses
 from flume.lab.run.fleet import Client, Fleet
 from flume.lab.run.network import fleet_links
 from flume.lab.run.scenario import Timetable
+from flume.lab.trial.checks.run import host as host_lost
+from flume.lab.trial.verdict import Check
 
 SERVER_TAP = "server"
 Queues = Sequence[tuple[float, Collection[int], LinkQueue | None]]
@@ -39,15 +42,25 @@ def start_taps(fleet: Fleet) -> None:
     fleet.probe.switch_segmentation_off(server.pid)
     buffers = min(MOST_BUFFERS, math.ceil(len(fleet.clients) / CLIENTS_PER_BUFFER))
     at_server = Tap(SERVER_TAP, server.pid, buffer_kib=BUFFER_KIB * buffers)
-    taps = [at_server, *(Tap(client.name, client.container.pid) for client in fleet.clients)]
-    fleet.probe.start_taps(taps)
+
+    def start(host: str) -> None:
+        own = [at_server] if host == server.host else []
+        fleet.probes[host].start_taps([*own, *(Tap(one.name, one.container.pid) for one in fleet.on(host))])
+
+    in_parallel(start, list(fleet.probes))
 
 
 def stop_taps(fleet: Fleet) -> list[TapEnd]:
     """Stop the taps; return how each ended. Raises :class:`EvidenceError` when the disk for captures was full."""
     # The server's tap last: a datagram captured at a client must have been captured at the server, even when the
     # server never stops sending.
-    ends = fleet.probe.stop_taps([*(client.name for client in fleet.clients), SERVER_TAP])
+    others = [host for host in fleet.probes if host != fleet.server.container.host]
+    parts = in_parallel(lambda host: fleet.probes[host].stop_taps([one.name for one in fleet.on(host)]), others)
+    here = fleet.on(fleet.server.container.host)
+    ends = [
+        *fleet.probe.stop_taps([*(client.name for client in here), SERVER_TAP]),
+        *(e for part in parts for e in part),
+    ]
     cut = [end.name for end in ends if end.disk_full]
     if cut:
         raise EvidenceError(
@@ -66,36 +79,65 @@ def gather(
     port: int,
     directory: Path,
     queues: Queues = (),
+    lost: Sequence[Client] = (),
     keep: Keep | None = None,
 ) -> Evidence:
     """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
 
-    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queues* those of the links. *keep*
-    gets the bytes of each datagram that left the server. Raises
-    :class:`~flume.errors.LabError` when the engine cannot hand the material over, or it cannot be written.
+    *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queues* those of the links. *lost*:
+    clients of hosts that were lost; they are judged by what the server's capture has of them. *keep* gets the bytes of
+    each datagram that left the server. Raises :class:`~flume.errors.LabError` when an engine cannot hand the material
+    over, or it cannot be written.
     """
     losses = _losses(fleet)
     ends = stop_taps(fleet)
-    raw = fleet.probe.counters([fleet.server.container.pid, *(client.container.pid for client in fleet.clients)])
-    write_counters(raw, fleet, directory / "counters")
+    raw = _counters(fleet)
+    write_counters(raw, directory / "counters")
     backlog = _backlog(fleet, directory / "counters" / "kernel")
     captures = directory / "captures"
-    fleet.probe.fetch(captures)
+    in_parallel(lambda probe: probe.fetch(captures), list(fleet.probes.values()))
     taps = [_decode(end, captures, port, keep if end.name == SERVER_TAP else None) for end in ends]
     write_all_logs(fleet.program_containers, directory / "logs")
     subjects = [
-        _subject(client, timetable, raw[client.container.pid], losses.get(client.number), queues)
-        for client in fleet.clients
+        _subject(client, timetable, raw[client.name], losses.get(client.number), queues) for client in fleet.clients
+    ]
+    subjects += [
+        Subject(name=one.name, address=one.container.address, watches=False, program=str(one.program)) for one in lost
     ]
     return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations, backlog)
 
 
+def checks_of_lost(fleet: Fleet, lost: Mapping[str, str]) -> list[Check]:
+    """Return the ERROR of each client of *fleet* whose host was lost; *lost*: name of a host → the reason."""
+    return [
+        host_lost(client.container.host, lost[client.container.host]).check("host", client.name)
+        for client in fleet.clients
+        if client.container.host in lost
+    ]
+
+
+def _counters(fleet: Fleet) -> dict[str, RawCounters]:
+    """Return the counters of the server and of each client, by name."""
+
+    def read(host: str) -> dict[str, RawCounters]:
+        pids = {one.name: one.container.pid for one in fleet.on(host)}
+        if host == fleet.server.container.host:
+            pids[SERVER_TAP] = fleet.server.container.pid
+        found = fleet.probes[host].counters(list(pids.values()))
+        return {name: found[pid] for name, pid in pids.items()}
+
+    parts = in_parallel(read, list(fleet.probes))
+    return {name: one for part in parts for name, one in part.items()}
+
+
 def _backlog(fleet: Fleet, directory: Path) -> Backlog:
-    """Return what the engine's kernel dropped between its interfaces; write the raw counts into *directory*."""
-    raw = fleet.probe.backlog()
-    _write(directory / "softnet_before.txt", raw.before)
-    _write(directory / "softnet_after.txt", raw.after)
-    return Backlog(backlog_drops(raw.before, raw.after), raw.limit)
+    """Return what the engines' kernels dropped between their interfaces; write the raw counts into *directory*."""
+    found = in_parallel(lambda item: (item[0], item[1].backlog()), list(fleet.probes.items()))
+    for host, raw in found:
+        folder = directory / host
+        _write(folder / "softnet_before.txt", raw.before)
+        _write(folder / "softnet_after.txt", raw.after)
+    return Backlog(sum(backlog_drops(raw.before, raw.after) for _, raw in found), min(raw.limit for _, raw in found))
 
 
 def _losses(fleet: Fleet) -> dict[int, LinkLosses]:
@@ -161,21 +203,18 @@ def _receiver_drops(client: Client, raw: RawCounters) -> int:
         return statistics.dropped_by_receiver
 
 
-def write_counters(raw: dict[int, RawCounters], fleet: Fleet, directory: Path) -> None:
+def write_counters(raw: Mapping[str, RawCounters], directory: Path) -> None:
     """Write the raw counters into *directory*: ``client-1/snmp.txt`` and so on, one folder for each container."""
-    names = {
-        fleet.server.container.pid: "server",
-        **{client.container.pid: client.name for client in fleet.clients},
-    }
-    for pid, counters in raw.items():
+    for name, counters in raw.items():
         for kind in RawCounters.__struct_fields__:
-            _write(directory / names[pid] / f"{kind}.txt", getattr(counters, kind))
+            _write(directory / name / f"{kind}.txt", getattr(counters, kind))
 
 
 def write_all_logs(containers: Sequence[Container], directory: Path) -> None:
     """Write the log of each container into *directory*, one file each."""
     for container in containers:
-        _write(directory / f"{container.name}.log", container.logs())
+        host = f"{container.host}." if container.host else ""
+        _write(directory / f"{host}{container.name}.log", container.logs())
 
 
 def _write(path: Path, text: str) -> None:

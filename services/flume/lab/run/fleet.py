@@ -1,23 +1,18 @@
 """One running lab: a network, a server, clients, a probe and perhaps a wire, started together and steered from here."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-
-import msgspec
 
 from flume.control.session import Command, State
 from flume.errors import LabError
-from flume.lab.containers.engine import Container, Engine, Network, Output, Start
+from flume.lab.containers.engine import Container, Network
 from flume.lab.containers.probe import Probe
-from flume.lab.containers.topology import Topology
 from flume.lab.evidence.claims import ReportedStatistics, parse_record_untrusted, parse_statistics_untrusted
 from flume.lab.evidence.facts import PlayerRecord
-from flume.lab.link.wires import wire_starts
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
-from flume.lab.run.programs import DEFAULTS, OURS, ClientOptions, Program, word
+from flume.lab.run.programs import OURS, Program, word
 
 READY_TIMEOUT_S = 60.0
 """Until the server listens and each client has sent statistics: 3 s on an idle computer."""
@@ -33,26 +28,6 @@ CAUSE_S = 1.0
 """The engine reports the end of a container some 0.2 s after its processes and interfaces have gone."""
 
 _KILLED_STATUS = 128 + 9
-
-_AGAIN = (
-    "/bin/sh",
-    "-c",
-    """again=1
-trap 'again=1; kill -TERM "$child"' HUP
-trap 'again=; kill -TERM "$child"' TERM INT
-while [ "$again" ]; do
-  again=
-  flume "$@" &
-  child=$!
-  wait "$child"; status=$?
-  while kill -0 "$child" 2>/dev/null; do wait "$child"; status=$?; done
-done
-exit "$status"
-""",
-    "flume",
-)
-"""Runs the server's program as a child, and once more after SIGHUP. A container that is started again would get another
-network interface, which neither the link nor the tap has; a program that is started again keeps both."""
 
 
 class Member(NamedTuple):
@@ -140,19 +115,37 @@ class Fleet(NamedTuple):
     network: Network
     server: Member
     clients: tuple[Client, ...]
-    probe_member: Member
+    probe_members: tuple[Member, ...]
+    """One on each host that has a container of the lab."""
     wires: tuple[Member, ...] = ()
     """Through their kernels the links pass; none where the engine's kernel shapes the links, or nothing does."""
 
     @property
+    def probes(self) -> dict[str, Probe]:
+        """The probe of each host, to run its programs."""
+        return {one.container.host: Probe(one.container) for one in self.probe_members}
+
+    @property
     def probe(self) -> Probe:
-        """The probe, to run its programs."""
-        return Probe(self.probe_member.container)
+        """The probe of the server's host."""
+        return self.probes[self.server.container.host]
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The wires, the server, the clients, the probe."""
-        return (*self.wires, self.server, *(client.member for client in self.clients), self.probe_member)
+        """The wires, the server, the clients, the probes."""
+        return (*self.wires, self.server, *(client.member for client in self.clients), *self.probe_members)
+
+    def on(self, host: str) -> tuple[Client, ...]:
+        """Return the clients on *host*."""
+        return tuple(client for client in self.clients if client.container.host == host)
+
+    def without(self, hosts: Collection[str]) -> "Fleet":
+        """Return the fleet without what runs on *hosts*, which were lost."""
+        return self._replace(
+            clients=tuple(client for client in self.clients if client.container.host not in hosts),
+            probe_members=tuple(one for one in self.probe_members if one.container.host not in hosts),
+            wires=tuple(one for one in self.wires if one.container.host not in hosts),
+        )
 
     @property
     def program_containers(self) -> tuple[Container, ...]:
@@ -221,101 +214,6 @@ class Fleet(NamedTuple):
         for member in self.members:
             if member.container.io is not None:
                 member.container.io.close()
-
-
-def start_fleet(
-    engine: Engine,
-    layout: Topology,
-    *,
-    lab: str,
-    run: str,
-    clients: int,
-    players: int,
-    video: Path,
-    programs: Sequence[Program] = (),
-    options: ClientOptions = DEFAULTS,
-    wire: bool = False,
-    restartable: bool = False,
-) -> Fleet:
-    """Start all containers in parallel; return when they run, which is before :meth:`Fleet.wait_until_ready`.
-
-    The first *players* of *clients* clients display the video. *programs*: what each client runs; empty: flume.
-    *options*: settings of flume's own clients. *wire*: start wires with room for all links. *restartable*:
-    the server can be restarted (:meth:`Fleet.restart_server`).
-    """
-    network = engine.networks.ensure(lab, run, description=layout.networks["lab"], clients=clients)
-    media = {f"/media/{video.name}": video}
-    programs = tuple(programs) or (OURS,) * clients
-    # The wires first: their kernels boot while the other containers are started.
-    starts = [
-        *(wire_starts(clients) if wire else ()),
-        Start(
-            service="server",
-            role="server",
-            network=network,
-            files=media,
-            entrypoint=_AGAIN if restartable else None,
-        ),
-        *_client_starts(network, layout, programs, players, options),
-        Start(service="probe", role="probe"),
-    ]
-    logs = [EventLog(_name(start)) for start in starts]
-    attached = [msgspec.structs.replace(start, output=_output(log)) for start, log in zip(starts, logs, strict=True)]
-    members = list(map(Member, engine.start(lab, run, layout, attached), logs))
-    wires = len(starts) - clients - 2
-    server, *watching, probe = members[wires:]
-    return Fleet(
-        network,
-        server,
-        tuple(
-            Client(number, member, watches=number <= players, program=program)
-            for number, (member, program) in enumerate(zip(watching, programs, strict=True), 1)
-        ),
-        probe,
-        tuple(members[:wires]),
-    )
-
-
-def _name(start: Start) -> str:
-    """Return the name of a container for messages."""
-    if start.role in {"client", "wire"}:
-        return f"{start.role}-{start.index}"
-    return "the probe" if start.role == "probe" else start.role
-
-
-def _client_starts(
-    network: Network, layout: Topology, programs: Sequence[Program], players: int, options: ClientOptions
-) -> Iterator[Start]:
-    usual = (*layout.service("client").command, *options.arguments)
-    for number, program in enumerate(programs, 1):
-        if program.is_flume:
-            command = usual if number <= players else without_player(usual)
-            yield Start(service="client", role="client", index=number, network=network, command=command)
-        else:
-            yield Start(
-                service="player",
-                role="client",
-                index=number,
-                network=network,
-                command=program.command,
-                program=str(program),
-            )
-
-
-def without_player(command: Sequence[str]) -> tuple[str, ...]:
-    """Return a client's *command* with the player ``none``, an option of the container contract.
-
-    >>> without_player(("watch", "server", "--player", "headless"))
-    ('watch', 'server', '--player', 'none')
-    """
-    if "--player" in command:
-        position = command.index("--player")
-        return (*command[: position + 1], "none", *command[position + 2 :])
-    return (*command, "--player", "none")
-
-
-def _output(log: EventLog) -> Output:
-    return Output(log.on_line, log.on_error)
 
 
 class _QuietWatch:

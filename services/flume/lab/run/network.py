@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from flume.lab.evidence.facts import LinkQueue
+from flume.lab.hosts.links import SiteLinks, site_links
 from flume.lab.link import traffic
 from flume.lab.link.exchange import StepCounts
-from flume.lab.link.links import LinkReport, Links
+from flume.lab.link.links import LinkReport
 from flume.lab.link.profile import Profile
 from flume.lab.run.fleet import Fleet
 from flume.lab.trial.checks.run import link
@@ -15,10 +16,10 @@ from flume.lab.trial.checks.run import steps as timed_steps
 from flume.lab.trial.verdict import Check, LinkFigure, Network
 
 
-def fleet_links(fleet: Fleet) -> Links:
+def fleet_links(fleet: Fleet) -> SiteLinks:
     """Return the links of the clients of *fleet*."""
-    clients = {client.number: client.container.pid for client in fleet.clients}
-    return Links(fleet.probe, clients, [wire.container.pid for wire in fleet.wires])
+    clients = [client.container for client in fleet.clients]
+    return site_links(fleet.probes, clients, [wire.container for wire in fleet.wires], fleet.network)
 
 
 def shape(fleet: Fleet, profile: Profile) -> None:

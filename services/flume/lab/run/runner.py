@@ -16,20 +16,23 @@ from flume.control.session import Command
 from flume.errors import LabError
 from flume.lab import checkout
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import Topology
 from flume.lab.engines import prepare
-from flume.lab.engines.lock import down_command, only_one
+from flume.lab.engines.lock import down_command, only_one_everywhere
 from flume.lab.evidence.facts import Evidence, LinkQueue
 from flume.lab.evidence.store import Store
+from flume.lab.hosts.hosts_file import HostsFile
+from flume.lab.hosts.site import Site
+from flume.lab.hosts.watch import HostWatch
 from flume.lab.link.links import LinkReport
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
-from flume.lab.run.fleet import Client, Fleet, quiesce, start_fleet
+from flume.lab.run.fleet import Client, Fleet, quiesce
 from flume.lab.run.scenario import Cue, Event, Timetable, timetable
 from flume.lab.run.spec import RunPlan, RunSpec, plan_run, shaping_media
+from flume.lab.run.starting import start_fleet
 from flume.lab.run.stopwatch import Stopwatch
 from flume.lab.testcard import ensure_test_card
 from flume.lab.trial.judge import judge
@@ -52,10 +55,18 @@ class Outcome(NamedTuple):
     """The folder of its artefacts."""
 
 
-def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | None = None) -> Outcome:
+def run_lab(
+    spec: RunSpec,
+    *,
+    say: Say,
+    interactive: bool,
+    watch: Stopwatch | None = None,
+    hosts: HostsFile | None = None,
+) -> Outcome:
     """Carry out *spec* and leave the lab running; a run that fails leaves nothing running.
 
-    *say* takes each message for the person at the terminal; *interactive*: progress bars can be shown. Raises
+    *hosts*: the machines that it runs on; None: the one engine that ``docker`` would use. *say* takes each message for
+    the person at the terminal; *interactive*: progress bars can be shown. Raises
     :class:`LabError` when the lab cannot be started, or its evidence cannot be had::
 
         spec = RunSpec(clients=2, scenario=load_scenario(text, name="short"))
@@ -65,13 +76,13 @@ def run_lab(spec: RunSpec, *, say: Say, interactive: bool, watch: Stopwatch | No
     watch = watch or Stopwatch()
     with watch.step("prepare"):
         foreign = any(not program.is_flume for program in spec.dealt)
-        engine = prepare.prepare(say, interactive=interactive, players=foreign)
-    with closing_unless_interrupted(engine):
-        return run_on(engine, spec, say=say, interactive=interactive, watch=watch)
+        site = prepare.prepare_site(say, hosts=hosts, clients=spec.clients, interactive=interactive, players=foreign)
+    with closing_unless_interrupted(site):
+        return run_on(site, spec, say=say, interactive=interactive, watch=watch)
 
 
 def run_on(
-    engine: Engine,
+    site: Site,
     spec: RunSpec,
     *,
     say: Say,
@@ -79,33 +90,41 @@ def run_on(
     watch: Stopwatch | None = None,
     leave_running: bool = True,
 ) -> Outcome:
-    """Carry out *spec* on *engine*, which :func:`~flume.lab.engines.prepare.prepare` returned; see :func:`run_lab`.
+    """Carry out *spec* on *site*, which :func:`~flume.lab.engines.prepare.prepare_site` returned; see :func:`run_lab`.
 
-    For several runs after one preparation; *engine* stays open. Without *leave_running* the lab is removed before its
+    For several runs after one preparation; *site* stays open. Without *leave_running* the lab is removed before its
     evidence is judged, so that it takes no CPU from that.
     """
     watch = watch or Stopwatch()
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
-    with only_one(engine, spec.lab, image=layout.service("probe").image):
-        wire = False
+    with only_one_everywhere(site, spec.lab, image=layout.service("probe").image):
+        wires_on: tuple[str, ...] = ()
         if spec.needs_netem:
             with watch.step("prepare"):
-                wire = prepare.prepare_netem(engine, say, interactive=interactive) == "wire"
+                wires_on = prepare.hosts_with_wires(site, say, interactive=interactive)
         with watch.step("video"):
-            plan = plan_run(spec, cpus=engine.info.cpus)
+            plan = plan_run(spec, cpus=sum(host.engine.info.cpus for host in site.hosts))
             cache = checkout.cache()
             video = spec.video or ensure_test_card(cache, say=say, interactive=interactive, card=spec.card)
         if plan.note:
             say(plan.note)
         run = _Run(
-            engine, spec, plan, video, watch, wire=wire, say=say, interactive=interactive, leave_running=leave_running
+            site,
+            spec,
+            plan,
+            video,
+            watch,
+            wires_on=wires_on,
+            say=say,
+            interactive=interactive,
+            leave_running=leave_running,
         )
         return run.carry_out(layout)
 
 
 @contextlib.contextmanager
-def closing_unless_interrupted(engine: Engine) -> Iterator[None]:
-    """Close *engine* after the body, but not after an interrupt.
+def closing_unless_interrupted(site: Site) -> Iterator[None]:
+    """Close *site* after the body, but not after an interrupt.
 
     The interrupt may have come while a thread held a lock of the HTTP library, and closing would wait for that lock
     for ever. The process ends anyway.
@@ -113,34 +132,35 @@ def closing_unless_interrupted(engine: Engine) -> Iterator[None]:
     try:
         yield
     except Exception:
-        engine.close()
+        site.close()
         raise
-    engine.close()
+    site.close()
 
 
 class _Run:
-    """One run on an engine that is ready."""
+    """One run on hosts that are ready."""
 
     def __init__(
         self,
-        engine: Engine,
+        site: Site,
         spec: RunSpec,
         plan: RunPlan,
         video: Path,
         watch: Stopwatch,
         *,
-        wire: bool,
+        wires_on: Collection[str],
         say: Say,
         interactive: bool,
         leave_running: bool,
     ) -> None:
         self.name = artifacts.new_run_name()
-        self._engine = engine
+        self._site = site
+        self._hosts = HostWatch(site, say=say)
         self._spec = spec
         self._plan = plan
         self._video = video
         self._watch = watch
-        self._wire = wire
+        self._wires_on = wires_on
         self._say = say
         self._interactive = interactive
         self._leave_running = leave_running
@@ -166,17 +186,17 @@ class _Run:
     def _report(self, layout: Topology, directory: Path, store: Store) -> Report:
         """Start, measure and judge; *store* keeps what left the server until the judge has seen it."""
         with self._watch.step("remove the last lab"):
-            self._engine.remove_lab(self._spec.lab)
+            self._site.remove_lab(self._spec.lab)
         with self._watch.step("start"), self._task("starting server and clients"):
             fleet = self._start(layout)
-        with contextlib.closing(fleet), fleet.naming_the_cause():
+        with self._hosts, contextlib.closing(fleet), fleet.naming_the_cause():
             links = self._measure_links(fleet)
             evidence = self._measure(fleet, directory, store)
-            steps = network.steps(fleet) if self._spec.profile.steps else {}
+            steps = network.steps(self._remaining(fleet)) if self._spec.profile.steps else {}
         if not self._leave_running:
             with self._watch.step("remove the lab"):
-                self._engine.remove_lab(self._spec.lab)
-        checks = network.checks(self._spec.profile, links, steps)
+                self._site.remove_lab(self._spec.lab)
+        checks = [*network.checks(self._spec.profile, links, steps), *collect.checks_of_lost(fleet, self._hosts.lost)]
         with self._watch.step("judge"):
             report = judge(evidence, self._facts(links), checks, store.packets)
         return msgspec.structs.replace(report, timings=dict(self._watch.steps))
@@ -192,17 +212,20 @@ class _Run:
             if interrupted:
                 self._say(f"Removing lab {lab!r}.")
             # On connections of its own: an interrupt may have come while a pooled connection was being handed out.
-            with Engine.connect(self._engine.endpoint) as engine:
+            lost = self._hosts.lost
+            with self._site.again(without=lost) as site:
                 with contextlib.suppress(LabError):
-                    collect.write_all_logs(engine.find(lab=lab), directory / "logs")
-                engine.remove_lab(lab)
+                    collect.write_all_logs(site.find(lab=lab), directory / "logs")
+                site.remove_lab(lab)
             artifacts.remove_if_empty(directory)
+            for host in lost:
+                self._say(f"What host {host} has of lab {lab!r} stays there until it is back: {down_command(lab)}.")
         if interrupted:
             self._say(f"Lab {lab!r} is removed.")
 
     def _left(self) -> list[str]:
-        with Engine.connect(self._engine.endpoint, timeout_s=_LEFT_TIMEOUT_S) as engine:
-            return engine.names(self._spec.lab)
+        with self._site.again(timeout_s=_LEFT_TIMEOUT_S, without=self._hosts.lost) as site:
+            return site.names(self._spec.lab)
 
     def _start(self, layout: Topology) -> Fleet:
         """Return a fleet that is ready, with its links set. Its taps listen too, unless the links are measured first.
@@ -211,7 +234,7 @@ class _Run:
         """
         spec = self._spec
         fleet = start_fleet(
-            self._engine,
+            self._site,
             layout,
             lab=spec.lab,
             run=self.name,
@@ -220,7 +243,7 @@ class _Run:
             video=self._video,
             programs=spec.dealt,
             options=spec.client_options,
-            wire=self._wire,
+            wires_on=self._wires_on,
             restartable=bool(spec.restarts),
         )
         try:
@@ -260,21 +283,23 @@ class _Run:
                 bar.update(completed=elapsed_s)
             if self._spec.restarts:
                 fleet.wait_until_restarted(self._spec.restarts, self._timetable.state_of)
-            last = [(client, command) for client in fleet.clients if (command := client.last_command) is not None]
+            present = self._remaining(fleet)
+            last = [(client, command) for client in present.clients if (command := client.last_command) is not None]
             for client, command in last:
                 client.send(command)
         with self._watch.step("come to rest"):
-            quiesce(fleet.clients, check=fleet.check_running)
+            quiesce(present.clients, check=present.check_running)
         with self._watch.step("collect"), self._task("fetching captures"):
-            fleet.check_running()
+            present = self._remaining(fleet)
             evidence = collect.gather(
-                fleet,
+                present,
                 _with_last_commands(self._timetable, last),
                 msgspec.structs.replace(self._plan.expectations, restarts_s=tuple(self._restarts_s)),
                 started_s=started_s,
                 port=DEFAULT_PORT,
                 directory=directory,
                 queues=self._queues,
+                lost=[client for client in fleet.clients if client not in present.clients],
                 keep=store.keep,
             )
         if not self._leave_running:
@@ -293,12 +318,14 @@ class _Run:
         began_s = time.monotonic()
         cues, events = list(self._timetable.cues), list(self._timetable.events)
         while (elapsed_s := time.monotonic() - began_s) < self._timetable.end_s or cues or events:
-            fleet.check_running()
+            fleet = self._remaining(fleet)
             while events and events[0].time_s <= elapsed_s:
                 self._happen(events.pop(0).event, fleet)
             while cues and cues[0].time_s <= elapsed_s:
                 cue = cues.pop(0)
-                fleet.clients[cue.client - 1].send(cue.command)
+                for client in fleet.clients:
+                    if client.number == cue.client:
+                        client.send(cue.command)
             if any(client.member.events.latest("first_frame") for client in fleet.clients):
                 self._watch.mark("first picture", since_s=began_s)
                 self._watch.mark("from Enter to the first picture")
@@ -306,6 +333,24 @@ class _Run:
             coming = [*(cue.time_s for cue in cues[:1]), *(event.time_s for event in events[:1])]
             next_s = min(coming, default=self._timetable.end_s)
             time.sleep(min(_CUE_TICK_S, max(0.0, next_s - elapsed_s)))
+
+    def _remaining(self, fleet: Fleet) -> Fleet:
+        """Return *fleet* without the hosts that were lost.
+
+        Raises :class:`LabError` where the server's host was, or where a container on another host has ended.
+        """
+        lost = self._hosts.lost
+        server = fleet.server.container.host
+        if server in lost:
+            raise LabError(f"host {server}, which ran the server, was lost during the run: {lost[server]}")
+        present = fleet.without(lost)
+        try:
+            present.check_running()
+        except LabError:
+            if not self._hosts.look():  # the container ended, and its host is there
+                raise
+            return self._remaining(fleet)
+        return present
 
     def _happen(self, event: Event, fleet: Fleet) -> None:
         """Do what the scenario has the lab do."""
@@ -321,7 +366,7 @@ class _Run:
         scenario = self._spec.scenario
         return RunFacts(
             run=self.name,
-            engine=msgspec.to_builtins(self._engine.info),
+            engine=msgspec.to_builtins(self._site.server.engine.info),
             timings=dict(self._watch.steps),
             network=network.described(self._spec.profile, links),
             scenario={

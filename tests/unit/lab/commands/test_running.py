@@ -11,6 +11,7 @@ from flume.lab.cli import lab
 from flume.lab.commands import running
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.topology import labels
+from flume.lab.hosts.site import Site
 from flume.lab.link.links import Lapsed
 from flume.lab.link.profile import Direction, Profile
 from support.labs.fake_docker import FakeDocker, serving
@@ -111,8 +112,9 @@ def test_a_client_that_was_started_again_gets_the_link_that_it_had(docker, monke
     add(docker, "running")
     links = FakeLinks(Lapsed({2: LAN}, []))
     monkeypatch.setattr(running, "running_links", lambda *_: links)
-    with Engine.connect() as engine:
-        assert running.restore_links(engine, "x") == [2]
+    monkeypatch.setattr(running, "with_room", lambda *_: links)
+    with Site.of(Engine.connect()) as site:
+        assert running.restore_links(site, "x") == [2]
     assert links.set == [{2: LAN}]
 
 
@@ -120,8 +122,8 @@ def test_a_lab_whose_probe_forgot_the_links_is_not_steered(docker, monkeypatch):
     """The probe was started again, such as with the engine: no client streams past the link that it had."""
     add(docker, "running")
     monkeypatch.setattr(running, "running_links", lambda *_: FakeLinks(Lapsed({}, [2])))
-    with Engine.connect() as engine:
-        assert running.restore_links(engine, "x") == [], "it has run on: no link was ever set"
+    with Site.of(Engine.connect()) as site:
+        assert running.restore_links(site, "x") == [], "it has run on: no link was ever set"
     probe = docker.named("flumelab-x-probe")
     assert probe is not None
     probe["State"]["FinishedAt"] = "2026-01-01T00:00:00Z"

@@ -11,7 +11,7 @@ from flume.errors import LabError
 from flume.lab.commands import status
 from flume.lab.commands.status import Row, server_line, table
 from flume.lab.containers.container import Container, State
-from flume.lab.containers.engine import Engine
+from flume.lab.hosts.site import Site
 
 
 def shown(row: Row, server: str = "") -> str:
@@ -78,7 +78,7 @@ def test_links_that_have_ended_with_their_wire_are_shown_and_are_no_error(monkey
 
 
 class LabOf:
-    """An engine that has only what the server's line needs."""
+    """Hosts that have only what the server's line needs."""
 
     def __init__(self, *states: State) -> None:
         self._states = states
@@ -88,8 +88,8 @@ class LabOf:
         return [SimpleNamespace(state=lambda state=state: state) for state in self._states]
 
 
-def lab_of(*states: State) -> Engine:
-    return cast("Engine", LabOf(*states))
+def lab_of(*states: State) -> Site:
+    return cast("Site", LabOf(*states))
 
 
 def test_the_servers_health_check_is_below_the_table():

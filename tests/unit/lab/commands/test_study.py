@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from flume.errors import LabError, SettingsError
 from flume.lab.cli import lab
 from flume.lab.commands import study as command
-from flume.lab.containers.engine import Engine
 from flume.lab.engines import prepare
+from flume.lab.hosts.site import Site
 from flume.lab.run.spec import RunSpec
 from flume.lab.trial.verdict import Report
 from support.studies import FakeLab, usual_report
@@ -26,7 +26,7 @@ profiles = ["clean", "lossy-1"]
 """
 
 
-class NoEngine:
+class NoHosts:
     """Closed after use, and nothing else."""
 
     def close(self) -> None:
@@ -36,8 +36,8 @@ class NoEngine:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path) -> FakeLab:
     fake = FakeLab()
-    monkeypatch.setattr(prepare, "prepare", lambda *_, **__: cast("Engine", NoEngine()))
-    monkeypatch.setattr(command, "run_on", lambda _engine, spec, **_: fake.run_one(spec))
+    monkeypatch.setattr(prepare, "prepare_site", lambda *_, **__: cast("Site", NoHosts()))
+    monkeypatch.setattr(command, "run_on", lambda _site, spec, **_: fake.run_one(spec))
     (tmp_path / "mine.toml").write_text(TEXT)
     return fake
 

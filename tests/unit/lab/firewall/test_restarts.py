@@ -43,7 +43,7 @@ class FakeProbe:
 
 def firewalls(probe: FakeProbe) -> Firewalls:
     hosts = [Target(0, 100, "198.18.0.2"), Target(1, 101, "198.18.0.11"), Target(2, 202, "198.18.0.12")]
-    return Firewalls(cast("Probe", probe), hosts)
+    return Firewalls({"": cast("Probe", probe)}, hosts)
 
 
 def test_of_a_client_that_was_started_again_the_scenario_is_applied_again():

@@ -95,7 +95,7 @@ def test_a_container_that_has_ended_is_named_with_its_status_and_last_output(exi
 
 def fleet_of(*wires: Member) -> Fleet:
     server, probe = (Member(cast("Any", SimpleNamespace(io=None)), EventLog(name)) for name in ("server", "the probe"))
-    return Fleet(Network("n", "1", "198.18.0.0/24", "198.18.0.1"), server, (), probe, wires)
+    return Fleet(Network("n", "1", "198.18.0.0/24", "198.18.0.1"), server, (), (probe,), wires)
 
 
 def test_an_error_whose_cause_is_a_wire_that_has_ended_names_the_wire():

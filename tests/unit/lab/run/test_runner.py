@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from flume.lab.containers.engine import Engine
+from flume.lab.hosts.site import Site
 from flume.lab.run.fleet import Fleet
 from flume.lab.run.runner import _Run, closing_unless_interrupted
 from flume.lab.run.scenario import Event, TimedEvent, Timetable
@@ -18,24 +18,24 @@ class Closable:
     def close(self) -> None:
         self.closed += 1
 
-    def as_engine(self) -> Engine:
-        return cast("Engine", self)
+    def as_site(self) -> Site:
+        return cast("Site", self)
 
 
-def test_the_engine_is_closed_after_a_run_and_after_a_failure():
-    engine = Closable()
-    with closing_unless_interrupted(engine.as_engine()):
+def test_the_site_is_closed_after_a_run_and_after_a_failure():
+    site = Closable()
+    with closing_unless_interrupted(site.as_site()):
         pass
-    with pytest.raises(ValueError, match="failed"), closing_unless_interrupted(engine.as_engine()):
+    with pytest.raises(ValueError, match="failed"), closing_unless_interrupted(site.as_site()):
         raise ValueError("failed")
-    assert engine.closed == 2
+    assert site.closed == 2
 
 
-def test_an_interrupt_leaves_the_engine_alone_because_its_locks_may_be_held():
-    engine = Closable()
-    with pytest.raises(KeyboardInterrupt), closing_unless_interrupted(engine.as_engine()):
+def test_an_interrupt_leaves_the_site_alone_because_its_locks_may_be_held():
+    site = Closable()
+    with pytest.raises(KeyboardInterrupt), closing_unless_interrupted(site.as_site()):
         raise KeyboardInterrupt
-    assert engine.closed == 0
+    assert site.closed == 0
 
 
 def test_an_event_after_the_end_of_every_part_happens_all_the_same():
@@ -43,7 +43,9 @@ def test_an_event_after_the_end_of_every_part_happens_all_the_same():
     happened: list[Event] = []
     restart = Event(at="0.3", server="restart")
     played = Timetable((), 0.05, (TimedEvent(0.3, restart),))
-    stub = SimpleNamespace(_timetable=played, _happen=lambda event, _fleet: happened.append(event))
+    stub = SimpleNamespace(
+        _timetable=played, _happen=lambda event, _fleet: happened.append(event), _remaining=lambda fleet: fleet
+    )
     fleet = SimpleNamespace(clients=(), check_running=lambda: None)
     deadline_s = time.monotonic() + 60
     for _ in _Run._play(cast("_Run", stub), cast("Fleet", fleet)):

@@ -6,10 +6,10 @@ import pytest
 
 from flume.errors import SettingsError
 from flume.lab.link.profile import Direction, Profile
-from flume.lab.run.fleet import without_player
 from flume.lab.run.programs import OURS, ClientOptions, Program
 from flume.lab.run.scenario import Event, Part, Scenario
 from flume.lab.run.spec import FRAMES_MIN_PCT, RunSpec, parse_clients, plan_run, shaping_media
+from flume.lab.run.starting import without_player
 from flume.lab.testcard import CARD
 
 SCENARIO = Scenario(description="", duration_s=5, part=(Part(name="watcher", commands="connect"),))

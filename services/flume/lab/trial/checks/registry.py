@@ -38,6 +38,7 @@ RUN_CHECKS: Mapping[str, Callable[..., Finding | None]] = MappingProxyType(
         "capture": run.capture,
         "link": run.link,
         "steps": run.steps,
+        "host": run.host,
         "backlog": run.backlog,
         "subjects": run.subjects,
         "strangers": run.strangers,

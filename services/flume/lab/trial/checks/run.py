@@ -59,6 +59,17 @@ def steps(profile: str, due: int, late: int, in_words: str) -> Finding:
     return (errs if late > STEPS_LATE_MAX * due else passes)(f"{profile}: {in_words}")
 
 
+def host(name: str, reason: str) -> Finding:
+    """The host of the client was there until its captures had been fetched.
+
+    ERROR: Its engine answered no more. What left for the client is judged by the server's capture; what reached it is
+    not known. A report shows this check only when it is ERROR.
+
+    Next: Bring the host back, and run again. ``make down`` removes what it still has of the lab.
+    """
+    return errs(f"its host {name} was lost during the run: {reason}")
+
+
 def backlog(queues: Backlog, cases: Sequence[Case]) -> Finding:
     """The Docker engine's host lost no datagram between two of its own interfaces.
 
