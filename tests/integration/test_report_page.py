@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from flume.lab.report.writer import HTML_NAME, write_report
-from flume.lab.trial.verdict import Balance, Check, Verdict
+from flume.lab.trial.verdict import Balance, Check, HostLink, Verdict
+from support.captures.relaying import Tree
 from support.pages.browser import Browser, started
 from support.pages.pictures import write_pictures
 from support.pages.sample import a_client, a_report, clients, long_report
@@ -69,6 +71,28 @@ def test_nothing_is_cut_overlaps_or_is_faint(browser: Browser, six: Path, width:
         assert found["faults"] == []
         assert found["count"] >= 4, "kinds of text: ink, soft, PASS, FAIL"
     assert browser.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def tree(folder: Path) -> Path:
+    """A page of two relays, of which one had lost something, with two clients each."""
+    found = Tree()
+    found.lost = {"relay-h2": frozenset({40, 41, 90})}
+    links = [HostLink(source="h1", destination=f"h{host}", datagrams=1500, bytes=1_992_000) for host in (2, 3)]
+    write_report(msgspec.structs.replace(found.play().report(), host_links=links), folder / "tree")
+    return folder / "tree" / HTML_NAME
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_of_a_tree_is_whole_and_within_reach(browser: Browser, tree: Path, width: int):
+    browser.open(tree, width=width)
+    browser.wait_until(DRAWN)
+    browser.run(OPEN_ALL)
+    assert browser.faults("cut()") == []
+    assert browser.faults("overlapping()") == []
+    assert browser.axe() == []
+    assert browser.complaints() == []
+    assert "before its relay" in browser.text("#client-3 .charts")
 
 
 def test_the_longest_names_and_numbers_stay_on_a_phone(browser: Browser, folder: Path):
