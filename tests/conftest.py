@@ -2,7 +2,11 @@
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# Else a failed assertion there says only that it failed.
+pytest.register_assert_rewrite("support")
 
 # The hosts that run this are shared and busy: the duration of an example says nothing about the code.
 settings.register_profile("flume", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,7 +9,8 @@ import pytest
 
 from flume.control.codec import FORMER_COUNTS
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, SourceEvent, TsBytes
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient, sequences
 from support.media.camera import FPS, CameraSource, SyntheticCamera
 from support.media.synthetic import SyntheticSource
 from support.media.ts_stream import Check

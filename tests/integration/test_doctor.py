@@ -18,7 +18,8 @@ from flume.doctor.diagnosis import PATH_LEGS
 from flume.doctor.examination import Examination
 from flume.lab.machine.process import wait_until
 from flume.server.sources.source import SourceEvent
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient, sequences
 from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.servers.plain_server import PORT, served

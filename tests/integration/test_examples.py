@@ -13,8 +13,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from support.clients.numbers import assert_consecutive
 from support.clients.players import wait_until
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, sequences
 from support.paths import ROOT, SERVICES
 from support.servers.running_server import running_server
 

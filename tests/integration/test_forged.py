@@ -19,7 +19,8 @@ from support.attacks.forged import (
     unreachable,
 )
 from support.captures.flows import read_flows
-from support.clients.wire_client import WireClient, assert_consecutive, sequences, the_rest
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient, sequences, the_rest
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair, client_address
 from support.servers.plain_server import PORT, served
 from support.servers.running_server import running_server

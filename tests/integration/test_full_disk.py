@@ -13,9 +13,10 @@ from typing import IO
 
 import pytest
 
+from support.clients.numbers import assert_consecutive
 from support.clients.players import wait_until
 from support.clients.terminal import watch_command, watch_environment
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, sequences
 from support.ports import free_port
 from support.servers.running_server import RunningServer, running_server
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from flume.linux import SO_TIMESTAMPNS
-from support.clients.wire_client import WireClient, assert_consecutive
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient
 from support.namespaces import SERVER_ADDRESS, WirePair, client_address
 from support.servers.plain_server import PORT, served
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from flume.lab import testcard
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient, sequences
 from support.cpu_time import cpu_s
 from support.media.clips import decoder_complaints
 from support.media.ts_stream import Check

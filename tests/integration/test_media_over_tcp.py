@@ -16,9 +16,10 @@ from flume.control import messages
 from flume.control.codec import encode
 from flume.control.session import State
 from flume.settings import ClientSettings, ServerSettings
+from support.clients.numbers import assert_consecutive
 from support.clients.players import FakePlayer, wait_until
 from support.clients.stream_client import StreamClient
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, sequences
 from support.media.synthetic import SyntheticSource
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.servers.fake_server import FakeServer

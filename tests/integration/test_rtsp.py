@@ -10,7 +10,8 @@ import pytest
 
 from flume.lab.machine.process import wait_until
 from support.attacks.beside import Honest, attack, attacked_server
-from support.clients.rtsp_client import RtspClient, assert_consecutive, sequences
+from support.clients.numbers import assert_consecutive
+from support.clients.rtsp_client import RtspClient, sequences
 from support.clients.wire_client import WireClient
 from support.ports import free_port
 from support.servers.running_server import running_server

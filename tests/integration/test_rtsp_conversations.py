@@ -10,9 +10,10 @@ import pytest
 from flume.lab.evidence.facts import Subject
 from integration.test_promise import PORT, failed, judged
 from support.clients.bad_rtsp import BAD, GOOD, LAST, NOT_RTSP, TRANSPORTS
+from support.clients.numbers import assert_complete, assert_consecutive
 from support.clients.players import wait_until
 from support.clients.random_player import player
-from support.clients.rtsp_client import RtspClient, assert_complete, assert_consecutive, sequences
+from support.clients.rtsp_client import RtspClient, sequences
 from support.clients.rtsp_reading import packet
 from support.clients.wire_client import WireClient
 from support.namespaces import Tcpdump, WirePair, client_address

@@ -22,8 +22,9 @@ from flume.lab.evidence.facts import Subject
 from flume.lab.trial.verdict import Report
 from flume.server.sessions.punches import RECENT_S
 from integration.test_promise import PORT, failed, judged
+from support.clients.numbers import assert_complete
 from support.clients.players import wait_until
-from support.clients.rtsp_client import RtspClient, assert_complete, sequences
+from support.clients.rtsp_client import RtspClient, sequences
 from support.namespaces import SERVER_ADDRESS, Tcpdump, WirePair
 from support.nat import FORGOTTEN_S, OUTSIDE_PORTS, Nat
 from support.paths import ROOT

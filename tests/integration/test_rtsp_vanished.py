@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from flume.server.fronts import connection, rtsp
+from support.clients.numbers import assert_complete
 from support.clients.random_player import player
-from support.clients.rtsp_client import RtspClient, assert_complete, sequences
+from support.clients.rtsp_client import RtspClient, sequences
 from support.namespaces import WirePair, client_address
 from support.servers.inside import ServerInside
 

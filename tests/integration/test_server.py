@@ -8,7 +8,8 @@ import pytest
 
 from flume.errors import NetworkError, SourceError
 from flume.settings import ServerSettings
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient, sequences
 from support.media.synthetic import SyntheticSource
 from support.servers.running_server import RunningServer, running_server
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from support.clients.wire_client import WireClient, assert_consecutive, loses_nothing, sequences, the_rest
+from support.clients.numbers import assert_consecutive
+from support.clients.wire_client import WireClient, loses_nothing, sequences, the_rest
 from support.servers.running_server import busy, running_server
 from support.servers.serving import synthetic_server
 

@@ -16,11 +16,12 @@ from flume.control import messages
 from flume.doctor.examination import Examination
 from flume.errors import NetworkError
 from flume.settings import ServerSettings
+from support.clients.numbers import assert_consecutive
 from support.clients.players import wait_until
 from support.clients.rtsp_client import RtspClient
 from support.clients.stream_client import StreamClient
 from support.clients.watcher import Watcher
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, sequences
 from support.media.synthetic import SyntheticSource
 from support.servers import certificates
 from support.servers.running_server import RunningServer, running_server

@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from flume.client.reception.token_timer import HURRIED_TOKEN_S
+from support.clients.numbers import assert_consecutive
 from support.clients.stream_client import StreamClient
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, sequences
 from support.servers.program import ENVIRONMENT, running
 
 JOIN_WITHIN_S = 2.0

@@ -1,6 +1,5 @@
 """A client of two plain sockets, so that tests can also break the rules of the protocol."""
 
-import itertools
 import json
 import select
 import socket
@@ -8,6 +7,8 @@ import ssl
 import time
 from collections.abc import Sequence
 from typing import Self
+
+from support.clients.numbers import assert_consecutive
 
 
 class WireClient:
@@ -169,12 +170,6 @@ def _readable(sockets: Sequence[socket.socket], timeout_s: float) -> list[socket
 def sequences(datagrams: list[bytes]) -> list[int]:
     """Return the RTP sequence numbers of *datagrams*."""
     return [int.from_bytes(datagram[2:4], "big") for datagram in datagrams]
-
-
-def assert_consecutive(numbers: list[int]) -> None:
-    """Fail unless each of *numbers* follows the one before, modulo 2^16."""
-    steps = {(second - first) % 65536 for first, second in itertools.pairwise(numbers)}
-    assert steps <= {1}, steps
 
 
 def loses_nothing(client: WireClient, *, at_least: int = 20) -> None:

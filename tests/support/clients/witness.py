@@ -4,8 +4,9 @@ import threading
 from typing import Self
 
 from flume.settings import TOKEN_INTERVAL_S
+from support.clients.numbers import assert_consecutive
 from support.clients.stream_client import StreamClient
-from support.clients.wire_client import WireClient, assert_consecutive, sequences
+from support.clients.wire_client import WireClient, sequences
 from support.namespaces import SERVER_ADDRESS, WirePair
 from support.servers.plain_server import PORT
 
