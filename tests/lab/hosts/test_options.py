@@ -66,9 +66,11 @@ def test_attachments_and_commands_work_on_an_engine_behind_tls(engine: Engine) -
             assert lines.get(timeout=30) == "ready"
             assert errors.get(timeout=30) == "grumble"
             assert client.io is not None
-            for number in range(200):
-                client.io.write_line(str(number))
-            assert [lines.get(timeout=30) for _ in range(200)] == [f"got {number}" for number in range(200)]
+            # Both directions at once: one thread reads what others write.
+            written = [f"{number} {'x' * 2000}" for number in range(500)]
+            for line in written:
+                client.io.write_line(line)
+            assert [lines.get(timeout=60) for _ in written] == [f"got {line}" for line in written]
             for number in range(10):
                 assert client.run_checked(["echo", str(number)]) == f"{number}\n"
             # With 1 MB both of the engine's streams are larger than a record of TLS and a buffer of a socket.
@@ -77,9 +79,11 @@ def test_attachments_and_commands_work_on_an_engine_behind_tls(engine: Engine) -
             assert result == "o" * 1_000_000 + "\n"
             client.io.close()
             assert client.io.ended
-            with client.attach(Output(lines.put, errors.put)) as again:
-                again.write_line("again")
-                assert lines.get(timeout=30) == "got again"
+            with client.attach(Output(lines.put, errors.put)):
+                for number in range(20):
+                    with client.attach() as steering:  # input alone: closing it must not overtake the line
+                        steering.write_line(f"again {number}")
+                assert [lines.get(timeout=30) for _ in range(20)] == [f"got again {number}" for number in range(20)]
 
 
 def test_a_host_has_a_time_zone_files_and_an_sshd_of_its_own(engine: Engine, tmp_path: Path) -> None:
