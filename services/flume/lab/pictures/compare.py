@@ -17,7 +17,7 @@ from flume.lab.pictures.sent import Bench, SentStream
 from flume.lab.pictures.shown import Watched, Worst, watch
 from flume.lab.pictures.stills import write_still
 from flume.lab.trial.measures import PictureFigures
-from flume.lab.trial.verdict import REPORT_VERSION, ClientReport, Report
+from flume.lab.trial.verdict import REPORT_VERSION, SERVER, ClientReport, Report
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what goes on."""
@@ -103,6 +103,8 @@ class _Comparison:
             still.replace(self._run / still.name)
 
     def _pictures(self, client: ClientReport, tell: Callable[[float], None]) -> tuple[PictureFigures, list[Seen]]:
+        if client.server != SERVER:
+            raise LabError(f"it is behind {client.server}: pictures are compared for clients of the first server alone")
         sessions = self._material.sessions[client.name]
         if not sessions:
             raise LabError("the server sent it nothing")

@@ -31,10 +31,11 @@ class Figure(NamedTuple):
 
 
 def _loss_pct(client: ClientReport) -> float | None:
-    wire = client.measures.wire
+    wire, upstream = client.measures.wire, client.datagrams_lost_upstream
     if wire is None:
         return client.loss_pct
-    return 100 * wire.lost / wire.expected if wire.expected else None
+    expected = wire.expected + upstream
+    return 100 * (wire.lost + upstream) / expected if expected else None
 
 
 def _longest_run(client: ClientReport) -> float | None:

@@ -91,7 +91,10 @@ class PlaybackFigures(_Value, frozen=True, kw_only=True):
     """Share of the time in windows that the picture stood still. It begins when the picture first moves: a player shows
     its first picture at once, and the second one when its buffer is full."""
     glass_to_glass_ms: Spread | None = None
-    """From a frame's first datagram at the server's interface to the frame on the screen, by the burnt-in counter."""
+    """From a frame's first datagram at the server's interface to the frame on the screen, by the burnt-in counter.
+
+    Behind relays it is the interface of the first server.
+    """
 
 
 class Attribution(_Value, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ def playback_figures(case: Case, account: FrameAccount) -> PlaybackFigures | Non
         frames_late=None if account.placing is None else _late(account, frame_s),
         freezes=found,
         frozen_pct=round(100 * frozen_s / watched_s, 3) if watched_s > 0 else 0.0,
-        glass_to_glass_ms=rounded_spread(spread(_delays_ms(account))),
+        glass_to_glass_ms=rounded_spread(spread(_delays_ms(case, account))),
     )
 
 
@@ -112,13 +112,18 @@ def _by_number(case: Case, account: FrameAccount) -> Iterator[_Interval]:
             yield _Interval([first.begun_s + usual_s], window.until_s)
 
 
-def _delays_ms(account: FrameAccount) -> Iterator[float]:
-    """Yield for each frame how long after its first datagram it was displayed; not where a pause lay between."""
+def _delays_ms(case: Case, account: FrameAccount) -> Iterator[float]:
+    """Yield for each frame how long after its first datagram it was displayed; not where a pause lay between.
+
+    Behind a relay that datagram is the one that left the first server.
+    """
+    origin = {} if case.upstream is None else case.upstream.origin
     shown_s = {} if account.placing is None else account.placing.shown_s
     for window in _windows(account):
         for at in window.displayed:
             if shown_s[at] <= window.until_s + HELD_S:
-                yield 1000 * (shown_s[at] - account.frames[at].begun_s)
+                first = account.frames[at].datagrams[0]
+                yield 1000 * (shown_s[at] - origin.get(id(first), first).time_s)
 
 
 def _without_start(times_s: list[float]) -> list[float]:

@@ -223,6 +223,16 @@ def test_a_client_that_was_sent_nothing_says_so(tmp_path: Path, video: bytes) ->
     assert measured(run, report).not_measured[PICTURES] == "the server sent it nothing"
 
 
+def test_a_client_behind_a_relay_says_so(tmp_path: Path, video: bytes) -> None:
+    run = PaperRun(tmp_path, video)
+    report = run.write()
+    (client,) = report.clients
+    behind = msgspec.structs.replace(report, clients=[msgspec.structs.replace(client, server="relay-h2")])
+    found = measured(run, behind)
+    assert found.pictures is None
+    assert found.not_measured[PICTURES].startswith("it is behind relay-h2")
+
+
 def test_a_stream_without_video_says_so(tmp_path: Path) -> None:
     run = PaperRun(tmp_path, b"".join(b"G" + bytes([n % 251] * 187) for n in range(140)))
     assert "no video" in measured(run, run.write()).not_measured[PICTURES]

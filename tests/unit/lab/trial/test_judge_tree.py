@@ -3,6 +3,7 @@
 import pytest
 
 from flume.lab.evidence.facts import Counters, Evidence, PlayerRecord, Shown
+from flume.lab.trial.figures import FIGURES
 from flume.lab.trial.judge import judge, judge_tree
 from flume.lab.trial.verdict import Check, ClientReport, Report, Verdict
 from support.captures.judging import RUN, detail, tour, verdicts
@@ -213,6 +214,23 @@ def test_the_delay_from_end_to_end_spans_the_relay():
     above = client(report, "relay-h2").measures.wire
     assert above is not None
     assert above.end_to_end_ms is None
+
+
+def test_the_figures_of_a_viewer_span_the_relay():
+    tree = Tree()
+    tree.lost = {"relay-h2": LOST}
+    tree.play()
+    report = tree.watch(3, seen(tree, "relay-h2", 3, hide=frozenset({39, 89}))).report()
+    three = client(report, "client-3")
+    assert FIGURES["loss_pct"].read(three) == pytest.approx(2.0)
+    glass, wire = three.measures.playback, three.measures.wire
+    assert glass is not None
+    assert glass.glass_to_glass_ms is not None
+    assert wire is not None
+    assert wire.end_to_end_ms is not None
+    # The player shows a frame so long after the relay sent it; the first server had sent it before.
+    above_ms = wire.end_to_end_ms.median - 0.1
+    assert glass.glass_to_glass_ms.median == pytest.approx(1000 * LAG_S + above_ms, abs=0.1)
 
 
 def test_two_relays_in_a_row():
