@@ -10,7 +10,7 @@ from flume.lab.evidence.facts import Backlog, Bound, Counters, Expectations
 from flume.lab.report.check_list import PART, check_list, main
 from flume.lab.trial.checks.description import described
 from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS, RUN_CHECKS
-from flume.lab.trial.checks.run import link, steps
+from flume.lab.trial.checks.run import host, link, steps
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import RunFacts, Verdict
 from support.captures.relaying import Tree
@@ -33,6 +33,7 @@ def test_every_check_that_a_report_names_has_an_entry():
     strange = wire.subject(1, counters=Counters(lost_on_link=1), expected={"loss_pct": Bound(most=100)})
     evidence = evidence._replace(subjects=(*evidence.subjects, strange))
     links = [link("down", "clean", ()).check("link", "client-1"), steps("a", 1, 0, "").check("steps", "client-1")]
+    links.append(host("h2", "no answer").check("host", "client-1"))
     reports = judge(evidence, RunFacts(run="all"), links), Tree().play().report()
     named = dict.fromkeys(check.name for report in reports for check in report.checks)
     assert sorted(named) == sorted(NAMES)
@@ -42,7 +43,7 @@ def test_every_check_that_a_report_names_has_an_entry():
 
 def test_the_names_are_those_that_reports_have_had():
     """They are part of the report's format: a new name is added here, an old one is not changed."""
-    assert [*RUN_CHECKS] == ["capture", "link", "steps", "backlog", "subjects", "strangers", "evidence", "hops"]
+    assert [*RUN_CHECKS] == ["capture", "link", "steps", "host", "backlog", "subjects", "strangers", "evidence", "hops"]
     assert [*CLIENT_CHECKS][:6] == ["promise", "commands", "reception", "silence", "sequence", "acknowledged"]
     assert [*CLIENT_CHECKS][6:] == ["clock", "balance", "loss", "frames", "join", "attribution", "relayed", "demand"]
 
