@@ -207,11 +207,12 @@ class Engine:
         deadline = time.monotonic() + timeout_s
         found = [one for one in self.objects(lab=lab) if one.kind in kinds]
         # In this order, because a network with containers and a volume in use cannot be removed.
-        for kind, remove in (
-            ("container", self._remove_container),
-            ("network", self._remove_network),
-            ("volume", self._remove_volume),
-        ):
+        removing = {
+            "container": self._remove_container,
+            "network": self._remove_network,
+            "volume": self._remove_volume,
+        }
+        for kind, remove in ((kind, removing[kind]) for kind in KINDS if kind in kinds):
             in_parallel(remove, [one.name for one in found if one.kind == kind])
             while any(one.kind == kind for one in self.objects(lab=lab)) and time.monotonic() < deadline:
                 time.sleep(0.1)

@@ -52,7 +52,8 @@ def ensure_network(
     manager = managers[0]
     if existing := manager.networks.find(lab):
         return existing
-    name = topology.object_name(lab, "network")
+    # With the run: a worker still lists a network of the lab that was just removed, and would look there for a name.
+    name = topology.object_name(lab, f"network-{run}")
     taken = tuple(subnet for engine in engines for subnet in engine.networks.taken_subnets())
     # The range for Swarm's addresses stays above the last client.
     room = clients + (1 << (32 - NODES_PREFIX))
