@@ -8,6 +8,7 @@ from fuzz import (
     inspect_targets,
     measure_targets,
     media_targets,
+    probe_targets,
     rtsp_targets,
     source_targets,
 )
@@ -40,6 +41,7 @@ TARGETS: Mapping[str, Target] = {
         evidence_targets.fragments,
         evidence_targets.statistics,
         inspect_targets.inspected,
+        probe_targets.clock_datagram,
         rtsp_targets.rtsp_request,
         rtsp_targets.rtsp_response,
         rtsp_targets.rtcp,
