@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from flume.lab.evidence.clock import HostClock
 from flume.lab.evidence.facts import Backlog, Evidence, Expectations, GivenUp, PlayerRecord, Shown, TapFacts, TooLate
 from flume.lab.trial.judge import judge
 from flume.lab.trial.measures import Measures
@@ -59,11 +60,12 @@ def watched(
     backlog: Backlog | None = None,
     claims: Mapping[str, Any] | None = None,
     packets: Callable[[bytes], bytes] | None = None,
+    clocks: Mapping[str, HostClock] | None = None,
     **fields: Any,
 ) -> Report:
     """Judge *wire* with the records *seen* of its clients. *claims* and *fields* replace those of each subject.
 
-    *packets* has the bytes of datagrams by their identity.
+    *packets* has the bytes of datagrams by their identity, *clocks* those of the taps on other hosts.
     """
     subjects, facts = [], [wire.server()]
     for client, kept in seen.items():
@@ -74,7 +76,8 @@ def watched(
         subjects.append(msgspec.structs.replace(subject, claims=msgspec.structs.replace(subject.claims, **said)))
         facts.append(tap)
     limits = Expectations(frames_min_pct=50.0, loss_max_pct=100.0)
-    return judge(Evidence(START_S, "server", tuple(facts), tuple(subjects), limits, backlog), RUN, (), packets)
+    evidence = Evidence(START_S, "server", tuple(facts), tuple(subjects), limits, backlog, clocks or {})
+    return judge(evidence, RUN, (), packets)
 
 
 def measures(report: Report, client: int = 1) -> Measures:

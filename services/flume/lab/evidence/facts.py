@@ -1,19 +1,23 @@
 """What the judge rests on: facts decoded from captures, counters of the kernel, and claims of the programs.
 
 Values only. Facts come from :mod:`flume.lab.evidence.capture`; counters and claims come from the runner. All times are
-epoch seconds of the capturing host's clock. A *tap* is one tcpdump at one interface.
+epoch seconds of the capturing host's clock; the judge first puts all on one (:mod:`flume.lab.evidence.one_clock`). A
+*tap* is one tcpdump at one interface.
 
 The control connections are here as commands, replies and events. Which bytes they were made of is known to the dialect
 alone, see :mod:`flume.lab.evidence.json_lines`.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
 from flume.capture import dissect
 from flume.errors import EvidenceError
-from flume.lab.strict import FileValue
+from flume.lab.evidence.bound import Bound
+from flume.lab.evidence.clock import HostClock
 from flume.settings import check
 
 _Digest = bytes
@@ -237,7 +241,7 @@ class TooLate(NamedTuple):
 class PlayerRecord(NamedTuple):
     """What a client says about single frames and datagrams, each in the order of time. Claims, not facts.
 
-    Its times are those of its host's clock, which in a lab is the clock of the captures.
+    Its times are those of its host's clock, which is the clock of the capture there.
     """
 
     shown: tuple[Shown, ...] = ()
@@ -284,6 +288,8 @@ class LinkQueue(NamedTuple):
     """A link that changes with time does so again after this long, by the wall clock; 0: it does not change."""
     steps: tuple[tuple[float, float | None], ...]
     """From this second of the period on, the delay in milliseconds; None: the link has no rate, and so no queue."""
+    ahead_s: float = 0.0
+    """By how much the wall clock that the link follows is ahead of the one that shows the times asked for."""
 
     def full_ms(self, time_s: float) -> float | None:
         """Return the delay at *time_s*, epoch seconds; None where no queue can be full.
@@ -291,25 +297,9 @@ class LinkQueue(NamedTuple):
         >>> LinkQueue(60, ((0.0, None), (15.0, 120.0))).full_ms(75.5)
         120.0
         """
-        at_s = time_s % self.period_s if self.period_s else 0.0
+        at_s = (time_s + self.ahead_s) % self.period_s if self.period_s else 0.0
         passed = [full_ms for from_s, full_ms in self.steps if from_s <= at_s]
         return (passed or [self.steps[-1][1]])[-1]
-
-
-class Bound(FileValue, frozen=True, kw_only=True):
-    """What a figure of a client has to be; a side that is None has no bound."""
-
-    least: float | None = None
-    most: float | None = None
-
-    def __str__(self) -> str:
-        """Return it in words.
-
-        >>> str(Bound(most=5))
-        'at most 5'
-        """
-        sides = (("at least", self.least), ("at most", self.most))
-        return ", ".join(f"{word} {value:g}" for word, value in sides if value is not None)
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -389,6 +379,8 @@ class Evidence(NamedTuple):
     expectations: Expectations = Expectations()
     backlog: Backlog | None = None
     """None: the kernel's counts are not known."""
+    clocks: Mapping[str, HostClock] = MappingProxyType({})
+    """Of the taps, by their names, whose host is not the server's; a tap without one was stamped by the same clock."""
 
     def facts(self, tap: str) -> TapFacts:
         """Return what *tap* saw, or raise :class:`EvidenceError` when there is no such tap."""

@@ -15,6 +15,7 @@ from flume.errors import LabError
 from flume.lab.evidence.capture import read_tap
 from flume.lab.evidence.claims import parse_record_untrusted
 from flume.lab.evidence.facts import Endpoint, MediaDatagram, PlayerRecord, TapFacts
+from flume.lab.evidence.one_clock import shift_record
 from flume.lab.evidence.store import Store
 from flume.lab.pictures.frames import FrameReader, SentFrame
 from flume.lab.pictures.order import Numbered, follows, in_order, in_time
@@ -125,13 +126,14 @@ class Arrivals(NamedTuple):
 
 def read_arrivals(run: Path, report: Report, client: ClientReport, flow: Flow) -> Arrivals:
     """Return what reached *client* of *flow*. Raises :class:`~flume.errors.LabError` as :func:`read_server` does."""
-    facts = _read(run, _tap(report, client.name), None)
+    tap = _tap(report, client.name)
+    facts = _read(run, tap, None)
     matching = match(flow.sent, _towards(client, facts))
     times_s = {id(departure): arrival.time_s for departure, arrival in matching.arrived}
     record = read_record(run, client.name)
     if record is None:
         return Arrivals(times_s, is_players=False)
-    kept = kept_from_player(matching, record)
+    kept = kept_from_player(matching, record if tap.clock is None else shift_record(record, tap.clock))
     return Arrivals({one: time_s for one, time_s in times_s.items() if one not in kept}, is_players=True)
 
 

@@ -87,7 +87,8 @@ def _charts(client: ClientReport, most_columns: int) -> dict[str, Any]:
     }
     charts["rate"] = _chart(series.bin_s, {"rate": series.rate_kbit}, most_columns, mean)
     charts["lost"] = _chart(series.bin_s, lost, most_columns, sum)
-    charts["delay"] = _chart(series.bin_s, {"delay": series.delay_ms}, most_columns, max, digits=2)
+    if client.measures.wire is None or client.measures.wire.clock_bound_ms is not None:
+        charts["delay"] = _chart(series.bin_s, {"delay": series.delay_ms}, most_columns, max, digits=2)
     if client.measures.playback is not None:
         by_second = max(1, round(SHOWN_BIN_S / series.bin_s))
         shown = join(series.shown, by_second, sum)

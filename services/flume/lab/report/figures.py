@@ -45,10 +45,11 @@ class Group(NamedTuple):
 
 def groups(measures: Measures) -> list[Group]:
     """Return the figures of *measures*: a group for each part, also of those that were not measured."""
+    bound = "" if measures.wire is None else _bound(measures.wire.end_to_end_bound_ms)
     parts = (
         ("wire", "On the wire", None if measures.wire is None else _wire(measures.wire)),
         ("attribution", "Missing frames", None if measures.attribution is None else _attribution(measures.attribution)),
-        ("playback", "At the player", None if measures.playback is None else _playback(measures.playback)),
+        ("playback", "At the player", None if measures.playback is None else _playback(measures.playback, bound)),
         ("pictures", "Picture quality", None if measures.pictures is None else _pictures(measures.pictures)),
         ("stream", "Transport stream", None if measures.stream is None else _stream(measures.stream)),
     )
@@ -61,6 +62,15 @@ def spread(value: Spread | None) -> str:
     if value is None:
         return "–"
     return f"{value.median:.1f} / {value.p95:.1f} / {value.most:.1f} ms"
+
+
+def _bound(clock_bound_ms: float | None) -> str:
+    """Return what stands behind a delay between two clocks; nothing where there is one clock.
+
+    >>> _bound(0.42), _bound(0.0)
+    (' (clocks within 0.42 ms)', '')
+    """
+    return f" (clocks within {clock_bound_ms:.3g} ms)" if clock_bound_ms else ""
 
 
 def _optional(name: str, value: float | None, unit: str, digits: int = 1) -> Iterator[Row]:
@@ -79,10 +89,11 @@ def _wire(wire: WireFigures) -> Iterator[Row]:
     yield from _optional("mean burst", wire.burst_mean, "datagrams")
     yield from _optional("mean gap", wire.gap_mean, "datagrams")
     if wire.delay_ms is not None:
-        bound = f" (clocks within {wire.clock_bound_ms:.1f} ms)" if wire.clock_bound_ms else ""
-        yield Row("delay: median / 95 % / most", f"{spread(wire.delay_ms)}{bound}")
+        yield Row("delay: median / 95 % / most", spread(wire.delay_ms) + _bound(wire.clock_bound_ms))
+    elif wire.clock_bound_ms is None:
+        yield Row("delay: median / 95 % / most", "not measured")
     if wire.end_to_end_ms is not None:
-        yield Row("delay from the first server on", spread(wire.end_to_end_ms))
+        yield Row("delay from the first server on", spread(wire.end_to_end_ms) + _bound(wire.end_to_end_bound_ms))
     yield from _optional("jitter at the end (RFC 3550)", wire.jitter_ms, "ms", 2)
     yield from _optional("jitter at most", wire.jitter_most_ms, "ms", 2)
     yield from _optional("delay factor at most (RFC 4445)", wire.delay_factor_ms, "ms")
@@ -103,7 +114,7 @@ def _attribution(attribution: Attribution) -> Iterator[Row]:
         yield Row("placed by their time, as their number is unreadable", f"{grouped(attribution.unclear)} pictures")
 
 
-def _playback(playback: PlaybackFigures) -> Iterator[Row]:
+def _playback(playback: PlaybackFigures, bound: str) -> Iterator[Row]:
     yield Row("frames shown / due", f"{grouped(playback.frames_shown)} / {grouped(playback.frames_due)}")
     yield from _optional("shown late", playback.frames_late, "frames", 0)
     longest = max((freeze.duration_s for freeze in playback.freezes), default=None)
@@ -114,7 +125,7 @@ def _playback(playback: PlaybackFigures) -> Iterator[Row]:
         times = ", ".join(grouped(round(value)) for value in playback.resume_ms)
         yield Row("continue to first frame", f"{times} ms")
     if playback.glass_to_glass_ms is not None:
-        yield Row("server to screen: median / 95 % / most", spread(playback.glass_to_glass_ms))
+        yield Row("server to screen: median / 95 % / most", spread(playback.glass_to_glass_ms) + bound)
 
 
 def _pictures(pictures: PictureFigures) -> Iterator[Row]:

@@ -14,7 +14,7 @@ import msgspec
 
 from flume.control.script import Step, parse_script
 from flume.control.session import Command, State
-from flume.lab.evidence.facts import Bound
+from flume.lab.evidence.bound import Bound
 from flume.lab.run.programs import parse_program
 from flume.lab.strict import FileValue, decode
 from flume.lab.trial.figures import FIGURES, OF_PICTURES

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from flume.lab.evidence.clock import Clocks
 from flume.lab.evidence.facts import Evidence, Expectations, MediaDatagram, OtherPacket, Subject, TapFacts
 from flume.lab.trial.flows import Flow, classify
 from flume.lab.trial.frame_account import FrameAccount
@@ -40,6 +41,8 @@ class Case(NamedTuple):
     """Of a client behind a relay: what had been lost before the relay sent it. None: its server is the first of all."""
     viewers: tuple[ActiveWindow, ...] | None = None
     """Of a relay: the windows of its own clients. None: it is no relay, or nothing is known of these."""
+    clocks: Clocks = Clocks()
+    """Of the server's host and the client's."""
 
     def active_s(self, window: ActiveWindow) -> float:
         """Return the seconds for which *window* was open while the server's capture ran."""
@@ -78,7 +81,10 @@ def relay_stream(relay: Case) -> RelayStream:
     counters, late = relay.subject.counters, relay.subject.claims.late or 0
     came = None if relay.matching is None else {id(departure) for departure, _ in relay.matching.arrived}
     excused = counters.dropped_by_firewall + counters.dropped_by_receiver + late
-    return RelayStream(relay.subject.name, relay.whole_flow, came, excused=excused, above=relay.upstream)
+    apart_s = relay.clocks.most_apart_s
+    return RelayStream(
+        relay.subject.name, relay.whole_flow, came, excused=excused, apart_s=apart_s, above=relay.upstream
+    )
 
 
 def cases_of(evidence: Evidence, server: TapFacts, sessions: Sessions) -> tuple[Case, ...]:
@@ -108,6 +114,9 @@ def cases_of(evidence: Evidence, server: TapFacts, sessions: Sessions) -> tuple[
                 expectations=evidence.expectations,
                 started_s=evidence.started_s,
                 receivers=receivers,
+                clocks=Clocks(
+                    evidence.clocks.get(evidence.server_tap), evidence.clocks.get(subject.tap or subject.name)
+                ),
             )
         )
     return tuple(cases)

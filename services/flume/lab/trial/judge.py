@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from flume.lab.evidence.clock import HostClock
 from flume.lab.evidence.facts import Evidence, TapFacts
+from flume.lab.evidence.one_clock import on_one_clock
 from flume.lab.trial.backlog import explained
 from flume.lab.trial.case import Case, cases_of, relay_stream
 from flume.lab.trial.checks import relays
@@ -45,6 +47,7 @@ def judge(
         subject = Subject(name="client-1", address="198.18.0.11")
         report = judge(Evidence(started_s, "server", (facts,), (subject,)), RunFacts(run="mine"))
     """
+    evidence = on_one_clock({SERVER: evidence})[SERVER]
     return _report(Tree((lone_hop(SERVER, evidence),), ()), run, extra_checks, packets)
 
 
@@ -75,7 +78,7 @@ def judge_tree(
         }
         report = judge_tree(hops, RunFacts(run="mine"))
     """
-    return _report(tree(hops), run, extra_checks, packets)
+    return _report(tree(on_one_clock(hops)), run, extra_checks, packets)
 
 
 def _report(found: Tree, run: RunFacts, extra_checks: Sequence[Check], packets: Packets | None) -> Report:
@@ -93,6 +96,7 @@ def _report(found: Tree, run: RunFacts, extra_checks: Sequence[Check], packets: 
     ]
     balances = {hop.name: _sum(client for client in clients if client.server == hop.name) for hop in hops}
     taps = {facts.tap.name: facts for hop in hops for facts in hop.evidence.taps}
+    clocks = hops[0].evidence.clocks
     return Report(
         verdict=worst(check.verdict for check in checks),
         run=run.run,
@@ -104,7 +108,7 @@ def _report(found: Tree, run: RunFacts, extra_checks: Sequence[Check], packets: 
         balance=_sum(clients),
         checks=checks,
         timings=run.timings,
-        taps=[_tap_report(facts) for facts in taps.values()],
+        taps=[_tap_report(facts, clocks.get(name)) for name, facts in taps.items()],
         network=run.network,
         balances=balances if len(hops) > 1 else {},
         host_links=host_links({hop.name: hop.evidence for hop in hops}, run.hosts),
@@ -224,7 +228,7 @@ def _check_client(case: Case) -> Iterator[Check]:
             yield finding.check(name, case.subject.name)
 
 
-def _tap_report(facts: TapFacts) -> TapReport:
+def _tap_report(facts: TapFacts, clock: HostClock | None) -> TapReport:
     tap = facts.tap
     return TapReport(
         name=tap.name,
@@ -235,4 +239,5 @@ def _tap_report(facts: TapFacts) -> TapReport:
         batches=facts.batches,
         duration_s=round(max(0.0, tap.last_s - tap.first_s), 3),
         problem=tap.problem,
+        clock=clock,
     )

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
+from flume.lab.evidence.clock import Clocks
 from flume.lab.evidence.facts import MediaDatagram, TapFacts
 from flume.lab.trial.attribution import frame_account, keeps_record
 from flume.lab.trial.card_numbers import Place, Places, Seen, card_numbers
@@ -72,5 +75,17 @@ def measured(
             attribution=account.attribution,
             series=series(case, by_datagram, end_s),
         )
+        measures = msgspec.structs.replace(measures, not_measured=_not_measured(case, measures))
         found.append(case._replace(account=account, measures=measures))
     return tuple(found)
+
+
+def _not_measured(case: Case, measures: Measures) -> dict[str, str]:
+    """Return why parts of *measures* lack what is between the clock of a server and the client's."""
+    hop, whole = case.clocks.unknown, Clocks(None, case.clocks.client).unknown
+    reasons: dict[str, str] = {}
+    if measures.wire is not None and (hop is not None or (whole is not None and case.upstream is not None)):
+        reasons["wire"] = f"{'delay' if hop else 'delay from the first server on'}: {hop or whole}"
+    if measures.playback is not None and (whole or hop):
+        reasons["playback"] = f"delays from server to screen: {whole or hop}"
+    return reasons

@@ -52,8 +52,11 @@ class WireFigures(_Value, frozen=True, kw_only=True):
     """From the server's interface to the client's."""
     end_to_end_ms: Spread | None = None
     """From the interface of the first server to the client's, over all relays; None where there is none between."""
-    clock_bound_ms: float = 0.0
-    """How far the clocks of the two captures may be apart: 0 where one kernel stamps both."""
+    end_to_end_bound_ms: float | None = 0.0
+    """How far the clocks of the first server and the client may be apart, as ``clock_bound_ms`` is for these two."""
+    clock_bound_ms: float | None = 0.0
+    """How far the clocks of the two captures may be apart, on top of each delay: 0 where one kernel stamps both; None
+    where that is not known, and no time of one may be compared with one of the other."""
     delay_factor_ms: float | None = None
     """The greatest delay factor of a second (RFC 4445), time-stamped because the rate varies (EBU Tech 3337)."""
     media_loss_rate: float | None = None

@@ -51,13 +51,15 @@ def playback_figures(case: Case, account: FrameAccount) -> PlaybackFigures | Non
     frozen_s = sum(one.duration_s for one in found)
     return PlaybackFigures(
         join_ms=case.subject.claims.join_ms,
-        resume_ms=list(_resume_ms(case, account)),
+        resume_ms=[] if case.clocks.bound_s is None else list(_resume_ms(case, account)),
         frames_due=account.due,
         frames_shown=account.shown_due,
         frames_late=None if account.placing is None else _late(account, frame_s),
         freezes=found,
         frozen_pct=round(100 * frozen_s / watched_s, 3) if watched_s > 0 else 0.0,
-        glass_to_glass_ms=rounded_spread(spread(_delays_ms(case, account))),
+        glass_to_glass_ms=None
+        if case.clocks.from_first_s is None
+        else rounded_spread(spread(_delays_ms(case, account))),
     )
 
 

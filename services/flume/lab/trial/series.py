@@ -33,7 +33,7 @@ def series(case: Case, by_datagram: Mapping[int, Cause], end_s: float) -> Series
     beyond = [time_s for cause in ("firewall", "receiver", "late") for time_s in lost.get(cause, ())]
     sizes = ((arrival.time_s - started_s, departure.bytes) for departure, arrival in case.matching.arrived)
     delays: list[list[float]] = [[] for _ in range(count)]
-    for departure, arrival in case.matching.arrived:
+    for departure, arrival in case.matching.arrived if case.clocks.bound_s is not None else ():
         position = int((arrival.time_s - started_s) // bin_s)
         if 0 <= position < count:
             delays[position].append(1000 * (arrival.time_s - departure.time_s))

@@ -45,14 +45,23 @@ class RelayStream:
     """The stream of a relay's windows, as it was sent to the relay, and what of it reached the relay."""
 
     def __init__(
-        self, name: str, flow: Flow, came: Set[int] | None, *, excused: int, above: Upstream | None = None
+        self,
+        name: str,
+        flow: Flow,
+        came: Set[int] | None,
+        *,
+        excused: int,
+        apart_s: float = 0.0,
+        above: Upstream | None = None,
     ) -> None:
         """*flow* is the relay's as a client, *came* the id() of those that reached its interface; None: all did.
 
         *excused* is how many of these the relay may have kept, *above* what had been lost before they were sent to it.
+        *apart_s* is by how much the clocks of the two captures may differ, where two hosts made them.
         """
         self.name = name
         self.excused = excused
+        self._apart_s = _CLOCK_S + apart_s
         self._sent = list(_once(flow.allowed))
         self._times_s = [one.time_s for one in self._sent]
         self._at: dict[bytes, list[int]] = {}
@@ -82,7 +91,7 @@ class RelayStream:
         found: list[int | None] = []
         last: int | None = None
         for one in sent:
-            until = bisect_right(self._times_s, one.time_s + _CLOCK_S)
+            until = bisect_right(self._times_s, one.time_s + self._apart_s)
             alike = [at for at in self._at.get(one.content, ()) if at < until] if one.content else []
             if last is None:
                 place = alike[-1] if alike else None

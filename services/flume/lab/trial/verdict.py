@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from flume.lab.evidence.clock import HostClock
 from flume.lab.trial.measures import Measures
 
 REPORT_VERSION = 1
@@ -160,6 +161,8 @@ class TapReport(_Value, frozen=True, kw_only=True):
     batches: int
     duration_s: float
     problem: str | None
+    clock: HostClock | None = None
+    """Of its host, with which the file is stamped; None: that of the server's host. The report's times are on that."""
 
 
 class LinkFigure(_Value, frozen=True, kw_only=True):

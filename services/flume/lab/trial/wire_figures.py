@@ -5,6 +5,7 @@ begins with a burst, the datagrams since the last keyframe. Jitter and delay fac
 makes the burst, and not the network; loss, delay and peak rate include it.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -57,7 +58,8 @@ def wire_figures(case: Case) -> WireFigures | None:
         live_from = _live_from(window)
         _add_jitter(jitter, arrived, live_from)
         indices += _delivery_indices(window, arrived, lost, behind, live_from)
-    spread = delay.spread(1000 * one for one in delays_s)
+    bound_s, whole_s = case.clocks.bound_s, case.clocks.from_first_s
+    spread = None if bound_s is None else delay.spread(1000 * one for one in delays_s)
     density = gaps.burst_density
     return WireFigures(
         expected=numbers.expected,
@@ -73,12 +75,19 @@ def wire_figures(case: Case) -> WireFigures | None:
         jitter_ms=_rounded(jitter.jitter_ms),
         jitter_most_ms=_rounded(jitter.most_ms),
         delay_ms=rounded_spread(spread),
-        end_to_end_ms=_end_to_end_ms(case),
+        end_to_end_ms=None if whole_s is None else _end_to_end_ms(case),
+        end_to_end_bound_ms=_ms_up(whole_s),
+        clock_bound_ms=_ms_up(bound_s),
         delay_factor_ms=_rounded(max((one.delay_factor_ms for one in indices), default=None)),
         media_loss_rate=max((one.media_loss_rate for one in indices), default=None),
         longest_silence_ms=_rounded(1000 * max(silences_s)) if silences_s else None,
         peak_kbit=round(peak.peak_kbit, 1),
     )
+
+
+def _ms_up(bound_s: float | None) -> float | None:
+    """Return a bound in milliseconds, rounded up so that it still is one."""
+    return None if bound_s is None else math.ceil(1e6 * bound_s) / 1000
 
 
 def _end_to_end_ms(case: Case) -> Spread | None:

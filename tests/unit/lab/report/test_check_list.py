@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from flume.errors import FlumeError
-from flume.lab.evidence.facts import Backlog, Bound, Counters, Expectations
+from flume.lab.evidence.bound import Bound
+from flume.lab.evidence.facts import Backlog, Counters, Expectations
 from flume.lab.report.check_list import PART, check_list, main
 from flume.lab.trial.checks.description import described
 from flume.lab.trial.checks.registry import CLIENT_CHECKS, FIGURE_CHECKS, RUN_CHECKS

@@ -4,7 +4,8 @@ from typing import Self
 
 import pytest
 
-from flume.lab.evidence.facts import Bound, Endpoint, Expectations
+from flume.lab.evidence.bound import Bound
+from flume.lab.evidence.facts import Endpoint, Expectations
 from flume.lab.trial.checks.delivery import without_returns
 from flume.lab.trial.checks.viewer import expected
 from flume.lab.trial.judge import judge

@@ -9,24 +9,33 @@ from flume.lab.trial.verdict import Balance
 
 CLOCK_TOLERANCE_S = 0.001
 """A datagram may seem to arrive this much before it left: two taps of one kernel stamp with one clock, to the
-microsecond, so more means that the clock was set during the run."""
+microsecond, so more means that the clock was set during the run. Clocks of two hosts may differ by more, as far as the
+offset between them is known."""
 
 
 def clock(case: Case) -> Finding:
     """Departures and arrivals can be compared: no datagram arrives before it left, or without having left.
 
-    ERROR: One arrived more than 1 ms too early; or more arrivals are unmatched than the link damaged.
+    ERROR: One arrived more than 1 ms too early, or on another host more than that and the bound of its clock's offset;
+    the clock of a host was set; or more arrivals are unmatched than the link damaged.
 
-    Next: Let nothing set the clock during a run. Look for other senders in the client's capture.
+    Next: Let nothing set a clock during a run. Look for other senders in the client's capture. Where the clock of a
+    host was not compared, let UDP pass between that host and the server's.
     """
+    if case.clocks.problem is not None:
+        return errs(case.clocks.problem)
     if case.matching is None:
         return passes("one tap, one clock")
     if (unmatched := len(case.matching.unmatched)) > case.subject.counters.damaged_on_link:
         return errs(f"{unmatched} datagrams reached the client that the server's tap did not see leave")
+    bound_s = case.clocks.bound_s
+    if bound_s is None:
+        return passes(f"delays not measured: {case.clocks.unknown}")
     delays_s = [arrival.time_s - departure.time_s for departure, arrival in case.matching.arrived]
-    if delays_s and min(delays_s) < -CLOCK_TOLERANCE_S:
+    if delays_s and min(delays_s) < -(CLOCK_TOLERANCE_S + bound_s):
         return errs(f"a datagram arrived {-min(delays_s) * 1000:.1f} ms before it left: the taps' clocks disagree")
-    return passes(f"longest delay {max(delays_s) * 1000:.1f} ms" if delays_s else "nothing to compare")
+    longest = f"longest delay {max(delays_s) * 1000:.1f} ms" if delays_s else "nothing to compare"
+    return passes("; ".join((longest, *case.clocks.in_words)))
 
 
 def balance(case: Case) -> Finding:

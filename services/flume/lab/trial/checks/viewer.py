@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flume.lab.evidence.facts import Bound
+from flume.lab.evidence.bound import Bound
 from flume.lab.trial.case import Case
 from flume.lab.trial.checks import players
 from flume.lab.trial.checks.finding import Finding, errs, fails, passes
