@@ -12,7 +12,7 @@ import msgspec
 
 from flume.client.events import ClientEvent
 from flume.client.playback.player import Player
-from flume.client.reception.receiver import Receiver
+from flume.client.reception.receiver import Chain, Receiver, to_player
 from flume.client.session.control_link import Message
 from flume.client.session.control_session import ControlSession
 from flume.client.session.first_frame import FirstFrames
@@ -30,6 +30,7 @@ from flume.errors import FlumeError, LoginError, NetworkError
 from flume.settings import ClientSettings
 from flume.sockaddr import has_address
 
+OnEvent = Callable[[ClientEvent], None]
 MAX_COMMANDS_KEPT = 64
 DRAIN_S = 3.0
 """Longest wait at the end for buffered frames: one group of pictures behind the live edge, and libvlc's buffer."""
@@ -63,17 +64,16 @@ class Client:
     """
 
     def __init__(
-        self, settings: ClientSettings, player: Player, *, on_event: Callable[[ClientEvent], None] | None = None
+        self, settings: ClientSettings, player: Player, *, on_event: OnEvent | None = None, chain: Chain | None = None
     ) -> None:
-        """Show what the server of *settings* sends on *player*.
+        """Show what the server of *settings* sends on *player*, or give it to *chain*, which passes the player by.
 
         *on_event* is called from several threads of the client, and must not close it.
         """
-        self.settings = settings
-        self._player = player
+        self.settings, self._player = settings, player
         self._started_s = time.monotonic()
         self._commands: deque[str] = deque(maxlen=MAX_COMMANDS_KEPT)
-        self._receiver = Receiver(settings, player)
+        self._receiver = Receiver(settings, chain or to_player(settings, player))
         self.take_record = partial(take_record, self._receiver, player)
         """What became of frames and datagrams since the last call; nothing unless the settings ask for a record."""
         self._first_frames = FirstFrames(player)
@@ -83,6 +83,7 @@ class Client:
         )
         self._reporter = Reporter(self._session, on_event)
         self._recovery = Recovery(settings, self._session, self._windows, self._reporter)
+        self.leave = self._recovery.leave
         watchdog = Watchdog(self._session, self._recovery, self._windows, self._receiver, self._reporter)
         self._supervisor = Supervisor(self._session, self._recovery, watchdog, longest_pause_s=settings.reconnect_max_s)
         self._monitor = PlayerMonitor(player, self._first_frames, self._reporter.first_frame)

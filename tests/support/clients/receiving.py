@@ -19,7 +19,7 @@ from typing import Any
 
 from flume.client.playback.loopback import LoopbackSender, Payload
 from flume.client.playback.player import NullPlayer, Player
-from flume.client.reception.receiver import Receiver, StreamSession
+from flume.client.reception.receiver import Receiver, StreamSession, to_player
 from flume.linux import UDP_SEGMENT
 from flume.media import rtp
 from flume.settings import ClientSettings
@@ -106,7 +106,7 @@ def sent_by(process: "subprocess.Popen[str]", *, timeout_s: float) -> int:
 @contextlib.contextmanager
 def receiving(pair: WirePair, settings: ClientSettings, player: Player) -> Iterator[Receiver]:
     """A real receiver with its socket in the client's namespace, whose first datagram has come."""
-    receiver = Receiver(settings, player)
+    receiver = Receiver(settings, to_player(settings, player))
     receiver.start()
     try:
         with pair.as_client():

@@ -4,7 +4,7 @@ from typing import Self
 
 from flume.client.events import ClientEvent
 from flume.client.playback.player import NullPlayer
-from flume.client.reception.receiver import Receiver
+from flume.client.reception.receiver import Receiver, to_player
 from flume.client.session.control_session import ControlSession
 from flume.client.session.first_frame import FirstFrames
 from flume.client.session.recovery import Recovery
@@ -109,7 +109,7 @@ class RecoverySetup:
         self.settings = ClientSettings(host="server", **{"connect_timeout_s": 0.1, **settings})  # type: ignore[arg-type]
         self.events: list[ClientEvent] = []
         self.session = ScriptedSession(self.settings)
-        self.receiver = Receiver(self.settings, NullPlayer())
+        self.receiver = Receiver(self.settings, to_player(self.settings, NullPlayer()))
         self.windows = QuietWindows(self.receiver, FirstFrames(NullPlayer()))
         self.reporter = Reporter(self.session, self.events.append)
         self.recovery = Recovery(self.settings, self.session, self.windows, self.reporter)

@@ -4,7 +4,8 @@ RTP numbers its datagrams, so its path reorders them and knows which are missing
 numbers: they go on in the order of arrival, and loss is known from the server's count alone, when a window ends.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from flume.client.reception.jitter import ArrivalStatistics, InterarrivalJitter, JitterBuffer
 from flume.client.reception.loss_record import LossRecord
@@ -22,7 +23,10 @@ class Unit(NamedTuple):
     payload: memoryview
 
 
-class PayloadPath(Protocol):
+GivenUnit_co = TypeVar("GivenUnit_co", covariant=True)
+
+
+class PayloadPath(Protocol[GivenUnit_co]):
     """Datagrams go in with :meth:`push_untrusted`, units come out with :meth:`take`. Times are monotonic seconds."""
 
     def begin_session(self, ssrc: int, now_s: float, /) -> None:
@@ -40,7 +44,7 @@ class PayloadPath(Protocol):
     def push_untrusted(self, data: bytes, now_s: float, /) -> bool:
         """Take *data*, which arrived at *now_s*; ``False``: it does not belong to this stream. Never raises."""
 
-    def take(self, now_s: float, /) -> list[Unit]:
+    def take(self, now_s: float, /) -> Sequence[GivenUnit_co]:
         """Return the units that are complete, or have waited long enough, by *now_s*."""
 
     def deadline_s(self) -> float | None:

@@ -1,4 +1,4 @@
-"""The media socket and the thread that owns it: token out, datagrams in, ordered and paced on to the player.
+"""The media socket and the thread that owns it: token out, datagrams in, in order to what shows them or sends them on.
 
 Packets that come over the control connection take the same path from :meth:`Receiver.take_packets` on.
 """
@@ -8,17 +8,15 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from flume.client.playback.loopback import Payload
 from flume.client.playback.player import Player
 from flume.client.reception.loss_record import GivenUp, LossRecord, TooLate
 from flume.client.reception.media_socket import MediaSocket
-from flume.client.reception.pacer import PlayoutPacer
-from flume.client.reception.payload_path import PayloadPath, RawTsPath, RtpPath, Unit
+from flume.client.reception.payload_path import PayloadPath, RawTsPath, RtpPath
+from flume.client.reception.playout import Output, Playout
 from flume.client.reception.receive_buffer import ReceiveBuffer
-from flume.client.reception.splicer import Splicer
 from flume.client.reception.statistics import ReceptionStatistics
 from flume.client.reception.token_timer import TokenTimer
 from flume.settings import ClientSettings, PayloadKind, Transport
@@ -46,22 +44,30 @@ class StreamSession(NamedTuple):
     """This host's end of the control connection: the media socket is bound to the same address."""
 
 
+class Chain(NamedTuple):
+    """What datagrams go through: the path of each payload, whose units *output* takes."""
+
+    paths: Mapping[PayloadKind, PayloadPath[Any]]
+    output: Output[Any]
+    record: LossRecord | None = None
+    """Where the paths note what they gave up."""
+
+
+def to_player(settings: ClientSettings, player: Player) -> Chain:
+    """Return the chain that *player* is at the end of."""
+    record, capacity = LossRecord() if settings.record else None, settings.buffer_datagrams
+    rtp = RtpPath(reorder_ms=settings.reorder_ms, capacity=capacity, record=record)
+    return Chain({"rtp": rtp, "ts": RawTsPath()}, Playout(player, capacity=capacity), record)
+
+
 class Receiver:
     """Begin with :meth:`start`, end with :meth:`close`; every method may be called from any thread."""
 
-    def __init__(self, settings: ClientSettings, player: Player) -> None:
-        """Write to *player*; no socket is opened before :meth:`begin_session`."""
-        self._settings = settings
-        self._player = player
-        self._lock = threading.Lock()  # guards what follows, but the splicer, which belongs to the thread
-        self._record = LossRecord() if settings.record else None
-        self._paths: dict[PayloadKind, PayloadPath] = {
-            "rtp": RtpPath(reorder_ms=settings.reorder_ms, capacity=settings.buffer_datagrams, record=self._record),
-            "ts": RawTsPath(),
-        }
+    def __init__(self, settings: ClientSettings, chain: Chain) -> None:
+        """Send datagrams through *chain*; no socket is opened before :meth:`begin_session`."""
+        self._lock = threading.Lock()  # guards what follows, but for the output's write()
+        self._record, self._paths, self._output = chain.record, chain.paths, chain.output
         self._path = self._paths[settings.payload]
-        self._pacer: PlayoutPacer[Unit] = PlayoutPacer(capacity=settings.buffer_datagrams)
-        self._splicer = Splicer()
         self._tokens = TokenTimer()
         self._media = MediaSocket(buffer_bytes=settings.receive_buffer_bytes)
         self._session: StreamSession | None = None
@@ -97,7 +103,7 @@ class Receiver:
                 self._media.open(session.server, session.family, session.local_host)
                 self._tokens.begin_session(session.token_interval_s)
             if self._session is not None and self._session.ssrc != session.ssrc:
-                self._splicer.forget()
+                self._output.forget()
             self._session = session
             self._ending = False
         self._wake()
@@ -123,7 +129,7 @@ class Receiver:
         """The server delivers from *first_sequence* on (``None`` for raw TS)."""
         with self._lock:
             now_s = time.monotonic()
-            self._pacer.begin_window()
+            self._output.begin_window()
             self._path.begin_window(first_sequence, now_s)
             if self._media.is_open:
                 self._tokens.begin_window(now_s)
@@ -174,20 +180,21 @@ class Receiver:
             with self._lock:
                 descriptor, timeout_s = self._media.fileno(), self._timeout_s()
             self._wait(descriptor, timeout_s)
+            self._output.gather()
             with self._lock:
                 now_s = time.monotonic()
                 if now_s >= self._tokens.deadline_s(self._last_datagram_s):
                     self._send_token(now_s)
                 for data in self._media.read_untrusted(most=DRAIN_AT_ONCE):
                     self._accept_untrusted(data, time.monotonic())
-                units = self._collect()
+                self._collect()
                 is_last = self._ending and self._is_empty()
                 self._ending = self._ending and not is_last
-            self._play(units, is_last=is_last)
+            self._output.write(is_last=is_last)
 
     def _timeout_s(self) -> float:
         deadlines = [self._tokens.deadline_s(self._last_datagram_s)]
-        deadlines += [due for due in (self._path.deadline_s(), self._pacer.deadline_s()) if due is not None]
+        deadlines += [due for due in (self._path.deadline_s(), self._output.deadline_s()) if due is not None]
         return min(max(0.0, min(deadlines) - time.monotonic()), LONGEST_WAIT_S)
 
     def _wait(self, descriptor: int, timeout_s: float) -> None:
@@ -220,25 +227,13 @@ class Receiver:
         if self._first_datagram_s is None:
             self._first_datagram_s = now_s
 
-    def _collect(self) -> list[Unit]:
+    def _collect(self) -> None:
         now_s = time.monotonic()
-        for unit in self._path.take(now_s):
-            self._pacer.push(unit.timestamp, unit, now_s)
-        return self._pacer.take(now_s)
+        self._output.push(self._path.take(now_s), now_s)
+        self._output.prepare(now_s)
 
     def _is_empty(self) -> bool:
-        return self._path.deadline_s() is None and not len(self._pacer)
-
-    def _play(self, units: Sequence[Unit], *, is_last: bool) -> None:
-        """Write all that is due in one call, which costs the player a system call or two whatever the number."""
-        payloads: list[Payload] = []
-        for unit in units:
-            primer = self._splicer.before(unit.timestamp, unit.payload, time.monotonic())
-            payloads += (primer, unit.payload) if primer else (unit.payload,)
-        if is_last and (ending := self._splicer.ending()):
-            payloads.append(ending)
-        if payloads:
-            self._player.write(payloads)
+        return self._path.deadline_s() is None and self._output.is_empty
 
     # -- out -------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The desired state of a client, and the steps back to it after a failure: connect again, or change to TCP."""
 
+import contextlib
 import time
 from typing import Literal
 
@@ -57,6 +58,14 @@ class Recovery:
             self._desired = state
             self._is_final = self._is_over = self._is_shut_out = False
             self._session.changed.notify_all()
+
+    def leave(self) -> None:
+        """End the session, if there is one, and ask for nothing until the next command."""
+        with self._session.command_lock:
+            self.desire("closed")
+            if self._session.state is not State.CLOSED:
+                with contextlib.suppress(NetworkError):
+                    self._session.request(messages.Disconnect())
 
     def begin(self) -> None:
         """A person asks to connect without a session: try the preferred transport again."""
