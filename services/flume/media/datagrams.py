@@ -38,6 +38,8 @@ class Datagram(NamedTuple):
     """Whether a client may join at this datagram."""
     new_tables: bool = False
     """Whether it begins with a PAT or PMT that differs from the one before: clients may no longer join earlier."""
+    passed_over: int = 0
+    """Numbers before it that no datagram has: a relay's upstream sent datagrams that did not arrive."""
 
 
 class _Pending:

@@ -1,9 +1,10 @@
 """The most recent datagrams, numbered, in a few blocks of memory from which all clients are served.
 
 A datagram has an *index* that counts from 0 without end. Its RTP sequence number is the index plus a random start,
-modulo 2^16. Datagrams lie side by side, RTP header included, so that any run of them in one block is one
-``memoryview`` and one ``send`` with UDP segmentation. A block whose datagrams no client needs is filled anew, so the
-memory follows the stream: 4 Mbit/s with a keyframe each second take 8 MB, with one in 20 s 15 MB, a radio station 2 MB.
+modulo 2^16, and plus the numbers that were passed over before it (:attr:`.Datagram.passed_over`). Datagrams lie side
+by side, RTP header included, so that any run of them in one block is one ``memoryview`` and one ``send`` with UDP
+segmentation. A block whose datagrams no client needs is filled anew, so the memory follows the stream: 4 Mbit/s with a
+keyframe each second take 8 MB, with one in 20 s 15 MB, a radio station 2 MB.
 
 One thread appends, and reads by :meth:`Ring.run`. Other threads may ask where to begin and how far behind an index is,
 which reads integers, and may read by :meth:`Ring.copy`, which checks afterwards whether the copy was overwritten. There
@@ -15,6 +16,7 @@ import math
 import mmap
 import struct
 from collections.abc import Iterable
+from itertools import pairwise
 
 from flume.media import rtp
 from flume.media.datagrams import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram
@@ -97,7 +99,9 @@ class Ring:
         self.packets_per_datagram = packets_per_datagram
         self.datagram_bytes = datagram_bytes(packets_per_datagram)
         """Of each datagram, RTP header included. Every datagram is full, so a batch has one segment size."""
-        self._first_sequence = first_sequence
+        self._starts: tuple[tuple[int, int], ...] = ((0, first_sequence),)
+        """Where numbers were passed over, and first of all: an index, and what to add to it and to those after it for
+        their number. Replaced as a whole, so that any thread may read it."""
         self._timestamp_offset = timestamp_offset
         self._slots = slots
         self._reach_s = reach_s
@@ -118,8 +122,12 @@ class Ring:
         return self._next
 
     def sequence(self, index: int) -> int:
-        """Return the RTP sequence number of *index*."""
-        return (self._first_sequence + index) % rtp.SEQUENCE_MODULUS
+        """Return the RTP sequence number of *index*; of one to come, as if no number were passed over before it.
+
+        Right for every index that is stored, or no older than the oldest that is; from any thread.
+        """
+        start = next((start for first, start in reversed(self._starts) if first <= index), self._starts[0][1])
+        return (start + index) % rtp.SEQUENCE_MODULUS
 
     def newest(self) -> tuple[int, int] | None:
         """Return number and timestamp of the newest datagram, ``None`` before the first; from any thread."""
@@ -137,14 +145,17 @@ class Ring:
         """
         slots, index, size = self._block_slots, self._next, self.datagram_bytes
         payload_bytes = size - rtp.HEADER_BYTES
-        sequence, ssrc, start = self._first_sequence, self.ssrc, self._timestamp_offset
+        sequence, ssrc, start = self._starts[-1][1], self.ssrc, self._timestamp_offset
         memory = self._blocks.get(index // slots)
-        for payload, due_s, random_access, _ in datagrams:
+        for payload, due_s, random_access, _, passed_over in datagrams:
             if len(payload) != payload_bytes:
                 message = f"a datagram carries {payload_bytes} bytes, not {len(payload)}"
                 raise ValueError(message)
             if memory is None or not index % slots:
                 memory = self._begin_block(index // slots)
+            if passed_over:
+                sequence += passed_over
+                self._pass_over(index, sequence)
             at = index % slots * size
             timestamp = start + round(due_s * rtp.CLOCK_HZ)
             _PACK(memory, at, *_FIRST_BYTES, sequence + index & 0xFFFF, timestamp & 0xFFFF_FFFF, ssrc)
@@ -154,6 +165,11 @@ class Ring:
                 self._join = index
             index += 1
             self._next = index  # after each datagram: copy() relies on it
+
+    def _pass_over(self, index: int, start: int) -> None:
+        """Number *index* and those after it from *start* on; forget what holds for no stored datagram."""
+        kept = [one for one, after in pairwise(self._starts) if after[0] > self._oldest]
+        self._starts = (*kept, self._starts[-1], (index, start))
 
     def _begin_block(self, number: int) -> memoryview:
         """Return the memory of block *number*: that of a block that is needed no longer, or more."""
