@@ -5,9 +5,12 @@ from flume.client.reception.payload_path import RawTsPath, RtpPath
 from flume.errors import RemoteProtocolError
 from flume.media import keyframes, mpegts, psi, rtp
 from flume.media.datagrams import MAX_PENDING_DATAGRAMS
+from flume.media.entries import EntryFinder
 from flume.media.mpegts import PACKET_BYTES, SYNC_BYTE
 from flume.media.packetizer import Packetizer
 from flume.reader.ffmpeg.ts_sections import MAX_BYTES, SectionReader
+from flume.server.relay.order import MOST_EARLY, MOST_HELD, MOST_PASSED_OVER, UpstreamOrder
+from flume.server.relay.supply import RelaySupply
 from fuzz.packets import packets_of
 from fuzz.reading import Reading, pieces
 
@@ -99,6 +102,51 @@ def _turn(made: Packetizer, choice: int) -> list:  # type: ignore[type-arg]
         return made.skip()
     made.resume(at=("never", "keyframe", "any_frame")[choice // 4 % 3])
     return []
+
+
+def relayed(data: bytes) -> None:
+    """Datagrams of an upstream, windows, losses and rests, in any order: each goes on once, with the holes between."""
+    reading = Reading(data)
+    order, supply, now_s = UpstreamOrder(), RelaySupply(payload_bytes=PACKET_BYTES), 0.0
+    order.begin_session(7, now_s)
+    pushed = taken = 0
+    while reading:
+        choice, sequence = reading.byte(), reading.word()
+        now_s += (choice >> 4) / 100
+        if choice & 7 == 0:
+            order.begin_window(sequence if choice & 8 else None, now_s)
+        elif choice & 7 == 1:
+            order.end_window(sequence, 1, now_s)
+        elif choice & 7 == 2:
+            order.begin_session(7 + (choice >> 3 & 1), now_s)
+        elif choice & 15 == 3:
+            order.rest()
+            supply.rest()
+        else:
+            datagram = bytearray(rtp.HEADER_BYTES) + reading.block().ljust(PACKET_BYTES, b"\xff")[:PACKET_BYTES]
+            rtp.pack_header_into(datagram, 0, sequence=sequence, timestamp=reading.word() << 16, ssrc=7)
+            pushed += order.push_untrusted(bytes(datagram), now_s)
+        units = order.take(now_s)
+        assert all(0 <= unit.passed_over <= MOST_PASSED_OVER for unit in units)
+        supply.push(units, now_s)
+        taken += len(units)
+        while supply.head_s() is not None:
+            assert all(one.passed_over <= MOST_PASSED_OVER for one in supply.take())
+        assert len(order._held) <= MOST_HELD + 1
+        assert len(order._early) <= MOST_EARLY
+        assert taken <= pushed
+    statistics = order.statistics()
+    assert min(statistics.lost, statistics.late, statistics.duplicates, statistics.unexpected) >= 0
+
+
+def entries(data: bytes) -> None:
+    """Datagrams of another server, in which places to join are looked for."""
+    reading, finder = Reading(data), EntryFinder()
+    packets = list(packets_of(reading))
+    for at in range(0, len(packets), DATAGRAM_PACKETS):
+        payload = b"".join(map(bytes, packets[at : at + DATAGRAM_PACKETS]))
+        assert finder.look_untrusted(payload) == "none" or payload[:1] == b"\x47"
+    finder.look_untrusted(data)
 
 
 def reception(data: bytes) -> None:

@@ -48,6 +48,8 @@ TARGETS: Mapping[str, Target] = {
         rtsp_targets.rtsp_evidence,
         source_targets.playlist,
         source_targets.programs,
+        media_targets.relayed,
+        media_targets.entries,
     )
 }
 

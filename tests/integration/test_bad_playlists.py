@@ -105,7 +105,7 @@ def test_what_is_bad_in_a_folder_or_playlist_costs_that_item(card: Path, tmp_pat
 def test_the_server_lives_on_with_a_bad_source_and_counts_it(card: Path, tmp_path: Path) -> None:
     source = ItemSource(expand([str(tmp_path / "missing.mp4"), str(card)]), SourceOptions(loop=True))
     with RunningServer(source) as server:
-        counts = server.server._ingest.counts
+        counts = server.server._ingest.source_counts()
         assert counts["failed_items"] == 1
         assert server.server._ingest.failures == {
             "missing.mp4": f"{tmp_path}/missing.mp4 does not exist: check the path"

@@ -1,6 +1,6 @@
 """What a server's status reports as wrong, in words for people."""
 
-from flume.control.messages import ServerStatus
+from flume.control.messages import ServerStatus, UpstreamStatus
 
 
 def describe_faults(server: ServerStatus) -> str:
@@ -11,3 +11,18 @@ def describe_faults(server: ServerStatus) -> str:
     parts = (("the source", server.source_counts), ("sent singly", server.fallbacks), ("not sent", server.drops))
     lists = ((title, ", ".join(f"{name} {count}" for name, count in counts.items())) for title, counts in parts)
     return "".join(f"; {title}: {names}" for title, names in lists if names)
+
+
+def describe_upstream(upstream: UpstreamStatus | None) -> str:
+    """Return what a relay says of its *upstream*, to be put behind a line; empty for a server that is no relay.
+
+    >>> describe_upstream(None)
+    ''
+    """
+    if upstream is None:
+        return ""
+    reason = "" if upstream.error is None else f": {upstream.error}"
+    return (
+        f"; relay of {upstream.address}, {upstream.state} for {upstream.state_s:.0f} s, "
+        f"{upstream.datagrams} datagrams received, {upstream.lost} lost{reason}"
+    )

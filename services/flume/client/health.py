@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from flume.client.faults import describe_faults
+from flume.client.faults import describe_faults, describe_upstream
 from flume.client.reception.statistics import SILENT_AFTER_S
 from flume.client.session.control_link import PLAIN, AccessChoice, ControlLink
 from flume.client.statistics import ClientStatistics, parse_published
@@ -76,4 +76,4 @@ def check_server(host: str, port: int, *, timeout_s: float, access: AccessChoice
     server = reply.server
     took_ms = (time.monotonic() - began_s) * 1000
     words = f"{server.source}: ingest {server.ingest}, {server.active} active, answered in {took_ms:.0f} ms"
-    return True, words + describe_faults(server)
+    return True, words + describe_upstream(server.upstream) + describe_faults(server)

@@ -16,7 +16,7 @@ server's messages. There is no token then: the connection itself shows that the 
 the order of the bytes: no frame follows the reply.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -175,6 +175,38 @@ class ReceiverClaim(msgspec.Struct, frozen=True, kw_only=True):
     """Interarrival jitter."""
 
 
+UpstreamState = Literal["asleep", "connecting", "receiving", "silent", "lost", "refused", "ended"]
+
+
+class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a relay says of the server that it takes its stream from."""
+
+    address: str
+    """``flume://host:port``"""
+    state: UpstreamState
+    """``asleep``: no client watches, so nothing is asked for. ``silent``: it delivers, and nothing has come for 5 s.
+    ``lost``: it does not answer, or ended the session. ``refused``: it will not serve this relay, or may not."""
+    state_s: float
+    """Since when, in seconds."""
+    datagrams: int = 0
+    """Received since the start; over TCP: frames."""
+    lost: int = 0
+    """Numbers that did not arrive in time: they are missing downstream, too."""
+    late: int = 0
+    """Arrived after their numbers had been passed over."""
+    duplicates: int = 0
+    dropped: int = 0
+    """Received and not passed on: of another size than this relay's datagrams, or more than it could send."""
+    reconnects: int = 0
+    """Sessions that were begun after one that was lost."""
+    transport: Transport | None = None
+    """What carries the media; ``None`` before the first session."""
+    error: str | None = None
+    """The last failure; ``None`` while the stream is received."""
+    path: tuple[str, ...] = ()
+    """The identities of the servers above, the nearest first."""
+
+
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The server as a whole. *ingest* is starting, running, stalled, paused, stopped or ended.
 
@@ -200,6 +232,10 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What was refused, or made to wait, because of a limit, by reason."""
     receivers: dict[str, ReceiverClaim] = {}
     """What players that speak RTSP report, by the number of their session; of sixteen at most."""
+    identity: str = ""
+    """Random, another one in each run: by it a relay knows itself. Empty: a server that is older."""
+    upstream: UpstreamStatus | None = None
+    """Where a relay takes its stream from; ``None`` for a server that plays videos."""
 
 
 class Status(_Reply, frozen=True, kw_only=True):

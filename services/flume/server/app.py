@@ -40,6 +40,7 @@ from flume.server.sessions.arrivals import Arrivals
 from flume.server.sessions.services import SessionServices
 from flume.server.sessions.table import SessionFigures, SessionTable
 from flume.server.sessions.tokens import Tokens
+from flume.server.sources.feed import Feed
 from flume.server.sources.ingest import Ingest
 from flume.server.sources.source import Source
 from flume.settings import ServerSettings
@@ -76,13 +77,14 @@ class Server:
             reason = await server.run()  # until stop(), or the end of the video
     """
 
-    def __init__(self, source: Source, settings: ServerSettings, *, parts: ServerParts = _REAL_PARTS) -> None:
+    def __init__(self, source: Source | Feed, settings: ServerSettings, *, parts: ServerParts = _REAL_PARTS) -> None:
         """Bind the ports and prepare to serve *source*; nothing is read, sent or accepted before :meth:`start`.
+
+        A source is read and cut into datagrams; a feed, such as a relay's, has them already.
 
         Raises :class:`NetworkError` when a port cannot be bound, and :class:`SettingsError`.
         """
         self.settings = settings
-        self._source = source
         self._started_s = time.monotonic()
         self._closed = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -92,7 +94,7 @@ class Server:
         self._segmentation = settings.segmentation and probe_segmentation()
         self._sender = choose_sender(None if settings.sender == "auto" else settings.sender)
         self._ending = Ending()
-        self._ingest = Ingest(source, packetizer=Packetizer(packets_per_datagram=settings.datagram_packets))
+        self._ingest = source if isinstance(source, Feed) else _ingest_of(source, settings)
         self._demand = Demand(self._ingest)
         self._ring = _new_ring(settings)
         pacing = join_pacing(settings)
@@ -136,8 +138,8 @@ class Server:
 
     def _rtsp_stream(self) -> RtspStream:
         return RtspStream(
-            title=self._source.name,
-            seconds=None if self._source.live else ENDLESS_S,
+            title=self._ingest.name,
+            seconds=None if self._ingest.live else ENDLESS_S,
             ssrc=self._ring.ssrc,
             port=self.port,
             rtcp=self._rtcp,
@@ -160,7 +162,7 @@ class Server:
     @property
     def source_name(self) -> str:
         """The name of the source, for people."""
-        return self._source.name
+        return self._ingest.name
 
     @property
     def failures(self) -> dict[str, str]:
@@ -172,7 +174,7 @@ class Server:
         totals, tcp = self._fanout.statistics(), self._tcp
         return ServerStatus(
             uptime_s=round(time.monotonic() - self._started_s, 3),
-            source=hide_queries(self._source.name),
+            source=hide_queries(self._ingest.name),
             ingest=self._ingest.state,
             sessions=self.table.session_count,
             active=self._subscriptions.active_count,
@@ -184,6 +186,8 @@ class Server:
             refused=dict(self._refused),
             drops=dict(Counter(totals.drops) + tcp.drops + self._tokens.counts + self._media_port.counts),
             receivers=self.table.claims(),
+            identity=self._ingest.identity,
+            upstream=self._ingest.upstream(),
             source_counts=self._ingest.source_counts() | ({"stalls": totals.stalls} if totals.stalls else {}),
         )
 
@@ -202,7 +206,7 @@ class Server:
         loop.set_exception_handler(LoopErrorLog())
         self._bridge.open()
         self._ingest.start(self._bridge.on_data, self._on_item_broken)
-        if not self._source.live:
+        if not self._ingest.live:
             await self._wait_for_first_datagram()
         if self._ending.is_asked:
             return False
@@ -226,9 +230,9 @@ class Server:
         if self._ending.is_asked:
             return
         if not self._ingest.first.is_set():
-            raise SourceError(f"{self._source.name}: nothing to send within {SOURCE_START_TIMEOUT_S:g} s")
-        if self._ingest.head_s() is None and not self._source.live:
-            raise SourceError(self._left_out() or self._ingest.ended or f"{self._source.name}: nothing to send")
+            raise SourceError(f"{self._ingest.name}: nothing to send within {SOURCE_START_TIMEOUT_S:g} s")
+        if self._ingest.head_s() is None and not self._ingest.live:
+            raise SourceError(self._left_out() or self._ingest.ended or f"{self._ingest.name}: nothing to send")
 
     def _on_item_broken(self, reason: str) -> None:
         self._bridge.hand_over(self.table.notice_all, "item_failed", hide_queries(reason))
@@ -308,6 +312,10 @@ class Server:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the sweep of the sessions failed", exc_info=error)
             self._ending.fail(f"the sweep of the sessions failed: {error!r}")
+
+
+def _ingest_of(source: Source, settings: ServerSettings) -> Feed:
+    return Ingest(source, packetizer=Packetizer(packets_per_datagram=settings.datagram_packets))
 
 
 def _new_ring(settings: ServerSettings) -> Ring:

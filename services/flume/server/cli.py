@@ -5,20 +5,26 @@ import logging
 import resource
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from flume.control.endpoint import Address, endpoint, without_brackets
+from flume.control.messages import UpstreamStatus
 from flume.errors import SettingsError
 from flume.lasting_output import lasting_output
 from flume.server.app import Server
 from flume.server.fronts.garbage import spare_what_stays
 from flume.server.limits.descriptors import DESCRIPTORS_PER_SESSION
 from flume.server.logs import set_up_logging
+from flume.server.relay.address import one_upstream
+from flume.server.relay.options import open_upstream, take_options, upstream_options
 from flume.server.sources.expand import expand
+from flume.server.sources.feed import Feed
 from flume.server.sources.item_source import ItemSource, SourceOptions
+from flume.server.sources.source import Source
 from flume.settings import DEFAULT_PORT, ServerSettings
 
 if TYPE_CHECKING:
@@ -175,6 +181,7 @@ def _limit_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Oldest keyframe at which a client may join.",
 )
 @click.option("--segmentation/--no-segmentation", default=True, help="Use UDP segmentation offload where it works.")
+@upstream_options
 @click.option(
     "--metrics",
     metavar="[HOST:]PORT",
@@ -189,13 +196,15 @@ def serve(
 ) -> None:
     """Stream SOURCE… (files, folders, playlists, devices, network addresses) to every host that connects.
 
-    Several sources play one after the other, then from the beginning. Try:
+    Several sources play one after the other, then from the beginning. The source flume://HOST:PORT is another server of
+    this kind: this one passes its stream on. Try:
 
     \b
       flume serve film.mp4
       echo '{"command":"status"}' | nc -q1 localhost 5004
     """
     set_up_logging(verbose=verbose)
+    above, upstream = one_upstream(sources), take_options(options)
     reading = SourceOptions(
         loop=not once, **{name: options.pop(name) for name in SourceOptions._fields if name != "loop"}
     )
@@ -203,7 +212,7 @@ def serve(
     settings = msgspec.convert(options, ServerSettings)
     scraped_at = None if metrics is None else metrics_address(metrics)
     _allow_descriptors(settings.max_sessions)
-    source = ItemSource(expand(sources), reading._replace(loop=not once))
+    source = ItemSource(expand(sources), reading) if above is None else open_upstream(above, upstream, settings)
     try:
         ended = asyncio.run(_serve(source, settings, scraped_at, as_json=as_json))
     finally:
@@ -214,12 +223,14 @@ def serve(
         click.echo(f"ended: {ended}")
 
 
-async def _serve(source: ItemSource, settings: ServerSettings, scraped_at: Address | None, *, as_json: bool) -> str:
+async def _serve(source: Source | Feed, settings: ServerSettings, scraped_at: Address | None, *, as_json: bool) -> str:
     server = Server(source, settings)
     loop = asyncio.get_running_loop()
     exporter = None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
+    if isinstance(source, Feed):
+        source.on_change = partial(_say_upstream, as_json=as_json)
     try:
         exporter = None if scraped_at is None else _start_exporter(server, loop, *scraped_at)
         if await server.start():
@@ -274,6 +285,13 @@ def _say_listening(server: Server, scraped_at: Address | None, *, as_json: bool)
         click.echo(f"for other players, such as VLC: {server.rtsp_address}")
     if scraped_at is not None:
         click.echo(f"for Prometheus: http://{endpoint(*scraped_at)}/metrics")
+
+
+def _say_upstream(status: UpstreamStatus, *, as_json: bool) -> None:
+    if as_json:
+        _say_json(event="upstream", **msgspec.structs.asdict(status))
+        return
+    click.echo(f"{status.address} is {status.state}" + ("" if status.error is None else f": {status.error}"))
 
 
 def _allow_descriptors(sessions: int) -> None:

@@ -25,7 +25,7 @@ class LoopBridge:
         self._ending = ending
         self._doorbell = doorbell
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pump_due = False
+        self._pump_due = self._is_first_handed_over = False
         self.first_data = asyncio.Event()
         """Set on the loop once data has come or the source has ended."""
 
@@ -62,7 +62,9 @@ class LoopBridge:
     def on_data(self) -> None:
         """Data has come, or the source has ended."""
         self._doorbell.ring()
-        self.hand_over(self.first_data.set)
+        if not self._is_first_handed_over:  # a relay calls this for each burst, and each call wakes the loop
+            self._is_first_handed_over = self._loop is not None
+            self.hand_over(self.first_data.set)
 
     # -- on the event loop ---------------------------------------------------------------------------------
 

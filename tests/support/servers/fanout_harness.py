@@ -34,6 +34,7 @@ class Supply:
         self._queue = self._queue[len(taken) :]
         return taken
 
+    is_paced = True
     prebuffer_s = 0.0
 
     def head_s(self) -> float | None:

@@ -5,8 +5,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from typing import Self
 
 from flume.server.app import Server
+from flume.server.sources.feed import Feed
 from flume.server.sources.source import Source
 from flume.settings import ServerSettings
 from support.media.synthetic import SyntheticSource
@@ -17,7 +19,7 @@ class RunningServer:
 
     def __init__(
         self,
-        source: Source | None = None,
+        source: Source | Feed | None = None,
         settings: ServerSettings | None = None,
     ) -> None:
         self.source = source or SyntheticSource()
@@ -27,7 +29,7 @@ class RunningServer:
         self.ended: str | None = None
         self._thread = threading.Thread(target=self._run, name="server-under-test")
 
-    def __enter__(self) -> "RunningServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()
         if self._error is not None:

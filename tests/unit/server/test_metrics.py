@@ -2,13 +2,14 @@
 
 import json
 import re
+from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from flume.control.messages import ClientCounters, ReceiverClaim, ServerStatus
+from flume.control.messages import ClientCounters, ReceiverClaim, ServerStatus, UpstreamState, UpstreamStatus
 from flume.errors import SettingsError
 from flume.server.cli import metrics_address
 from flume.server.metrics.families import INGEST_STATES, families
@@ -28,6 +29,9 @@ STATUS = ServerStatus(
     refused={"address": 5},
     fallbacks={"segmentation_eio": 1},
     source_counts={"stalls": 6},
+    upstream=UpstreamStatus(
+        address="flume://192.0.2.7:5004", state="lost", state_s=2.0, datagrams=950, lost=7, reconnects=2
+    ),
 )
 SESSIONS = (
     SessionFigures(3, True, ClientCounters(datagrams=600, bytes=7896, drops={"overwritten": 4}), None),
@@ -58,6 +62,10 @@ def test_each_figure_of_the_server_and_its_sessions_is_there_in_base_units():
     assert found["flume_active_sessions"] == {("udp",): 1, ("tcp",): 1}
     assert found["flume_ingest_state"] == {(state,): float(state == "running") for state in INGEST_STATES}
     assert found["flume_datagrams_total"] == {(): 900}
+    assert found["flume_upstream_state"] == {(name,): float(name == "lost") for name in get_args(UpstreamState)}
+    assert found["flume_upstream_datagrams_total"] == {(): 950}
+    assert found["flume_upstream_lost_datagrams_total"] == {(): 7}
+    assert found["flume_upstream_reconnects_total"] == {(): 2}
     assert found["flume_drops_total"] == {("overwritten",): 4}
     assert found["flume_refused_total"] == {("address",): 5}
     assert found["flume_source_events_total"] == {("stalls",): 6}

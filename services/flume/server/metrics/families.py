@@ -10,10 +10,11 @@ reason, never an address: metrics are kept for long, and by other people. ``docs
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from flume.control.messages import ServerStatus
+from flume.control.messages import ServerStatus, UpstreamState, UpstreamStatus
 from flume.server.sessions.table import SessionFigures
 
 INGEST_STATES = ("starting", "running", "stalled", "paused", "stopped", "ended")
@@ -38,10 +39,24 @@ def _of_server(status: ServerStatus) -> Iterator[Metric]:
         state.add_metric([name], float(name == status.ingest))
     yield state
     yield CounterMetricFamily("flume_datagrams", "Datagrams that were sent, to all clients.", value=status.datagrams)
+    if status.upstream is not None:
+        yield from _of_upstream(status.upstream)
     yield _counts("flume_drops", "Datagrams that clients were not sent, or that came and were not used.", status.drops)
     yield _counts("flume_refused", "What was refused, or made to wait, because of a limit.", status.refused)
     yield _counts("flume_fallbacks", "Clients sent single datagrams instead of batches.", status.fallbacks)
     yield _counts("flume_source_events", "What the video's source did wrong.", status.source_counts, label="event")
+
+
+def _of_upstream(upstream: UpstreamStatus) -> Iterator[Metric]:
+    state = GaugeMetricFamily("flume_upstream_state", "1 for the state of a relay's upstream.", labels=["state"])
+    for name in get_args(UpstreamState):
+        state.add_metric([name], float(name == upstream.state))
+    yield state
+    received, lost = "Datagrams that came from the upstream.", "Datagrams of the upstream that did not come in time."
+    yield CounterMetricFamily("flume_upstream_datagrams", received, value=upstream.datagrams)
+    yield CounterMetricFamily("flume_upstream_lost_datagrams", lost, value=upstream.lost)
+    again = "Sessions that were begun after one that was lost."
+    yield CounterMetricFamily("flume_upstream_reconnects", again, value=upstream.reconnects)
 
 
 def _counts(name: str, text: str, counts: Mapping[str, int], *, label: str = "reason") -> Metric:

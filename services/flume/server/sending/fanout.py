@@ -6,6 +6,7 @@ A tick takes the datagrams that have come due by the stream's own clock, appends
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -33,6 +34,10 @@ class DatagramSupply(Protocol):
     @property
     def epoch(self) -> int:
         """A new value makes all earlier datagrams invalid as join points."""
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether datagrams are sent when they are due by the stream's clock. ``False``: when they are there."""
 
     @property
     def prebuffer_s(self) -> float:
@@ -226,14 +231,17 @@ class Fanout:
         self._adopt(roster)
         self._counts["ticks"] += 1
         self._follow_epoch()
-        prebuffer_s = self._supply.prebuffer_s
-        ready = not prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= prebuffer_s
-        position_s = self._send_clock.position(now_s, self._supply.head_s(), ready=ready)
-        due = self._supply.take(position_s) if position_s is not None else []
+        due = self._due(now_s) if self._supply.is_paced else self._supply.take(math.inf)
         self._ring.extend(due)
         if due and roster.tcp_count:
             self._listener.on_appended()
         self._delivery.serve(len(due))
+
+    def _due(self, now_s: float) -> list[Datagram]:
+        prebuffer_s = self._supply.prebuffer_s
+        ready = not prebuffer_s or self._supply.ended is not None or self._supply.lead_s() >= prebuffer_s
+        position_s = self._send_clock.position(now_s, self._supply.head_s(), ready=ready)
+        return self._supply.take(position_s) if position_s is not None else []
 
 
 def _has_clients(roster: Roster) -> bool:

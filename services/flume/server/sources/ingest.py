@@ -13,12 +13,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
 
+from flume.control.messages import UpstreamStatus
 from flume.media.datagrams import Datagram
 from flume.media.packetizer import Packetizer
 from flume.reader.messages import Promise
 from flume.server.sources import promise as promises
+from flume.server.sources.feed import FeedState, new_identity
 from flume.server.sources.lead import Lead
 from flume.server.sources.promise import Shortfall
 from flume.server.sources.source import ItemEnded, ItemFailed, ItemStarted, Source, SourceEnded, SourceEvent, TsBytes
@@ -82,8 +83,6 @@ OWN_COUNTS = (
 )
 """The counters of the ingest itself, of its reader, and of what items promised, that ``status`` reports."""
 
-IngestState = Literal["starting", "running", "stalled", "paused", "stopped", "ended"]
-
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +92,8 @@ class Ingest:
     :meth:`take`, :meth:`head_s` and :meth:`lead_s` are for the sender thread. The rest is for the control side.
     """
 
+    is_paced = True
+
     def __init__(self, source: Source, *, packetizer: Packetizer | None = None) -> None:
         """Prepare to read *source*; :meth:`start` begins."""
         self._source = source
@@ -101,6 +102,8 @@ class Ingest:
         self._space = threading.Event()
         self._wanted = threading.Event()
         self._closing = threading.Event()
+        self.identity = new_identity()
+        self.on_change: Callable[[UpstreamStatus], None] = lambda _status: None
         self.first = threading.Event()
         """Set once a datagram is ready or the source has ended; the server waits for it before it accepts clients."""
         self.ended: str | None = None
@@ -125,7 +128,17 @@ class Ingest:
         return self._source
 
     @property
-    def state(self) -> IngestState:
+    def name(self) -> str:
+        """See :class:`~.feed.Feed`."""
+        return self._source.name
+
+    @property
+    def live(self) -> bool:
+        """See :class:`~.feed.Feed`."""
+        return self._source.live
+
+    @property
+    def state(self) -> FeedState:
         """What the thread is doing, for ``status``."""
         if self.ended is not None:
             return "ended"
@@ -146,6 +159,10 @@ class Ingest:
         counts = {name: getattr(statistics, name) for name in SHOWN_STATISTICS}
         counts |= {name: self.counts[name] for name in OWN_COUNTS}
         return {name: count for name, count in counts.items() if count}
+
+    def upstream(self) -> UpstreamStatus | None:
+        """See :class:`~.feed.Feed`."""
+        return None
 
     def start(self, on_data: Callable[[], None], on_broken: Callable[[str], None] = lambda _: None) -> None:
         """Start the thread. It calls *on_data* when an empty lead fills, and when the source ends.

@@ -1,0 +1,72 @@
+"""The state of a relay's upstream, from what its client reports. Pure: the time comes in."""
+
+from typing import NamedTuple
+
+from flume.client.reception.statistics import SILENT_AFTER_S
+from flume.control.messages import ServerStatus, UpstreamState
+from flume.control.session import State
+
+MOST_HOPS = 16
+"""Servers above a relay, at most: each adds its delay, and its name to every ``status``."""
+
+RETRY_S = 30.0
+"""How long a relay waits before it asks again an upstream that will not serve it, or may not."""
+
+
+class Seen(NamedTuple):
+    """What is known of the upstream at one time."""
+
+    is_wanted: bool
+    """Whether a client of the relay receives."""
+    session: State
+    silent_s: float | None
+    """For how long nothing has come; ``None`` before the first datagram."""
+    refusal: str | None = None
+    """Why the upstream will not serve this relay, or may not."""
+    has_failed: bool = False
+    """Whether an attempt has failed, or a session was lost, since the upstream was last wanted."""
+    ended: str | None = None
+
+
+def state_of(seen: Seen, *, active_s: float) -> UpstreamState:
+    """Return the state; *active_s*: for how long the session has been active.
+
+    >>> state_of(Seen(is_wanted=True, session=State.ACTIVE, silent_s=0.01), active_s=60.0)
+    'receiving'
+    """
+    if seen.ended is not None:
+        return "ended"
+    if not seen.is_wanted:
+        return "asleep"
+    if seen.refusal is not None:
+        return "refused"
+    if seen.session is State.ACTIVE:
+        silent_s = active_s if seen.silent_s is None else min(seen.silent_s, active_s)
+        return "silent" if silent_s > SILENT_AFTER_S else "receiving"
+    return "lost" if seen.has_failed else "connecting"
+
+
+def loop(identity: str, above: ServerStatus) -> str | None:
+    """Return why the relay *identity* may not take its stream from the server that says *above*; ``None``: it may.
+
+    >>> status = ServerStatus(uptime_s=2, source="", ingest="running", sessions=0, active=0, datagrams=7,
+    ...     segmentation=True, identity="ab12")
+    >>> loop("ab12", status)
+    'it is this relay itself: name another server as its source'
+    >>> loop("cd34", status) is None
+    True
+    """
+    if above.identity == identity:
+        return "it is this relay itself: name another server as its source"
+    path = path_through(above)
+    if identity in path:
+        return f"it takes its stream from this relay, over {path.index(identity)} servers: end the loop at one of them"
+    if len(path) > MOST_HOPS:
+        return f"more than {MOST_HOPS} relays are in a row: take the stream from one that is nearer to its source"
+    return None
+
+
+def path_through(above: ServerStatus) -> tuple[str, ...]:
+    """Return the identities of the servers above a relay of *above*, the nearest first; older servers have none."""
+    further = () if above.upstream is None else above.upstream.path
+    return tuple(one for one in (above.identity, *further) if one)[: MOST_HOPS + 1]

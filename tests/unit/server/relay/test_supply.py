@@ -1,0 +1,95 @@
+"""What the sender thread of a relay gets: join points, times, holes, and nothing of a stream that was stopped."""
+
+import math
+
+from flume.media.datagrams import Datagram
+from flume.media.mpegts import NULL_PACKET
+from flume.server.relay.order import Relayed
+from flume.server.relay.supply import MOST_WAITING, RelaySupply
+from support.media.synthetic import TsWriter
+
+FRAME = TsWriter().frame()
+ENTRY = FRAME[: 7 * 188]
+OTHER = NULL_PACKET * 7
+
+
+def supply() -> RelaySupply:
+    return RelaySupply(payload_bytes=len(OTHER))
+
+
+def relayed(timestamp: int, payload: bytes = OTHER, *, passed_over: int = 0, begins: bool = False) -> Relayed:
+    return Relayed(timestamp % (1 << 32), payload, passed_over, begins)
+
+
+def taken(made: RelaySupply) -> list[Datagram]:
+    """Return what the sender gets in as many ticks as it takes."""
+    found: list[Datagram] = []
+    while made.head_s() is not None:
+        found += made.take(math.inf)
+    return found
+
+
+def test_join_points_are_found_and_holes_and_times_are_kept():
+    made = supply()
+    made.push([relayed(900, ENTRY, begins=True), relayed(1800), relayed(2700, passed_over=3)], 5.0)
+    first, second, third = taken(made)
+    assert (first.random_access, second.random_access) == (True, False)
+    assert [one.passed_over for one in (first, second, third)] == [0, 0, 3]
+    assert round((third.due_s - first.due_s) * 90_000) == 1800
+
+
+def test_the_time_runs_on_across_the_wrap_of_the_timestamp():
+    made = supply()
+    made.push([relayed(-90, begins=True), relayed(90)], 5.0)
+    first, second = taken(made)
+    assert round((second.due_s - first.due_s) * 90_000) == 180
+
+
+def test_another_stream_continues_the_time_by_the_clock_and_begins_an_epoch():
+    made = supply()
+    made.push([relayed(90_000, ENTRY, begins=True)], 5.0)
+    taken(made)
+    epoch = made.epoch
+    made.push([relayed(7, ENTRY, begins=True)], 8.0)
+    assert made.take(math.inf) == [], "the sender learns of the epoch first"
+    assert made.epoch != epoch
+    [one] = made.take(math.inf)
+    assert one.due_s == 3.0
+
+
+def test_what_comes_after_the_rest_is_not_sent_before_another_beginning():
+    said: list[int] = []
+    made = supply()
+    made.start(lambda: said.append(1))
+    made.push([relayed(0, ENTRY, begins=True)], 1.0)
+    epoch = made.epoch
+    made.rest()
+    assert (made.head_s(), len(said)) == (None, 1)
+    assert made.epoch != epoch
+    made.push([relayed(900)], 1.1)
+    made.write(is_last=False)
+    assert (made.head_s(), len(said)) == (None, 1)
+    made.push([relayed(0, ENTRY, begins=True)], 2.0)
+    made.write(is_last=False)
+    assert made.head_s() is not None
+    assert len(said) == 2
+
+
+def test_datagrams_of_another_size_are_counted_and_left_out():
+    made = supply()
+    made.push([relayed(0, begins=True), relayed(1, OTHER[188:], passed_over=2)], 1.0)
+    assert (made.dropped, made.other_size) == (1, 6 * 188)
+    made.push([relayed(2)], 1.0)
+    assert [(len(one.payload), one.passed_over) for one in taken(made)] == [(len(OTHER), 0), (len(OTHER), 3)]
+    assert made.other_size is None
+
+
+def test_while_the_sender_takes_nothing_what_waits_is_bounded():
+    made = supply()
+    made.push([relayed(0, begins=True)], 1.0)
+    for at in range(MOST_WAITING + 10):
+        made.push([relayed(at)], 1.0)
+    assert made.dropped == MOST_WAITING + 1
+    left = taken(made)
+    assert len(left) + made.dropped == MOST_WAITING + 11
+    assert left[0].passed_over == made.dropped, "a hole of the size of what was thrown away"
