@@ -12,6 +12,7 @@ from flume.lab.commands import status
 from flume.lab.commands.running import running_firewalls
 from flume.lab.firewall.firewalls import Firewalls
 from flume.lab.firewall.scenario import find
+from flume.lab.hosts.site import Site
 from flume.lab.machine.process import wait_until
 from support.labs.trial import udp_only
 from support.paths import FIREWALLS
@@ -28,7 +29,7 @@ def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], bool]) ->
 
 
 def rows(lab, engine) -> list[status.Row]:
-    return sorted(status.rows(engine, lab.name), key=lambda row: row.number)
+    return sorted(status.rows(Site.of(engine), lab.name), key=lambda row: row.number)
 
 
 def streams(lab, engine, number: int, transport: str = "udp") -> Callable[[], bool]:

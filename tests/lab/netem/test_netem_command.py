@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from flume.lab.commands import status
+from flume.lab.hosts.site import Site
 from flume.lab.machine.process import wait_until
 from support.labs.labs import LabUnderTest, new_lab
 
@@ -22,11 +23,11 @@ def lab(engine, tmp_path_factory) -> Iterator[LabUnderTest]:
 
 def test_the_link_of_one_client_is_shaped_under_its_stream_and_the_other_loses_nothing(lab, engine):
     def first_and_second() -> tuple[status.Row, status.Row]:
-        first, second = status.rows(engine, lab.name, status.link_names(engine, lab.name))
+        first, second = status.rows(Site.of(engine), lab.name, status.link_names(Site.of(engine), lab.name))
         assert first.state == second.state == "active"
         return first, second
 
-    assert wait_until(lambda: {row.state for row in status.rows(engine, lab.name)} == {"active"}, timeout_s=10)
+    assert wait_until(lambda: {row.state for row in status.rows(Site.of(engine), lab.name)} == {"active"}, timeout_s=10)
     _, before = first_and_second()
     done = lab.make("netem", "PROFILE=lossy-10", "CLIENT=1")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,8 +46,8 @@ def test_without_a_profile_the_profiles_are_listed_and_a_wrong_one_changes_nothi
     listed = lab.make("netem")
     assert listed.returncode == 0
     assert "  lossy-10 " in listed.stdout
-    before = status.link_names(engine, lab.name)
+    before = status.link_names(Site.of(engine), lab.name)
     refused = lab.make("netem", "PROFILE=nonsense")
     assert refused.returncode == 2
     assert "PROFILE='nonsense' is not possible: one of" in refused.stderr
-    assert status.link_names(engine, lab.name) == before
+    assert status.link_names(Site.of(engine), lab.name) == before

@@ -13,6 +13,7 @@ from flume.lab.commands import status
 from flume.lab.containers.container import Container
 from flume.lab.containers.topology import Network
 from flume.lab.engines.netem import find_netem
+from flume.lab.hosts.site import Site
 from flume.lab.machine.process import wait_until
 from support.labs.labs import one_line
 from support.labs.tcp_proxy import engine_on_tcp
@@ -66,7 +67,7 @@ def test_artefacts_that_cannot_be_written_are_reported_before_anything_is_change
 
 def plays(lab, engine) -> bool:
     """Whether client 1 has an active session."""
-    return any(row.number == 1 and row.state == "active" for row in status.rows(engine, lab.name))
+    return any(row.number == 1 and row.state == "active" for row in status.rows(Site.of(engine), lab.name))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_a_container_killed_during_the_run_is_named_and_the_lab_removed(lab, eng
 
 def is_shaped(lab, engine) -> bool:
     """Whether the link of client 1 has been set."""
-    return 1 in status.link_names(engine, lab.name)
+    return 1 in status.link_names(Site.of(engine), lab.name)
 
 
 @pytest.mark.parametrize("reached", [is_shaped, plays])

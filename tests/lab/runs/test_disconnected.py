@@ -93,7 +93,7 @@ def test_its_link_has_ended_with_its_interface_and_no_run_is_judged_without_it(l
     if find_netem(engine).place != "wire":
         pytest.skip("the engine's kernel has netem, so links need no wire")
     process, _ = run_disconnected(lab, engine, "--profile", "lan")
-    assert status.link_names(engine, lab.name) == {1: "ended", 2: "ended"}
+    assert status.link_names(Site.of(engine), lab.name) == {1: "ended", 2: "ended"}
     stdout, stderr = process.communicate(timeout=90)
     assert (process.returncode, stdout) == (3, "")
     assert one_line(stderr).startswith("flume: the links of clients 1 have ended with their wire or their eth0")

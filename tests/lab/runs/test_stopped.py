@@ -10,6 +10,7 @@ import pytest
 
 from flume.lab.commands import status
 from flume.lab.containers.container import Container
+from flume.lab.hosts.site import Site
 from flume.lab.machine.process import wait_until
 from support.labs.labs import one_line
 from support.labs.tcp_proxy import EngineProxy
@@ -28,13 +29,13 @@ def stop_for_a_moment(pids: Sequence[int]) -> None:
 
 def plays(lab, engine) -> bool:
     """Whether every client has an active session."""
-    rows = status.rows(engine, lab.name)
+    rows = status.rows(Site.of(engine), lab.name)
     return len(rows) == 2 and all(row.state == "active" for row in rows)
 
 
 def received(lab, engine) -> list[int]:
     """How many datagrams each client has reported."""
-    return [row.datagrams or 0 for row in status.rows(engine, lab.name)]
+    return [row.datagrams or 0 for row in status.rows(Site.of(engine), lab.name)]
 
 
 def outcome(process: "subprocess.Popen[str]") -> tuple[str, str]:
