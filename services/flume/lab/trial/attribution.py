@@ -122,6 +122,6 @@ def _attribution(causes: Mapping[str, int], placing: Placing | None) -> Attribut
     account = Attribution(missing=sum(causes.values()), by="counts")
     if placing is not None:
         account = Attribution(
-            missing=account.missing, unclear=placing.unclear, extra=placing.extra, misfits=placing.misfits
+            missing=account.missing, unclear=placing.unclear, extra=placing.extra, misfits=len(placing.misfits)
         )
     return msgspec.structs.replace(account, **causes)

@@ -126,7 +126,7 @@ class Attribution(_Value, frozen=True, kw_only=True):
     extra: int = 0
     """Pictures that are no frame of their own, such as one that was drawn over in part."""
     misfits: int = 0
-    """Pictures with a number that no frame has which was sent by then."""
+    """Pictures with a number that no frame has which was sent by then and not yet displayed: damaged, or a fault."""
 
 
 class Quality(_Value, frozen=True, kw_only=True):

@@ -20,17 +20,35 @@ _HELD_S = 1.0
 """A frame that left this long before the last one of its window may wait in the decoder with it."""
 
 
+class Misfit(NamedTuple):
+    """A picture whose number no frame has that was sent by then and not yet displayed."""
+
+    time_s: float
+    number: int
+    after: int
+    """Position of the last frame before it that is placed by its number; -1 where there is none."""
+    before: int
+    """Position of the first one behind it; the number of frames where there is none."""
+    nth: int
+    """Which of the pictures between the two it is, from 1."""
+
+
 class Placing(NamedTuple):
     """The result for one client."""
 
     shown_s: dict[int, float]
     """Position of a frame to the time at which it was displayed."""
-    unclear: int
-    """Pictures that were placed by their time, because their number cannot be read."""
+    guessed: frozenset[int]
+    """Of these, the frames that were placed by their time, because the number in the picture cannot be read."""
     extra: int
     """Pictures that are no frame of their own: a part of one was drawn over."""
-    misfits: int
-    """Pictures whose number no frame has that was sent by then."""
+    misfits: tuple[Misfit, ...]
+    """In the order of time."""
+
+    @property
+    def unclear(self) -> int:
+        """Pictures that were placed by their time."""
+        return len(self.guessed)
 
 
 def place(frames: Sequence[Frame], numbers: Sequence[int | None], shown: Sequence[Shown]) -> Placing:
@@ -46,6 +64,14 @@ def place(frames: Sequence[Frame], numbers: Sequence[int | None], shown: Sequenc
     return _Placer(frames, numbers).place(shown)
 
 
+class _Waiting(NamedTuple):
+    """A picture that is placed by its time."""
+
+    time_s: float
+    number: int | None
+    """None: it cannot be read, or is that of the picture before it."""
+
+
 class _Placer:
     def __init__(self, frames: Sequence[Frame], numbers: Sequence[int | None]) -> None:
         self._frames = frames
@@ -56,9 +82,11 @@ class _Placer:
                 self._positions[number].append(position)
         self._shown_s: dict[int, float] = {}
         self._last = -1
-        self._waiting: list[float] = []
-        """When pictures without a clear number were displayed, since the last one with."""
-        self._unclear = self._extra = self._misfits = 0
+        self._waiting: list[_Waiting] = []
+        """Pictures without a clear number, since the last one with."""
+        self._guessed: set[int] = set()
+        self._misfits: list[Misfit] = []
+        self._extra = 0
 
     def place(self, shown: Sequence[Shown]) -> Placing:
         candidates = self._candidates(shown)
@@ -71,10 +99,9 @@ class _Placer:
                 self._shown_s[position] = time_s
                 self._last, before = position, number
                 continue
-            self._misfits += number is not None and number != before
-            self._waiting.append(time_s)
+            self._waiting.append(_Waiting(time_s, None if number == before else number))
         self._place_waiting(len(self._frames))
-        return Placing(self._shown_s, self._unclear, self._extra, self._misfits)
+        return Placing(self._shown_s, frozenset(self._guessed), self._extra, tuple(self._misfits))
 
     def _candidates(self, shown: Sequence[Shown]) -> list[int | None]:
         """Return for each picture the frame whose number it shows; None without one, or with that of the last one."""
@@ -104,14 +131,16 @@ class _Placer:
         """Place the pictures that wait, among the frames between the last one placed and *before*."""
         waiting, self._waiting = self._waiting, []
         position = self._last + 1
-        for at, time_s in enumerate(waiting):
+        for at, (time_s, number) in enumerate(waiting):
+            if number is not None:
+                self._misfits.append(Misfit(time_s, number, self._last, before, at + 1))
             room = before - position - (len(waiting) - at - 1)
             # Where frames are missing too, the one that was sent as long before as the last picture was.
             while room > 1 and self._is_too_old(position, time_s):
                 position, room = position + 1, room - 1
             if position < before and self._frames[position].begun_s <= time_s:
                 self._shown_s[position] = time_s
-                self._unclear += 1
+                self._guessed.add(position)
                 position += 1
             else:
                 self._extra += 1

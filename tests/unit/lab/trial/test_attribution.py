@@ -167,7 +167,7 @@ def test_a_player_that_displays_what_is_yet_to_be_sent_is_caught() -> None:
     seen = record(wire, 1, lag_s=lambda sequence: 0.5 if sequence < 60 else -0.5)
     report = watched(wire, {1: seen})
     assert judged(report) is Verdict.ERROR
-    assert "had not been sent" in detail(report, "attribution", "client-1")
+    assert "were not due then" in detail(report, "attribution", "client-1")
 
 
 def test_a_record_without_all_pictures_is_caught() -> None:
@@ -203,7 +203,7 @@ def test_a_claim_does_not_excuse_wrong_pictures() -> None:
     shown = tuple(one._replace(number=9000 + at) if at >= 40 else one for at, one in enumerate(seen.shown))
     report = watched(wire, {1: seen._replace(shown=shown)})
     assert judged(report) is Verdict.ERROR
-    assert "had not been sent" in detail(report, "attribution", "client-1")
+    assert "were not due then" in detail(report, "attribution", "client-1")
 
 
 def test_a_cause_of_which_no_counter_knows_is_caught() -> None:

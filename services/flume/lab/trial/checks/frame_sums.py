@@ -5,6 +5,7 @@ from itertools import groupby
 
 from flume.lab.trial.case import Case
 from flume.lab.trial.checks.finding import Finding, errs, passes
+from flume.lab.trial.damage import unexplained
 from flume.lab.trial.frame_account import FrameAccount
 from flume.lab.trial.measures import Attribution
 from flume.lab.trial.numbering import frames_begun
@@ -17,7 +18,8 @@ def attribution(case: Case) -> Finding | None:
     """Each video frame that was due and not displayed has one cause. Asked of clients whose player was to display.
 
     ERROR: The causes do not add up to the frames due less those displayed, by the numbers in the pictures; the player's
-    record contradicts its count, or names a picture that was not sent; or a cause is named of which no counter knows.
+    record contradicts its count, or names a picture that was not due then and is not damaged; or a cause is named of
+    which no counter knows.
 
     Next: Compare the figures in the detail with the player's log; the account rests on its record of pictures.
     """
@@ -57,19 +59,13 @@ def _record(case: Case, account: FrameAccount, found: Attribution) -> Iterator[s
     shown, counted = len(claims.record.shown), claims.frames_displayed
     if counted is not None and shown < counted:
         yield f"the player counts {counted} pictures and its record has {shown}"
-    # The bars of a damaged picture may be parts of two pictures, and damage lasts to the next keyframe. A frame that
-    # was sent when nothing was allowed is no part of the account, and the promise's affair.
-    if found.misfits > (exposed := _exposed(account)) and not case.flow.leaked:
-        yield f"{found.misfits} pictures show numbers of frames that had not been sent, and {exposed} may be damaged"
-
-
-def _exposed(account: FrameAccount) -> int:
-    """Count the frames that a lost datagram may have damaged: from the one that it hit to the next keyframe."""
-    exposed, is_damaged = 0, False
-    for position, frame in enumerate(account.frames):
-        is_damaged = position in account.hit or (is_damaged and not frame.datagrams[0].is_entry)
-        exposed += is_damaged
-    return exposed
+    # The number in a damaged picture may be another one's. A frame that was sent when nothing was allowed is no part of
+    # the account, and the promise's affair.
+    if account.placing is None or case.flow.leaked:
+        return
+    if wrong := unexplained(account.frames, account.placing, account.hit):
+        first = f"the first one, at {wrong[0].time_s - case.started_s:.3f} s, shows {wrong[0].number}"
+        yield f"{len(wrong)} pictures show numbers of frames that were not due then, and no damage explains it: {first}"
 
 
 def _causes(case: Case, found: Attribution) -> Iterator[str]:
