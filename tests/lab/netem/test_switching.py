@@ -86,7 +86,8 @@ def stream(lab: NetemLab, tmp_path, during) -> tuple[Report, Evidence]:
     cues = [(Command.CONNECT, 0.0), (Command.DISCONNECT, 1.0)]
     plan = Timetable(tuple(Cue(at_s, client.number, command) for command, at_s in cues for client in clients), 2.0)
     expectations = Expectations(loss_max_pct=100, frames_min_pct=None)
-    evidence = collect.gather(fleet, plan, expectations, started_s=started_s, port=DEFAULT_PORT, directory=tmp_path)
+    hops = collect.gather(fleet, plan, expectations, started_s=started_s, port=DEFAULT_PORT, directory=tmp_path)
+    evidence = hops[collect.SERVER_TAP]
     lost = {number: count - before[number] for number, count in lab.links.lost().items()}
     # A client counts from its start, and this is not its first stream.
     streamed = {client.number: counted(client).since(counted_before[client.number]) for client in clients}

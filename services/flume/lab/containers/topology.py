@@ -28,7 +28,7 @@ LABEL_PROGRAM = "flumelab.program"
 LABEL_INPUTS = "flumelab.inputs"
 """On images: a digest of all inputs of the build. An image whose inputs have not changed is not built again."""
 
-Role = Literal["server", "client", "probe", "wire", "network", "media"]
+Role = Literal["server", "relay", "client", "probe", "wire", "network", "media"]
 
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
 """Reserved for network benchmarks (RFC 2544), so that a lab never overlaps a person's private network."""
@@ -278,6 +278,8 @@ def labels(lab: str, run: str, role: Role, index: int | None = None, *, program:
 
 
 _SERVER_HOST = 2
+MAX_RELAYS = 7
+"""Between the server and the first client."""
 _FIRST_CLIENT_HOST = 10
 """Client 3 has address 13 of its subnet, so that a reader of captures and tables recognises it."""
 
@@ -289,9 +291,12 @@ def address(subnet: str, role: Role, index: int | None) -> str | None:
     '198.18.7.13'
     """
     network = ipaddress.IPv4Network(subnet)
-    host = {"server": _SERVER_HOST, "client": _FIRST_CLIENT_HOST + (index or 0)}.get(role)
+    number = index or 0
+    host = {"server": _SERVER_HOST, "relay": _SERVER_HOST + number, "client": _FIRST_CLIENT_HOST + number}.get(role)
     if host is None:
         return None
+    if role == "relay" and number > MAX_RELAYS:
+        raise SettingsError("hosts", number, f"at most {MAX_RELAYS} with a relay each")
     if host >= network.num_addresses - 1:
         raise SettingsError("clients", index, f"as many as {subnet} holds: {network.num_addresses - 12}")
     return str(network[host])

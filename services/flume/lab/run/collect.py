@@ -14,9 +14,19 @@ from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
 from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, receive_buffer_errors, socket_drops
 from flume.lab.evidence.datagrams import Keep
-from flume.lab.evidence.facts import Backlog, Claims, Counters, Evidence, Expectations, LinkQueue, Subject, TapFacts
+from flume.lab.evidence.facts import (
+    RELAY,
+    Backlog,
+    Claims,
+    Counters,
+    Evidence,
+    Expectations,
+    LinkQueue,
+    Subject,
+    TapFacts,
+)
 from flume.lab.link.links import LinkLosses
-from flume.lab.run.fleet import Client, Fleet
+from flume.lab.run.fleet import Client, Fleet, Relay
 from flume.lab.run.network import fleet_links
 from flume.lab.run.scenario import Timetable
 from flume.lab.trial.checks.run import host as host_lost
@@ -36,16 +46,18 @@ _MARGIN_S = 0.1
 def start_taps(fleet: Fleet) -> None:
     """Capture at both ends of every client's link: at the server, before the link, and at the client, behind it.
 
-    First segmentation offload is switched off at the server, so that the wire carries single datagrams.
+    One tap of a relay has both of its sides. First segmentation offload is switched off at what sends, so that the wire
+    carries single datagrams.
     """
-    server = fleet.server.container
-    fleet.probe.switch_segmentation_off(server.pid)
+    senders = {SERVER_TAP: fleet.server.container, **{relay.name: relay.container for relay in fleet.relays}}
     buffers = min(MOST_BUFFERS, math.ceil(len(fleet.clients) / CLIENTS_PER_BUFFER))
-    at_server = Tap(SERVER_TAP, server.pid, buffer_kib=BUFFER_KIB * buffers)
 
     def start(host: str) -> None:
-        own = [at_server] if host == server.host else []
-        fleet.probes[host].start_taps([*own, *(Tap(one.name, one.container.pid) for one in fleet.on(host))])
+        here = {name: one for name, one in senders.items() if one.host == host}
+        for one in here.values():
+            fleet.probes[host].switch_segmentation_off(one.pid)
+        taps = [Tap(name, one.pid, buffer_kib=BUFFER_KIB * buffers) for name, one in here.items()]
+        fleet.probes[host].start_taps([*taps, *(Tap(one.name, one.container.pid) for one in fleet.on(host))])
 
     in_parallel(start, list(fleet.probes))
 
@@ -53,14 +65,20 @@ def start_taps(fleet: Fleet) -> None:
 def stop_taps(fleet: Fleet) -> list[TapEnd]:
     """Stop the taps; return how each ended. Raises :class:`EvidenceError` when the disk for captures was full."""
     # The server's tap last: a datagram captured at a client must have been captured at the server, even when the
-    # server never stops sending.
-    others = [host for host in fleet.probes if host != fleet.server.container.host]
-    parts = in_parallel(lambda host: fleet.probes[host].stop_taps([one.name for one in fleet.on(host)]), others)
-    here = fleet.on(fleet.server.container.host)
-    ends = [
-        *fleet.probe.stop_taps([*(client.name for client in here), SERVER_TAP]),
-        *(e for part in parts for e in part),
+    # server never stops sending. For the same reason a relay's is stopped after those of all clients.
+    server = fleet.server.container.host
+    phases = [
+        {host: [client.name for client in fleet.on(host)] for host in fleet.probes},
+        {host: [relay.name for relay in fleet.relays if relay.container.host == host] for host in fleet.probes},
+        {server: [SERVER_TAP]},
     ]
+    if len(fleet.probes) == 1:  # one call, in which the order is the same
+        phases = [{server: [name for phase in phases for name in phase[server]]}]
+    ends: list[TapEnd] = []
+    for phase in phases:
+        wanted = [(host, names) for host, names in phase.items() if names]
+        parts = in_parallel(lambda item: fleet.probes[item[0]].stop_taps(item[1]), wanted)
+        ends += (end for part in parts for end in part)
     cut = [end.name for end in ends if end.disk_full]
     if cut:
         raise EvidenceError(
@@ -81,8 +99,10 @@ def gather(
     queues: Queues = (),
     lost: Sequence[Client] = (),
     keep: Keep | None = None,
-) -> Evidence:
+) -> dict[str, Evidence]:
     """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
+
+    The evidence is that of each server: of the first one under :data:`SERVER_TAP`, of a relay under its name.
 
     *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queues* those of the links. *lost*:
     clients of hosts that were lost; they are judged by what the server's capture has of them. *keep* gets the bytes of
@@ -96,15 +116,59 @@ def gather(
     backlog = _backlog(fleet, directory / "counters" / "kernel")
     captures = directory / "captures"
     in_parallel(lambda probe: probe.fetch(captures), list(fleet.probes.values()))
-    taps = [_decode(end, captures, port, keep if end.name == SERVER_TAP else None) for end in ends]
+    relays = {relay.name: relay for relay in fleet.relays}
+    senders = {SERVER_TAP, *relays}
+    taps = {end.name: _decode(end, captures, port, keep if end.name in senders else None) for end in ends}
     write_all_logs(fleet.program_containers, directory / "logs")
-    subjects = [
-        _subject(client, timetable, raw[client.name], losses.get(client.number), queues) for client in fleet.clients
-    ]
-    subjects += [
-        Subject(name=one.name, address=one.container.address, watches=False, program=str(one.program)) for one in lost
-    ]
-    return Evidence(started_s, SERVER_TAP, tuple(taps), tuple(subjects), expectations, backlog)
+    subjects = {
+        client.name: _subject(client, timetable, raw[client.name], losses.get(client.number), queues)
+        for client in fleet.clients
+    }
+    missing = {
+        one.name: Subject(name=one.name, address=one.container.address, watches=False, program=str(one.program))
+        for one in lost
+    }
+    hops = {}
+    for name, members in _members(fleet, lost).items():
+        clients = [{**subjects, **missing}[one.name] for one in members]
+        clients += [_relay_subject(relay, raw[relay.name]) for relay in relays.values() if name == SERVER_TAP]
+        own = [taps[tap] for tap in (name, *(one.tap for one in clients)) if tap is not None]
+        hops[name] = Evidence(started_s, name, tuple(own), tuple(clients), expectations, backlog)
+    return hops
+
+
+def _members(fleet: Fleet, lost: Sequence[Client]) -> dict[str, list[Client]]:
+    """Return the clients of the server and of each relay. What a relay that was lost sent is not known."""
+    if not fleet.relays:
+        return {SERVER_TAP: [*fleet.clients, *lost]}
+    relays = {relay.name: list(fleet.on(relay.container.host)) for relay in fleet.relays}
+    return {SERVER_TAP: [], **relays}
+
+
+def _relay_subject(relay: Relay, raw: RawCounters) -> Subject:
+    """Return *relay* as a client of its server: its commands are not planned, and it has no player."""
+    return Subject(
+        name=relay.name,
+        address=relay.container.address,
+        tap=relay.name,
+        watches=False,
+        program=RELAY,
+        counters=Counters(
+            damaged_on_link=damaged(raw.snmp),
+            dropped_by_firewall=firewall_drops(raw.iptables),
+            dropped_by_receiver=receive_buffer_errors(raw.snmp),
+        ),
+    )
+
+
+def hosts_of_taps(fleet: Fleet) -> dict[str, str]:
+    """Return the host of each tap; empty for a lab on one host."""
+    containers = {
+        SERVER_TAP: fleet.server.container,
+        **{relay.name: relay.container for relay in fleet.relays},
+        **{client.name: client.container for client in fleet.clients},
+    }
+    return {name: one.host for name, one in containers.items() if one.host}
 
 
 def checks_of_lost(fleet: Fleet, lost: Mapping[str, str]) -> list[Check]:
@@ -121,6 +185,7 @@ def _counters(fleet: Fleet) -> dict[str, RawCounters]:
 
     def read(host: str) -> dict[str, RawCounters]:
         pids = {one.name: one.container.pid for one in fleet.on(host)}
+        pids |= {relay.name: relay.container.pid for relay in fleet.relays if relay.container.host == host}
         if host == fleet.server.container.host:
             pids[SERVER_TAP] = fleet.server.container.pid
         found = fleet.probes[host].counters(list(pids.values()))

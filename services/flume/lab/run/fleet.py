@@ -109,6 +109,25 @@ class Client(NamedTuple):
         return None if self.state == State.CLOSED else Command.DISCONNECT
 
 
+class Relay(NamedTuple):
+    """A server that has another one for its source; the clients of its host watch it."""
+
+    name: str
+    """In reports and messages: ``relay-h2``, or ``relay-1`` where the lab has one host."""
+    member: Member
+
+    @property
+    def container(self) -> Container:
+        """Its container."""
+        return self.member.container
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it asks its upstream for nothing, by its own word."""
+        event = self.member.events.latest("upstream")
+        return event is None or event.get("state") == "asleep"
+
+
 class Fleet(NamedTuple):
     """The running containers of one lab, and their network."""
 
@@ -119,6 +138,8 @@ class Fleet(NamedTuple):
     """One on each host that has a container of the lab."""
     wires: tuple[Member, ...] = ()
     """Through their kernels the links pass; none where the engine's kernel shapes the links, or nothing does."""
+    relays: tuple[Relay, ...] = ()
+    """One on each host with clients; none where all clients watch the server itself."""
 
     @property
     def probes(self) -> dict[str, Probe]:
@@ -132,8 +153,9 @@ class Fleet(NamedTuple):
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The wires, the server, the clients, the probes."""
-        return (*self.wires, self.server, *(client.member for client in self.clients), *self.probe_members)
+        """The wires, the server, the relays, the clients, the probes."""
+        relays = (relay.member for relay in self.relays)
+        return (*self.wires, self.server, *relays, *(client.member for client in self.clients), *self.probe_members)
 
     def on(self, host: str) -> tuple[Client, ...]:
         """Return the clients on *host*."""
@@ -145,13 +167,15 @@ class Fleet(NamedTuple):
             clients=tuple(client for client in self.clients if client.container.host not in hosts),
             probe_members=tuple(one for one in self.probe_members if one.container.host not in hosts),
             wires=tuple(one for one in self.wires if one.container.host not in hosts),
+            relays=tuple(one for one in self.relays if one.container.host not in hosts),
         )
 
     @property
     def program_containers(self) -> tuple[Container, ...]:
-        """The containers whose output explains a run: the server's, the clients', the wires'."""
+        """The containers whose output explains a run: the server's, the relays', the clients', the wires'."""
+        relays = (relay.container for relay in self.relays)
         clients = (client.container for client in self.clients)
-        return (self.server.container, *clients, *(wire.container for wire in self.wires))
+        return (self.server.container, *relays, *clients, *(wire.container for wire in self.wires))
 
     def wait_for_wires(self) -> None:
         """Return when links can be plugged in. Raises :class:`LabError` with the last output of a wire that ends."""
@@ -164,7 +188,8 @@ class Fleet(NamedTuple):
         Raises :class:`LabError` with the last output of the first container that does not.
         """
         self.wait_for_wires()
-        self.server.wait_for_event("listen", "listening")
+        for member in (self.server, *(relay.member for relay in self.relays)):
+            member.wait_for_event("listen", "listening")
         for client in self.clients:
             client.member.wait_for_event("send its statistics", "statistics")
 

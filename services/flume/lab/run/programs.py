@@ -19,8 +19,8 @@ PLAYERS = ("vlc", "ffplay", "mpv", "gstreamer")
 TRANSPORTS = ("udp", "tcp")
 _QUICK = "quick"
 
-URL = "rtsp://server:5004/"
-"""The stream, as a player in a lab is given it."""
+SERVER = "server"
+"""The server's name on the network of a lab."""
 
 WORDS = {
     Command.CONNECT: "play",
@@ -51,10 +51,15 @@ class Program(NamedTuple):
         options = ((self.transport, self.transport != "udp"), (_QUICK, self.quick))
         return ":".join((self.name, *(option for option, given in options if given)))
 
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The arguments of its driver."""
-        return (self.name, URL, "--transport", self.transport, *(("--quick",) if self.quick else ()))
+    def command(self, server: str = SERVER) -> tuple[str, ...]:
+        """Return the arguments of its driver; *server*: name or address of the server that it watches."""
+        return (
+            self.name,
+            f"rtsp://{server}:5004/",
+            "--transport",
+            self.transport,
+            *(("--quick",) if self.quick else ()),
+        )
 
 
 OURS = Program()

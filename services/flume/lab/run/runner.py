@@ -26,6 +26,7 @@ from flume.lab.hosts.site import Site
 from flume.lab.hosts.watch import HostWatch
 from flume.lab.link.links import LinkReport
 from flume.lab.machine.interrupts import clearing_away
+from flume.lab.machine.process import wait_until
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
@@ -35,13 +36,16 @@ from flume.lab.run.spec import RunPlan, RunSpec, plan_run, shaping_media
 from flume.lab.run.starting import start_fleet
 from flume.lab.run.stopwatch import Stopwatch
 from flume.lab.testcard import ensure_test_card
-from flume.lab.trial.judge import judge
+from flume.lab.trial.judge import judge_tree
 from flume.lab.trial.verdict import Report, RunFacts
 from flume.settings import DEFAULT_PORT
 
 _CUE_TICK_S = 0.1
 """Longest sleep between two looks at the fleet while a scenario plays."""
 
+
+RELAYS_REST_S = 15.0
+"""A relay asks for nothing 2 s after its last client has paused. One that goes on is reported by the judge."""
 
 _LEFT_TIMEOUT_S = 3.0
 """For finding out what is left when clearing away was given up: a person waits for the end of the program."""
@@ -198,7 +202,7 @@ class _Run:
                 self._site.remove_lab(self._spec.lab)
         checks = [*network.checks(self._spec.profile, links, steps), *collect.checks_of_lost(fleet, self._hosts.lost)]
         with self._watch.step("judge"):
-            report = judge(evidence, self._facts(links), checks, store.packets)
+            report = judge_tree(evidence, self._facts(links, fleet), checks, store.packets)
         return msgspec.structs.replace(report, timings=dict(self._watch.steps))
 
     def _task(self, text: str, *, total: float | None = None) -> contextlib.AbstractContextManager[Task]:
@@ -245,6 +249,7 @@ class _Run:
             options=spec.client_options,
             wires_on=self._wires_on,
             restartable=bool(spec.restarts),
+            relays=spec.scenario.relays,
         )
         try:
             try:
@@ -275,7 +280,7 @@ class _Run:
             collect.start_taps(fleet)
         return reports
 
-    def _measure(self, fleet: Fleet, directory: Path, store: Store) -> Evidence:
+    def _measure(self, fleet: Fleet, directory: Path, store: Store) -> dict[str, Evidence]:
         """Play the scenario; return the evidence from captures, counters and programs."""
         started_s = time.time()
         with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
@@ -289,6 +294,7 @@ class _Run:
                 client.send(command)
         with self._watch.step("come to rest"):
             quiesce(present.clients, check=present.check_running)
+            wait_until(lambda: all(relay.is_asleep for relay in present.relays), timeout_s=RELAYS_REST_S)
         with self._watch.step("collect"), self._task("fetching captures"):
             present = self._remaining(fleet)
             evidence = collect.gather(
@@ -362,13 +368,14 @@ class _Run:
             network.change(fleet, profile, event.clients or None)
             self._queues.append((time.time(), event.clients, network.queue(profile)))
 
-    def _facts(self, links: Sequence[LinkReport]) -> RunFacts:
+    def _facts(self, links: Sequence[LinkReport], fleet: Fleet) -> RunFacts:
         scenario = self._spec.scenario
         return RunFacts(
             run=self.name,
             engine=msgspec.to_builtins(self._site.server.engine.info),
             timings=dict(self._watch.steps),
             network=network.described(self._spec.profile, links),
+            hosts=collect.hosts_of_taps(fleet),
             scenario={
                 "name": scenario.name,
                 "description": scenario.description,

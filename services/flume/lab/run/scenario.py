@@ -74,6 +74,8 @@ class Scenario(FileValue, frozen=True, kw_only=True):
     duration_s: float
     part: tuple[Part, ...]
     event: tuple[Event, ...] = ()
+    relays: bool = False
+    """Each host has a relay, which its clients have for a server; the server sends one stream to each relay."""
     profile: str = "clean"
     """Its own network: that of a run that names none. What it expects is checked in that network alone."""
     expect: dict[str, Bound] = msgspec.field(default_factory=dict)

@@ -17,11 +17,11 @@ MINIMAL = "services:\n  server:\n    image: a\n"
 def test_our_own_description_loads() -> None:
     """The file that docker compose reads is inside the subset."""
     layout = topology.load(LAB_YAML.read_text())
-    assert set(layout.services) == {"server", "client", "player", "probe", "wire"}
+    assert set(layout.services) == {"server", "relay", "client", "player", "probe", "wire"}
     assert list(topology.mounts(layout.service("server"))) == [topology.Mount("media", "/media", read_only=False)]
 
 
-@pytest.mark.parametrize("name", ["server", "client"])
+@pytest.mark.parametrize("name", ["server", "relay", "client"])
 def test_server_and_client_have_no_privileges(name: str) -> None:
     """They run as an unprivileged user, on a read-only file system."""
     service = topology.load(LAB_YAML.read_text()).service(name)

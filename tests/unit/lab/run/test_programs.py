@@ -37,8 +37,8 @@ def test_a_program_is_written_as_it_is_read():
     assert parse_program("vlc:udp") == Program("vlc")
     assert parse_program("vlc:quick") == Program("vlc", quick=True)
     both = parse_program("mpv:quick:tcp")
-    assert (str(both), both.command[-3:]) == ("mpv:tcp:quick", ("--transport", "tcp", "--quick"))
-    assert parse_program("mpv:tcp").command == ("mpv", "rtsp://server:5004/", "--transport", "tcp")
+    assert (str(both), both.command()[-3:]) == ("mpv:tcp:quick", ("--transport", "tcp", "--quick"))
+    assert parse_program("mpv:tcp").command() == ("mpv", "rtsp://server:5004/", "--transport", "tcp")
 
 
 def test_the_lab_and_the_driver_know_the_same_players_and_words():
