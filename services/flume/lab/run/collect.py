@@ -12,6 +12,7 @@ from flume.lab.containers.container import Container
 from flume.lab.containers.parallel import in_parallel
 from flume.lab.containers.probe import BUFFER_KIB, Tap, TapEnd
 from flume.lab.containers.probe import Counters as RawCounters
+from flume.lab.evidence.clock import HostClock
 from flume.lab.evidence.counters import backlog_drops, damaged, firewall_drops, receive_buffer_errors, socket_drops
 from flume.lab.evidence.datagrams import Keep
 from flume.lab.evidence.facts import (
@@ -99,6 +100,7 @@ def gather(
     queues: Queues = (),
     lost: Sequence[Client] = (),
     keep: Keep | None = None,
+    clocks: Mapping[str, HostClock] | None = None,
 ) -> dict[str, Evidence]:
     """Stop the taps; return all evidence that the verdict rests on, and write the raw material into *directory*.
 
@@ -106,8 +108,8 @@ def gather(
 
     *started_s* is the start of the scenario in epoch seconds, *port* the server's, *queues* those of the links. *lost*:
     clients of hosts that were lost; they are judged by what the server's capture has of them. *keep* gets the bytes of
-    each datagram that left the server. Raises :class:`~flume.errors.LabError` when an engine cannot hand the material
-    over, or it cannot be written.
+    each datagram that left a server. *clocks*: those of relays and clients on other hosts than the server's. Raises
+    :class:`~flume.errors.LabError` when an engine cannot hand the material over, or it cannot be written.
     """
     losses = _losses(fleet)
     ends = stop_taps(fleet)
@@ -133,7 +135,7 @@ def gather(
         clients = [{**subjects, **missing}[one.name] for one in members]
         clients += [_relay_subject(relay, raw[relay.name]) for relay in relays.values() if name == SERVER_TAP]
         own = [taps[tap] for tap in (name, *(one.tap for one in clients)) if tap is not None]
-        hops[name] = Evidence(started_s, name, tuple(own), tuple(clients), expectations, backlog)
+        hops[name] = Evidence(started_s, name, tuple(own), tuple(clients), expectations, backlog, clocks or {})
     return hops
 
 

@@ -30,6 +30,8 @@ from flume.lab.machine.process import wait_until
 from flume.lab.progress import Say, Task, task
 from flume.lab.report.writer import write_report
 from flume.lab.run import artifacts, collect, network
+from flume.lab.run.clocks import RunClocks
+from flume.lab.run.facts import run_facts
 from flume.lab.run.fleet import Client, Fleet, quiesce
 from flume.lab.run.scenario import Cue, Event, Timetable, timetable
 from flume.lab.run.spec import RunPlan, RunSpec, plan_run, shaping_media
@@ -37,7 +39,7 @@ from flume.lab.run.starting import start_fleet
 from flume.lab.run.stopwatch import Stopwatch
 from flume.lab.testcard import ensure_test_card
 from flume.lab.trial.judge import judge_tree
-from flume.lab.trial.verdict import Report, RunFacts
+from flume.lab.trial.verdict import Report
 from flume.settings import DEFAULT_PORT
 
 _CUE_TICK_S = 0.1
@@ -160,6 +162,7 @@ class _Run:
         self.name = artifacts.new_run_name()
         self._site = site
         self._hosts = HostWatch(site, say=say)
+        self._clocks = RunClocks(site)
         self._spec = spec
         self._plan = plan
         self._video = video
@@ -201,8 +204,12 @@ class _Run:
             with self._watch.step("remove the lab"):
                 self._site.remove_lab(self._spec.lab)
         checks = [*network.checks(self._spec.profile, links, steps), *collect.checks_of_lost(fleet, self._hosts.lost)]
+        facts = run_facts(self.name, self._site, self._spec, fleet, video=self._video.name)
+        facts = msgspec.structs.replace(
+            facts, timings=dict(self._watch.steps), network=network.described(self._spec.profile, links)
+        )
         with self._watch.step("judge"):
-            report = judge_tree(evidence, self._facts(links, fleet), checks, store.packets)
+            report = judge_tree(evidence, facts, checks, store.packets)
         return msgspec.structs.replace(report, timings=dict(self._watch.steps))
 
     def _task(self, text: str, *, total: float | None = None) -> contextlib.AbstractContextManager[Task]:
@@ -282,7 +289,8 @@ class _Run:
 
     def _measure(self, fleet: Fleet, directory: Path, store: Store) -> dict[str, Evidence]:
         """Play the scenario; return the evidence from captures, counters and programs."""
-        started_s = time.time()
+        self._clocks.begin(fleet)
+        started_s = self._clocks.now_s()
         with self._watch.step("scenario"), self._task(self._spec.scenario.name, total=self._timetable.end_s) as bar:
             for elapsed_s in self._play(fleet):
                 bar.update(completed=elapsed_s)
@@ -297,6 +305,7 @@ class _Run:
             wait_until(lambda: all(relay.is_asleep for relay in present.relays), timeout_s=RELAYS_REST_S)
         with self._watch.step("collect"), self._task("fetching captures"):
             present = self._remaining(fleet)
+            self._clocks.end(present)
             evidence = collect.gather(
                 present,
                 _with_last_commands(self._timetable, last),
@@ -307,6 +316,7 @@ class _Run:
                 queues=self._queues,
                 lost=[client for client in fleet.clients if client not in present.clients],
                 keep=store.keep,
+                clocks=self._clocks.of(present),
             )
         if not self._leave_running:
             return evidence
@@ -361,31 +371,12 @@ class _Run:
     def _happen(self, event: Event, fleet: Fleet) -> None:
         """Do what the scenario has the lab do."""
         if event.profile is None:
-            self._restarts_s.append(time.time())
+            self._restarts_s.append(self._clocks.now_s())
             fleet.restart_server()
         else:
             profile = shaping_media(self._spec.later_profiles[event.profile], self._spec.client_options)
             network.change(fleet, profile, event.clients or None)
-            self._queues.append((time.time(), event.clients, network.queue(profile)))
-
-    def _facts(self, links: Sequence[LinkReport], fleet: Fleet) -> RunFacts:
-        scenario = self._spec.scenario
-        return RunFacts(
-            run=self.name,
-            engine=msgspec.to_builtins(self._site.server.engine.info),
-            timings=dict(self._watch.steps),
-            network=network.described(self._spec.profile, links),
-            hosts=collect.hosts_of_taps(fleet),
-            scenario={
-                "name": scenario.name,
-                "description": scenario.description,
-                "duration_s": scenario.duration_s,
-                "clients": self._spec.clients,
-                "video": self._video.name,
-                **({"events": "; ".join(map(str, self._timetable.events))} if self._timetable.events else {}),
-                **{key: value for key, value in self._spec.client_options._asdict().items() if value is not None},
-            },
-        )
+            self._queues.append((self._clocks.now_s(), event.clients, network.queue(profile)))
 
 
 def _with_last_commands(played: Timetable, last: Sequence[tuple[Client, Command]]) -> Timetable:
