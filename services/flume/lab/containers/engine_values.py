@@ -1,6 +1,7 @@
 """The arguments and results of the Docker engine as values. The module ``engine`` exports them too."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import msgspec
 from flume.lab.containers import archive, topology
 from flume.lab.containers.container import Output
 from flume.lab.containers.topology import LABEL_LAB, LABEL_ROLE, LABEL_RUN, Role, Service
+from flume.lab.machine.process import one_line
+
+_UTC_OFFSET = re.compile(r"(Z|[+-]\d\d:\d\d)$")
 
 
 class Swarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +30,10 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     is_manager: bool
     is_active: bool
     """Whether it takes part at present: neither *pending*, nor *locked*, nor in an error."""
+    state: str = "active"
+    """In the engine's words."""
+    error: str = ""
+    """Why it takes no part, in the engine's words."""
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +51,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Of the engine's installation; two addresses of one engine have the same."""
     swarm: Swarm | None = None
     """None: the engine is in no Swarm."""
+    utc_offset: str = ""
+    """Of its host's time zone, such as ``+02:00``; empty: not known."""
 
     @property
     def manages_swarm(self) -> bool:
@@ -109,6 +119,7 @@ def info_of(seen: Mapping[str, Any], endpoint: str) -> EngineInfo:
         endpoint=endpoint,
         id=seen.get("ID", ""),
         swarm=_swarm_of(seen.get("Swarm") or {}),
+        utc_offset=match[0] if (match := _UTC_OFFSET.search(seen.get("SystemTime") or "")) else "",
     )
 
 
@@ -122,6 +133,8 @@ def _swarm_of(seen: Mapping[str, Any]) -> Swarm | None:
         managers=tuple(one["NodeID"] for one in seen.get("RemoteManagers") or ()),
         is_manager=bool(seen.get("ControlAvailable")),
         is_active=seen["LocalNodeState"] == "active",
+        state=seen["LocalNodeState"],
+        error=one_line(seen.get("Error") or ""),
     )
 
 

@@ -4,7 +4,7 @@ Available as ``engine.images``. The SDK's client and the translation of its erro
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,10 +14,13 @@ from flume.errors import EngineError
 from flume.lab.containers import archive
 from flume.lab.containers.container import Errors
 from flume.lab.containers.image_removal import Removal, plan_removal
+from flume.lab.containers.topology import LABEL_INPUTS
 from flume.lab.machine.process import one_line
 
 _BUILD_TIMEOUT_S = 900.0
 """Longest time without output from a build: unpacking 280 MB of packages on a slow disk prints nothing."""
+
+_PART_BYTES = 1 << 20
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -26,6 +29,18 @@ class Image(msgspec.Struct, frozen=True):
     id: str
     labels: dict[str, str]
     size_bytes: int
+    created_s: int = 0
+    """Epoch seconds; a copy on another engine has the same."""
+
+    def is_copy_of(self, other: "Image") -> bool:
+        """Whether both are the same build. Engines that keep images in containerd give them other identities."""
+        inputs = self.labels.get(LABEL_INPUTS)
+        same_build = inputs is not None and inputs == other.labels.get(LABEL_INPUTS)
+        return self.id == other.id or (same_build and self.created_s == other.created_s)
+
+
+def _image_of(seen: Mapping[str, Any]) -> Image:
+    return Image(seen["Id"], seen.get("Labels") or {}, seen["Size"], seen.get("Created") or 0)
 
 
 class ImageStore:
@@ -40,7 +55,7 @@ class ImageStore:
         """Return the image with the name *tag*; ``None`` if there is none."""
         with self._errors(f"look for image {tag}"):
             found = self._api.images(name=tag)
-        return next((Image(one["Id"], one.get("Labels") or {}, one["Size"]) for one in found), None)
+        return next((_image_of(one) for one in found), None)
 
     def pull(self, reference: str, *, timeout_s: float) -> None:
         """Pull *reference*. Raises :class:`EngineError` after *timeout_s* without data from the registry."""
@@ -70,6 +85,27 @@ class ImageStore:
         repository, _, version = tag.partition(":")
         with self._errors(f"tag image {source} as {tag}"):
             self._api.tag(source, repository, version or "latest", force=True)
+
+    def save(self, tags: Sequence[str]) -> Iterator[bytes]:
+        """Yield the images *tags* as one archive, in parts, for :meth:`load` on another engine."""
+        with self._errors(f"save {', '.join(tags)}"):
+            # The SDK's get_image() takes one name.
+            url, query = self._api._url("/images/get"), {"names": list(tags)}  # noqa: SLF001
+            response = self._api._get(url, params=query, stream=True, timeout=_BUILD_TIMEOUT_S)  # noqa: SLF001
+            with contextlib.closing(response):
+                self._api._raise_for_status(response)  # noqa: SLF001
+                yield from response.iter_content(_PART_BYTES)
+
+    def load(self, parts: Iterable[bytes]) -> None:
+        """Take the images of an archive in *parts*. Raises :class:`EngineError`, such as for a full disk."""
+        with self._errors("take the images"):
+            url = self._api._url("/images/load")  # noqa: SLF001
+            response = self._api._post(url, data=parts, stream=True, timeout=_BUILD_TIMEOUT_S)  # noqa: SLF001
+            with contextlib.closing(response):
+                self._api._raise_for_status(response)  # noqa: SLF001
+                for status in self._api._stream_helper(response, decode=True):  # noqa: SLF001
+                    if "error" in status:
+                        raise EngineError(f"the Docker engine could not take the images: {one_line(status['error'])}")
 
     def remove(self, *, label: str, prefix: str) -> Removal:
         """Remove all images whose name begins with *prefix*, and those with *label* and without a name.

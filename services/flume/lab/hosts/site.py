@@ -4,6 +4,7 @@ A lab on one engine is a site of one host. What a container's process number mea
 keyed by one is keyed by host and number.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
@@ -16,6 +17,9 @@ from flume.lab.containers.topology import Role, Topology
 from flume.lab.hosts import overlay
 
 _T = TypeVar("_T")
+
+_FORGETS_S = 10.0
+"""A worker lists a network of its Swarm for a moment after the manager has removed it."""
 
 
 class Host(NamedTuple):
@@ -181,7 +185,11 @@ class Site:
 
 def _removed(host: Host, lab: str | None, kind: str) -> tuple[list[str], str]:
     """Return what of *kind* was removed on *host*, and in words what went wrong."""
-    try:
-        return host.engine.remove_lab(lab, kinds=[kind]), ""
-    except EngineError as error:
-        return [], str(error)
+    until_s = time.monotonic() + _FORGETS_S
+    while True:
+        try:
+            return host.engine.remove_lab(lab, kinds=[kind]), ""
+        except EngineError as error:
+            if "not a swarm manager" not in str(error) or time.monotonic() > until_s:
+                return [], str(error)
+        time.sleep(0.2)
