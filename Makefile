@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Settings come from make's command line. In the environment such names often have another meaning (PROFILE, LAB, VIDEO
 # of a CI system), so what it has under them is named and not used; `make -e` uses it. A make that make starts has them
 # there from the first one. WSL has a NAME in every environment: it is not used either, and that is not said.
-NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS STUDY RESUME QUALITY
+NAMES := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH TESTS WORKERS STUDY RESUME QUALITY HOSTS
 THERE := $(foreach name,$(NAMES),$(if $(filter environment,$(origin $(name))),$(if $(value $(name)),$(name))))
 
 CLIENTS = 5
@@ -25,6 +25,7 @@ LAB = default
 DURATION =
 FIREWALL =
 QUALITY =
+HOSTS =
 STUDY =
 NAME =
 RESUME =
@@ -43,12 +44,12 @@ endif
 OLD_FIREWALL := $(if $(filter command,$(origin SCENARIO)),$(value SCENARIO))
 
 # Recipes read these from the environment, so that a path with spaces, quotes or dollars arrives as it is.
-SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH STUDY NAME RESUME QUALITY
+SETTINGS := CLIENTS PROFILE CLIENT PLAYERS VIDEO SCENARIO LAB DURATION FIREWALL BENCH STUDY NAME RESUME QUALITY HOSTS
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 export $(SETTINGS) OLD_FIREWALL
 
 .DEFAULT_GOAL := help
-.PHONY: help lab study status netem firewall calibrate down setup doctor sbom engine-stop purge unit check test bench soak fuzz fresh format players docs promises lock dist
+.PHONY: help lab study status netem firewall calibrate down setup hosts doctor sbom engine-stop purge unit check test bench soak fuzz fresh format players docs promises lock dist
 
 help: ## show this list
 	@echo "usage: make TARGET [SETTING=value ...]"
@@ -88,6 +89,9 @@ down: $(VENV)/.stamp-lab ## remove the lab and nothing else
 
 setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none answers, build the images
 	@$(BIN)/flume lab setup
+
+hosts: $(VENV)/.stamp-lab ## look whether the machines of HOSTS=hosts.toml are ready for a lab; copy the images to them
+	@$(BIN)/flume lab hosts "$${HOSTS:-hosts.toml}"
 
 doctor: $(VENV)/.stamp-lab ## say what this machine has for a lab, where its links would meet netem, what is missing
 	@$(BIN)/flume doctor

@@ -9,6 +9,7 @@ import click
 from flume.lab.commands.common import say
 from flume.lab.commands.compare import compare_runs
 from flume.lab.commands.firewall import firewall
+from flume.lab.commands.hosts import hosts
 from flume.lab.commands.netem import calibrate, netem
 from flume.lab.commands.quality import quality
 from flume.lab.commands.report import report
@@ -55,6 +56,7 @@ for command in (
     firewall,
     calibrate,
     setup,
+    hosts,
     sbom,
     purge,
     stop_engine,

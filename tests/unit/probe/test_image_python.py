@@ -8,7 +8,21 @@ import pytest
 from support.paths import SERVICES
 
 MINIMAL = frozenset(
-    {"array", "ast", "base64", "collections", "contextlib", "errno", "fcntl", "os", "re", "signal", "socket", "struct"}
+    {
+        "array",
+        "ast",
+        "base64",
+        "collections",
+        "contextlib",
+        "errno",
+        "fcntl",
+        "os",
+        "re",
+        "select",
+        "signal",
+        "socket",
+        "struct",
+    }
     | {"subprocess", "sys", "threading", "time", "typing", "zlib"}
 )
 """Of the module list of libpython3.11-minimal (and modules built into the interpreter): those that are used, and

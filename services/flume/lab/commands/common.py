@@ -1,10 +1,14 @@
 """What several commands of ``flume lab`` share."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from flume.errors import LabError
 from flume.lab import checkout
@@ -54,6 +58,16 @@ def later_profiles(scenario: Scenario) -> dict[str, Profile]:
 def console() -> Console:
     """Return a console with the terminal's width; in a pipe or a log file wide enough for a table."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_COLUMNS)
+
+
+def simple_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of plain texts; long ones are folded."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        shown.add_row(*(escape(cell) for cell in row))
+    return shown
 
 
 def run_folder(run: str, artifacts: Path) -> Path:

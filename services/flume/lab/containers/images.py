@@ -49,7 +49,7 @@ WIRE_ARCHITECTURE = "x86_64"
 """Of the engines that can have it: Debian builds User Mode Linux for no other."""
 
 PROGRAM_LAUNCHERS = ("flume", "slim-av")
-PROBE_LAUNCHERS = ("link-probe", "clock-probe", "firewall", "overlay")
+PROBE_LAUNCHERS = ("link-probe", "clock-probe", "firewall", "overlay", "path-probe")
 WIRE_LAUNCHERS = ("start-wire",)
 PLAYERS_LAUNCHERS = ("player",)
 """Beside the Dockerfile: the commands in the images, each of which starts a module."""

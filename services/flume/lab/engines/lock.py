@@ -29,6 +29,7 @@ _ATTEMPTS = 20
 """Of taking a lock that is just being given up or taken over."""
 
 _TEMPORARY = re.compile(r"(calibration|netem)-[0-9a-f]{8}")
+_TEMPORARY_ON_HOSTS = re.compile(r"(calibration|netem|preflight)-[0-9a-f]{8}")
 
 Life = Literal["alive", "dead", "unknown"]
 
@@ -143,27 +144,33 @@ def only_one_everywhere(site: Site, lab: str, *, image: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def temporary_lab(engine: Engine, kind: str, *, image: str) -> Iterator[str]:
+def temporary_lab(engine: Engine, kind: str, *, image: str, site: Site | None = None) -> Iterator[str]:
     """Yield the name of a new lab for a measurement; remove the lab after the body.
 
-    It has a lock, so that what a killed process leaves is known to be its own: see :func:`remove_ended`.
+    It has a lock, so that what a killed process leaves is known to be its own: see :func:`remove_ended`. *site*: the
+    lab is on all its hosts, and the lock on *engine*.
     """
-    remove_ended(engine)
+    remove_ended(engine, site)
     lab = f"{kind}-{secrets.token_hex(4)}"
+    place = site or engine
     with only_one(engine, lab, image=image):
         try:
             yield lab
         finally:
-            with clearing_away(f"removing lab {lab!r}", lambda: engine.names(lab), down_command(lab)):
-                engine.remove_lab(lab)
+            with clearing_away(f"removing lab {lab!r}", lambda: place.names(lab), down_command(lab)):
+                place.remove_lab(lab)
 
 
-def remove_ended(engine: Engine) -> list[str]:
-    """Remove temporary labs whose processes are provably dead; return what was removed."""
+def remove_ended(engine: Engine, site: Site | None = None) -> list[str]:
+    """Remove temporary labs whose processes are provably dead; return what was removed.
+
+    Those over several hosts are removed where *site* has these.
+    """
     removed = []
     for held in engine.locks.find():
-        if _TEMPORARY.fullmatch(held.lab) and _life(held, engine) == "dead":
-            removed += engine.remove_lab(held.lab)
+        known = _TEMPORARY if site is None else _TEMPORARY_ON_HOSTS
+        if known.fullmatch(held.lab) and _life(held, engine) == "dead":
+            removed += (site or engine).remove_lab(held.lab)
             engine.locks.remove(held)
     return removed
 

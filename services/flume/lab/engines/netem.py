@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from flume.errors import SetupError
 from flume.lab import checkout
 from flume.lab.containers import topology
-from flume.lab.containers.engine import Engine, EngineInfo, Start
+from flume.lab.containers.engine import Container, Engine, EngineInfo, Start
 from flume.lab.containers.images import WIRE_ARCHITECTURE
 from flume.lab.engines.lock import temporary_lab
 from flume.lab.machine.process import last_line
@@ -98,7 +98,12 @@ def engine_has_netem(engine: Engine) -> bool:
     layout = topology.load_file(checkout.lab_yaml())
     with temporary_lab(engine, "netem", image=layout.service("probe").image) as lab:
         probe = engine.start_service(lab, "netem", layout, Start(service="probe", role="probe"))
-        done = probe.exec(_TRY_NETEM)
+        return tried_in(probe)
+
+
+def tried_in(probe: Container) -> bool:
+    """Return whether the kernel of *probe*'s host has netem. Raises :class:`SetupError` if it could not be tried."""
+    done = probe.exec(_TRY_NETEM)
     if done.code == 0 or any(text in done.stderr for text in _UNKNOWN):
         return done.code == 0
     raise SetupError(f"whether the engine's kernel has netem could not be tried: {last_line(done.stderr)}")
