@@ -1,7 +1,7 @@
 """Where the units of a receiver go: to the player, at the stream's speed, spliced where it was cut. Or elsewhere."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from flume.client.playback.loopback import Payload
@@ -16,8 +16,8 @@ TakenUnit_contra = TypeVar("TakenUnit_contra", contravariant=True)
 class Output(Protocol[TakenUnit_contra]):
     """What takes the units of a receiver. :meth:`gather` and :meth:`write` are called without its lock."""
 
-    def gather(self) -> None:
-        """Something has come: return at once, or when what comes together with it has come, too."""
+    def gather(self, wait: Callable[[], None], /) -> None:
+        """Return when there may be something to read; *wait* returns when there is, or when the receiver has to act."""
 
     def forget(self) -> None:
         """Another stream begins: nothing of its clock is known."""
@@ -52,8 +52,9 @@ class Playout:
         self._splicer = Splicer()
         self._chosen: Sequence[Unit] = ()
 
-    def gather(self) -> None:
-        """Return at once: a tick of the player's is longer than what comes together."""
+    def gather(self, wait: Callable[[], None]) -> None:
+        """Return with *wait*: the pacer's grain gathers what comes together."""
+        wait()
 
     def forget(self) -> None:
         """See :class:`Output`."""

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from flume.client.playback.player import Player
@@ -179,8 +180,7 @@ class Receiver:
         while not self._closing:
             with self._lock:
                 descriptor, timeout_s = self._media.fileno(), self._timeout_s()
-            self._wait(descriptor, timeout_s)
-            self._output.gather()
+            self._output.gather(partial(self._wait, descriptor, timeout_s))
             with self._lock:
                 now_s = time.monotonic()
                 if now_s >= self._tokens.deadline_s(self._last_datagram_s):

@@ -87,7 +87,7 @@ def open_upstream(address: UpstreamAddress, options: UpstreamOptions, settings: 
         secret=None if access.credentials is None else access.credentials.secret,
         transport=options.upstream_transport,
     )
-    return Upstream(address, client, packets=settings.datagram_packets)
+    return Upstream(address, client, packets=settings.datagram_packets, tick_s=settings.tick_ms / 1000)
 
 
 def is_itself(address: UpstreamAddress, settings: ServerSettings) -> bool:

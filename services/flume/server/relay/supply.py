@@ -20,8 +20,8 @@ GATHER_S = 0.001
 """How long is waited for the rest of a burst. A server sends a tick's datagrams at once: 8 of 1328 bytes take 0.9 ms at
 100 Mbit/s. Without the wait a relay sends most bursts in two or three parts, and needs half as much CPU again."""
 
-TICK_SHARE = 0.8
-"""Of a tick, between two sends at least. Less than a tick, so that bursts at the upstream's pace are never held up."""
+LOOK_ROUNDS = 16
+"""Of so many bursts one is waited for by itself, which shows anew when they come."""
 
 
 class RelaySupply:
@@ -38,9 +38,13 @@ class RelaySupply:
     prebuffer_s = 0.0
 
     def __init__(self, *, payload_bytes: int, tick_s: float = 0.01) -> None:
-        """Take datagrams with *payload_bytes* of MPEG-TS each, and send them about once in *tick_s* at most."""
-        self._interval_s = TICK_SHARE * tick_s
-        self._gathered_s = 0.0
+        """Take datagrams with *payload_bytes* of MPEG-TS each, which come about each *tick_s*."""
+        self._tick_s = tick_s
+        self._burst_s = 0.0
+        """When the latest burst was there."""
+        self._rounds = 0
+        """Bursts since one was waited for."""
+        self._came = False
         self._payload_bytes = payload_bytes
         self._lead = Lead()
         self._entries = EntryFinder()
@@ -73,11 +77,21 @@ class RelaySupply:
 
     # -- the receiving thread --------------------------------------------------------------------------------
 
-    def gather(self) -> None:
-        """Wait until a burst is there as a whole, and not long after the last one: each send costs for every client."""
-        now_s = time.monotonic()
-        self._gathered_s = max(now_s + GATHER_S, self._gathered_s + self._interval_s)
-        time.sleep(self._gathered_s - now_s)
+    def gather(self, wait: Callable[[], None]) -> None:
+        """Wait until a burst is there as a whole: each send costs for every client.
+
+        While bursts come a tick apart, the next one is there a tick after the last. To wait for that time costs less
+        than to be woken by the datagram (24 µs beside 180, measured).
+        """
+        self._rounds = self._rounds + 1 if self._came else 0
+        self._came = False
+        left_s = self._burst_s + self._tick_s - time.monotonic()
+        if not self._rounds % LOOK_ROUNDS or left_s <= 0:
+            self._rounds = 0
+            wait()
+            left_s = GATHER_S
+        time.sleep(left_s)
+        self._burst_s = time.monotonic() if not self._rounds else self._burst_s + self._tick_s
 
     def forget(self) -> None:
         """Do nothing: a beginning is marked in what comes."""
@@ -93,7 +107,7 @@ class RelaySupply:
         if len(self._lead) > MOST_WAITING:
             datagrams = self._overrun(datagrams)
         self._lead.extend(datagrams)
-        self._has_more = True
+        self._has_more = self._came = True
 
     def _overrun(self, datagrams: list[Datagram]) -> list[Datagram]:
         """Throw away what waits, and return *datagrams* with that as a hole before them."""

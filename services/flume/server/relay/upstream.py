@@ -56,8 +56,10 @@ class Upstream:
     is_paced = False
     prebuffer_s = 0.0
 
-    def __init__(self, address: UpstreamAddress, settings: ClientSettings, *, packets: int) -> None:
-        """Take the stream from *address* by *settings*, in datagrams of *packets*.
+    def __init__(
+        self, address: UpstreamAddress, settings: ClientSettings, *, packets: int, tick_s: float = 0.01
+    ) -> None:
+        """Take the stream from *address* by *settings*, in datagrams of *packets*, in bursts about *tick_s* apart.
 
         No connection is made before a client of the relay watches.
         """
@@ -72,7 +74,7 @@ class Upstream:
         self.on_change: Callable[[UpstreamStatus], None] = lambda _status: None
         """Called from several threads when the state has changed."""
         self._order = UpstreamOrder()
-        self._supply = RelaySupply(payload_bytes=packets * PACKET_BYTES)
+        self._supply = RelaySupply(payload_bytes=packets * PACKET_BYTES, tick_s=tick_s)
         chain = Chain({"rtp": self._order}, self._supply)
         self._client = Client(settings, NullPlayer(), on_event=self._on_event, chain=chain)
         self._on_data: Callable[[], None] = lambda: None

@@ -1,11 +1,14 @@
 """What the sender thread of a relay gets: join points, times, holes, and nothing of a stream that was stopped."""
 
 import math
+import time
+
+import pytest
 
 from flume.media.datagrams import Datagram
 from flume.media.mpegts import NULL_PACKET
 from flume.server.relay.order import Relayed
-from flume.server.relay.supply import MOST_WAITING, RelaySupply
+from flume.server.relay.supply import GATHER_S, LOOK_ROUNDS, MOST_WAITING, RelaySupply
 from support.media.synthetic import TsWriter
 
 FRAME = TsWriter().frame()
@@ -93,3 +96,24 @@ def test_while_the_sender_takes_nothing_what_waits_is_bounded():
     left = taken(made)
     assert len(left) + made.dropped == MOST_WAITING + 11
     assert left[0].passed_over == made.dropped, "a hole of the size of what was thrown away"
+
+
+def test_bursts_that_come_a_tick_apart_are_not_waited_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(time, "sleep", sleep)
+    made = supply()
+    for round_ in range(2 * LOOK_ROUNDS):
+        made.gather(lambda: waits.append(now_s))
+        made.push([relayed(round_, begins=not round_)], now_s)
+    assert len(waits) == 2, "the first, and one of sixteen"
+    assert round(now_s - 100.0, 6) == round((2 * LOOK_ROUNDS - 2) * 0.01 + 2 * GATHER_S, 6)
+    made.gather(lambda: waits.append(now_s))
+    made.gather(lambda: waits.append(now_s))
+    assert len(waits) == 4, "the third time of sixteen, and after a round that brought nothing"
