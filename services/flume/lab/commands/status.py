@@ -117,6 +117,7 @@ def _row(container: Container, link: str | None) -> Row:
         late=statistics.late if counts else None,
         freezes=None if stood is None else len(stood),
         longest_freeze_ms=max((round(1000 * one.duration_s) for one in stood), default=0) if stood else None,
+        host=container.host,
     )
 
 

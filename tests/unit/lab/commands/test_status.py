@@ -32,7 +32,7 @@ def test_the_profile_of_each_link_is_shown():
 
 
 def container_of(program: str, event: dict) -> Container:
-    fields = {"index": 2, "address": "198.18.0.12", "program": program}
+    fields = {"index": 2, "address": "198.18.0.12", "program": program, "host": "h2"}
     answers = {"state": lambda: State("running", 0, "none"), "logs": lambda tail: json.dumps(event)}
     return cast("Container", SimpleNamespace(**fields, **answers))
 
@@ -44,6 +44,7 @@ def test_another_player_is_named_and_shown_without_the_counts_that_it_does_not_h
     assert (row.program, row.datagrams, row.lost, row.jitter_ms, row.frames) == ("mpv", None, None, None, 70)
     assert (row.rate_kbit, row.lost_before, row.freezes) == (None, None, None)
     assert " mpv " in shown(row)
+    assert (row.host, " h2 " in shown(row)) == ("h2", True)
     ours = status._row(container_of("flume", {**said, "datagrams": 900, "lost": 1}), None)
     assert (ours.program, ours.datagrams, ours.lost) == ("flume", 900, 1)
 
