@@ -12,9 +12,7 @@ from flume.errors import LabError
 from flume.lab import catalogue, checkout
 from flume.lab.commands.common import artifacts_option, console, hosts_option, lab_option, later_profiles, say
 from flume.lab.commands.quality import measure_pictures, quality_lines
-from flume.lab.engines.lock import down_command
-from flume.lab.hosts.hosts_file import HostsFile
-from flume.lab.hosts.remembered import read_hosts, remember, remembered
+from flume.lab.commands.running import hosts_for
 from flume.lab.link.profile_file import find_profile
 from flume.lab.report import writer as report
 from flume.lab.report.page import trouble
@@ -151,7 +149,7 @@ def run(
         programs=programs,
     )
     watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
-    hosts = _hosts(lab, hosts_path)
+    hosts = hosts_for(lab, hosts_path)
     outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch, hosts=hosts)
     if with_quality:
         outcome = _with_pictures(outcome)
@@ -160,25 +158,6 @@ def run(
     else:
         _print_outcome(outcome, spec)
     sys.exit(outcome.report.verdict.exit_code)
-
-
-def _hosts(lab: str, path: Path | None) -> HostsFile | None:
-    """Return the hosts of the file *path*, and remember them; None without one: the lab runs on one engine.
-
-    Raises :class:`LabError` where *lab* is still on the hosts of an earlier run: they would keep it.
-    """
-    before = remembered(checkout.cache(), lab)
-    hosts = None if path is None else read_hosts(path)
-    if before is not None and (
-        hosts is None or {one.docker for one in hosts.hosts} != {one.docker for one in before.hosts}
-    ):
-        names = ", ".join(one.name for one in before.hosts)
-        raise LabError(
-            f"lab {lab!r} was started on {names} and is still there: {down_command(lab)}, or use another LAB"
-        )
-    if path is not None:
-        remember(checkout.cache(), lab, path)
-    return hosts
 
 
 def _with_pictures(outcome: Outcome) -> Outcome:

@@ -11,10 +11,12 @@ from flume.lab.commands.common import say
 from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Engine
 from flume.lab.containers.probe import Probe
+from flume.lab.engines.lock import down_command
 from flume.lab.firewall.firewalls import Firewalls, Target
 from flume.lab.firewall.rules import SERVER_WIDE
 from flume.lab.firewall.scenario import find
 from flume.lab.hosts.connect import connect
+from flume.lab.hosts.hosts_file import HostsFile
 from flume.lab.hosts.links import SiteLinks, site_links, with_room
 from flume.lab.hosts.remembered import read_hosts, remembered
 from flume.lab.hosts.site import Site
@@ -30,6 +32,23 @@ def reached(lab: str, hosts_path: Path | None = None) -> Iterator[Site]:
     site = Site.of(Engine.connect()) if hosts is None else connect(hosts, say=say, tolerant=True)
     with site:
         yield site
+
+
+def hosts_for(lab: str, path: Path | None) -> HostsFile | None:
+    """Return the hosts of the file *path*, for a run of *lab*; None without one: it runs on one engine.
+
+    Raises :class:`LabError` where *lab* is still on the hosts of an earlier run: they would keep it.
+    """
+    before = remembered(checkout.cache(), lab)
+    hosts = None if path is None else read_hosts(path)
+    if before is not None and (
+        hosts is None or {one.docker for one in hosts.hosts} != {one.docker for one in before.hosts}
+    ):
+        names = ", ".join(one.name for one in before.hosts)
+        raise LabError(
+            f"lab {lab!r} was started on {names} and is still there: {down_command(lab)}, or use another LAB"
+        )
+    return hosts
 
 
 def no_lab(lab: str) -> LabError:

@@ -4,8 +4,9 @@ A lab on one engine is a site of one host. What a container's process number mea
 keyed by one is keyed by host and number.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -73,18 +74,29 @@ class Site:
         """Return the site of one host, whose engine is *engine*."""
         return cls([Host(engine.host, engine)], server=engine.host)
 
-    def again(self, *, timeout_s: float = 10.0, without: Collection[str] = ()) -> "Site":
-        """Return the same hosts, on connections of their own; *without* those.
+    def again(self, *, timeout_s: float = 10.0, without: Mapping[str, str] | None = None) -> "Site":
+        """Return the same hosts, on connections of their own; *without* those: name of a host → why.
 
-        An interrupt may have come while a connection was being handed out. Raises :class:`EngineError`.
+        An interrupt may have come while a connection was being handed out. Of several hosts one that does not answer is
+        :attr:`missing`, as those left out are. Raises :class:`EngineError` where none answers.
         """
-        wanted = [host for host in self.hosts if host.name not in without]
+        missing = self.missing | dict(without or {})
+        wanted = [host for host in self.hosts if host.name not in missing]
 
-        def connected(host: Host) -> Host:
-            return Host(host.name, Engine.connect(host.engine.endpoint, timeout_s=timeout_s, host=host.name))
+        def connected(host: Host) -> Host | EngineError:
+            try:
+                return Host(host.name, Engine.connect(host.engine.endpoint, timeout_s=timeout_s, host=host.name))
+            except EngineError as error:
+                return error
 
-        server = self.server.name if self.server in wanted else wanted[0].name
-        return Site(in_parallel(connected, wanted), server=server, dealt=self._dealt)
+        found = dict(zip((host.name for host in wanted), in_parallel(connected, wanted), strict=True))
+        problems = {name: one for name, one in found.items() if isinstance(one, EngineError)}
+        hosts = [one for one in found.values() if isinstance(one, Host)]
+        if not hosts:
+            raise next(iter(problems.values()), EngineError(f"no host answers: {', '.join(missing)}"))
+        missing |= {name: str(problem) for name, problem in problems.items()}
+        server = hosts[0].name if self.server.name in missing else self.server.name
+        return Site(hosts, server=server, dealt=self._dealt, missing=missing)
 
     def close(self) -> None:
         """Close the connections to all engines."""
@@ -160,17 +172,18 @@ class Site:
         waiting = {host.name: iter(part) for host, part in zip(self.hosts, started, strict=True)}
         return [next(waiting[one.host]) for one in starts]
 
-    def remove_lab(self, lab: str | None) -> list[str]:
-        """Remove all objects of *lab* (None: of every lab) from all hosts; return them as ``kind name``.
+    def remove_lab(self, lab: str | None, *, without: Collection[str] = ()) -> list[str]:
+        """Remove all objects of *lab* (None: of every lab) from all hosts *without* those; return their names.
 
         A network over several hosts goes after the containers of all of them. Raises :class:`EngineError` that names
         what is left and where; what can be removed is removed all the same.
         """
         if self.is_single:
             return self.server.engine.remove_lab(lab)
-        managers = [host for host in self.hosts if host.engine.info.manages_swarm]
+        present = [host for host in self.hosts if host.name not in without]
+        managers = [host for host in present if host.engine.info.manages_swarm]
         # A worker cannot remove a network of the Swarm; it forgets the network when the manager has removed it.
-        steps = ((self.hosts, "container"), (managers, "network"), (self.hosts, "network"), (self.hosts, "volume"))
+        steps = ((present, "container"), (managers, "network"), (present, "network"), (present, "volume"))
         removed: list[str] = []
         problems: dict[str, None] = {}
         for hosts, kind in steps:
@@ -193,3 +206,18 @@ def _removed(host: Host, lab: str | None, kind: str) -> tuple[list[str], str]:
             if "not a swarm manager" not in str(error) or time.monotonic() > until_s:
                 return [], str(error)
         time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def closing_unless_interrupted(site: Site) -> Iterator[None]:
+    """Close *site* after the body, but not after an interrupt.
+
+    The interrupt may have come while a thread held a lock of the HTTP library, and closing would wait for that lock
+    for ever. The process ends anyway.
+    """
+    try:
+        yield
+    except Exception:
+        site.close()
+        raise
+    site.close()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from flume.errors import EngineError
+from flume.errors import EngineError, LabError
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.parallel import in_parallel
 from flume.lab.hosts.site import Host, Site
@@ -22,6 +22,10 @@ ANSWER_S = 3.0
 
 BOUND_S = 2 * (INTERVAL_S + ANSWER_S)
 """After so long at most a host that is lost is known to be."""
+
+
+class HostLostError(LabError):
+    """A host without which a run cannot go on was lost."""
 
 
 class HostWatch:

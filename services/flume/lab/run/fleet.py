@@ -10,6 +10,7 @@ from flume.lab.containers.engine import Container, Network
 from flume.lab.containers.probe import Probe
 from flume.lab.evidence.claims import ReportedStatistics, parse_record_untrusted, parse_statistics_untrusted
 from flume.lab.evidence.facts import PlayerRecord
+from flume.lab.hosts.watch import HostLostError
 from flume.lab.machine.process import wait_until
 from flume.lab.run.event_log import EventLog
 from flume.lab.run.programs import OURS, Program, word
@@ -206,6 +207,8 @@ class Fleet(NamedTuple):
         """
         try:
             yield
+        except HostLostError:  # with its containers, which is no cause
+            raise
         except LabError:
             wait_until(lambda: any(member.has_ended() for member in self.members), timeout_s=CAUSE_S, interval_s=0.02)
             self.check_running()

@@ -22,8 +22,9 @@ from flume.lab.engines.lock import down_command, only_one_everywhere
 from flume.lab.evidence.facts import Evidence, LinkQueue
 from flume.lab.evidence.store import Store
 from flume.lab.hosts.hosts_file import HostsFile
-from flume.lab.hosts.site import Site
-from flume.lab.hosts.watch import HostWatch
+from flume.lab.hosts.remembered import forget, remember
+from flume.lab.hosts.site import Site, closing_unless_interrupted
+from flume.lab.hosts.watch import HostLostError, HostWatch
 from flume.lab.link.links import LinkReport
 from flume.lab.machine.interrupts import clearing_away
 from flume.lab.machine.process import wait_until
@@ -84,7 +85,7 @@ def run_lab(
         foreign = any(not program.is_flume for program in spec.dealt)
         site = prepare.prepare_site(say, hosts=hosts, clients=spec.clients, interactive=interactive, players=foreign)
     with closing_unless_interrupted(site):
-        return run_on(site, spec, say=say, interactive=interactive, watch=watch)
+        return run_on(site, spec, say=say, interactive=interactive, watch=watch, hosts=hosts)
 
 
 def run_on(
@@ -95,11 +96,13 @@ def run_on(
     interactive: bool,
     watch: Stopwatch | None = None,
     leave_running: bool = True,
+    hosts: HostsFile | None = None,
 ) -> Outcome:
     """Carry out *spec* on *site*, which :func:`~flume.lab.engines.prepare.prepare_site` returned; see :func:`run_lab`.
 
     For several runs after one preparation; *site* stays open. Without *leave_running* the lab is removed before its
-    evidence is judged, so that it takes no CPU from that.
+    evidence is judged, so that it takes no CPU from that. While the lab is there, *hosts* are remembered
+    for ``make down``.
     """
     watch = watch or Stopwatch()
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
@@ -125,22 +128,9 @@ def run_on(
             interactive=interactive,
             leave_running=leave_running,
         )
+        if hosts is not None:
+            remember(cache, spec.lab, Path(hosts.file))
         return run.carry_out(layout)
-
-
-@contextlib.contextmanager
-def closing_unless_interrupted(site: Site) -> Iterator[None]:
-    """Close *site* after the body, but not after an interrupt.
-
-    The interrupt may have come while a thread held a lock of the HTTP library, and closing would wait for that lock
-    for ever. The process ends anyway.
-    """
-    try:
-        yield
-    except Exception:
-        site.close()
-        raise
-    site.close()
 
 
 class _Run:
@@ -202,7 +192,7 @@ class _Run:
             steps = network.steps(self._remaining(fleet)) if self._spec.profile.steps else {}
         if not self._leave_running:
             with self._watch.step("remove the lab"):
-                self._site.remove_lab(self._spec.lab)
+                self._remove(self._site)
         checks = [*network.checks(self._spec.profile, links, steps), *collect.checks_of_lost(fleet, self._hosts.lost)]
         facts = run_facts(self.name, self._site, self._spec, fleet, video=self._video.name)
         facts = msgspec.structs.replace(
@@ -223,16 +213,23 @@ class _Run:
             if interrupted:
                 self._say(f"Removing lab {lab!r}.")
             # On connections of its own: an interrupt may have come while a pooled connection was being handed out.
-            lost = self._hosts.lost
-            with self._site.again(without=lost) as site:
+            with self._site.again(without=self._hosts.lost) as site:
                 with contextlib.suppress(LabError):
                     collect.write_all_logs(site.find(lab=lab), directory / "logs")
-                site.remove_lab(lab)
+                self._remove(site)
             artifacts.remove_if_empty(directory)
-            for host in lost:
-                self._say(f"What host {host} has of lab {lab!r} stays there until it is back: {down_command(lab)}.")
         if interrupted:
             self._say(f"Lab {lab!r} is removed.")
+
+    def _remove(self, site: Site) -> None:
+        """Remove the lab from the hosts that are there; what it has on others is said, and remembered."""
+        lab = self._spec.lab
+        away = site.missing | dict(self._hosts.lost)
+        site.remove_lab(lab, without=away)
+        for host in away:
+            self._say(f"What host {host} has of lab {lab!r} stays there until it is back: {down_command(lab)}.")
+        if not away:
+            forget(checkout.cache(), lab)
 
     def _left(self) -> list[str]:
         with self._site.again(timeout_s=_LEFT_TIMEOUT_S, without=self._hosts.lost) as site:
@@ -358,7 +355,7 @@ class _Run:
         lost = self._hosts.lost
         server = fleet.server.container.host
         if server in lost:
-            raise LabError(f"host {server}, which ran the server, was lost during the run: {lost[server]}")
+            raise HostLostError(f"host {server}, which ran the server, was lost during the run: {lost[server]}")
         present = fleet.without(lost)
         try:
             present.check_running()

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from flume.lab.hosts.site import Site
+from flume.lab.hosts.site import Site, closing_unless_interrupted
 from flume.lab.run.fleet import Fleet
-from flume.lab.run.runner import _Run, closing_unless_interrupted
+from flume.lab.run.runner import _Run
 from flume.lab.run.scenario import Event, TimedEvent, Timetable
 
 
