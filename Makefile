@@ -2,6 +2,7 @@
 # Settings: make lab CLIENTS=5 PROFILE=lte VIDEO=film.mp4 SCENARIO=tour LAB=default DURATION=60 PLAYERS=1
 #           make lab CLIENTS=6 PLAYERS=flume,vlc,ffplay,mpv,gstreamer
 #           make lab PROFILE=lossy-1 QUALITY=1
+#           make lab HOSTS=hosts.toml CLIENTS=6
 #           make firewall FIREWALL=nat CLIENT=1
 #           make study STUDY=mine.toml NAME=first RESUME=1
 
@@ -61,29 +62,32 @@ help: ## show this list
 lab: $(VENV)/.stamp-lab ## stream VIDEO to CLIENTS hosts, prove which received it, leave the lab running
 	@$(BIN)/flume lab run --clients "$$CLIENTS" --scenario "$$SCENARIO" --lab "$$LAB" \
 		$${PROFILE:+--profile "$$PROFILE"} $${VIDEO:+--video "$$VIDEO"} $${DURATION:+--duration "$$DURATION"} \
-		$${PLAYERS:+--players "$$PLAYERS"} $${QUALITY:+--quality}
+		$${PLAYERS:+--players "$$PLAYERS"} $${QUALITY:+--quality} $${HOSTS:+--hosts "$$HOSTS"}
 
 study: $(VENV)/.stamp-dev ## what each of several networks does to the video, on one page: STUDY=file NAME=mine; RESUME=1: go on
-	@$(BIN)/flume lab study $${STUDY:+"$$STUDY"} $${NAME:+--name "$$NAME"} $${RESUME:+--resume}
+	@$(BIN)/flume lab study $${STUDY:+"$$STUDY"} $${NAME:+--name "$$NAME"} $${RESUME:+--resume} \
+		$${HOSTS:+--hosts "$$HOSTS"}
 
 status: $(VENV)/.stamp-lab ## show the running lab, live
-	@$(BIN)/flume lab status --lab "$$LAB"
+	@$(BIN)/flume lab status --lab "$$LAB" $${HOSTS:+--hosts "$$HOSTS"}
 
 netem: $(VENV)/.stamp-lab ## put another network under the running lab: PROFILE=geo CLIENT=3; without PROFILE list them
-	@$(BIN)/flume lab netem $${PROFILE:+"$$PROFILE"} --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"}
+	@$(BIN)/flume lab netem $${PROFILE:+"$$PROFILE"} --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} \
+		$${HOSTS:+--hosts "$$HOSTS"}
 
 firewall: $(VENV)/.stamp-lab ## put a firewall into the running lab: FIREWALL=media-dropped CLIENT=3; without FIREWALL list them
 	@if [ -z "$$FIREWALL" ] && [ -n "$$OLD_FIREWALL" ]; then \
 		FIREWALL=$$OLD_FIREWALL; \
 		printf 'make firewall: SCENARIO names the scenario of a lab now; next time write FIREWALL=%s\n' "$$FIREWALL" >&2; \
 	fi; \
-	$(BIN)/flume lab firewall --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} $${FIREWALL:+"$$FIREWALL"}
+	$(BIN)/flume lab firewall --lab "$$LAB" $${CLIENT:+--client "$$CLIENT"} $${FIREWALL:+"$$FIREWALL"} \
+		$${HOSTS:+--hosts "$$HOSTS"}
 
 calibrate: $(VENV)/.stamp-lab ## measure what each profile really does, beside what it is set to
 	@$(BIN)/flume lab calibrate
 
 down: $(VENV)/.stamp-lab ## remove the lab and nothing else
-	@$(BIN)/flume lab down --lab "$$LAB"
+	@$(BIN)/flume lab down --lab "$$LAB" $${HOSTS:+--hosts "$$HOSTS"}
 
 ##@ This machine
 

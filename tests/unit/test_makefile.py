@@ -18,7 +18,9 @@ def make(*arguments: str, level: str = "0", **environment: str) -> tuple[str, st
     return done.stdout.strip(), done.stderr.strip()
 
 
-@pytest.mark.parametrize("name", ["PROFILE", "LAB", "CLIENTS", "VIDEO", "PLAYERS", "DURATION", "TESTS", "CLIENT"])
+@pytest.mark.parametrize(
+    "name", ["PROFILE", "LAB", "CLIENTS", "VIDEO", "PLAYERS", "DURATION", "TESTS", "CLIENT", "HOSTS"]
+)
 def test_a_setting_of_the_environment_is_named_and_not_used(name):
     """CI systems use such names for other things."""
     shown, said = make(**{name: "of-ci"})
@@ -38,3 +40,24 @@ def test_an_empty_setting_and_a_make_in_make_are_not_spoken_of():
 
 def test_the_environment_is_used_where_make_is_told_to():
     assert make("-e", PROFILE="lte") == ("lte|default|5|", "")
+
+
+@pytest.mark.parametrize("target", ["lab", "study", "status", "netem", "firewall", "down"])
+def test_every_verb_of_a_lab_over_several_machines_names_its_file(target):
+    """A path with spaces arrives as it is; without one, no option is written."""
+    assert words_of(target, "HOSTS=my hosts.toml")[-2:] == ["--hosts", "my hosts.toml"]
+    assert "--hosts" not in words_of(target)
+
+
+def words_of(target: str, *settings: str) -> list[str]:
+    """Return the words with which *target* calls ``flume``: a shell takes the recipe apart, and prints them."""
+    dry = ["make", "--no-print-directory", "--dry-run", *settings, "--eval", "$(BIN)/flume: ;", target]
+    environment = {"PATH": os.environ["PATH"], "MAKELEVEL": "0"}
+    recipe = subprocess.run(dry, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    words = recipe.stdout.replace(".venv/bin/flume", "printf '%s\\n'")
+    names = {key: value for key, _, value in (one.partition("=") for one in settings)}
+    defaults = {"CLIENTS": "5", "SCENARIO": "tour", "LAB": "default"}
+    shown = subprocess.run(
+        ["sh", "-c", words], env=environment | defaults | names, capture_output=True, text=True, timeout=60, check=True
+    )
+    return shown.stdout.splitlines()

@@ -10,13 +10,16 @@ import click
 
 from flume.errors import LabError, SettingsError, SetupError
 from flume.lab import catalogue, checkout
-from flume.lab.commands.common import later_profiles, say
+from flume.lab.commands.common import hosts_option, later_profiles, say
 from flume.lab.commands.quality import measure_pictures
+from flume.lab.commands.running import hosts_for
 from flume.lab.containers import topology
 from flume.lab.engines import prepare
+from flume.lab.hosts.hosts_file import HostsFile
+from flume.lab.hosts.site import closing_unless_interrupted
 from flume.lab.link.profile_file import load_profile
 from flume.lab.machine.interrupts import clearing_away
-from flume.lab.run.runner import Outcome, closing_unless_interrupted, run_on
+from flume.lab.run.runner import Outcome, run_on
 from flume.lab.run.scenario import load_scenario
 from flume.lab.run.spec import RunSpec
 from flume.lab.study.matrix import Study, load_study
@@ -35,7 +38,8 @@ from flume.lab.study.runner import Conductor, Parts, only_one_here, trouble_of
     help="The folder for the study: reports, captures and logs of all its runs, some 45 MB a run of three clients.",
 )
 @click.option("--lab", default="study", show_default=True, help="The name of its labs; other labs are not touched.")
-def study(*, study: str, name: str | None, resume: bool, artifacts: Path, lab: str) -> None:
+@hosts_option
+def study(*, study: str, name: str | None, resume: bool, artifacts: Path, lab: str, hosts_path: Path | None) -> None:
     """Run STUDY: a name in compose/studies, or the path of a TOML file of your own.
 
     Writes study.html, study.csv and intervals.csv into ARTIFACTS/study-NAME, also after Ctrl-C. The exit status is 0
@@ -44,7 +48,8 @@ def study(*, study: str, name: str | None, resume: bool, artifacts: Path, lab: s
     file = catalogue.read(checkout.studies(), study, key="study")
     topology.check_lab_name(lab)
     wanted = load_study(file.text, name=file.name)
-    parts = read_parts(wanted)
+    hosts = hosts_for(lab, hosts_path)
+    parts = read_parts(wanted, hosts)
     folder = artifacts / f"study-{_checked_name(name or file.name)}"
     _need_scipy()
     with only_one_here(folder):
@@ -52,7 +57,7 @@ def study(*, study: str, name: str | None, resume: bool, artifacts: Path, lab: s
         conductor.begin(resume=resume)
         try:
             if conductor.left:
-                _run(conductor, interactive=sys.stderr.isatty())
+                _run(conductor, hosts, interactive=sys.stderr.isatty())
         finally:
             complete = _write(conductor)
     sys.exit(0 if complete else LabError.exit_code)
@@ -73,8 +78,8 @@ def _need_scipy() -> None:
         raise SetupError("a study needs the package scipy: pip install 'flumelab[study]', or use make study") from error
 
 
-def read_parts(study: Study) -> Parts:
-    """Read the files that *study* names. Raises :class:`SettingsError` that names the file."""
+def read_parts(study: Study, hosts: HostsFile | None = None) -> Parts:
+    """Read the files that *study* names; its runs are on *hosts*. Raises :class:`SettingsError` that names the file."""
     file = catalogue.read(checkout.scenarios(), study.scenario, key="scenario")
     inputs = {f"scenario {study.scenario}": _digest(file.text)}
     profiles = {}
@@ -83,6 +88,8 @@ def read_parts(study: Study) -> Parts:
         profiles[name] = load_profile(found.text, name=found.name, file=str(found.path))
         inputs[f"profile {name}"] = _digest(found.text)
     scenario = load_scenario(file.text, name=file.name, duration_s=study.duration_s)
+    if hosts is not None:
+        inputs["hosts"] = _digest(repr(hosts.hosts))
     return Parts(scenario, profiles, later_profiles(scenario), inputs)
 
 
@@ -90,9 +97,9 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _run(conductor: Conductor, *, interactive: bool) -> None:
-    """Carry out what is left, on an engine that is prepared once."""
-    site = prepare.prepare_site(say, interactive=interactive)
+def _run(conductor: Conductor, hosts: HostsFile | None, *, interactive: bool) -> None:
+    """Carry out what is left, on engines that are prepared once."""
+    site = prepare.prepare_site(say, hosts=hosts, clients=conductor.study.clients, interactive=interactive)
     heard: set[str] = set()
 
     def once(line: str) -> None:
@@ -102,7 +109,7 @@ def _run(conductor: Conductor, *, interactive: bool) -> None:
             say(line)
 
     def run_one(spec: RunSpec) -> Outcome:
-        outcome = run_on(site, spec, say=once, interactive=interactive, leave_running=False)
+        outcome = run_on(site, spec, say=once, interactive=interactive, leave_running=False, hosts=hosts)
         if not conductor.study.pictures or trouble_of(outcome.report):
             return outcome
         try:
