@@ -54,7 +54,8 @@ def test_an_event_after_the_end_of_every_part_happens_all_the_same():
 
 
 def test_the_time_of_each_restart_is_kept_for_the_judge():
-    stub, restarted = SimpleNamespace(_restarts_s=[]), []
+    clocks = SimpleNamespace(now_s=time.time)
+    stub, restarted = SimpleNamespace(_restarts_s=[], _clocks=clocks), []
     fleet = SimpleNamespace(restart_server=lambda: restarted.append(time.time()))
     before_s = time.time()
     _Run._happen(cast("_Run", stub), Event(at="1", server="restart"), cast("Fleet", fleet))
