@@ -29,12 +29,13 @@ def hosts(*, hosts_path: Path, players: bool, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found._asdict() | {"rows": [row._asdict() for row in found.rows]}))
     else:
-        _show(found)
+        show_readiness(found)
     if found.problems:
         raise SetupError(f"the hosts of {hosts_path} are not ready: {len(found.problems)} problem(s), see above")
 
 
-def _show(found: Readiness) -> None:
+def show_readiness(found: Readiness) -> None:
+    """Print the table of a preflight, what it found, and what a person has to type."""
     shown = simple_table(COLUMNS, [[str(cell) for cell in row] for row in found.rows])
     console().print(shown)
     for note in found.notes:

@@ -11,6 +11,7 @@ import msgspec
 from flume.errors import LabError
 from flume.lab import catalogue, checkout
 from flume.lab.commands.common import artifacts_option, console, hosts_option, lab_option, later_profiles, say
+from flume.lab.commands.hosts import show_readiness
 from flume.lab.commands.quality import measure_pictures, quality_lines
 from flume.lab.commands.running import hosts_for
 from flume.lab.link.profile_file import find_profile
@@ -150,7 +151,7 @@ def run(
     )
     watch = Stopwatch(began_s=time.monotonic() - _process_age_s())
     hosts = hosts_for(lab, hosts_path)
-    outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch, hosts=hosts)
+    outcome = run_lab(spec, say=say, interactive=sys.stderr.isatty(), watch=watch, hosts=hosts, show=show_readiness)
     if with_quality:
         outcome = _with_pictures(outcome)
     if as_json:

@@ -1,6 +1,6 @@
 """Everything that must be ready before a lab runs, and its removal: ``flume lab setup | purge | stop-engine``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flume.errors import EngineAbsentError, SetupError
@@ -8,8 +8,11 @@ from flume.lab import checkout
 from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.engines.netem import Place, find_netem
+from flume.lab.engines.preflight import examine, require
 from flume.lab.hosts.connect import connect
 from flume.lab.hosts.hosts_file import HostsFile
+from flume.lab.hosts.images_copied import copy_missing
+from flume.lab.hosts.readiness import Readiness
 from flume.lab.hosts.site import Site
 from flume.lab.machine import dockerd
 from flume.lab.machine.interrupts import clearing_away
@@ -49,16 +52,21 @@ def prepare_site(
     interactive: bool = False,
     tests: bool = False,
     players: bool = False,
+    show: Callable[[Readiness], None] = lambda _found: None,
 ) -> Site:
     """Return the hosts of a lab with *clients* clients, which answer and have the images; see :func:`prepare`.
 
-    Without *hosts* that is the one engine that ``docker`` would use.
+    Without *hosts* that is the one engine that ``docker`` would use. Several hosts are looked at before; *show* takes
+    what was found. Raises :class:`SetupError` of one line where they are not ready.
     """
     if hosts is None:
         return Site.of(prepare(say, interactive=interactive, tests=tests, players=players))
     site = connect(hosts, clients=clients, say=say)
     try:
-        images.ensure_images(site.server.engine, say=say, interactive=interactive, players=players or tests)
+        found = examine(site, say=say, interactive=interactive, players=players or tests)
+        show(found)
+        require(found, file=hosts.file)
+        site.mtu = found.mtu
     except BaseException:
         site.close()
         raise
@@ -70,8 +78,15 @@ def hosts_with_wires(site: Site, say: Say, *, interactive: bool = False) -> tupl
 
     Raises what :func:`prepare_netem` raises.
     """
-    places = [(host.name, prepare_netem(host.engine, say, interactive=interactive)) for host in site.hosts]
-    return tuple(name for name, place in places if place == "wire")
+    if site.is_single:
+        wires = prepare_netem(site.server.engine, say, interactive=interactive) == "wire"
+        return (site.server.name,) if wires else ()
+    places = site.each(lambda host: (host.name, find_netem(host.engine).place))
+    found = tuple(name for name, place in places if place == "wire")
+    if found:
+        images.ensure_images(site.server.engine, say=say, interactive=interactive, wire=True)
+        copy_missing(site, [images.tag_of(images.WIRE)], say=say, interactive=interactive)
+    return found
 
 
 def prepare_netem(engine: Engine, say: Say, *, interactive: bool = False) -> Place:

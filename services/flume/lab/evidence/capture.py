@@ -11,8 +11,9 @@ shortened or dropped, tcpdump not closed cleanly, bytes missing from a control c
 import re
 from pathlib import Path
 
-from flume.capture.dissect import LINK_HEADER, Dissector
+from flume.capture.dissect import LINK_HEADER, Dissector, Segment
 from flume.capture.files import CaptureFile, CrossCheck, Record
+from flume.capture.fragments import Fragment
 from flume.errors import CaptureError
 from flume.lab.evidence.collector import Collector
 from flume.lab.evidence.datagrams import Keep
@@ -29,8 +30,9 @@ _DROPPED = re.compile(r"^(\d+) packets? dropped by kernel", re.MULTILINE)
 class _Reading:
     """One pass over a capture file."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, host: str | None) -> None:
         self._collector = collector
+        self._host = host
         self.packets = self.snaplen = 0
         self.first_s = self.last_s = 0.0
         self.problems: list[str] = []
@@ -66,7 +68,8 @@ class _Reading:
             return
         if packet is not None:
             self._check.see(record, packet)
-            self._collector.add_untrusted(time_s, packet)
+            if self._host is None or self._host in _ends(packet):
+                self._collector.add_untrusted(time_s, packet)
 
     def _findings(self) -> list[tuple[object, str]]:
         return [
@@ -76,6 +79,13 @@ class _Reading:
             (self._step_s > CLOCK_STEP_S, f"its clock went back by {self._step_s * 1000:.0f} ms"),
             (self._check.disagreement, f"two decoders disagree: {self._check.disagreement}"),
         ]
+
+
+def _ends(packet: Segment | Fragment) -> tuple[str, str]:
+    """Return the addresses of the hosts that *packet* is from and for."""
+    if isinstance(packet, Fragment):
+        return packet.source, packet.destination
+    return packet.source[0], packet.destination[0]
 
 
 def _problems_in_log(log_text: str, packets: int) -> tuple[int, list[str]]:
@@ -93,12 +103,16 @@ def _problems_in_log(log_text: str, packets: int) -> tuple[int, list[str]]:
     return lost, problems
 
 
-def read_tap(path: Path, *, name: str, log_text: str, port: int, keep: Keep | None = None) -> TapFacts:
+def read_tap(
+    path: Path, *, name: str, log_text: str, port: int, keep: Keep | None = None, host: str | None = None
+) -> TapFacts:
     """Return what the capture at *path* holds of the stream and its control connections on *port*.
 
     *name* is the tap's name in the report. *log_text* is what tcpdump wrote to its standard error, to the end. A file
     that is missing, damaged or not a capture raises nothing: ``tap.problem`` names it, and the verdict is ERROR.
-    *keep* gets the bytes of each datagram of the stream, which the facts do not have.
+    *keep* gets the bytes of each datagram of the stream, which the facts do not have. *host*: only packets from or for
+    this address are taken. A bridge that does not know yet where an address is sends to all of its ports, so a tap sees
+    packets between others.
 
     Example::
 
@@ -107,7 +121,7 @@ def read_tap(path: Path, *, name: str, log_text: str, port: int, keep: Keep | No
     """
     collector = Collector(port, keep)
     listening = _LISTENING.search(log_text)
-    reading = _Reading(collector)
+    reading = _Reading(collector, host)
     try:
         reading.read(path)
     except CaptureError as error:

@@ -65,6 +65,8 @@ class Site:
         self.missing = dict(missing or {})
         """Name of a host that does not answer and is left out → why, in words."""
         self._tunnels = tuple(tunnels)
+        self.mtu: int | None = None
+        """The smallest MTU of the network between the hosts, once a preflight has found it."""
         self._by_name = {host.name: host for host in hosts}
         self.server = self._by_name[server]
         self._dealt = dict(dealt or {})
@@ -151,6 +153,8 @@ class Site:
         """Return the lab's network, which joins all hosts; create it if there is none. Raises :class:`EngineError`."""
         if self.is_single:
             return self.server.engine.networks.ensure(lab, run, description=description, clients=clients)
+        if self.mtu is not None:
+            description = overlay.with_mtu(description, self.mtu)
         engines = [host.engine for host in self.hosts]
         managers = [engine for engine in engines if engine.info.manages_swarm]
         return overlay.ensure_network(managers, engines, lab, run, description=description, clients=clients)

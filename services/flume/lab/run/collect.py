@@ -120,7 +120,16 @@ def gather(
     in_parallel(lambda probe: probe.fetch(captures), list(fleet.probes.values()))
     relays = {relay.name: relay for relay in fleet.relays}
     senders = {SERVER_TAP, *relays}
-    taps = {end.name: _decode(end, captures, port, keep if end.name in senders else None) for end in ends}
+    taps = {
+        end.name: _decode(
+            end,
+            captures,
+            port,
+            keep=keep if end.name in senders else None,
+            host=relays[end.name].container.address if end.name in relays else None,
+        )
+        for end in ends
+    }
     write_all_logs(fleet.program_containers, directory / "logs")
     subjects = {
         client.name: _subject(client, timetable, raw[client.name], losses.get(client.number), queues)
@@ -218,11 +227,12 @@ def _losses(fleet: Fleet) -> dict[int, LinkLosses]:
     return losses
 
 
-def _decode(end: TapEnd, captures: Path, port: int, keep: Keep | None) -> TapFacts:
+def _decode(end: TapEnd, captures: Path, port: int, *, keep: Keep | None, host: str | None) -> TapFacts:
     # Imported only now: scapy takes half a second, which would delay the first picture of a run.
     from flume.lab.evidence.capture import read_tap  # noqa: PLC0415
 
-    facts = read_tap(captures / f"{end.name}.pcap", name=end.name, log_text=end.log, port=port, keep=keep)
+    path = captures / f"{end.name}.pcap"
+    facts = read_tap(path, name=end.name, log_text=end.log, port=port, keep=keep, host=host)
     if end.problem is None:
         return facts
     # The problem that tcpdump's end shows comes first: a full disk explains a damaged file, not the reverse.

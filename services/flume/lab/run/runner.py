@@ -6,7 +6,7 @@ The runner only puts the steps in order. A fault of the lab itself becomes an ER
 import contextlib
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from flume.lab.engines.lock import down_command, only_one_everywhere
 from flume.lab.evidence.facts import Evidence, LinkQueue
 from flume.lab.evidence.store import Store
 from flume.lab.hosts.hosts_file import HostsFile
+from flume.lab.hosts.readiness import Readiness
 from flume.lab.hosts.remembered import forget, remember
 from flume.lab.hosts.site import Site, closing_unless_interrupted
 from flume.lab.hosts.watch import HostLostError, HostWatch
@@ -69,10 +70,12 @@ def run_lab(
     interactive: bool,
     watch: Stopwatch | None = None,
     hosts: HostsFile | None = None,
+    show: Callable[[Readiness], None] = lambda _found: None,
 ) -> Outcome:
     """Carry out *spec* and leave the lab running; a run that fails leaves nothing running.
 
-    *hosts*: the machines that it runs on; None: the one engine that ``docker`` would use. *say* takes each message for
+    *hosts*: the machines that it runs on; None: the one engine that ``docker`` would use. *show* takes what
+    was found out of them before the run. *say* takes each message for
     the person at the terminal; *interactive*: progress bars can be shown. Raises
     :class:`LabError` when the lab cannot be started, or its evidence cannot be had::
 
@@ -83,7 +86,9 @@ def run_lab(
     watch = watch or Stopwatch()
     with watch.step("prepare"):
         foreign = any(not program.is_flume for program in spec.dealt)
-        site = prepare.prepare_site(say, hosts=hosts, clients=spec.clients, interactive=interactive, players=foreign)
+        site = prepare.prepare_site(
+            say, hosts=hosts, show=show, clients=spec.clients, interactive=interactive, players=foreign
+        )
     with closing_unless_interrupted(site):
         return run_on(site, spec, say=say, interactive=interactive, watch=watch, hosts=hosts)
 

@@ -183,3 +183,18 @@ def test_media_on_the_control_connection_belong_to_a_side(tmp_path: Path):
     facts = read_tap(pcap.path, name="relay-h2", log_text=pcap.log(), port=PORT)
     assert [one.destination for one in facts.media] == [(HOST, 40000), (CLIENT, 40000)]
     assert [one.destination for one in as_server(facts, HOST).media] == [(CLIENT, 40000)]
+
+
+def test_what_a_bridge_sent_to_all_of_its_ports_is_not_the_relays(tmp_path: Path):
+    """Another relay's connection to the server, and the datagrams that it gets, before the bridge knows where it is."""
+    other = "198.18.0.4"
+    pcap = Pcap(tmp_path / "relay.pcap")
+    pcap.server = SERVER
+    pcap.handshake(other).segment(other, SERVER, line({"command": "connect"}), flags="PA")
+    pcap.frame(Ether(**ETHER) / IP(src=SERVER, dst=other) / UDP(sport=PORT, dport=50000) / datagram(5, 5))
+    pcap.frame(Ether(**ETHER) / IP(src=HOST, dst=CLIENT) / UDP(sport=PORT, dport=50000) / datagram(6, 6))
+    seen, own = (read_tap(pcap.path, name="r", log_text=pcap.log(), port=PORT, host=one) for one in (None, HOST))
+    assert [one.destination[0] for one in as_server(seen, HOST).media] == [other, CLIENT]
+    assert [one.destination[0] for one in as_server(own, HOST).media] == [CLIENT]
+    assert (len(seen.starts), own.starts, own.messages) == (1, (), ())
+    assert own.tap.packets == seen.tap.packets, "they are in the file"
