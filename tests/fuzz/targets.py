@@ -42,6 +42,8 @@ TARGETS: Mapping[str, Target] = {
         evidence_targets.statistics,
         inspect_targets.inspected,
         probe_targets.clock_datagram,
+        probe_targets.path_datagram,
+        probe_targets.underlay,
         rtsp_targets.rtsp_request,
         rtsp_targets.rtsp_response,
         rtsp_targets.rtcp,
