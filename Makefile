@@ -141,6 +141,8 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 		$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 --junitxml=artifacts/junit-labs.xml $(LABS) || status=$$?; \
 		$(BIN)/python -m pytest --durations=25 --junitxml=artifacts/junit-alone.xml tests/bench tests/lab \
 			$(addprefix --ignore=,$(LABS)) || status=$$?; \
+		PYTHONPATH=services:tests $(BIN)/python -m support.privileges \
+			$(foreach part,side-by-side sources labs alone,artifacts/junit-$(part).xml); \
 		exit $$status
 
 bench: $(VENV)/.stamp-dev ## compare flume's server with other senders: BENCH=quick, or BENCH='quick --senders flume,limit'

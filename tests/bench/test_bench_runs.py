@@ -22,6 +22,7 @@ PLAN = f"--senders {','.join(SENDERS)} --clients {CLIENTS} --rate 2 --repeats 1 
 
 
 @pytest.mark.wire
+@pytest.mark.needs_root("network namespaces")
 def test_a_tiny_plan_yields_figures_and_leaves_no_namespace(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'tests'}"}
     command = [sys.executable, "-m", "bench", *PLAN, "--output", str(tmp_path)]

@@ -18,6 +18,7 @@ from support.clients.players import wait_until
 from support.clients.terminal import watch_command, watch_environment
 from support.clients.wire_client import WireClient, sequences
 from support.ports import free_port
+from support.privileges import need_root
 from support.servers.running_server import RunningServer, running_server
 
 pytestmark = pytest.mark.wire
@@ -29,6 +30,7 @@ within_a_minute = functools.partial(wait_until, timeout_s=60)
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
+    need_root("mounts")
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
     try:

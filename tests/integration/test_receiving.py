@@ -189,6 +189,7 @@ def test_the_kernels_limit_is_reported_on_the_screen() -> None:
             assert f"asked for: room for {lasts_ms(RMEM_MAX)} ms of a stream of 50 Mbit/s" in terminal.words()
 
 
+@pytest.mark.needs_root("a larger buffer than the system's limit")
 def test_a_program_with_the_privilege_is_granted_what_the_limit_forbids() -> None:
     """As root: in the tests, in a container with NET_ADMIN."""
     with watching(FakePlayer(), receive_buffer_bytes=2 * RMEM_MAX) as (_, client, events):

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from flume.errors import FlumeError
+from flume.lab.machine import packages
 from soak.plot import draw
 from soak.report import lines, report
 from soak.running import run
@@ -53,6 +54,7 @@ def main(
     """
     wanted_s = minutes * 60 if hours is None else hours * 3600
     try:
+        packages.require_root("a soak has network namespaces of its own", "make soak")
         folder = out or _folder(wanted_s, clients, new=new)
         _run(folder, wanted_s, clients, seed)
         slices = read(folder)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from flume.linux import SO_RCVBUFFORCE
+from support.privileges import need_root
 
 CLONE_NEWNET = 0x40000000
 QUIET_S = 0.2
@@ -53,6 +54,7 @@ class WirePair:
         self.segmentation = segmentation
 
     def __enter__(self) -> Self:
+        need_root("network namespaces")
         try:
             self._make()
         except BaseException:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from support.paths import ROOT
 from support.residue import __main__ as program
 from support.residue import parsing, reading
-from support.residue.docker_objects import marks_of
+from support.residue.docker_objects import LabWatch, marks_of
 from support.residue.values import Snapshot, Thing, compare, named_by
 
 NFT = """table inet lab {
@@ -168,9 +169,24 @@ def test_a_process_a_socket_and_a_file_that_are_left_on_this_machine_are_found(t
 
 def test_what_cannot_be_read_is_no_error_but_is_said(monkeypatch) -> None:
     monkeypatch.setattr("support.residue.reading.shutil.which", lambda _name: None)
+    monkeypatch.setattr(reading, "is_root", lambda: True)
     taken = reading.take({"the engine": lambda: [thing(reading._output("false"))]})
     assert taken.unread["rules"] == "neither nft nor iptables-save is installed"
     assert taken.unread["the engine"].startswith("false: ")
+
+
+def test_for_another_user_than_root_what_may_be_read_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "is_root", lambda: False)
+    monkeypatch.setattr("support.residue.reading._output", lambda *_: "")
+    taken = reading.take()
+    assert taken.unread == {"rules": reading.ROOTS_OWN}
+    assert {"process", "interface", "mount", "cgroup", "socket", "file"} <= {one.kind for one in taken.things}
+    watch = LabWatch.__new__(LabWatch)
+    watch._thread = threading.current_thread()
+    watch._before, watch.marks = taken, {"flumelab-x"}
+    for more, told in (({}, ()), ({"routes": "forbidden"}, ("not read: routes: forbidden",))):
+        monkeypatch.setattr(watch, "_take", lambda more=more: Snapshot(taken.things, {**taken.unread, **more}))
+        assert watch.left() == told
 
 
 def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -63,6 +63,7 @@ print("all done")
 """
 
 
+@pytest.mark.needs_root("Docker engines of their own")
 def test_an_engine_is_started_started_again_after_a_kill_and_stopped(tmp_path: Path) -> None:
     """All three with the real dockerd, beside the engine of this machine."""
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]

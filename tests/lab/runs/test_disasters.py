@@ -18,6 +18,7 @@ from flume.lab.machine.process import wait_until
 from support.labs.labs import one_line
 from support.labs.tcp_proxy import engine_on_tcp
 from support.labs.trial import topology
+from support.privileges import need_root
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """Yield a file system that has *size*."""
+    need_root("mounts")
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     try:
@@ -70,6 +72,7 @@ def plays(lab, engine) -> bool:
     return any(row.number == 1 and row.state == "active" for row in status.rows(Site.of(engine), lab.name))
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 @pytest.mark.parametrize(
     ("role", "name"), [("server", "server"), ("client", "client-1"), ("probe", "the probe")], ids=str
 )
@@ -91,6 +94,7 @@ def is_shaped(lab, engine) -> bool:
     return 1 in status.link_names(Site.of(engine), lab.name)
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 @pytest.mark.parametrize("reached", [is_shaped, plays])
 def test_a_wire_killed_during_the_run_is_named_and_its_links_go_with_it(lab, engine, reached):
     if find_netem(engine).place != "wire":

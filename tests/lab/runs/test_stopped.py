@@ -57,6 +57,7 @@ def text_of(path: Path) -> str:
         return ""
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 def test_a_run_whose_captures_runner_and_engine_stand_still_in_turn_judges_as_ever(lab, engine, record_property):
     """What a capture, a pipe or the engine holds meanwhile is as much as they hold: nothing of it may be lost."""
     process = lab.start_held()
@@ -102,6 +103,7 @@ def test_an_engine_that_dies_under_a_run_is_named_and_down_removes_the_lab_once_
     lab.assert_nothing_left()
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 @pytest.mark.parametrize(
     ("role", "name", "number"), [("server", "server", 0), ("client", "client-1", 0), ("probe", "the probe", 143)]
 )

@@ -33,6 +33,7 @@ def assert_all_has_ended(wired: WiredLab) -> None:
     assert wait_until(lambda: all(wired.interfaces(one) == {"lo"} for one in wired.clients), timeout_s=GONE_S)
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 def test_when_the_kernel_is_killed_the_container_says_so_and_ends(own_wired: WiredLab) -> None:
     assert len(ports(own_wired)) == 2
     os.kill(own_wired.kernel_processes()[0], signal.SIGKILL)
@@ -75,6 +76,7 @@ def test_a_kernel_that_ends_while_it_boots_is_booted_again_and_carries_each_fram
         wire_engine.remove_lab(name)
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 def test_when_the_launcher_is_killed_the_kernel_ends_with_it(own_wired: WiredLab) -> None:
     """It is the container's first process, so the engine's kernel kills all others."""
     kernel = own_wired.kernel_processes()
@@ -84,6 +86,7 @@ def test_when_the_launcher_is_killed_the_kernel_ends_with_it(own_wired: WiredLab
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.needs_root("signals to processes in containers")
 def test_when_a_helper_of_the_kernel_is_killed_frames_pass_or_all_ends(own_wired: WiredLab, number: int) -> None:
     """Two helpers do what a wire needs none of, one is the address space of the agent, one that of tc."""
     before = own_wired.received()
@@ -98,6 +101,7 @@ def test_when_a_helper_of_the_kernel_is_killed_frames_pass_or_all_ends(own_wired
     assert "output" in own_wired.ask({"do": "tc", "lines": "qdisc show\n"})
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 def test_a_kernel_that_stands_still_is_answered_for_and_works_when_it_goes_on(own_wired: WiredLab) -> None:
     request = {"do": "tc", "lines": "qdisc show dev vec0\n"}
     kernel = own_wired.kernel_processes()[0]

@@ -63,6 +63,7 @@ def children(pid: int) -> list[int]:
     return []
 
 
+@pytest.mark.needs_root("signals to processes in containers")
 @pytest.mark.parametrize("number", range(KILLS))
 def test_whatever_is_killed_down_leaves_nothing_and_no_run_passes_without_its_links(lab, wire_engine, number):
     seed = secrets.randbits(32)

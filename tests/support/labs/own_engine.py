@@ -16,6 +16,7 @@ from pathlib import Path
 from flume.lab.machine.dockerd import remove_stale
 from flume.lab.machine.endpoint import Endpoint
 from flume.lab.machine.process import wait_until
+from support.privileges import need_root
 
 _START = """
 set -eu
@@ -106,6 +107,7 @@ def _is_entered(pid: int, process: "subprocess.Popen[bytes] | None") -> bool:
 @contextlib.contextmanager
 def own_engine(*options: str, before: str = "") -> Iterator[OwnEngine]:
     """Start an engine with *options* for the body. *before* are lines of a shell that it runs first, in $folder."""
+    need_root("Docker engines of their own")
     folder = Path(tempfile.mkdtemp(prefix="flumelab-engine-"))
     folder.chmod(0o711)  # users of a namespace of their own go through it, which pytest's own folders forbid
     if before:

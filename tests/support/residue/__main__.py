@@ -9,6 +9,7 @@ import msgspec
 
 from flume.errors import EngineError
 from flume.lab.containers.engine import Engine
+from support.privileges import add_programs
 from support.residue.docker_objects import readers
 from support.residue.reading import take
 from support.residue.values import Difference, Snapshot, compare, named_by
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("before", nargs="?", type=Path, help="an earlier snapshot; without it one is printed")
     parser.add_argument("--mark", action="append", help="name only what contains this, such as flumelab")
     options = parser.parse_args(arguments)
+    add_programs()
     now = _take()
     if options.before is None:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(now), indent=1).decode() + "\n")

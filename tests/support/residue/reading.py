@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from support.privileges import is_root
 from support.residue import parsing
 from support.residue.values import Snapshot, Thing
 
@@ -27,6 +28,9 @@ PASSED_OVER = frozenset({"rootfs", "netns"})
 """Folders that are not read into: the file systems of containers, and the places at which namespaces are mounted. The
 mounts are looked at by themselves. Docker removes the empty file of one that it has unmounted up to a minute later."""
 
+ROOTS_OWN = "only root is shown them"
+"""Why the rules of the firewall are not read for other users, nor missed: what depends on them says so itself."""
+
 Reader = Callable[[], Iterable[Thing]]
 
 
@@ -35,10 +39,17 @@ class UnreadError(Exception):
 
 
 def take(more: dict[str, Reader] | None = None) -> Snapshot:
-    """Return what is on this machine now, without this process; *more*: further readers, by what they read."""
+    """Return what is on this machine now, without this process; *more*: further readers, by what they read.
+
+    For another user than root it has no rules of the firewall, no environments of other users' processes, and nothing
+    of folders that only root may read.
+    """
     readers = {**READERS, **(more or {})}
     things: list[Thing] = []
     unread = {}
+    if not is_root():
+        del readers["rules"]
+        unread["rules"] = ROOTS_OWN
     for what, read in readers.items():
         try:
             things.extend(read())
