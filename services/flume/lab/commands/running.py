@@ -46,7 +46,8 @@ def hosts_for(lab: str, path: Path | None) -> HostsFile | None:
     ):
         names = ", ".join(one.name for one in before.hosts)
         raise LabError(
-            f"lab {lab!r} was started on {names} and is still there: {down_command(lab)}, or use another LAB"
+            f"lab {lab!r} was started on {names} and is still there: {down_command(lab)}, or use another LAB; where a "
+            f"host never comes back: {down_command(lab)} HOSTS=FILE, with a file without it"
         )
     return hosts
 
@@ -98,7 +99,11 @@ def running_links(site: Site, lab: str) -> SiteLinks:
     clients = [one for one in site.find(lab=lab, role="client") if one.pid]
     if not clients:
         raise LabError(f"no client of lab {lab!r} runs: start the lab again (make lab)")
-    return site_links(probes, clients, site.find(lab=lab, role="wire"), site.network(lab))
+    network = site.network(lab)
+    if network is None and not site.is_single:
+        managers = " or ".join(site.missing) or "a host that manages the Swarm"
+        raise LabError(f"the network of lab {lab!r} is not known, as {managers} does not answer: bring it back first")
+    return site_links(probes, clients, site.find(lab=lab, role="wire"), network)
 
 
 def running_firewalls(site: Site, lab: str) -> Firewalls:
@@ -110,7 +115,8 @@ def running_firewalls(site: Site, lab: str) -> Firewalls:
     server = check_running(servers[0], steered=False)
     targets = [Target(SERVER_WIDE, server.pid, server.address, server.host)]
     clients = (one for one in site.find(lab=lab, role="client") if one.pid)
-    targets += [Target(one.index or 0, one.pid, one.address, one.host) for one in clients]
+    relays = {one.host: (one.host, one.pid) for one in site.find(lab=lab, role="relay") if one.pid}
+    targets += [Target(one.index or 0, one.pid, one.address, one.host, relays.get(one.host)) for one in clients]
     return Firewalls(probes, targets)
 
 

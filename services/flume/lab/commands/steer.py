@@ -59,6 +59,8 @@ def down(*, lab: str, hosts_path: Path | None) -> None:
         with clearing_away(f"removing lab {lab!r}", lambda: site.names(lab), lock.down_command(lab)):
             removed = [*site.remove_lab(lab), *locks]
             removed += [what for host in site.hosts for what in lock.remove_ended(host.engine)]
+            if not site.is_single and not site.missing:
+                removed += [what for host in site.hosts for what in lock.remove_ended(host.engine, site)]
         for what in removed:
             click.echo(f"removed {what}")
         if not removed:

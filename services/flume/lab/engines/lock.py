@@ -115,7 +115,7 @@ def _owner(held: Held) -> Owner | None:
 
 def _life(held: Held, engine: Engine) -> Life:
     owner = _owner(held)
-    return "unknown" if owner is None else life(owner, this_process(), local=bool(engine.endpoint.socket_path))
+    return "unknown" if owner is None else life(owner, this_process(), local=engine.endpoint.is_local)
 
 
 @contextlib.contextmanager

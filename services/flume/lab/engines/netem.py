@@ -88,7 +88,7 @@ def engine_has_netem(engine: Engine) -> bool:
 
     If that kernel is this machine's, the trial takes milliseconds here; otherwise it takes a container.
     """
-    here = engine.info.endpoint.startswith("unix:") and engine.info.kernel == platform.release()
+    here = engine.endpoint.is_local and engine.info.kernel == platform.release()
     local = here and engine.info.name == platform.node()
     if local and os.geteuid() == 0 and shutil.which("tc") is not None and shutil.which("unshare") is not None:
         tried = subprocess.run(_TRY_NETEM, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)

@@ -29,6 +29,8 @@ class Target(NamedTuple):
     address: str
     engine_host: str = ""
     """The machine whose process *pid* is; empty where there is one."""
+    server: tuple[str, int] | None = None
+    """The process of the relay that it watches, with its machine; None: it watches the server itself."""
 
     @property
     def process(self) -> tuple[str, int]:
@@ -122,7 +124,7 @@ class Firewalls:
 
     def lapsed(self) -> Mapping[int, str]:
         """Return the scenario of each host that no longer has all of its rules: a container was started again."""
-        processes = {target.process for target in self._hosts.values()}
+        processes = self._processes
         listed = self._listed(["firewall", "list"])
         return {
             one.number: one.scenario for one in listed if one.process not in processes and one.number in self._hosts
@@ -135,19 +137,22 @@ class Firewalls:
 
     def _forget_ended(self, numbers: Sequence[int]) -> None:
         """Forget rules of *numbers* that have ended with their containers."""
-        processes = {target.process for target in self._hosts.values()}
+        processes = self._processes
         ended = [one for one in self._listed(["firewall", "list"]) if one.process not in processes]
         self._remove({(one.process, one.number) for one in ended if one.number in numbers})
 
     def _applied_rule_sets(self) -> list[AppliedRuleSet]:
-        return [
-            one
-            for machine in self._probes
-            for one in self._listed(
-                ["firewall", "show", *(str(host.pid) for host in self._hosts.values() if host.engine_host == machine)],
-                machine,
-            )
-        ]
+        found = []
+        for machine in self._probes:
+            here = [str(pid) for where, pid in sorted(self._processes) if where == machine]
+            found += self._listed(["firewall", "show", *here], machine) if here else []
+        return found
+
+    @property
+    def _processes(self) -> set[tuple[str, int]]:
+        """The processes in whose namespaces rules may be: of the server, the clients, and the relays."""
+        targets = self._hosts.values()
+        return {one.process for one in targets} | {one.server for one in targets if one.server is not None}
 
     def _listed(self, command: Sequence[str], machine: str | None = None) -> list[AppliedRuleSet]:
         """Return what the probe of *machine* (None: of each) lists."""
@@ -167,7 +172,10 @@ class Firewalls:
 
     def _process(self, number: int, side: Side) -> tuple[str, int]:
         """Return the process in whose namespace the rules at *side* of client *number* are."""
-        return self._host(SERVER_WIDE if side == "server" else number).process
+        client = self._host(number)
+        if side == "server":
+            return client.server or self._host(SERVER_WIDE).process
+        return client.process
 
 
 def _arguments(pid: int, number: int, scenario: str, rule_set: RuleSet) -> list[str]:

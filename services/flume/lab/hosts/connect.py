@@ -60,7 +60,8 @@ def connect(
             raise EngineError(f"{problems} (nothing was started; see {hosts_file.file})")
         for name, problem in missing.items():
             say(f"Without host {name}: {problem}.")
-        _refuse_the_same(hosts_file, hosts)
+        if not tolerant:
+            _refuse_the_same(hosts_file, hosts)
         server = hosts_file.server.name
         return Site(
             hosts,
@@ -90,7 +91,7 @@ def _reach(
         if entry.docker.startswith("ssh:"):
             tunnel = Tunnel(ssh_address(entry.docker))
             tunnels.append(tunnel)
-            endpoint = Endpoint(f"unix://{tunnel.socket}", entry.docker)
+            endpoint = Endpoint(f"unix://{tunnel.socket}", entry.docker, is_tunnel=True)
         else:
             endpoint = endpoint_of(hosts_file, entry, environment)
         return _Outcome(Host(entry.name, Engine.connect(endpoint, timeout_s=timeout_s, host=entry.name)), "")
@@ -136,9 +137,12 @@ def _refuse_the_same(hosts_file: HostsFile, hosts: list[Host]) -> None:
     seen: dict[str, str] = {}
     for host in hosts:
         info = host.engine.info
-        if info.id and info.id in seen:
+        # Copies of one virtual machine have the identity of the first; a Swarm gives each its own.
+        known = f"{info.id} {info.swarm.node if info.swarm is not None else info.name}"
+        if info.id and known in seen:
             raise EngineError(
-                f"hosts {seen[info.id]} and {host.name} are the same engine (on {info.name}): remove one of them from "
-                f"{hosts_file.file}"
+                f"hosts {seen[known]} and {host.name} are the same engine (on {info.name}): remove one of them from "
+                f"{hosts_file.file}; of copies of one machine give each its own name, remove "
+                "/var/lib/docker/engine-id there, and restart Docker"
             )
-        seen[info.id] = host.name
+        seen[known] = host.name

@@ -22,7 +22,9 @@ def remember(cache: Path, lab: str, path: Path) -> None:
     where = _file(cache, lab)
     try:
         where.parent.mkdir(parents=True, exist_ok=True)
-        where.write_text(f"{_HEAD}{path.absolute()}\n{_text(path)}")
+        new = where.with_suffix(".new")
+        new.write_text(f"{_HEAD}{path.absolute()}\n{_text(path)}")
+        new.replace(where)
     except OSError as error:
         raise LabError(f"the hosts of lab {lab!r} cannot be remembered in {where}: {error.strerror}") from error
 
@@ -36,7 +38,12 @@ def remembered(cache: Path, lab: str) -> HostsFile | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise LabError(f"{where}, which names the hosts of lab {lab!r}, cannot be read: {error}") from error
-    return load_hosts(text, name=head.removeprefix(_HEAD))
+    try:
+        return load_hosts(text, name=head.removeprefix(_HEAD))
+    except SettingsError as error:
+        raise LabError(
+            f"{where}, which names the hosts of lab {lab!r}, is damaged: {error}; name them: HOSTS=FILE"
+        ) from error
 
 
 def forget(cache: Path, lab: str) -> None:

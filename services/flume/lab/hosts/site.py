@@ -104,6 +104,10 @@ class Site:
         """Close the connections to all engines."""
         for host in self.hosts:
             host.engine.close()
+        self.close_tunnels()
+
+    def close_tunnels(self) -> None:
+        """Close what carries the connections; no lock of theirs is waited for."""
         for tunnel in self._tunnels:
             tunnel.close()
 
@@ -223,5 +227,8 @@ def closing_unless_interrupted(site: Site) -> Iterator[None]:
         yield
     except Exception:
         site.close()
+        raise
+    except BaseException:
+        site.close_tunnels()
         raise
     site.close()

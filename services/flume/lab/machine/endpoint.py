@@ -40,6 +40,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     named_by: str = ""
     """The variable or context that names it; empty: nothing does, so it is the engine of this machine."""
     tls: Tls | None = None
+    is_tunnel: bool = False
+    """Whether its socket leads to another machine."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is an engine of this machine, as far as its address tells."""
+        return bool(self.socket_path) and not self.is_tunnel
 
     @property
     def socket_path(self) -> str:

@@ -26,7 +26,7 @@ class RunClocks:
     def begin(self, fleet: Fleet) -> None:
         """Measure before the scenario. Raises :class:`EngineError` where the server's host does not tell the time."""
         endpoint = self._site.server.engine.endpoint
-        if not self._site.is_single or not endpoint.socket_path:
+        if not self._site.is_single or not endpoint.is_local:
             self._ahead_s = ahead_s(fleet.probe)
         self._before = self._offsets(fleet)
 

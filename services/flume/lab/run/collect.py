@@ -98,7 +98,7 @@ def gather(
     port: int,
     directory: Path,
     queues: Queues = (),
-    lost: Sequence[Client] = (),
+    lost: Sequence[Client | Relay] = (),
     keep: Keep | None = None,
     clocks: Mapping[str, HostClock] | None = None,
 ) -> dict[str, Evidence]:
@@ -135,10 +135,7 @@ def gather(
         client.name: _subject(client, timetable, raw[client.name], losses.get(client.number), queues)
         for client in fleet.clients
     }
-    missing = {
-        one.name: Subject(name=one.name, address=one.container.address, watches=False, program=str(one.program))
-        for one in lost
-    }
+    missing = {one.name: Subject(name=one.name, address=one.container.address, watches=False) for one in lost}
     hops = {}
     for name, members in _members(fleet, lost).items():
         clients = [{**subjects, **missing}[one.name] for one in members]
@@ -148,12 +145,12 @@ def gather(
     return hops
 
 
-def _members(fleet: Fleet, lost: Sequence[Client]) -> dict[str, list[Client]]:
+def _members(fleet: Fleet, lost: Sequence[Client | Relay]) -> dict[str, list[Client | Relay]]:
     """Return the clients of the server and of each relay. What a relay that was lost sent is not known."""
     if not fleet.relays:
         return {SERVER_TAP: [*fleet.clients, *lost]}
-    relays = {relay.name: list(fleet.on(relay.container.host)) for relay in fleet.relays}
-    return {SERVER_TAP: [], **relays}
+    relays: dict[str, list[Client | Relay]] = {relay.name: [*fleet.on(relay.container.host)] for relay in fleet.relays}
+    return {SERVER_TAP: [one for one in lost if isinstance(one, Relay)], **relays}
 
 
 def _relay_subject(relay: Relay, raw: RawCounters) -> Subject:

@@ -162,6 +162,12 @@ class Fleet(NamedTuple):
         """Return the clients on *host*."""
         return tuple(client for client in self.clients if client.container.host == host)
 
+    def gone_from(self, present: "Fleet") -> list["Client | Relay"]:
+        """Return the clients and relays that are not in *present*, a part of this fleet."""
+        there = {*(client.name for client in present.clients), *(relay.name for relay in present.relays)}
+        both: list[Client | Relay] = [*self.clients, *self.relays]
+        return [one for one in both if one.name not in there]
+
     def without(self, hosts: Collection[str]) -> "Fleet":
         """Return the fleet without what runs on *hosts*, which were lost."""
         return self._replace(

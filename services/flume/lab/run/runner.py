@@ -42,7 +42,7 @@ from flume.lab.run.stopwatch import Stopwatch
 from flume.lab.testcard import ensure_test_card
 from flume.lab.trial.judge import judge_tree
 from flume.lab.trial.verdict import Report
-from flume.settings import DEFAULT_PORT
+from flume.settings import DEFAULT_PORT, check
 
 _CUE_TICK_S = 0.1
 """Longest sleep between two looks at the fleet while a scenario plays."""
@@ -110,6 +110,9 @@ def run_on(
     for ``make down``.
     """
     watch = watch or Stopwatch()
+    used = {site.host_of("client", number) for number in range(1, spec.clients + 1)}
+    if spec.scenario.relays:
+        check(len(used) <= topology.MAX_RELAYS, "hosts", len(used), f"at most {topology.MAX_RELAYS} with a relay each")
     layout = topology.load_file(spec.topology or checkout.lab_yaml())
     with only_one_everywhere(site, spec.lab, image=layout.service("probe").image):
         wires_on: tuple[str, ...] = ()
@@ -316,7 +319,7 @@ class _Run:
                 port=DEFAULT_PORT,
                 directory=directory,
                 queues=self._queues,
-                lost=[client for client in fleet.clients if client not in present.clients],
+                lost=fleet.gone_from(present),
                 keep=store.keep,
                 clocks=self._clocks.of(present),
             )
@@ -377,7 +380,9 @@ class _Run:
             fleet.restart_server()
         else:
             profile = shaping_media(self._spec.later_profiles[event.profile], self._spec.client_options)
-            network.change(fleet, profile, event.clients or None)
+            present = [client.number for client in fleet.clients if client.number in event.clients or not event.clients]
+            if present:
+                network.change(fleet, profile, present)
             self._queues.append((self._clocks.now_s(), event.clients, network.queue(profile)))
 
 

@@ -63,8 +63,9 @@ def test_a_lab_that_is_on_other_hosts_is_not_started_over(tmp_path: Path, monkey
     remember(tmp_path / "cache", "x", hosts_file(tmp_path, "h1", "h2"))
     done = call("run", *(("--hosts", hosts_file(tmp_path, "h1", "h3")) if with_other_hosts else ()))
     assert isinstance(done.exception, LabError)
-    assert (
-        str(done.exception) == "lab 'x' was started on h1, h2 and is still there: make down LAB=x, or use another LAB"
+    assert str(done.exception) == (
+        "lab 'x' was started on h1, h2 and is still there: make down LAB=x, or use another LAB; where a host never "
+        "comes back: make down LAB=x HOSTS=FILE, with a file without it"
     )
 
 

@@ -75,3 +75,17 @@ def test_the_program_lists_also_what_has_ended(tmp_path: Path, monkeypatch, caps
         (tmp_path / name).write_text("x")
     firewall.main(["list"])
     assert capsys.readouterr().out == "=== flumelab 4194304999 2 nat\n"
+
+
+def test_rules_for_the_servers_side_of_a_client_are_at_the_relay_that_it_watches():
+    here, there = FakeProbe(), FakeProbe()
+    hosts = [
+        Target(0, 100, "198.18.0.2", "h1"),
+        Target(1, 101, "198.18.0.11", "h1"),
+        Target(2, 101, "198.18.0.12", "h2", ("h2", 99)),
+    ]
+    lab = Firewalls({"h1": cast("Probe", here), "h2": cast("Probe", there)}, hosts)
+    lab.apply(find(FIREWALLS, "media-dropped"), [2])
+    assert {pid for pid, _ in there.applied} <= {101, 99}
+    assert there.applied
+    assert not here.applied, "the process 101 of another machine is another one"

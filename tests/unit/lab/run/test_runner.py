@@ -13,10 +13,13 @@ from flume.lab.run.scenario import Event, TimedEvent, Timetable
 
 
 class Closable:
-    closed = 0
+    closed = closed_tunnels = 0
 
     def close(self) -> None:
         self.closed += 1
+
+    def close_tunnels(self) -> None:
+        self.closed_tunnels += 1
 
     def as_site(self) -> Site:
         return cast("Site", self)
@@ -35,7 +38,7 @@ def test_an_interrupt_leaves_the_site_alone_because_its_locks_may_be_held():
     site = Closable()
     with pytest.raises(KeyboardInterrupt), closing_unless_interrupted(site.as_site()):
         raise KeyboardInterrupt
-    assert site.closed == 0
+    assert (site.closed, site.closed_tunnels) == (0, 1)
 
 
 def test_an_event_after_the_end_of_every_part_happens_all_the_same():
