@@ -1,11 +1,15 @@
 """A tree of relays on three hosts whose clocks differ is judged as on one host."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from flume.lab.evidence.clock import HostClock
+from flume.lab.evidence.clock import Clocks, HostClock
 from flume.lab.evidence.facts import Evidence, TapFacts
+from flume.lab.trial.case import Case
+from flume.lab.trial.checks.relays import demand
 from flume.lab.trial.judge import judge_tree
 from flume.lab.trial.verdict import Report, Verdict
 from support.captures.judging import RUN, detail, verdicts
@@ -136,3 +140,15 @@ def test_hosts_that_are_each_others_server_are_an_error_and_no_endless_loop() ->
     taps = tuple({facts.tap.name: facts for evidence in found.values() for facts in evidence.taps}.values())
     report = judge_tree({name: evidence._replace(taps=taps) for name, evidence in crossed.items()}, RUN)
     assert verdicts(report, "hops") == {"run": Verdict.ERROR}
+
+
+def test_demand_compares_no_times_of_clocks_of_which_nothing_is_known() -> None:
+    """Neither measured, nor seen in captures: windows of one host are not held against departures at another."""
+    window = SimpleNamespace(opened_s=1000.0, limit_s=1001.0)
+    sent = (SimpleNamespace(time_s=5000.0),)
+    case = SimpleNamespace(viewers=(window,), flow=SimpleNamespace(sent=sent), started_s=0.0, clocks=Clocks())
+    assert getattr(demand(cast("Case", case)), "verdict", None) is Verdict.FAIL
+    case.clocks = Clocks(None, unknown("relay-h2"))
+    found = demand(cast("Case", case))
+    assert found is not None
+    assert (found.verdict, "relay-h2" in found.detail) == (Verdict.PASS, True)
