@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import os
+import signal
 import socket
 import time
 from collections import Counter
@@ -17,6 +19,7 @@ from support.clients.wire_client import WireClient, sequences
 from support.media.synthetic import SyntheticSource
 from support.servers.relays import LossyOrder, Relay, origin_and_relay
 from support.servers.running_server import RunningServer
+from support.servers.serving import synthetic_server
 
 RATE = 2000 // 8 * 1000 // 1316
 """Datagrams a second, about."""
@@ -145,6 +148,30 @@ def test_leaves_go_on_when_the_upstream_is_stopped_and_comes_back_as_another_str
                     assert is_entry(newcomer.receive(for_s=5, at_least=1)[0])
                 assert relay.says().reconnects == 1
             assert not leaf.events or all(event["event"] != "closed" for event in leaf.events)
+
+
+def test_an_upstream_that_stops_answering_ends_neither_the_relay_nor_its_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "CHECK_S", 0.5)
+    with synthetic_server() as (process, port), Relay(port) as relay, WireClient(relay.port) as leaf:
+        leaf.connect()
+        leaf.receive(for_s=5, at_least=RATE)
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            relay.await_state("lost", "ended")
+            leaf.send_token()
+            time.sleep(1.0)
+            assert relay.upstream.ended is None
+            assert relay.says().error
+            assert leaf.ask("status")["state"] == "active"
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        leaf.receive(for_s=0.1)
+        relay.await_state("receiving")
+        numbers = sequences(leaf.receive(for_s=10, at_least=2 * RATE))
+    assert len(numbers) >= 2 * RATE
+    assert not [event for event in leaf.events if event["event"] == "closed"]
 
 
 def test_a_chain_of_two_relays_passes_the_same_bytes_on_and_names_the_servers_above() -> None:

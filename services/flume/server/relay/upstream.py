@@ -162,7 +162,10 @@ class Upstream:
     def _run(self) -> None:
         try:
             while not self._is_closing:
-                self._step(time.monotonic())
+                try:
+                    self._step(time.monotonic())
+                except FlumeError as error:  # the upstream does not answer; the client begins again by itself
+                    self._note_failure(str(error))
                 self._look()
                 with self._changed:
                     self._changed.wait_for(self._has_to_act, LOOK_S)
