@@ -8,8 +8,11 @@ import socket
 import time
 from collections import Counter
 
+import msgspec
 import pytest
 
+from flume.control import messages
+from flume.control.session import State
 from flume.media import rtp
 from flume.server.relay import upstream as relay_module
 from flume.settings import ServerSettings
@@ -17,6 +20,7 @@ from support.clients.players import wait_until
 from support.clients.stream_client import StreamClient
 from support.clients.wire_client import WireClient, sequences
 from support.media.synthetic import SyntheticSource
+from support.servers.fake_server import FakeServer
 from support.servers.relays import LossyOrder, Relay, origin_and_relay
 from support.servers.running_server import RunningServer
 from support.servers.serving import synthetic_server
@@ -172,6 +176,19 @@ def test_an_upstream_that_stops_answering_ends_neither_the_relay_nor_its_clients
         numbers = sequences(leaf.receive(for_s=10, at_least=2 * RATE))
     assert len(numbers) >= 2 * RATE
     assert not [event for event in leaf.events if event["event"] == "closed"]
+
+
+def test_what_a_hostile_upstream_says_is_shown_short_and_on_one_line() -> None:
+    message = "\x1b[2J\nlisten: " + "\N{FIRE}" * 700
+    refusal = messages.Refused(state=State.CLOSED, command="connect", code="full", message=message)
+    reply = msgspec.json.encode(refusal) + b"\n"
+    with FakeServer(reply_to_connect=reply) as hostile, Relay(hostile.port) as relay, WireClient(relay.port) as leaf:
+        leaf.connect()
+        wait_until("the relay was refused", lambda: "listen" in (relay.says().error or ""), timeout_s=30)
+        leaf.send_raw(b'{"command":"status"}\n')
+        error = leaf.reply()["server"]["upstream"]["error"]
+    assert len(error) <= 200
+    assert error.isprintable()
 
 
 def test_a_chain_of_two_relays_passes_the_same_bytes_on_and_names_the_servers_above() -> None:

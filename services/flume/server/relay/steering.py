@@ -9,6 +9,9 @@ from flume.control.session import State
 MOST_HOPS = 16
 """Servers above a relay, at most: each adds its delay, and its name to every ``status``."""
 
+MOST_IDENTITY_CHARACTERS = 32
+"""Of another server's identity; a longer one is taken for none. This server's own has 16."""
+
 RETRY_S = 30.0
 """How long a relay waits before it asks again an upstream that will not serve it, or may not."""
 
@@ -67,6 +70,14 @@ def loop(identity: str, above: ServerStatus) -> str | None:
 
 
 def path_through(above: ServerStatus) -> tuple[str, ...]:
-    """Return the identities of the servers above a relay of *above*, the nearest first; older servers have none."""
+    """Return the identities of the servers above a relay of *above*, the nearest first.
+
+    Older servers have none. One that is too long, or not of printable ASCII, is left out: a hostile server must not
+    make this relay's own ``status`` too long to be read.
+    """
     further = () if above.upstream is None else above.upstream.path
-    return tuple(one for one in (above.identity, *further) if one)[: MOST_HOPS + 1]
+    return tuple(one for one in (above.identity, *further) if _is_identity(one))[: MOST_HOPS + 1]
+
+
+def _is_identity(text: str) -> bool:
+    return 0 < len(text) <= MOST_IDENTITY_CHARACTERS and text.isascii() and text.isprintable()

@@ -19,6 +19,7 @@ from flume.server.relay.order import UpstreamOrder
 from flume.server.relay.steering import RETRY_S, Seen, loop, path_through, state_of
 from flume.server.relay.supply import RelaySupply
 from flume.server.sources.feed import FeedState, new_identity
+from flume.server.sources.items import printable
 from flume.settings import ClientSettings
 
 CHECK_S = 5.0
@@ -245,12 +246,13 @@ class Upstream:
 
     def _refuse(self, reason: str) -> None:
         self._rest()
+        reason = printable(reason)  # it may be the upstream's, of any length
         self._refusal, self._error = reason, reason
         self._retry_s = time.monotonic() + RETRY_S
         _log.error("%s is not relayed: %s; it is asked again in %g s", self.name, reason, RETRY_S)
 
     def _note_failure(self, reason: str) -> None:
-        self._has_failed, self._error = True, reason
+        self._has_failed, self._error = True, printable(reason)
 
     def _end(self, reason: str, *, failed: bool) -> None:
         self.failed = failed  # before `ended`: a thread that sees the end must also see this
@@ -265,7 +267,7 @@ class Upstream:
         if event.event == "error":
             self._note_failure(event.message or "")
         elif event.event == "notice" and event.message:
-            _log.warning("%s: %s", self.name, event.message)
+            _log.warning("%s: %s", self.name, printable(event.message))
         elif event.event == "state" and event.state == State.ACTIVE:
             self._active_s, self._has_failed = time.monotonic(), False
         with self._changed:

@@ -1,10 +1,12 @@
 """The state that a relay reports of its upstream, and the loops that it finds."""
 
+import msgspec
 import pytest
 
 from flume.control.messages import ServerStatus, UpstreamStatus
 from flume.control.session import State
-from flume.server.relay.steering import MOST_HOPS, Seen, loop, path_through, state_of
+from flume.server.relay.steering import MOST_HOPS, MOST_IDENTITY_CHARACTERS, Seen, loop, path_through, state_of
+from flume.settings import MAX_LINE_BYTES
 
 
 def status(identity: str, *path: str) -> ServerStatus:
@@ -61,3 +63,14 @@ def test_more_relays_in_a_row_than_are_allowed_are_refused() -> None:
 def test_the_path_names_the_nearest_first() -> None:
     assert path_through(status("near", "far")) == ("near", "far")
     assert path_through(status("")) == ()
+
+
+@pytest.mark.parametrize("hostile", ["a" * (MOST_IDENTITY_CHARACTERS + 1), "a\nb", "caf\u00e9", "\x1b[2J", ""])
+def test_what_is_no_identity_is_left_out_of_the_path(hostile: str) -> None:
+    longest = "a" * MOST_IDENTITY_CHARACTERS
+    assert path_through(status(hostile, hostile, longest, hostile)) == (longest,)
+
+
+def test_the_longest_path_fits_in_a_line_of_status() -> None:
+    path = path_through(status(*['"' * MOST_IDENTITY_CHARACTERS] * 60))
+    assert len(msgspec.json.encode(path)) < MAX_LINE_BYTES // 3
