@@ -6,12 +6,14 @@
     2nd  one line: clearing away goes on
     3rd  GivenUp: the program names what is left, and ends
 
-An error is cleared away after too. Then the first signal counts as a second one.
+An error is cleared away after too. Then the first signal counts as a second one. So does one that comes while a
+program clears something away between two steps; that program ends after it.
 """
 
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
@@ -72,10 +74,14 @@ def clearing_away(doing: str, left: Callable[[], Sequence[str]], by_hand: str) -
     """Let the body end in spite of the next signal.
 
     *doing* says what it does, such as ``removing lab 'x'``. *left* finds out what is left when it was given up, and
-    *by_hand* is the command that removes that. Raises :class:`GivenUp` with all of it.
+    *by_hand* is the command that removes that. Raises :class:`GivenUp` with all of it. Where a program clears away in
+    between and goes on, the signal that has come meanwhile is a :class:`KeyboardInterrupt` afterwards, and the next one
+    is the first again.
     """
-    _present.doing = doing
-    _present.count = max(_present.count, 1)
+    present = _present
+    goes_on = not present.count and sys.exc_info()[0] is None
+    present.doing = doing
+    present.count = max(present.count, 1)
     try:
         yield
     except GivenUp as error:
@@ -84,4 +90,8 @@ def clearing_away(doing: str, left: Callable[[], Sequence[str]], by_hand: str) -
         except (LabError, KeyboardInterrupt) as failed:
             rest = f"not known ({failed or 'interrupted'})"
         raise GivenUp(f"gave up {doing}; left: {rest}; to remove it: {by_hand}") from error
-    _present.doing = "clearing away"
+    present.doing = "clearing away"
+    if goes_on:
+        present.count -= 1
+        if present.count:
+            raise KeyboardInterrupt

@@ -118,13 +118,54 @@ def test_what_is_left_may_be_unknown():
         raise GivenUp
 
 
-def test_clearing_away_after_an_error_survives_the_first_signal(capfd):
-    done = []
-    with interruptible(), clearing_away("removing lab 'y'", list, "make down"):
-        signal.raise_signal(signal.SIGINT)
-        done.append("cleared")
-    assert done == ["cleared"]
-    assert capfd.readouterr().err == "flume: still removing lab 'y'; once more (Ctrl-C) gives up and leaves the rest\n"
+def clear_away_under(number: signal.Signals) -> None:
+    """Clear away, and get the signal *number* meanwhile."""
+    with clearing_away("removing lab 'y'", list, "make down"):
+        signal.raise_signal(number)
+        print("cleared")
+
+
+def fail_and_clear_away(*, by: str) -> None:
+    """Fail, and clear away in a handler or in a `finally`."""
+    try:
+        raise EngineError("the cause")
+    except EngineError:
+        if by == "handler":
+            clear_away_under(signal.SIGINT)
+        raise
+    finally:
+        if by == "finally":
+            clear_away_under(signal.SIGINT)
+
+
+@pytest.mark.parametrize("by", ["handler", "finally"])
+def test_clearing_away_after_an_error_survives_the_first_signal(capfd, by):
+    with interruptible(), pytest.raises(EngineError, match="the cause"):
+        fail_and_clear_away(by=by)
+    out, err = capfd.readouterr()
+    assert out == "cleared\n"
+    assert err == "flume: still removing lab 'y'; once more (Ctrl-C) gives up and leaves the rest\n"
+
+
+def test_a_signal_while_something_is_cleared_away_between_two_steps_ends_the_program_after_it(capfd):
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            clear_away_under(signal.SIGINT)
+        clear_away_under(signal.SIGTERM)  # it is the second one
+    out, err = capfd.readouterr()
+    assert out == "cleared\n" * 2
+    assert err.count("flume: still removing lab 'y'") == 2
+
+
+def test_after_something_was_cleared_away_between_two_steps_the_next_signal_is_the_first(capfd):
+    """Such as what a measurement of the hosts has made, before a run begins."""
+    with interruptible():
+        for _ in range(3):
+            with clearing_away("removing lab 'y'", list, "make down"):
+                pass
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == ""
 
 
 def test_an_ignored_signal_stays_ignored_and_handlers_are_put_back():
