@@ -120,13 +120,16 @@ def gather(
     in_parallel(lambda probe: probe.fetch(captures), list(fleet.probes.values()))
     relays = {relay.name: relay for relay in fleet.relays}
     senders = {SERVER_TAP, *relays}
+    # Not what a bridge sends to all of its ports while it does not know where an address is, such as of a lost host.
+    addresses = {one.name: one.container.address for one in fleet.clients}
+    addresses |= {one.name: one.container.address for one in fleet.relays}
     taps = {
         end.name: _decode(
             end,
             captures,
             port,
             keep=keep if end.name in senders else None,
-            host=relays[end.name].container.address if end.name in relays else None,
+            host=addresses.get(end.name),
         )
         for end in ends
     }
