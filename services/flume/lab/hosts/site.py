@@ -23,6 +23,13 @@ _FORGETS_S = 10.0
 """A worker lists a network of its Swarm for a moment after the manager has removed it."""
 
 
+_AWAY_S = 3.0
+"""As long the manager is given to hear of containers that were removed, as one elsewhere may keep a network."""
+
+_IN_USE = "is in use by task"
+"""The Swarm's manager still knows of a container on the network: just removed, or on a host that is away."""
+
+
 class Host(NamedTuple):
     """One machine with a Docker engine."""
 
@@ -183,35 +190,47 @@ class Site:
     def remove_lab(self, lab: str | None, *, without: Collection[str] = ()) -> list[str]:
         """Remove all objects of *lab* (None: of every lab) from all hosts *without* those; return their names.
 
-        A network over several hosts goes after the containers of all of them. Raises :class:`EngineError` that names
+        A network over several hosts goes after the containers of all of them: as long as one is away that has some, or
+        manages the Swarm, the network stays, and goes when this is called again. Raises :class:`EngineError` that names
         what is left and where; what can be removed is removed all the same.
         """
         if self.is_single:
             return self.server.engine.remove_lab(lab)
         present = [host for host in self.hosts if host.name not in without]
-        managers = [host for host in present if host.engine.info.manages_swarm]
-        # A worker cannot remove a network of the Swarm; it forgets the network when the manager has removed it.
-        steps = ((present, "container"), (managers, "network"), (present, "network"), (present, "volume"))
+        complete = len(present) == len(self.hosts) + len(self.missing)
         removed: list[str] = []
         problems: dict[str, None] = {}
-        for hosts, kind in steps:
-            outcomes = self.each(partial(_removed, lab=lab, kind=kind), hosts)
+
+        def step(hosts: Sequence[Host], kind: str, wait_s: float = _FORGETS_S) -> bool:
+            outcomes = self.each(partial(_removed, lab=lab, kind=kind, wait_s=wait_s), hosts)
+            found: dict[str, None] = {}
             for host, (done, problem) in zip(hosts, outcomes, strict=True):
-                removed += [self._on(host, what) for what in done]
-                problems |= {f"{host.name}: {problem}": None} if problem else {}
+                removed.extend(self._on(host, what) for what in done)
+                found |= {f"{host.name}: {problem}": None} if problem else {}
+            left = found if complete else {one: None for one in found if _IN_USE not in one}
+            problems.update(left)
+            return not found
+
+        step(present, "container")
+        managers = [host for host in present if host.engine.info.manages_swarm]
+        # A worker cannot remove a network of the Swarm; it forgets the network when the manager has removed it.
+        if managers and step(managers, "network", _FORGETS_S if complete else _AWAY_S):
+            step(present, "network")
+        step(present, "volume")
         if problems:
             raise EngineError("; ".join(problems))
         return removed
 
 
-def _removed(host: Host, lab: str | None, kind: str) -> tuple[list[str], str]:
-    """Return what of *kind* was removed on *host*, and in words what went wrong."""
-    until_s = time.monotonic() + _FORGETS_S
+def _removed(host: Host, lab: str | None, kind: str, wait_s: float) -> tuple[list[str], str]:
+    """Return what of *kind* was removed on *host*, and in words what went wrong, also after *wait_s*."""
+    until_s = time.monotonic() + wait_s
     while True:
         try:
             return host.engine.remove_lab(lab, kinds=[kind]), ""
         except EngineError as error:
-            if "not a swarm manager" not in str(error) or time.monotonic() > until_s:
+            passes = any(one in str(error) for one in ("not a swarm manager", _IN_USE))
+            if not passes or time.monotonic() > until_s:
                 return [], str(error)
         time.sleep(0.2)
 

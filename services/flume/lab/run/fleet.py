@@ -206,9 +206,10 @@ class Fleet(NamedTuple):
             member.check_running()
 
     @contextlib.contextmanager
-    def naming_the_cause(self) -> Iterator[None]:
+    def naming_the_cause(self, lost: Callable[[], Collection[str]] = tuple) -> Iterator[None]:
         """Replace a :class:`LabError` of the body by one that names a container that has ended, if one has.
 
+        What has ended with a host that is *lost* is no cause.
         A probe that measures links, for example, only sees that they are gone with their wire.
         """
         try:
@@ -216,8 +217,9 @@ class Fleet(NamedTuple):
         except HostLostError:  # with its containers, which is no cause
             raise
         except LabError:
-            wait_until(lambda: any(member.has_ended() for member in self.members), timeout_s=CAUSE_S, interval_s=0.02)
-            self.check_running()
+            present = self.without(lost())
+            wait_until(lambda: any(one.has_ended() for one in present.members), timeout_s=CAUSE_S, interval_s=0.02)
+            present.check_running()
             raise
 
     def restart_server(self) -> None:

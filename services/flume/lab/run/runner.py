@@ -194,7 +194,7 @@ class _Run:
             self._site.remove_lab(self._spec.lab)
         with self._watch.step("start"), self._task("starting server and clients"):
             fleet = self._start(layout)
-        with self._hosts, contextlib.closing(fleet), fleet.naming_the_cause():
+        with self._hosts, contextlib.closing(fleet), fleet.naming_the_cause(lambda: self._hosts.lost):
             links = self._measure_links(fleet)
             evidence = self._measure(fleet, directory, store)
             steps = network.steps(self._remaining(fleet)) if self._spec.profile.steps else {}
@@ -306,7 +306,7 @@ class _Run:
             for client, command in last:
                 client.send(command)
         with self._watch.step("come to rest"):
-            quiesce(present.clients, check=present.check_running)
+            quiesce(present.clients, check=lambda: self._check(fleet))
             wait_until(lambda: all(relay.is_asleep for relay in present.relays), timeout_s=RELAYS_REST_S)
         with self._watch.step("collect"), self._task("fetching captures"):
             present = self._remaining(fleet)
@@ -325,6 +325,7 @@ class _Run:
             )
         if not self._leave_running:
             return evidence
+        last = [(client, command) for client, command in last if client in present.clients]
         for client, command in last:
             client.send(Command.CONTINUE if command is Command.INTERRUPT else Command.CONNECT)
         if last:
@@ -368,10 +369,15 @@ class _Run:
         try:
             present.check_running()
         except LabError:
-            if not self._hosts.look():  # the container ended, and its host is there
+            self._hosts.look()
+            if self._hosts.lost.keys() == lost.keys():  # the container ended, and its host is there
                 raise
             return self._remaining(fleet)
         return present
+
+    def _check(self, fleet: Fleet) -> None:
+        """Raise :class:`LabError` where a container of *fleet* has ended on a host that was not lost."""
+        self._remaining(fleet)
 
     def _happen(self, event: Event, fleet: Fleet) -> None:
         """Do what the scenario has the lab do."""

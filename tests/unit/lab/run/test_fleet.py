@@ -12,6 +12,7 @@ from flume.control.script import STEERING
 from flume.control.session import Command, State
 from flume.errors import EngineError, LabError
 from flume.lab.containers.engine import Network
+from flume.lab.hosts.watch import HostLostError
 from flume.lab.run.event_log import EventLog
 from flume.lab.run.fleet import QUIET_S, Client, Fleet, Member, quiesce
 from flume.lab.run.programs import OURS, Program
@@ -94,13 +95,15 @@ def test_a_container_that_has_ended_is_named_with_its_status_and_last_output(exi
 
 
 def fleet_of(*wires: Member) -> Fleet:
-    server, probe = (Member(cast("Any", SimpleNamespace(io=None)), EventLog(name)) for name in ("server", "the probe"))
+    server, probe = (
+        Member(cast("Any", SimpleNamespace(io=None, host="")), EventLog(name)) for name in ("server", "the probe")
+    )
     return Fleet(Network("n", "1", "198.18.0.0/24", "198.18.0.1"), server, (), (probe,), wires)
 
 
 def test_an_error_whose_cause_is_a_wire_that_has_ended_names_the_wire():
     io = FakeIo()
-    container: Any = SimpleNamespace(io=io, state=lambda: SimpleNamespace(exit_code=1))
+    container: Any = SimpleNamespace(io=io, host="h2", state=lambda: SimpleNamespace(exit_code=1))
     wire = Member(container, EventLog("the wire"))
     fleet = fleet_of(wire)
     with pytest.raises(LabError, match=r"^no answer$"), fleet.naming_the_cause():
@@ -111,6 +114,10 @@ def test_an_error_whose_cause_is_a_wire_that_has_ended_names_the_wire():
     named = r"the wire ended during the run \(status 1\); its last output: the kernel was killed by signal 9"
     with pytest.raises(LabError, match=named), fleet.naming_the_cause():
         raise LabError("no answer")
+    with pytest.raises(LabError, match=r"^no answer$"), fleet.naming_the_cause(lambda: ["h2"]):
+        raise LabError("no answer")
+    with pytest.raises(HostLostError, match="the server's"), fleet.naming_the_cause():
+        raise HostLostError("the server's")
     with pytest.raises(LabError, match="the wire ended while it should boot its kernel"):
         fleet.wait_for_wires()
 
