@@ -26,7 +26,7 @@ class HeldRun(runner._Run):
         reader.start()
         until_s = time.monotonic() + MOST_S
         while reader.is_alive():
-            fleet.check_running()
+            self._check(fleet)
             assert time.monotonic() < until_s, f"nothing ended this run within {MOST_S} s"
             yield self._timetable.end_s
             reader.join(0.05)
