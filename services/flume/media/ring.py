@@ -15,8 +15,8 @@ anew, and CPython binds an attribute in one step.
 import math
 import mmap
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import pairwise
 
 from flume.media import rtp
 from flume.media.datagrams import PACKETS_PER_DATAGRAM, PAYLOAD_BYTES, Datagram
@@ -99,9 +99,10 @@ class Ring:
         self.packets_per_datagram = packets_per_datagram
         self.datagram_bytes = datagram_bytes(packets_per_datagram)
         """Of each datagram, RTP header included. Every datagram is full, so a batch has one segment size."""
-        self._starts: tuple[tuple[int, int], ...] = ((0, first_sequence),)
-        """Where numbers were passed over, and first of all: an index, and what to add to it and to those after it for
-        their number. Replaced as a whole, so that any thread may read it."""
+        self._starts: tuple[list[int], list[int]] = ([0], [first_sequence])
+        """Where numbers were passed over, and first of all: indices, and beside each what to add to it and to those
+        after it for their number. Any thread may read it: the pair is replaced as a whole, and the second list is never
+        shorter than the first, since it grows before it."""
         self._timestamp_offset = timestamp_offset
         self._slots = slots
         self._reach_s = reach_s
@@ -126,8 +127,8 @@ class Ring:
 
         Right for every index that is stored, or no older than the oldest that is; from any thread.
         """
-        start = next((start for first, start in reversed(self._starts) if first <= index), self._starts[0][1])
-        return (start + index) % rtp.SEQUENCE_MODULUS
+        indices, starts = self._starts
+        return (starts[max(0, bisect_right(indices, index) - 1)] + index) % rtp.SEQUENCE_MODULUS
 
     def newest(self) -> tuple[int, int] | None:
         """Return number and timestamp of the newest datagram, ``None`` before the first; from any thread."""
@@ -145,7 +146,7 @@ class Ring:
         """
         slots, index, size = self._block_slots, self._next, self.datagram_bytes
         payload_bytes = size - rtp.HEADER_BYTES
-        sequence, ssrc, start = self._starts[-1][1], self.ssrc, self._timestamp_offset
+        sequence, ssrc, start = self._starts[1][-1], self.ssrc, self._timestamp_offset
         memory = self._blocks.get(index // slots)
         for payload, due_s, random_access, _, passed_over in datagrams:
             if len(payload) != payload_bytes:
@@ -167,9 +168,10 @@ class Ring:
             self._next = index  # after each datagram: copy() relies on it
 
     def _pass_over(self, index: int, start: int) -> None:
-        """Number *index* and those after it from *start* on; forget what holds for no stored datagram."""
-        kept = [one for one, after in pairwise(self._starts) if after[0] > self._oldest]
-        self._starts = (*kept, self._starts[-1], (index, start))
+        """Number *index* and those after it from *start* on."""
+        indices, starts = self._starts
+        starts.append(start)  # first: sequence() relies on it
+        indices.append(index)
 
     def _begin_block(self, number: int) -> memoryview:
         """Return the memory of block *number*: that of a block that is needed no longer, or more."""
@@ -180,6 +182,10 @@ class Ring:
             memory = self._blocks.pop(oldest)
             oldest += 1
         self._oldest = oldest * self._block_slots  # before the memory is written: copy() relies on it
+        indices, starts = self._starts
+        past = bisect_right(indices, self._oldest) - 1
+        if past > 0:  # these hold for no stored datagram; once a block, since it takes as long as there are others
+            self._starts = indices[past:], starts[past:]
         if memory is None:
             size = self._block_slots * self.datagram_bytes
             memory = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

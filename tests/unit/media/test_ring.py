@@ -203,3 +203,26 @@ def test_datagrams_of_another_size_lie_side_by_side(packets: int):
     assert ring.behind_s(0) == pytest.approx(0.39)
     with pytest.raises(ValueError, match=f"carries {size} bytes, not {size + 188}"):
         ring.extend([Datagram(bytes(size + 188), 1.0, False)])
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=300))
+def test_every_stored_datagram_has_the_number_in_its_header_and_holes_of_the_past_are_forgotten(holes: list[int]):
+    ring = Ring(ssrc=SSRC, first_sequence=65_000, slots=64)
+    sequence = 65_000
+    for index, passed_over in enumerate(holes):
+        ring.extend([Datagram(payload(index), index / 100, False, passed_over=passed_over)])
+        sequence += passed_over
+        assert ring.sequence(index) == (sequence + index) % 65_536
+    oldest = ring.oldest_index()
+    for index in range(oldest, len(holes)):
+        assert [one.sequence for one in split(ring.run(index, index + 1))] == [ring.sequence(index)]
+    indices, starts = ring._starts
+    assert len(indices) == len(starts) <= 1 + sum(bool(each) for each in holes[oldest:])
+
+
+def test_a_hole_before_each_datagram_costs_no_look_at_those_before() -> None:
+    ring = Ring(ssrc=SSRC, first_sequence=0, slots=1 << 14)
+    kept = ring._starts
+    for index in range(1000):
+        ring.extend([Datagram(b"\0" * PAYLOAD_BYTES, index / 1000, False, passed_over=1)])
+    assert ring._starts is kept, "what is known of earlier holes was copied"
