@@ -25,6 +25,9 @@ from flume.settings import ClientSettings, PayloadKind, Transport
 DRAIN_AT_ONCE = 256
 """Datagrams read before the player gets its share again: at 50 Mbit/s 54 ms of stream."""
 
+DRAIN_AT_END = 4096
+"""Datagrams of a window that are read at most once its end is known."""
+
 LONGEST_WAIT_S = 1.0
 
 
@@ -139,6 +142,7 @@ class Receiver:
     def end_window(self, last_sequence: int | None, datagrams: int) -> None:
         """The server said that the window held *datagrams*, the last with *last_sequence*."""
         with self._lock:
+            self._read(DRAIN_AT_END)
             self._path.end_window(last_sequence, datagrams, time.monotonic())
             self._tokens.end_window()
         self._wake()
@@ -146,6 +150,7 @@ class Receiver:
     def abandon_window(self) -> None:
         """The session ended, and the server did not say with which datagram."""
         with self._lock:
+            self._read(DRAIN_AT_END)
             self._path.abandon_window(time.monotonic())
             self._tokens.end_window()
         self._wake()
@@ -185,12 +190,23 @@ class Receiver:
                 now_s = time.monotonic()
                 if now_s >= self._tokens.deadline_s(self._last_datagram_s):
                     self._send_token(now_s)
-                for data in self._media.read_untrusted(most=DRAIN_AT_ONCE):
-                    self._accept_untrusted(data, time.monotonic())
+                self._read(DRAIN_AT_ONCE)
                 self._collect()
                 is_last = self._ending and self._is_empty()
                 self._ending = self._ending and not is_last
             self._output.write(is_last=is_last)
+
+    def _read(self, most: int) -> int:
+        """Take at most *most* of what the media socket holds, and return how many datagrams that were.
+
+        What the control connection says next comes after them, so they are read before it is carried out: the thread
+        may sleep while they wait.
+        """
+        count = 0
+        for data in self._media.read_untrusted(most=most):
+            self._accept_untrusted(data, time.monotonic())
+            count += 1
+        return count
 
     def _timeout_s(self) -> float:
         deadlines = [self._tokens.deadline_s(self._last_datagram_s)]

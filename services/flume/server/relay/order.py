@@ -57,6 +57,13 @@ class _Last(NamedTuple):
     timestamp: int
 
 
+class _Ending(NamedTuple):
+    last_sequence: int
+    last: int
+    """The same number, extended beyond 16 bits."""
+    due_s: float
+
+
 class UpstreamOrder:
     """A :class:`~flume.client.reception.payload_path.PayloadPath` of :class:`Relayed`. Times are monotonic seconds.
 
@@ -80,6 +87,10 @@ class UpstreamOrder:
         self._first_is_known = True
         self._is_anew = True
         """Whether the next window continues nothing: its first datagram :attr:`~Relayed.begins`."""
+        self._is_resting = False
+        """Whether nothing is asked for: what still comes of the present window is not handed out."""
+        self._ending: _Ending | None = None
+        """The last number of the present window, and how long what is missing up to it is waited for."""
         self._is_joining = False
         """Whether the present window has to be joined to what was handed out before a loss of the upstream."""
         self._last: _Last | None = None
@@ -94,8 +105,8 @@ class UpstreamOrder:
     # -- sessions and windows --------------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Nothing is asked for any more: the next window continues nothing."""
-        self._is_anew = True
+        """Hand out nothing more of the present window; the next one continues nothing. From any thread."""
+        self._is_resting = True
 
     def begin_session(self, ssrc: int, now_s: float) -> None:
         """Take datagrams of the stream *ssrc* from now on."""
@@ -106,7 +117,8 @@ class UpstreamOrder:
 
     def begin_window(self, first_sequence: int | None, now_s: float) -> None:
         """The upstream delivers from *first_sequence* on; ``None``: from the first datagram that comes."""
-        self._hand_out_all()
+        self._close()
+        self._is_anew, self._is_resting = self._is_anew or self._is_resting, False
         self._windows += 1
         self._missing.clear()
         self._first_is_known = first_sequence is not None
@@ -118,14 +130,26 @@ class UpstreamOrder:
             if first_sequence is None or rtp.sequence_distance(packet.sequence, first_sequence) >= 0:
                 self._place(packet, max(arrival_s, now_s - self._wait_s))
 
-    def end_window(self, _last_sequence: int | None, _datagrams: int, now_s: float) -> None:
-        """Wait for nothing any more; what comes late is not passed on."""
-        self.abandon_window(now_s)
+    def end_window(self, last_sequence: int | None, datagrams: int, now_s: float) -> None:
+        """Wait for what is missing up to *last_sequence*: this message may overtake the last datagrams of its window.
+
+        What comes after the wait, or beyond *last_sequence*, is not of this window.
+        """
+        if self._next is None or last_sequence is None or not datagrams or not self._first_is_known:
+            self._close()
+            return
+        last = rtp.extend_sequence(last_sequence, self._next)
+        self._ending = _Ending(last_sequence, last, now_s + self._wait_s)
+        if last < self._next:
+            self._close()
 
     def abandon_window(self, _now_s: float) -> None:
-        """See :meth:`end_window`."""
+        """Wait for nothing any more: the last number is not known."""
+        self._close()
+
+    def _close(self) -> None:
         self._hand_out_all()
-        self._next = None
+        self._next = self._ending = None
 
     # -- datagrams -------------------------------------------------------------------------------------------
 
@@ -138,12 +162,16 @@ class UpstreamOrder:
         if packet.ssrc != self._ssrc:
             return False
         self._datagrams += 1
-        if self._next is None:
+        if self._next is None or self._is_beyond(packet.sequence):
             self._unexpected += len(self._early) == MOST_EARLY
             self._early.append((data, now_s))
         else:
             self._place(packet, now_s)
         return True
+
+    def _is_beyond(self, sequence: int) -> bool:
+        """Whether *sequence* comes after the window that is ending: the next one is not announced yet."""
+        return self._ending is not None and rtp.sequence_distance(sequence, self._ending.last_sequence) > 0
 
     def _place(self, packet: rtp.RtpPacket, now_s: float) -> None:
         expected = self._next
@@ -185,14 +213,23 @@ class UpstreamOrder:
     def take(self, now_s: float) -> list[Relayed]:
         """Return, in order, the datagrams before the first missing number, or whose wait for one is over by *now_s*."""
         self._advance()
-        while (due_s := self.deadline_s()) is not None and (now_s >= due_s or len(self._held) > MOST_HELD):
+        while (due_s := self._held_until_s()) is not None and (now_s >= due_s or len(self._held) > MOST_HELD):
             self._give_up_to(min(self._held))
             self._advance()
+        ending = self._ending
+        if ending is not None and (now_s >= ending.due_s or (self._next is not None and self._next > ending.last)):
+            self._close()
         ready, self._ready = self._ready, []
         return ready
 
     def deadline_s(self) -> float | None:
-        """Return when the oldest missing number is given up; ``None``: nothing waits."""
+        """Return when the oldest missing number is given up, or the present window; ``None``: nothing is waited for."""
+        held_s, ending = self._held_until_s(), self._ending
+        if ending is None:
+            return held_s
+        return ending.due_s if held_s is None else min(held_s, ending.due_s)
+
+    def _held_until_s(self) -> float | None:
         return next(iter(self._held.values())).arrival_s + self._wait_s if self._held else None
 
     def _advance(self) -> None:
@@ -213,6 +250,9 @@ class UpstreamOrder:
         self._held.clear()
 
     def _hand_out(self, number: int, arrival: _Arrival) -> None:
+        if self._is_resting:
+            self._expected = number + 1
+            return
         begins = self._is_anew
         passed_over = number - self._expected
         sequence = number % rtp.SEQUENCE_MODULUS

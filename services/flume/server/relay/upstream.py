@@ -28,6 +28,9 @@ CHECK_S = 5.0
 LOOK_S = 0.5
 """How often the state is looked at when nothing happens."""
 
+DRAIN_S = 0.1
+"""How long the end of the upstream's video waits for its last datagrams, which are waited for 20 ms themselves."""
+
 CLOSE_S = 1.0
 """How long the goodbye to the upstream may take."""
 
@@ -255,6 +258,8 @@ class Upstream:
         self._has_failed, self._error = True, printable(reason)
 
     def _end(self, reason: str, *, failed: bool) -> None:
+        if not failed:  # the last datagrams are overtaken by the message that says so
+            self._client.wait_until_drained(timeout_s=DRAIN_S)
         self.failed = failed  # before `ended`: a thread that sees the end must also see this
         self.ended = reason
         self._on_data()

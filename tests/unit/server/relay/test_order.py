@@ -125,9 +125,59 @@ def test_the_end_of_a_window_releases_what_waits():
     order = opened()
     push(order, 100, 105)
     order.take(0.0)
-    order.end_window(105, 6, 0.0)
+    order.abandon_window(0.0)
     assert seen(order.take(0.0)) == [(105, 4)]
     assert order.deadline_s() is None
+
+
+def test_what_the_end_of_a_window_overtook_is_passed_on():
+    order = opened(65_534)
+    push(order, 65_534)
+    order.take(0.0)
+    order.end_window(1, 4, 0.0)
+    assert order.deadline_s() == ORDER_S
+    push(order, 65_535, 65_537, at_s=0.01)
+    assert seen(order.take(0.01)) == [(65_535, 0)]
+    push(order, 65_536, at_s=0.015)
+    assert seen(order.take(0.015)) == [(65_536, 0), (65_537, 0)]
+    assert order.deadline_s() is None, "the last number has come"
+    push(order, 65_538, at_s=0.016)
+    assert order.take(1.0) == [], "it is of a window that is not announced"
+    assert order.statistics().lost == 0
+
+
+def test_what_is_missing_at_the_end_of_a_window_is_waited_for_no_longer_than_elsewhere():
+    order = opened()
+    push(order, 100)
+    order.take(0.0)
+    order.end_window(103, 4, 0.0)
+    push(order, 102, at_s=0.01)
+    assert order.take(0.01) == []
+    assert seen(order.take(ORDER_S)) == [(102, 1)]
+    assert order.deadline_s() is None
+    push(order, 103, at_s=0.03)
+    assert order.take(1.0) == []
+
+
+def test_what_comes_beyond_the_end_of_a_window_is_of_the_next_one():
+    order = opened()
+    push(order, 100)
+    order.take(0.0)
+    order.end_window(101, 2, 0.0)
+    push(order, 102, 103, at_s=0.001)
+    assert order.take(0.001) == []
+    order.begin_window(102, 0.002)
+    assert seen(order.take(0.002)) == [(102, 1), (103, 0)]
+
+
+def test_what_still_comes_of_a_window_after_a_rest_is_no_beginning():
+    order = opened()
+    push(order, 100)
+    order.take(0.0)
+    order.end_window(102, 3, 0.0)
+    order.rest()
+    push(order, 101, at_s=0.001)
+    assert order.take(1.0) == []
 
 
 def test_after_a_loss_of_the_upstream_the_same_stream_goes_on_with_the_hole_that_it_left():
