@@ -6,6 +6,7 @@ every receiver downstream waits again for what is missing: :data:`ORDER_S`.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from flume.client.reception.jitter import ArrivalStatistics
@@ -96,6 +97,8 @@ class UpstreamOrder:
         self._last: _Last | None = None
         self._held: dict[int, _Arrival] = {}
         """By extended number; in the order of arrival, so the first entry has waited longest."""
+        self._highest_held = 0
+        """The highest number that is held; without a meaning while none is."""
         self._early: deque[tuple[bytes, float]] = deque(maxlen=MOST_EARLY)
         self._ready: list[Relayed] = []
         self._missing: dict[int, None] = {}
@@ -193,7 +196,8 @@ class UpstreamOrder:
         elif number in self._held:
             self._duplicates += 1
         else:
-            self._reordered += bool(self._held) and number < max(self._held)
+            self._reordered += bool(self._held) and number < self._highest_held
+            self._highest_held = max(number, self._highest_held) if self._held else number
             self._held[number] = _Arrival(packet.timestamp, bytes(packet.payload), now_s)
 
     def _is_jump(self, packet: rtp.RtpPacket) -> bool:
@@ -213,8 +217,10 @@ class UpstreamOrder:
     def take(self, now_s: float) -> list[Relayed]:
         """Return, in order, the datagrams before the first missing number, or whose wait for one is over by *now_s*."""
         self._advance()
+        held: Iterator[int] | None = None
         while (due_s := self._held_until_s()) is not None and (now_s >= due_s or len(self._held) > MOST_HELD):
-            self._give_up_to(min(self._held))
+            held = held or iter(sorted(self._held))  # once: a hole before each takes no longer than one before all
+            self._give_up_to(next(number for number in held if number in self._held))
             self._advance()
         ending = self._ending
         if ending is not None and (now_s >= ending.due_s or (self._next is not None and self._next > ending.last)):

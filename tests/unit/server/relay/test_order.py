@@ -72,6 +72,34 @@ def test_what_comes_after_its_place_was_passed_over_is_not_passed_on():
     assert (order.statistics().lost, order.statistics().late, order.statistics().duplicates) == (1, 1, 0)
 
 
+class CountedNumber(int):
+    """A number that counts how often it is compared with another by order."""
+
+    compared = 0
+
+    def __lt__(self, other: int) -> bool:
+        CountedNumber.compared += 1
+        return super().__lt__(other)
+
+    def __gt__(self, other: int) -> bool:
+        CountedNumber.compared += 1
+        return super().__gt__(other)
+
+    __hash__ = int.__hash__
+
+
+def test_a_hole_before_each_datagram_is_not_looked_for_among_all_that_wait(monkeypatch: pytest.MonkeyPatch):
+    extend = rtp.extend_sequence
+    monkeypatch.setattr(rtp, "extend_sequence", lambda sequence, near: CountedNumber(extend(sequence, near)))
+    monkeypatch.setattr(CountedNumber, "compared", 0)
+    order, count = opened(0), 1000
+    push(order, *range(2, 2 * count + 2, 2))
+    assert order.deadline_s() is not None
+    relayed = order.take(1.0)
+    assert [passed_over for _, passed_over in seen(relayed)] == [2] + [1] * (count - 1)
+    assert 0 < CountedNumber.compared < 20 * count
+
+
 def test_duplicates_are_dropped_before_and_after_they_were_passed_on():
     order = opened()
     push(order, 100, 100, 102, 102, 101, 102)
