@@ -104,18 +104,20 @@ class RelaySupply:
         datagrams = [each for unit in units if (each := self._datagram(unit, now_s)) is not None]
         if not datagrams:
             return
-        if len(self._lead) > MOST_WAITING:
+        if len(self._lead) >= MOST_WAITING:
             datagrams = self._overrun(datagrams)
         self._lead.extend(datagrams)
         self._has_more = self._came = True
 
     def _overrun(self, datagrams: list[Datagram]) -> list[Datagram]:
-        """Throw away what waits, and return *datagrams* with that as a hole before them."""
-        count = len(self._lead)
-        self.dropped += count
-        self._lead.clear()
-        first = datagrams[0]
-        return [first._replace(passed_over=first.passed_over + count), *datagrams[1:]]
+        """Throw away what waits, and return *datagrams* with that as a hole before them, if one may be as long."""
+        waiting, first = self._lead.clear(), datagrams[0]
+        self.dropped += len(waiting)
+        passed_over = first.passed_over + sum(1 + one.passed_over for one in waiting)
+        new_tables = first.new_tables or any(one.new_tables for one in waiting)
+        if passed_over > MOST_PASSED_OVER:
+            passed_over, new_tables = 0, True
+        return [first._replace(passed_over=passed_over, new_tables=new_tables), *datagrams[1:]]
 
     def _datagram(self, unit: Relayed, now_s: float) -> Datagram | None:
         timestamp, payload, passed_over, begins = unit
@@ -129,7 +131,7 @@ class RelaySupply:
         else:
             self._ticks += rtp.timestamp_distance(timestamp, self._timestamp)
         self._timestamp, self._arrival_s = timestamp, now_s
-        passed_over += self._passed_over
+        passed_over = min(passed_over + self._passed_over, MOST_PASSED_OVER)
         if len(payload) != self._payload_bytes:
             self.dropped += 1
             self.other_size = len(payload)

@@ -39,10 +39,11 @@ class Lead:
         """Append *datagrams*."""
         self._queue.extend(datagrams)
 
-    def clear(self) -> None:
-        """Drop all that waits and begin another epoch."""
-        self._queue = deque()  # the sender thread may be taking from the old one at the same time
+    def clear(self) -> list[Datagram]:
+        """Drop all that waits, and return it, and begin another epoch."""
+        dropped, self._queue = self._queue, deque()  # the sender thread may be taking from the old one
         self.epoch = next(self._epochs)
+        return list(dropped)  # one step: no other thread runs meanwhile
 
     def take(self, until_s: float) -> list[Datagram]:
         """Return, in order, the datagrams due up to stream time *until_s*, in seconds. Never waits.

@@ -7,7 +7,7 @@ import pytest
 
 from flume.media.datagrams import Datagram
 from flume.media.mpegts import NULL_PACKET
-from flume.server.relay.order import Relayed
+from flume.server.relay.order import MOST_PASSED_OVER, Relayed
 from flume.server.relay.supply import GATHER_S, LOOK_ROUNDS, MOST_WAITING, RelaySupply
 from support.media.synthetic import TsWriter
 
@@ -92,10 +92,39 @@ def test_while_the_sender_takes_nothing_what_waits_is_bounded():
     made.push([relayed(0, begins=True)], 1.0)
     for at in range(MOST_WAITING + 10):
         made.push([relayed(at)], 1.0)
-    assert made.dropped == MOST_WAITING + 1
+    assert made.dropped == MOST_WAITING
     left = taken(made)
     assert len(left) + made.dropped == MOST_WAITING + 11
     assert left[0].passed_over == made.dropped, "a hole of the size of what was thrown away"
+
+
+def test_what_was_thrown_away_is_a_hole_of_its_numbers_or_a_beginning_if_that_is_too_long():
+    for own, size in ((0, MOST_WAITING), (1, None)):
+        made = supply()
+        made.push([relayed(0, begins=True)], 1.0)
+        taken(made)
+        made.push([relayed(at, passed_over=own) for at in range(MOST_WAITING)], 1.0)
+        made.push([relayed(MOST_WAITING)], 1.0)
+        [one] = taken(made)
+        assert (one.passed_over, one.new_tables) == (size or 0, size is None)
+
+
+def test_a_beginning_that_is_thrown_away_is_passed_on_to_what_follows():
+    made = supply()
+    made.push([relayed(at, begins=not at) for at in range(MOST_WAITING)], 1.0)
+    made.push([relayed(MOST_WAITING)], 1.0)
+    [one] = taken(made)
+    assert one.new_tables
+
+
+def test_holes_before_and_after_what_has_another_size_are_together_no_longer_than_one_may_be():
+    made = supply()
+    made.push([relayed(0, begins=True)], 1.0)
+    taken(made)
+    for at in range(2):
+        made.push([relayed(at, OTHER[188:], passed_over=MOST_PASSED_OVER)], 1.0)
+    made.push([relayed(2, passed_over=MOST_PASSED_OVER)], 1.0)
+    assert [one.passed_over for one in taken(made)] == [MOST_PASSED_OVER]
 
 
 def test_bursts_that_come_a_tick_apart_are_not_waited_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
