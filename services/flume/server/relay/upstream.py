@@ -260,8 +260,7 @@ class Upstream:
     def _end(self, reason: str, *, failed: bool) -> None:
         if not failed:  # the last datagrams are overtaken by the message that says so
             self._client.wait_until_drained(timeout_s=DRAIN_S)
-        self.failed = failed  # before `ended`: a thread that sees the end must also see this
-        self.ended = reason
+        self.failed, self.ended = failed, reason  # in this order: a thread that sees the end must also see the failure
         self._on_data()
         self._is_closing = True
 
