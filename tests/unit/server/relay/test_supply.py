@@ -8,7 +8,8 @@ import pytest
 from flume.media.datagrams import Datagram
 from flume.media.mpegts import NULL_PACKET
 from flume.server.relay.order import MOST_PASSED_OVER, Relayed
-from flume.server.relay.supply import GATHER_S, LOOK_ROUNDS, MOST_WAITING, RelaySupply
+from flume.server.relay.supply import GATHER_S, LONGEST_SLEEP_S, LOOK_ROUNDS, MOST_WAITING, RelaySupply
+from flume.server.sources.lead import Lead
 from support.media.synthetic import TsWriter
 
 FRAME = TsWriter().frame()
@@ -76,6 +77,31 @@ def test_what_comes_after_the_rest_is_not_sent_before_another_beginning():
     made.write(is_last=False)
     assert made.head_s() is not None
     assert len(said) == 2
+
+
+def test_what_is_added_while_the_rest_begins_is_thrown_away_too(monkeypatch: pytest.MonkeyPatch):
+    made = supply()
+    made.push([relayed(0, ENTRY, begins=True)], 1.0)
+    extend = Lead.extend
+
+    def rest_first(lead: Lead, datagrams: list[Datagram]) -> None:
+        made.rest()  # the steering thread, after the datagrams were looked at
+        extend(lead, datagrams)
+
+    monkeypatch.setattr(Lead, "extend", rest_first)
+    made.push([relayed(900, ENTRY)], 1.0)
+    assert made.head_s() is None
+
+
+def test_no_sleep_is_longer_than_the_buffer_of_the_socket_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0 + sum(slept))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    made = RelaySupply(payload_bytes=len(OTHER), tick_s=0.5)
+    for round_ in range(3):
+        made.gather(lambda: None)
+        made.push([relayed(round_, begins=not round_)], 100.0)
+    assert max(slept) == pytest.approx(LONGEST_SLEEP_S)
 
 
 def test_datagrams_of_another_size_are_counted_and_left_out():
