@@ -182,15 +182,17 @@ class Receiver:
     # -- the thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        has_more = False
         while not self._closing:
             with self._lock:
                 descriptor, timeout_s = self._media.fileno(), self._timeout_s()
-            self._output.gather(partial(self._wait, descriptor, timeout_s))
+            if not has_more:
+                self._output.gather(partial(self._wait, descriptor, timeout_s))
             with self._lock:
                 now_s = time.monotonic()
                 if now_s >= self._tokens.deadline_s(self._last_datagram_s):
                     self._send_token(now_s)
-                self._read(DRAIN_AT_ONCE)
+                has_more = self._read(DRAIN_AT_ONCE) == DRAIN_AT_ONCE
                 self._collect()
                 is_last = self._ending and self._is_empty()
                 self._ending = self._ending and not is_last
