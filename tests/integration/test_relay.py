@@ -8,10 +8,10 @@ import socket
 import time
 from collections import Counter
 
-import msgspec
 import pytest
 
 from flume.control import messages
+from flume.control.codec import encode
 from flume.control.session import State
 from flume.media import rtp
 from flume.server.relay import upstream as relay_module
@@ -181,10 +181,13 @@ def test_an_upstream_that_stops_answering_ends_neither_the_relay_nor_its_clients
 def test_what_a_hostile_upstream_says_is_shown_short_and_on_one_line() -> None:
     message = "\x1b[2J\nlisten: " + "\N{FIRE}" * 700
     refusal = messages.Refused(state=State.CLOSED, command="connect", code="full", message=message)
-    reply = msgspec.json.encode(refusal) + b"\n"
-    with FakeServer(reply_to_connect=reply) as hostile, Relay(hostile.port) as relay, WireClient(relay.port) as leaf:
+    with (
+        FakeServer(reply_to_connect=encode(refusal)) as hostile,
+        Relay(hostile.port) as relay,
+        WireClient(relay.port) as leaf,
+    ):
         leaf.connect()
-        wait_until("the relay was refused", lambda: "listen" in (relay.says().error or ""), timeout_s=30)
+        wait_until("the relay was refused", lambda: "listen:" in (relay.says().error or ""), timeout_s=30)
         leaf.send_raw(b'{"command":"status"}\n')
         error = leaf.reply()["server"]["upstream"]["error"]
     assert len(error) <= 200
