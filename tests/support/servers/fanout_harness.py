@@ -44,6 +44,24 @@ class Supply:
         return self._queue[-1].due_s - self._queue[0].due_s if self._queue else 0.0
 
 
+class ArrivingSupply(Supply):
+    """Not paced: datagrams are due when they have come, as those of a relay are."""
+
+    is_paced = False
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.arrived_s = 0.0
+        """Datagrams before this stream time have come."""
+
+    def take(self, until_s: float) -> list[Datagram]:
+        return super().take(min(until_s, self.arrived_s))
+
+    def head_s(self) -> float | None:
+        head_s = super().head_s()
+        return None if head_s is None or head_s > self.arrived_s else head_s
+
+
 class Listener:
     def __init__(self) -> None:
         self.epochs_done: list[int] = []
@@ -100,6 +118,7 @@ class FanoutHarness:
         make_sender: Callable[[], GroupSender] = SendLoop,
         slots: int = DEFAULT_SLOTS,
         settings: ServerSettings | None = None,
+        supply: Supply | None = None,
     ) -> None:
         self.ring = Ring(ssrc=1, first_sequence=0, slots=slots)
         self.current = CurrentRoster()
@@ -108,7 +127,7 @@ class FanoutHarness:
         self.fanout = Fanout(
             self.ring,
             self.current,
-            Supply(seconds),
+            supply or Supply(seconds),
             self.listener,
             settings=self.settings,
             make_sender=make_sender,

@@ -205,6 +205,7 @@ class Fanout:
         """Wait, at no cost, until a client receives or the source has something."""
         if not _has_clients(roster):
             self._send_clock.pause()
+            self._keep_unwatched()
             self._follow_epoch()
         # The end of a file is reported once clients have received the rest of it, the end of a failed source at once.
         ended = self._supply.ended
@@ -212,6 +213,15 @@ class Fanout:
             self._end_reported = True
             self._listener.on_source_ended(ended)
         self._doorbell.wait()
+
+    def _keep_unwatched(self) -> None:
+        """Append what comes without a pace of its own: a client that returns joins at a keyframe, and is paced.
+
+        What waited in the supply instead would all come due in the client's first tick.
+        """
+        while not self._supply.is_paced and self._supply.head_s() is not None:
+            self._follow_epoch()  # the supply stops before new tables, and begins an epoch with them
+            self._ring.extend(self._supply.take(math.inf))
 
     def _adopt(self, roster: Roster) -> None:
         """Serve *roster* from now on, and report that no older one is in use."""

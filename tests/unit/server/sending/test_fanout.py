@@ -5,12 +5,22 @@ import threading
 import pytest
 
 from flume.media import rtp
+from flume.media.datagrams import PAYLOAD_BYTES, Datagram
 from flume.media.ring import Ring
-from flume.server.sending.fanout import Fanout
+from flume.server.sending.fanout import DatagramSupply, Fanout
 from flume.server.sending.media_port import probe_segmentation
 from flume.server.sending.roster import CurrentRoster
+from flume.server.sources.lead import Lead
 from flume.settings import ServerSettings
-from support.servers.fanout_harness import RATE, Listener, Supply, numbers, received
+from support.servers.fanout_harness import (
+    RATE,
+    ArrivingSupply,
+    FanoutHarness,
+    Listener,
+    Supply,
+    numbers,
+    received,
+)
 
 
 def test_this_kernel_segments():
@@ -76,7 +86,7 @@ class EndListener(Listener):
         self.over.set()
 
 
-def threaded(supply: Supply) -> tuple[Fanout, CurrentRoster, EndListener]:
+def threaded(supply: DatagramSupply) -> tuple[Fanout, CurrentRoster, EndListener]:
     current, listener = CurrentRoster(), EndListener()
     ring = Ring(ssrc=1, first_sequence=0)
     return Fanout(ring, current, supply, listener, settings=ServerSettings()), current, listener
@@ -107,3 +117,67 @@ def test_the_end_of_a_failed_source_is_reported_without_clients_and_that_of_a_fi
         fanout.wake()  # or it would wait without end
         fanout._rest(current.roster)
     assert listener.ended == (["why"] if failed else [])
+
+
+def rest(harness: FanoutHarness) -> None:
+    harness.fanout.wake()  # or it would wait without end
+    harness.fanout._rest(harness.current.roster)
+
+
+@pytest.fixture
+def arriving():
+    harness = FanoutHarness(supply=ArrivingSupply(10.0))
+    yield harness
+    harness.close()
+
+
+def arrive(harness: FanoutHarness, seconds: float) -> None:
+    """Let that much of the stream come, and be sent, or kept where no client receives."""
+    supply = harness.fanout._supply
+    assert isinstance(supply, ArrivingSupply)
+    for _ in range(round(seconds * 100)):
+        supply.arrived_s += 0.01
+        if harness.current.roster.recipients:
+            harness.tick()
+        else:
+            rest(harness)
+
+
+def test_what_comes_unpaced_while_no_client_receives_is_no_burst_for_the_one_that_returns(arriving):
+    recipient, _ = arriving.client()
+    arrive(arriving, 1.1)
+    arriving.current.remove(recipient)
+    arrive(arriving, 1.8)
+    _, receiver = arriving.client()
+    arrive(arriving, 0.1)
+    early = numbers(received(receiver))
+    assert early[0] == 2 * RATE, "the keyframe at 2 s, which came meanwhile"
+    assert len(early) < 0.1 * RATE * (arriving.settings.catch_up_factor + 1) + 5, "paced, not at once"
+    arrive(arriving, 0.6)
+    assert early + numbers(received(receiver)) == list(range(int(2 * RATE), arriving.ring.next_index))
+
+
+class UnpacedLead(Lead):
+    """A supply that stops before new tables, as those of a relay and of live sources do."""
+
+    is_paced = False
+    prebuffer_s = 0.0
+    ended: str | None = None
+    failed = False
+
+    def lead_s(self) -> float:
+        return self.seconds()
+
+
+def test_no_client_joins_before_the_new_tables_that_came_while_none_received():
+    lead = UnpacedLead()
+    fanout, current, _ = threaded(lead)
+    payload = bytes(PAYLOAD_BYTES)
+    lead.extend(
+        Datagram(payload, index / RATE, random_access=index % 10 == 0, new_tables=index % 10 == 5)
+        for index in range(38)
+    )
+    fanout.wake()
+    fanout._rest(current.roster)
+    assert fanout._ring.next_index == 38, "however often the tables change"
+    assert fanout._ring.start_after(None) == 38, "the keyframe at 30 is of an epoch that has ended"
