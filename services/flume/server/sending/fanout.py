@@ -206,7 +206,7 @@ class Fanout:
         if not _has_clients(roster):
             self._send_clock.pause()
             self._keep_unwatched()
-            self._follow_epoch()
+        self._follow_epoch()
         # The end of a file is reported once clients have received the rest of it, the end of a failed source at once.
         ended = self._supply.ended
         if ended is not None and not self._end_reported and (_has_clients(roster) or self._supply.failed):

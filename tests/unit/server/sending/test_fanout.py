@@ -181,3 +181,12 @@ def test_no_client_joins_before_the_new_tables_that_came_while_none_received():
     fanout._rest(current.roster)
     assert fanout._ring.next_index == 38, "however often the tables change"
     assert fanout._ring.start_after(None) == 38, "the keyframe at 30 is of an epoch that has ended"
+
+
+def test_an_epoch_that_ends_while_clients_wait_is_no_place_to_join(arriving):
+    arriving.client()
+    arrive(arriving, 0.5)
+    assert arriving.ring.start_after(None) == 0
+    arriving.fanout._supply.epoch += 1
+    rest(arriving)
+    assert arriving.ring.start_after(None) == arriving.ring.next_index
