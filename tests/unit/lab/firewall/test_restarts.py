@@ -89,3 +89,34 @@ def test_rules_for_the_servers_side_of_a_client_are_at_the_relay_that_it_watches
     assert {pid for pid, _ in there.applied} <= {101, 99}
     assert there.applied
     assert not here.applied, "the process 101 of another machine is another one"
+
+
+def over_two_machines() -> tuple[FakeProbe, FakeProbe, Firewalls]:
+    """Return the probes of two machines, and a lab whose clients have the same process number on each."""
+    here, there = FakeProbe(), FakeProbe()
+    hosts = [
+        Target(0, 100, "198.18.0.2", "h1"),
+        Target(1, 101, "198.18.0.11", "h1"),
+        Target(2, 101, "198.18.0.12", "h2"),
+    ]
+    return here, there, Firewalls({"h1": cast("Probe", here), "h2": cast("Probe", there)}, hosts)
+
+
+def test_each_end_of_a_path_gets_its_rules_on_its_own_machine():
+    here, there, lab = over_two_machines()
+    lab.apply(find(FIREWALLS, "nat"), [2])
+    assert set(here.applied) | set(there.applied) >= {(101, 2)}
+    assert {pid for pid, _ in here.applied} <= {100}, "of client 2 this machine has the server's end alone"
+    assert {pid for pid, _ in there.applied} == {101}
+    lab.remove([2])
+    assert (here.applied, there.applied) == ({}, {})
+
+
+def test_a_process_number_of_another_machine_is_another_process():
+    here, there, lab = over_two_machines()
+    here.applied = {(101, 1): "media-dropped"}
+    there.applied = {(100, 2): "media-dropped"}
+    assert lab.lapsed() == {2: "media-dropped"}, "process 100 runs on the first machine, not on the second"
+    lab.remove([2])
+    assert there.applied == {}
+    assert here.applied == {(101, 1): "media-dropped"}
