@@ -239,6 +239,20 @@ def test_an_upstream_that_is_not_there_yet_is_waited_for() -> None:
     assert is_entry(datagrams[0])
 
 
+def test_the_last_datagrams_of_the_upstreams_video_are_passed_on() -> None:
+    with (
+        origin_and_relay(frames=75) as (origin, relay),
+        WireClient(relay.port) as leaf,
+        WireClient(origin.port) as direct,
+    ):
+        leaf.connect()
+        direct.connect()
+        relayed, first_hand = leaf.receive(for_s=5), direct.receive(for_s=0.5)
+    assert packets_of(relayed)[-1].payload == packets_of(first_hand)[-1].payload
+    ahead = packets_of(relayed)[-1].sequence - packets_of(relayed)[0].sequence
+    assert ahead % 65_536 + 1 == len(relayed)
+
+
 def test_the_end_of_the_upstreams_video_is_passed_on() -> None:
     with origin_and_relay(frames=75) as (_, relay), WireClient(relay.port) as leaf:
         leaf.connect()
