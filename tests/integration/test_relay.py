@@ -5,6 +5,7 @@ import itertools
 import os
 import signal
 import socket
+import threading
 import time
 from collections import Counter
 
@@ -176,6 +177,28 @@ def test_an_upstream_that_stops_answering_ends_neither_the_relay_nor_its_clients
         numbers = sequences(leaf.receive(for_s=10, at_least=2 * RATE))
     assert len(numbers) >= 2 * RATE
     assert not [event for event in leaf.events if event["event"] == "closed"]
+
+
+def test_a_lost_session_is_reported_while_the_steering_thread_waits_for_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with origin_and_relay() as (origin, relay), WireClient(relay.port) as leaf:
+        leaf.connect()
+        relay.await_state("receiving")
+        answered, asked = threading.Event(), threading.Event()
+
+        def wait_for_answer() -> None:
+            asked.set()
+            answered.wait(60)
+
+        monkeypatch.setattr(relay.upstream._client, "status", wait_for_answer)
+        try:
+            assert asked.wait(30)
+            origin.stop()
+            relay.await_state("lost")
+            assert not answered.is_set()
+        finally:
+            answered.set()
 
 
 def test_what_a_hostile_upstream_says_is_shown_short_and_on_one_line() -> None:

@@ -83,6 +83,7 @@ class Upstream:
         self._client = Client(settings, NullPlayer(), on_event=self._on_event, chain=chain)
         self._on_data: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
+        self._looking = threading.Lock()
         self.take, self.head_s, self.lead_s = self._supply.take, self._supply.head_s, self._supply.lead_s
         self._is_wanted = self._is_closing = self._has_failed = self._has_news = False
         self._is_asking = False
@@ -274,12 +275,18 @@ class Upstream:
             _log.warning("%s: %s", self.name, printable(event.message))
         elif event.event == "state" and event.state == State.ACTIVE:
             self._active_s, self._has_failed = time.monotonic(), False
+        if not self._is_closing:
+            self._look()  # the steering thread may wait for the upstream's answer
         with self._changed:
             self._has_news = True
             self._changed.notify_all()
 
     def _look(self) -> None:
-        """Report the state where it has changed."""
+        """Report the state where it has changed; from any thread, in the order of the changes."""
+        with self._looking:
+            self._look_alone()
+
+    def _look_alone(self) -> None:
         now_s = time.monotonic()
         seen = Seen(
             is_wanted=self._is_wanted,
