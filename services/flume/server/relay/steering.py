@@ -69,6 +69,18 @@ def loop(identity: str, above: ServerStatus) -> str | None:
     return None
 
 
+def other_size(packets: int, *, ours: int) -> str:
+    """Return what is wrong with an upstream whose datagrams carry *packets*, and not *ours*.
+
+    >>> other_size(5, ours=7)
+    "its datagrams carry 5 packets, and this relay's 7: start the relay with --datagram-packets 5"
+    """
+    return (
+        f"its datagrams carry {packets} packets, and this relay's {ours}: start the relay with "
+        f"--datagram-packets {packets}"
+    )
+
+
 def path_through(above: ServerStatus) -> tuple[str, ...]:
     """Return the identities of the servers above a relay of *above*, the nearest first.
 

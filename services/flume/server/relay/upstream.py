@@ -16,7 +16,7 @@ from flume.errors import FlumeError, LoginError
 from flume.media.mpegts import PACKET_BYTES
 from flume.server.relay.address import UpstreamAddress
 from flume.server.relay.order import UpstreamOrder
-from flume.server.relay.steering import RETRY_S, Seen, loop, path_through, state_of
+from flume.server.relay.steering import RETRY_S, Seen, loop, other_size, path_through, state_of
 from flume.server.relay.supply import RelaySupply
 from flume.server.sources.feed import FeedState, new_identity
 from flume.server.sources.items import printable
@@ -82,8 +82,7 @@ class Upstream:
         chain = Chain({"rtp": self._order}, self._supply)
         self._client = Client(settings, NullPlayer(), on_event=self._on_event, chain=chain)
         self._on_data: Callable[[], None] = lambda: None
-        self._changed = threading.Condition()
-        self._looking = threading.Lock()
+        self._changed, self._looking = threading.Condition(), threading.Lock()
         self.take, self.head_s, self.lead_s = self._supply.take, self._supply.head_s, self._supply.lead_s
         self._is_wanted = self._is_closing = self._has_failed = self._has_news = False
         self._is_asking = False
@@ -155,11 +154,7 @@ class Upstream:
     def _complaint(self) -> str | None:
         size = self._supply.other_size
         if size is not None:
-            packets = size // PACKET_BYTES
-            return (
-                f"its datagrams carry {packets} packets, and this relay's {self._packets}: start the relay with "
-                f"--datagram-packets {packets}"
-            )
+            return other_size(size // PACKET_BYTES, ours=self._packets)
         return None if self._state in {"asleep", "receiving", "connecting"} else self._error
 
     # -- the steering thread ---------------------------------------------------------------------------------
@@ -171,7 +166,8 @@ class Upstream:
                     self._step(time.monotonic())
                 except FlumeError as error:  # the upstream does not answer; the client begins again by itself
                     self._note_failure(str(error))
-                self._look()
+                with self._looking:
+                    self._look()
                 with self._changed:
                     self._changed.wait_for(self._has_to_act, LOOK_S)
                     self._has_news = False
@@ -275,18 +271,15 @@ class Upstream:
             _log.warning("%s: %s", self.name, printable(event.message))
         elif event.event == "state" and event.state == State.ACTIVE:
             self._active_s, self._has_failed = time.monotonic(), False
-        if not self._is_closing:
-            self._look()  # the steering thread may wait for the upstream's answer
+        with self._looking:
+            if not self._is_closing:
+                self._look()  # the steering thread may wait for the upstream's answer
         with self._changed:
             self._has_news = True
             self._changed.notify_all()
 
     def _look(self) -> None:
-        """Report the state where it has changed; from any thread, in the order of the changes."""
-        with self._looking:
-            self._look_alone()
-
-    def _look_alone(self) -> None:
+        """Report the state where it has changed; from any thread that holds :attr:`_looking`."""
         now_s = time.monotonic()
         seen = Seen(
             is_wanted=self._is_wanted,
