@@ -105,7 +105,9 @@ def test_the_kernels_drops_between_interfaces_are_counted_from_the_taps_start_on
     found = probe.backlog()
     whole = backlog_drops(early, here.read_text())
     assert 0 <= backlog_drops(found.before, between) <= backlog_drops(found.before, found.after) <= whole < 1 << 31
-    assert found.limit == int(Path("/proc/sys/net/core/netdev_max_backlog").read_text())
+    # The kernel shows it in its first network namespace alone; elsewhere it is not known.
+    limit = Path("/proc/sys/net/core/netdev_max_backlog")
+    assert found.limit == (int(limit.read_text()) if limit.exists() else 0)
 
 
 def test_a_clock_that_was_set_while_a_tap_captured_is_named(engine: Engine, layout: Topology, lab: str) -> None:
