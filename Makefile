@@ -97,8 +97,8 @@ setup: $(VENV)/.stamp-lab ## install what is missing, start an engine if none an
 hosts: $(VENV)/.stamp-lab ## look whether the machines of HOSTS=hosts.toml are ready for a lab; copy the images to them
 	@$(BIN)/flume lab hosts "$${HOSTS:-hosts.toml}"
 
-doctor: $(VENV)/.stamp-lab ## say what this machine has for a lab, where its links would meet netem, what is missing
-	@$(BIN)/flume doctor
+doctor: $(VENV)/.stamp-lab ## say what this machine has for a lab, what is missing; HOSTS=hosts.toml: the same of these machines
+	@if [ -n "$$HOSTS" ]; then exec $(BIN)/flume lab hosts "$$HOSTS"; fi; $(BIN)/flume doctor
 
 sbom: $(VENV)/.stamp-dev ## list what is in the images, with versions and licences, in CycloneDX: artifacts/sbom
 	@$(BIN)/flume lab sbom

@@ -84,7 +84,7 @@ def test_links_are_shaped_on_each_host_and_the_running_lab_is_steered_from_here(
     def proof() -> str:
         return lab.lab.flume("lab", "firewall", "proof").stdout
 
-    assert wait_until(lambda: "client 2, media-dropped: has acted" in proof(), timeout_s=30), proof()
+    assert wait_until(lambda: "client 2 on h2, media-dropped: has acted" in proof(), timeout_s=30), proof()
     assert lab.lab.flume("lab", "firewall", "open").returncode == 0
     assert proof() == "no firewall scenario is applied\n"
 

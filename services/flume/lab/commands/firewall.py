@@ -1,7 +1,7 @@
 """``flume lab firewall``: list the scenarios, apply one in a running lab, show what its counters prove."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -69,10 +69,10 @@ def firewall(
                 )
             numbers = _numbers(firewalls, scope or wanted.scope, clients)
             firewalls.apply(wanted, numbers)
-            click.echo(_description(wanted, numbers))
+            click.echo(_description(wanted, numbers, firewalls.machines))
         proofs = firewalls.proofs()
     for proof in proofs:
-        click.echo(line_of(proof))
+        click.echo(line_of(proof, firewalls.machines))
     if scenario == "proof" and not proofs:
         click.echo("no firewall scenario is applied")
 
@@ -92,9 +92,9 @@ def _print_list() -> None:
     click.echo(f"  {'proof':<20} Changes nothing: shows what the counters of the applied scenarios have proved")
 
 
-def _description(scenario: Scenario, numbers: Sequence[int]) -> str:
+def _description(scenario: Scenario, numbers: Sequence[int], machines: Mapping[int, str]) -> str:
     """Return the texts of *scenario* for a person, and that it is applied to *numbers*."""
-    parts = [f"{scenario.name} at {hosts_text(numbers)}: {scenario.summary}."]
+    parts = [f"{scenario.name} at {hosts_text(numbers, machines)}: {scenario.summary}."]
     for label, text in (("symptom", scenario.symptom), ("diagnosis", scenario.diagnosis), ("fix", scenario.remedy)):
         parts.append(textwrap.fill(text.strip(), COLUMNS, initial_indent=f"{label:<10} ", subsequent_indent=" " * 11))
     finds = ", ".join(f"{leg}={finding}" for leg, finding in scenario.doctor.items()) or "every leg well"
@@ -102,16 +102,22 @@ def _description(scenario: Scenario, numbers: Sequence[int]) -> str:
     return "\n".join(parts)
 
 
-def hosts_text(numbers: Sequence[int]) -> str:
-    """Return *numbers* in words: ``clients 1, 3``, or ``the server``."""
+def hosts_text(numbers: Sequence[int], machines: Mapping[int, str]) -> str:
+    """Return *numbers* in words, with the machine of each where the lab has several.
+
+    >>> hosts_text([1, 3], {}), hosts_text([1, 3], {1: "h1", 3: "h2"}), hosts_text([0], {0: "h1"})
+    ('clients 1, 3', 'clients 1 on h1, 3 on h2', 'the server on h1')
+    """
+    on = {number: f" on {machines[number]}" if machines.get(number) else "" for number in numbers}
     if list(numbers) == [SERVER_WIDE]:
-        return "the server"
-    return ("client " if len(numbers) == 1 else "clients ") + ", ".join(map(str, numbers))
+        return f"the server{on[SERVER_WIDE]}"
+    named = (f"{number}{on[number]}" for number in numbers)
+    return ("client " if len(numbers) == 1 else "clients ") + ", ".join(named)
 
 
-def line_of(proof: Proof) -> str:
+def line_of(proof: Proof, machines: Mapping[int, str]) -> str:
     """Return one line about the counters of a scenario."""
     counted = ", ".join(f"{count.kind} {count.name} {count.packets}" for count in proof.counts)
     acted = "has acted" if proof.acted else "has not acted yet"
     stayed = "what must stay open does" if proof.stayed_open else "nothing has yet shown that the rest stays open"
-    return f"proof      {hosts_text([proof.number])}, {proof.scenario}: {acted}, {stayed} ({counted})"
+    return f"proof      {hosts_text([proof.number], machines)}, {proof.scenario}: {acted}, {stayed} ({counted})"

@@ -67,7 +67,8 @@ def netem(*, profile: str | None, clients: tuple[int, ...], lab: str, hosts_path
         click.echo(f"{wanted.name}: {wanted.description}")
         present = links.present()
         for number, name in present.items():
-            click.echo(f"client {number}: {name}")
+            host = links.host_of(number)
+            click.echo(f"client {number}{f' on {host}' if host else ''}: {name}")
         reports = links.calibrate(clients or None, effort=traffic.BESIDE_A_STREAM) if present else []
     for line in table(reports) if reports else ():
         click.echo(line)

@@ -37,7 +37,8 @@ def send(*, client: int, command: str, lab: str, hosts_path: Path | None) -> Non
             say(f"started again, and given back their firewalls: {', '.join(map(host_name, again))}")
         with container.attach() as io:
             io.write_line(spoken := word(container.program, Command(command)))
-    click.echo(f"client {client}: {spoken} (see: make status)")
+    on = f" on {container.host}" if container.host else ""
+    click.echo(f"client {client}{on}: {spoken} (see: make status)")
 
 
 @click.command(short_help="Remove a lab.")

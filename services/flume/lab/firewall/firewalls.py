@@ -65,6 +65,11 @@ class Firewalls:
         return self._probes[self._host(SERVER_WIDE).engine_host]
 
     @property
+    def machines(self) -> dict[int, str]:
+        """The machine of the server (:data:`SERVER_WIDE`) and of each client; empty texts where there is one."""
+        return {number: target.engine_host for number, target in self._hosts.items()}
+
+    @property
     def clients(self) -> tuple[int, ...]:
         """The numbers of the clients there are."""
         return tuple(sorted(number for number in self._hosts if number != SERVER_WIDE))

@@ -79,6 +79,10 @@ class SiteLinks:
         """The numbers of the clients, ascending."""
         return tuple(sorted(number for links in self.hosts.values() for number in links.clients))
 
+    def host_of(self, client: int) -> str:
+        """Return the name of the host of *client*; empty where the lab has one host."""
+        return next((host for host, links in self.hosts.items() if client in links.clients), "")
+
     def set(self, profile: Profile, clients: Collection[int] | None = None, *, steps: bool = True) -> None:
         """Set the links of *clients* (None: all) to *profile*; see :meth:`flume.lab.link.links.Links.set_each`."""
         self.set_each(dict.fromkeys(self._chosen(clients), profile), steps=steps)
