@@ -127,7 +127,7 @@ check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contr
 # Last, alone, what measures the machine, plays pictures, or starts and stops engines: the bench and the other labs.
 WAITING := tests/sources/test_reader_killed.py tests/sources/test_source_returns.py
 LABS := tests/lab/wire/test_kills.py tests/lab/wire/test_broken.py tests/lab/firewall tests/lab/netem/test_netem_command.py \
-	tests/lab/netem/test_traces.py tests/lab/hosts $(addprefix tests/lab/runs/test_,disasters.py disconnected.py restarts.py)
+	tests/lab/hosts $(addprefix tests/lab/runs/test_,disasters.py disconnected.py restarts.py)
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included; TESTS=tests/lab/netem: one folder
 	@log=$$(mktemp); $(MAKE) --no-print-directory check >"$$log" 2>&1 & check=$$!; \
 		$(BIN)/flume lab setup --tests; prepared=$$?; \
