@@ -366,13 +366,12 @@ class _Run:
         if server in lost:
             raise HostLostError(f"host {server}, which ran the server, was lost during the run: {lost[server]}")
         present = fleet.without(lost)
-        try:
-            present.check_running()
-        except LabError:
+        if any(member.has_ended() for member in present.members):
+            # Its engine is asked for the reason at length, so first whether it answers.
             self._hosts.look()
-            if self._hosts.lost.keys() == lost.keys():  # the container ended, and its host is there
-                raise
-            return self._remaining(fleet)
+            if self._hosts.lost.keys() != lost.keys():
+                return self._remaining(fleet)
+            present.check_running()
         return present
 
     def _check(self, fleet: Fleet) -> None:

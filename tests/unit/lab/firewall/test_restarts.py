@@ -19,6 +19,7 @@ class FakeProbe:
 
     def __init__(self, *applied: tuple[int, int, str]) -> None:
         self.applied = {(pid, number): name for pid, number, name in applied}
+        self.removed: set[tuple[int, int]] = set()
 
     @property
     def container(self) -> "FakeProbe":
@@ -29,6 +30,7 @@ class FakeProbe:
         if action == "remove":
             for pid, number in zip(rest[::2], rest[1::2], strict=True):
                 self.applied.pop((int(pid), int(number)), None)
+                self.removed.add((int(pid), int(number)))
             return ""
         assert action == "list", command
         return "".join(f"=== flumelab {pid} {number} {name}\n" for (pid, number), name in self.applied.items())
@@ -120,3 +122,5 @@ def test_a_process_number_of_another_machine_is_another_process():
     lab.remove([2])
     assert there.applied == {}
     assert here.applied == {(101, 1): "media-dropped"}
+    assert here.removed == {(100, 2)}, "the server's end of client 2"
+    assert there.removed == {(100, 2), (101, 2)}
