@@ -13,7 +13,7 @@ from flume.lab.link.links import Links
 from flume.lab.machine.process import wait_until
 from flume.lab.pictures.compare import compare
 from flume.lab.run import collect
-from flume.lab.run.fleet import Client, quiesce
+from flume.lab.run.fleet import SERVER_TAP, Client, quiesce
 from flume.lab.run.scenario import Cue, Timetable
 from flume.lab.trial.judge import judge
 from flume.lab.trial.verdict import ClientReport, Report, RunFacts, Verdict
@@ -87,7 +87,7 @@ def stream(lab: NetemLab, tmp_path, during) -> tuple[Report, Evidence]:
     plan = Timetable(tuple(Cue(at_s, client.number, command) for command, at_s in cues for client in clients), 2.0)
     expectations = Expectations(loss_max_pct=100, frames_min_pct=None)
     hops = collect.gather(fleet, plan, expectations, started_s=started_s, port=DEFAULT_PORT, directory=tmp_path)
-    evidence = hops[collect.SERVER_TAP]
+    evidence = hops[SERVER_TAP]
     lost = {number: count - before[number] for number, count in lab.links.lost().items()}
     # A client counts from its start, and this is not its first stream.
     streamed = {client.number: counted(client).since(counted_before[client.number]) for client in clients}

@@ -41,9 +41,7 @@ class RunClocks:
     def of(self, fleet: Fleet) -> dict[str, HostClock]:
         """Return name of a relay or client that is not on the server's host → the clock of its captures."""
         clocks = host_clocks(self._before, self._after)
-        places = [(one.name, one.container.host) for one in fleet.relays]
-        places += [(one.name, one.container.host) for one in fleet.clients]
-        return {name: clocks[host] for name, host in places if host in clocks}
+        return {name: clocks[one.host] for name, one in fleet.tapped.items() if one.host in clocks}
 
     def _offsets(self, fleet: Fleet) -> Offsets:
         server = self._site.server.name

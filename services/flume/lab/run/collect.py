@@ -27,13 +27,12 @@ from flume.lab.evidence.facts import (
     TapFacts,
 )
 from flume.lab.link.links import LinkLosses
-from flume.lab.run.fleet import Client, Fleet, Relay
+from flume.lab.run.fleet import SERVER_TAP, Client, Fleet, Relay
 from flume.lab.run.network import fleet_links
 from flume.lab.run.scenario import Timetable
 from flume.lab.trial.checks.run import host as host_lost
 from flume.lab.trial.verdict import Check
 
-SERVER_TAP = "server"
 Queues = Sequence[tuple[float, Collection[int], LinkQueue | None]]
 """From when on, epoch seconds, the links of which clients (none: all) have which queue."""
 CLIENTS_PER_BUFFER = 5
@@ -50,11 +49,10 @@ def start_taps(fleet: Fleet) -> None:
     One tap of a relay has both of its sides. First segmentation offload is switched off at what sends, so that the wire
     carries single datagrams.
     """
-    senders = {SERVER_TAP: fleet.server.container, **{relay.name: relay.container for relay in fleet.relays}}
     buffers = min(MOST_BUFFERS, math.ceil(len(fleet.clients) / CLIENTS_PER_BUFFER))
 
     def start(host: str) -> None:
-        here = {name: one for name, one in senders.items() if one.host == host}
+        here = {name: one for name, one in fleet.senders.items() if one.host == host}
         for one in here.values():
             fleet.probes[host].switch_segmentation_off(one.pid)
         taps = [Tap(name, one.pid, buffer_kib=BUFFER_KIB * buffers) for name, one in here.items()]
@@ -119,17 +117,15 @@ def gather(
     captures = directory / "captures"
     in_parallel(lambda probe: probe.fetch(captures), list(fleet.probes.values()))
     relays = {relay.name: relay for relay in fleet.relays}
-    senders = {SERVER_TAP, *relays}
-    # Not what a bridge sends to all of its ports while it does not know where an address is, such as of a lost host.
-    addresses = {one.name: one.container.address for one in fleet.clients}
-    addresses |= {one.name: one.container.address for one in fleet.relays}
+    tapped, senders = fleet.tapped, fleet.senders
     taps = {
         end.name: _decode(
             end,
             captures,
             port,
             keep=keep if end.name in senders else None,
-            host=addresses.get(end.name),
+            # A bridge sends to all of its ports while it does not know where an address is, such as of a lost host.
+            host=None if end.name == SERVER_TAP else tapped[end.name].address,
         )
         for end in ends
     }
@@ -174,12 +170,7 @@ def _relay_subject(relay: Relay, raw: RawCounters) -> Subject:
 
 def hosts_of_taps(fleet: Fleet) -> dict[str, str]:
     """Return the host of each tap; empty for a lab on one host."""
-    containers = {
-        SERVER_TAP: fleet.server.container,
-        **{relay.name: relay.container for relay in fleet.relays},
-        **{client.name: client.container for client in fleet.clients},
-    }
-    return {name: one.host for name, one in containers.items() if one.host}
+    return {name: one.host for name, one in fleet.tapped.items() if one.host}
 
 
 def checks_of_lost(fleet: Fleet, lost: Mapping[str, str]) -> list[Check]:
@@ -192,13 +183,10 @@ def checks_of_lost(fleet: Fleet, lost: Mapping[str, str]) -> list[Check]:
 
 
 def _counters(fleet: Fleet) -> dict[str, RawCounters]:
-    """Return the counters of the server and of each client, by name."""
+    """Return the counters of the server, the relays and the clients, by the names of their taps."""
 
     def read(host: str) -> dict[str, RawCounters]:
-        pids = {one.name: one.container.pid for one in fleet.on(host)}
-        pids |= {relay.name: relay.container.pid for relay in fleet.relays if relay.container.host == host}
-        if host == fleet.server.container.host:
-            pids[SERVER_TAP] = fleet.server.container.pid
+        pids = {name: one.pid for name, one in fleet.tapped.items() if one.host == host}
         found = fleet.probes[host].counters(list(pids.values()))
         return {name: found[pid] for name, pid in pids.items()}
 

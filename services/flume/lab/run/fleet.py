@@ -21,6 +21,9 @@ READY_TIMEOUT_S = 60.0
 RETURN_S = 30.0
 """For clients to come back after a restart of the server: they try at once, then at growing intervals up to 10 s."""
 
+SERVER_TAP = "server"
+"""The name of the server's tap; those of relays and clients have their names."""
+
 QUIET_S = 0.9
 """A client is quiet when its counts have not changed for this long. Statistics come once a second and with every
 command; a buffer that still drains displays frames at shorter intervals."""
@@ -151,6 +154,16 @@ class Fleet(NamedTuple):
     def probe(self) -> Probe:
         """The probe of the server's host."""
         return self.probes[self.server.container.host]
+
+    @property
+    def senders(self) -> dict[str, Container]:
+        """The server and the relays, by the names of their taps."""
+        return {SERVER_TAP: self.server.container, **{relay.name: relay.container for relay in self.relays}}
+
+    @property
+    def tapped(self) -> dict[str, Container]:
+        """All containers that have a tap, by its name: the server, the relays, the clients."""
+        return {**self.senders, **{client.name: client.container for client in self.clients}}
 
     @property
     def members(self) -> tuple[Member, ...]:
