@@ -15,7 +15,7 @@ import msgspec
 
 from flume.errors import EngineError, LabError, SetupError
 from flume.lab import checkout
-from flume.lab.containers import images, topology
+from flume.lab.containers import topology
 from flume.lab.containers.engine import Container, Network, Start
 from flume.lab.containers.parallel import in_parallel
 from flume.lab.containers.probe import Probe
@@ -25,7 +25,7 @@ from flume.lab.engines.lock import temporary_lab
 from flume.lab.hosts import overlay, readiness
 from flume.lab.hosts.clocks import measure_offsets
 from flume.lab.hosts.host_facts import HostFacts, Path, Underlay, is_address, underlay_untrusted
-from flume.lab.hosts.images_copied import copy_missing
+from flume.lab.hosts.images_copied import ensure_everywhere
 from flume.lab.hosts.readiness import SMALLEST_MTU, Readiness
 from flume.lab.hosts.site import Host, Site
 from flume.lab.hosts.swarm import MANAGER_PORT, swarm_state
@@ -54,12 +54,12 @@ class _Printed(msgspec.Struct):
     mtu: int
 
 
-def examine(site: Site, *, say: Say, interactive: bool = False, wire: bool = False, players: bool = False) -> Readiness:
+def examine(site: Site, *, say: Say, interactive: bool = False, players: bool = False) -> Readiness:
     """Return what is known of the hosts of *site*, and what is wrong with them. It takes three to six seconds.
 
-    Images that are missing are built on the server's host and copied from there; with *wire* and *players* those of
-    these too. What is wrong with a host is a problem in the result; :class:`LabError` is raised where there is no
-    lab on any hosts, such as for an image that cannot be built.
+    Images that are missing are built on the server's host and copied from there; with *players* that of other
+    people's players too. What is wrong with a host is a problem in the result; :class:`LabError` is raised where there
+    is no lab on any hosts, such as for an image that cannot be built.
 
     Example::
 
@@ -70,8 +70,7 @@ def examine(site: Site, *, say: Say, interactive: bool = False, wire: bool = Fal
     server = site.server.name
     if swarm_state(list(known.values()))[0] or _differ(known):
         return readiness.judge(list(known.values()), server=server)
-    tags = _ensure_images(site, say, interactive=interactive, wire=wire, players=players)
-    copied = copy_missing(site, tags, say=say, interactive=interactive)
+    tags, copied = ensure_everywhere(site, say=say, interactive=interactive, players=players)
     for name, one in known.items():
         known[name] = one._replace(images={tag: tag not in copied.get(name, ()) for tag in tags})
     layout = topology.load_file(checkout.lab_yaml())
@@ -89,12 +88,6 @@ def require(found: Readiness, *, file: str) -> None:
 
 def _differ(known: Known) -> bool:
     return len({one.info.architecture for one in known.values()}) > 1
-
-
-def _ensure_images(site: Site, say: Say, *, interactive: bool, wire: bool, players: bool) -> list[str]:
-    images.ensure_images(site.server.engine, say=say, interactive=interactive, wire=wire, players=players)
-    more = (*([images.WIRE] if wire else ()), *([images.PLAYERS] if players else ()))
-    return [images.tag_of(target) for target in (*images.TARGETS, *more)]
 
 
 # --- Where a host is ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from flume.lab.engines.netem import Place, find_netem
 from flume.lab.engines.preflight import examine, require
 from flume.lab.hosts.connect import connect
 from flume.lab.hosts.hosts_file import HostsFile
-from flume.lab.hosts.images_copied import copy_missing
+from flume.lab.hosts.images_copied import ensure_everywhere
 from flume.lab.hosts.readiness import Readiness
 from flume.lab.hosts.site import Site
 from flume.lab.machine import dockerd
@@ -84,8 +84,7 @@ def hosts_with_wires(site: Site, say: Say, *, interactive: bool = False) -> tupl
     places = site.each(lambda host: (host.name, find_netem(host.engine).place))
     found = tuple(name for name, place in places if place == "wire")
     if found:
-        images.ensure_images(site.server.engine, say=say, interactive=interactive, wire=True)
-        copy_missing(site, [images.tag_of(images.WIRE)], say=say, interactive=interactive)
+        ensure_everywhere(site, say=say, interactive=interactive, wire=True)
     return found
 
 

@@ -8,10 +8,11 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from flume.errors import EngineError
 from flume.lab import progress
+from flume.lab.containers import images
 from flume.lab.containers.image_store import Image
 from flume.lab.containers.topology import LABEL_INPUTS
 from flume.lab.hosts.site import Host, Site
@@ -20,6 +21,28 @@ from flume.lab.progress import Say
 _QUEUED = 16
 """Parts of 1 MiB that wait for the slowest host, at most."""
 _FULL = ("no space left", "disk quota")
+
+
+class Everywhere(NamedTuple):
+    """The images that all hosts have now."""
+
+    tags: list[str]
+    copied: dict[str, list[str]]
+    """Name of a host → what it lacked and was given."""
+
+
+def ensure_everywhere(
+    site: Site, *, say: Say, interactive: bool = False, wire: bool = False, players: bool = False
+) -> Everywhere:
+    """Build on the server's host the images that are missing or out of date, and copy what other hosts lack.
+
+    Those of the wire and of other people's players are among them only if *wire* and *players*. Raises
+    :class:`~flume.errors.SetupError` or :class:`EngineError`.
+    """
+    images.ensure_images(site.server.engine, say=say, interactive=interactive, wire=wire, players=players)
+    more = (*([images.WIRE] if wire else ()), *([images.PLAYERS] if players else ()))
+    tags = [images.tag_of(target) for target in (*images.TARGETS, *more)]
+    return Everywhere(tags, copy_missing(site, tags, say=say, interactive=interactive))
 
 
 def lacking(site: Site, tags: Sequence[str]) -> dict[str, list[str]]:
