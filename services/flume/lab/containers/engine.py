@@ -225,13 +225,8 @@ class Engine:
             self._api.remove_container(name, force=True, v=True)
 
     def _remove_network(self, name: str) -> None:
-        """Remove it; a worker, which cannot remove a network of its Swarm, forgets it soon after its manager has."""
         with self._errors(f"remove network {name}"), _already_gone():
-            try:
-                self._api.remove_network(name)
-            except docker.errors.APIError as error:
-                if "not a swarm manager" not in str(error.explanation):
-                    raise
+            self._api.remove_network(name)
 
     def _remove_volume(self, name: str) -> None:
         with self._errors(f"remove volume {name}"), _already_gone():
