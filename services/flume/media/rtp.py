@@ -68,6 +68,21 @@ def parse_untrusted(datagram: bytes | bytearray | memoryview) -> RtpPacket:
     return RtpPacket(sequence, timestamp, ssrc, view[start:end])
 
 
+def packet_of_untrusted(ssrc: int | None, datagram: bytes | bytearray | memoryview) -> RtpPacket | None:
+    """Return the parts of *datagram* if it is RTP of the stream *ssrc*; None for anything else, and without a stream.
+
+    >>> packet_of_untrusted(7, bytes([0x80, 33]) + bytes(9) + b"\x07payload").payload.tobytes()
+    b'payload'
+    >>> packet_of_untrusted(8, bytes([0x80, 33]) + bytes(9) + b"\x07payload") is None
+    True
+    """
+    try:
+        packet = parse_untrusted(datagram)
+    except RemoteProtocolError:
+        return None
+    return packet if packet.ssrc == ssrc else None
+
+
 def sequence_distance(newer: int, older: int) -> int:
     """Return how far sequence number *newer* is ahead of *older*, from -32768 to 32767, across the wrap (RFC 1982).
 

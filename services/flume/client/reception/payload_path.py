@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol, TypeVar
 from flume.client.reception.jitter import ArrivalStatistics, InterarrivalJitter, JitterBuffer
 from flume.client.reception.loss_record import LossRecord
 from flume.client.reception.raw_ts import RawTsClock, RawTsCount
-from flume.errors import RemoteProtocolError
 from flume.media import mpegts, rtp
 
 _SYNC = bytes([mpegts.SYNC_BYTE])
@@ -90,11 +89,8 @@ class RtpPath:
 
     def push_untrusted(self, data: bytes, now_s: float) -> bool:
         """Take one RTP packet of this session's SSRC."""
-        try:
-            packet = rtp.parse_untrusted(data)
-        except RemoteProtocolError:
-            return False
-        if packet.ssrc != self._ssrc:
+        packet = rtp.packet_of_untrusted(self._ssrc, data)
+        if packet is None:
             return False
         self._jitter.add(packet.timestamp, now_s)
         self._buffer.push(packet.sequence, Unit(packet.timestamp, packet.payload), now_s)

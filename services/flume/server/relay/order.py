@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from flume.client.reception.jitter import ArrivalStatistics
-from flume.errors import RemoteProtocolError
 from flume.media import rtp
 
 ORDER_S = 0.02
@@ -158,11 +157,8 @@ class UpstreamOrder:
 
     def push_untrusted(self, data: bytes, now_s: float) -> bool:
         """Take one RTP packet that arrived at *now_s*; ``False``: it is not of this stream. Never raises."""
-        try:
-            packet = rtp.parse_untrusted(data)
-        except RemoteProtocolError:
-            return False
-        if packet.ssrc != self._ssrc:
+        packet = rtp.packet_of_untrusted(self._ssrc, data)
+        if packet is None:
             return False
         self._datagrams += 1
         if self._next is None or self._is_beyond(packet.sequence):
