@@ -15,7 +15,7 @@ from flume.lab.machine.process import wait_until
 from support.labs.lab_over_hosts import LabOverHosts, new_lab_over
 from support.labs.labs import one_line
 from support.labs.nested import Host, join_swarm
-from support.labs.trial import broken_server_program, topology
+from support.labs.trial import PAUSES, broken_server_program, topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
@@ -92,25 +92,10 @@ def test_links_are_shaped_on_each_host_and_the_running_lab_is_steered_from_here(
     lab.assert_nothing_left()
 
 
-PAUSES = """
-description = "one stays, the others are interrupted"
-duration_s = 4
-[[part]]
-name = "steady"
-commands = "connect; wait 100%"
-[[part]]
-name = "pauses"
-commands = "connect; wait 50%; interrupt; wait 50%"
-[[part]]
-name = "pauses, in words of its own"
-commands = "connect; wait 50%; interrupt; wait 50%"
-"""
-
-
 def test_a_server_that_streams_on_to_another_host_is_caught(lab: LabOverHosts, tmp_path: Path) -> None:
     film = testcard.generate(tmp_path / "film.mp4", duration_s=10, width=320, height=180, bitrate_kbit=800)
     program = broken_server_program(tmp_path / "broken.pyz", film)
-    (tmp_path / "short.toml").write_text(PAUSES)
+    (tmp_path / "short.toml").write_text(PAUSES.format(duration_s=4))
     server = {"entrypoint": ["python3"], "command": [f"/media/{program.name}", "keeps_streaming"]}
     services = topology(tmp_path / "lab.yaml", services__server=server)
     run = lab.run(

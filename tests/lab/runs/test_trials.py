@@ -3,7 +3,7 @@
 import pytest
 
 from flume.lab import testcard
-from support.labs.trial import broken_server_program, topology
+from support.labs.trial import PAUSES, broken_server_program, topology
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -18,19 +18,6 @@ PLAYERLESS = [
     "--state-file",
     "/run/flume/state.json",
 ]
-SCENARIO = """
-description = "one stays, the others are interrupted"
-duration_s = {duration_s}
-[[part]]
-name = "steady"
-commands = "connect; wait 100%"
-[[part]]
-name = "pauses"
-commands = "connect; wait 50%; interrupt; wait 50%"
-[[part]]
-name = "pauses, in words of its own"
-commands = "connect; wait 50%; interrupt; wait 50%"
-"""
 
 
 @pytest.mark.parametrize(
@@ -44,7 +31,7 @@ def test_a_broken_server_on_trial_in_the_lab_fails_for_the_right_reason(lab, tmp
     film = testcard.generate(tmp_path / "film.mp4", duration_s=10, width=320, height=180, bitrate_kbit=800)
     program = broken_server_program(tmp_path / "broken.pyz", film)
     duration_s = 10 if "gstreamer" in programs else 4  # it shows its first frame after 3 s, and pauses no earlier
-    (tmp_path / "short.toml").write_text(SCENARIO.format(duration_s=duration_s))
+    (tmp_path / "short.toml").write_text(PAUSES.format(duration_s=duration_s))
     services = topology(
         tmp_path / "lab.yaml",
         services__server={"entrypoint": ["python3"], "command": [f"/media/{program.name}", kind]},

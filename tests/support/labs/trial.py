@@ -19,6 +19,21 @@ source = ItemSource(expand([film]))
 asyncio.run(broken_server.serve(sys.argv[1], "0.0.0.0", 5004, ready='{"event": "listening"}', source=source))
 """
 
+PAUSES = """
+description = "one stays, the others are interrupted"
+duration_s = {duration_s}
+[[part]]
+name = "steady"
+commands = "connect; wait 100%"
+[[part]]
+name = "pauses"
+commands = "connect; wait 50%; interrupt; wait 50%"
+[[part]]
+name = "pauses, in words of its own"
+commands = "connect; wait 50%; interrupt; wait 50%"
+"""
+"""A scenario in which servers that stream on after an interrupt are caught; it lasts *duration_s*."""
+
 
 def broken_server_program(path: Path, film: Path) -> Path:
     """Write the broken servers as one file that Python runs; the lab carries it to the container as its video.
