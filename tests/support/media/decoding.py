@@ -1,13 +1,13 @@
 """Decodes a file with ffmpeg into what can be compared: a checksum and a time a picture, a time a packet."""
 
 import dataclasses
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import av
-import imageio_ffmpeg
+
+from support.media import ffmpeg
 
 RECEIVED = ("-f", "mpegts", "-analyzeduration", "100000000", "-probesize", "100000000")
 """ffmpeg sees all of a recording before it decides what a track is: of slides, the next picture is seconds away."""
@@ -126,13 +126,10 @@ def _sent(pictures: tuple[Picture, ...], tracks: Mapping[int, Track]) -> tuple[P
 
 def _framemd5(path: Path, options: Sequence[str], *arguments: str) -> list[str]:
     # With several threads, what stands for a missing picture depends on how far another thread has come.
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "fatal", "-copyts", "-threads", "1"]
-    command += [*options, "-i", str(path)]
+    shared = ("-v", "fatal", "-copyts", "-threads", "1")
     # What ffmpeg cannot decode is missing from its output, and is found by comparing.
-    done = subprocess.run(
-        [*command, *arguments, "-f", "framemd5", "-"], check=False, capture_output=True, timeout=120, text=True
-    )
-    return done.stdout.splitlines()
+    done = ffmpeg.call(*shared, *options, "-i", path, *arguments, "-f", "framemd5", "-")
+    return done.stdout.decode().splitlines()
 
 
 def _time_bases(lines: Sequence[str]) -> dict[int, float]:

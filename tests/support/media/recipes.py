@@ -6,16 +6,12 @@ import inspect
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import imageio_ffmpeg
-
+from support.media import ffmpeg
 from support.paths import CACHE
-
-TIMEOUT_S = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +21,8 @@ class Ffmpeg:
     arguments: str
 
     def run(self, folder: Path) -> None:
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *shlex.split(self.arguments)]
-        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, timeout=TIMEOUT_S, text=True)
-        assert done.returncode == 0, f"{self.arguments}\n{done.stderr}"
+        done = ffmpeg.call("-v", "error", "-y", *shlex.split(self.arguments), folder=folder)
+        assert done.returncode == 0, f"{self.arguments}\n{done.stderr.decode(errors='replace')}"
 
     def key(self) -> str:
         return self.arguments
@@ -73,7 +68,7 @@ def _write(folder: Path, name: str, content: str | bytes) -> None:
 
 def make(name: str, steps: tuple[Step, ...]) -> Path:
     """Return the folder that *steps* filled, now or in an earlier run."""
-    program = Path(imageio_ffmpeg.get_ffmpeg_exe()).name
+    program = Path(ffmpeg.program()).name
     digest = hashlib.sha256("\0".join([program, *(step.key() for step in steps)]).encode("utf-8", "surrogateescape"))
     folder = CACHE / "sources" / f"{name}-{digest.hexdigest()[:12]}"
     if folder.exists():
