@@ -20,6 +20,7 @@ from flume.server.sources.items import Item
 from support.media.clips import ffmpeg, tone_input, video_input
 from support.media.playing import check_seamless, playing
 from support.media.reader_soak import Holding, soak
+from support.ports import free_port
 
 pytestmark = pytest.mark.vlc
 
@@ -38,7 +39,7 @@ def tasks(pid: int | str = "self") -> int:
 def test_close_wakes_a_waiting_read_and_frees_everything(card: Path) -> None:
     ItemSource(expand([str(card)]), SourceOptions(ingest="vlc")).close()
     open_before, tasks_before = descriptors(), tasks()
-    items = (Item("silent", "udp://@127.0.0.1:9", is_path=False, live=True),)
+    items = (Item("silent", f"udp://@127.0.0.1:{free_port()}", is_path=False, live=True),)
     source = ItemSource(items, SourceOptions(loop=True, ingest="vlc"))
     seen: list[object] = []
     reader = threading.Thread(target=lambda: seen.append(source.read(timeout_s=20)))

@@ -151,8 +151,13 @@ def test_a_process_a_socket_and_a_file_that_are_left_on_this_machine_are_found(t
     (tmp_path / "folder" / "left").touch()
     listening = tmp_path / "listening"
     child = subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=os.environ | {"FLUME_LAB": "x-y"}
+        [sys.executable, "-c", "print(); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"FLUME_LAB": "x-y"},
     )
+    assert child.stdout is not None
+    child.stdout.readline()  # a moment after execve its environment is still empty
     with socket.socket(socket.AF_UNIX) as left, child:
         left.bind(str(listening))
         left.listen()

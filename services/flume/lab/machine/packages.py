@@ -37,6 +37,7 @@ def test_packages() -> Mapping[str, str]:
         "gcc": "gcc",
         "/usr/include/stdio.h": "libc6-dev",
         "tshark": "tshark",
+        "ssh-keygen": "openssh-client",
         "tsreport": "tstools",
     }
     libraries = {library: "libvlc5", plugins: "vlc-plugin-base", windows: "vlc-plugin-video-output"}
