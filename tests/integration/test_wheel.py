@@ -44,8 +44,8 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from nothing but the source distribution."""
     folder = tmp_path_factory.mktemp("wheel")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+    # tarfile warns without a filter, and Debian 12's Python 3.11.2 knows none.
+    subprocess.run(["tar", "-xf", str(sdist), "-C", str(folder)], check=True, timeout=60)
     return build(folder / sdist.name.removesuffix(".tar.gz"), "wheel", folder / "dist")
 
 
