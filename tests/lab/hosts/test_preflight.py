@@ -5,18 +5,20 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from flume.errors import EngineError, SetupError
-from flume.lab.containers import images
+from flume.lab.containers import connection, images
 from flume.lab.containers.engine import Engine
+from flume.lab.containers.image_store import ImageStore
 from flume.lab.engines.preflight import examine, require
 from flume.lab.hosts.connect import connect
 from flume.lab.hosts.hosts_file import HostsFile, load_hosts
-from flume.lab.hosts.images_copied import lacking
+from flume.lab.hosts.images_copied import copy_missing, lacking
 from flume.lab.hosts.readiness import Readiness
 from support.labs.nested import Host, HostOptions, join_swarm, nested_engines
 
@@ -129,6 +131,39 @@ def test_hosts_without_a_swarm_and_in_others_and_one_without_images(engine: Engi
             assert found.problems == ()
             assert found.rows[1].images == f"copied: {', '.join(tags)}"
             assert lacking(site, tags) == {}
+
+
+def test_a_host_that_is_lost_while_it_takes_the_images_is_named_at_once(
+    hosts: list[Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cable that is pulled in the middle of an image; by itself the kernel would wait for a quarter of an hour."""
+    monkeypatch.setattr(connection, "SILENT_S", 4)
+    lost, tag = hosts[2], images.tag_of("client")
+    save = ImageStore.save
+
+    def saved(store: ImageStore, tags: Sequence[str]) -> Iterator[bytes]:
+        for number, part in enumerate(save(store, tags)):
+            if number == 20:
+                lost.cut()
+            yield part
+
+    monkeypatch.setattr(ImageStore, "save", saved)
+
+    def restored() -> None:
+        lost.mend()
+        monkeypatch.undo()
+        with connect(file_of(tmp_path, *hosts), say=quiet) as site:
+            copy_missing(site, [tag], say=quiet)
+
+    with undone(restored), connect(file_of(tmp_path, *hosts), say=quiet) as site:
+        for host in hosts[1:]:
+            host.run("docker", "image", "rm", "--force", tag)
+        began_s = time.monotonic()
+        with pytest.raises(EngineError, match=r"^host h3: the Docker engine at .* does not answer \(take the images\)"):
+            copy_missing(site, [tag], say=quiet)
+        assert time.monotonic() - began_s < 60
+        with connect(file_of(tmp_path, *hosts[:2]), say=quiet) as rest:
+            assert lacking(rest, [tag]) == {}, "the other host has taken them"
 
 
 def test_one_engine_under_two_addresses_is_refused(hosts: list[Host], tmp_path: Path) -> None:

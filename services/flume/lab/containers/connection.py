@@ -13,7 +13,9 @@ import docker
 import docker.constants
 import docker.errors
 import docker.tls
+import requests.adapters
 import requests.exceptions
+import urllib3.connection
 import urllib3.exceptions
 
 from flume.errors import EngineAbsentError, EngineError
@@ -25,6 +27,11 @@ MAX_CONNECTIONS = 32
 
 _ANY_VERSION = docker.constants.MINIMUM_DOCKER_API_VERSION
 """Until the engine has reported its own version."""
+
+SILENT_S = 20
+"""After so long an engine's host that acknowledges nothing counts as gone. A host that lost its power or its network
+closes no connection, and the kernel by itself gives up after 15 minutes (tcp_retries2), or never where it waits for an
+answer."""
 
 FORBIDDEN = "run as root, or add yourself to the group docker (usermod -aG docker NAME, then log in again)"
 
@@ -98,6 +105,21 @@ def _check_socket(path: str, *, timeout_s: float) -> None:
         sock.connect(path)
 
 
+class _NetworkAdapter(requests.adapters.HTTPAdapter):
+    """Connections over a network, on which the kernel asks whether the host is still there (TCP_USER_TIMEOUT)."""
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        """Make the pool of connections; requests calls it."""
+        asks = ((socket.TCP_KEEPIDLE, SILENT_S // 2), (socket.TCP_KEEPINTVL, max(1, SILENT_S // 4)))
+        options = [
+            *urllib3.connection.HTTPConnection.default_socket_options,
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            *((socket.IPPROTO_TCP, option, value) for option, value in asks),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000),  # in ms; counts for keep-alives too
+        ]
+        super().init_poolmanager(*arguments, socket_options=options, **more)
+
+
 def open_engine(endpoint: Endpoint, *, timeout_s: float, host: str = "") -> tuple[Any, Mapping[str, Any]]:
     """Return the SDK's client for the engine at *endpoint*, and the engine's answer to ``docker info``.
 
@@ -115,6 +137,9 @@ def open_engine(endpoint: Endpoint, *, timeout_s: float, host: str = "") -> tupl
             named_by = endpoint.named_by or "Docker"
             raise EngineError(f"{named_by}={endpoint.url} is no address of a Docker engine: {error}") from error
         try:
+            if not endpoint.socket_path:
+                for scheme in ("http://", "https://"):
+                    api.mount(scheme, _NetworkAdapter(pool_maxsize=MAX_CONNECTIONS))
             api.trust_env = False  # the proxies in HTTP_PROXY and ALL_PROXY, also for a Unix socket; and .netrc
             # As version="auto" does; but on failure the SDK's constructor leaks its connection.
             api._version = api._retrieve_server_version()  # noqa: SLF001

@@ -1,9 +1,12 @@
 """Lines are read whole from the engine's frames, wherever these were cut."""
 
+import errno
+import os
 import queue
 import socket
 import struct
 import threading
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from flume.errors import EngineError
 from flume.lab.containers.attached import AttachedIo, LineSplitter
+from flume.lab.machine.process import wait_until
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))), st.lists(st.integers(1, 40)))
@@ -92,3 +96,32 @@ def test_the_last_line_is_passed_on_before_both_directions_end() -> None:
     closing.join(timeout=2)
     assert not closing.is_alive()
     ends.close()
+
+
+class _LostHost:
+    """The output of a container on a host that is lost after its first line: the kernel gives the connection up."""
+
+    def __init__(self, error: int) -> None:
+        self._rest, self._error = b"\x01\0\0\0\0\0\0\x06hello\n", error
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            raise OSError(self._error, os.strerror(self._error))
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def __enter__(self) -> "_LostHost":
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("error", [errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ECONNRESET])
+def test_a_host_that_is_lost_ends_the_output(error: int) -> None:
+    ours, theirs = socket.socketpair()
+    lines: list[str] = []
+    with AttachedIo("c1", ours, cast("BinaryIO", _LostHost(error)), lines.append, lines.append) as attached:
+        assert wait_until(lambda: attached.ended, timeout_s=10)
+    theirs.close()
+    assert lines == ["hello"]
