@@ -123,11 +123,13 @@ check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contr
 
 # First what can run side by side: the unit tests, which compute, then whole programs, which mostly wait. On two cores four
 # processes leave 40 % of the CPU idle. Then, alone, the catalogue of sources, which plays twenty inputs at a time. Then labs
-# two at a time: they do not disturb one another, and these tests judge what was sent, received and left, not how fast.
-# Last, alone, what measures the machine, plays pictures, or starts and stops engines: the bench and the other labs.
+# three at a time: they do not disturb one another, and these tests judge what was sent, received and left, not how fast.
+# Last, alone, what measures the machine, plays pictures, or stops engines: the bench and the other labs.
 WAITING := tests/sources/test_reader_killed.py tests/sources/test_source_returns.py
-LABS := tests/lab/wire/test_kills.py tests/lab/wire/test_broken.py tests/lab/firewall tests/lab/netem/test_netem_command.py \
-	tests/lab/hosts $(addprefix tests/lab/runs/test_,disasters.py disconnected.py restarts.py)
+LABS := tests/lab/wire tests/lab/firewall tests/lab/hosts \
+	$(addprefix tests/lab/engine/test_,compose_by_hand.py containers.py taps.py) \
+	$(addprefix tests/lab/netem/test_,control_shaped.py netem_command.py switching.py) \
+	$(addprefix tests/lab/runs/test_,disasters.py disconnected.py examples.py in_time.py over_tcp.py restarts.py trials.py)
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included; TESTS=tests/lab/netem: one folder
 	@log=$$(mktemp); $(MAKE) --no-print-directory check >"$$log" 2>&1 & check=$$!; \
 		$(BIN)/flume lab setup --tests; prepared=$$?; \
@@ -138,7 +140,7 @@ test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included
 			--junitxml=artifacts/junit-side-by-side.xml tests/unit tests/integration $(WAITING) || status=$$?; \
 		$(BIN)/python -m pytest --durations=10 --junitxml=artifacts/junit-sources.xml tests/sources \
 			$(addprefix --ignore=,$(WAITING)) || status=$$?; \
-		$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 --junitxml=artifacts/junit-labs.xml $(LABS) || status=$$?; \
+		$(BIN)/python -m pytest -n 3 --dist loadfile --durations=10 --junitxml=artifacts/junit-labs.xml $(LABS) || status=$$?; \
 		$(BIN)/python -m pytest --durations=25 --junitxml=artifacts/junit-alone.xml tests/bench tests/lab \
 			$(addprefix --ignore=,$(LABS)) || status=$$?; \
 		PYTHONPATH=services:tests $(BIN)/python -m support.privileges \
