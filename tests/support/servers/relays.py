@@ -14,13 +14,16 @@ from support.servers.running_server import RunningServer
 
 
 class Relay(RunningServer):
-    """A relay of the server at *upstream_port* of loopback."""
+    """A relay of the server at *upstream_port* of *upstream*, by default of the *host* that it listens at itself."""
 
-    def __init__(self, upstream_port: int, *, host: str = "127.0.0.1", port: int = 0, **client: object) -> None:
+    def __init__(
+        self, upstream_port: int, *, host: str = "127.0.0.1", port: int = 0, upstream: str = "", **client: object
+    ) -> None:
         settings = ServerSettings(host=host, port=port)
-        wishes = {"host": host, "port": upstream_port, "connect_timeout_s": 2.0, "reconnect_max_s": 0.5, **client}
+        above = upstream or host
+        wishes = {"host": above, "port": upstream_port, "connect_timeout_s": 2.0, "reconnect_max_s": 0.5, **client}
         self.upstream = Upstream(
-            UpstreamAddress(host, upstream_port),
+            UpstreamAddress(above, upstream_port),
             ClientSettings(**wishes),  # type: ignore[arg-type]
             packets=settings.datagram_packets,
         )
