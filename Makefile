@@ -106,8 +106,8 @@ sbom: $(VENV)/.stamp-dev ## list what is in the images, with versions and licenc
 engine-stop: ## stop the Docker engine, if it is one that we started
 	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab stop-engine; fi
 
-purge: ## remove all labs, the images, the caches and the environment; stop the engine if we started it
-	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab purge; fi
+purge: ## remove all labs, images, caches and the environment; stop the engine if we started it; HOSTS=hosts.toml: there too
+	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab purge $${HOSTS:+--hosts "$$HOSTS"}; fi
 	@rm -rf $(VENV) .cache
 
 ##@ Working on flumelab

@@ -16,6 +16,7 @@ from flume.lab.containers import connection, images
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.image_store import ImageStore
 from flume.lab.engines.preflight import examine, require
+from flume.lab.engines.prepare import clear
 from flume.lab.hosts.connect import connect
 from flume.lab.hosts.hosts_file import HostsFile, load_hosts
 from flume.lab.hosts.images_copied import copy_missing, lacking
@@ -131,6 +132,25 @@ def test_hosts_without_a_swarm_and_in_others_and_one_without_images(engine: Engi
             assert found.problems == ()
             assert found.rows[1].images == f"copied: {', '.join(tags)}"
             assert lacking(site, tags) == {}
+        assert_purged(tmp_path, first, second, tags)
+
+
+def assert_purged(folder: Path, first: Host, second: Host, tags: list[str]) -> None:
+    """A purge of hosts leaves nothing of ours but what a person's container needs."""
+    second.run("docker", "create", "--name", "mine", tags[0])
+    said: list[str] = []
+    with connect(file_of(folder, first, second), say=quiet) as site:
+        clear(site, said.append, again="make purge")
+    assert ours(first) == set()
+    assert ours(second) == {tags[0]}
+    assert f"Kept the image {tags[0]}:latest on h2: the container mine uses it." in said
+    assert {f"Removed image {tag}:latest on h1." for tag in tags} <= set(said)
+
+
+def ours(host: Host) -> set[str]:
+    """Return the images of ours on *host*."""
+    shown = host.run("docker", "image", "ls", "--format", "{{.Repository}}").split()
+    return {name for name in shown if name.startswith(images.PREFIX)}
 
 
 def test_a_host_that_is_lost_while_it_takes_the_images_is_named_at_once(

@@ -1,12 +1,14 @@
 """``flume lab setup``, ``purge`` and ``stop-engine``: prepare this machine for labs, and undo that."""
 
 import sys
+from pathlib import Path
 
 import click
 
 from flume.errors import SetupError
 from flume.lab.commands.common import say
 from flume.lab.engines import prepare
+from flume.lab.hosts.remembered import read_hosts
 from flume.lab.machine import dockerd
 
 
@@ -27,12 +29,19 @@ def setup(*, tests: bool) -> None:
 
 
 @click.command(short_help="Remove all labs and images.")
-def purge() -> None:
+@click.option(
+    "--hosts",
+    "hosts_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Remove them from these machines too (docs/hosts.md). Nothing is removed where one does not answer.",
+)
+def purge(*, hosts_path: Path | None) -> None:
     """Remove all labs and images, and stop the engine if flumelab started it.
 
     Artefacts, and an engine that flumelab did not start, are left alone. `make purge` also removes .venv and .cache.
     """
-    prepare.purge(say)
+    prepare.purge(say, hosts=None if hosts_path is None else read_hosts(hosts_path))
 
 
 @click.command(name="stop-engine", short_help="Stop the engine that flumelab started.")

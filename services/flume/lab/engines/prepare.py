@@ -99,8 +99,8 @@ def prepare_netem(engine: Engine, say: Say, *, interactive: bool = False) -> Pla
     return place
 
 
-def purge(say: Say) -> None:
-    """Remove all labs and images, and stop the engine if we started it.
+def purge(say: Say, *, hosts: HostsFile | None = None) -> None:
+    """Remove all labs and images, from *hosts* too, and stop this machine's engine if we started it.
 
     What a person's own image or container needs is kept, and said. Raises :class:`EngineError` where an engine may be
     there and was not reached, and :class:`SetupError` where it is stopped and may keep images of ours: then nothing is
@@ -108,6 +108,9 @@ def purge(say: Say) -> None:
     """
     for line in _left_by_earlier_versions():
         say(line)
+    if hosts is not None:
+        with connect(hosts, say=say) as site:  # an error where one does not answer, before anything is removed
+            clear(site, say, again=f"make purge HOSTS={hosts.file}")
     try:
         engine = Engine.connect()
     except EngineAbsentError as error:
@@ -117,18 +120,31 @@ def purge(say: Say) -> None:
                 "make setup), then purge again; to remove only what is in this folder: rm -rf .venv .cache"
             ) from error
         return
-    with engine:
-        with clearing_away("removing all labs and images", lambda: engine.names(None), "make purge"):
-            removed = engine.remove_lab(None)
-            for held in engine.locks.find():
-                engine.locks.remove(held)
-            plan = images.remove_images(engine)
+    with Site.of(engine) as site:
+        clear(site, say, again="make purge")
         images.forget_builds(checkout.project_root())
-        for what in (*removed, *(f"image {name}" for name in plan.names)):
-            say(f"Removed {what}.")
-        for name, why in plan.kept.items():
-            say(f"Kept the image {name}: {why}.")
     dockerd.stop_engine(say)
+
+
+def clear(site: Site, say: Say, *, again: str) -> None:
+    """Remove all labs, locks and images from the engines of *site*; *again*: the command that does it once more.
+
+    Raises :class:`EngineError` that names what is left, and where.
+    """
+    with clearing_away("removing all labs and images", lambda: site.names(None), again):
+        removed = site.remove_lab(None)
+        for host in site.hosts:
+            for held in host.engine.locks.find():
+                host.engine.locks.remove(held)
+        plans = site.each(lambda host: images.remove_images(host.engine))
+    for what in removed:
+        say(f"Removed {what}.")
+    for host, plan in zip(site.hosts, plans, strict=True):
+        on = "" if site.is_single else f" on {host.name}"
+        for name in plan.names:
+            say(f"Removed image {name}{on}.")
+        for name, why in plan.kept.items():
+            say(f"Kept the image {name}{on}: {why}.")
 
 
 def _left_by_earlier_versions() -> Iterator[str]:

@@ -100,6 +100,8 @@ def test_purge_with_the_engine_stopped_is_an_error_where_images_were_built_and_e
 class WithImages(Prepared):
     """An engine that has images of ours, one of which is needed."""
 
+    host = ""
+
     @property
     def locks(self) -> "WithImages":
         return self
@@ -109,6 +111,9 @@ class WithImages(Prepared):
 
     def names(self, _lab: object) -> list[str]:
         return []
+
+    def close(self) -> None:
+        self.closed = True
 
     def remove_lab(self, _lab: object) -> list[str]:
         return ["container flumelab-x-server"]
@@ -135,6 +140,22 @@ def test_purge_names_what_it_keeps_and_why_and_the_next_one_has_nothing_to_do(
     assert not images.may_have_built(tmp_path)
 
 
+def test_purge_of_hosts_removes_nothing_anywhere_where_one_of_them_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def not_reached(_hosts: object, **_options: object) -> None:
+        raise EngineError("host h2: no Docker engine at tcp://192.0.2.7")
+
+    file = tmp_path / "hosts.toml"
+    file.write_text('[[host]]\nname = "h1"\ndocker = "unix:///x"\nserver = true\n')
+    monkeypatch.setattr(checkout, "cache", lambda: tmp_path)
+    monkeypatch.setattr(prepare, "connect", not_reached)
+    monkeypatch.setattr(Engine, "connect", lambda: pytest.fail("this machine's engine was purged"))
+    error = CliRunner().invoke(lab, ["purge", "--hosts", str(file)]).exception
+    assert isinstance(error, EngineError)
+    assert "host h2" in str(error)
+
+
 def test_purge_stops_nothing_where_an_engine_was_not_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not reached is not absent: its labs may run, and `make purge` must not go on."""
 
@@ -153,11 +174,11 @@ def test_purge_stops_nothing_where_an_engine_was_not_reached(monkeypatch: pytest
 def test_the_other_commands_report_on_standard_error_and_pass_errors_on(
     monkeypatch: pytest.MonkeyPatch, verb: str, module: ModuleType, function: str
 ) -> None:
-    monkeypatch.setattr(module, function, lambda say: say("Removed it."))
+    monkeypatch.setattr(module, function, lambda say, **_options: say("Removed it."))
     result = CliRunner().invoke(lab, [verb])
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Removed it.\n")
 
-    def fail(_say: object) -> None:
+    def fail(_say: object, **_options: object) -> None:
         raise SetupError("dockerd did not end")
 
     monkeypatch.setattr(module, function, fail)
