@@ -98,6 +98,13 @@ def test_a_stream_that_comes_back_with_the_token_was_forgotten() -> None:
     assert log == ["poll", "Continue", "poll", "StatusQuery", "token", "poll"]
 
 
+def test_a_notice_that_is_read_after_the_first_datagrams_is_waited_for() -> None:
+    """It comes over TCP."""
+    state, log = seen(nothing, nothing, happen(datagrams=5), happen(MOVED))
+    assert (state.after_token, state.moved) == (5, MOVED.message)
+    assert log == ["poll", "Continue", "poll", "StatusQuery", "token", "poll", "poll"]
+
+
 def test_a_source_that_begins_anew_gets_a_second_wait() -> None:
     """A live source has sent nothing yet when the first wait ends."""
     state, log = seen(nothing, nothing, happen(datagrams=2), sent=0)
