@@ -107,7 +107,9 @@ engine-stop: ## stop the Docker engine, if it is one that we started
 	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab stop-engine; fi
 
 purge: ## remove all labs, images, caches and the environment; stop the engine if we started it; HOSTS=hosts.toml: there too
-	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab purge $${HOSTS:+--hosts "$$HOSTS"}; fi
+	@if [ -x $(BIN)/flume ]; then $(BIN)/flume lab purge $${HOSTS:+--hosts "$$HOSTS"}; \
+	elif [ -n "$$HOSTS" ]; then printf 'make purge: nothing was removed from the hosts of %s: first make hosts HOSTS=%s\n' \
+		"$$HOSTS" "$$HOSTS" >&2; exit 2; fi
 	@rm -rf $(VENV) .cache
 
 ##@ Working on flumelab
@@ -126,8 +128,8 @@ check: $(VENV)/.stamp-dev ## ruff and mypy over services and tests, import contr
 # three at a time: they do not disturb one another, and these tests judge what was sent, received and left, not how fast.
 # Last, alone, what measures the machine, plays pictures, or stops engines: the bench and the other labs.
 WAITING := tests/sources/test_reader_killed.py tests/sources/test_source_returns.py
-LABS := tests/lab/wire tests/lab/firewall tests/lab/hosts \
-	$(addprefix tests/lab/engine/test_,compose_by_hand.py containers.py taps.py) \
+LABS := tests/lab/firewall tests/lab/hosts $(addprefix tests/lab/wire/test_,broken.py kills.py) \
+	$(addprefix tests/lab/engine/test_,compose_by_hand.py taps.py) \
 	$(addprefix tests/lab/netem/test_,control_shaped.py netem_command.py switching.py) \
 	$(addprefix tests/lab/runs/test_,disasters.py disconnected.py examples.py in_time.py over_tcp.py restarts.py trials.py)
 test: $(VENV)/.stamp-dev ## check, then run every test, the Docker ones included; TESTS=tests/lab/netem: one folder
