@@ -172,6 +172,7 @@ def test_a_host_that_is_lost_while_it_takes_the_images_is_named_at_once(
     def restored() -> None:
         lost.mend()
         monkeypatch.undo()
+        join_swarm(hosts)  # waits until it is ready
         with connect(file_of(tmp_path, *hosts), say=quiet) as site:
             copy_missing(site, [tag], say=quiet)
 

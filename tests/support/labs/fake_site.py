@@ -16,7 +16,7 @@ class FakeEngine:
 
     def __init__(self, host: str = "", *, manages: bool = False, swarm: set[str] | None = None) -> None:
         self.host = host
-        self.info = SimpleNamespace(manages_swarm=manages, name=host)
+        self.info = SimpleNamespace(manages_swarm=manages, name=host, swarm=swarm)
         self.endpoint: Any = host
         self.objects: list[tuple[str, str]] = []
         self.swarm = set() if swarm is None else swarm

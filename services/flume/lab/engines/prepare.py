@@ -1,5 +1,6 @@
 """Everything that must be ready before a lab runs, and its removal: ``flume lab setup | purge | stop-engine``."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flume.lab.hosts.connect import connect
 from flume.lab.hosts.hosts_file import HostsFile
 from flume.lab.hosts.images_copied import ensure_everywhere
 from flume.lab.hosts.readiness import Readiness
+from flume.lab.hosts.remembered import forget_labs
 from flume.lab.hosts.site import Site
 from flume.lab.machine import dockerd
 from flume.lab.machine.interrupts import clearing_away
@@ -108,22 +110,41 @@ def purge(say: Say, *, hosts: HostsFile | None = None) -> None:
     """
     for line in _left_by_earlier_versions():
         say(line)
-    if hosts is not None:
-        with connect(hosts, say=say) as site:  # an error where one does not answer, before anything is removed
+    with contextlib.ExitStack() as stack:
+        # All are reached before anything is removed from one.
+        here = _engine_here(say, is_needed=hosts is None)
+        if here is not None:
+            stack.enter_context(here)
+        if hosts is not None:
+            site = stack.enter_context(connect(hosts, say=say))
             clear(site, say, again=f"make purge HOSTS={hosts.file}")
+            forget_labs(checkout.cache(), hosts)
+        if here is not None:
+            clear(here, say, again="make purge")
+        if here is not None or hosts is not None:
+            images.forget_builds(checkout.project_root())
+    if here is not None:
+        dockerd.stop_engine(say)
+
+
+def _engine_here(say: Say, *, is_needed: bool) -> Site | None:
+    """Return this machine's engine; None where there is none.
+
+    Raises :class:`SetupError` where it *is_needed*, and :class:`EngineError` where one may be there.
+    """
     try:
-        engine = Engine.connect()
+        return Site.of(Engine.connect())
     except EngineAbsentError as error:
-        if images.may_have_built(checkout.project_root()):
-            raise SetupError(
-                f"{error}, and it may keep images and labs of this checkout: start it (systemctl start docker, or "
-                "make setup), then purge again; to remove only what is in this folder: rm -rf .venv .cache"
-            ) from error
-        return
-    with Site.of(engine) as site:
-        clear(site, say, again="make purge")
-        images.forget_builds(checkout.project_root())
-    dockerd.stop_engine(say)
+        if not images.may_have_built(checkout.project_root()):
+            return None
+        may = f"{error}, and it may keep images and labs of this checkout"
+        if not is_needed:  # of a lab over hosts, all images may be on those
+            say(f"{may}: they stay there.")
+            return None
+        raise SetupError(
+            f"{may}: start it (systemctl start docker, or make setup), then purge again; to remove only what is in "
+            "this folder: rm -rf .venv .cache"
+        ) from error
 
 
 def clear(site: Site, say: Say, *, again: str) -> None:

@@ -152,7 +152,8 @@ def _problem(load: "Future[Any]") -> str:
         text = str(error)
         if any(words in text.lower() for words in _FULL):
             return f"its disk is full: docker system df and docker system prune show and free space there ({text})"
-        if "cannot be reached" in text:  # the engine has closed the connection before it had read all
+        # It has closed the connection before it had read all; a host that is away cannot be reached either.
+        if "cannot be reached" in text and "No route to host" not in text:
             return f"it has stopped to take the images: is its disk full (docker system df)? ({text})"
         return text
     return ""

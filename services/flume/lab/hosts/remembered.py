@@ -4,6 +4,7 @@ One file a lab in the checkout's cache: a copy of the hosts file, with its path 
 in it is meant beside it. A lab that is removed from all of its hosts is forgotten.
 """
 
+import contextlib
 from pathlib import Path
 
 from flume.errors import LabError, SettingsError
@@ -49,6 +50,16 @@ def remembered(cache: Path, lab: str) -> HostsFile | None:
 def forget(cache: Path, lab: str) -> None:
     """Forget the hosts of *lab*."""
     _file(cache, lab).unlink(missing_ok=True)
+
+
+def forget_labs(cache: Path, hosts: HostsFile) -> None:
+    """Forget each lab whose hosts are all among *hosts*."""
+    addresses = {host.docker for host in hosts.hosts}
+    for where in (cache / "hosts").glob("*.toml"):
+        with contextlib.suppress(LabError):  # damaged: the command that needs it says so
+            found = remembered(cache, where.stem)
+            if found is not None and addresses.issuperset(host.docker for host in found.hosts):
+                where.unlink(missing_ok=True)
 
 
 def _file(cache: Path, lab: str) -> Path:

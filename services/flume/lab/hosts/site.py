@@ -216,6 +216,8 @@ class Site:
         # A worker cannot remove a network of the Swarm; it forgets the network when the manager has removed it.
         if managers and step(managers, "network", _FORGETS_S if complete else _AWAY_S):
             step(present, "network")
+        # Labs of one engine, on machines that are in no Swarm, have networks of their own.
+        step([host for host in present if host.engine.info.swarm is None], "network")
         step(present, "volume")
         if problems:
             raise EngineError("; ".join(problems))

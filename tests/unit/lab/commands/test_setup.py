@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,8 @@ from flume.lab.containers import images
 from flume.lab.containers.engine import Engine
 from flume.lab.containers.image_removal import Removal
 from flume.lab.engines import prepare
+from flume.lab.hosts.remembered import remember, remembered
+from flume.lab.hosts.site import Site
 from flume.lab.machine import dockerd
 from support.paths import ROOT
 
@@ -143,17 +146,50 @@ def test_purge_names_what_it_keeps_and_why_and_the_next_one_has_nothing_to_do(
 def test_purge_of_hosts_removes_nothing_anywhere_where_one_of_them_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def not_reached(_hosts: object, **_options: object) -> None:
+    def not_reached(_hosts: object, *, say: object) -> None:
         raise EngineError("host h2: no Docker engine at tcp://192.0.2.7")
 
     file = tmp_path / "hosts.toml"
     file.write_text('[[host]]\nname = "h1"\ndocker = "unix:///x"\nserver = true\n')
     monkeypatch.setattr(checkout, "cache", lambda: tmp_path)
     monkeypatch.setattr(prepare, "connect", not_reached)
-    monkeypatch.setattr(Engine, "connect", lambda: pytest.fail("this machine's engine was purged"))
+    monkeypatch.setattr(Engine, "connect", WithImages)
+    monkeypatch.setattr(prepare, "clear", lambda *_arguments, **_options: pytest.fail("something was removed"))
     error = CliRunner().invoke(lab, ["purge", "--hosts", str(file)]).exception
     assert isinstance(error, EngineError)
     assert "host h2" in str(error)
+
+    def hung() -> None:
+        raise EngineError("the Docker engine at unix:///x does not answer")
+
+    monkeypatch.setattr(prepare, "connect", lambda _hosts, *, say: Site.of(cast("Engine", WithImages())))
+    monkeypatch.setattr(Engine, "connect", hung)
+    error = CliRunner().invoke(lab, ["purge", "--hosts", str(file)]).exception
+    assert isinstance(error, EngineError)
+    assert "unix:///x does not answer" in str(error)
+
+
+def test_purge_of_hosts_from_a_machine_without_an_engine_clears_them_and_forgets_their_labs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_engine() -> None:
+        raise EngineAbsentError("no Docker engine at unix:///x")
+
+    cleared: list[str] = []
+    file = tmp_path / "hosts.toml"
+    file.write_text('[[host]]\nname = "h1"\ndocker = "ssh://h1.example"\nserver = true\n')
+    (tmp_path / ".cache" / "site-0123").mkdir(parents=True)
+    remember(tmp_path / ".cache", "course", file)
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(checkout, "cache", lambda: tmp_path / ".cache")
+    monkeypatch.setattr(prepare, "connect", lambda _hosts, *, say: Site.of(cast("Engine", WithImages())))
+    monkeypatch.setattr(prepare, "clear", lambda _site, _say, *, again: cleared.append(again))
+    monkeypatch.setattr(Engine, "connect", no_engine)
+    done = CliRunner().invoke(lab, ["purge", "--hosts", str(file)])
+    assert (done.exit_code, cleared) == (0, [f"make purge HOSTS={file}"])
+    assert "may keep images and labs of this checkout: they stay there" in done.stderr
+    assert not images.may_have_built(tmp_path)
+    assert remembered(tmp_path / ".cache", "course") is None
 
 
 def test_purge_stops_nothing_where_an_engine_was_not_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flume.errors import LabError, SettingsError
-from flume.lab.hosts.remembered import forget, read_hosts, remember, remembered
+from flume.lab.hosts.remembered import forget, forget_labs, read_hosts, remember, remembered
 
 HOSTS = """
 [[host]]
@@ -72,3 +72,20 @@ def test_a_cache_that_cannot_be_written_is_one_line(path: Path, tmp_path: Path) 
     (tmp_path / "hosts").write_text("in the way")
     with pytest.raises(LabError, match=r"the hosts of lab 'x' cannot be remembered in .*/hosts/x.toml: "):
         remember(tmp_path, "x", path)
+
+
+def test_the_labs_of_some_hosts_are_forgotten_and_those_of_others_not(tmp_path: Path) -> None:
+    def file(name: str, *hosts: str) -> Path:
+        path = tmp_path / name
+        entries = (f'[[host]]\nname = "h{number}"\ndocker = "{host}"\n' for number, host in enumerate(hosts))
+        path.write_text("".join(entries) + "server = true\n")
+        return path
+
+    both = file("both.toml", "ssh://a.example", "ssh://b.example")
+    remember(tmp_path, "one", file("one.toml", "ssh://a.example"))
+    remember(tmp_path, "other", file("other.toml", "ssh://a.example", "ssh://c.example"))
+    (tmp_path / "hosts" / "damaged.toml").write_text("# hosts of a lab, from: x\n[[")
+    forget_labs(tmp_path, read_hosts(both))
+    assert remembered(tmp_path, "one") is None
+    assert remembered(tmp_path, "other") is not None
+    assert (tmp_path / "hosts" / "damaged.toml").exists()

@@ -92,6 +92,13 @@ def test_one_host_that_answers_of_two_is_not_a_lab_of_one() -> None:
 # Removing
 
 
+def test_networks_of_labs_of_one_engine_go_too_where_the_hosts_are_in_no_swarm() -> None:
+    engines = [FakeEngine(name) for name in ("h1", "h2")]
+    engines[1].objects = [("container", "client-1"), ("network", "flumelab-y-network-run")]
+    removed = fake_site(*engines).remove_lab(None)
+    assert removed == ["container client-1 on h2", "network flumelab-y-network-run on h2"]
+
+
 def test_a_network_goes_after_the_containers_of_all_hosts_and_by_its_manager_first() -> None:
     engines = three()
     order: list[str] = []
