@@ -24,8 +24,7 @@ from support.clients.wire_client import WireClient, the_rest
 from support.paths import ROOT
 from support.servers import certificates
 from support.servers.running_server import running_server
-
-SECRET = "correct horse battery staple"
+from support.servers.users import SECRET, write
 
 
 @pytest.fixture
@@ -35,10 +34,7 @@ def files(tmp_path: Path) -> certificates.Files:
 
 @pytest.fixture
 def users(tmp_path: Path) -> str:
-    path = tmp_path / "users"
-    path.touch(mode=0o600)
-    path.write_text(f"ann:{make_hash(SECRET)}\n")
-    return str(path)
+    return write(tmp_path)
 
 
 def access(files: certificates.Files, secret: str = SECRET) -> dict:

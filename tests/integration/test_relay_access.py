@@ -8,7 +8,6 @@ import pytest
 import trustme
 
 from flume.secret import Secret
-from flume.server.access.hashing import make_hash
 from support.clients.players import wait_until
 from support.clients.wire_client import WireClient, sequences
 from support.namespaces import SERVER_ADDRESS, WirePair
@@ -16,8 +15,7 @@ from support.servers import certificates
 from support.servers.program import running
 from support.servers.relays import Relay
 from support.servers.running_server import running_server
-
-SECRET = "correct horse battery staple"
+from support.servers.users import SECRET, write
 
 
 @pytest.fixture
@@ -27,10 +25,7 @@ def files(tmp_path: Path) -> certificates.Files:
 
 @pytest.fixture
 def users(tmp_path: Path) -> str:
-    path = tmp_path / "users"
-    path.touch(mode=0o600)
-    path.write_text(f"ann:{make_hash(SECRET)}\n")
-    return str(path)
+    return write(tmp_path)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
