@@ -1,6 +1,7 @@
 """One host of ``nested.py``: a machine with an engine that a test may switch off, cut off and change."""
 
 import dataclasses
+import socket
 from collections.abc import Mapping, Sequence
 
 import trustme
@@ -137,7 +138,18 @@ class Host:
         /usr/sbin/sshd -o UsePAM=no -o PasswordAuthentication=no
         cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub
         """
-        return f"{self.address} {self.run('sh', '-euc', script, 'sh', public_key).strip()}"
+        known = self.run("sh", "-euc", script, "sh", public_key).strip()
+        # sshd goes into the background before it listens.
+        assert wait_until(lambda: _listens(self.address, 22), timeout_s=PATIENCE_S), f"sshd of {self.name}"
+        return f"{self.address} {known}"
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _run_outside(outer: Engine, node: Container, script: str) -> None:
