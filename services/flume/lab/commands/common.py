@@ -1,8 +1,9 @@
 """What several commands of ``flume lab`` share."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -19,6 +20,8 @@ from flume.lab.run.scenario import Scenario
 
 PIPE_COLUMNS = 120
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 lab_option = click.option(
     "--lab",
     default="default",
@@ -27,13 +30,13 @@ lab_option = click.option(
     help="The lab's name (or environment variable FLUME_LAB); labs with other names are not touched.",
 )
 
-hosts_option = click.option(
-    "--hosts",
-    "hosts_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The machines of the lab (docs/hosts.md). Default: those that it was started on.",
-)
+
+def hosts_option_saying(text: str) -> Callable[[_Command], _Command]:
+    """Return the option that names a hosts file, with *text* as its help."""
+    return click.option("--hosts", "hosts_path", type=click.Path(path_type=Path), metavar="FILE", help=text)
+
+
+hosts_option = hosts_option_saying("The machines of the lab (docs/hosts.md). Default: those that it was started on.")
 
 artifacts_option = click.option(
     "--artifacts",

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from flume.errors import SetupError
-from flume.lab.commands.common import say
+from flume.lab.commands.common import hosts_option_saying, say
 from flume.lab.engines import prepare
 from flume.lab.hosts.remembered import read_hosts
 from flume.lab.machine import dockerd
@@ -29,12 +29,8 @@ def setup(*, tests: bool) -> None:
 
 
 @click.command(short_help="Remove all labs and images.")
-@click.option(
-    "--hosts",
-    "hosts_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Remove them from these machines too (docs/hosts.md). Nothing is removed where one does not answer.",
+@hosts_option_saying(
+    "Remove them from these machines too (docs/hosts.md). Nothing is removed where one does not answer."
 )
 def purge(*, hosts_path: Path | None) -> None:
     """Remove all labs and images, and stop the engine if flumelab started it.

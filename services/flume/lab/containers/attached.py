@@ -27,7 +27,7 @@ def frames(reader: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield kind, reader.read(length)
 
 
-def frames_of_life(reader: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def frames_until_lost(reader: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield what :func:`frames` does; a host that can no longer be reached (ETIMEDOUT, EHOSTUNREACH) ends it too."""
     with contextlib.suppress(OSError):
         yield from frames(reader)
@@ -132,7 +132,7 @@ class AttachedIo:
     def _deliver(self) -> None:
         """Call the callback of each line."""
         splitters = {kind: LineSplitter() for kind in self._callbacks}
-        for kind, data in frames_of_life(self._reader):
+        for kind, data in frames_until_lost(self._reader):
             if kind in splitters:
                 for line in splitters[kind].feed(data):
                     self._callbacks[kind](line)

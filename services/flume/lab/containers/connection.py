@@ -30,9 +30,8 @@ _ANY_VERSION = docker.constants.MINIMUM_DOCKER_API_VERSION
 
 SILENT_S = 60
 """After so long an engine's host that acknowledges nothing, or takes nothing, counts as gone: an engine that unpacks an
-image onto a slow disk takes nothing for some seconds. A host that lost its power or its network
-closes no connection, and the kernel by itself gives up after 15 minutes (tcp_retries2), or never where it waits for an
-answer."""
+image onto a slow disk takes nothing for some seconds. A host that lost its power or its network closes no connection,
+and the kernel by itself gives up after 15 minutes (tcp_retries2), or never where it waits for an answer."""
 
 FORBIDDEN = "run as root, or add yourself to the group docker (usermod -aG docker NAME, then log in again)"
 

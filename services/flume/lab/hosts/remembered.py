@@ -59,7 +59,7 @@ def forget_labs(cache: Path, hosts: HostsFile) -> None:
         with contextlib.suppress(LabError):  # damaged: the command that needs it says so
             found = remembered(cache, where.stem)
             if found is not None and addresses.issuperset(host.docker for host in found.hosts):
-                where.unlink(missing_ok=True)
+                forget(cache, where.stem)
 
 
 def _file(cache: Path, lab: str) -> Path:
